@@ -1,0 +1,64 @@
+"""Errors a user can cause, as nouns.
+
+Each message says what is wrong, where, and what to do.  The command line prints the message as
+one sentence and exits with status 2; the node refuses the lifecycle transition with it.
+"""
+
+from __future__ import annotations
+
+
+class AvsError(Exception):
+    """Base of every error that is the input's fault, not the program's."""
+
+
+class ModelError(AvsError):
+    """Unknown model name, or a model that cannot be built as asked."""
+
+
+class CheckpointError(AvsError):
+    """A weight file is missing, unreadable, or does not fit the network."""
+
+
+class DownloadError(AvsError):
+    """A public file could not be fetched, or is not what it should be."""
+
+
+class EngineError(AvsError):
+    """An inference engine is unknown, not installed, or failed its self-check."""
+
+
+class AudioFormatError(AvsError):
+    """Sound in a format that cannot be used (rate, channels, sample type, NaN)."""
+
+
+class ImageFormatError(AvsError):
+    """A picture whose encoding, size, step or data do not fit together."""
+
+
+class MediaError(AvsError):
+    """A media file that is missing, broken, or lacks the stream that is needed."""
+
+
+class BagError(AvsError):
+    """A rosbag2 that is missing, broken, or lacks the topics that are needed."""
+
+
+class ParameterError(AvsError):
+    """A parameter or command-line value outside its type or range."""
+
+
+class DatasetError(AvsError):
+    """A data set whose layout, labels or files are not as documented."""
+
+
+class MiddlewareError(AvsError):
+    """ROS 2 (or its embedded stand-in) is missing or lacks what was asked of it."""
+
+
+class MissingDependencyError(AvsError):
+    """An optional library is not installed; the message names the package to install."""
+
+    def __init__(self, library: str, purpose: str, install: str) -> None:
+        """Name the ``library``, the ``purpose`` it serves, and the ``install`` command."""
+        super().__init__(f"{purpose} needs {library}, which is not installed: {install}")
+        self.library = library

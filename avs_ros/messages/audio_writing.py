@@ -1,0 +1,82 @@
+"""Samples -> the audio message families of ROS 2 (see :mod:`avs_ros.messages.audio_reading`)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avs_ros.errors import AudioFormatError
+from avs_ros.messages.audio_reading import AUDIO_TYPES
+from avs_ros.messages.header import NANOSECONDS, Message, ns_to_stamp
+from avs_ros.messages.image_writing import to_array
+from avs_ros.middleware import get_message
+
+_PORTAUDIO_INT16 = 8  # PortAudio's flag for 16-bit samples
+
+
+def to_int16(samples: NDArray[Any]) -> NDArray[np.int16]:
+    """PCM samples of any type (floats: -1..1, clipped), ``[n]`` or ``[n, channels]`` -> int16.
+
+    Integers keep their upper 16 bits; raises :class:`AudioFormatError` for another type.
+    """
+    if samples.dtype == np.int16:
+        return np.ascontiguousarray(samples)
+    if samples.dtype == np.int32:
+        return np.ascontiguousarray(samples >> 16, np.int16)
+    if samples.dtype == np.uint8:
+        return np.ascontiguousarray((samples.astype(np.int16) - 128) << 8)
+    if samples.dtype.kind != "f":
+        raise AudioFormatError(f"samples are {samples.dtype}: expected int16, int32, uint8, float")
+    return np.ascontiguousarray(np.clip(np.rint(samples * 32768.0), -32768, 32767), np.int16)
+
+
+def _stamped(name: str, stamp_ns: int, frame_id: str) -> Message:
+    msg = get_message(name)()
+    # Filled in place: of two packages with one name, each may bring its own Header class.
+    msg.header.stamp.sec, msg.header.stamp.nanosec = divmod(int(stamp_ns), NANOSECONDS)
+    msg.header.frame_id = frame_id
+    return msg
+
+
+def make_audio(
+    audio_type: str, stamp_ns: int, samples: NDArray[Any], rate: int, frame_id: str = ""
+) -> Message:
+    """One chunk as a message of ``audio_type`` (short or full name), 16-bit samples.
+
+    ``samples``: ``[n]`` or ``[n, channels]``, int16 or float32 -1..1; ``stamp_ns``: time of the
+    first.  ``AudioDataStamped`` and ``AudioData`` carry no rate: send :func:`make_audio_info`
+    beside them.  Raises :class:`AudioFormatError` for another type.
+    """
+    name = AUDIO_TYPES.get(audio_type, audio_type)
+    pcm = to_int16(samples)
+    channels = 1 if pcm.ndim == 1 else pcm.shape[1]
+    if name == AUDIO_TYPES["RawAudio"]:
+        return get_message(name)(
+            timestamp=ns_to_stamp(stamp_ns), data=to_array(pcm.astype("<i2", copy=False)),
+            format="pcm-s16", sample_rate=rate, number_of_channels=channels,
+        )
+    if name == AUDIO_TYPES["AudioStamped"]:
+        msg = _stamped(name, stamp_ns, frame_id)
+        info = msg.audio.info
+        info.format, info.channels, info.rate = _PORTAUDIO_INT16, channels, rate
+        info.chunk = pcm.shape[0]
+        msg.audio.audio_data.int16_data = to_array(pcm, "h")
+        return msg
+    octets = to_array(pcm.astype("<i2", copy=False))
+    if name == AUDIO_TYPES["AudioDataStamped"]:
+        msg = _stamped(name, stamp_ns, frame_id)
+        msg.audio.data = octets
+        return msg
+    if name == AUDIO_TYPES["AudioData"]:
+        return get_message(name)(data=octets)
+    raise AudioFormatError(f"audio type {audio_type!r}: expected one of {', '.join(AUDIO_TYPES)}")
+
+
+def make_audio_info(rate: int, channels: int) -> Message:
+    """``audio_common_msgs/AudioInfo`` of ros-drivers for 16-bit uncompressed sound."""
+    return get_message("audio_common_msgs/msg/AudioInfo")(
+        channels=channels, sample_rate=rate, sample_format="S16LE",
+        bitrate=rate * channels * 16, coding_format="WAVE",
+    )

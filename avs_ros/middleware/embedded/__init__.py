@@ -1,0 +1,1 @@
+"""The embedded ROS runtime: rclpy's names over Cyclone DDS and rosbags' message definitions."""

@@ -1,0 +1,170 @@
+"""The time of every sample, from the stamps of the chunks that brought them."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+MAX_DRIFT = 1e-3  # share; ten times a poor sound card, so only a wrong rate reaches it
+_DRIFT_SD = 150e-6  # what sound cards are off by, before anything is known about this one
+_HISTORY = 1024  # chunks that the line is drawn through, at most
+_SIGMA_FLOOR_S = 1e-6
+_HUBER = 2.5  # standard deviations of jitter past which a stamp counts less
+_FEW = 16  # chunks
+_REFIT = 64  # a new line after every 64th part of the history: it hardly moves in between
+_GROUP = 16  # chunks on each side of a suspected step
+_EDGE = 3  # chunks on each side that tell a step from a slow wander
+_STEP_SIGMAS = 6.0
+
+
+class SampleClock:
+    """Line through (sample index, header stamp) pairs of one unbroken run of samples.
+
+    The sender's converter is steady but off by an unknown share (drift); its stamps are right on
+    average but each one is early or late (jitter).  So the line ``time = offset + (1 + drift) *
+    index / rate`` is drawn through the stamps of the last ``history_s`` seconds by least squares:
+    stamps far off the line count less (Huber weights), the drift is pulled towards ``drift`` as
+    strongly as the measured jitter makes it uncertain, and is never past +-1000 ppm.
+
+    What to expect, with stamps off by at most J around the true time: the error of
+    :meth:`time_ns` for indices inside the run is at most about J from the first chunk on, falls
+    as 2 J / sqrt(3 N) (standard deviation, uniform jitter, N chunks of history), and is below one
+    sample period when J is 0.  A constant delay of all stamps cannot be seen from here; it is what
+    ``audio_stamp_offset`` is for.
+    """
+
+    def __init__(self, rate_hz: float, *, drift: float = 0.0, history_s: float = 30.0) -> None:
+        """Expect ``rate_hz`` (nominal), with ``drift`` (share) as the first guess."""
+        self.rate_hz = float(rate_hz)
+        self.history_s = float(history_s)
+        self.drift = float(drift)
+        self._prior_drift = float(drift)
+        self._base_ns = 0
+        self._offset_s = 0.0
+        self._count = 0
+        self._unfitted = 0
+        self._x: NDArray[np.float64] = np.zeros(2 * _HISTORY)
+        self._y: NDArray[np.float64] = np.zeros(2 * _HISTORY)
+        self._first = 0
+        self._end = 0
+        self.jitter_s = 0.0
+
+    @property
+    def observations(self) -> int:
+        """Stamps taken in since the start."""
+        return self._count
+
+    def observe(self, index: float, stamp_ns: int) -> None:
+        """Take in that sample ``index`` was stamped ``stamp_ns``; indices rise."""
+        if self._count == 0:
+            self._base_ns = stamp_ns
+        if self._end == self._x.size:
+            kept = self._end - self._first
+            self._x[:kept] = self._x[self._first : self._end].copy()
+            self._y[:kept] = self._y[self._first : self._end].copy()
+            self._first, self._end = 0, kept
+        x = index / self.rate_hz
+        self._x[self._end] = x
+        self._y[self._end] = (stamp_ns - self._base_ns) * 1e-9 - x
+        self._end += 1
+        self._count += 1
+        oldest = x - self.history_s
+        while self._end - self._first > _HISTORY or self._x[self._first] < oldest:
+            self._first += 1
+        self._unfitted += 1
+        if self._unfitted > (self._end - self._first) // _REFIT:
+            self._unfitted = 0
+            self._fit()
+
+    def find_step(self, floor_s: float) -> tuple[float, float] | None:
+        """A lasting jump of the stamps that is too small to be told from jitter at once.
+
+        Compares the last stamps, 16 on each side of every recent chunk.  Returns the index of the
+        first sample after the jump and its size (s, above ``floor_s`` and 6 standard deviations),
+        or None.  Slow wandering of the stamps is not a jump.
+        """
+        recent = self._end - self._first - 2 * _GROUP
+        span = min(recent, (self._end - self._first) // _REFIT + _GROUP)
+        if span < 2:
+            return None
+        begin = self._end - 2 * _GROUP - span
+        y = self._y[begin : self._end] - self.drift * self._x[begin : self._end]
+        sums = np.concatenate([[0.0], np.cumsum(y)])
+        means = (sums[_GROUP:] - sums[:-_GROUP]) / _GROUP
+        jumps = means[_GROUP:] - means[:-_GROUP]
+        best = int(np.argmax(np.abs(jumps)))
+        size = float(jumps[best])
+        least = max(floor_s, _STEP_SIGMAS * self.jitter_s * np.sqrt(2.0 / _GROUP))
+        if abs(size) < least or best == jumps.size - 1:  # at the end it may still be growing
+            return None
+        at = best + _GROUP
+        edge = float(np.mean(y[at : at + _EDGE]) - np.mean(y[at - _EDGE : at]))
+        middle = float(np.median(y[at : at + _GROUP]) - np.median(y[at - _GROUP : at]))
+        if edge / size < 0.7 or middle / size < 0.5:  # a wander, or a few stamps far off
+            return None
+        return float(self._x[begin + at] * self.rate_hz), size
+
+    def split(self, index: float, start: int) -> SampleClock:
+        """Give the stamps from ``index`` on to a new clock, whose samples count from ``start``.
+
+        Both draw their lines anew; the new one has this one's drift as first guess.
+        """
+        at = self._x * self.rate_hz
+        cut = self._first + int(np.searchsorted(at[self._first : self._end], index - 0.5))
+        moved = [
+            (at[i] - start, self._base_ns + round((self._y[i] + self._x[i]) * 1e9))
+            for i in range(cut, self._end)
+        ]
+        self._end = cut
+        if cut > self._first:
+            self._fit()
+        later = SampleClock(self.rate_hz, drift=self.drift, history_s=self.history_s)
+        for moved_index, stamp_ns in moved:
+            later.observe(moved_index, stamp_ns)
+        return later
+
+    def _fit(self) -> None:
+        x = self._x[self._first : self._end]
+        y = self._y[self._first : self._end]
+        sigma = _SIGMA_FLOOR_S
+        if x.size >= 2:
+            steps = np.diff(y) - self._prior_drift * np.diff(x)
+            if x.size < _FEW:  # too few for a median: every step may be the jitter
+                spread = float(np.sqrt(np.mean(np.square(steps))))
+            else:
+                spread = 1.4826 * float(np.median(np.abs(steps - np.median(steps))))
+            sigma = max(sigma, spread / np.sqrt(2.0))
+        self.jitter_s = float(sigma)
+        # The pull towards the expected drift: variance of a stamp over variance of the drift.
+        ridge = (sigma / _DRIFT_SD) ** 2
+        weight = np.ones_like(x)
+        for _ in range(3):
+            total = float(weight.sum())
+            mean_x = float(weight @ x) / total
+            mean_y = float(weight @ y) / total
+            dx = x - mean_x
+            sxx = float(weight @ (dx * dx))
+            sxy = float(weight @ (dx * (y - mean_y)))
+            slope = (sxy + ridge * self._prior_drift) / (sxx + ridge)
+            slope = min(MAX_DRIFT, max(-MAX_DRIFT, slope))
+            residual = np.abs(y - mean_y - slope * dx)
+            far = _HUBER * sigma
+            if not np.any(residual > far):
+                break
+            weight = far / np.maximum(residual, far)
+        self.drift = slope
+        self._offset_s = mean_y - slope * mean_x
+
+    def time_ns(self, index: float) -> int:
+        """Time (ns, the stamps' clock) at which sample ``index`` begins."""
+        x = index / self.rate_hz
+        return self._base_ns + round((x + self._offset_s + self.drift * x) * 1e9)
+
+    def index_at(self, time_ns: int) -> float:
+        """Fractional sample index at ``time_ns``; the inverse of :meth:`time_ns`."""
+        t = (time_ns - self._base_ns) * 1e-9
+        return (t - self._offset_s) / (1.0 + self.drift) * self.rate_hz
+
+    def lateness_s(self, index: float, stamp_ns: int) -> float:
+        """How much later (s) ``stamp_ns`` is than the line says for sample ``index``."""
+        return (stamp_ns - self.time_ns(index)) * 1e-9

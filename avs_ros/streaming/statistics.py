@@ -1,0 +1,78 @@
+"""Rolling figures about a running stream."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Percentiles:
+    """Milliseconds below which half, 90 %, 99 % of the recent values lie, and the largest."""
+
+    p50: float
+    p90: float
+    p99: float
+    max: float
+    count: int
+
+
+class RollingPercentiles:
+    """Percentiles of the last ``size`` values."""
+
+    def __init__(self, size: int = 512) -> None:
+        """Remember ``size`` values."""
+        self._values: deque[float] = deque(maxlen=size)
+
+    def add(self, value: float) -> None:
+        """Take in one value."""
+        self._values.append(value)
+
+    def clear(self) -> None:
+        """Forget all values."""
+        self._values.clear()
+
+    def mean(self) -> float:
+        """Mean of the values; NaN while no value is known."""
+        return sum(self._values) / len(self._values) if self._values else float("nan")
+
+    def percentiles(self) -> Percentiles:
+        """The figures; all NaN while no value is known."""
+        if not self._values:
+            nan = float("nan")
+            return Percentiles(nan, nan, nan, nan, 0)
+        values = np.fromiter(self._values, dtype=np.float64)
+        p50, p90, p99 = np.percentile(values, (50, 90, 99))
+        return Percentiles(float(p50), float(p90), float(p99), float(values.max()), values.size)
+
+
+class RateMeter:
+    """Events per second over the last ``span_s`` seconds."""
+
+    def __init__(self, span_s: float = 5.0) -> None:
+        """Look back ``span_s`` seconds."""
+        self._span_ns = round(span_s * 1e9)
+        self._times: deque[int] = deque()
+
+    def add(self, now_ns: int) -> None:
+        """Note an event at ``now_ns``."""
+        self._times.append(now_ns)
+        self._forget(now_ns)
+
+    def clear(self) -> None:
+        """Forget all events."""
+        self._times.clear()
+
+    def rate(self, now_ns: int) -> float:
+        """Events per second (Hz) between the oldest event looked at and ``now_ns``."""
+        self._forget(now_ns)
+        if len(self._times) < 2:
+            return 0.0
+        elapsed = max(now_ns - self._times[0], 1)
+        return (len(self._times) - 1) / (elapsed * 1e-9)
+
+    def _forget(self, now_ns: int) -> None:
+        while self._times and now_ns - self._times[0] > self._span_ns:
+            self._times.popleft()

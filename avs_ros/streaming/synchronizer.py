@@ -1,0 +1,286 @@
+"""Each frame with the sound that ends at it."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections import deque
+from dataclasses import dataclass
+from typing import Any
+
+from numpy.typing import NDArray
+
+from avs_ros.errors import ParameterError
+from avs_ros.streaming.audio_buffer import AudioBuffer
+from avs_ros.streaming.clock import Clock, MonotonicClock
+from avs_ros.streaming.pair import Frame, Pair
+
+# counter -> what it counts; diagnostics print these words
+FRAME_COUNTERS: dict[str, str] = {
+    "frames_received": "frames received",
+    "frames_paired": "frames handed on with their sound",
+    "frames_incomplete": "of these, frames whose sound had not all been heard",
+    "frames_deadline": "of these, frames that waited for sound until the deadline",
+    "dropped_duplicate": "frames dropped: same stamp as the frame before",
+    "dropped_out_of_order": "frames dropped: older than the frame before",
+    "dropped_busy": "frames dropped: a newer one was ready when the worker became free",
+    "dropped_max_rate": "frames dropped: more than max_rate allows",
+    "dropped_queue_full": "frames dropped: too many were waiting for sound",
+    "dropped_reset": "frames dropped: waiting when the stream was reset or jumped back",
+    "jumps_back": "jumps back in the frames' time (loop of a recording)",
+}
+
+
+@dataclass(frozen=True)
+class _Waiting:
+    stamp_ns: int
+    frame: Frame
+    context: Any
+    arrival_ns: int
+
+
+class Synchronizer:
+    """Pairs frames with windows of sound by their header stamps; thread-safe.
+
+    A frame waits until sound up to its stamp + ``offset_s`` has come, ``deadline_s`` at most by
+    ``clock`` (None: for ever, until :meth:`finish` says that no more sound comes), and is then
+    served with what there is.  ``window_s``, ``offset_s`` and ``deadline_s`` may be set at any
+    time.  ``condition`` is notified at every arrival; hold it to wait for one.
+    """
+
+    def __init__(
+        self,
+        window_s: float = 1.0,
+        offset_s: float = 0.0,
+        deadline_s: float | None = 0.5,
+        *,
+        rate_hz: int = 16000,
+        capacity_s: float = 30.0,
+        gap_s: float = 0.05,
+        jump_back_s: float = 0.5,
+        max_waiting: int | None = 64,
+        clock: Clock | None = None,
+    ) -> None:
+        """Cut windows of ``window_s`` seconds at ``rate_hz`` out of ``capacity_s`` kept seconds.
+
+        ``jump_back_s``: a frame this much older than the one before begins the stream anew.
+        ``max_waiting``: frames that may wait for sound (None: any number).  Raises
+        :class:`ParameterError` for values out of range.
+        """
+        self.jump_back_s = jump_back_s
+        self.clock: Clock = clock if clock is not None else MonotonicClock()
+        self.condition = threading.Condition(threading.RLock())
+        self._audio = AudioBuffer(rate_hz, capacity_s, gap_s=gap_s, jump_back_s=jump_back_s)
+        self.window_s = window_s
+        self.offset_s = offset_s
+        self.deadline_s = deadline_s
+        self._max_waiting = max_waiting
+        self._waiting: deque[_Waiting] = deque()
+        self._last_stamp_ns: int | None = None
+        self._finished = False
+        self._epoch = 0
+        self._counters: dict[str, int] = dict.fromkeys(FRAME_COUNTERS, 0)
+
+    @property
+    def window_s(self) -> float:
+        """Length of the windows (s); above 0, at most the capacity."""
+        return self._window_s
+
+    @window_s.setter
+    def window_s(self, value: float) -> None:
+        if not 1 <= value * self._audio.rate_hz <= self._audio.capacity_s * self._audio.rate_hz:
+            raise ParameterError(
+                f"window of {value} s; must be at least one sample and at most the "
+                f"{self._audio.capacity_s} s of sound that are kept"
+            )
+        self._window_s = float(value)
+
+    @property
+    def offset_s(self) -> float:
+        """End of the window, seconds after the frame's stamp (may be negative)."""
+        return self._offset_s
+
+    @offset_s.setter
+    def offset_s(self, value: float) -> None:
+        if not math.isfinite(value):
+            raise ParameterError(f"offset of {value} s; must be finite")
+        self._offset_s = float(value)
+
+    @property
+    def deadline_s(self) -> float | None:
+        """Longest wait for sound (s by ``clock``); None: until :meth:`finish`."""
+        return self._deadline_s
+
+    @deadline_s.setter
+    def deadline_s(self, value: float | None) -> None:
+        if value is not None and not 0 <= value < math.inf:
+            raise ParameterError(f"deadline of {value} s; must be 0 or above")
+        with self.condition:
+            self._deadline_s = value
+            self.condition.notify_all()
+
+    @property
+    def rate_hz(self) -> int:
+        """Sample rate of the windows (Hz)."""
+        return self._audio.rate_hz
+
+    @property
+    def epoch(self) -> int:
+        """Number of resets and jumps back so far."""
+        return self._epoch
+
+    @property
+    def waiting(self) -> int:
+        """Frames that wait for their sound."""
+        return len(self._waiting)
+
+    @property
+    def audio_latest_ns(self) -> int | None:
+        """End of the newest sound; None before the first."""
+        with self.condition:
+            return self._audio.latest_ns
+
+    def audio_clock(self) -> dict[str, float]:
+        """The sender's estimated ``drift_ppm`` and stamp ``jitter_ms``; empty without sound."""
+        with self.condition:
+            clock = self._audio.clock
+            if clock is None:
+                return {}
+            return {"drift_ppm": clock.drift * 1e6, "jitter_ms": clock.jitter_s * 1e3}
+
+    def counters(self) -> dict[str, int]:
+        """All counters of ``FRAME_COUNTERS`` and ``AUDIO_COUNTERS`` since the start."""
+        with self.condition:
+            return {**self._counters, **self._audio.counters}
+
+    def push_audio(self, stamp_ns: int, samples: NDArray[Any], rate_hz: float) -> None:
+        """Take a chunk of sound; see :meth:`AudioBuffer.push`."""
+        with self.condition:
+            self._audio.push(stamp_ns, samples, rate_hz)
+            self._finished = False
+            self.condition.notify_all()
+
+    def push_frame(self, stamp_ns: int, frame: Frame, context: Any = None) -> None:
+        """Take a frame captured at ``stamp_ns``; duplicates and stragglers are dropped."""
+        with self.condition:
+            self._count("frames_received")
+            last = self._last_stamp_ns
+            if last is not None and stamp_ns <= last:
+                if stamp_ns == last:
+                    self._count("dropped_duplicate")
+                    return
+                if last - stamp_ns <= self.jump_back_s * 1e9:
+                    self._count("dropped_out_of_order")
+                    return
+                self._jump_back(last, stamp_ns)
+            self._last_stamp_ns = stamp_ns
+            self._waiting.append(_Waiting(stamp_ns, frame, context, self.clock.now_ns()))
+            if self._max_waiting is not None and len(self._waiting) > self._max_waiting:
+                self._waiting.popleft()
+                self._count("dropped_queue_full")
+            self.condition.notify_all()
+
+    def finish(self) -> None:
+        """Say that no more sound comes: every waiting frame is served with what there is.
+
+        Lasts until sound comes after all, or :meth:`reset`.
+        """
+        with self.condition:
+            self._audio.flush()
+            self._finished = True
+            self.condition.notify_all()
+
+    def reset(self) -> None:
+        """Forget frames and sound, begin a new epoch; the counters stay."""
+        with self.condition:
+            self._new_epoch()
+            self._audio.reset()
+            self._finished = False
+            self._last_stamp_ns = None
+            self.condition.notify_all()
+
+    def poll(self, now_ns: int | None = None) -> Pair | None:
+        """The oldest waiting frame, if its sound has come or its deadline is over.
+
+        ``now_ns``: time by ``clock`` (None: now).  Frames come in the order of their stamps.
+        """
+        with self.condition:
+            now = self.clock.now_ns() if now_ns is None else now_ns
+            if not self._waiting:
+                return None
+            first = self._waiting[0]
+            if not (self._arrived(first) or self._expired(first, now)):
+                return None
+            return self._pair(self._waiting.popleft())
+
+    def poll_newest(
+        self, now_ns: int | None = None, reason: str = "dropped_busy"
+    ) -> Pair | None:
+        """The newest frame that is ready, sound arrived before deadline over.
+
+        Older frames are dropped and counted as ``reason``; newer ones go on waiting.
+        """
+        with self.condition:
+            now = self.clock.now_ns() if now_ns is None else now_ns
+            chosen = -1
+            for i, frame in enumerate(self._waiting):
+                if self._arrived(frame):
+                    chosen = i
+            if chosen < 0:
+                for i, frame in enumerate(self._waiting):
+                    if self._expired(frame, now):
+                        chosen = i
+            if chosen < 0:
+                return None
+            for _ in range(chosen):
+                self._waiting.popleft()
+                self._count(reason)
+            return self._pair(self._waiting.popleft())
+
+    def next_deadline_ns(self) -> int | None:
+        """When (by ``clock``) the first waiting frame stops waiting; None if none will."""
+        with self.condition:
+            if not self._waiting or self.deadline_s is None:
+                return None
+            return self._waiting[0].arrival_ns + round(self.deadline_s * 1e9)
+
+    def _end_ns(self, stamp_ns: int) -> int:
+        return stamp_ns + round(self.offset_s * 1e9)
+
+    def _arrived(self, frame: _Waiting) -> bool:
+        latest = self._audio.latest_ns
+        return self._finished or (latest is not None and latest >= self._end_ns(frame.stamp_ns))
+
+    def _expired(self, frame: _Waiting, now_ns: int) -> bool:
+        deadline = self.deadline_s
+        return deadline is not None and now_ns - frame.arrival_ns >= round(deadline * 1e9)
+
+    def _pair(self, frame: _Waiting) -> Pair:
+        end_ns = self._end_ns(frame.stamp_ns)
+        latest = self._audio.latest_ns
+        if not self._arrived(frame):
+            self._count("frames_deadline")
+        window = self._audio.window(end_ns, self.window_s)
+        self._count("frames_paired")
+        self._count("frames_incomplete", 0 if window.complete else 1)
+        error = math.nan if latest is None else max(0.0, (end_ns - latest) * 1e-6)
+        return Pair(
+            frame.stamp_ns, frame.frame, window.samples, window.coverage, window.complete,
+            window.level_dbfs, error, frame.context, self._epoch, frame.arrival_ns,
+        )
+
+    def _jump_back(self, last_ns: int, stamp_ns: int) -> None:
+        """Begin a new epoch; forget the sound too, unless it has jumped already."""
+        self._count("jumps_back")
+        self._new_epoch()
+        latest = self._audio.latest_ns
+        if latest is not None and abs(latest - last_ns) < abs(latest - stamp_ns):
+            self._audio.reset()
+
+    def _new_epoch(self) -> None:
+        self._count("dropped_reset", len(self._waiting))
+        self._waiting.clear()
+        self._epoch += 1
+
+    def _count(self, name: str, by: int = 1) -> None:
+        self._counters[name] += by
