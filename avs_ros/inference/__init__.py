@@ -1,0 +1,19 @@
+"""Models behind one protocol: frame and sound in, what sounds out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from avs_ros.inference.segmenter import Segmenter
+
+__all__ = ["Segmenter", "create_segmenter"]
+
+
+def create_segmenter(
+    model: str | Path = "c3n_light", engine: str = "auto", device: str = "auto", **options: Any
+) -> Segmenter:
+    """See :func:`avs_ros.inference.registry.create_segmenter` (imported on first use)."""
+    from avs_ros.inference import registry
+
+    return registry.create_segmenter(model, engine, device, **options)

@@ -1,0 +1,132 @@
+"""C3N as published, behind the segmenter protocol: any backbone, audio network and engine."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from avs_ros.inference.engines import StepProgram, build_runner, choose_device
+from avs_ros.inference.frames import FramePreparation
+from avs_ros.inference.hearing import Hearing
+from avs_ros.models.audio.network import SAMPLE_RATE, AudioNetwork
+from avs_ros.models.c3n import C3N
+from avs_ros.models.c3n.backbone import STAGES
+from avs_ros.models.c3n.streaming import C3NStep, StreamMemory
+from avs_ros.models.labels import audioset
+from avs_ros.segmentation import Bytes, Float, Prediction
+
+# (stamp in ns, AudioSet logits [527] of this second) -> logits [527] the label may rest on
+AudioContext = Callable[[int, Float], Float]
+# Share of the picture whose mean probability says whether anything sounds.
+_STRONGEST = 0.01
+
+
+class C3NSegmenter:
+    """A C3N for one stream, one new frame at a time (see ``models/c3n/streaming``).
+
+    ``labels``: a name per row of the network's similarity.  ``audio_context``: lets the label
+    rest on more than this second's scores; the mask's audio feature stays this second's.
+    Raises EngineError for an engine or device that cannot serve.
+    """
+
+    sample_rate = SAMPLE_RATE
+    window_s = 1.0
+
+    def __init__(
+        self,
+        network: C3N,
+        hearing: AudioNetwork,
+        labels: Sequence[str],
+        *,
+        name: str = "c3n",
+        engine: str = "auto",
+        device: str = "auto",
+        frames_per_clip: int = 5,
+        audio_context: AudioContext | None = None,
+    ) -> None:
+        self.name = name
+        self.labels = tuple(labels)
+        device = choose_device(device)
+        self._runner = build_runner(c3n_program(network, name, frames_per_clip), engine, device)
+        self.engine = self._runner.engine
+        self.device = self._runner.device
+        backbone = network.backbone
+        self._frames = FramePreparation(
+            network.image_size, backbone.image_mean, backbone.image_std
+        )
+        self._hearing = Hearing(hearing, device)
+        self._context = audio_context
+        self._memory = StreamMemory((STAGES, 2 * network.channels + 1), frames_per_clip)
+        self._audio_names = audioset().names
+
+    def step(self, frame: Bytes, window: Float, stamp_ns: int) -> Prediction:
+        """See :class:`Segmenter`.
+
+        ``sounding``: mean probability of the most likely hundredth of the picture; C3N has no
+        output of its own for it.  ``ms``: "prepare", "hearing", "network", "finish".
+        """
+        times = [time.perf_counter()]
+        pixels = self._frames(frame)
+        times.append(time.perf_counter())
+        feature, scores = self._hearing(window)
+        rests_on = scores if self._context is None else self._context(stamp_ns, scores[0])[None]
+        times.append(time.perf_counter())
+        past, shares = self._memory.recall(stamp_ns)
+        logits, label, _, state = self._runner(pixels, feature, rests_on, past, shares)
+        times.append(time.perf_counter())
+        self._memory.remember(stamp_ns, np.asarray(state, np.float32))
+        probability = _sigmoid(np.asarray(logits, np.float32)[0, 0])
+        row, heard = int(label[0]), int(rests_on[0].argmax())
+        sounding = _strongest(probability)
+        times.append(time.perf_counter())
+        stages = ("prepare", "hearing", "network", "finish")
+        return Prediction(
+            probability=probability,
+            sounding=sounding,
+            label=self.labels[row],
+            label_index=row,
+            audio_label=self._audio_names[heard],
+            audio_score=float(_sigmoid(rests_on[0, heard])),
+            ms={
+                stage: (after - before) * 1e3
+                for stage, before, after in zip(stages, times, times[1:], strict=False)
+            },
+        )
+
+    def reset(self) -> None:
+        """See :class:`Segmenter`."""
+        self._memory.reset()
+
+    def close(self) -> None:
+        """See :class:`Segmenter`."""
+        self.reset()
+        self._runner.close()
+
+
+def c3n_program(network: C3N, name: str = "c3n", frames_per_clip: int = 5) -> StepProgram:
+    """The streaming step of ``network`` for any engine; shapes follow its configuration."""
+    size = network.image_size
+    return StepProgram(
+        name=name,
+        module=C3NStep(network, frames_per_clip),
+        inputs={
+            "frame": (1, 3, size, size),
+            "audio_feature": (1, network.audio_width),
+            "audio_logits": (1, 527),
+            "past": (max(frames_per_clip - 1, 1), STAGES, 2 * network.channels + 1),
+            "shares": (max(frames_per_clip, 2),),
+        },
+        outputs=("logits", "label", "visual_logits", "state"),
+    )
+
+
+def _sigmoid(x: Float) -> Float:
+    # Beyond 60 the exponential would overflow; the result is 0 or 1 in float32 long before.
+    return np.asarray(1.0 / (1.0 + np.exp(-np.clip(x, -60.0, 60.0))), np.float32)
+
+
+def _strongest(probability: Float) -> float:
+    count = max(1, round(_STRONGEST * probability.size))
+    return float(np.partition(probability.ravel(), -count)[-count:].mean())

@@ -1,0 +1,6 @@
+"""Where a model's step can run: PyTorch, CUDA graph, ONNX Runtime, OpenVINO, TensorRT."""
+
+from avs_ros.inference.engines.program import StepProgram, StepRunner
+from avs_ros.inference.engines.selection import ENGINES, build_runner, choose_device
+
+__all__ = ["ENGINES", "StepProgram", "StepRunner", "build_runner", "choose_device"]

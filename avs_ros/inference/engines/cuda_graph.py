@@ -1,0 +1,87 @@
+"""One CUDA graph for the whole step: a single launch in place of some two thousand."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from avs_ros.errors import EngineError
+from avs_ros.inference.engines.program import Array, StepProgram
+
+_WARM_UP = 3
+
+
+class CudaGraphRunner:
+    """The program captured once and replayed per frame; half precision unless told otherwise.
+
+    Everything has static shapes, the label's arg-max and the gather of its head row happen on
+    the device, and inputs and outputs live in fixed buffers behind pinned host memory.
+    """
+
+    engine = "cuda-graph"
+
+    def __init__(self, program: StepProgram, device: str, half: bool = True) -> None:
+        if torch.device(device).type != "cuda":
+            raise EngineError(f"engine cuda-graph needs a CUDA device, got {device}")
+        self.device = device
+        self._device = torch.device(device)
+        with torch.cuda.device(self._device):
+            module = copy.deepcopy(program.module).to(self._device)
+            self._module = to_half(module) if half else module
+            dtype = torch.float16 if half else torch.float32
+            self._host = [torch.from_numpy(x).clone().pin_memory() for x in program.example]
+            self._inputs = [x.to(self._device) for x in self._host]
+            self._stream = torch.cuda.Stream(self._device)
+            self._graph = torch.cuda.CUDAGraph()
+            self._outputs = self._capture(dtype)
+            self._results = [
+                torch.empty(x.shape, dtype=x.dtype, pin_memory=True) for x in self._outputs
+            ]
+
+    def _capture(self, dtype: torch.dtype) -> list[Tensor]:
+        def run() -> list[Tensor]:
+            out = self._module(*(x.to(dtype) for x in self._inputs))
+            return [t.float() if t.is_floating_point() else t for t in out]
+
+        # Libraries pick their kernels and workspaces on first use, outside the capture.
+        self._stream.wait_stream(torch.cuda.current_stream())
+        with torch.no_grad(), torch.cuda.stream(self._stream):
+            for _ in range(_WARM_UP):
+                run()
+        torch.cuda.current_stream().wait_stream(self._stream)
+        with torch.no_grad(), torch.cuda.graph(self._graph, stream=self._stream):
+            return run()
+
+    def __call__(self, *inputs: Array) -> tuple[NDArray[np.generic], ...]:
+        """See :class:`StepRunner`."""
+        with torch.cuda.stream(self._stream):
+            for host, static, array in zip(self._host, self._inputs, inputs, strict=True):
+                host.copy_(torch.from_numpy(array))
+                static.copy_(host, non_blocking=True)
+            self._graph.replay()
+            for result, out in zip(self._results, self._outputs, strict=True):
+                result.copy_(out, non_blocking=True)
+        self._stream.synchronize()
+        return tuple(result.numpy() for result in self._results)
+
+    def close(self) -> None:
+        """See :class:`StepRunner`."""
+        del self._graph, self._inputs, self._outputs, self._module
+
+
+def to_half(module: nn.Module) -> nn.Module:
+    """Half precision in place, except parts that say ``keep_single`` (the label inference)."""
+    kept = [
+        (part, dict(part.named_buffers(recurse=False)))
+        for part in module.modules()
+        if getattr(part, "keep_single", False)
+    ]
+    module.half()
+    for part, buffers in kept:
+        for name, buffer in buffers.items():
+            setattr(part, name, buffer)
+    return module

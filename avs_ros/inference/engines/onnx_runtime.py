@@ -1,0 +1,69 @@
+"""ONNX Runtime: CPU, CUDA, or its TensorRT provider."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avs_ros.errors import EngineError, MissingDependencyError
+from avs_ros.inference.engines.program import Array, StepProgram
+from avs_ros.inference.export import exported
+
+
+class OnnxRuntimeRunner:
+    """The exported step in ONNX Runtime.
+
+    ``provider``: "cpu", "cuda" or "tensorrt"; None follows the device.  ``path``: the exported
+    file; None: the cached one.
+    """
+
+    engine = "onnxruntime"
+
+    def __init__(
+        self,
+        program: StepProgram,
+        device: str,
+        provider: str | None = None,
+        path: Path | None = None,
+    ) -> None:
+        try:
+            import onnxruntime
+        except ImportError as error:
+            raise MissingDependencyError(
+                "ONNX Runtime", "engine onnxruntime", "pip install 'avs_ros[onnx]'"
+            ) from error
+        provider = provider or ("cuda" if device.startswith("cuda") else "cpu")
+        wanted = {
+            "cpu": "CPUExecutionProvider",
+            "cuda": "CUDAExecutionProvider",
+            "tensorrt": "TensorrtExecutionProvider",
+        }[provider]
+        if wanted not in onnxruntime.get_available_providers():
+            raise EngineError(
+                f"this ONNX Runtime has no {wanted}; it has "
+                f"{', '.join(onnxruntime.get_available_providers())} (GPU: onnxruntime-gpu)"
+            )
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3
+        index = int(device.split(":")[1]) if ":" in device else 0
+        providers = [(wanted, {} if provider == "cpu" else {"device_id": index})]
+        try:
+            self._session = onnxruntime.InferenceSession(
+                str(path or exported(program)), options, providers=providers
+            )
+        except Exception as error:  # onnxruntime raises its own unexported classes
+            raise EngineError(f"ONNX Runtime cannot load the exported step: {error}") from error
+        self.device = device if provider != "tensorrt" else f"{device} (TensorRT)"
+        self._names = list(program.inputs)
+        self._outputs = list(program.outputs)
+
+    def __call__(self, *inputs: Array) -> tuple[NDArray[np.generic], ...]:
+        """See :class:`StepRunner`."""
+        feed = dict(zip(self._names, inputs, strict=True))
+        return tuple(self._session.run(self._outputs, feed))
+
+    def close(self) -> None:
+        """See :class:`StepRunner`."""
+        del self._session

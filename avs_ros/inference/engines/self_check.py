@@ -1,0 +1,42 @@
+"""Before an engine serves, it computes a fixed input and is held against eager PyTorch."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from avs_ros.errors import EngineError
+from avs_ros.inference.engines.program import StepProgram, StepRunner
+
+
+def difference(program: StepProgram, runner: StepRunner) -> tuple[float, str]:
+    """(largest relative difference, output it occurs in) on the program's fixed input.
+
+    Relative to the largest value of that output (or 1): float noise grows with the numbers.
+    A different decision counts as infinite; so do values that are not finite.
+    """
+    found = runner(*program.example)
+    worst, where = 0.0, program.outputs[0]
+    for name, expected, array in zip(program.outputs, program.expected, found, strict=True):
+        if name == program.decision:
+            gap = 0.0 if np.array_equal(expected, array) else float("inf")
+        elif not np.isfinite(array).all():
+            gap = float("inf")
+        else:
+            wanted = np.asarray(expected, np.float64)
+            scale = max(1.0, float(np.abs(wanted).max(initial=0.0)))
+            gap = float(np.abs(np.asarray(array, np.float64) - wanted).max(initial=0.0)) / scale
+        if gap > worst:
+            worst, where = gap, name
+    return worst, where
+
+
+def require_agreement(program: StepProgram, runner: StepRunner, tolerance: float) -> float:
+    """The difference; raises EngineError, naming it, where it is beyond ``tolerance``."""
+    worst, where = difference(program, runner)
+    if worst > tolerance:
+        raise EngineError(
+            f"engine {runner.engine} on {runner.device} differs from eager PyTorch by "
+            f"{worst:.2g} in {where!r} (tolerance {tolerance:g}) and is not used; "
+            "choose another engine"
+        )
+    return worst

@@ -1,0 +1,143 @@
+"""TensorRT: an engine built from the exported step, kept by device, version and weights."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from avs_ros.errors import EngineError, MissingDependencyError
+from avs_ros.inference.engines.cache import cached_path
+from avs_ros.inference.engines.program import Array, StepProgram
+from avs_ros.inference.export import exported
+
+_WORKSPACE_BYTES = 2 << 30
+# Layers whose sums or powers do not survive half precision.
+_SINGLE_LAYERS = ("SOFTMAX", "NORMALIZATION", "REDUCE", "UNARY", "TOPK")
+
+
+class TensorRtRunner:
+    """The exported step in TensorRT, half precision with float32 where sums need it."""
+
+    engine = "tensorrt"
+
+    def __init__(self, program: StepProgram, device: str, half: bool = True) -> None:
+        trt = _tensorrt()
+        if torch.device(device).type != "cuda" or not torch.cuda.is_available():
+            raise EngineError(f"engine tensorrt needs a CUDA device, got {device}")
+        self.device = device
+        self._device = torch.device(device)
+        plan = build_plan(program, device, half)
+        with torch.cuda.device(self._device):
+            engine = trt.Runtime(trt.Logger(trt.Logger.ERROR)).deserialize_cuda_engine(
+                plan.read_bytes()
+            )
+            if engine is None:
+                plan.unlink()
+                raise EngineError(f"TensorRT cannot load {plan}; it was removed, try again")
+            self._context = engine.create_execution_context()
+            self._stream = torch.cuda.Stream(self._device)
+            self._inputs = {
+                name: torch.empty(tuple(shape), device=self._device)
+                for name, shape in program.inputs.items()
+            }
+            self._outputs = {
+                name: torch.empty(
+                    tuple(engine.get_tensor_shape(name)),
+                    device=self._device,
+                    dtype=_torch_type(trt, engine.get_tensor_dtype(name)),
+                )
+                for name in program.outputs
+            }
+        for name, tensor in {**self._inputs, **self._outputs}.items():
+            self._context.set_tensor_address(name, tensor.data_ptr())
+        self._decision = program.decision
+
+    def __call__(self, *inputs: Array) -> tuple[NDArray[np.generic], ...]:
+        """See :class:`StepRunner`."""
+        with torch.cuda.stream(self._stream):
+            for tensor, array in zip(self._inputs.values(), inputs, strict=True):
+                tensor.copy_(torch.from_numpy(array), non_blocking=True)
+            if not self._context.execute_async_v3(self._stream.cuda_stream):
+                raise EngineError("TensorRT failed to run the step")
+            results = {name: out.cpu().numpy() for name, out in self._outputs.items()}
+        self._stream.synchronize()
+        return tuple(
+            x.astype(np.int64) if name == self._decision else x.astype(np.float32)
+            for name, x in results.items()
+        )
+
+    def close(self) -> None:
+        """See :class:`StepRunner`."""
+        del self._context, self._inputs, self._outputs
+
+
+def plan_path(program: StepProgram, device: str, half: bool = True) -> Path:
+    """Where the built engine of this program, GPU, driver library and precision is kept."""
+    gpu = re.sub(r"\W+", "-", torch.cuda.get_device_name(torch.device(device)))
+    precision = "fp16" if half else "fp32"
+    return cached_path(program, f"_{gpu}_trt{_tensorrt().__version__}_{precision}.plan")
+
+
+def build_plan(program: StepProgram, device: str, half: bool = True) -> Path:
+    """The engine's file, built now (minutes) if it is not there yet."""
+    trt = _tensorrt()
+    path = plan_path(program, device, half)
+    if path.is_file():
+        return path
+    logger = trt.Logger(trt.Logger.ERROR)
+    with torch.cuda.device(torch.device(device)):
+        builder = trt.Builder(logger)
+        explicit = getattr(trt.NetworkDefinitionCreationFlag, "EXPLICIT_BATCH", None)
+        network = builder.create_network(0 if explicit is None else 1 << int(explicit))
+        parser = trt.OnnxParser(network, logger)
+        if not parser.parse_from_file(str(exported(program))):
+            reasons = "; ".join(str(parser.get_error(i)) for i in range(parser.num_errors))
+            raise EngineError(f"TensorRT cannot read the exported step: {reasons}")
+        config = builder.create_builder_config()
+        config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, _WORKSPACE_BYTES)
+        if half:
+            config.set_flag(trt.BuilderFlag.FP16)
+            config.set_flag(trt.BuilderFlag.OBEY_PRECISION_CONSTRAINTS)
+            _keep_single(trt, network)
+        plan = builder.build_serialized_network(network, config)
+    if plan is None:
+        raise EngineError("TensorRT could not build an engine from the exported step")
+    partial = path.with_suffix(".part")
+    partial.write_bytes(bytes(plan))
+    partial.replace(path)
+    return path
+
+
+def _keep_single(trt: Any, network: Any) -> None:
+    known = trt.LayerType
+    kinds = {getattr(known, name) for name in _SINGLE_LAYERS if hasattr(known, name)}
+    for index in range(network.num_layers):
+        layer = network.get_layer(index)
+        if layer.type not in kinds:
+            continue
+        layer.precision = trt.float32
+        for number in range(layer.num_outputs):
+            if layer.get_output(number).dtype == trt.float32:
+                layer.set_output_type(number, trt.float32)
+
+
+def _torch_type(trt: Any, kind: Any) -> torch.dtype:
+    known = {trt.float32: torch.float32, trt.float16: torch.float16, trt.int32: torch.int32}
+    if hasattr(trt, "int64"):
+        known[trt.int64] = torch.int64
+    return known[kind]
+
+
+def _tensorrt() -> Any:
+    try:
+        import tensorrt
+    except ImportError as error:
+        raise MissingDependencyError(
+            "TensorRT", "engine tensorrt", "pip install tensorrt (comes with JetPack on a Jetson)"
+        ) from error
+    return tensorrt

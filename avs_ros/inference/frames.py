@@ -1,0 +1,47 @@
+"""Pictures into a network's input: resized and normalised once, without needless copies."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+from avs_ros.errors import ImageFormatError
+from avs_ros.segmentation import Bytes, Float
+
+
+class FramePreparation:
+    """uint8 RGB ``[H, W, 3]`` -> normalised float32 ``[1, 3, S, S]``.
+
+    The picture is stretched to S x S; ``mean`` and ``std`` are of 0..1 pixels.
+    ``interpolation``: OpenCV's (bilinear, as AVSBench's frames were made, unless given).  The
+    returned array is reused by the next call.
+    """
+
+    def __init__(
+        self,
+        size: int,
+        mean: Sequence[float],
+        std: Sequence[float],
+        interpolation: int = cv2.INTER_LINEAR,
+    ) -> None:
+        self._size = (size, size)
+        self._interpolation = interpolation
+        self._scale = (1.0 / (255.0 * np.asarray(std, np.float32))).reshape(3, 1, 1)
+        offset = -np.asarray(mean, np.float32) / np.asarray(std, np.float32)
+        self._offset = offset.reshape(3, 1, 1)
+        self._out = np.empty((1, 3, size, size), np.float32)
+
+    def __call__(self, frame: Bytes) -> Float:
+        """See the class; raises ImageFormatError for anything but uint8 RGB."""
+        if frame.ndim != 3 or frame.shape[2] != 3 or frame.dtype != np.uint8 or not frame.size:
+            raise ImageFormatError(
+                f"a frame must be uint8 [H, W, 3] RGB, got {frame.dtype} {list(frame.shape)}"
+            )
+        small = frame
+        if frame.shape[1::-1] != self._size:
+            small = np.asarray(cv2.resize(frame, self._size, interpolation=self._interpolation))
+        np.multiply(small.transpose(2, 0, 1), self._scale, out=self._out[0])
+        self._out[0] += self._offset
+        return self._out

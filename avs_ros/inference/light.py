@@ -1,0 +1,246 @@
+"""The bundled light model behind the segmenter protocol."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+
+from avs_ros.errors import AudioFormatError
+from avs_ros.inference.engines import StepProgram, build_runner, choose_device
+from avs_ros.inference.frames import FramePreparation
+from avs_ros.models.c3n.backbone import STAGES
+from avs_ros.models.c3n.streaming import StreamMemory
+from avs_ros.models.light.checkpoint import load_light
+from avs_ros.models.light.hearing_context import HearingContext
+from avs_ros.models.light.step import LightStep
+from avs_ros.segmentation import Bytes, Float, Layer, Prediction
+
+BUNDLED = Path(__file__).resolve().parents[1] / "data" / "c3n_light.safetensors"
+RATE = 16000
+SILENCE_DBFS = -60.0
+RELEASE_DB = 30.0
+BLOCK = RATE // 20
+# Voices that are sounds, not things.
+UNNAMED = ("siren",)
+
+
+class LightSegmenter:
+    """LightC3N for one stream.
+
+    ``engine``, ``device``: where the visual step runs (``avs_ros.inference.engines``).
+    ``threshold``: gate probability from which a family counts as sounding (the calibrated one by
+    default).  ``context_s``: seconds of past sound, at most, that the label may rest on.
+    ``release_s``: the mask ends when the window's last so many seconds are silent against its
+    loudest moment (by ``RELEASE_DB``); 0 waits until the whole window is.
+    ``hearing_period_s``: the audio network runs again once the stamp has moved on by this much.
+    """
+
+    sample_rate = RATE
+    window_s = 1.0
+
+    def __init__(
+        self,
+        checkpoint: str | Path = BUNDLED,
+        device: str = "cpu",
+        *,
+        engine: str = "torch",
+        threshold: float | None = None,
+        context_s: float = 3.0,
+        release_s: float = 0.5,
+        hearing_period_s: float = 0.0,
+        name: str = "c3n_light",
+    ) -> None:
+        model = load_light(checkpoint)
+        self.name = name
+        self.metadata = model.metadata
+        self.labels: Sequence[str] = model.rows
+        self._families = model.families
+        self._voices = model.voices
+        self._audioset = model.audioset
+        self._family_row = [model.rows.index(name) for name in model.families]
+        device = choose_device(device)
+        self._device = torch.device(device)
+        calibration = model.metadata.get("calibration", {})
+        self._threshold = calibration.get("threshold", 0.5) if threshold is None else threshold
+        model.network.requires_grad_(False)
+        self._affinity = model.network.affinity
+        step = LightStep(model.network)
+        program = light_program(step, name, len(model.families))
+        self._runner = build_runner(program, engine, device)
+        self.engine = self._runner.engine
+        self.device = self._runner.device
+        # After the program is on its device: engines are built from the CPU's weights.
+        self._network = model.network.to(self._device)
+        backbone = model.network.c3n.backbone
+        self._frames = FramePreparation(
+            model.network.c3n.image_size, backbone.image_mean, backbone.image_std, cv2.INTER_AREA
+        )
+        trunk = step.trunk
+        self._memory = StreamMemory((STAGES, trunk.state_width), trunk.frames_per_clip)
+        self._context = HearingContext(max(0.0, context_s - self.window_s))
+        self._release = round(release_s * RATE)
+        self._period_ns = int(hearing_period_s * 1e9)
+        self._heard: tuple[int, Float, Float, float] | None = None
+
+    def reset(self) -> None:
+        """See :class:`Segmenter`."""
+        self._memory.reset()
+        self._context.reset()
+        self._heard = None
+
+    def close(self) -> None:
+        """See :class:`Segmenter`."""
+        self.reset()
+        self._runner.close()
+
+    @torch.inference_mode()
+    def step(self, frame: Bytes, window: Float, stamp_ns: int) -> Prediction:
+        """See :class:`Segmenter`."""
+        self._check(window)
+        began = time.perf_counter()
+        feature, logits, level = self._hear(window, stamp_ns)
+        heard, rests_on = self._context.hear(stamp_ns, logits, level, self._by_family)
+        listened = time.perf_counter()
+        past, shares = self._memory.recall(stamp_ns)
+        masks, gate_logits, _, state = self._runner(
+            self._frames(frame), feature, rests_on[None], heard[None], past, shares
+        )
+        self._memory.remember(stamp_ns, np.asarray(state, np.float32))
+        gate = _sigmoid(gate_logits[0])
+        if level < SILENCE_DBFS or self._has_ended(window):
+            gate = np.zeros_like(gate)
+        seen = time.perf_counter()
+        ms = {"hearing": (listened - began) * 1e3, "seeing": (seen - listened) * 1e3}
+        return self._answer(gate, np.asarray(masks[0], np.float32), rests_on, ms)
+
+    @torch.inference_mode()
+    def audio_logits(self, window: Float) -> Float:
+        """AudioSet logits ``[527]`` of one window, without touching the stream's state."""
+        logits = self._network.hearing(torch.from_numpy(window)[None].to(self._device))[1]
+        return np.asarray(logits[0].cpu().numpy())
+
+    @torch.inference_mode()
+    def families_heard(self, logits: Float) -> Float:
+        """AudioSet logits ``[527]`` -> evidence ``[K]`` of each family (a logit)."""
+        return self._by_family(logits)
+
+    def _hear(self, window: Float, stamp_ns: int) -> tuple[Float, Float, float]:
+        if self._heard is not None and 0 <= stamp_ns - self._heard[0] < self._period_ns:
+            return self._heard[1:]
+        level = 10 * np.log10(float(np.mean(np.square(window))) + 1e-12)
+        feature, logits = self._network.hearing(torch.from_numpy(window)[None].to(self._device))
+        self._heard = (stamp_ns, feature.cpu().numpy(), logits[0].cpu().numpy(), level)
+        return self._heard[1:]
+
+    def _has_ended(self, window: Float) -> bool:
+        if not self._release:
+            return False
+        blocks = np.square(window).reshape(-1, BLOCK).mean(axis=1)
+        tail = float(blocks[-(self._release // BLOCK) :].max())
+        return tail < float(blocks.max()) * 10 ** (-RELEASE_DB / 10)
+
+    def _by_family(self, logits: Float) -> Float:
+        voices = self._affinity(torch.from_numpy(logits)[None].to(self._device))
+        return np.asarray(self._affinity.by_family(voices)[0].cpu().numpy())
+
+    def _answer(
+        self, gate: Float, masks: Float, rests_on: Float, ms: dict[str, float]
+    ) -> Prediction:
+        """Scale the gate so that the calibrated threshold reads 0.5, then make the layers."""
+        score = np.where(
+            gate < self._threshold,
+            0.5 * gate / self._threshold,
+            0.5 + 0.5 * (gate - self._threshold) / (1 - self._threshold),
+        )
+        order = np.argsort(-score)
+        chosen = [int(k) for k in order if score[k] >= 0.5]
+        voices = self._affinity(torch.from_numpy(rests_on)[None].to(self._device))[0].cpu().numpy()
+        layers = tuple(
+            Layer(
+                probability=_sigmoid(masks[k]),
+                label=self._name(k, voices),
+                score=float(score[k]),
+            )
+            for k in chosen
+        )
+        best = int(order[0])
+        if layers:
+            probability = np.maximum.reduce([layer.probability for layer in layers])
+        else:
+            # Nothing is accepted: the best candidate, as faint as its score.
+            probability = _sigmoid(masks[best]) * np.float32(score[best])
+        audio = int(rests_on.argmax())
+        return Prediction(
+            probability=np.asarray(probability, np.float32),
+            sounding=float(score[best]),
+            label=self._name(best, voices) if layers else "",
+            label_index=self._family_row[best] if layers else -1,
+            audio_label=self._audioset[audio],
+            audio_score=float(1 / (1 + np.exp(-rests_on[audio]))),
+            layers=layers,
+            ms=ms,
+        )
+
+    def _name(self, family: int, voices: Float) -> str:
+        """The family's name, or that of a voice of it which is clearly louder."""
+        index = self._affinity.voice_family.cpu().numpy()
+        own = [v for v in range(len(self._voices)) if index[v] == family]
+        name = self._families[family]
+        # A special case of the family ("baby", "helicopter") must be clearly louder than it.
+        plain = voices[self._voices.index(name)] + 1.0 if name in self._voices else 0.0
+        best = max(own, key=lambda v: float(voices[v]))
+        special = voices[best] > plain and self._voices[best] not in UNNAMED
+        return self._voices[best] if special else name
+
+    def _check(self, window: Float) -> None:
+        if window.shape != (RATE,) or not np.isfinite(window).all():
+            raise AudioFormatError(
+                f"the window must be {RATE} finite samples, got {list(window.shape)}"
+            )
+
+
+def create(
+    name: str,
+    engine: str = "auto",
+    device: str = "auto",
+    *,
+    checkpoint: str | Path = BUNDLED,
+    **options: Any,
+) -> LightSegmenter:
+    """A :class:`LightSegmenter` under ``name``; ``options`` are its own."""
+    return LightSegmenter(checkpoint, device, engine=engine, name=name, **options)
+
+
+def program(name: str, *, checkpoint: str | Path = BUNDLED) -> StepProgram:
+    """The visual step of a light checkpoint."""
+    model = load_light(checkpoint)
+    model.network.requires_grad_(False)
+    return light_program(LightStep(model.network), name, len(model.families))
+
+
+def light_program(step: LightStep, name: str, families: int) -> StepProgram:
+    """The visual step for any engine."""
+    trunk, size = step.trunk, step.trunk.image_size
+    return StepProgram(
+        name=name,
+        module=step,
+        inputs={
+            "frame": (1, 3, size, size),
+            "audio_feature": (1, trunk.audio_width),
+            "audio_logits": (1, 527),
+            "heard": (1, families),
+            "past": (max(trunk.frames_per_clip - 1, 1), STAGES, trunk.state_width),
+            "shares": (max(trunk.frames_per_clip, 2),),
+        },
+        outputs=("masks", "gate", "label", "state"),
+    )
+
+
+def _sigmoid(x: Float) -> Float:
+    return np.asarray(1.0 / (1.0 + np.exp(-np.clip(x, -60.0, 60.0))), np.float32)

@@ -1,0 +1,118 @@
+"""The paper's models: a checkpoint, its audio network's public weights, a label similarity."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from avs_ros.errors import ModelError
+from avs_ros.inference.c3n import AudioContext, C3NSegmenter, c3n_program
+from avs_ros.inference.engines import StepProgram
+from avs_ros.models import audio as audio_networks
+from avs_ros.models.audio.network import AudioNetwork
+from avs_ros.models.c3n import C3N
+from avs_ros.models.c3n.c3im import Matrix
+from avs_ros.models.checkpoints import AUDIO_BY_WIDTH, LoadedNetwork, load_c3n
+from avs_ros.models.label_similarity import load_similarity
+from avs_ros.models.labels import imagenet
+from avs_ros.models.state_dict import load_state_dict_strictly
+from avs_ros.weights import cached_paths, find_source
+
+AudioWeights = str | Path | Sequence[str | Path]
+
+
+def create(
+    name: str,
+    engine: str = "auto",
+    device: str = "auto",
+    *,
+    checkpoint: str | Path | None = None,
+    visual: str = "pvt_v2_b5",
+    audio: str = "panns",
+    audio_weights: AudioWeights | None = None,
+    similarity: str | Path | Matrix | None = None,
+    random_weights: bool = False,
+    frames_per_clip: int = 5,
+    audio_context: AudioContext | None = None,
+) -> C3NSegmenter:
+    """A :class:`C3NSegmenter`.
+
+    ``checkpoint``: a C3N file, ours or the published code's; it decides ``visual`` and ``audio``.
+    ``audio_weights``: the audio network's public file or files, where the checkpoint does not
+    hold it; None: what ``avs weights download`` fetched.
+    ``similarity``: a file, a form ("context", "plain") or an array [K, 527]; None: the
+    checkpoint's own, else the shipped one.  ``random_weights``: for measuring speed, untrained.
+    Raises ModelError where weights are missing, CheckpointError where they do not fit.
+    """
+    loaded = _load(name, checkpoint, visual, audio, similarity, random_weights)
+    hearing = _hearing(loaded, audio_weights, random_weights)
+    return C3NSegmenter(
+        loaded.network,
+        hearing,
+        loaded.labels,
+        name=name,
+        engine=engine,
+        device=device,
+        frames_per_clip=frames_per_clip,
+        audio_context=audio_context,
+    )
+
+
+def program(
+    name: str,
+    *,
+    checkpoint: str | Path | None = None,
+    visual: str = "pvt_v2_b5",
+    audio: str = "panns",
+    similarity: str | Path | Matrix | None = None,
+    random_weights: bool = False,
+    frames_per_clip: int = 5,
+) -> StepProgram:
+    """The model's visual step; arguments and errors as for :func:`create`."""
+    loaded = _load(name, checkpoint, visual, audio, similarity, random_weights)
+    return c3n_program(loaded.network, name, frames_per_clip)
+
+
+def _load(
+    name: str,
+    checkpoint: str | Path | None,
+    visual: str,
+    audio: str,
+    similarity: str | Path | Matrix | None,
+    random_weights: bool,
+) -> LoadedNetwork:
+    matrix = load_similarity(similarity) if isinstance(similarity, str | Path) else similarity
+    if checkpoint is not None:
+        return load_c3n(checkpoint, matrix, load_similarity)
+    if not random_weights:
+        raise ModelError(
+            f"{name} has no published weights: train it (`avs train c3n`) and give the path of "
+            "the checkpoint as the model; `avs weights list` shows what can be downloaded for "
+            "its backbone and audio network"
+        )
+    width = next(width for width, known in AUDIO_BY_WIDTH.items() if known == audio)
+    # The caller's random state stays as it was.
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        network = C3N(visual, width, load_similarity() if matrix is None else matrix)
+    return LoadedNetwork(network.eval(), audio, imagenet().short_names)
+
+
+def _hearing(
+    loaded: LoadedNetwork, weights: AudioWeights | None, random_weights: bool
+) -> AudioNetwork:
+    if weights is not None or random_weights:
+        return audio_networks.build(loaded.audio, checkpoint=weights)
+    if loaded.hearing:
+        network = audio_networks.build(loaded.audio)
+        load_state_dict_strictly(network, loaded.hearing, "the checkpoint's audio network")
+        return network
+    downloaded = cached_paths(find_source(loaded.audio))
+    if downloaded is None:
+        raise ModelError(
+            f"the checkpoint does not hold its audio network's weights: download them with "
+            f"`avs weights download {loaded.audio}`, or give the file (audio_weights)"
+        )
+    return audio_networks.build(loaded.audio, checkpoint=downloaded)

@@ -1,0 +1,101 @@
+"""Models by name, and checkpoints by path: everything that can stand behind the protocol."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from avs_ros.errors import ModelError
+from avs_ros.inference.segmenter import Segmenter
+
+if TYPE_CHECKING:
+    from avs_ros.inference.engines import StepProgram
+
+DEFAULT_MODEL = "c3n_light"
+_FILE_SUFFIXES = (".safetensors", ".pth", ".pt", ".ckpt", ".tar")
+
+
+@dataclass(frozen=True)
+class Model:
+    """``words``: one line for people.  ``module``: where its functions are.
+
+    ``create(name, engine, device, **arguments, **options)`` builds the segmenter,
+    ``program(name, **arguments, **options)`` its visual step alone, for export.
+    ``arguments``: fixed keywords of both.
+    """
+
+    words: str
+    module: str
+    arguments: Mapping[str, str] = field(default_factory=dict)
+
+
+_LIGHT, _PUBLISHED = "avs_ros.inference.light", "avs_ros.inference.published"
+
+
+def _published(visual: str, audio: str, words: str) -> Model:
+    return Model(words, _PUBLISHED, {"visual": visual, "audio": audio})
+
+
+_PVT, _SWIN = "pvt_v2_b5", "swin_base_patch4_window7_224"
+MODELS: dict[str, Model] = {
+    "c3n_light": Model("light C3N (MobileNetV2, EfficientAT), comes with the package", _LIGHT),
+    "c3n_pvt_panns": _published(_PVT, "panns", "C3N, PVT-v2-B5 and PANNs (needs weights)"),
+    "c3n_pvt_beats": _published(_PVT, "beats", "C3N, PVT-v2-B5 and BEATs (needs weights)"),
+    "c3n_pvt_vggish": _published(_PVT, "vggish", "C3N, PVT-v2-B5 and VGGish (needs weights)"),
+    "c3n_swin_panns": _published(_SWIN, "panns", "C3N, Swin-B and PANNs (needs weights)"),
+    "c3n_swin_beats": _published(_SWIN, "beats", "C3N, Swin-B and BEATs (needs weights)"),
+    "c3n_swin_vggish": _published(_SWIN, "vggish", "C3N, Swin-B and VGGish (needs weights)"),
+}
+
+
+def create_segmenter(
+    model: str | Path = DEFAULT_MODEL,
+    engine: str = "auto",
+    device: str = "auto",
+    **options: Any,
+) -> Segmenter:
+    """A segmenter for one stream.
+
+    ``model``: a name in :data:`MODELS`, or the path of a checkpoint file.  ``engine``: "auto"
+    (the fastest that passes its self-check) or a name in ``engines.ENGINES``.  ``device``:
+    "auto", "cpu", "cuda" or "cuda:N".  ``options``: see the model's own ``create``.
+
+    Raises ModelError for an unknown name or a model that lacks its weights, CheckpointError for
+    a file that does not fit, EngineError for an engine or device that cannot serve.
+    """
+    entry, name, checkpoint = _find(model)
+    made: Segmenter = importlib.import_module(entry.module).create(
+        name=name, engine=engine, device=device, **entry.arguments, **checkpoint, **options
+    )
+    return made
+
+
+def step_program(model: str | Path = DEFAULT_MODEL, **options: Any) -> StepProgram:
+    """The visual step of a model, for export; arguments and errors as above."""
+    entry, name, checkpoint = _find(model)
+    program: StepProgram = importlib.import_module(entry.module).program(
+        name=name, **entry.arguments, **checkpoint, **options
+    )
+    return program
+
+
+def _find(model: str | Path) -> tuple[Model, str, dict[str, Path]]:
+    """The model's entry, its name, and the checkpoint where ``model`` is a file."""
+    text = str(model)
+    if text in MODELS:
+        return MODELS[text], text, {}
+    path = Path(text).expanduser()
+    if not path.exists() and path.suffix not in _FILE_SUFFIXES:
+        raise ModelError(
+            f"unknown model {text!r}; known: {', '.join(MODELS)}, or the path of a checkpoint file"
+        )
+    # Imported here: listing the models needs no torch.
+    from avs_ros.models.checkpoints import read_metadata
+    from avs_ros.models.weight_file import read_weight_file
+
+    light = read_metadata(read_weight_file(path)).get("kind") == "c3n_light"
+    words = f"checkpoint {path}"
+    return Model(words, _LIGHT if light else _PUBLISHED), path.stem, {"checkpoint": path}

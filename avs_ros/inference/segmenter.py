@@ -1,0 +1,47 @@
+"""The one protocol behind which every model and engine stands."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
+
+from avs_ros.segmentation import Bytes, Float, Prediction
+
+
+@runtime_checkable
+class Segmenter(Protocol):
+    """Frame and the second of sound that ends at it -> what sounds, and where.
+
+    Attributes: ``name`` (model name), ``engine`` and ``device`` (in words), ``sample_rate`` (Hz
+    of the windows it wants), ``window_s`` (seconds of sound per frame), ``labels`` (visual
+    vocabulary; ``Prediction.label_index`` points into it).  A segmenter belongs to one stream:
+    it keeps that stream's past, and :meth:`reset` forgets it.
+    """
+
+    name: str
+    engine: str
+    device: str
+    sample_rate: int
+    window_s: float
+
+    @property
+    def labels(self) -> Sequence[str]:
+        """Visual vocabulary, by row."""
+        ...
+
+    def step(self, frame: Bytes, window: Float, stamp_ns: int) -> Prediction:
+        """Segment one frame.
+
+        ``frame``: uint8 ``[H, W, 3]`` RGB.  ``window``: float32 ``[window_s * sample_rate]`` mono,
+        -1..1, ending at ``stamp_ns`` (the frame's header stamp, nanoseconds).  Stamps rise from
+        step to step; a step back in time must be announced with :meth:`reset`.
+        """
+        ...
+
+    def reset(self) -> None:
+        """Forget the past frames (new clip, bag loop, jump in time)."""
+        ...
+
+    def close(self) -> None:
+        """Free the device's memory; the segmenter cannot be used afterwards."""
+        ...

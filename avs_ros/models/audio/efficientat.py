@@ -1,0 +1,209 @@
+"""EfficientAT ``mn04_as``: a MobileNetV3 on log-mel, 0.98 M parameters, AudioSet mAP 0.432.
+
+F. Schmid, K. Koutini, G. Widmer, "Efficient large-scale audio tagging via transformer-to-CNN
+knowledge distillation", ICASSP 2023.  Tensor names are those of the authors' public checkpoints
+(github.com/fschmid56/EfficientAT, MIT), so their files load unchanged.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torchaudio.compliance import kaldi
+
+from avs_ros.models.audio.network import CLASS_COUNT, SAMPLE_RATE, AudioNetwork
+from avs_ros.models.audio.upsampling import DoubleRate
+
+NATIVE_RATE = 32000
+MEL_BANDS = 128
+_FFT = 1024
+_WINDOW = 800
+_HOP = 320
+
+
+class _BlockPlan(NamedTuple):
+    kernel: int
+    expanded: int
+    out: int
+    squeeze: int
+    hardswish: bool
+    stride: int
+
+
+# MobileNetV3-Large at width 0.4; `squeeze` 0 means no squeeze-and-excitation.
+_BLOCKS = (
+    _BlockPlan(3, 8, 8, 0, False, 1),
+    _BlockPlan(3, 24, 16, 0, False, 2),
+    _BlockPlan(3, 32, 16, 0, False, 1),
+    _BlockPlan(5, 32, 16, 8, False, 2),
+    _BlockPlan(5, 48, 16, 16, False, 1),
+    _BlockPlan(5, 48, 16, 16, False, 1),
+    _BlockPlan(3, 96, 32, 0, True, 2),
+    _BlockPlan(3, 80, 32, 0, True, 1),
+    _BlockPlan(3, 72, 32, 0, True, 1),
+    _BlockPlan(3, 72, 32, 0, True, 1),
+    _BlockPlan(3, 192, 48, 48, True, 1),
+    _BlockPlan(3, 272, 48, 72, True, 1),
+    _BlockPlan(5, 272, 64, 72, True, 2),
+    _BlockPlan(5, 384, 64, 96, True, 1),
+    _BlockPlan(5, 384, 64, 96, True, 1),
+)
+_STEM = 8
+_LAST = 384
+_HIDDEN = 512
+
+
+class EfficientATLogMel(nn.Module):
+    """Batched log-mel of EfficientAT: waveform [B, N] at 32 kHz -> [B, 128, T], T = N // 320.
+
+    Pre-emphasis, 25 ms Hann window, 10 ms hop, power spectrum, 128 Kaldi mel bands up to 15 kHz,
+    ``(log(mel + 1e-5) + 4.5) / 5``.  At 16 kHz the sound is upsampled first.
+    """
+
+    window: Tensor
+    mel_banks: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.upsample = DoubleRate()
+        banks, _ = kaldi.get_mel_banks(
+            MEL_BANDS, _FFT, float(NATIVE_RATE), 0.0, 15000.0, 100.0, -500.0, 1.0
+        )
+        # Fixed tables are computed, never part of a checkpoint. Kaldi leaves out the last bin.
+        self.register_buffer("window", torch.hann_window(_WINDOW, periodic=False), False)
+        self.register_buffer("mel_banks", F.pad(banks, (0, 1)), False)
+
+    def forward(self, waveform: Tensor, sample_rate: int = SAMPLE_RATE) -> Tensor:
+        """Log-mel [B, 128, T] of ``waveform`` [B, N] at 16 or 32 kHz, float32."""
+        if sample_rate == SAMPLE_RATE:
+            waveform = self.upsample(waveform)
+        emphasised = waveform[:, 1:] - 0.97 * waveform[:, :-1]
+        spectrum = torch.stft(
+            emphasised, _FFT, _HOP, _WINDOW, self.window,
+            center=True, pad_mode="reflect", return_complex=True,
+        )
+        power = spectrum.real.square() + spectrum.imag.square()
+        return ((self.mel_banks @ power + 1e-5).log() + 4.5) / 5.0
+
+
+class ChannelGate(nn.Module):
+    """Gate in 0..1 per channel from the mean over frequency and time: [B, C, F, T] -> [B, C]."""
+
+    def __init__(self, channels: int, squeeze: int) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(channels, squeeze)
+        self.fc2 = nn.Linear(squeeze, channels)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Gate [B, C] of ``maps`` [B, C, F, T]."""
+        return torch.sigmoid(self.fc2(F.relu(self.fc1(maps.mean(dim=(2, 3))))))
+
+
+class SqueezeExcitation(nn.Module):
+    """Channels of [B, C, F, T] times their gate."""
+
+    def __init__(self, channels: int, squeeze: int) -> None:
+        super().__init__()
+        # The authors can gate several axes side by side; the published networks gate channels.
+        self.conc_se_layers = nn.ModuleList([ChannelGate(channels, squeeze)])
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Return ``maps`` [B, C, F, T], each channel scaled."""
+        return maps * self.conc_se_layers[0](maps)[:, :, None, None]
+
+
+class InvertedResidual(nn.Module):
+    """MobileNetV3 block: expand 1x1, depthwise, squeeze-and-excitation, project 1x1 (linear)."""
+
+    def __init__(self, channels: int, plan: _BlockPlan) -> None:
+        super().__init__()
+        activation = nn.Hardswish if plan.hardswish else nn.ReLU
+        parts: list[nn.Module] = []
+        if plan.expanded != channels:
+            parts.append(_conv_bn(channels, plan.expanded, 1, activation=activation))
+        parts.append(
+            _conv_bn(plan.expanded, plan.expanded, plan.kernel, plan.stride, plan.expanded,
+                     activation)
+        )
+        if plan.squeeze:
+            parts.append(SqueezeExcitation(plan.expanded, plan.squeeze))
+        parts.append(_conv_bn(plan.expanded, plan.out, 1))
+        self.block = nn.Sequential(*parts)
+        self.residual = plan.stride == 1 and channels == plan.out
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Maps [B, C, F, T] -> [B, C', F / stride, T / stride]."""
+        out = self.block(maps)
+        return maps + out if self.residual else out
+
+
+class EfficientAT(AudioNetwork):
+    """EfficientAT mn04 behind the common protocol; also hears 32 kHz, its native rate.
+
+    ``feature`` [B, 384] is the mean of the last feature map, before the classifier's hidden
+    layer.
+    """
+
+    feature_width = _LAST
+    accepted_rates = (SAMPLE_RATE, NATIVE_RATE)
+
+    # Reflection padding of the STFT needs more than half an FFT, at 32 kHz.
+    minimum_samples = _FFT // 4 + 2
+
+    def __init__(self, dropout: float = 0.2) -> None:
+        """``dropout`` acts in the classifier, in training mode only."""
+        super().__init__()
+        self.log_mel = EfficientATLogMel()
+        layers: list[nn.Module] = [_conv_bn(1, _STEM, 3, 2, activation=nn.Hardswish)]
+        channels = _STEM
+        for plan in _BLOCKS:
+            layers.append(InvertedResidual(channels, plan))
+            channels = plan.out
+        layers.append(_conv_bn(channels, _LAST, 1, activation=nn.Hardswish))
+        self.features = nn.Sequential(*layers)
+        # Numbered as in the public files, where pooling and flattening are layers 0 and 1.
+        self.classifier = nn.Sequential(
+            OrderedDict(
+                [
+                    ("2", nn.Linear(_LAST, _HIDDEN)),
+                    ("3", nn.Hardswish()),
+                    ("4", nn.Dropout(dropout)),
+                    ("5", nn.Linear(_HIDDEN, CLASS_COUNT)),
+                ]
+            )
+        )
+
+    def front_end(self, waveform: Tensor, sample_rate: int = SAMPLE_RATE) -> Tensor:
+        """Log-mel [B, 128, T] of ``waveform`` [B, N] at 16 or 32 kHz."""
+        return self.log_mel(waveform, sample_rate)
+
+    def encode(self, spectrogram: Tensor) -> Tensor:
+        """Feature [B, 384] of a log-mel [B, 128, T]."""
+        return self.features(spectrogram[:, None]).mean(dim=(2, 3))
+
+    def classify(self, feature: Tensor) -> Tensor:
+        """Class scores [B, 527] of a feature [B, 384]."""
+        return self.classifier(feature)
+
+
+def _conv_bn(
+    channels: int,
+    out: int,
+    kernel: int,
+    stride: int = 1,
+    groups: int = 1,
+    activation: type[nn.Module] | None = None,
+) -> nn.Sequential:
+    parts: list[nn.Module] = [
+        nn.Conv2d(
+            channels, out, kernel, stride, (kernel - 1) // 2, groups=groups, bias=False
+        ),
+        nn.BatchNorm2d(out, eps=1e-3, momentum=0.01),
+    ]
+    if activation is not None:
+        parts.append(activation())
+    return nn.Sequential(*parts)

@@ -1,0 +1,180 @@
+"""Swin with its backward pass written out (timm's ``SwinTransformer``)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as functional
+from torch import Tensor, nn
+
+from avs_ros.errors import ModelError
+from avs_ros.models.c3n.backbone import STAGES, SwinTransformer
+from avs_ros.models.c3n.streaming.traced import Trace, TracedBackbone
+from avs_ros.models.c3n.streaming.vector_jacobian import (
+    attention_vjp,
+    gelu_vjp,
+    layer_norm_vjp,
+    linear_vjp,
+)
+
+
+class TracedSwinTransformer(TracedBackbone):
+    """See :class:`TracedBackbone`.  Maps are channels-last ``[B, h, w, C]`` inside.
+
+    The relative position bias (and the mask of shifted windows) depends on nothing but weights:
+    it is looked up once here.  Call :meth:`refresh` after the weights have changed.
+    """
+
+    def __init__(self, backbone: SwinTransformer) -> None:
+        super().__init__()
+        self.net: Any = backbone.net
+        self.norms = backbone.norms
+        for layer in self.net.layers:
+            for block in layer.blocks:
+                side = block.input_resolution
+                if side[0] % block.window_size[0] or side[1] % block.window_size[1]:
+                    raise ModelError("Swin's grids must be whole windows; use 224x224 frames")
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Compute the position biases from the present weights."""
+        count = 0
+        for layer in self.net.layers:
+            for block in layer.blocks:
+                bias = block.attn._get_rel_pos_bias().detach()  # [1, heads, n, n]
+                if block.attn_mask is not None:
+                    bias = bias + block.attn_mask[:, None]  # [windows, heads, n, n]
+                self.register_buffer(f"bias{count}", bias.contiguous(), persistent=False)
+                count += 1
+
+    def forward(self, frames: Tensor) -> Trace:
+        """See the base; stage 1 keeps nothing but its last activation."""
+        record: dict[str, Any] = {"blocks": [], "merged": [], "activations": []}
+        features: list[Tensor] = []
+        embed = self.net.patch_embed
+        x = embed.norm(embed.proj(frames).permute(0, 2, 3, 1))
+        count = 0
+        for index in range(STAGES):
+            layer = self.net.layers[index]
+            merged = None
+            if index > 0:
+                merged = _merge(x)
+                x = layer.downsample.reduction(layer.downsample.norm(merged))
+            kept = []
+            for block in layer.blocks:
+                x, saved = block_forward(block, x, getattr(self, f"bias{count}"))
+                count += 1
+                if index > 0:
+                    kept.append(saved)
+            record["blocks"].append(kept)
+            record["merged"].append(merged)
+            record["activations"].append(x)
+            features.append(self.norms[index](x).permute(0, 3, 1, 2))
+        logits = self.net.head.fc(features[-1].mean(dim=(2, 3)))
+        return Trace(features, logits, record)
+
+    def channel_weights(self, trace: Trace, labels: Tensor) -> list[Tensor]:
+        """See the base; stages are chained without their norms, so only norm 4 is crossed."""
+        record = trace.record
+        last = record["activations"][-1]
+        rows = self.head_rows(self.net.head.fc, labels) / (last.shape[1] * last.shape[2])
+        norm = self.norms[-1]
+        if not isinstance(norm, nn.LayerNorm):
+            raise ModelError("Swin's last norm must be a LayerNorm")
+        gradient = layer_norm_vjp(norm, last, rows[:, None, None, :].expand_as(last))
+        weights = []
+        for index in reversed(range(STAGES)):
+            layer = self.net.layers[index]
+            weights.append(gradient.mean(dim=(1, 2)))
+            if index == 0:
+                break
+            for block, saved in zip(
+                reversed(layer.blocks), reversed(record["blocks"][index]), strict=True
+            ):
+                gradient = block_vjp(block, saved, gradient)
+            gradient = linear_vjp(layer.downsample.reduction, gradient)
+            gradient = layer_norm_vjp(layer.downsample.norm, record["merged"][index], gradient)
+            gradient = _unmerge(gradient)
+        return weights[::-1]
+
+
+def block_forward(block: Any, x: Tensor, bias: Tensor) -> tuple[Tensor, tuple[Any, ...]]:
+    """A block on ``[B, h, w, C]`` -> (output, what its backward pass needs)."""
+    attended, attention = _attention_forward(block, block.norm1(x), bias)
+    middle = x + attended
+    mixed = block.mlp.fc1(block.norm2(middle))
+    out = middle + block.mlp.fc2(functional.gelu(mixed))
+    return out, (x, attention, middle, mixed)
+
+
+def block_vjp(block: Any, saved: tuple[Any, ...], gradient: Tensor) -> Tensor:
+    """Gradient with respect to the block's input."""
+    x, attention, middle, mixed = saved
+    g = linear_vjp(block.mlp.fc1, gelu_vjp(mixed, linear_vjp(block.mlp.fc2, gradient)))
+    gradient = gradient + layer_norm_vjp(block.norm2, middle, g)
+    g = _attention_vjp(block, attention, gradient)
+    return gradient + layer_norm_vjp(block.norm1, x, g)
+
+
+def _attention_forward(block: Any, x: Tensor, bias: Tensor) -> tuple[Tensor, tuple[Any, ...]]:
+    """Attention inside (shifted) windows."""
+    _, h, w, c = x.shape
+    attn = block.attn
+    windows = _windows(_shifted(block, x, forth=True), block.window_size)  # [B, W, n, C]
+    parts = attn.qkv(windows)
+    parts = parts.reshape(*windows.shape[:3], 3, attn.num_heads, c // attn.num_heads)
+    queries, keys, values = parts.permute(3, 0, 1, 4, 2, 5).unbind(0)  # [B, W, heads, n, d]
+    shares = (queries * attn.scale @ keys.transpose(-2, -1) + bias).softmax(dim=-1)
+    out = (shares @ values).transpose(2, 3).reshape(windows.shape)
+    out = _unwindows(attn.proj(out), block.window_size, (h, w))
+    return _shifted(block, out, forth=False), (queries, keys, values, shares)
+
+
+def _attention_vjp(block: Any, saved: tuple[Any, ...], gradient: Tensor) -> Tensor:
+    queries, keys, values, shares = saved
+    attn = block.attn
+    _, h, w, c = gradient.shape
+    g = _windows(_shifted(block, gradient, forth=True), block.window_size)
+    shape = g.shape
+    g = linear_vjp(attn.proj, g)
+    g = g.reshape(*shape[:3], attn.num_heads, c // attn.num_heads).transpose(2, 3)
+    grads = attention_vjp(queries, keys, values, shares, attn.scale, g)
+    merged = torch.cat([part.transpose(2, 3).reshape(shape) for part in grads], dim=-1)
+    g = _unwindows(linear_vjp(attn.qkv, merged), block.window_size, (h, w))
+    return _shifted(block, g, forth=False)
+
+
+def _shifted(block: Any, x: Tensor, forth: bool) -> Tensor:
+    """Cyclic shift by half a window, and back; blocks with whole windows do not shift."""
+    if not any(block.shift_size):
+        return x
+    sign = -1 if forth else 1
+    return torch.roll(x, [sign * s for s in block.shift_size], dims=[1, 2])
+
+
+def _windows(x: Tensor, size: tuple[int, int]) -> Tensor:
+    """``[B, h, w, C]`` -> ``[B, windows, positions, C]``."""
+    b, h, w, c = x.shape
+    x = x.reshape(b, h // size[0], size[0], w // size[1], size[1], c).transpose(2, 3)
+    return x.reshape(b, -1, size[0] * size[1], c)
+
+
+def _unwindows(x: Tensor, size: tuple[int, int], grid: tuple[int, int]) -> Tensor:
+    """Inverse of :func:`_windows`."""
+    b, c = x.shape[0], x.shape[-1]
+    x = x.reshape(b, grid[0] // size[0], grid[1] // size[1], size[0], size[1], c).transpose(2, 3)
+    return x.reshape(b, *grid, c)
+
+
+def _merge(x: Tensor) -> Tensor:
+    """``[B, h, w, C]`` -> ``[B, h/2, w/2, 4C]``: each 2x2 group, columns outermost."""
+    b, h, w, c = x.shape
+    return x.reshape(b, h // 2, 2, w // 2, 2, c).permute(0, 1, 3, 4, 2, 5).flatten(3)
+
+
+def _unmerge(x: Tensor) -> Tensor:
+    """Inverse of :func:`_merge`."""
+    b, h, w, c = x.shape
+    x = x.reshape(b, h, w, 2, 2, c // 4).permute(0, 1, 4, 2, 3, 5)
+    return x.reshape(b, 2 * h, 2 * w, c // 4)

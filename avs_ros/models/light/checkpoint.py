@@ -1,0 +1,108 @@
+"""The light model's file: one safetensors with tensors in half precision and all it must know."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from avs_ros.errors import CheckpointError
+from avs_ros.models.checkpoints import read_metadata, save_checkpoint
+from avs_ros.models.light.network import LightC3N
+from avs_ros.models.light.similarity import light_similarity
+from avs_ros.models.state_dict import load_state_dict_strictly
+from avs_ros.models.weight_file import read_weight_file
+
+KIND = "c3n_light"
+
+
+@dataclass(frozen=True)
+class LightModel:
+    """A network ready to use, in evaluation mode on the CPU, and what its file says.
+
+    ``rows``: visual vocabulary (C3IM's labels).  ``families``: names of the maps.  ``voices``:
+    names of what is heard.  ``metadata``: everything the file says about itself.
+    """
+
+    network: LightC3N
+    rows: tuple[str, ...]
+    families: tuple[str, ...]
+    voices: tuple[str, ...]
+    audioset: tuple[str, ...]
+    metadata: Mapping[str, Any]
+
+
+def save_light(
+    path: Path, network: LightC3N, names: Mapping[str, Any], about: Mapping[str, Any]
+) -> None:
+    """Write ``network`` (folded) in float16.
+
+    ``names``: ``rows``, ``families``, ``voices``, ``voice_family``, ``direct`` and ``loose``
+    (AudioSet classes of each voice), ``members`` (class rows of each family), ``overlaps``
+    (pairs: a family, one that may hold it) and ``audioset``.
+    ``about``: preprocessing, provenance, licence, calibration.
+    """
+    # Buffers are constants of the architecture, the gate's calibration excepted.
+    kept = {name: tensor for name, tensor in network.state_dict().items() if _stored(name)}
+    halves = {name: tensor.detach().half() for name, tensor in kept.items()}
+    build = {"channels": network.c3n.channels, "image_size": network.c3n.image_size}
+    save_checkpoint(path, halves, {"kind": KIND, "build": build, "names": dict(names), **about})
+
+
+def load_light(path: str | Path) -> LightModel:
+    """Read a file written by :func:`save_light`.
+
+    Raises CheckpointError when it is missing, damaged or another kind of file.
+    """
+    file = read_weight_file(path)
+    metadata = read_metadata(file)
+    if metadata.get("kind") != KIND:
+        raise CheckpointError(f"{path} is not a light C3N file; `avs info` lists the models")
+    try:
+        names, build = metadata["names"], metadata["build"]
+        tensors = {name: tensor.float() for name, tensor in file.state_dict().items()}
+        similarity = light_similarity(
+            names["members"], names["voice_family"], names["direct"], names["loose"]
+        )
+        members = torch.zeros(len(names["families"]), len(names["rows"]))
+        for family, rows in enumerate(names["members"]):
+            members[family, rows] = 1
+        network = LightC3N(
+            similarity,
+            members,
+            names["voice_family"],
+            channels=build["channels"],
+            image_size=build["image_size"],
+            overlaps=names.get("overlaps", ()),
+        ).fold()
+    except (KeyError, TypeError, IndexError) as error:
+        raise CheckpointError(f"{path} lacks what a light C3N file must say: {error}") from error
+    constants = {n: t for n, t in network.state_dict().items() if not _stored(n)}
+    load_state_dict_strictly(network, {**constants, **tensors}, str(path))
+    return LightModel(
+        network=network.eval(),
+        rows=tuple(names["rows"]),
+        families=tuple(names["families"]),
+        voices=tuple(names["voices"]),
+        audioset=tuple(names["audioset"]),
+        metadata=metadata,
+    )
+
+
+def _stored(name: str) -> bool:
+    return not name.endswith(("running_mean", "running_var", "num_batches_tracked"))
+
+
+def tensors_of(path: Path) -> dict[str, Tensor]:
+    """The file's tensors as they are stored, for inspection."""
+    return read_weight_file(path).state_dict()
+
+
+def describe(metadata: Mapping[str, Any]) -> str:
+    """The file's words about itself, as indented JSON."""
+    return json.dumps({k: v for k, v in metadata.items() if k != "names"}, indent=2)

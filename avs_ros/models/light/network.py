@@ -1,0 +1,204 @@
+"""LightC3N: C3N's own modules in small, and a semantic branch whose classes the sound selects.
+
+The trunk is C3N as it stands (backbone with class head, C3IM, class-activated weights, CCAM,
+ASPP, TPAVI, decoder).  Beside its mask head stand maps of the families that can be marked, made
+from the decoder's last block and the class head applied at every position; a learned
+class-audio affinity and an accept gate decide which of them sound.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as functional
+from torch import Tensor, nn
+
+from avs_ros.models.audio.efficientat import EfficientAT
+from avs_ros.models.c3n.c3im import Matrix
+from avs_ros.models.c3n.ccam import cognitive_consensus_attention
+from avs_ros.models.c3n.class_activation import class_activated_weights
+from avs_ros.models.c3n.network import C3N
+from avs_ros.models.light.affinity import ClassAudioAffinity
+from avs_ros.models.light.folding import fold_batch_norm
+from avs_ros.models.light.selection import AcceptGate, visible_evidence
+
+SHAPE_WIDTH = 8
+RIVAL_REACH = 8.0
+
+
+@dataclass(frozen=True)
+class LightOutput:
+    """B pairs, K families, V voices, R class rows; maps at stride 4 unless stated.
+
+    ``masks``: log-odds ``[B, K, h, w]`` of each family's layer.  ``semantic``: ``[B, K, h, w]``
+    scores against a background of 0.  ``class_maps``: log-probability ``[B, K, H/32, W/32]``.
+    ``objectness``: C3N's own mask logits ``[B, 1, h, w]``.  ``voices``: ``[B, V]`` logits.
+    ``gate``: ``[B, K]`` logits that the family is seen and heard.  ``labels``: C3IM's ``[B]``.
+    ``visual_logits``: ``[B, R]``.  ``heard``: ``[B, K]``; ``seen``: ``[B, K, 3]``.
+    """
+
+    masks: Tensor
+    semantic: Tensor
+    class_maps: Tensor
+    objectness: Tensor
+    voices: Tensor
+    gate: Tensor
+    labels: Tensor
+    visual_logits: Tensor
+    heard: Tensor
+    seen: Tensor
+
+
+class LightC3N(nn.Module):
+    """Frames and what is heard -> family layers, their gates, and the unified label.
+
+    ``similarity``: ``[R, 527]``, R class rows.  ``members``: ``[K, R]`` 0|1, which rows show
+    which family.  ``voice_family``: for each voice the family it points at.  ``overlaps``: pairs
+    (family, family that may hold it), e.g. guitar and person.  ``hearing``: the
+    audio network, 16 kHz second -> feature ``[B, 384]`` and AudioSet logits ``[B, 527]``.
+    """
+
+    members: Tensor
+    overlaps: Tensor
+
+    def __init__(
+        self,
+        similarity: Matrix,
+        members: Tensor,
+        voice_family: Sequence[int],
+        channels: int = 48,
+        image_size: int = 224,
+        overlaps: Sequence[tuple[int, int]] = (),
+    ) -> None:
+        super().__init__()
+        families = members.shape[0]
+        self.hearing = EfficientAT()
+        self.c3n = C3N(
+            "mobilenetv2_100",
+            EfficientAT.feature_width,
+            similarity,
+            channels=channels,
+            decoder="light",
+            image_size=image_size,
+        )
+        self.semantic = nn.Conv2d(channels, families, 1)
+        self.shape = nn.Conv2d(channels, SHAPE_WIDTH, 1)
+        self.shape_class = nn.Linear(3, SHAPE_WIDTH)
+        self.shape_score = nn.Linear(SHAPE_WIDTH, 1)
+        self.objectness_gain = nn.Parameter(torch.tensor(0.2))
+        self.affinity = ClassAudioAffinity(voice_family, families)
+        self.gate = AcceptGate()
+        self.register_buffer("members", members.float(), persistent=False)
+        table = torch.zeros(families, families)
+        for holder_of, holder in overlaps:
+            table[holder_of, holder] = 1.0
+        self.register_buffer("overlaps", table, persistent=False)
+
+    def fold(self) -> LightC3N:
+        """Fold the batch norms of both classifiers away (the form that is trained and kept)."""
+        fold_batch_norm(self.hearing)
+        fold_batch_norm(self.c3n.backbone)
+        return self
+
+    def train(self, mode: bool = True) -> LightC3N:
+        """Switch to training mode; TPAVI's batch norm keeps to its affine part."""
+        super().train(mode)
+        for block in self.c3n.tpavi:
+            block.project_norm.eval()  # type: ignore[union-attr]
+        return self
+
+    def family_maps(self, hidden: Tensor) -> Tensor:
+        """Class head at every position: ``[B, 1280, h, w]`` -> log-probability ``[B, K, h, w]``.
+
+        A family competes with ImageNet's rows, not with the other families' own ones: a guitar
+        that a person holds is a guitar.
+        """
+        head = self.c3n.backbone.net.classifier
+        rows = functional.conv2d(hidden, head.weight[:, :, None, None], head.bias)
+        families = self.members.shape[0]
+        common, own = rows[:, :-families], rows[:, -families:]
+        peak = rows.amax(dim=1, keepdim=True)
+        common, own = (common - peak).exp(), (own - peak).exp()
+        shown = torch.einsum("kr,brhw->bkhw", self.members[:, :-families], common) + own
+        every = common.sum(dim=1, keepdim=True) + own
+        return (shown / every + 1e-6).log()
+
+    def masks(self, semantic: Tensor, objectness: Tensor, heard: Tensor | None = None) -> Tensor:
+        """Each family's log-odds against all others and nothing (0), lifted by C3N's mask.
+
+        With ``heard`` ``[B, K]`` a rival that may hold the family (``overlaps``) counts less
+        where it is heard less: the sound decides whether it is the guitar or the guitarist.
+        """
+        lift = self.objectness_gain * objectness
+        if heard is None:
+            with_nothing = functional.pad(semantic, (0, 0, 0, 0, 0, 1))
+            return torch.logit(with_nothing.softmax(dim=1)[:, :-1], eps=1e-5) + lift
+        # Row k, column j: how far rival j is put back when k is asked about.
+        put_back = (heard[:, None, :] - heard[:, :, None]).clamp(-RIVAL_REACH, 0.0) * self.overlaps
+        strength = semantic.clamp(-20, 20).exp()
+        rivals = torch.einsum("bkj,bjhw->bkhw", put_back.exp(), strength) - strength
+        return semantic.clamp(-20, 20) - (1.0 + rivals.clamp(min=0)).log() + lift
+
+    def forward(self, frames: Tensor, feature: Tensor, audio_logits: Tensor) -> LightOutput:
+        """Pixels in -1..1 ``[B, 3, S, S]``, audio ``[B, 384]`` and ``[B, 527]``.
+
+        Each pair stands alone (TPAVI over a clip of one).
+        """
+        training = torch.is_grad_enabled()
+        taps = self.c3n.backbone(frames)
+        labels = self.c3n.c3im(taps.logits, audio_logits)
+        weights = class_activated_weights(taps, labels, keep_graph=training)
+        features = taps.features if training else tuple(x.detach() for x in taps.features)
+        objectness, semantic, class_maps = self.decode(features, weights, feature)
+        voices = self.affinity(audio_logits)
+        heard = self.affinity.by_family(voices)
+        masks = self.masks(semantic, objectness, heard)
+        seen = visible_evidence(self.masks(semantic, objectness), class_maps)
+        return LightOutput(
+            masks=masks,
+            semantic=semantic,
+            class_maps=class_maps,
+            objectness=objectness,
+            voices=voices,
+            gate=self.gate(heard, seen),
+            labels=labels,
+            visual_logits=taps.logits,
+            heard=heard,
+            seen=seen,
+        )
+
+    def decode(
+        self, features: tuple[Tensor, ...], weights: tuple[Tensor, ...], feature: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Backbone stages, class-activated weights, audio -> objectness, semantic, class maps."""
+        c3n = self.c3n
+        gated = tuple(map(cognitive_consensus_attention, features, weights))
+        pyramid = (aspp(x) for aspp, x in zip(c3n.aspp, gated, strict=True))
+        fused = tuple(t(x, feature, 1) for t, x in zip(c3n.tpavi, pyramid, strict=True))
+        objectness, paths = c3n.decoder(fused)
+        net = c3n.backbone.net
+        class_maps = self.family_maps(net.bn2(net.conv_head(features[3])))
+        return objectness, self.semantic_maps(paths[0], class_maps), class_maps
+
+    def semantic_maps(self, decoded: Tensor, class_maps: Tensor) -> Tensor:
+        """Own evidence per family plus what the class-activated map says, shape shared by all.
+
+        The shared part works at stride 8: it carries K times the shared width.
+        """
+        coarse = functional.avg_pool2d(decoded, 2)
+        size = coarse.shape[2:]
+        peak = class_maps.amax(dim=(2, 3), keepdim=True).expand_as(class_maps)
+        cues = torch.stack([class_maps, class_maps - peak, peak], dim=-1) * 0.25
+        cues = self.shape_class(cues).permute(0, 1, 4, 2, 3)  # [B, K, width, H/32, W/32]
+        b, k, width, h, w = cues.shape
+        up = functional.interpolate(
+            cues.reshape(b, k * width, h, w), size=size, mode="bilinear", align_corners=False
+        ).reshape(b, k, width, *size)
+        shape = torch.relu(up + self.shape(coarse)[:, None])
+        score = torch.einsum("bkchw,c->bkhw", shape, self.shape_score.weight[0])
+        score = functional.interpolate(
+            score + self.shape_score.bias, scale_factor=2, mode="bilinear", align_corners=False
+        )
+        return self.semantic(decoded) + score

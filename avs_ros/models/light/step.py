@@ -1,0 +1,75 @@
+"""LightC3N one frame at a time: folded, without autograd, a pure function of tensors."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from avs_ros.models.c3n.backbone import STAGES
+from avs_ros.models.c3n.ccam import cognitive_consensus_attention
+from avs_ros.models.c3n.streaming import C3NStep
+from avs_ros.models.light.network import LightC3N
+from avs_ros.models.light.selection import raise_to_visible, visible_evidence
+
+
+class LightStepOutput(NamedTuple):
+    """``masks`` log-odds ``[1, K, S/4, S/4]``, raised so that each has a visible part.
+
+    ``gate`` ``[1, K]`` logits that the family is seen and heard; ``label`` ``[1]``.
+
+    ``state`` ``[4, 2C + 1]``: what later frames need of this one.
+    """
+
+    masks: Tensor
+    gate: Tensor
+    label: Tensor
+    state: Tensor
+
+
+class LightStep(nn.Module):
+    """The visual part of a :class:`LightC3N` for live streams: the same numbers, less work.
+
+    Built from the network's present weights: build it again after changing them.
+    """
+
+    def __init__(self, network: LightC3N, frames_per_clip: int = 1) -> None:
+        super().__init__()
+        self.trunk = C3NStep(network.c3n, frames_per_clip)
+        self.network = network
+        self.eval()
+        self.requires_grad_(False)
+
+    def forward(
+        self,
+        frame: Tensor,
+        audio_feature: Tensor,
+        audio_logits: Tensor,
+        heard: Tensor,
+        past: Tensor,
+        shares: Tensor,
+    ) -> LightStepOutput:
+        """``frame`` ``[1, 3, S, S]`` in -1..1; ``heard`` ``[1, K]`` family evidence.
+
+        The other arguments are those of :class:`C3NStep`.
+        """
+        trunk, network = self.trunk, self.network
+        trace = trunk.backbone(frame)
+        label = trunk.c3im(trace.logits, audio_logits)
+        weights = trunk.backbone.channel_weights(trace, label)
+        states, fused = [], []
+        for stage in range(STAGES):
+            gated = cognitive_consensus_attention(trace.features[stage], weights[stage])
+            x = trunk.aspp[stage](gated)
+            state = trunk.tpavi[stage].state(x, audio_feature)  # type: ignore[operator]
+            rows = torch.cat([past[:, stage], state])[None]
+            fused.append(trunk.tpavi[stage](x, rows, shares))
+            states.append(state)
+        objectness, paths = trunk.decoder(tuple(fused))
+        class_maps = network.family_maps(trace.record["hidden"])
+        semantic = network.semantic_maps(paths[0], class_maps)
+        plain = network.masks(semantic, objectness)
+        gate = network.gate(heard, visible_evidence(plain, class_maps))
+        masks = raise_to_visible(network.masks(semantic, objectness, heard))
+        return LightStepOutput(masks, gate, label, torch.cat(states))

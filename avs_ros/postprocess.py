@@ -1,0 +1,315 @@
+"""A model's probabilities -> instances, boxes and the point to look at.
+
+Works at the model's resolution; only boxes and points are scaled to the input picture.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from avs_ros.errors import ParameterError
+from avs_ros.segmentation import Bytes, Float, Instance, Layer, Prediction, Segmentation
+
+MAX_INSTANCES = 254  # 0 means nothing and 255 "unknown" in a label mask
+SMOOTHING_STEP_S = 0.1
+
+
+@dataclass(frozen=True)
+class PostprocessConfig:
+    """What counts as a sounding thing.
+
+    ``threshold``: probability above which a pixel is marked, 0..1.  ``sounding_threshold``:
+    ``Prediction.sounding`` below which nothing is.  ``hysteresis``: what was marked (pixel or
+    whole answer) stays so until this much below its threshold.  ``min_area``: smallest instance,
+    share of the picture.  ``silence_dbfs``: level of sound below which nothing is marked.
+    ``labels_keep`` (empty: all) and ``labels_ignore``: names of visual labels or of what is heard,
+    upper and lower case alike; for "tabby, tabby cat" either name or both will do.
+    ``smoothing``: share of the past that is left after 0.1 s, 0 (off) .. below 1.
+    ``max_instances``: 1..254.
+    """
+
+    threshold: float = 0.5
+    sounding_threshold: float = 0.5
+    min_area: float = 0.002
+    silence_dbfs: float = -60.0
+    labels_keep: tuple[str, ...] = ()
+    labels_ignore: tuple[str, ...] = ()
+    smoothing: float = 0.0
+    max_instances: int = 16
+    hysteresis: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Raise :class:`ParameterError` for a value out of its range."""
+        for name in ("threshold", "sounding_threshold", "min_area", "hysteresis"):
+            value = getattr(self, name)
+            if not 0.0 <= value <= 1.0:
+                raise ParameterError(f"{name} is {value}; must be from 0 to 1")
+        if not 0.0 <= self.smoothing < 1.0:
+            raise ParameterError(f"smoothing is {self.smoothing}; must be 0 or more, below 1")
+        if math.isnan(self.silence_dbfs):
+            raise ParameterError("silence_dbfs is not a number; use e.g. -60, or -inf for no gate")
+        if not 1 <= self.max_instances <= MAX_INSTANCES:
+            raise ParameterError(
+                f"max_instances is {self.max_instances}; must be from 1 to {MAX_INSTANCES}"
+            )
+
+
+class FrameAndSound(Protocol):
+    """What post-processing needs of a pair: its frame, stamp and sound's figures."""
+
+    @property
+    def stamp_ns(self) -> int:
+        """Header stamp of the frame."""
+
+    @property
+    def frame(self) -> Any:
+        """Array uint8 ``[H, W, 3]``."""
+
+    @property
+    def coverage(self) -> float:
+        """Share of the window really heard, 0..1."""
+
+    @property
+    def level_dbfs(self) -> float:
+        """Level of the window."""
+
+
+@dataclass(frozen=True)
+class _Region:
+    """A candidate instance in the model frame."""
+
+    pixels: NDArray[np.bool_]
+    probability: Float
+    label: str
+    score: float
+    strength: float
+
+
+class Postprocessor:
+    """Turns the predictions of one stream into segmentations.
+
+    ``config`` may be replaced at any time.  Keeps the past only for ``smoothing`` and
+    ``hysteresis``.
+    """
+
+    def __init__(self, config: PostprocessConfig | None = None) -> None:
+        """Use ``config`` (None: the defaults)."""
+        self.config = config if config is not None else PostprocessConfig()
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the past."""
+        self._stamp_ns: int | None = None
+        self._maps: dict[str, Float] = {}
+        self._sounding = 0.0
+        self._was_sounding = False
+        self._was_marked: NDArray[np.bool_] | None = None
+
+    def process(self, prediction: Prediction, pair: FrameAndSound) -> Segmentation:
+        """Segmentation of the pair's frame (an array by now), in the frame's own pixels.
+
+        Instances are the prediction's layers if it has any, else the connected parts of the
+        thresholded map; the strongest (largest sum of probability) comes first.  The point is the
+        probability-weighted centroid of the strongest, moved to the nearest of its pixels.  Below
+        ``sounding_threshold``, below the silence gate, or with an ignored label everything is
+        empty, the probability map too.
+        """
+        config = self.config
+        shape = np.shape(pair.frame)
+        height, width = int(shape[0]), int(shape[1])
+        if pair.level_dbfs < config.silence_dbfs:
+            self.reset()
+            return self._empty(prediction, pair, width, height, 0.0)
+        prediction = self._smooth(prediction, pair.stamp_ns, config)
+        needed = config.sounding_threshold - (config.hysteresis if self._was_sounding else 0.0)
+        self._was_sounding = prediction.sounding >= needed
+        heard_allowed = _named(prediction.audio_label, config.labels_keep)
+        if not self._was_sounding or _named(prediction.audio_label, config.labels_ignore):
+            self._was_marked = None
+            return self._empty(prediction, pair, width, height, prediction.sounding)
+        regions, shown = self._regions(prediction, config, heard_allowed)
+        return self._assemble(prediction, pair, width, height, regions, shown)
+
+    def _smooth(
+        self, prediction: Prediction, stamp_ns: int, config: PostprocessConfig
+    ) -> Prediction:
+        """Blend maps and sounding with the past, by the time since the last frame."""
+        elapsed_s = 0.0 if self._stamp_ns is None else (stamp_ns - self._stamp_ns) * 1e-9
+        if elapsed_s < 0 or config.smoothing == 0.0:
+            self._maps = {}
+        known = bool(self._maps) and self._stamp_ns is not None
+        self._stamp_ns = stamp_ns
+        if config.smoothing == 0.0:
+            return prediction
+        keep = config.smoothing ** (elapsed_s / SMOOTHING_STEP_S) if known else 0.0
+        names = [layer.label for layer in prediction.layers]
+        maps: dict[str, Float] = {}
+        whole = self._blend("", prediction.probability, keep, maps)
+        layers = tuple(
+            # Two layers of one name cannot be told apart from frame to frame: left as they are.
+            layer if names.count(layer.label) > 1 or not layer.label
+            else replace(
+                layer, probability=self._blend(layer.label, layer.probability, keep, maps)
+            )
+            for layer in prediction.layers
+        )
+        self._maps = maps
+        self._sounding = keep * self._sounding + (1.0 - keep) * prediction.sounding
+        return replace(
+            prediction, probability=whole, layers=layers, sounding=self._sounding
+        )
+
+    def _blend(self, name: str, now: Float, keep: float, maps: dict[str, Float]) -> Float:
+        past = self._maps.get(name)
+        if past is not None and past.shape == now.shape:
+            now = np.asarray(keep * past + (1.0 - keep) * now, dtype=np.float32)
+        maps[name] = now
+        return now
+
+    def _regions(
+        self, prediction: Prediction, config: PostprocessConfig, heard_allowed: bool
+    ) -> tuple[list[_Region], Float]:
+        """Candidate instances, strongest first, and the probability map to show."""
+        shape = prediction.probability.shape
+
+        def allowed(label: str) -> bool:
+            if _named(label, config.labels_ignore):
+                return False
+            return not config.labels_keep or heard_allowed or _named(label, config.labels_keep)
+
+        smallest = max(1.0, config.min_area * shape[0] * shape[1])
+        layers = [layer for layer in prediction.layers if allowed(layer.label)]
+        if prediction.layers:
+            regions = self._layer_regions(layers, smallest, config)
+            shown = np.max([layer.probability for layer in layers], axis=0) if layers else None
+        elif allowed(prediction.label):
+            regions = self._parts(prediction, smallest, config)
+            shown = prediction.probability
+        else:
+            regions, shown = [], None
+        regions.sort(key=lambda region: -region.strength)
+        if shown is None:
+            shown = np.zeros(shape, dtype=np.float32)
+        return regions[: config.max_instances], np.asarray(shown, dtype=np.float32)
+
+    def _marked(self, probability: Float, config: PostprocessConfig) -> NDArray[np.bool_]:
+        marked = probability > config.threshold
+        past = self._was_marked
+        if config.hysteresis > 0 and past is not None and past.shape == marked.shape:
+            marked |= past & (probability > config.threshold - config.hysteresis)
+        return np.asarray(marked)
+
+    def _parts(
+        self, prediction: Prediction, smallest: float, config: PostprocessConfig
+    ) -> list[_Region]:
+        """Connected parts (8 neighbours) of the thresholded map, ``smallest`` pixels at least."""
+        probability = prediction.probability
+        marked = self._marked(probability, config)
+        count, labels = cv2.connectedComponents(marked.astype(np.uint8), connectivity=8)
+        sums = np.bincount(labels.ravel(), weights=probability.ravel(), minlength=count)
+        areas = np.bincount(labels.ravel(), minlength=count)
+        return [
+            _Region(
+                labels == i, probability, prediction.label, float(sums[i] / areas[i]),
+                float(sums[i]),
+            )
+            for i in range(1, count)
+            if areas[i] >= smallest
+        ]
+
+    def _layer_regions(
+        self, layers: list[Layer], smallest: float, config: PostprocessConfig
+    ) -> list[_Region]:
+        """One region per layer; a pixel claimed by several goes to the most probable."""
+        if not layers:
+            return []
+        stack = np.stack([layer.probability for layer in layers])
+        owner = stack.argmax(axis=0)
+        marked = self._marked(stack.max(axis=0), config)
+        regions = []
+        for i, layer in enumerate(layers):
+            pixels = marked & (owner == i)
+            if np.count_nonzero(pixels) >= smallest:
+                strength = float(layer.probability[pixels].sum())
+                regions.append(
+                    _Region(pixels, layer.probability, layer.label, layer.score, strength)
+                )
+        return regions
+
+    def _assemble(
+        self, prediction: Prediction, pair: FrameAndSound, width: int, height: int,
+        regions: list[_Region], shown: Float,
+    ) -> Segmentation:
+        label_map = np.zeros(shown.shape, dtype=np.uint8)
+        sx, sy = width / shown.shape[1], height / shown.shape[0]
+        instances = []
+        for index, region in enumerate(regions, start=1):
+            label_map[region.pixels] = index
+            rows = np.flatnonzero(region.pixels.any(axis=1))
+            columns = np.flatnonzero(region.pixels.any(axis=0))
+            box = (columns[0] * sx, rows[0] * sy, (columns[-1] + 1) * sx, (rows[-1] + 1) * sy)
+            area = round(np.count_nonzero(region.pixels) * sx * sy)
+            instances.append(
+                Instance(
+                    index, region.label, min(1.0, max(0.0, region.score)),
+                    (float(box[0]), float(box[1]), float(box[2]), float(box[3])), area,
+                )
+            )
+        self._was_marked = label_map > 0
+        if not instances:
+            empty = self._empty(prediction, pair, width, height, prediction.sounding)
+            return replace(empty, probability_map=shown)
+        return Segmentation(
+            pair.stamp_ns, width, height, True, prediction.sounding,
+            instances[0].label if prediction.layers else prediction.label,
+            prediction.audio_label, prediction.audio_score, tuple(instances),
+            attention_point(regions[0].probability, regions[0].pixels, sx, sy),
+            float(np.count_nonzero(label_map) / label_map.size), shown, label_map,
+            self.config.threshold, pair.coverage, pair.level_dbfs, prediction.ms,
+        )
+
+    def _empty(
+        self, prediction: Prediction, pair: FrameAndSound, width: int, height: int, score: float
+    ) -> Segmentation:
+        shape = prediction.probability.shape
+        nothing: Bytes = np.zeros(shape, dtype=np.uint8)
+        return Segmentation(
+            pair.stamp_ns, width, height, False, score, "", prediction.audio_label,
+            prediction.audio_score, (), None, 0.0, np.zeros(shape, dtype=np.float32), nothing,
+            self.config.threshold, pair.coverage, pair.level_dbfs, prediction.ms,
+        )
+
+
+def attention_point(
+    probability: Float, pixels: NDArray[np.bool_], sx: float = 1.0, sy: float = 1.0
+) -> tuple[float, float]:
+    """Where to look: (x, y) of the probability-weighted centroid of ``pixels``, inside them.
+
+    ``probability`` and ``pixels``: ``[h, w]``, the latter not empty.  A centroid that misses the
+    pixels (a ring, a crescent) moves to the centre of the nearest one.  The result is scaled by
+    ``sx``, ``sy``.
+    """
+    rows, columns = np.nonzero(pixels)
+    weights = np.maximum(probability[rows, columns].astype(np.float64), 1e-12)
+    x = float(np.average(columns + 0.5, weights=weights))
+    y = float(np.average(rows + 0.5, weights=weights))
+    if not pixels[int(y), int(x)]:
+        nearest = int(np.argmin((columns + 0.5 - x) ** 2 + (rows + 0.5 - y) ** 2))
+        x, y = columns[nearest] + 0.5, rows[nearest] + 0.5
+    return x * sx, y * sy
+
+
+def _named(label: str, names: Iterable[str]) -> bool:
+    """Whether ``label``, or one of its comma-separated names, is among ``names``."""
+    wanted = {name.strip().casefold() for name in names}
+    if not wanted:
+        return False
+    own = label.strip().casefold()
+    return own in wanted or any(part.strip() in wanted for part in own.split(","))

@@ -1,0 +1,119 @@
+"""What a model says about one frame, before and after post-processing (NumPy only).
+
+A :class:`Prediction` lives in the model's own frame; a :class:`Segmentation` in the input
+picture's.  Pixel coordinates: x to the right, y down, origin at the top left corner of the top
+left pixel; boxes are ``(x0, y0, x1, y1)`` with exclusive right and bottom edges.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from avs_ros.mask_upsampling import upsample_labels
+
+Float = NDArray[np.float32]
+Bytes = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One sounding thing or class that the model keeps apart from the others.
+
+    ``probability``: float32 ``[h, w]``, 0..1, in the model frame; ``score``: 0..1.
+    """
+
+    probability: Float
+    label: str
+    score: float
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """A model's answer for one (frame, second of sound) pair, in the model frame.
+
+    ``probability``: float32 ``[h, w]``, 0..1, stretched over the whole input picture
+    (the model sees the picture resized without keeping the aspect, as AVSBench does).
+    ``sounding``: 0..1, probability that something visible is making the sound.
+    ``label``: the unified label's name, "" for none; ``label_index``: its row in the visual
+    vocabulary, -1 for none.  ``audio_label``/``audio_score``: the best AudioSet class heard.
+    ``layers``: separate sources, if the model separates them.  ``ms``: stage -> milliseconds.
+    """
+
+    probability: Float
+    sounding: float
+    label: str
+    label_index: int
+    audio_label: str
+    audio_score: float
+    layers: tuple[Layer, ...] = ()
+    ms: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Instance:
+    """One connected sounding thing; ``index`` (1..254) is its value in the label mask."""
+
+    index: int
+    label: str
+    score: float
+    box: tuple[float, float, float, float]
+    area_px: int
+
+
+@dataclass(frozen=True)
+class Segmentation:
+    """The answer for one frame in the frame's own pixels.
+
+    ``stamp_ns``: the frame's header stamp.  ``sounding``: whether anything is marked; ``score``:
+    0..1.  ``point``: attention point [x, y] in pixels, None when nothing sounds.  ``area``: marked
+    share of the picture, 0..1.  ``coverage``: share of the sound window that was really heard,
+    0..1; ``level_dbfs``: its level.  ``probability_map`` (float32 0..1) and ``label_map`` (uint8
+    instance index) are kept at working resolution; the methods give them at picture size.
+    """
+
+    stamp_ns: int
+    width: int
+    height: int
+    sounding: bool
+    score: float
+    label: str
+    audio_label: str
+    audio_score: float
+    instances: tuple[Instance, ...]
+    point: tuple[float, float] | None
+    area: float
+    probability_map: Float
+    label_map: Bytes
+    threshold: float = 0.5
+    coverage: float = 1.0
+    level_dbfs: float = float("-inf")
+    ms: Mapping[str, float] = field(default_factory=dict)
+
+    def probability(self) -> Float:
+        """Float32 ``[height, width]``, 0..1 (computed when asked for)."""
+        size = (self.width, self.height)
+        if self.probability_map.shape == (self.height, self.width):
+            return self.probability_map
+        out = cv2.resize(self.probability_map, size, interpolation=cv2.INTER_LINEAR)
+        return np.asarray(out, dtype=np.float32)
+
+    def label_mask(self) -> Bytes:
+        """Uint8 ``[height, width]``: 0 nothing, i = instance i (computed when asked for).
+
+        Outlines follow the interpolated probability, not the cells of the working resolution.
+        """
+        if self.label_map.shape != self.probability_map.shape:
+            size = (self.width, self.height)
+            return np.asarray(cv2.resize(self.label_map, size, interpolation=cv2.INTER_NEAREST))
+        return upsample_labels(
+            self.label_map, self.probability_map, self.threshold, self.width, self.height
+        )
+
+    def mask(self) -> Bytes:
+        """Uint8 ``[height, width]``, 0 or 255: every pixel of every instance."""
+        return np.where(self.label_mask() > 0, np.uint8(255), np.uint8(0))
