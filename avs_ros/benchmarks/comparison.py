@@ -1,0 +1,125 @@
+"""The published form against every engine: equal first, then timed, with memory of each."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from avs_ros.benchmarks.contestant import Contestant, export
+from avs_ros.benchmarks.forms import AUTHORS, AUTHORS_HALF, Answer, difference
+from avs_ros.benchmarks.interleaving import summarise, take_turns
+from avs_ros.benchmarks.subject import Subject
+from avs_ros.errors import AvsError, EngineError
+from avs_ros.inference.engines import ENGINES
+
+# How many frames beyond the first window the forms must agree on.
+_ROLLED = 1
+Tell = Callable[[str], None]
+
+
+def default_forms(device: str) -> list[str]:
+    """The published form and each engine that runs on ``device`` by itself; on GPUs fp16 too."""
+    kind = device.partition(":")[0]
+    engines = [n for n, e in ENGINES.items() if kind in e.devices and e.automatic]
+    halves = [AUTHORS_HALF] if kind == "cuda" else []
+    return [AUTHORS, *halves, *engines]
+
+
+def tolerance(form: str) -> float:
+    """Largest difference from the published form, as a share of the logits' deviation."""
+    if form == AUTHORS_HALF:
+        return 0.1
+    return ENGINES[form].tolerance if form in ENGINES else 0.0
+
+
+def compare(
+    subject: Subject,
+    device: str,
+    forms: Sequence[str],
+    rounds: int,
+    tell: Tell = lambda words: None,
+) -> dict[str, Any]:
+    """Plain values: ``subject``, ``device``, and per form what was found.
+
+    A form's entry holds ``ms`` (see :class:`Timing`), ``difference`` and ``tolerance``,
+    ``memory`` and ``load_s``; or ``left_out``: the sentence that says why it was not timed.
+    Raises EngineError where the published form itself cannot run.
+    """
+    results: dict[str, dict[str, Any]] = {}
+    needed = [f for f in forms if f != AUTHORS]
+    if any("onnx" in f or f in ("openvino", "tensorrt") for f in needed):
+        tell("exporting the step")
+        export(subject)  # a failure is told again by each engine that needs the file
+    with contextlib.ExitStack() as stack:
+        running: dict[str, Contestant] = {}
+        for form in [AUTHORS, *needed]:
+            tell(f"loading {form}")
+            contestant = stack.enter_context(Contestant(form, subject, device))
+            try:
+                contestant.wait()
+            except AvsError as error:
+                if form == AUTHORS:
+                    raise
+                results[form] = {"left_out": str(error)}
+                contestant.close()
+                continue
+            running[form] = contestant
+            results[form] = {"load_s": contestant.load_s, "device": contestant.device}
+        number = subject.frames_per_clip - 1 + _ROLLED
+        for form, gap in _agreement(running, number, tell).items():
+            results[form] |= {"difference": gap, "tolerance": tolerance(form)}
+            if gap > tolerance(form):
+                results[form]["left_out"] = (
+                    f"differs from the published form by {gap:.2g} of the logits' standard "
+                    f"deviation (tolerance {tolerance(form):g})"
+                )
+                running.pop(form).close()
+        _time(running, number + 1, rounds, results, tell)
+    return {
+        "subject": {**subject.values(), "name": subject.name}, "device": device,
+        "rounds": rounds, "reference": AUTHORS, "forms": results,
+    }
+
+
+def _agreement(running: dict[str, Contestant], number: int, tell: Tell) -> dict[str, float]:
+    """Serve frames 0 … ``number`` and compare the newest one's logits with the published form's.
+
+    The published form has no memory: it is asked for the newest clip alone.
+    """
+    gaps = {}
+    expected: Answer | None = None
+    for form, contestant in running.items():
+        tell(f"comparing {form}")
+        if form != AUTHORS:
+            for earlier in range(0 if form != AUTHORS_HALF else number, number):
+                contestant.step(earlier)
+        answer = Answer(*contestant.logits(number))
+        if expected is None:
+            expected = answer
+        gaps[form] = difference(answer, expected)
+    return gaps
+
+
+def _time(
+    running: dict[str, Contestant], first: int, rounds: int,
+    results: dict[str, dict[str, Any]], tell: Tell,
+) -> None:
+    if AUTHORS not in running:
+        raise EngineError("the published form does not run: there is nothing to compare with")
+
+    def step_of(contestant: Contestant) -> Callable[[int], float]:
+        return lambda turn: float(contestant.step(first + turn)["ms"])
+
+    done = 0
+
+    def note() -> None:
+        nonlocal done
+        done += 1
+        tell(f"timing, round {1 + (done - 1) // len(running)} of {rounds}")
+
+    samples = take_turns({f: step_of(c) for f, c in running.items()}, rounds, note)
+    for form, timing in summarise(samples, AUTHORS).items():
+        results[form]["ms"] = asdict(timing)
+        results[form]["memory"] = dict(running[form].memory())

@@ -1,0 +1,104 @@
+"""Through the real node, over DDS on this machine: latency, and what the process costs.
+
+Two processes on a DDS domain of their own, loopback only: the node and a client that drives it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from typing import Any, TextIO
+
+from avs_ros.benchmarks.subject import Subject
+from avs_ros.errors import AvsError, MiddlewareError
+
+_DOMAINS = range(2, 58)
+_END_S = 15.0
+_LAST_LINES = 8
+_NODE_WORDS = (
+    "--ros-args", "-p", "autostart:=false", "-p", "image_transport:=raw",
+    "-p", "image_qos:=reliable", "-p", "audio_qos:=reliable",
+    "-p", "audio_type:=AudioStamped", "-r", "image:=/image", "-r", "audio:=/audio",
+)
+
+
+def measure_node(
+    subject: Subject,
+    engine: str,
+    device: str,
+    rounds: int,
+    seconds: float,
+    tell: Callable[[str], None] = lambda words: None,
+    domain: int | None = None,
+) -> dict[str, Any]:
+    """Plain values: ``states`` (CPU and memory of the node), ``ms``, ``overhead_ms``.
+
+    ``ms`` holds a :class:`Timing` for ``end_to_end`` (frame published -> mask received) and for
+    ``bare_step``, taken in turns.  ``seconds``: how long each state is watched.  Raises
+    MiddlewareError where the node does not answer.
+    """
+    environment = {
+        **os.environ, "ROS_LOCALHOST_ONLY": "1", "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
+        "ROS_DOMAIN_ID": str(_DOMAINS[os.getpid() % len(_DOMAINS)] if domain is None else domain),
+        "PYTHONUNBUFFERED": "1",
+    }
+    values = json.dumps(subject.values())
+    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as log:
+        words = ["-m", "avs_ros.benchmarks.node_process", values, engine, device, *_NODE_WORDS]
+        with _process(words, environment, log, log) as node:
+            spec = {
+                "subject": subject.values(), "engine": engine, "device": device,
+                "pid": node.pid, "rounds": rounds, "seconds": seconds,
+            }
+            words = ["-m", "avs_ros.benchmarks.node_client", json.dumps(spec)]
+            with _process(words, environment, log, subprocess.PIPE) as client:
+                try:
+                    return _result(client, tell)
+                except AvsError as error:
+                    raise MiddlewareError(f"{error}{_tail(log)}") from error
+
+
+def _result(client: subprocess.Popen[str], tell: Callable[[str], None]) -> dict[str, Any]:
+    for line in client.stdout or ():
+        words = json.loads(line)
+        if "result" in words:
+            result: dict[str, Any] = words["result"]
+            return result
+        if "error" in words:
+            raise MiddlewareError(str(words["error"]))
+        tell(words["doing"])
+    raise MiddlewareError(f"the measuring process has ended, status {client.wait()}")
+
+
+@contextlib.contextmanager
+def _process(
+    words: list[str], environment: dict[str, str], log: TextIO, out: TextIO | int
+) -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen(
+        [sys.executable, *words], stdout=out, stderr=log, text=True,
+        stdin=subprocess.DEVNULL, env=environment, start_new_session=True,
+    )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)
+            try:
+                process.wait(_END_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+        process.wait()
+        if process.stdout is not None:
+            process.stdout.close()
+
+
+def _tail(log: TextIO) -> str:
+    log.seek(0)
+    lines = log.read().splitlines()[-_LAST_LINES:]
+    return "; the processes said:\n" + "\n".join(f"  {line}" for line in lines) if lines else ""

@@ -1,0 +1,107 @@
+"""What happens when frames come faster than the model: how many are answered, how late."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from avs_ros.benchmarks.scene_stream import RATE, SceneStream
+from avs_ros.benchmarks.subject import Subject, segmenter
+from avs_ros.inference.segmenter import Segmenter
+from avs_ros.postprocess import PostprocessConfig, Postprocessor
+from avs_ros.streaming.pipeline import Pipeline
+from avs_ros.streaming.synchronizer import Synchronizer
+
+# Of the rate that the bare model could keep up with.
+FACTORS = (0.5, 1.0, 2.0, 4.0)
+_WARM_UP, _STEPS = 2, 7
+_SOUND_S = 0.02
+_DRAIN_S = 30.0
+
+
+def measure_throughput(
+    subject: Subject,
+    engine: str,
+    device: str,
+    seconds: float,
+    tell: Callable[[str], None] = lambda words: None,
+    model: Segmenter | None = None,
+    factors: Sequence[float] = FACTORS,
+) -> dict[str, Any]:
+    """Plain values: ``step_ms`` of the bare model, and ``runs``, one per input rate.
+
+    Each run: ``factor``, ``offered_hz``, ``offered``, ``answered``, ``dropped``,
+    ``answered_hz``, ``latency_ms`` (frame pushed -> answer; ``p50`` and ``p90``).
+    ``model``: in place of the subject's own (any segmenter).
+    """
+    tell("loading the model")
+    served = segmenter(subject, engine, device) if model is None else model
+    scene = SceneStream()
+    step_ms = _bare_ms(served, scene)
+    runs = []
+    try:
+        for factor in factors:
+            rate = factor * 1e3 / step_ms
+            tell(f"input at {rate:.0f} Hz")
+            runs.append({"factor": factor, **_run(served, scene, rate, seconds)})
+    finally:
+        served.close()
+    return {"engine": served.engine, "model": served.name, "step_ms": step_ms, "runs": runs}
+
+
+def _bare_ms(served: Segmenter, scene: SceneStream) -> float:
+    times = []
+    for number in range(_WARM_UP + _STEPS):
+        window = scene.sound(number * RATE // 10, RATE)
+        began = time.perf_counter()
+        served.step(scene.frame(number), window, (number + 1) * 100_000_000)
+        times.append((time.perf_counter() - began) * 1e3)
+    served.reset()
+    return float(np.median(times[_WARM_UP:]))
+
+
+def _run(served: Segmenter, scene: SceneStream, rate: float, seconds: float) -> dict[str, Any]:
+    arrived: dict[int, float] = {}
+    pipeline = Pipeline(
+        served,
+        Synchronizer(window_s=served.window_s, deadline_s=0.5, rate_hz=served.sample_rate),
+        Postprocessor(PostprocessConfig()),
+        lambda _, pair: arrived.__setitem__(pair.stamp_ns, time.perf_counter()),
+    )
+    pushed: dict[int, float] = {}
+    pipeline.push_audio(0, scene.sound(0, 2 * RATE), RATE)
+    base_s, chunk = 2.0, round(_SOUND_S * RATE)
+    heard = 2 * RATE
+    pipeline.start()
+    began = time.perf_counter()
+    try:
+        for number in range(max(1, round(seconds * rate))):
+            due = began + number / rate
+            time.sleep(max(0.0, due - time.perf_counter()))
+            stamp_s = base_s + number / rate
+            while heard < (stamp_s + _SOUND_S) * RATE:
+                pipeline.push_audio(round(heard / RATE * 1e9), scene.sound(heard, chunk), RATE)
+                heard += chunk
+            stamp_ns = round(stamp_s * 1e9)
+            pushed[stamp_ns] = time.perf_counter()
+            pipeline.push_frame(stamp_ns, scene.frame(number))
+        last = max(pushed)
+        # The newest frame is never dropped: its answer is the last one.
+        until = time.perf_counter() + _DRAIN_S
+        while last not in arrived and time.perf_counter() < until:
+            time.sleep(0.002)
+        lasted = max(arrived.values(), default=time.perf_counter()) - began
+    finally:
+        pipeline.stop()
+    counters = pipeline.counters()
+    latency = [(at - pushed[stamp]) * 1e3 for stamp, at in arrived.items()]
+    p50, p90 = np.percentile(latency, (50, 90)) if latency else (float("nan"),) * 2
+    return {
+        "offered_hz": rate, "offered": len(pushed), "answered": len(arrived),
+        "dropped": len(pushed) - len(arrived), "dropped_busy": counters["dropped_busy"],
+        "answered_hz": len(arrived) / lasted,
+        "latency_ms": {"p50": float(p50), "p90": float(p90)},
+    }

@@ -1,0 +1,157 @@
+"""Data sets and videos -> rosbag2: camera, microphone, calibration and the truth as topics."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from avs_ros.evaluation.avsbench import AVSBenchClip
+from avs_ros.evaluation.clip_arrays import SAMPLE_RATE, read_clip
+from avs_ros.media.bag_writer import BagWriter
+from avs_ros.media.source import Frame, Sound, Source
+from avs_ros.messages import (
+    AUDIO_TYPES,
+    make_audio,
+    make_audio_info,
+    make_camera_info,
+    make_detections,
+    make_header,
+    mask_to_image,
+    rgb_to_compressed,
+    rgb_to_image,
+)
+from avs_ros.segmentation import Bytes, Instance, Segmentation
+
+IMAGE, COMPRESSED, AUDIO = "/image", "/image/compressed", "/audio"
+CAMERA_INFO, AUDIO_INFO = "/camera_info", "/audio_info"
+TRUE_MASK, TRUE_DETECTIONS = "/ground_truth/mask", "/ground_truth/detections"
+CAMERA_FRAME, SOUND_FRAME = "camera_optical_frame", "microphone"
+# A round time that is neither 0 (an unset stamp) nor any real recording's.
+START_NS = 1_000_000_000_000_000_000
+SECOND_NS = 1_000_000_000
+CHUNK = 512
+FIELD_OF_VIEW = 1.0472
+
+
+class SceneWriter:
+    """Writes one recording; whole after :meth:`close`."""
+
+    def __init__(
+        self, path: Path, *, audio_type: str = "AudioStamped", compressed: bool = False
+    ) -> None:
+        """``audio_type``: a name in ``messages.AUDIO_TYPES``; ``compressed``: JPEG pictures."""
+        self._bag = BagWriter(path)
+        self._audio_type = audio_type
+        self._compressed = compressed
+        picture = "CompressedImage" if compressed else "Image"
+        self._image = COMPRESSED if compressed else IMAGE
+        self._bag.declare(self._image, f"sensor_msgs/msg/{picture}")
+        self._bag.declare(CAMERA_INFO, "sensor_msgs/msg/CameraInfo")
+        self._bag.declare(AUDIO, AUDIO_TYPES[audio_type])
+        self._formatless = audio_type in ("AudioDataStamped", "AudioData")
+        if self._formatless:
+            self._bag.declare(AUDIO_INFO, "audio_common_msgs/msg/AudioInfo", latched=True)
+        self._described = False
+
+    def picture(self, stamp_ns: int, rgb: Bytes) -> None:
+        """uint8 ``[H, W, 3]`` RGB and the calibration of an ideal camera."""
+        header = make_header(stamp_ns, CAMERA_FRAME)
+        height, width = rgb.shape[:2]
+        make = rgb_to_compressed if self._compressed else rgb_to_image
+        self._bag.write(self._image, make(header, rgb), stamp_ns)
+        info = make_camera_info(header, width, height, FIELD_OF_VIEW)
+        self._bag.write(CAMERA_INFO, info, stamp_ns)
+
+    def sound(self, stamp_ns: int, samples: Any, rate: int) -> None:
+        """Samples ``[n]`` or ``[n, channels]`` whose first one is at ``stamp_ns``."""
+        channels = 1 if samples.ndim == 1 else samples.shape[1]
+        if self._formatless and not self._described:
+            self._bag.write(AUDIO_INFO, make_audio_info(rate, channels), stamp_ns)
+            self._described = True
+        for start in range(0, len(samples), CHUNK):
+            at_ns = stamp_ns + round(start * SECOND_NS / rate)
+            part = samples[start : start + CHUNK]
+            message = make_audio(self._audio_type, at_ns, part, rate, SOUND_FRAME)
+            # Recorded when its last sample had been heard, as a real bag has it.
+            self._bag.write(AUDIO, message, at_ns + round(len(part) * SECOND_NS / rate))
+
+    def truth(self, stamp_ns: int, mask: Bytes, labels: Sequence[str] = ()) -> None:
+        """uint8 ``[h, w]``, above 0 = sounding, and the names of what sounds."""
+        self._bag.declare(TRUE_MASK, "sensor_msgs/msg/Image")
+        self._bag.declare(TRUE_DETECTIONS, "vision_msgs/msg/Detection2DArray")
+        header = make_header(stamp_ns, CAMERA_FRAME)
+        shown = np.where(mask > 0, np.uint8(255), np.uint8(0))
+        self._bag.write(TRUE_MASK, mask_to_image(header, shown), stamp_ns)
+        height, width = mask.shape
+        whole = (0.0, 0.0, float(width), float(height))
+        found = tuple(Instance(i, name, 1.0, whole, 0) for i, name in enumerate(labels, 1))
+        empty = np.zeros((1, 1), np.uint8)
+        answer = Segmentation(
+            stamp_ns, width, height, bool(found), 1.0, "", "", 0.0, found, None, 0.0,
+            empty.astype(np.float32), empty,
+        )  # fmt: skip
+        self._bag.write(TRUE_DETECTIONS, make_detections(header, answer), stamp_ns)
+
+    def close(self) -> None:
+        """Finish the file."""
+        self._bag.close()
+
+
+def convert_clip(clip: AVSBenchClip, path: Path, *, size: int = 224, **form: Any) -> None:
+    """One AVSBench clip -> a bag whose frame t ends second t, as its sound is paired."""
+    arrays = read_clip(clip, size)
+    writer = SceneWriter(path, **form)
+    try:
+        for t, second in enumerate(arrays.seconds):
+            writer.sound(START_NS + t * SECOND_NS, _int16(second), SAMPLE_RATE)
+            stamp_ns = START_NS + (t + 1) * SECOND_NS
+            writer.picture(stamp_ns, arrays.frames[t])
+            if arrays.annotated[t]:
+                mask = arrays.masks[t]
+                labels = [clip.category] if clip.category and mask.any() else []
+                writer.truth(stamp_ns, mask, labels)
+    finally:
+        writer.close()
+
+
+def convert_clips(
+    clips: Iterable[AVSBenchClip], folder: Path, *, size: int = 224, **form: Any
+) -> Iterator[Path]:
+    """Every clip into ``folder``; yields each bag once it is whole, skips those that are there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for clip in clips:
+        place = folder / (clip.subset.replace("/", "_") + "_" + clip.split)
+        place.mkdir(exist_ok=True)
+        path = place / f"{clip.name}.mcap"
+        if not path.is_file():
+            convert_clip(clip, path, size=size, **form)
+        yield path
+
+
+def convert_recording(source: Source, path: Path, **form: Any) -> dict[str, int]:
+    """A video file or another bag -> a bag with this package's topic names.
+
+    Returns how many frames and chunks were written.
+    """
+    writer = SceneWriter(path, **form)
+    counts = {"frames": 0, "sounds": 0}
+    try:
+        for event in source.events():
+            if isinstance(event, Frame):
+                writer.picture(event.stamp_ns, event.decode())
+                counts["frames"] += 1
+            elif isinstance(event, Sound):
+                writer.sound(event.stamp_ns, _int16(event.samples), event.rate_hz)
+                counts["sounds"] += 1
+    finally:
+        writer.close()
+    return counts
+
+
+def _int16(samples: Any) -> Any:
+    from avs_ros.messages.audio_writing import to_int16
+
+    return to_int16(samples)

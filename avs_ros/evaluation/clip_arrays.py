@@ -1,0 +1,112 @@
+"""Pictures, sound and masks of one AVSBench clip as arrays."""
+
+from __future__ import annotations
+
+import logging
+import wave
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import soxr
+from numpy.typing import NDArray
+
+from avs_ros.errors import AudioFormatError, DatasetError
+from avs_ros.evaluation.avsbench import AVSBenchClip
+from avs_ros.segmentation import Bytes, Float
+
+SAMPLE_RATE = 16000
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ClipArrays:
+    """One clip in memory.
+
+    ``frames``: uint8 ``[T, size, size, 3]`` RGB.  ``seconds``: float32 ``[T, 16000]``, -1..1,
+    second t belongs to frame t.  ``masks``: uint8 ``[T, size, size]``, 0|1 (S4, MS3) or the class
+    index (AVSS); zero where ``annotated[t]`` is False.
+    """
+
+    frames: Bytes
+    seconds: Float
+    masks: Bytes
+    annotated: NDArray[np.bool_]
+
+
+def read_wav(path: Path) -> tuple[Float, int]:
+    """Mono float32 samples, -1..1, and the rate in Hz of a PCM wav (8, 16 or 32 bit)."""
+    try:
+        with wave.open(str(path), "rb") as file:
+            rate, channels, width = file.getframerate(), file.getnchannels(), file.getsampwidth()
+            data = file.readframes(file.getnframes())
+    except (OSError, EOFError, wave.Error) as error:
+        raise AudioFormatError(f"{path} is not a readable PCM wav file: {error}") from error
+    kinds = {1: ("u1", 128.0, 128.0), 2: ("<i2", 0.0, 32768.0), 4: ("<i4", 0.0, 2147483648.0)}
+    if width not in kinds:
+        raise AudioFormatError(f"{path}: {8 * width}-bit samples; 8, 16 or 32 bit are read")
+    kind, zero, full = kinds[width]
+    samples = (np.frombuffer(data, kind).astype(np.float64) - zero) / full
+    return samples.reshape(-1, channels).mean(axis=1).astype(np.float32), rate
+
+
+def read_seconds(path: Path, count: int) -> Float:
+    """``[count, 16000]`` float32: the first ``count`` seconds; resampled to 16 kHz if need be.
+
+    Shorter sound is padded with zeros and longer sound cut, as AVSBench's loaders do.
+    """
+    samples, rate = read_wav(path)
+    if rate != SAMPLE_RATE:
+        logger.warning("%s is at %d Hz; resampling to %d Hz", path, rate, SAMPLE_RATE)
+        samples = soxr.resample(samples, rate, SAMPLE_RATE).astype(np.float32)
+    out = np.zeros(count * SAMPLE_RATE, np.float32)
+    out[: min(len(samples), len(out))] = samples[: len(out)]
+    return out.reshape(count, SAMPLE_RATE)
+
+
+def _picture(path: Path, size: int) -> Bytes:
+    data = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    if data is None:
+        raise DatasetError(f"{path} is missing or not a picture")
+    if data.shape[:2] != (size, size):
+        data = cv2.resize(data, (size, size), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(cv2.cvtColor(data, cv2.COLOR_BGR2RGB), dtype=np.uint8)
+
+
+def _indices(path: Path) -> Bytes:
+    # Pillow keeps the palette indices of the mask files; OpenCV would turn them into colours.
+    from PIL import Image
+
+    try:
+        with Image.open(path) as image:
+            return np.asarray(image.convert("L") if image.mode == "1" else image, dtype=np.uint8)
+    except OSError as error:
+        raise DatasetError(f"{path} is missing or not a picture: {error}") from error
+
+
+def read_mask(path: Path, size: int, *, semantic: bool = False) -> Bytes:
+    """Uint8 ``[size, size]``: 0|1, or the stored class index when ``semantic``."""
+    stored = _indices(path)
+    if stored.ndim == 3:
+        stored = stored[..., :3].max(axis=2)
+    if not semantic:
+        odd = set(np.unique(stored).tolist()) - {0, 1, 255}
+        if odd:
+            logger.warning("%s holds values %s; every value above 0 counts as sounding", path, odd)
+        stored = (stored > 0).astype(np.uint8)
+    if stored.shape != (size, size):
+        stored = np.asarray(cv2.resize(stored, (size, size), interpolation=cv2.INTER_NEAREST))
+    return stored
+
+
+def read_clip(clip: AVSBenchClip, size: int = 224) -> ClipArrays:
+    """Load one clip; DatasetError or AudioFormatError names the file that does not fit."""
+    semantic = clip.subset.startswith("avss")
+    frames = np.stack([_picture(path, size) for path in clip.frames])
+    masks = np.zeros((len(clip.frames), size, size), np.uint8)
+    for t, path in enumerate(clip.masks):
+        if path is not None:
+            masks[t] = read_mask(path, size, semantic=semantic)
+    annotated = np.array([path is not None for path in clip.masks])
+    return ClipArrays(frames, read_seconds(clip.wav, len(clip.frames)), masks, annotated)

@@ -1,0 +1,256 @@
+"""Photographs x sounds: whether a model marks what makes the sound, and only that.
+
+Four kinds of case: the sound *matches* something in the picture; it *mismatches* everything in
+it; there is *silence*; of *two* things in it one sounds.  The same seed gives the same cases.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from avs_ros.errors import DatasetError
+from avs_ros.evaluation.composite_data import LEVEL, RATE, Library, Picture, Recording, View
+from avs_ros.inference.segmenter import Segmenter
+from avs_ros.postprocess import PostprocessConfig, Postprocessor
+from avs_ros.segmentation import Bytes, Segmentation
+from avs_ros.streaming.pair import Pair
+
+MATCHED, MISMATCHED, SILENT, TWO = "matched", "mismatched", "silence", "two objects"
+KINDS = (MATCHED, MISMATCHED, SILENT, TWO)
+# Joined pairs of photographs for each class, since few photographs hold two classes.
+JOINED = 12
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """A question to the model.
+
+    ``family``: what sounds (of a mismatch or silence: the largest thing in the picture, which
+    tempts); ``other``: the silent thing of a two-object scene, "" else; ``second``: photograph
+    to the right of ``picture``, for joined scenes; ``recording``: None for silence.
+    """
+
+    kind: str
+    picture: Picture
+    family: str
+    recording: Recording | None
+    other: str = ""
+    second: Picture | None = None
+
+    @property
+    def name(self) -> str:
+        """Picture and sound in words."""
+        pictures = self.picture.name + (f" + {self.second.name}" if self.second else "")
+        return f"{pictures}, {self.recording.name if self.recording else 'silence'}"
+
+
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """uint8 ``rgb`` ``[H, W, 3]``, and bool ``[H, W]``: what was ``marked``, what is ``true``."""
+
+    rgb: Bytes
+    marked: NDArray[np.bool_]
+    true: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """A case and what came of it; shares are 0..1, None where the kind has no such figure.
+
+    ``iou``: with what sounds; ``marked``: share of the picture; ``labels``: names given;
+    ``right``: share of the two things' marked pixels that lies on the sounding one; ``by_area``:
+    what marking both would give; ``silent_marked``: share of the silent thing that is marked.
+    """
+
+    case: Case
+    marked: float
+    labels: tuple[str, ...]
+    shown: Shown | None
+    iou: float | None = None
+    right: float | None = None
+    by_area: float | None = None
+    silent_marked: float | None = None
+
+
+def make_cases(library: Library, seed: int = 0, limit: int = 0) -> list[Case]:
+    """All cases of a library, kind after kind; ``limit`` (0: none) caps each kind.
+
+    Classes take turns, so a limit leaves none of them out.  Raises DatasetError when nothing in
+    the pictures can be asked about.
+    """
+    rng = np.random.default_rng(seed)
+    sounding = {
+        family: sounds
+        for family in sorted({f for p in library.pictures for f in p.families()})
+        if (sounds := library.sounds_of(family))
+    }
+    if not sounding:
+        raise DatasetError(
+            f"{library.origin}: no picture shows anything of which there is a sound"
+        )
+
+    def some(recordings: Sequence[Recording]) -> Recording:
+        return recordings[int(rng.integers(len(recordings)))]
+
+    matched: list[Case] = []
+    mismatched: list[Case] = []
+    silent: list[Case] = []
+    for picture in library.pictures:
+        here = picture.families()
+        if not here:
+            continue
+        largest = max(here, key=lambda family: picture.shares[family])
+        silent.append(Case(SILENT, picture, largest, None))
+        for family in here:
+            # A sound that something else in the picture could make has no single answer.
+            own = _own_sounds(library, sounding.get(family, []), {*picture.shares} - {family})
+            if own:
+                matched.append(Case(MATCHED, picture, family, some(own)))
+        foreign = library.foreign_to(picture.shares)
+        if picture.complete and foreign:
+            # The class first: sets of many files must not crowd out the others.
+            classes = sorted({recording.sound for recording in foreign})
+            sound = classes[int(rng.integers(len(classes)))]
+            chosen = some([one for one in foreign if one.sound == sound])
+            mismatched.append(Case(MISMATCHED, picture, largest, chosen))
+    two = [*_real_pairs(library, sounding, some), *_joined(library, sounding, some, rng)]
+    groups = (matched, mismatched, silent, two)
+    return [case for cases in groups for case in _in_turn(cases, limit, rng)]
+
+
+def _own_sounds(
+    library: Library, sounds: Sequence[Recording], others: Iterable[str]
+) -> list[Recording]:
+    """Sounds that none of the other things could make."""
+    allowed = {id(one) for one in library.foreign_to(others)}
+    return [one for one in sounds if id(one) in allowed]
+
+
+def _real_pairs(
+    library: Library,
+    sounding: dict[str, list[Recording]],
+    some: Callable[[Sequence[Recording]], Recording],
+) -> Iterator[Case]:
+    for picture in library.pictures:
+        here = [family for family in picture.families() if family in sounding]
+        for family in here:
+            for other in here:
+                own = _own_sounds(library, sounding[family], [other])
+                if family != other and own:
+                    yield Case(TWO, picture, family, some(own), other)
+
+
+def _joined(
+    library: Library,
+    sounding: dict[str, list[Recording]],
+    some: Callable[[Sequence[Recording]], Recording],
+    rng: np.random.Generator,
+) -> Iterator[Case]:
+    """Two photographs side by side, of one class each; both are asked for."""
+    by_family: dict[str, list[Picture]] = {}
+    for picture in library.pictures:
+        here = picture.families(0.03)
+        if len(here) == 1 and set(picture.shares) == set(here) and here[0] in sounding:
+            by_family.setdefault(here[0], []).append(picture)
+    names = sorted(by_family)
+    for family in names if len(names) > 1 else ():
+        for _ in range(JOINED):
+            rest = [name for name in names if name != family]
+            other = rest[int(rng.integers(len(rest)))]
+            pair = [by_family[n][int(rng.integers(len(by_family[n])))] for n in (family, other)]
+            left, right = pair if rng.random() < 0.5 else pair[::-1]
+            for one, silent in ((family, other), (other, family)):
+                own = _own_sounds(library, sounding[one], [silent])
+                if own:
+                    yield Case(TWO, left, one, some(own), silent, right)
+
+
+def _in_turn(cases: list[Case], limit: int, rng: np.random.Generator) -> list[Case]:
+    by_family: dict[str, list[Case]] = {}
+    for index in rng.permutation(len(cases)):
+        by_family.setdefault(cases[index].family, []).append(cases[index])
+    rows = zip_longest(*(by_family[name] for name in sorted(by_family)))
+    ordered = [case for row in rows for case in row if case is not None]
+    return ordered[: limit or None]
+
+
+class CompositeBenchmark:
+    """Asks one segmenter, each case as a stream of its own, with the node's post-processing."""
+
+    def __init__(self, segmenter: Segmenter, postprocess: PostprocessConfig | None = None) -> None:
+        """``postprocess``: None for the defaults."""
+        self.segmenter = segmenter
+        self.postprocess = postprocess or PostprocessConfig()
+
+    def ask(self, case: Case) -> Answer:
+        """The answer to one case, and what it is worth."""
+        view = case.picture.view()
+        if case.second is not None:
+            view = join(view, case.second.view())
+        answer = self._segment(view.rgb, case.recording)
+        known = ~view.unknown
+        nothing = np.zeros(known.shape, bool)
+        everywhere = answer.mask() > 0
+        labels = tuple(dict.fromkeys(one.label for one in answer.instances))
+        marked = float(everywhere.mean())
+        if case.kind in (MISMATCHED, SILENT):
+            return Answer(case, marked, labels, Shown(view.rgb, everywhere, nothing))
+        found = everywhere & known
+        own = view.masks.get(case.family, nothing) & known
+        shown = Shown(view.rgb, found, own)
+        union = int((found | own).sum())
+        iou = float((found & own).sum() / union) if union else 1.0
+        if case.kind == MATCHED:
+            return Answer(case, marked, labels, shown, iou)
+        silent = view.masks.get(case.other, nothing) & known & ~own
+        right, wrong = int((found & own).sum()), int((found & silent).sum())
+        return Answer(
+            case, marked, labels, shown, iou,
+            right=right / (right + wrong) if right + wrong else None,
+            by_area=int(own.sum()) / max(1, int(own.sum() + silent.sum())),
+            silent_marked=wrong / max(1, int(silent.sum())),
+        )  # fmt: skip
+
+    def _segment(self, rgb: Bytes, recording: Recording | None) -> Segmentation:
+        # Every model hears one second; the protocol says how many samples that is for it.
+        count = round(self.segmenter.window_s * self.segmenter.sample_rate)
+        window = np.zeros(count, np.float32)
+        if recording is not None:
+            second = recording.second()
+            if self.segmenter.sample_rate != RATE:
+                import soxr
+
+                second = soxr.resample(second, RATE, self.segmenter.sample_rate)
+            tail = second[-count:]
+            window[count - len(tail) :] = tail
+        level = 20 * np.log10(LEVEL) if recording is not None else -np.inf
+        self.segmenter.reset()
+        prediction = self.segmenter.step(rgb, window, 0)
+        pair = Pair(0, rgb, window, 1.0, True, float(level), 0.0)
+        return Postprocessor(self.postprocess).process(prediction, pair)
+
+
+def join(left: View, right: View) -> View:
+    """Two views side by side, the right one scaled to the left one's height."""
+    height = left.rgb.shape[0]
+    width = max(1, round(right.rgb.shape[1] * height / right.rgb.shape[0]))
+
+    def fitted(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        size = (width, height)
+        whole = cv2.resize(mask.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST)
+        return np.asarray(whole > 0)
+
+    rgb = np.hstack([left.rgb, cv2.resize(right.rgb, (width, height))])
+    masks = {}
+    for name in left.masks.keys() | right.masks.keys():
+        first = left.masks.get(name, np.zeros(left.unknown.shape, bool))
+        second = right.masks.get(name, np.zeros(right.unknown.shape, bool))
+        masks[name] = np.hstack([first, fitted(second)])
+    unknown = np.hstack([left.unknown, fitted(right.unknown)])
+    return View(np.asarray(rgb, np.uint8), masks, unknown)

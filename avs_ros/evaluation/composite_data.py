@@ -1,0 +1,266 @@
+"""Pictures with masks and labelled sounds, from a folder or made on the spot.
+
+The classes are the families of :mod:`avs_ros.training.light.families`, which say what a sound may
+come from.  What is held apart goes by the picture's name and by whole sound recordings, never by
+chance, and is what the training of the bundled model leaves out: its scores are on things that
+it has never met.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import zlib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from avs_ros.errors import DatasetError, MissingDependencyError, ParameterError
+from avs_ros.segmentation import Bytes, Float
+from avs_ros.training.light.families import FAMILIES, FAMILY_NAMES, SOUNDS, VOICES
+
+RATE = 16000
+LEVEL = 0.1  # RMS, -20 dBFS
+SPLITS = ("validation", "training", "all")
+SOUND_SETS = ("esc10", "urbansound8k", "animals", "speech", "baby")
+# Smallest share of the picture that counts as showing something.
+VISIBLE = 0.01
+# Folds of the sounds that are held apart; for urbansound8k a hash of the recording says it.
+HELD_FOLD = {"esc10": "4", "animals": "5", "speech": "4", "baby": "2"}
+# Families without sounds of their own get what may be theirs.
+STAND_INS: dict[str, tuple[str, ...]] = {
+    "bus": ("engine_idling",),
+    "truck": ("engine_idling", "car_horn"),
+    "motorcycle": ("engine_idling",),
+    "airplane": ("helicopter",),
+}
+_FAMILY_OF_VOICE = {voice.name: voice.family for voice in VOICES}
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """A picture in memory: ``rgb`` uint8 ``[H, W, 3]``; ``masks``: family -> bool ``[H, W]``.
+
+    ``unknown``: bool ``[H, W]``, pixels of which nobody said what they are; not scored.
+    """
+
+    rgb: Bytes
+    masks: dict[str, NDArray[np.bool_]]
+    unknown: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """``shares``: family -> share of the picture; ``complete``: everything in it is annotated."""
+
+    name: str
+    shares: dict[str, float]
+    complete: bool
+    view: Callable[[], View]
+
+    def families(self, share: float = VISIBLE) -> list[str]:
+        """Families that cover at least ``share`` of the picture, in order of name."""
+        return sorted(name for name, part in self.shares.items() if part >= share)
+
+
+@dataclass(frozen=True, eq=False)
+class Recording:
+    """A sound: its class (``sound``, key of ``SOUNDS``) and float32 ``[n]`` mono at 16 kHz."""
+
+    name: str
+    sound: str
+    read: Callable[[], Float]
+
+    def second(self) -> Float:
+        """Its loudest second (or all of it and silence before) at -20 dBFS: float32 ``[16000]``.
+
+        Raises DatasetError if it is silent.
+        """
+        whole = self.read()
+        if len(whole) < RATE:
+            whole = np.pad(whole, (RATE - len(whole), 0))
+        total = np.concatenate([[0.0], np.cumsum(np.square(whole, dtype=np.float64))])
+        starts = np.arange(0, len(whole) - RATE + 1, RATE // 8)
+        power = total[starts + RATE] - total[starts]
+        best = int(starts[power.argmax()])
+        rms = float(np.sqrt(power.max() / RATE))
+        if rms < 1e-5:
+            raise DatasetError(f"{self.name} holds nothing but silence")
+        return np.clip(whole[best : best + RATE] * (LEVEL / rms), -1, 1).astype(np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class Library:
+    """What a benchmark is made of; ``origin`` says where it is from."""
+
+    origin: str
+    pictures: Sequence[Picture]
+    recordings: Sequence[Recording]
+
+    def sounds_of(self, family: str) -> list[Recording]:
+        """Recordings that such a thing makes."""
+        return [r for r in self.recordings if family in makers(r.sound)]
+
+    def foreign_to(self, families: Iterable[str]) -> list[Recording]:
+        """Recordings that none of ``families`` could make, nor be taken for."""
+        here = set(families)
+        return [r for r in self.recordings if not here & (makers(r.sound) | likely(r.sound))]
+
+
+def makers(sound: str) -> set[str]:
+    """Families that make this class of sound."""
+    found = {_FAMILY_OF_VOICE[voice] for voice in SOUNDS[sound][0]}
+    return found | {family for family, sounds in STAND_INS.items() if sound in sounds}
+
+
+def likely(sound: str) -> set[str]:
+    """Families that may be taken for the source of this class of sound."""
+    return {_FAMILY_OF_VOICE[voice] for voice in SOUNDS[sound][1]}
+
+
+def picture_held(source: str, name: str) -> bool:
+    """Whether a picture of ``coco`` or ``people`` is held apart from training."""
+    return zlib.crc32(name.encode()) % 100 < {"coco": 25, "people": 15}[source]
+
+
+def sound_held(group: str, row: dict[str, str]) -> bool:
+    """Whether a sound file (row of its table) is held apart: with all of its recording."""
+    if group in HELD_FOLD:
+        return row["fold"] == HELD_FOLD[group]
+    found = re.search(r"_(\d+)-", row["file"])
+    recording = found.group(1) if found else row["file"]
+    return zlib.crc32(recording.encode()) % 100 < 20
+
+
+def read_library(root: Path, split: str = "validation") -> Library:
+    """The folder's pictures and sounds of one split.
+
+    Layout: ``images/coco_mini`` (``annotations.json``, photographs, segment masks) and
+    ``images/people`` (``N.jpg`` with ``N.png``), either of them optional, and ``audio/<set>.csv``
+    (columns ``file``, ``class``, ``fold``) with the files it names.  Raises DatasetError when
+    there are no pictures or no sounds, ParameterError for an unknown split.
+    """
+    if split not in SPLITS:
+        raise ParameterError(f"there is no split {split!r}; use one of {', '.join(SPLITS)}")
+    images = root / "images"
+    pictures = [
+        picture
+        for source, found in (
+            ("coco", _coco(images / "coco_mini")), ("people", _people(images / "people")),
+        )
+        for picture in found
+        if split == "all"
+        or picture_held(source, picture.name.split("/")[1]) == (split == "validation")
+    ]
+    recordings = [
+        Recording(row["file"], row["class"], _reader(root / "audio" / row["file"]))
+        for group in SOUND_SETS
+        for row in _rows(root / "audio" / f"{group}.csv")
+        if row["class"] in SOUNDS
+        and (split == "all" or sound_held(group, row) == (split == "validation"))
+    ]
+    if not pictures or not recordings:
+        raise DatasetError(
+            f"{root} has {len(pictures)} pictures and {len(recordings)} sounds of the split "
+            f"{split!r}; expected images/coco_mini or images/people, and audio/*.csv"
+        )
+    return Library(f"{root.name}, split {split}", pictures, recordings)
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    if not path.is_file():
+        return []
+    with path.open(newline="", encoding="utf-8") as lines:
+        rows = list(csv.DictReader(lines))
+    missing = {"file", "class", "fold"} - set(rows[0] if rows else {"file", "class", "fold"})
+    if missing:
+        raise DatasetError(f"{path} has no column {', '.join(sorted(missing))}")
+    return rows
+
+
+def _reader(path: Path) -> Callable[[], Float]:
+    def read() -> Float:
+        try:
+            import soundfile
+            import soxr
+        except ImportError as error:
+            raise MissingDependencyError(
+                "soundfile and soxr", "reading recorded sounds", "pip install soundfile soxr"
+            ) from error
+        try:
+            samples, rate = soundfile.read(str(path), dtype="float32", always_2d=True)
+        except RuntimeError as error:
+            raise DatasetError(f"{path} cannot be read as sound: {error}") from error
+        return np.asarray(soxr.resample(samples.mean(axis=1), rate, RATE), np.float32)
+
+    return read
+
+
+def _coco(root: Path) -> list[Picture]:
+    if not (root / "annotations.json").is_file():
+        return []
+    family_of = {name: family.name for family in FAMILIES for name in family.coco}
+    found = []
+    for entry in json.loads((root / "annotations.json").read_text(encoding="utf-8"))["images"]:
+        whole = entry["width"] * entry["height"]
+        shares: dict[str, float] = {}
+        for segment in entry["segments"]:
+            family = family_of.get(segment["category"])
+            if family and not segment["iscrowd"]:
+                shares[family] = shares.get(family, 0.0) + segment["area"] / whole
+        # Only panoptic annotation names everything; and a crowd is there, if not scored.
+        complete = entry["kind"] == "panoptic"
+        crowds = {family_of.get(s["category"]) for s in entry["segments"] if s["iscrowd"]}
+        for family in crowds - {None}:
+            shares.setdefault(str(family), 0.0)
+        name = f"coco/{entry['image_id']}"
+        found.append(Picture(name, shares, complete, _coco_view(root, entry, family_of)))
+    return found
+
+
+def _coco_view(root: Path, entry: Any, family_of: dict[str, str]) -> Callable[[], View]:
+    def view() -> View:
+        rgb = _image(root / entry["file"], cv2.IMREAD_COLOR_RGB)
+        ids = _image(root / entry["png"], cv2.IMREAD_UNCHANGED)
+        masks = {name: np.zeros(ids.shape, bool) for name in FAMILY_NAMES}
+        unknown = np.zeros(ids.shape, bool)
+        if entry["kind"] != "panoptic":
+            unknown |= ids == 0
+        for segment in entry["segments"]:
+            family = family_of.get(segment["category"])
+            if family and segment["iscrowd"]:
+                unknown |= ids == segment["id"]
+            elif family:
+                masks[family] |= ids == segment["id"]
+        return View(rgb, {name: mask for name, mask in masks.items() if mask.any()}, unknown)
+
+    return view
+
+
+def _people(root: Path) -> list[Picture]:
+    def reader(path: Path) -> Callable[[], View]:
+        def view() -> View:
+            mask = _image(path.with_suffix(".png"), cv2.IMREAD_GRAYSCALE) > 127
+            rgb = _image(path, cv2.IMREAD_COLOR_RGB)
+            return View(rgb, {"person": mask}, np.zeros(mask.shape, bool))
+
+        return view
+
+    # What else is in these photographs nobody wrote down.
+    return [
+        Picture(f"people/{path.stem}", {"person": 1.0}, False, reader(path))
+        for path in sorted(root.glob("*.jpg"))
+    ]
+
+
+def _image(path: Path, flag: int) -> Bytes:
+    image = cv2.imread(str(path), flag)
+    if image is None:
+        raise DatasetError(f"{path} is missing or is no picture: check the data folder")
+    return np.asarray(image, np.uint8)

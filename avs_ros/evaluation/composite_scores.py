@@ -1,0 +1,108 @@
+"""What the answers of the composite benchmark come to, per class and over all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from avs_ros.evaluation.composite import MATCHED, MISMATCHED, SILENT, TWO, Answer
+from avs_ros.models.labels import audioset, imagenet
+from avs_ros.training.light.families import FAMILIES, VOICES
+
+# Marks smaller than this share of the picture count as nothing.
+NEGLIGIBLE = 0.002
+
+# score -> what it means, in the order of the tables
+MEANINGS: dict[str, str] = {
+    "m_j": "M_J: mean IoU with what sounds, matching sound",
+    "m_j_classes": "the same, every class equal",
+    "label_accuracy": "a name given is right, of matched cases with something marked",
+    "mismatch_empty": "share of mismatched sounds with nothing marked",
+    "mismatch_false": "marked share of the picture under a mismatched sound",
+    "silence_empty": "share of silent cases with nothing marked",
+    "two_share": "two things, one sounds: share of their marked pixels on the sounding one",
+    "two_by_area": "what marking both would give",
+    "two_answered": "two things: share of cases in which either was marked",
+    "silent_marked": "share of the silent thing that is marked beside the sounding one",
+    "salience_bias": "two_share where the sounding thing is the larger, less where it is not",
+}
+
+
+@cache
+def accepted_names(family: str) -> frozenset[str]:
+    """Names that say it right, lower case: the class's own, and those of the data sets."""
+    names = {family}
+    visible, heard = imagenet(), audioset()
+    for one in FAMILIES:
+        if one.name == family:
+            names |= {*one.coco, one.voc}
+            for row in one.imagenet:
+                full = visible.names[row]
+                names |= {full, visible[row], *(part.strip() for part in full.split(","))}
+    for voice in VOICES:
+        if voice.family == family:
+            names |= {voice.name, *(heard[index] for index in voice.direct)}
+    return frozenset(name.casefold() for name in names if name)
+
+
+def names_it(labels: Iterable[str], family: str) -> bool:
+    """Whether one of ``labels`` is a name of ``family``."""
+    return any(label.casefold() in accepted_names(family) for label in labels)
+
+
+def score(answers: Sequence[Answer]) -> dict[str, Any]:
+    """Scores by name (see ``MEANINGS``), None where no case asked for it, and counts."""
+    kinds = {kind: [a for a in answers if a.case.kind == kind] for kind in _KINDS}
+    matched, mismatched, silent, two = kinds.values()
+    shared = [a for a in two if a.right is not None]
+    larger = [a.right for a in shared if (a.by_area or 0) > 0.5]
+    smaller = [a.right for a in shared if (a.by_area or 0) <= 0.5]
+    high, low = _mean(larger), _mean(smaller)
+    return {
+        "matched": len(matched),
+        "m_j": _mean(a.iou for a in matched),
+        "m_j_classes": _mean(
+            _mean(a.iou for a in matched if a.case.family == family)
+            for family in sorted({a.case.family for a in matched})
+        ),
+        "label_accuracy": _mean(
+            float(names_it(a.labels, a.case.family)) for a in matched if a.labels
+        ),
+        "mismatched": len(mismatched),
+        "mismatch_empty": _mean(float(a.marked < NEGLIGIBLE) for a in mismatched),
+        "mismatch_false": _mean(a.marked for a in mismatched),
+        "silent": len(silent),
+        "silence_empty": _mean(float(a.marked < NEGLIGIBLE) for a in silent),
+        "two": len(two),
+        "two_share": _mean(a.right for a in shared),
+        "two_by_area": _mean(a.by_area for a in shared),
+        "two_answered": len(shared) / len(two) if two else None,
+        "silent_marked": _mean(a.silent_marked for a in two),
+        "salience_bias": None if high is None or low is None else high - low,
+    }
+
+
+_KINDS = (MATCHED, MISMATCHED, SILENT, TWO)
+
+
+def by_class(answers: Sequence[Answer]) -> dict[str, dict[str, Any]]:
+    """Class -> :func:`score` of its cases: what sounds, or what tempts."""
+    names = sorted({answer.case.family for answer in answers})
+    return {name: score([a for a in answers if a.case.family == name]) for name in names}
+
+
+def badness(answer: Answer) -> float:
+    """How wrong an answer is, 0..1; the page shows the worst."""
+    if answer.case.kind in (MISMATCHED, SILENT):
+        return answer.marked
+    if answer.case.kind == TWO:
+        return answer.silent_marked or 0.0
+    return 1.0 - (answer.iou or 0.0)
+
+
+def _mean(values: Iterable[float | None]) -> float | None:
+    listed = [value for value in values if value is not None]
+    return float(np.mean(listed)) if listed else None

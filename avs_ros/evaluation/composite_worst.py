@@ -1,0 +1,68 @@
+"""The worst answers of each kind, as pictures with a few words."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+
+from avs_ros.evaluation.composite import KINDS, Answer, Shown
+from avs_ros.evaluation.composite_scores import badness
+from avs_ros.media.moments import jpeg
+from avs_ros.segmentation import Bytes
+
+HEIGHT = 150
+MARKED, TRUE = (255, 120, 30), (40, 200, 120)
+
+
+class WorstAnswers:
+    """Looks at every answer once and keeps the pictures of few."""
+
+    def __init__(self, most: int) -> None:
+        """Keep ``most`` of each kind."""
+        self._most = most
+        self._kept: dict[str, list[tuple[float, bytes, str]]] = {kind: [] for kind in KINDS}
+
+    def keep(self, answer: Answer) -> Answer:
+        """The answer without its pictures, which are kept here if it is among the worst."""
+        worst = self._kept[answer.case.kind]
+        bad = badness(answer)
+        if bad > 0 and answer.shown and (len(worst) < self._most or bad > worst[-1][0]):
+            worst.append((bad, jpeg(_triptych(answer.shown), 900), _words(answer)))
+            worst.sort(key=lambda kept: -kept[0])
+            del worst[self._most :]
+        return replace(answer, shown=None)
+
+    def pictures(self) -> dict[str, list[tuple[bytes, str]]]:
+        """Kind -> (JPEG, words), the worst first; kinds without a mistake are left out."""
+        return {
+            kind: [(picture, words) for _, picture, words in kept]
+            for kind, kept in self._kept.items()
+            if kept
+        }
+
+
+def _words(answer: Answer) -> str:
+    case = answer.case
+    sound = f"{case.recording.sound} sounds" if case.recording else "silence"
+    silent = f", {case.other} does not" if case.other else ""
+    iou = "" if answer.iou is None else f", IoU {answer.iou:.2f}"
+    return (
+        f"{sound}{silent}: marked {', '.join(answer.labels) or 'nothing'} "
+        f"({answer.marked:.0%}{iou}); {case.name}"
+    )
+
+
+def _triptych(shown: Shown) -> Bytes:
+    """Picture, picture with the answer, picture with the truth, side by side."""
+    width = max(1, round(HEIGHT * shown.rgb.shape[1] / shown.rgb.shape[0]))
+    small = cv2.resize(shown.rgb, (width, HEIGHT), interpolation=cv2.INTER_AREA)
+    panels = [small]
+    for mask, colour in ((shown.marked, MARKED), (shown.true, TRUE)):
+        size = (width, HEIGHT)
+        on = cv2.resize(mask.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0
+        panel = small.copy()
+        panel[on] = (0.5 * panel[on] + 0.5 * np.array(colour)).astype(np.uint8)
+        panels.append(panel)
+    return np.asarray(np.hstack(panels), np.uint8)

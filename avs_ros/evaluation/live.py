@@ -1,0 +1,243 @@
+"""What a recorder kept of a live replay, and the truth in the bag -> scores with drops and delays.
+
+The bag was played with its own stamps (``start_stamp:=recorded``) and ``/clock``, so answers and
+truths pair by stamp.  A frame without an answer is a missed frame.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from avs_ros.errors import BagError
+from avs_ros.evaluation import metrics
+from avs_ros.evaluation.fitting import fitted
+from avs_ros.evaluation.pairing import StampPairing
+from avs_ros.evaluation.score_sheet import ScoredFrame, ScoreSheet
+from avs_ros.evaluation.truth import Truth
+from avs_ros.media.bag_types import typestore_for
+from avs_ros.messages import (
+    CameraModel,
+    read_camera_info,
+    read_detections,
+    read_mask,
+    read_probability,
+    read_ray,
+    stamp_to_ns,
+)
+from avs_ros.segmentation import Bytes
+from avs_ros.streaming.audio_buffer import AUDIO_COUNTERS
+from avs_ros.streaming.synchronizer import FRAME_COUNTERS
+
+CAMERA_INFO, DIAGNOSTICS = "/camera_info", "/diagnostics"
+# Counted, but nothing was lost: the rest of the counters are drops and troubles.
+NO_TROUBLE = {"frames_received", "frames_paired", "audio_chunks", "audio_samples"}
+
+
+def topics_of(node: str, probability: bool) -> dict[str, str]:
+    """Topics that a live replay records, name -> type; ``probability`` makes M_F exact."""
+    topics = {
+        CAMERA_INFO: "sensor_msgs/msg/CameraInfo",
+        DIAGNOSTICS: "diagnostic_msgs/msg/DiagnosticArray",
+        f"{node}/mask": "sensor_msgs/msg/Image",
+        f"{node}/detections": "vision_msgs/msg/Detection2DArray",
+        f"{node}/attention": "geometry_msgs/msg/PointStamped",
+        f"{node}/debug/latency_ms": "std_msgs/msg/Float64",
+        f"{node}/debug/sync_error_ms": "std_msgs/msg/Float64",
+    }
+    if probability:
+        topics[f"{node}/probability"] = "sensor_msgs/msg/Image"
+    return topics
+
+
+@dataclass
+class LiveRun:
+    """Scores of live replays; :meth:`read` adds one recording.
+
+    ``latencies_ms``, ``sync_errors_ms``: of every answer, as the node published them on
+    ``~/debug``, in real milliseconds.  ``drops``: reason -> frames or events.  ``played``,
+    ``answers``: pictures that went out and masks that came back, with a truth or without.
+    ``at_once``: IoU of each true frame with the newest mask there was when the frame came, which
+    is what a robot acts on.
+    """
+
+    sheet: ScoreSheet
+    latencies_ms: list[float] = field(default_factory=list)
+    sync_errors_ms: list[float] = field(default_factory=list)
+    drops: Counter[str] = field(default_factory=Counter)
+    at_once: list[float] = field(default_factory=list)
+    played: int = 0
+    answers: int = 0
+
+    def read(
+        self, recording: Path, name: str, node: str, truths: Mapping[int, Truth], rate: float = 1.0
+    ) -> None:
+        """Add what was recorded of ``node`` while the bag ``name`` played at speed ``rate``.
+
+        Raises BagError when there is no answer at all.
+        """
+        one = _Recording(truths)
+        one.read(recording, node)
+        if not one.answered:
+            raise BagError(f"{recording}: the node answered none of {len(one.arrived)} pictures")
+        pairing = StampPairing(self.sheet, name=name)
+        for stamp_ns, parts in one.parts.items():
+            pairing.put(stamp_ns, **parts)
+        for stamp_ns, truth in sorted(truths.items()):
+            pairing.put(stamp_ns, truth=truth.mask, true_labels=truth.labels)
+        pairing.flush()
+        # The node measures in the time of the bag, which runs at ``rate``.
+        self.latencies_ms += [value / rate for value in one.latencies_ms]
+        self.sync_errors_ms += one.sync_errors_ms
+        self.at_once += one.at_once
+        self.played += len(one.arrived)
+        self.answers += one.answered
+        self.drops.update(drops_by_reason(one.counters, len(one.arrived)))
+
+    def result(self, probability: bool) -> dict[str, Any]:
+        """:meth:`ScoreSheet.result` with what only a live run has.
+
+        ``latency_ms``: age of a frame when its answer was published; ``round_trip_ms``: from the
+        picture's arrival at a third process to its mask's; ``m_j_at_once``: see ``at_once``;
+        ``answered_share``: masks for each picture.  Without ``probability`` M_F is None.
+        """
+        scores = self.sheet.result()
+        scores["round_trip_ms"] = scores["latency_ms"]
+        scores["latency_ms"] = _percentiles(self.latencies_ms)
+        scores["sync_error_ms"] = _percentiles(self.sync_errors_ms)
+        scores["m_j_at_once"] = float(np.mean(self.at_once)) if self.at_once else None
+        scores["pictures"], scores["answers"] = self.played, self.answers
+        scores["answered_share"] = self.answers / max(1, self.played)
+        scores["drops"] = dict(self.drops)
+        if not probability:
+            scores["m_f"] = scores["m_f_set"] = scores["average_precision"] = None
+        return scores
+
+
+class _Recording:
+    """One recording, message by message, in the order of arrival."""
+
+    def __init__(self, truths: Mapping[int, Truth]) -> None:
+        self.truths = truths
+        self.parts: dict[int, dict[str, Any]] = {}
+        self.arrived: dict[int, int] = {}
+        self.latencies_ms: list[float] = []
+        self.sync_errors_ms: list[float] = []
+        self.counters: dict[str, int] = {}
+        self.at_once: list[float] = []
+        self.answered = 0
+        self._camera: CameraModel | None = None
+        self._newest: Bytes | None = None
+
+    def read(self, path: Path, node: str) -> None:
+        from rosbags.rosbag2 import Reader
+
+        takers = {
+            CAMERA_INFO: self._take_picture,
+            DIAGNOSTICS: self._take_diagnostics,
+            f"{node}/mask": self._take_mask,
+            f"{node}/detections": self._take_detections,
+            f"{node}/attention": self._take_attention,
+            f"{node}/probability": self._take_probability,
+            f"{node}/debug/latency_ms": lambda msg, _: self.latencies_ms.append(float(msg.data)),
+            f"{node}/debug/sync_error_ms": (
+                lambda msg, _: self.sync_errors_ms.append(float(msg.data))
+            ),
+        }
+        with Reader(path) as reader:
+            types = typestore_for(path, reader.connections)
+            for connection, recorded_ns, raw in reader.messages():
+                take = takers.get(connection.topic)
+                if take is not None:
+                    take(types.deserialize_cdr(raw, connection.msgtype), recorded_ns)
+
+    def _of(self, msg: Any) -> dict[str, Any] | None:
+        """Where parts of the frame go; None for one without a truth."""
+        stamp_ns = stamp_to_ns(msg.header.stamp)
+        return self.parts.setdefault(stamp_ns, {}) if stamp_ns in self.truths else None
+
+    def _take_picture(self, msg: Any, recorded_ns: int) -> None:
+        """``camera_info`` goes out with each picture, and is light to record."""
+        stamp_ns = stamp_to_ns(msg.header.stamp)
+        self.arrived.setdefault(stamp_ns, recorded_ns)
+        self._camera = read_camera_info(msg)
+        if (truth := self.truths.get(stamp_ns)) is not None:
+            mask = np.zeros_like(truth.mask) if self._newest is None else self._newest
+            now = fitted(ScoredFrame(stamp_ns, mask, truth.mask))
+            marked = (now.mask > 0)[None].astype(np.float32)
+            self.at_once.append(float(metrics.frame_iou(marked, truth.mask[None])[0]))
+
+    def _take_mask(self, msg: Any, recorded_ns: int) -> None:
+        self.answered += 1
+        self._newest = np.array(read_mask(msg))
+        if (parts := self._of(msg)) is not None:
+            parts["mask"] = self._newest
+            sent_ns = self.arrived.get(stamp_to_ns(msg.header.stamp))
+            if sent_ns is not None:
+                parts["latency_ms"] = (recorded_ns - sent_ns) * 1e-6
+
+    def _take_probability(self, msg: Any, recorded_ns: int) -> None:
+        if (parts := self._of(msg)) is not None:
+            parts["probability"] = np.array(read_probability(msg))
+
+    def _take_detections(self, msg: Any, recorded_ns: int) -> None:
+        if (parts := self._of(msg)) is not None:
+            found = read_detections(msg)
+            parts["labels"] = tuple(dict.fromkeys(one.label for one in found))
+            parts["boxes"] = tuple(one.box for one in found)
+
+    def _take_attention(self, msg: Any, recorded_ns: int) -> None:
+        if (parts := self._of(msg)) is not None and self._camera is not None:
+            parts["point"] = pixel_of(self._camera, read_ray(msg))
+
+    def _take_diagnostics(self, msg: Any, recorded_ns: int) -> None:
+        known = {**FRAME_COUNTERS, **AUDIO_COUNTERS}
+        for status in msg.status:
+            for pair in status.values:
+                if (pair.key in known or pair.key.startswith("refused")) and (
+                    str(pair.value).isdecimal()
+                ):
+                    self.counters[pair.key] = int(pair.value)
+
+
+def pixel_of(camera: CameraModel, ray: tuple[float, float, float]) -> tuple[float, float]:
+    """Unit ray in the optical frame -> [x, y] px; the inverse of :meth:`CameraModel.ray`."""
+    x, y, z = ray
+    still = np.zeros(3)
+    if camera.fisheye:
+        flat = np.array([[[x / z, y / z]]])
+        pixel = cv2.fisheye.distortPoints(flat, camera.k, camera.distortion[:4])
+    else:
+        direction = np.array([[x, y, z]], dtype=np.float64)
+        pixel, _ = cv2.projectPoints(direction, still, still, camera.k, camera.distortion)
+    u, v = (float(value) for value in np.asarray(pixel).reshape(2))
+    return u + 0.5, v + 0.5
+
+
+def drops_by_reason(counters: Mapping[str, int], played: int) -> dict[str, int]:
+    """The node's counters of drops and troubles in words, those that are not zero.
+
+    ``played``: pictures that went out; what the node never received counts as lost on the way.
+    """
+    words = {**FRAME_COUNTERS, **AUDIO_COUNTERS}
+    told = {
+        words.get(name, name): count
+        for name, count in counters.items()
+        if count and name not in NO_TROUBLE
+    }
+    lost = played - counters.get("frames_received", played)
+    if lost > 0:
+        told["frames that never reached the node's stream (lost on the way, or refused)"] = lost
+    return told
+
+
+def _percentiles(values: list[float]) -> dict[str, float] | None:
+    if not values:
+        return None
+    return {f"p{q}": float(np.percentile(values, q)) for q in (50, 95, 99)}

@@ -1,0 +1,215 @@
+"""Segmentation scores: M_J and M_F as AVSBench computes them, and forms free of its traps.
+
+AVSBench's own scores depend on how frames are put into batches (the F threshold is chosen per
+batch, batches weigh equally) and are nearly blind to masks on silent frames; both are kept here
+as published, for comparison, beside batch-independent and negative-audio forms.
+Throughout: ``probability`` float ``[N, h, w]`` in 0..1, ``truth`` ``[N, h, w]`` 0|1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avs_ros.errors import DatasetError
+
+Array = NDArray[np.float64]
+BETA_SQUARED = 0.3
+THRESHOLDS = np.linspace(0.0, 1.0 - 1e-10, 255).astype(np.float32)
+
+
+def _pair(probability: object, truth: object) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    p = np.asarray(probability, dtype=np.float32)
+    t = np.asarray(truth) > 0
+    if p.shape != t.shape or p.ndim != 3:
+        raise DatasetError(
+            f"probability {list(p.shape)} and truth {list(t.shape)} must both be [N, h, w]"
+        )
+    return p, t
+
+
+def frame_iou(probability: object, truth: object) -> Array:
+    """IoU of each frame at threshold 0.5, as AVSBench's ``mask_iou`` has it: float64 ``[N]``.
+
+    A frame with an empty truth scores the share of pixels that are background in both.
+    """
+    p, t = _pair(probability, truth)
+    marked = p > 0.5
+    inter = (marked & t).sum(axis=(1, 2)).astype(np.float64)
+    union = (marked | t).sum(axis=(1, 2)).astype(np.float64)
+    clean = (~marked & ~t).sum(axis=(1, 2)) / (p.shape[1] * p.shape[2])
+    return np.where(t.any(axis=(1, 2)), inter / (union + 1e-7), clean)
+
+
+def threshold_counts(probability: object, truth: object) -> tuple[Array, Array, Array]:
+    """Pixels at or above each of the 255 thresholds, those of them that are true, all true ones.
+
+    Returns float64 ``[N, 255]``, ``[N, 255]`` and ``[N]``.  Thresholds run from 0 to 1 in float32,
+    so the last is exactly 1.
+    """
+    p, t = _pair(probability, truth)
+    marked = np.zeros((len(p), len(THRESHOLDS)))
+    found, true = np.zeros_like(marked), np.zeros(len(p))
+    for n in range(len(p)):
+        every, hits = np.sort(p[n].ravel()), np.sort(p[n][t[n]])
+        marked[n] = every.size - np.searchsorted(every, THRESHOLDS, side="left")
+        found[n] = hits.size - np.searchsorted(hits, THRESHOLDS, side="left")
+        true[n] = hits.size
+    return marked, found, true
+
+
+def f_of_counts(marked: Array, found: Array, true: Array) -> Array:
+    """F (beta^2 = 0.3) from :func:`threshold_counts`: ``[N, 255]``, 0 where undefined."""
+    precision = found / (marked + 1e-20)
+    recall = found / (true[:, None] + 1e-20)
+    total = BETA_SQUARED * precision + recall
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray(np.nan_to_num((1 + BETA_SQUARED) * precision * recall / total))
+
+
+def f_curves(probability: object, truth: object) -> Array:
+    """F (beta^2 = 0.3) at 255 thresholds, frame by frame: ``[N, 255]``; 0 where undefined."""
+    return f_of_counts(*threshold_counts(probability, truth))
+
+
+def _batches(count: int, batch: int) -> Iterator[slice]:
+    if batch < 1:
+        raise DatasetError(f"batch is {batch}; it must be at least 1 frame")
+    return (slice(start, min(start + batch, count)) for start in range(0, count, batch))
+
+
+def batch_f(probability: object, truth: object) -> float:
+    """AVSBench's ``Eval_Fmeasure`` of one batch.
+
+    Frames with an empty truth are left out, the curves of the others averaged, and the best
+    threshold taken; a batch without any annotated pixel scores 0.
+    """
+    p, t = _pair(probability, truth)
+    seen = t.any(axis=(1, 2))
+    if not seen.any():
+        return 0.0
+    return float(f_curves(p[seen], t[seen]).mean(axis=0).max())
+
+
+def m_j(probability: object, truth: object, *, batch: int | None = None) -> float:
+    """M_J in 0..1: mean over batches of the mean frame IoU.
+
+    ``batch``: frames per batch (AVSBench tests 5 frames of one clip, or of four, at a time);
+    None = plain mean over frames, which does not depend on batching.
+    """
+    scores = frame_iou(probability, truth)
+    if batch is None:
+        return float(scores.mean())
+    return float(np.mean([scores[part].mean() for part in _batches(len(scores), batch)]))
+
+
+def m_f(probability: object, truth: object, *, batch: int | None = None) -> float:
+    """M_F in 0..1.
+
+    ``batch``: as AVSBench, the mean over batches of each batch's best F (smaller batches score
+    higher).  None: one threshold for the whole set - the best of the mean curve over all frames
+    with something annotated - which does not depend on batching.
+    """
+    p, t = _pair(probability, truth)
+    if batch is None:
+        return batch_f(p, t)
+    return float(np.mean([batch_f(p[part], t[part]) for part in _batches(len(p), batch)]))
+
+
+def false_positive_rate(probability: object) -> float:
+    """Share of pixels above 0.5, mean over frames: with sound that belongs to nothing visible,
+    each is wrong (AVSBench-Robust's FPR; an area share, not a share per object).
+    """
+    p = np.asarray(probability, dtype=np.float32)
+    return float((p > 0.5).mean(axis=(1, 2)).mean())
+
+
+def any_mask_rate(probability: object, share: float = 0.005) -> float:
+    """Share of frames of which more than ``share`` of the area is marked."""
+    p = np.asarray(probability, dtype=np.float32)
+    return float(((p > 0.5).mean(axis=(1, 2)) > share).mean())
+
+
+def g_miou(positive: float, negative: float) -> float:
+    """Harmonic mean of M_J with the right sound and 1 - M_J with a wrong one.
+
+    ``negative`` is measured against the mask that the right sound would have: lower is better.
+    AVSBench-Robust combines the two by hand; this form reproduces its published figures.
+    """
+    rest = 1.0 - negative
+    return 2 * positive * rest / (positive + rest) if positive + rest > 0 else 0.0
+
+
+def _class_sums(predicted: object, truth: object, classes: int) -> tuple[Array, Array, Array]:
+    """Per class: IoU and F summed over frames, and frames that predict or annotate it."""
+    p, t = np.asarray(predicted), np.asarray(truth)
+    if p.shape != t.shape or p.ndim != 3:
+        raise DatasetError(f"class maps {list(p.shape)} and {list(t.shape)} must be [N, h, w]")
+    iou, f, seen = np.zeros(classes), np.zeros(classes), np.zeros(classes)
+    for one, other in zip(p, t):
+        area_p = np.bincount(one.ravel(), minlength=classes)[:classes].astype(np.float64)
+        area_t = np.bincount(other.ravel(), minlength=classes)[:classes].astype(np.float64)
+        both = np.bincount(one[one == other].ravel(), minlength=classes)[:classes]
+        union = area_p + area_t - both
+        present = union > 0
+        precision, recall = both / (area_p + 1e-10), both / (area_t + 1e-10)
+        total = BETA_SQUARED * precision + recall
+        iou += np.where(present, both / np.maximum(union, 1), 0)
+        f += np.where(
+            present & (total > 0),
+            (1 + BETA_SQUARED) * precision * recall / np.maximum(total, 1e-10),
+            0,
+        )
+        seen += present
+    return iou, f, seen
+
+
+def semantic_scores(predicted: object, truth: object, classes: int) -> dict[str, float | Array]:
+    """AVSS scores of class maps ``[N, h, w]`` with values 0..classes-1, 0 = background.
+
+    Per frame and class IoU and F (beta^2 = 0.3), summed over frames and divided by the number
+    of frames in which the class is predicted or annotated; then the mean over classes that
+    occur.  Keys: ``miou``, ``f``, ``miou_no_background``, ``f_no_background``, ``class_iou``.
+    """
+    iou, f, seen = _class_sums(predicted, truth, classes)
+    occurs = seen > 0
+    class_iou = np.where(occurs, iou / np.maximum(seen, 1), np.nan)
+    class_f = np.where(occurs, f / np.maximum(seen, 1), np.nan)
+
+    def mean(values: Array) -> float:
+        return float(np.nanmean(values)) if np.isfinite(values).any() else 0.0
+
+    return {
+        "miou": mean(class_iou),
+        "f": mean(class_f),
+        "miou_no_background": mean(class_iou[1:]),
+        "f_no_background": mean(class_f[1:]),
+        "class_iou": class_iou,
+    }
+
+
+def avss_scores(predicted: object, truth: object, classes: int = 71) -> dict[str, float]:
+    """AVSS scores as the AVSBench test script prints them, traps included.
+
+    ``predicted`` and ``truth``: class maps ``[N, h, w]``, values 0..classes-1.  Differences from
+    :func:`semantic_scores`: a class that occurs nowhere counts as 0, and ``miou_no_background``,
+    ``f_no_background`` and ``binary_miou`` take the *last* class for the background, though the
+    data set's own list has it first.
+    """
+    iou, f, seen = _class_sums(predicted, truth, classes)
+    class_iou, class_f = iou / np.maximum(seen, 1), f / np.maximum(seen, 1)
+    return {
+        "miou": float(class_iou.mean()),
+        "f": float(class_f.mean()),
+        "miou_no_background": float(class_iou[:-1].mean()),
+        "f_no_background": float(class_f[:-1].mean()),
+        "binary_miou": binary_miou(predicted, truth, background=classes - 1),
+    }
+
+
+def binary_miou(predicted: object, truth: object, background: int = 0) -> float:
+    """:func:`m_j` of "anything but ``background``" for class maps ``[N, h, w]``."""
+    p, t = np.asarray(predicted), np.asarray(truth)
+    return m_j(p != background, t != background)

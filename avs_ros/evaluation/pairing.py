@@ -1,0 +1,105 @@
+"""Answers and truths that arrive as separate messages -> scored frames, paired by stamp."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from numpy.typing import NDArray
+
+from avs_ros.evaluation.fitting import fitted
+from avs_ros.evaluation.score_sheet import Box, ScoredFrame, ScoreSheet
+
+SECOND_NS = 1_000_000_000
+
+
+@dataclass
+class _Parts:
+    """What has come for one stamp so far."""
+
+    mask: NDArray[Any] | None = None
+    truth: NDArray[Any] | None = None
+    probability: NDArray[Any] | None = None
+    labels: tuple[str, ...] | None = None
+    boxes: tuple[Box, ...] | None = None
+    point: tuple[float, float] | None = None
+    true_labels: tuple[str, ...] | None = None
+    latency_ms: float | None = None
+
+
+class StampPairing:
+    """Pairs by exact stamp; scores a frame once everything about it has had ``wait_s`` to come.
+
+    A truth without an answer by then is a missed frame.  A truth whose stamp falls back by more
+    than ``wait_s`` begins a new recording (bag loop); answers to the old one may still come.
+    """
+
+    def __init__(self, sheet: ScoreSheet, wait_s: float = 2.0, name: str = "") -> None:
+        """``sheet`` collects the frames; ``name`` is the first recording's."""
+        self.sheet = sheet
+        self._wait_ns = int(wait_s * SECOND_NS)
+        self._parts: dict[int, _Parts] = {}
+        self._before: dict[int, _Parts] | None = None
+        self._newest: int | None = None
+        self.latencies_ms: list[float] = []
+        sheet.begin(name)
+
+    def put(self, stamp_ns: int, **parts: Any) -> None:
+        """Add something of the frame ``stamp_ns``: fields of :class:`ScoredFrame`."""
+        if "truth" in parts:
+            self._advance(stamp_ns)
+        held = self._before.get(stamp_ns) if self._before and "truth" not in parts else None
+        # A loop repeats its stamps: what the old recording has already belongs to the new one.
+        if held is None or any(getattr(held, name) is not None for name in parts):
+            held = self._parts.setdefault(stamp_ns, _Parts())
+        for name, value in parts.items():
+            setattr(held, name, value)
+
+    def flush(self) -> None:
+        """Nothing more comes: score everything that is held."""
+        self._close_recording()
+        for stamp_ns in sorted(self._parts):
+            self._score(stamp_ns, self._parts.pop(stamp_ns))
+
+    def _advance(self, stamp_ns: int) -> None:
+        if self._newest is not None and stamp_ns < self._newest - self._wait_ns:
+            self._close_recording()
+            # An answer may overtake the first truth of its recording: it comes along.
+            limit = stamp_ns + self._wait_ns
+            early = {s: p for s, p in self._parts.items() if p.truth is None and s <= limit}
+            self._before = {s: p for s, p in self._parts.items() if s not in early}
+            self._parts, self._newest = early, None
+        self._newest = max(self._newest or stamp_ns, stamp_ns)
+        for old in sorted(s for s in self._parts if s < self._newest - self._wait_ns):
+            self._close_recording()
+            self._score(old, self._parts.pop(old))
+
+    def _close_recording(self) -> None:
+        """Score what is left of the recording before this one."""
+        if self._before is None:
+            return
+        for stamp_ns in sorted(self._before):
+            self._score(stamp_ns, self._before[stamp_ns])
+        self._before = None
+        self.sheet.begin()
+
+    def _score(self, stamp_ns: int, held: _Parts) -> None:
+        if held.truth is None:
+            return
+        if held.mask is None:
+            self.sheet.add_missed(stamp_ns, held.truth, held.true_labels or ())
+            return
+        if held.latency_ms is not None:
+            self.latencies_ms.append(held.latency_ms)
+        frame = ScoredFrame(
+            stamp_ns,
+            held.mask,
+            held.truth,
+            probability=held.probability,
+            labels=held.labels or (),
+            true_labels=held.true_labels or (),
+            boxes=held.boxes or (),
+            point=held.point,
+            latency_ms=held.latency_ms,
+        )
+        self.sheet.add(fitted(frame))

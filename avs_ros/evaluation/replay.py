@@ -1,0 +1,135 @@
+"""Deterministic replay of a bag: every frame with a truth, no clock, the same numbers twice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from avs_ros.evaluation.fitting import fitted
+from avs_ros.evaluation.score_sheet import ScoredFrame, ScoreSheet
+from avs_ros.evaluation.truth import Truth, read_truth
+from avs_ros.inference.segmenter import Segmenter
+from avs_ros.media.bag import BagOptions, BagSource
+from avs_ros.media.source import Frame
+from avs_ros.postprocess import PostprocessConfig, Postprocessor
+from avs_ros.report.evaluation_report import WorstFrame
+from avs_ros.segmentation import Bytes, Segmentation
+from avs_ros.streaming.pair import Pair
+from avs_ros.streaming.sequential import SequentialRunner
+
+KEPT_WORST = 10
+
+
+@dataclass
+class ReplayOptions:
+    """``truth``: topic of the true masks ("" finds it); ``every_frame``: also run frames without
+    a truth (slower; needed where the model's memory matters at camera rate).
+    """
+
+    bag: BagOptions = field(default_factory=BagOptions)
+    truth: str = ""
+    every_frame: bool = True
+    postprocess: PostprocessConfig = field(default_factory=PostprocessConfig)
+
+
+class Replay:
+    """Scores bags one after the other on one segmenter; keeps pictures of the worst frames."""
+
+    def __init__(
+        self, segmenter: Segmenter, options: ReplayOptions | None = None, batch_frames: int = 5
+    ) -> None:
+        """``batch_frames``: see :class:`ScoreSheet`."""
+        self.segmenter = segmenter
+        self.options = options or ReplayOptions()
+        self.sheet = ScoreSheet(batch_frames)
+        self._worst: list[tuple[float, str, Bytes]] = []
+
+    def run(self, path: Path) -> int:
+        """Score one bag; returns the count of scored frames."""
+        truths = read_truth(path, self.options.truth)
+        source = BagSource(path, self.options.bag)
+        self.sheet.begin(path.stem)
+        runner = SequentialRunner(
+            self.segmenter, postprocessor=Postprocessor(self.options.postprocess)
+        )
+        scored: set[int] = set()
+        try:
+            for event in source.events():
+                if isinstance(event, Frame):
+                    if not self.options.every_frame and event.stamp_ns not in truths:
+                        continue
+                    rgb = event.decode()
+                    ready = runner.push_frame(event.stamp_ns, rgb, rgb)
+                else:
+                    ready = runner.push_audio(event.stamp_ns, event.samples, event.rate_hz)
+                scored.update(self._score(ready, truths, path))
+            scored.update(self._score(runner.finish(), truths, path))
+        finally:
+            source.close()
+        for stamp_ns in sorted(set(truths) - scored):
+            truth = truths[stamp_ns]
+            self.sheet.add_missed(stamp_ns, truth.mask, truth.labels)
+        return len(scored)
+
+    def _score(
+        self, ready: Sequence[tuple[Segmentation, Pair]], truths: dict[int, Truth], path: Path
+    ) -> Iterator[int]:
+        """Stamps of the answers that have a truth, once they are scored."""
+        for answer, pair in ready:
+            truth = truths.get(answer.stamp_ns)
+            if truth is None:
+                continue
+            frame = ScoredFrame(
+                answer.stamp_ns,
+                answer.mask(),
+                truth.mask,
+                probability=answer.probability(),
+                labels=tuple(dict.fromkeys(one.label for one in answer.instances)),
+                true_labels=truth.labels,
+                boxes=[one.box for one in answer.instances],
+                point=answer.point,
+                sync_error_ms=pair.sync_error_ms,
+            )
+            iou = self.sheet.add(fitted(frame))
+            self._keep(iou, answer, pair.context, truth, path)
+            yield answer.stamp_ns
+
+    def _keep(
+        self, iou: float, answer: Segmentation, rgb: Bytes, truth: Truth, path: Path
+    ) -> None:
+        if len(self._worst) == KEPT_WORST and iou >= self._worst[-1][0]:
+            return
+        words = (
+            f"{path.stem}: IoU {iou:.2f}, marked {answer.label or 'nothing'}, true "
+            f"{', '.join(truth.labels) or ('something' if truth.mask.any() else 'nothing')}, "
+            f"{answer.level_dbfs:.0f} dB"
+        )
+        self._worst.append((iou, words, _triptych(rgb, answer, truth.mask)))
+        self._worst.sort(key=lambda kept: kept[0])
+        del self._worst[KEPT_WORST:]
+
+    def worst(self) -> list[WorstFrame]:
+        """The worst frames as JPEG, the worst first."""
+        out = []
+        for iou, words, picture in self._worst:
+            done, data = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 82])
+            if done:
+                out.append(WorstFrame(data.tobytes(), words, iou))
+        return out
+
+
+def _triptych(rgb: Bytes, answer: Segmentation, truth: Bytes, height: int = 150) -> Bytes:
+    """Picture, picture with the answer, picture with the truth, side by side."""
+    width = max(1, round(height * rgb.shape[1] / rgb.shape[0]))
+    small = cv2.resize(rgb, (width, height), interpolation=cv2.INTER_AREA)
+    panels = [small]
+    for mask, colour in ((answer.mask(), (255, 120, 30)), (truth, (40, 200, 120))):
+        shown = small.copy()
+        on = cv2.resize(mask, (width, height), interpolation=cv2.INTER_NEAREST) > 0
+        shown[on] = (0.5 * shown[on] + 0.5 * np.array(colour)).astype(np.uint8)
+        panels.append(shown)
+    return np.asarray(np.hstack(panels), dtype=np.uint8)

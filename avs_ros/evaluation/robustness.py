@@ -1,0 +1,225 @@
+"""Recordings again and again, each time with something wrong: what is left of the score.
+
+Positive conditions leave the sound what it is (worse): the answer should stay.  Negative ones
+replace it by something that nothing visible makes: the answer should be empty, and IoU with the
+original truth measures how much of the silent thing is marked all the same (AVSBench-Robust).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from avs_ros.evaluation import metrics
+from avs_ros.evaluation.perturbations import Event, Perturbation, chain
+from avs_ros.evaluation.robustness_conditions import CLEAN, Condition, Recording
+from avs_ros.evaluation.truth import Truth, read_truth
+from avs_ros.inference.segmenter import Segmenter
+from avs_ros.media.bag import BagOptions, BagSource
+from avs_ros.media.source import Frame, Sound
+from avs_ros.postprocess import PostprocessConfig, Postprocessor
+from avs_ros.segmentation import Bytes, Segmentation
+from avs_ros.streaming.pcm import to_mono
+from avs_ros.streaming.sequential import SequentialRunner
+
+# Quieter tenths of a second do not count for a recording's level.
+ACTIVE_DBFS = -60.0
+# Pictures of one bag that are kept, undecoded, from one condition to the next.
+KEPT_BYTES = 1 << 30
+
+
+@dataclass(frozen=True)
+class FrameScore:
+    """One frame under one condition.
+
+    ``iou``: with the original truth, as AVSBench; ``sounds``: the original truth is not empty;
+    ``false``: share of the picture's pixels that are marked and should not be; ``marked``: share
+    marked.
+    """
+
+    iou: float
+    sounds: bool
+    false: float
+    marked: float
+
+
+@dataclass
+class ConditionScores:
+    """What a condition came to over all recordings."""
+
+    condition: Condition
+    frames: list[FrameScore] = field(default_factory=list)
+    recordings: int = 0
+
+    def result(self, clean: ConditionScores | None) -> dict[str, Any]:
+        """Scores in 0..1 by name; None where they say nothing about this condition.
+
+        ``m_j``: mean frame IoU, every frame equal; ``m_j_sounding``: of frames on which something
+        sounds; ``fall``: ``m_j`` of the clean recordings, less this one.  All three are None for
+        a negative condition, which has ``negative_miou`` (mean IoU with the
+        original truth over frames where that is not empty: lower is better) and ``g_miou``
+        instead (harmonic mean of the clean mean IoU over the same frames and 1 - it).
+        ``false_positive_rate``: marked pixels that should not be, as a share of the picture;
+        ``empty``: share of frames with nothing marked.
+        """
+        wrong = self.condition.negative
+        seen = [f for f in self.frames if f.sounds]
+        m_j = _mean(f.iou for f in self.frames)
+        negative = _mean(f.iou for f in seen) if wrong else None
+        was = _mean(f.iou for f in clean.frames) if clean else None
+        positive = _mean(f.iou for f in clean.frames if f.sounds) if clean else None
+        return {
+            "axis": self.condition.axis,
+            "amount": self.condition.amount,
+            "unit": self.condition.unit,
+            "negative": wrong,
+            "recordings": self.recordings,
+            "frames": len(self.frames),
+            "m_j": None if wrong else m_j,
+            "m_j_sounding": None if wrong else _mean(f.iou for f in seen),
+            "fall": None if wrong or m_j is None or was is None else was - m_j,
+            "false_positive_rate": _mean(f.false for f in self.frames),
+            "empty": _mean(float(f.marked == 0) for f in self.frames),
+            "negative_miou": negative,
+            "g_miou": None
+            if negative is None or positive is None
+            else metrics.g_miou(positive, negative),
+        }
+
+
+def _mean(values: Iterable[float]) -> float | None:
+    listed = list(values)
+    return float(np.mean(listed)) if listed else None
+
+
+def read_recording(path: Path, bag: BagOptions | None = None, truth: str = "") -> Recording:
+    """What the conditions need to know of a bag; raises BagError when something is missing."""
+    truths = read_truth(path, truth)
+    parts, rate = [], 0
+    with closing(BagSource(path, bag)) as source:
+        for event in source.events():
+            if isinstance(event, Sound):
+                parts.append(to_mono(event.samples).samples)
+                rate = event.rate_hz
+    track = np.concatenate(parts).astype(np.float32)
+    tenth = max(1, rate // 10)
+    whole = track[: len(track) // tenth * tenth].reshape(-1, tenth) if len(track) >= tenth else (
+        track[None]
+    )
+    power = np.mean(np.square(whole, dtype=np.float64), axis=1)
+    loud = power[power > 10 ** (ACTIVE_DBFS / 10)]
+    level = 10 * np.log10(loud.mean()) if len(loud) else ACTIVE_DBFS
+    labels = frozenset(name.casefold() for one in truths.values() for name in one.labels)
+    return Recording(path, truths, labels, track, rate, float(level))
+
+
+class RobustnessSuite:
+    """Plays recordings to one segmenter under each condition.
+
+    Every answer goes through the node's post-processing; nothing depends on the machine's speed.
+    """
+
+    def __init__(
+        self,
+        segmenter: Segmenter,
+        bag: BagOptions | None = None,
+        postprocess: PostprocessConfig | None = None,
+    ) -> None:
+        """``bag``: which topics; ``postprocess``: None for the defaults."""
+        self.segmenter = segmenter
+        self.bag = bag
+        self.postprocess = postprocess or PostprocessConfig()
+        self._kept: tuple[Recording, list[Event]] | None = None
+
+    def run(
+        self,
+        recordings: Sequence[Recording],
+        conditions: Sequence[Condition],
+        done: Callable[[str], None] = lambda _: None,
+    ) -> list[ConditionScores]:
+        """Scores of each condition, in order; ``done`` is told after each recording of each.
+
+        A condition that needs another class of sound leaves out recordings for which there is
+        none: its ``recordings`` says how many were played.
+        """
+        sheets = [ConditionScores(condition) for condition in conditions]
+        for position, recording in enumerate(recordings):
+            for sheet in sheets:
+                made = sheet.condition.make(recordings, position)
+                if made is not None:
+                    sheet.frames += self.play(recording, made, sheet.condition.negative)
+                    sheet.recordings += 1
+                done(f"{recording.path.stem}: {sheet.condition.name}")
+        return sheets
+
+    def play(
+        self, recording: Recording, perturbation: Perturbation, negative: bool
+    ) -> list[FrameScore]:
+        """One recording under one condition: a score for every frame with a truth, in order.
+
+        A frame without an answer is scored with the answer before it, as whoever listens to the
+        masks would still have it; without any, with nothing.
+        """
+        answers = {one.stamp_ns: one for one in self._answers(recording, perturbation)}
+        scores: list[FrameScore] = []
+        last: Segmentation | None = None
+        for stamp_ns in sorted(recording.truths.keys() | answers.keys()):
+            last = answers.get(stamp_ns, last)
+            if stamp_ns in recording.truths:
+                scores.append(_score(last, recording.truths[stamp_ns], negative))
+        return scores
+
+    def _answers(
+        self, recording: Recording, perturbation: Perturbation
+    ) -> Iterator[Segmentation]:
+        runner = SequentialRunner(
+            self.segmenter, postprocessor=Postprocessor(self.postprocess)
+        )
+        for event in perturbation(self._events(recording)):
+            if isinstance(event, Frame):
+                ready = runner.push_frame(event.stamp_ns, event.decode)
+            else:
+                ready = runner.push_audio(event.stamp_ns, event.samples, event.rate_hz)
+            yield from (answer for answer, _ in ready)
+        yield from (answer for answer, _ in runner.finish())
+
+    def _events(self, recording: Recording) -> Iterator[Event]:
+        """The recording's events; a bag that fits into memory is read only once in a row."""
+        if self._kept is not None and self._kept[0] is recording:
+            yield from self._kept[1]
+            return
+        with closing(BagSource(recording.path, self.bag)) as source:
+            info = source.info
+            if info.frames * info.width * info.height * 3 > KEPT_BYTES:
+                yield from source.events()
+                return
+            events = list(source.events())
+        self._kept = (recording, events)
+        yield from events
+
+
+def _score(answer: Segmentation | None, truth: Truth, negative: bool) -> FrameScore:
+    true = truth.mask > 0
+    marked = np.zeros(true.shape, bool) if answer is None else _mask(answer, true.shape) > 0
+    iou = metrics.frame_iou(marked[None].astype(np.float32), true[None])[0]
+    false = marked if negative else marked & ~true
+    return FrameScore(float(iou), bool(true.any()), float(false.mean()), float(marked.mean()))
+
+
+def _mask(answer: Segmentation, shape: tuple[int, ...]) -> Bytes:
+    mask = answer.mask()
+    if mask.shape != shape:
+        size = (shape[1], shape[0])
+        mask = np.asarray(cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST), np.uint8)
+    return mask
+
+
+def clean_condition() -> Condition:
+    """The recordings as they are: what every other condition is held against."""
+    return Condition(CLEAN, CLEAN, lambda recordings, position: chain())

@@ -1,0 +1,89 @@
+"""What an evaluation leaves: ``metrics.json`` and one line per frame beside it.
+
+``metrics.json`` has ``schema`` (:data:`SCHEMA`), ``mode`` ("deterministic" or "live": whose scores
+stand at the top level), ``model``, ``engine``, ``frames_file``, the scores of
+:meth:`ScoreSheet.result`, ``precision_recall``, ``bags`` (the same scores bag by bag, null for a
+bag without an answer) and, where both were run, ``live`` (scores of the live run, with its own
+``frames_file``).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from avs_ros.errors import DatasetError
+
+# Rises when a name changes its meaning or goes away; new names do not raise it.
+SCHEMA = 1
+METRICS, FRAMES, LIVE_FRAMES = "metrics.json", "frames.jsonl", "frames_live.jsonl"
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """One run read back: ``name`` for headings, ``about`` from its metrics, ``frames``."""
+
+    name: str
+    about: Mapping[str, Any]
+    frames: list[dict[str, Any]]
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write ``text``; the file appears whole or not at all."""
+    part = path.with_name(path.name + ".part")
+    part.write_text(text, encoding="utf-8")
+    os.replace(part, path)
+
+
+def write_metrics(folder: Path, about: Mapping[str, Any]) -> Path:
+    """Write ``metrics.json`` with the schema's number in front."""
+    path = folder / METRICS
+    write_whole(path, json.dumps({"schema": SCHEMA, **about}, indent=2) + "\n")
+    return path
+
+
+def write_frames(path: Path, records: Iterable[Mapping[str, Any]]) -> Path:
+    """One JSON object per line (:meth:`ScoreSheet.records`)."""
+    write_whole(path, "".join(json.dumps(record) + "\n" for record in records))
+    return path
+
+
+def read_run(path: Path) -> RunRecord:
+    """A folder, its ``metrics.json``, or a ``frames*.jsonl`` -> what is known about the run.
+
+    Raises DatasetError, saying what is missing or too new.
+    """
+    if path.is_dir():
+        path = path / METRICS
+    try:
+        if path.suffix == ".jsonl":
+            return RunRecord(f"{path.parent.name}/{path.stem}", {}, _read_frames(path))
+        about = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DatasetError(f"{path}: cannot be read ({error.strerror})") from error
+    except ValueError as error:
+        raise DatasetError(f"{path}: not JSON ({error})") from error
+    if not isinstance(about, dict) or "schema" not in about:
+        raise DatasetError(f"{path} is no result of `avs evaluate bag` (it has no schema)")
+    if about["schema"] != SCHEMA:
+        raise DatasetError(
+            f"{path} has schema {about['schema']}, this program reads {SCHEMA}: evaluate again"
+        )
+    frames = path.parent / str(about.get("frames_file", FRAMES))
+    if not frames.is_file():
+        raise DatasetError(f"{frames} is missing: it holds the frames that a comparison needs")
+    return RunRecord(path.parent.resolve().name, about, _read_frames(frames))
+
+
+def _read_frames(path: Path) -> list[dict[str, Any]]:
+    try:
+        with path.open(encoding="utf-8") as lines:
+            return [json.loads(line) for line in lines]
+    except OSError as error:
+        raise DatasetError(f"{path}: cannot be read ({error.strerror})") from error
+    except ValueError as error:
+        raise DatasetError(f"{path}: a line is not JSON ({error})") from error

@@ -1,0 +1,82 @@
+"""Message definitions of bags: what the bag itself carries, else what ROS 2 and we know."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from avs_ros.errors import BagError, MissingDependencyError
+
+if TYPE_CHECKING:
+    from rosbags.typesys.store import Typestore
+
+SECOND_AUDIO = ("audio_common_msgs/msg/AudioStamped", "audio_common_msgs/msg/Audio")
+
+
+@lru_cache(maxsize=2)
+def known_types(second_audio: bool = False) -> Typestore:
+    """ROS 2 Jazzy's types with vision_msgs, foxglove_msgs and one of the two audio_common_msgs.
+
+    ``second_audio``: mgonzs13's family, whose names are those of ros-drivers with other fields.
+    """
+    try:
+        from rosbags.typesys import Stores, get_types_from_msg, get_typestore
+    except ImportError as error:
+        raise MissingDependencyError(
+            "rosbags", "Reading and writing bags", "pip install rosbags"
+        ) from error
+    from avs_ros.middleware.embedded import definitions
+
+    texts = dict(definitions.MESSAGES)
+    if second_audio:
+        texts = {name: text for name, text in texts.items() if "audio_common" not in name}
+        texts |= definitions.SECOND_AUDIO_FAMILY
+    store = get_typestore(Stores.ROS2_JAZZY)
+    parsed: dict[str, Any] = {}
+    for name, text in texts.items():
+        parsed.update(get_types_from_msg(text, name))
+    store.register(parsed)
+    return store
+
+
+def typestore_for(path: Path, connections: Iterable[Any]) -> Typestore:
+    """A store that reads these connections' messages: the bag's own definitions come first.
+
+    Only they are parsed, so a type elsewhere in the bag that no parser understands does no harm.
+    Bags with the same definitions share a store: making one takes longer than reading a clip.
+    """
+    described = {(c.msgtype, c.msgdef.format.name, c.msgdef.data, c.topic) for c in connections}
+    try:
+        return _store(tuple(sorted(described)))
+    except BagError as error:
+        raise BagError(f"{path}: {error}") from error.__cause__
+
+
+@lru_cache(maxsize=8)
+def _store(described: tuple[tuple[str, str, str, str], ...]) -> Typestore:
+    """``described``: type, format, text and topic of each connection."""
+    from rosbags.typesys import Stores, get_types_from_idl, get_types_from_msg, get_typestore
+
+    known = known_types(any(name in SECOND_AUDIO for name, *_ in described))
+    parsed: dict[str, Any] = dict(known.fielddefs)
+    for msgtype, form, text, topic in described:
+        try:
+            if form == "MSG":
+                parsed.update(get_types_from_msg(text, msgtype))
+            elif form == "IDL":
+                separator = "=" * 80 + "\n"
+                parts = text.split(separator) if text.startswith(separator) else [text]
+                for part in filter(None, parts):
+                    idl = part.split("\n", 1)[1] if part.startswith("IDL: ") else part
+                    parsed.update(get_types_from_idl(idl))
+        except Exception as error:
+            raise BagError(f"its definition of {msgtype} cannot be read ({error})") from error
+        if msgtype not in parsed:
+            raise BagError(
+                f"{topic} is of type {msgtype}, whose definition is neither in the bag nor known"
+            )
+    store = get_typestore(Stores.EMPTY)
+    store.register(parsed)
+    return store

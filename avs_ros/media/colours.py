@@ -1,0 +1,50 @@
+"""One table of colours for masks, on pictures, in reports and in coloured mask images."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+
+import numpy as np
+
+from avs_ros.segmentation import Bytes, Instance
+
+Colour = tuple[int, int, int]
+
+# Told apart by eyes that see no red-green difference too, and bright enough on camera pictures.
+PALETTE: tuple[Colour, ...] = (
+    (255, 176, 0),
+    (60, 170, 255),
+    (255, 85, 140),
+    (0, 210, 150),
+    (170, 120, 255),
+    (255, 120, 40),
+    (120, 225, 255),
+    (225, 225, 60),
+    (255, 140, 220),
+    (110, 200, 60),
+)
+
+
+def index_colours() -> Bytes:
+    """Uint8 ``[256, 3]`` RGB: the colour of each value of a label mask; 0 is black."""
+    table = np.zeros((256, 3), np.uint8)
+    table[1:255] = [PALETTE[i % len(PALETTE)] for i in range(254)]
+    table[255] = (128, 128, 128)
+    return table
+
+
+def label_colour(label: str, ordinal: int = 0) -> Colour:
+    """The colour of a label, the same in every frame and run; ``ordinal`` tells twins apart."""
+    return PALETTE[(zlib.crc32(label.encode()) + ordinal) % len(PALETTE)]
+
+
+def instance_colours(instances: Sequence[Instance]) -> dict[int, Colour]:
+    """Instance index -> colour: by label, so that a thing keeps its colour from frame to frame."""
+    seen: dict[str, int] = {}
+    colours = {}
+    for instance in sorted(instances, key=lambda one: one.box[0]):
+        ordinal = seen.get(instance.label, 0)
+        seen[instance.label] = ordinal + 1
+        colours[instance.index] = label_colour(instance.label, ordinal)
+    return colours

@@ -1,0 +1,138 @@
+"""The demo's scene: a cat and an astronaut take turns to make a sound, and fall silent.
+
+Pictures: ``chelsea`` (CC0) and ``astronaut`` (public domain, NASA), both inside the wheel of
+scikit-image.  Sound: :mod:`avs_ros.media.scene_sounds`.  Nothing is downloaded, nothing random.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from avs_ros.errors import MissingDependencyError
+from avs_ros.media.scene_sounds import RATE_HZ, Samples, meow, place, room, say
+from avs_ros.media.video_writer import VideoWriter
+from avs_ros.segmentation import Bytes
+
+WIDTH, HEIGHT, FPS = 640, 360, 25
+SECONDS = 20.0
+GAP_PX = 4
+PEAK = 0.4
+# Below the silence gate of -60 dBFS: the microphone's own noise.
+NOISE = 3e-4
+
+HELLO = "h @ l o: . k ae: n j u h i: r m i"
+OVER_HERE = "a: i m o: v er h i: r . l u: k a t m i:"
+CAT_AGAIN = "n a u D @ k ae: t a g e: n"
+
+
+@dataclass(frozen=True)
+class Turn:
+    """Who sounds (``cat`` or ``person``) from ``start`` to ``end`` (s)."""
+
+    who: str
+    start: float
+    end: float
+
+
+@lru_cache(maxsize=1)
+def _parts() -> dict[str, list[tuple[float, Samples]]]:
+    """Sounds of each actor with their start times."""
+    speech = [(6.4, HELLO), (8.1, OVER_HERE), (10.2, CAT_AGAIN), (15.0, HELLO)]
+    return {
+        "cat": [
+            (1.0, meow(1)), (1.95, meow(2, 1.06, 0.66)), (2.9, meow(3, 0.97, 0.8)),
+            (3.95, meow(4, 1.03)), (12.6, meow(5, 1.04)), (13.5, meow(6, 0.96, 0.8)),
+            (14.6, meow(7, 1.05, 0.66)), (15.5, meow(8)),
+        ],
+        "person": [(start, say(phones, i + 1)) for i, (start, phones) in enumerate(speech)],
+    }
+
+
+def soundtrack(seconds: float = SECONDS) -> NDArray[np.float32]:
+    """Mono sound of the scene at 32 kHz, float32 ``[n]``."""
+    parts = _parts()
+    cat = place(parts["cat"], SECONDS)
+    person = room(place(parts["person"], SECONDS), 0.24)
+    track = PEAK * (cat / np.abs(cat).max() + 0.9 * person / np.abs(person).max())
+    track += NOISE * np.random.default_rng(0).standard_normal(len(track))
+    return track[: round(seconds * RATE_HZ)].astype(np.float32)
+
+
+def turns() -> list[Turn]:
+    """What sounds when: pauses within a turn shorter than half a second are left out."""
+    found: list[Turn] = []
+    for who, sounds in _parts().items():
+        for start, sound in sounds:
+            end = start + len(sound) / RATE_HZ
+            if found and found[-1].who == who and start - found[-1].end < 0.5:
+                found[-1] = Turn(who, found[-1].start, end)
+            else:
+                found.append(Turn(who, start, end))
+    return sorted(found, key=lambda turn: turn.start)
+
+
+def _photographs() -> tuple[Bytes, Bytes]:
+    try:
+        from skimage import data
+    except ImportError as error:
+        raise MissingDependencyError(
+            "scikit-image", "The demo scene", "pip install scikit-image"
+        ) from error
+    return data.chelsea(), data.astronaut()
+
+
+def _view(
+    photograph: Bytes, centre: tuple[float, float], height_px: float, width: int
+) -> Bytes:
+    """A window of the photograph, ``height_px`` of its pixels tall, drawn ``width`` x HEIGHT."""
+    zoom = HEIGHT / height_px
+    matrix = np.array([
+        [zoom, 0, width / 2 - zoom * centre[0]],
+        [0, zoom, HEIGHT / 2 - zoom * centre[1]],
+    ])
+    return np.asarray(cv2.warpAffine(
+        photograph, matrix, (width, HEIGHT), flags=cv2.INTER_CUBIC,
+        borderMode=cv2.BORDER_REFLECT,
+    ))
+
+
+def pictures(seconds: float = SECONDS) -> Iterator[Bytes]:
+    """Frames of the scene at 25 fps, uint8 ``[360, 640, 3]`` RGB: cat left, astronaut right.
+
+    Each side drifts and zooms a little, as a hand-held camera does.
+    """
+    cat, astronaut = _photographs()
+    half = (WIDTH - GAP_PX) // 2
+    for index in range(round(seconds * FPS)):
+        t = index / FPS
+        frame = np.full((HEIGHT, WIDTH, 3), 22, np.uint8)
+        frame[:, :half] = _view(
+            cat,
+            (232 + 9 * np.sin(0.61 * t), 150 + 4 * np.sin(0.83 * t + 1)),
+            282 + 10 * np.sin(0.37 * t), half,
+        )
+        frame[:, WIDTH - half :] = _view(
+            astronaut,
+            (228 + 12 * np.sin(0.47 * t + 2), 208 + 8 * np.sin(0.71 * t)),
+            398 + 16 * np.sin(0.31 * t + 1), half,
+        )
+        yield frame
+
+
+def write_scene(path: Path, seconds: float = SECONDS) -> None:
+    """Write the scene as an mp4 of ``seconds`` (at most 20)."""
+    writer = VideoWriter(path, WIDTH, HEIGHT, FPS, RATE_HZ, 1, quality=16)
+    try:
+        # Both start at the same stamp; the writer only looks at differences.
+        writer.sound(0, soundtrack(seconds), RATE_HZ)
+        for index, frame in enumerate(pictures(seconds)):
+            writer.frame(round(index * 1e9 / FPS), frame)
+    finally:
+        writer.close()

@@ -1,0 +1,202 @@
+"""Charts as inline SVG; colours come from the page's style, so they follow light and dark."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from html import escape
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avs_ros.media.colours import label_colour
+
+WIDTH = 1000
+LEFT = 76
+RIGHT = 18
+# More points than pixels only make the file large: beyond this, each column shows its maximum.
+MOST_POINTS = 900
+FLOOR_DBFS = -60.0
+# AudioSet's name for it; drawn grey, because nothing is there.
+SILENCE = "Silence"
+
+Span = tuple[float, float, str]
+
+
+def spans(times: Sequence[float], labels: Sequence[str], end: float) -> list[Span]:
+    """Runs of equal neighbours: (start, end, label); a run ends where the next one begins."""
+    found: list[Span] = []
+    for time, label in zip(times, labels, strict=True):
+        if found and found[-1][2] == label:
+            continue
+        if found:
+            found[-1] = (found[-1][0], time, found[-1][2])
+        found.append((time, end, label))
+    return found
+
+
+def ticks(low: float, high: float, about: int) -> list[float]:
+    """Round numbers from ``low`` to ``high``, roughly ``about`` of them."""
+    length = max(high - low, 1e-9)
+    step = 10.0 ** np.floor(np.log10(length / about))
+    for factor in (1, 2, 5, 10):
+        if length / (step * factor) <= about:
+            step *= factor
+            break
+    return [float(v) for v in np.arange(np.ceil(low / step) * step, high + step * 1e-6, step)]
+
+
+def _thin(
+    times: NDArray[np.float64], values: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    if len(times) <= MOST_POINTS:
+        return times, values
+    edges = np.linspace(0, len(times), MOST_POINTS + 1).astype(int)[:-1]
+    return times[edges], np.maximum.reduceat(values, edges)
+
+
+def _points(x: Iterable[float], y: Iterable[float]) -> str:
+    return " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x, y, strict=True))
+
+
+def timeline(
+    times: Sequence[float],
+    score: Sequence[float],
+    level_dbfs: Sequence[float],
+    marked: Sequence[str],
+    heard: Sequence[str],
+    end: float,
+    threshold: float | None,
+    played: Sequence[Span] = (),
+) -> str:
+    """Score, sound level, what was played, heard and marked over time (s).
+
+    Sequences run over frames: ``score`` 0..1, ``level_dbfs`` <= 0 (or -inf), labels "" for none.
+    ``threshold`` of the score (None: no line); ``played``: the truth, where it is known.
+    """
+    start = times[0] if times else 0.0
+    length = max(end - start, 1e-9)
+    t = np.asarray(times, float)
+
+    def x(time: NDArray[np.float64] | float) -> NDArray[np.float64]:
+        return np.asarray(LEFT + (np.asarray(time) - start) / length * (WIDTH - LEFT - RIGHT))
+
+    top, high = 10, 110
+    low_top, low_high = 138, 54
+    out = []
+    for value in (0, 0.5, 1):
+        y = top + high * (1 - value)
+        out.append(f'<path class="rule" d="M{LEFT} {y:.1f}H{WIDTH - RIGHT}"/>'
+                   f'<text x="{LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{value:g}</text>')
+    out.append(f'<text x="0" y="{top + 59}" class="strong">score</text>')
+    if len(t):
+        a, b = _thin(t, np.asarray(score, float))
+        a, b = np.append(a, end), np.append(b, b[-1])
+        line = _points(x(a), top + high * (1 - b))
+        out.append(f'<polygon class="under" points="{x(a[0]):.1f},{top + high} {line} '
+                   f'{x(a[-1]):.1f},{top + high}"/><polyline class="curve" points="{line}"/>')
+    if threshold is not None:
+        y = top + high * (1 - threshold)
+        out.append(f'<path class="limit" d="M{LEFT} {y:.1f}H{WIDTH - RIGHT}"><title>'
+                   f"threshold {threshold:g}</title></path>")
+    out.append(f'<text x="0" y="{low_top + 31}" class="strong">sound</text>')
+    for value in (0.0, FLOOR_DBFS):
+        y = low_top + low_high * value / FLOOR_DBFS
+        out.append(f'<path class="rule" d="M{LEFT} {y:.1f}H{WIDTH - RIGHT}"/>'
+                   f'<text x="{LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{value:g} dB</text>')
+    if len(t):
+        a, b = _thin(t, np.clip(np.nan_to_num(np.asarray(level_dbfs, float), nan=FLOOR_DBFS,
+                                              neginf=FLOOR_DBFS), FLOOR_DBFS, 0))
+        a, b = np.append(a, end), np.append(b, b[-1])
+        floor = low_top + low_high
+        line = _points(x(a), low_top + low_high * b / FLOOR_DBFS)
+        out.append(f'<polygon class="level" points="{x(a[0]):.1f},{floor} {line} '
+                   f'{x(a[-1]):.1f},{floor}"/>')
+    strips = {"played": list(played), "marked": spans(times, marked, end)}
+    if any(heard):
+        strips = {"heard": spans(times, heard, end), **strips}
+    foot = 204
+    for name, found in strips.items():
+        if found or name == "marked":
+            out += _strip(foot, name, found, x)
+            foot += 32
+    for value in ticks(start, end, 12):
+        out.append(f'<path class="rule" d="M{x(value):.1f} {foot - 4}v5"/><text '
+                   f'x="{x(value):.1f}" y="{foot + 16}" text-anchor="middle">{value:g} s</text>')
+    box = f'<svg viewBox="0 0 {WIDTH} {foot + 24}" role="img" aria-label="timeline">'
+    return "".join([box, *out, "</svg>"])
+
+
+def _strip(
+    top: float, name: str, found: list[Span], x: Callable[[float], NDArray[np.float64]]
+) -> list[str]:
+    """One row of coloured spans; their names where there is room for them."""
+    out = [f'<text x="0" y="{top + 16}" class="strong">{name}</text>',
+           f'<rect x="{LEFT}" y="{top}" width="{WIDTH - LEFT - RIGHT}" height="22" rx="4" '
+           'fill="none" class="rule"/>']
+    for start, end, label in found:
+        if not label:
+            continue
+        left, width = float(x(start)), float(x(end) - x(start))
+        short = label.split(",")[0]
+        colour = "#{:02x}{:02x}{:02x}".format(*label_colour(label))
+        if label == SILENCE:
+            colour = "#8b93a1"
+        out.append(f'<g><title>{escape(label)}: {start:.2f} to {end:.2f} s</title><rect '
+                   f'x="{left:.1f}" y="{top}" width="{max(width - 0.6, 0.6):.1f}" height="22" '
+                   f'rx="3" fill="{colour}"/>')
+        if width > 7.2 * len(short) + 8:
+            out.append(f'<text class="on" x="{left + 5:.1f}" y="{top + 15.5}">{escape(short)}'
+                       "</text>")
+        out.append("</g>")
+    return out
+
+
+def histogram(values: Sequence[float], unit: str, marks: Mapping[str, float]) -> str:
+    """How often each value came; ``marks`` are named lines such as the median."""
+    if not len(values):
+        return '<p class="soft">nothing was measured</p>'
+    width, height, bottom = 500, 190, 160
+    data = np.asarray(values, float)
+    # One frame that was a hundred times slower must not squeeze all others into one column.
+    most = max(float(np.percentile(data, 99.5)) * 1.05, 1e-6)
+    low = min(float(data.min()), most * 0.98)
+    low = 0.0 if low < 0.5 * most else low
+    counts, edges = np.histogram(np.clip(data, low, most), bins=40, range=(low, most))
+
+    def x(value: float) -> float:
+        return 10 + (min(value, most) - low) / (most - low) * (width - 20)
+
+    out = [f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="histogram">']
+    for count, left, right in zip(counts, edges, edges[1:], strict=False):
+        if count:
+            tall = (bottom - 30) * count / counts.max()
+            out.append(f'<rect class="bar" x="{x(left) + 0.5:.1f}" y="{bottom - tall:.1f}" '
+                       f'width="{x(right) - x(left) - 1:.1f}" height="{tall:.1f}"><title>{count} '
+                       f"between {left:.1f} and {right:.1f} {escape(unit)}</title></rect>")
+    out.append(f'<path class="rule" d="M10 {bottom}H{width - 10}"/>')
+    for value in ticks(low, most, 7):
+        out.append(f'<text x="{x(value):.1f}" y="{bottom + 18}" text-anchor="middle">{value:g}'
+                   "</text>")
+    out.append(f'<text x="{width - 10}" y="{height - 1}" text-anchor="end">{escape(unit)}</text>')
+    for row, (name, value) in enumerate(marks.items()):
+        side = "end" if x(value) > 0.75 * width else "start"
+        gap = -5 if side == "end" else 5
+        out.append(f'<path class="limit" d="M{x(value):.1f} {12 + 16 * row}V{bottom}"/><text '
+                   f'class="note" x="{x(value) + gap:.1f}" y="{20 + 16 * row}" '
+                   f'text-anchor="{side}">{escape(name)} {value:.1f}</text>')
+    return "".join([*out, "</svg>"])
+
+
+def bars(values: Mapping[str, float], unit: str) -> str:
+    """One horizontal bar for each name."""
+    if not values:
+        return '<p class="soft">nothing was measured</p>'
+    most = max(max(values.values()), 1e-9)
+    out = [f'<svg viewBox="0 0 500 {24 * len(values) + 4}" role="img" aria-label="bars">']
+    for row, (name, value) in enumerate(values.items()):
+        y = 24 * row
+        out.append(f'<text x="128" y="{y + 16}" text-anchor="end">{escape(name)}</text><rect '
+                   f'class="bar" x="136" y="{y + 4}" width="{max(1.0, 250 * value / most):.1f}" '
+                   f'height="16" rx="3"/><text class="strong" x="{142 + 250 * value / most:.1f}" '
+                   f'y="{y + 16}">{value:.2f} {escape(unit)}</text>')
+    return "".join([*out, "</svg>"])

@@ -1,0 +1,128 @@
+"""Settings of a C3N training run: one dataclass, read from YAML, checked before use."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from avs_ros.errors import ParameterError
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """What the paper's scripts fix, by name.
+
+    ``schedule``: ``constant``, or ``linear`` = the authors' S4 one (``learning_rate`` falls to
+    ``learning_rate_end`` over ``epochs - 5`` epochs, the first step taken before the first epoch).
+    ``supervise``: ``first`` (S4: the first frame of each clip) or ``all`` annotated frames.
+    ``bce_weight``: factor of BCE beside Dice (1.5 for BEATs on MS3, else 1).
+    ``batch_clips``: clips per process and step; ``accumulate``: steps per weight update.
+    ``amp``: mixed precision (fp16 on CUDA, bf16 on CPU).  ``checkpoint_every``: weight updates
+    between two resume points.  ``similarity``, ``visual_weights``, ``audio_weights``,
+    ``init_from``: files; "" = the package's own similarity, random weights, no initialisation.
+    """
+
+    subset: str = "s4"
+    visual: str = "pvt_v2_b5"
+    audio: str = "panns"
+    channels: int = 256
+    image_size: int = 224
+    similarity: str = ""
+    visual_weights: str = ""
+    audio_weights: str = ""
+    init_from: str = ""
+    epochs: int = 20
+    batch_clips: int = 2
+    accumulate: int = 1
+    learning_rate: float = 1e-4
+    learning_rate_end: float = 1e-5
+    schedule: str = "constant"
+    supervise: str = "all"
+    bce_weight: float = 1.0
+    augment: bool = True
+    amp: bool = False
+    seed: int = 1234
+    workers: int = 2
+    checkpoint_every: int = 100
+
+    def __post_init__(self) -> None:
+        """Raise ParameterError for the first value outside its range."""
+        choices = {
+            "subset": ("s4", "ms3"),
+            "schedule": ("constant", "linear"),
+            "supervise": ("first", "all"),
+        }
+        for name, known in choices.items():
+            if getattr(self, name) not in known:
+                raise ParameterError(
+                    f"{name} is {getattr(self, name)!r}; choose one of {', '.join(known)}"
+                )
+        for name in ("channels", "epochs", "batch_clips", "accumulate", "checkpoint_every"):
+            if getattr(self, name) < 1:
+                raise ParameterError(f"{name} is {getattr(self, name)}; it must be at least 1")
+        if self.image_size < 32 or self.image_size % 32:
+            raise ParameterError(f"image_size is {self.image_size}; a multiple of 32 is needed")
+        if not 0 < self.learning_rate_end <= self.learning_rate:
+            raise ParameterError(
+                f"learning_rate_end is {self.learning_rate_end}; it must be above 0 and at most "
+                f"learning_rate ({self.learning_rate})"
+            )
+
+    def learning_rate_at(self, epoch: int) -> float:
+        """Learning rate of the 0-based ``epoch``."""
+        if self.schedule == "constant":
+            return self.learning_rate
+        steps = max(self.epochs - 5, 1)
+        left = 1.0 - min(epoch + 1, steps) / steps
+        return self.learning_rate_end + (self.learning_rate - self.learning_rate_end) * left
+
+
+def _convert(name: str, kind: type, value: Any) -> Any:
+    """``value`` as ``kind``; integers may stand for floats, and YAML's 1e-4 is a string."""
+    if kind is bool:
+        if isinstance(value, bool):
+            return value
+        if str(value).lower() in ("true", "false"):
+            return str(value).lower() == "true"
+    elif kind in (int, float):
+        try:
+            number = float(value)
+        except (TypeError, ValueError):
+            number = float("nan")
+        if number == number and not isinstance(value, bool) and (kind is float or number % 1 == 0):
+            return kind(number)
+    elif isinstance(value, str):
+        return value
+    raise ParameterError(f"{name} is {value!r}; a value of type {kind.__name__} is needed")
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except OSError as error:
+        raise ParameterError(f"{path}: {error.strerror or error}") from error
+    except yaml.YAMLError as error:
+        raise ParameterError(f"{path} is not valid YAML: {error}") from error
+    if not isinstance(values, dict):
+        raise ParameterError(f"{path} must hold a mapping of setting: value")
+    base = values.pop("base", None)
+    return {**(_read(path.parent / base) if base else {}), **values}
+
+
+def load_config(path: Path | str, overrides: dict[str, str] | None = None) -> TrainConfig:
+    """Read a YAML file (``base: other.yaml`` inherits from a neighbour) and apply overrides.
+
+    An unknown setting, a wrong type or an unreadable file raises ParameterError.
+    """
+    values = {**_read(Path(path)), **(overrides or {})}
+    kinds = typing.get_type_hints(TrainConfig)
+    known = {field.name for field in dataclasses.fields(TrainConfig)}
+    unknown = sorted(set(values) - known)
+    if unknown:
+        raise ParameterError(f"unknown setting {unknown[0]!r}; known: {', '.join(sorted(known))}")
+    return TrainConfig(**{name: _convert(name, kinds[name], v) for name, v in values.items()})

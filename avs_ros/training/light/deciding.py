@@ -1,0 +1,218 @@
+"""Teaching the accept gate when to believe that something visible makes the sound.
+
+Pictures and sounds are turned into evidence once; pairs are then free, so the gate sees many
+thousands of them: matched, mismatched, silent, noisy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as functional
+from torch import Tensor
+
+from avs_ros.models.light import LightC3N
+from avs_ros.models.light.selection import visible_evidence
+from avs_ros.segmentation import Float
+from avs_ros.training.light.distortion import distort, noise
+from avs_ros.training.light.families import FAMILIES, VOICE_FAMILY
+from avs_ros.training.light.hearing import SoundSampler, last_second, voice_loss
+from avs_ros.training.light.pictures import IGNORE, load
+from avs_ros.training.light.recordings import RATE
+from avs_ros.training.light.scenes import SceneSampler
+from avs_ros.training.light.seeing import IMAGE_SIZE, pixels, see
+
+VISIBLE_SHARE = 0.004
+# The threshold is the lowest that leaves this share of mismatched pairs empty.
+EMPTY_ON_MISMATCH = 0.92
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """``seen`` ``[N, K, 3]``, ``visible`` ``[N, K]``: 1 yes, 0 no, -1 unknown."""
+
+    seen: Tensor
+    visible: Tensor
+
+
+@dataclass(frozen=True)
+class Sounds:
+    """``logits`` ``[M, 527]``; ``voices`` ``[M, V]``, ``truth`` ``[M, K]``: 1, 0, -1 unknown."""
+
+    logits: Tensor
+    voices: Tensor
+    truth: Tensor
+
+
+def visible_families(mask: np.ndarray) -> Float:
+    """``[S, S]`` family mask -> ``[K]``: 1 visible, 0 not, -1 cannot be said."""
+    counts = np.bincount(mask.reshape(-1), minlength=256)[1 : len(FAMILIES) + 1] / mask.size
+    out = np.where(counts >= VISIBLE_SHARE, 1.0, np.where(counts > 0, -1.0, 0.0))
+    if np.mean(mask == IGNORE) > 0.02:
+        out = np.where(out == 0, -1.0, out)
+    return out.astype(np.float32)
+
+
+def family_truth(voices: Tensor) -> Tensor:
+    """Voice targets ``[M, V]`` -> family targets ``[M, K]`` (one voice is enough)."""
+    out = torch.full((len(voices), len(FAMILIES)), -2.0)
+    index = torch.tensor(VOICE_FAMILY).expand(len(voices), -1)
+    certain = torch.where(voices > 0, 2.0, torch.where(voices < 0, 1.0, 0.0))
+    out = out.scatter_reduce(1, index, certain, "amax")
+    return torch.where(out > 1.5, 1.0, torch.where(out > 0.5, -1.0, 0.0))
+
+
+@torch.no_grad()
+def look(net: LightC3N, sampler: SceneSampler, count: int) -> Evidence:
+    """Evidence of ``count`` augmented scenes."""
+    net.eval()
+    seen: list[Tensor] = []
+    visible: list[Float] = []
+    for _ in range(0, count, 8):
+        scenes = [sampler.draw() for _ in range(8)]
+        frames = pixels(np.stack([scene[0] for scene in scenes]))
+        semantic, class_maps, _ = see(net, frames)
+        masks = net.masks(semantic, semantic.new_zeros(len(frames), 1, *semantic.shape[2:]))
+        seen.append(visible_evidence(masks, class_maps))
+        visible.extend(visible_families(scene[1]) for scene in scenes)
+    return Evidence(torch.cat(seen), torch.from_numpy(np.stack(visible)))
+
+
+@torch.no_grad()
+def look_at_held_out(net: LightC3N, work: Path) -> Evidence:
+    """Evidence of the held-out pictures as they are, and mirrored."""
+    net.eval()
+    table, pictures, masks = load(work)
+    seen, visible = [], []
+    for i in (i for i, picture in enumerate(table) if picture.held_out):
+        small = cv2.resize(pictures[i], (IMAGE_SIZE, IMAGE_SIZE), interpolation=cv2.INTER_AREA)
+        semantic, class_maps, _ = see(net, pixels(np.stack([small, small[:, ::-1]])))
+        maps = net.masks(semantic, semantic.new_zeros(2, 1, *semantic.shape[2:]))
+        seen.append(visible_evidence(maps, class_maps))
+        visible.extend([visible_families(masks[i])] * 2)
+    return Evidence(torch.cat(seen), torch.from_numpy(np.stack(visible)))
+
+
+@torch.no_grad()
+def listen(net: LightC3N, sampler: SoundSampler, count: int) -> Sounds:
+    """What the network hears in ``count`` distorted windows; one in eight holds only noise."""
+    net.eval()
+    logits, voices = [], []
+    for _ in range(0, count, 16):
+        windows = []
+        for _ in range(16):
+            context, target = sampler.draw()
+            window = last_second(context, sampler.rng)
+            if sampler.rng.random() < 0.12:
+                gain = 10 ** sampler.rng.uniform(-4, -1.5) * (sampler.rng.random() < 0.7)
+                window = noise(sampler.rng, RATE) * np.float32(gain)
+                target = np.zeros_like(target)
+            else:
+                window = distort(sampler.rng, window)
+            windows.append(window)
+            voices.append(target)
+        logits.append(net.hearing(torch.from_numpy(np.stack(windows)))[1])
+    targets = torch.from_numpy(np.stack(voices))
+    return Sounds(torch.cat(logits), targets, family_truth(targets))
+
+
+def pair_up(
+    pictures: Evidence, sounds: Sounds, count: int, generator: torch.Generator
+) -> tuple[Tensor, Tensor, Tensor]:
+    """``count`` pairs, half of them matched: (index of the sound, seen, target, -1 unknown)."""
+    a = torch.randint(len(pictures.seen), (count,), generator=generator)
+    b = torch.randint(len(sounds.logits), (count,), generator=generator)
+    match = (pictures.visible > 0).float() @ (sounds.truth > 0).float().T
+    first, second = torch.nonzero(match, as_tuple=True)
+    # Families evenly: a matched pair counts by how rare its sound is.
+    weight = 1.0 / match.sum(0)[second].clamp(min=1)
+    pick = torch.multinomial(weight, count // 2, replacement=True, generator=generator)
+    a[: count // 2], b[: count // 2] = first[pick], second[pick]
+    visible, truth = pictures.visible[a], sounds.truth[b]
+    target = torch.where((visible > 0) & (truth > 0), 1.0, 0.0)
+    unknown = ((visible < 0) & (truth != 0)) | ((truth < 0) & (visible != 0))
+    return b, pictures.seen[a], torch.where(unknown, -1.0, target)
+
+
+def weaken(seen: Tensor, generator: torch.Generator) -> Tensor:
+    """Half of the time maps fall short of what the class head knows, as on new kinds of things."""
+    short = 6 * torch.rand(len(seen), 1, generator=generator)
+    short = short * (torch.rand(len(seen), 1, generator=generator) < 0.5)
+    seen = seen.clone()
+    seen[..., 0] = (seen[..., 0] - short).clamp(min=-8)
+    seen[..., 1] = (seen[..., 1] - 0.4 * short).clamp(min=-6.9)
+    return seen
+
+
+def gate_loss(logits: Tensor, target: Tensor) -> Tensor:
+    """Binary cross-entropy over known families; a positive weighs as much as 4 negatives."""
+    known = (target >= 0).float()
+    weight = known * torch.where(target > 0, 4.0, 1.0)
+    loss = functional.binary_cross_entropy_with_logits(logits, target.clamp(0), reduction="none")
+    return (loss * weight).sum() / weight.sum()
+
+
+def train_gate(
+    net: LightC3N, work: Path, report: Callable[[str], None], seed: int = 3
+) -> tuple[Evidence, Sounds]:
+    """Train gate and affinity in place; returns the held-out evidence that calibration wants."""
+    torch.manual_seed(seed)
+    generator = torch.Generator().manual_seed(seed)
+    pictures = look(net, SceneSampler(work, False, IMAGE_SIZE, seed), 800)
+    sounds = listen(net, SoundSampler(work, False, seed), 4000)
+    net.gate.temperature.fill_(1.0)
+    before = net.affinity.log_affinity.detach().clone()
+    trained = [*net.gate.parameters(), *net.affinity.parameters()]
+    optimiser = torch.optim.AdamW(trained, lr=5e-3, weight_decay=0.0)
+    for step in range(1500):
+        for group in optimiser.param_groups:
+            group["lr"] = 5e-3 * (1 - step / 1500)
+        b, seen, target = pair_up(pictures, sounds, 256, generator)
+        voices = net.affinity(sounds.logits[b])
+        heard = net.affinity.by_family(voices)
+        # Unseen pictures and sounds give weaker evidence than those that were learned from.
+        heard = heard + 0.7 * torch.randn(heard.shape, generator=generator)
+        seen = weaken(seen + 0.7 * torch.randn(seen.shape, generator=generator), generator)
+        loss = gate_loss(net.gate(heard, seen), target)
+        loss = loss + 0.3 * voice_loss(voices, sounds.voices[b])
+        loss = loss + 0.01 * (net.affinity.log_affinity - before).square().mean(1).sum()
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        if step % 500 == 499:
+            report(f"gate step {step + 1}, loss {loss.item():.3f}")
+    held_pictures = look_at_held_out(net, work)
+    held_sounds = listen(net, SoundSampler(work, True, seed + 1), 1200)
+    return held_pictures, held_sounds
+
+
+@torch.no_grad()
+def calibrate(
+    net: LightC3N, pictures: Evidence, sounds: Sounds, report: Callable[[str], None], seed: int = 4
+) -> dict[str, float]:
+    """Temperature by likelihood, threshold by the share of empty mismatches (held-out)."""
+    generator = torch.Generator().manual_seed(seed)
+    b, seen, target = pair_up(pictures, sounds, 8000, generator)
+    heard = net.affinity.by_family(net.affinity(sounds.logits))[b]
+    logits = net.gate(heard, seen)
+    temperatures = torch.linspace(0.5, 4.0, 36)
+    losses = [float(gate_loss(logits / t, target)) for t in temperatures]
+    net.gate.temperature.fill_(float(temperatures[int(np.argmin(losses))]))
+    probability = torch.sigmoid(net.gate(heard, seen))
+    matched = (target > 0).any(1)
+    negative = ~matched & (target >= 0).all(1)
+    best, table = 0.5, []
+    for threshold in np.arange(0.2, 0.96, 0.025):
+        right = ((probability >= threshold) & (target > 0)).any(1)[matched].float().mean()
+        empty = (probability[negative] < threshold).all(1).float().mean()
+        table.append((float(threshold), float(right), float(empty)))
+    acceptable = [row for row in table if row[2] >= EMPTY_ON_MISMATCH]
+    best = acceptable[0][0] if acceptable else table[-1][0]
+    for row in table:
+        report(f"threshold {row[0]:.2f}: found {row[1]:.3f}, empty on mismatch {row[2]:.3f}")
+    return {"temperature": float(net.gate.temperature), "threshold": round(best, 3)}

@@ -1,0 +1,156 @@
+"""Teaching the visual half: what every pixel shows, before any sound chooses."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as functional
+from torch import Tensor, nn
+
+from avs_ros.models.light import LightC3N
+from avs_ros.models.weight_file import read_weight_file
+from avs_ros.training.light.families import FAMILIES, OVERLAPS, VOICE_FAMILY
+from avs_ros.training.light.pictures import IGNORE
+from avs_ros.training.light.scenes import SceneSampler
+from avs_ros.training.light.similarity import label_similarity, members
+
+CHANNELS = 32
+IMAGE_SIZE = 224
+# Most of the visual training is done on smaller pictures: half the cost per picture.
+SMALL_SIZE = 160
+
+
+def new_network(data: Path) -> LightC3N:
+    """The light network with its backbone's starting weights, batch norms folded."""
+    net = LightC3N(label_similarity(), members(), VOICE_FAMILY, CHANNELS, IMAGE_SIZE, OVERLAPS)
+    start = read_weight_file(data / "weights" / "mobilenet_v2_imagenet.safetensors").state_dict()
+    own = net.c3n.backbone.net.state_dict()
+    head = {name: start.pop(name) for name in ("classifier.weight", "classifier.bias")}
+    own.update({name: tensor for name, tensor in start.items() if name in own})
+    table = members()[:, :1000]
+    share = table / table.sum(1, keepdim=True).clamp(min=1)
+    own["classifier.weight"] = torch.cat(
+        [head["classifier.weight"], share @ head["classifier.weight"]]
+    )
+    own["classifier.bias"] = torch.cat(
+        [head["classifier.bias"], share @ head["classifier.bias"] - 1.0]
+    )
+    net.c3n.backbone.net.load_state_dict(own)
+    with torch.no_grad():
+        nn.init.constant_(net.semantic.bias, -2.0)  # type: ignore[arg-type]
+        net.shape_score.bias.fill_(-2.0)
+    return net.fold()
+
+
+def pixels(pictures: np.ndarray) -> Tensor:
+    """uint8 ``[B, S, S, 3]`` -> float ``[B, 3, S, S]`` in -1..1."""
+    return torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 127.5 - 1.0
+
+
+def map_losses(semantic: Tensor, class_maps: Tensor, masks: Tensor) -> Tensor:
+    """What the maps say against ``[B, S, S]`` family masks (long, ``IGNORE`` unknown)."""
+    size = semantic.shape[2:]
+    small = functional.interpolate(masks[:, None].float(), size=size, mode="nearest")[:, 0].long()
+    known = (small != IGNORE).float()
+    with_nothing = functional.pad(semantic, (0, 0, 0, 0, 1, 0))  # class 0: nothing that sounds
+    target = small.masked_fill(small == IGNORE, -100)
+    pixel = functional.cross_entropy(with_nothing, target)
+    probability = with_nothing.softmax(1)[:, 1:]
+    truth = functional.one_hot(small.clamp(max=len(FAMILIES)), len(FAMILIES) + 1)
+    truth = truth.permute(0, 3, 1, 2)[:, 1:].float() * known[:, None]
+    probability = probability * known[:, None]
+    area = truth.sum((2, 3))
+    present = area > 8
+    overlap = 2 * (probability * truth).sum((2, 3)) + 1
+    dice = 1 - overlap / (probability.sum((2, 3)) + area + 1)
+    dice_loss = dice[present].mean() if bool(present.any()) else dice.sum() * 0
+    return pixel + 0.5 * dice_loss + 0.4 * coarse_loss(class_maps, truth, known)
+
+
+def coarse_loss(class_maps: Tensor, truth: Tensor, known: Tensor) -> Tensor:
+    """Class-activated maps against the share of each cell that a family covers."""
+    cell = truth.shape[-1] // class_maps.shape[-1]
+    weight = functional.avg_pool2d(known[:, None], cell)
+    share = functional.avg_pool2d(truth, cell) / weight.clamp(min=1e-3)
+    share = share.clamp(0, 1)
+    absent = (1 - class_maps.exp()).clamp(min=1e-4).log()
+    loss = -(share * class_maps + (1 - share) * absent).sum(1)
+    return (loss * weight[:, 0]).sum() / weight.sum().clamp(min=1)
+
+
+def parameter_groups(net: LightC3N, backbone: float, rest: float) -> list[dict[str, object]]:
+    """Optimiser groups: pretrained parts slowly, new parts fast."""
+    slow = list(net.c3n.backbone.parameters())
+    known = {id(p) for p in slow} | {id(p) for p in net.hearing.parameters()}
+    fast = [p for p in net.parameters() if id(p) not in known]
+    return [
+        {"params": slow, "lr": backbone, "weight_decay": 1e-4},
+        {"params": fast, "lr": rest, "weight_decay": 1e-4},
+    ]
+
+
+def train_seeing(
+    data: Path, work: Path, minutes: float, report: Callable[[str], None], seed: int = 2
+) -> Path:
+    """Train maps and class head; writes (and resumes from) ``work/seeing.pt``.
+
+    The first stage of the backbone stays as it is here: it is the costly one, and the last step
+    of the training moves it.  The gates of CCAM are neutral: no sound, no unified label.
+    """
+    target = work / "seeing.pt"
+    torch.manual_seed(seed)
+    net = new_network(data)
+    spent, steps = 0.0, 0
+    if target.exists():
+        saved = torch.load(target, weights_only=True)
+        net.load_state_dict(saved["net"])
+        spent, steps = saved["minutes"], saved["steps"]
+    samplers = [SceneSampler(work, False, size, seed + steps) for size in (SMALL_SIZE, IMAGE_SIZE)]
+    optimiser = torch.optim.AdamW(parameter_groups(net, 1e-4, 2e-3))
+    base = [group["lr"] for group in optimiser.param_groups]
+    net.train()
+    began = time.monotonic() - spent * 60
+    running = 0.0
+    while (done := (time.monotonic() - began) / 60 / minutes) < 1:
+        for group, rate in zip(optimiser.param_groups, base, strict=True):
+            group["lr"] = rate * min(1.0, (steps + 1) / 40) * (1 - done) ** 0.9
+        sampler = samplers[int(done > 0.75)]
+        scenes = [sampler.draw() for _ in range(8)]
+        frames = pixels(np.stack([scene[0] for scene in scenes]))
+        masks = torch.from_numpy(np.stack([scene[1] for scene in scenes])).long()
+        rows = torch.tensor([scene[2] for scene in scenes])
+        semantic, class_maps, logits = see(net, frames)
+        loss = map_losses(semantic, class_maps, masks)
+        if bool((rows >= 0).any()):
+            loss = loss + 0.05 * functional.cross_entropy(logits[rows >= 0], rows[rows >= 0])
+        optimiser.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(net.parameters(), 5.0)
+        optimiser.step()
+        value = loss.item()
+        running = 0.97 * running + 0.03 * value if steps else value
+        steps += 1
+        if steps % 25 == 0:
+            now = (time.monotonic() - began) / 60
+            report(f"seeing {now:5.1f} min, step {steps}, loss {running:.3f}")
+            torch.save({"net": net.state_dict(), "minutes": now, "steps": steps}, target)
+    torch.save({"net": net.state_dict(), "minutes": minutes, "steps": steps}, target)
+    return target
+
+
+def see(net: LightC3N, frames: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Frames -> (semantic, class maps, class logits) without a sound."""
+    backbone = net.c3n.backbone
+    with torch.no_grad():
+        x = backbone.stage(0, frames)
+    features = [x]
+    for index in (1, 2, 3):
+        features.append(backbone.stage(index, features[-1]))
+    weights = tuple(f.new_zeros(f.shape[:2]) for f in features)
+    silence = frames.new_zeros(frames.shape[0], net.c3n.audio_width)
+    _, semantic, class_maps = net.decode(tuple(features), weights, silence)
+    return semantic, class_maps, backbone.classify(features[3])

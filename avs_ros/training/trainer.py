@@ -1,0 +1,225 @@
+"""Training of C3N on AVSBench, as the authors do it, on one process or many (torchrun).
+
+Loss: BCE + Dice on the supervised frames; Adam without weight decay; the whole network learns,
+backbone included, while the audio net stays frozen.  The best network on the *val* split is kept.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from avs_ros.evaluation.avsbench import AVSBenchClip
+from avs_ros.evaluation.metrics import m_j
+from avs_ros.models.c3n import C3N
+from avs_ros.training import distributed, resume
+from avs_ros.training.audio_features import AudioFeatures
+from avs_ros.training.avsbench_dataset import AVSBenchDataset, ClipTensors, collate
+from avs_ros.training.config import TrainConfig
+from avs_ros.training.losses import segmentation_loss
+
+logger = logging.getLogger(__name__)
+
+
+class Reporter(Protocol):
+    """Who is told how the run goes (progress bar, TensorBoard, log file)."""
+
+    def step(self, epoch: int, step: int, steps: int, values: dict[str, float]) -> None:
+        """After each weight update."""
+        ...
+
+    def epoch(self, epoch: int, values: dict[str, float]) -> None:
+        """After each epoch's validation."""
+        ...
+
+
+def seed_step(seed: int, epoch: int, step: int, rank: int) -> None:
+    """Make this step's random numbers (DropPath) a function of its place in the run alone."""
+    value = int(np.random.SeedSequence((seed, epoch, step, rank)).generate_state(1)[0])
+    random.seed(value)
+    torch.manual_seed(value)
+
+
+class Trainer:
+    """One training run; :meth:`run` continues from ``state.pt`` in ``output`` when told to."""
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        network: C3N,
+        clips: Mapping[str, Sequence[AVSBenchClip]],
+        audio: AudioFeatures,
+        output: Path,
+        reporter: Reporter,
+        save_best: Callable[[C3N, Path, dict[str, float]], None],
+        device: torch.device | str = "cpu",
+    ) -> None:
+        """``clips``: split -> clips (``train`` and ``val``); ``save_best`` writes a network."""
+        self.config = config
+        self.device = torch.device(device)
+        self.network = network.to(self.device)
+        self.output = output
+        self.audio = audio
+        self.reporter = reporter
+        self.save_best = save_best
+        self.data = {
+            split: AVSBenchDataset(
+                found,
+                config.image_size,
+                augment=split == "train" and config.augment,
+                seed=config.seed,
+            )
+            for split, found in clips.items()
+        }
+        self.model: nn.Module = distributed.wrap(self.network, self.device)
+        self.optimiser = torch.optim.Adam(self.network.parameters(), lr=config.learning_rate)
+        half = config.amp and self.device.type == "cuda"
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=half)
+        self.progress = resume.Progress()
+
+    # -- batches -----------------------------------------------------------------------------
+    def _batches(self, epoch: int, skip: int) -> Iterator[list[ClipTensors]]:
+        """The batches of this process in one epoch, without the first ``skip`` of them."""
+        data = self.data["train"]
+        data.set_epoch(epoch)
+        order = np.random.default_rng((self.config.seed, epoch)).permutation(len(data))
+        mine = distributed.share(order)
+        size = self.config.batch_clips
+        batches = [mine[i : i + size].tolist() for i in range(0, len(mine), size)]
+        loader = torch.utils.data.DataLoader(
+            data,
+            batch_sampler=batches[skip:],
+            num_workers=self.config.workers,
+            collate_fn=collate,
+        )
+        yield from loader
+
+    def steps_per_epoch(self) -> int:
+        """Batches that each process sees in one epoch."""
+        mine = len(distributed.share(np.arange(len(self.data["train"]))))
+        return -(-mine // self.config.batch_clips)
+
+    def _autocast(self) -> AbstractContextManager[Any]:
+        if not self.config.amp:
+            return nullcontext()
+        kind = torch.float16 if self.device.type == "cuda" else torch.bfloat16
+        return torch.autocast(self.device.type, dtype=kind)
+
+    def _forward(self, batch: Sequence[ClipTensors], split: str) -> Tensor:
+        """Logits ``[sum of T, 1, size, size]`` of a batch of equally long clips."""
+        frames = torch.cat([sample.frames for sample in batch]).to(self.device)
+        heard = [self.audio(self.data[split].clips[sample.index]) for sample in batch]
+        feature = torch.cat([pair[0] for pair in heard]).to(self.device)
+        scores = torch.cat([pair[1] for pair in heard]).to(self.device)
+        count = batch[0].frames.shape[0]
+        with self._autocast():
+            logits: Tensor = self.model(
+                self._normalised(frames), feature, scores, frames_per_clip=count
+            )
+        return logits.float()
+
+    def _normalised(self, frames: Tensor) -> Tensor:
+        backbone = self.network.backbone
+        mean, std = (
+            torch.tensor(v, device=self.device) for v in (backbone.image_mean, backbone.image_std)
+        )
+        return (frames - mean[:, None, None]) / std[:, None, None]
+
+    def _loss(self, batch: Sequence[ClipTensors], logits: Tensor) -> Tensor:
+        masks = torch.cat([sample.masks for sample in batch]).to(self.device)
+        return segmentation_loss(
+            logits,
+            masks,
+            supervise=self.config.supervise,
+            frames_per_clip=batch[0].frames.shape[0],
+            bce_weight=self.config.bce_weight,
+        )
+
+    # -- the loop ----------------------------------------------------------------------------
+    def run(self, *, continue_run: bool = False) -> float:
+        """Train to the end; return the best validation M_J.
+
+        Interrupted (Ctrl-C), the run leaves a resume point and raises KeyboardInterrupt.
+        """
+        state = self.output / "state.pt"
+        parts = {"network": self.network, "optimiser": self.optimiser, "scaler": self.scaler}
+        if continue_run and state.is_file():
+            self.progress = resume.load(state, parts)
+            logger.info("continuing at epoch %d step %d", self.progress.epoch, self.progress.step)
+        try:
+            while self.progress.epoch < self.config.epochs:
+                self._epoch(lambda: self._save(state, parts))
+                values = self._validate()
+                if distributed.is_first():
+                    self.reporter.epoch(self.progress.epoch, values)
+                    if values["val_miou"] > self.progress.best:
+                        self.save_best(self.network, self.output / "best.safetensors", values)
+                self.progress.best = max(self.progress.best, values["val_miou"])
+                self.progress.epoch, self.progress.step = self.progress.epoch + 1, 0
+                self._save(state, parts)
+        except KeyboardInterrupt:
+            # Only whole updates count: a run killed between them repeats the current one.
+            self._save(state, parts)
+            raise
+        return self.progress.best
+
+    def _save(self, path: Path, parts: dict[str, Any]) -> None:
+        if distributed.is_first():
+            resume.save(path, self.progress, parts)
+
+    def _epoch(self, save: Callable[[], None]) -> None:
+        config, progress = self.config, self.progress
+        steps = self.steps_per_epoch()
+        for group in self.optimiser.param_groups:
+            group["lr"] = config.learning_rate_at(progress.epoch)
+        self.network.train()
+        self.optimiser.zero_grad(set_to_none=True)
+        started, updates, pending = time.monotonic(), 0, progress.step
+        total = torch.zeros(())
+        for batch in self._batches(progress.epoch, progress.step):
+            seed_step(config.seed, progress.epoch, pending, distributed.rank())
+            loss = self._loss(batch, self._forward(batch, "train"))
+            pending += 1
+            self.scaler.scale(loss / config.accumulate).backward()
+            total = total + loss.detach().cpu()
+            if pending % config.accumulate and pending < steps:
+                continue
+            self.scaler.step(self.optimiser)
+            self.scaler.update()
+            self.optimiser.zero_grad(set_to_none=True)
+            done = pending - progress.step
+            progress.step = pending
+            updates += 1
+            values = {
+                "loss": float(total) / done,
+                "learning_rate": self.optimiser.param_groups[0]["lr"],
+                "seconds": time.monotonic() - started,
+            }
+            total = torch.zeros(())
+            if distributed.is_first():
+                self.reporter.step(progress.epoch, pending, steps, values)
+            if updates % config.checkpoint_every == 0:
+                save()
+
+    def _validate(self) -> dict[str, float]:
+        """Mean M_J over the val split, one clip a batch, annotated frames only."""
+        self.network.eval()
+        data = self.data["val"]
+        scores = []
+        for index in distributed.share(np.arange(len(data)), pad=False):
+            sample = data[int(index)]
+            # C3N's channel weights are gradients, so autograd stays on; nothing is kept of it.
+            logits = self._forward([sample], "val").detach().cpu()
+            keep = sample.annotated
+            probability = torch.sigmoid(logits[keep, 0])
+            scores.append(m_j(probability, sample.masks[keep, 0]))
+        return {"val_miou": distributed.mean(scores, self.device)}
