@@ -1,0 +1,1 @@
+"""The ``avs`` command: one verb, one file."""

@@ -1,0 +1,164 @@
+"""``avs benchmark``: how fast, in how much memory, side by side in one run."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from avs_ros.errors import MediaError, MissingDependencyError, ParameterError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of the verb."""
+    add = parser.add_argument
+    add("--model", default="c3n_light", choices=("c3n_light", "c3n"),
+        help="the bundled light model, or the paper's network with random weights (%(default)s)")
+    add("--visual", metavar="NAME", help="backbone of the paper's network; implies --model c3n")
+    add("--audio", default="panns", metavar="NAME", help="its audio network (%(default)s)")
+    add("--frames-per-clip", type=int, default=5, metavar="T", help="(%(default)s)")
+    add("--image-size", type=int, default=224, metavar="PX", help="(%(default)s)")
+    add("--device", default="auto", metavar="DEVICE", help="auto (each there is), cpu, cuda:N")
+    add("--engines", metavar="A,B",
+        help="only these (default: all that run by themselves); other parts take the first")
+    add("--repeats", type=int, default=10, metavar="N", help="interleaved rounds (%(default)s)")
+    add("--seconds", type=float, default=3.0, metavar="S",
+        help="time per state of the node, and per input rate (%(default)s)")
+    parts = parser.add_argument_group(
+        "parts", "default: the published form against each engine, per new frame"
+    )
+    parts.add_argument("--scaling", action="store_true", help="with T, resolution, frame rate")
+    parts.add_argument("--node", action="store_true",
+                       help="through the real node over DDS: latency, CPU and memory per state")
+    parts.add_argument("--throughput", action="store_true",
+                       help="input faster than the model: answers, drops, latency")
+    parts.add_argument("--all", action="store_true", help="every part")
+    add("--domain", type=int, metavar="N", help="DDS domain for --node (default: a free one)")
+    add("-o", "--output", type=Path, default=Path("avs_benchmark"), metavar="DIR",
+        help="folder for benchmark.json and benchmark.png (%(default)s)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure, write benchmark.json and benchmark.png, print the tables."""
+    if args.repeats < 1 or not 0.5 <= args.seconds <= 600:
+        raise ParameterError("--repeats is at least 1, --seconds from 0.5 to 600")
+    folder: Path = args.output
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise MediaError(f"{folder}: cannot be written ({error.strerror})") from error
+    with _Progress() as tell:
+        results = _measure(args, tell)
+    path = folder / "benchmark.json"
+    path.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+    from avs_ros.benchmarks.plot import plot
+    from avs_ros.benchmarks.tables import show
+
+    show(results)
+    print("results ", path)
+    print("plot    ", plot(results, folder / "benchmark.png"))
+    return 0
+
+
+def _measure(args: argparse.Namespace, tell: Callable[[str], None]) -> dict[str, Any]:
+    """Each part that was asked for, one after another."""
+    tell("starting")
+    # torch comes in here: `avs benchmark --help` does not need it.
+    from avs_ros.benchmarks import machine
+    from avs_ros.benchmarks.subject import LIGHT, Subject
+
+    visual = args.visual or (LIGHT if args.model == LIGHT else "pvt_v2_b5")
+    subject = Subject(visual, args.audio, args.frames_per_clip, args.image_size)
+    devices = _devices(args.device)
+    parts = {n for n in ("scaling", "node", "throughput") if args.all or getattr(args, n)}
+    engine, bare = _engines(args)
+    results: dict[str, Any] = {"machine": machine.describe()}
+    if args.all or not parts:
+        from avs_ros.benchmarks.comparison import compare, default_forms
+
+        chosen = args.engines.split(",") if args.engines else None
+        results["comparison"] = [
+            compare(subject, device, chosen or default_forms(device), args.repeats, tell)
+            for device in devices
+        ]
+    if "scaling" in parts:
+        from avs_ros.benchmarks.scaling import measure_scaling
+
+        results["scaling"] = measure_scaling(
+            subject, engine, devices[-1], min(args.repeats, 5), tell
+        )
+    if "node" in parts:
+        from avs_ros.benchmarks.end_to_end import measure_node
+
+        results["node"] = measure_node(
+            subject, bare, devices[-1], 2 * args.repeats, args.seconds, tell, args.domain
+        )
+    if "throughput" in parts:
+        from avs_ros.benchmarks.throughput import measure_throughput
+
+        results["throughput"] = measure_throughput(
+            subject, bare, devices[-1], args.seconds, tell
+        )
+    return results
+
+
+def _engines(args: argparse.Namespace) -> tuple[str, str]:
+    """The engine of the scaling part, and of those that run a whole model.
+
+    Scaling needs a new graph at each point, so it takes PyTorch unless told otherwise.
+    """
+    from avs_ros.inference.engines import ENGINES
+
+    names = args.engines.split(",") if args.engines else []
+    unknown = [name for name in names if name not in ENGINES]
+    if unknown:
+        raise ParameterError(f"unknown engine {unknown[0]!r}; known: {', '.join(ENGINES)}")
+    return (names[0], names[0]) if names else ("torch", "auto")
+
+
+def _devices(device: str) -> list[str]:
+    """The CPU, then the GPU where there is one; or the one that was asked for."""
+    from avs_ros.inference.engines import choose_device
+
+    if device != "auto":
+        return [choose_device(device)]
+    return list(dict.fromkeys(["cpu", choose_device("auto")]))
+
+
+class _Progress:
+    """What is being done, on stderr: a spinner on a terminal, else a line per change."""
+
+    def __init__(self) -> None:
+        """Nothing is shown yet."""
+        try:
+            from rich.console import Console
+        except ImportError as error:
+            raise MissingDependencyError("rich", "The progress", "pip install rich") from error
+        self._console = Console(stderr=True)
+        self._status = self._console.status("starting")
+        self._last = ""
+
+    def __enter__(self) -> Callable[[str], None]:
+        """The function to call with what is being done."""
+        if self._console.is_terminal:
+            self._status.start()
+        return self._tell
+
+    def _tell(self, words: str) -> None:
+        if self._console.is_terminal:
+            self._status.update(words)
+        elif words != self._last:
+            self._console.print(words, markup=False, highlight=False)
+        self._last = words
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Take it away."""
+        self._status.stop()

@@ -1,0 +1,111 @@
+"""``avs demo``: a scene that the project makes itself, through the real node, over DDS.
+
+Three processes on a DDS domain of their own: the player (camera and microphone), the segmentation
+node, and a recorder.  What the recorder kept becomes a film, and a report.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+from pathlib import Path
+from typing import Any
+
+from avs_ros.cli.recorded_play import NODE, SEGMENTATION_NODE, RecordedPlay
+from avs_ros.errors import MediaError, ParameterError
+
+IMAGE, AUDIO = "/image/compressed", "/audio"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of the verb."""
+    parser.add_argument("-o", "--output", type=Path, default=Path("avs_demo"), metavar="DIR",
+                        help="folder for the results (%(default)s)")
+    parser.add_argument("--duration", type=float, default=20.0, metavar="S",
+                        help="play only the first seconds of the scene (%(default)s)")
+    parser.add_argument("--model", default="c3n_light", metavar="NAME|FILE")
+    parser.add_argument("--engine", default="auto")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--domain", type=int, metavar="N", help="DDS domain (default: a free one)")
+
+
+def run(args: argparse.Namespace, node_code: str = SEGMENTATION_NODE) -> int:
+    """Run the verb; ``node_code`` is the Python that runs the node (tests choose its model)."""
+    from avs_ros.cli.demo_steps import Steps
+    from avs_ros.media.scene import FPS, SECONDS, write_scene
+
+    if not 2.0 <= args.duration <= SECONDS:
+        raise ParameterError(f"--duration is {args.duration:g}; must be from 2 to {SECONDS:g}")
+    folder = args.output.resolve()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise MediaError(f"{folder}: cannot be written ({error.strerror})") from error
+    for stale in ("overlay.mp4", "output.mcap", "report.html", "picture.jpg"):
+        (folder / stale).unlink(missing_ok=True)
+    with Steps() as steps:
+        with steps.step("making the scene"):
+            scene = folder / "scene.mp4"
+            write_scene(scene, args.duration)
+        frames = round(args.duration * FPS)
+        _play(args, scene, folder, steps, frames, node_code)
+        from avs_ros.cli.demo_result import render
+
+        with steps.step("rendering the film", frames) as advance:
+            render(folder, args.duration, advance)
+    scene.unlink()
+    print("video   ", folder / "overlay.mp4")
+    print("bag     ", folder / "output.mcap")
+    print("report  ", folder / "report.html")
+    return 0
+
+
+def _play(
+    args: argparse.Namespace, scene: Path, folder: Path, steps: Any, frames: int, node_code: str
+) -> None:
+    """Start the three processes, wait until everything was played and answered, end them."""
+    logs = folder / "logs"
+    shutil.rmtree(logs, ignore_errors=True)
+    with RecordedPlay(logs, args.domain, IMAGE) as play:
+        with steps.step("starting the node"):
+            topics, latched = _topics()
+            play.start(
+                folder / "output.mcap", topics,
+                {
+                    "model": args.model, "engine": args.engine, "device": args.device,
+                    "image_transport": "compressed", "image_qos": "reliable",
+                    "audio_qos": "reliable",
+                },
+                latched=latched, node_code=node_code,
+            )
+        with steps.step("playing", frames) as advance:
+            play.play(
+                {
+                    "input": scene, "image_type": "CompressedImage",
+                    "wait_for_subscribers": 60.0, "exit_when_done": True,
+                },
+                advance,
+            )
+        with steps.step("waiting for the last answers"):
+            play.settle()
+    play.check_answered()
+
+
+def _topics() -> tuple[dict[str, str], list[str]]:
+    """What is recorded (name -> type), and which of it is latched."""
+    from avs_ros.messages import AUDIO_TYPES
+    from avs_ros.nodes.topics import DIAGNOSTICS, SEGMENTATION_OUTPUTS
+
+    topics = {
+        IMAGE: "sensor_msgs/msg/CompressedImage", AUDIO: AUDIO_TYPES["AudioStamped"],
+        "/camera_info": "sensor_msgs/msg/CameraInfo", DIAGNOSTICS.name: DIAGNOSTICS.type_name,
+    }
+    large = ("~/probability", "~/overlay", "~/label_mask_color")
+    latched = []
+    for topic in SEGMENTATION_OUTPUTS:
+        name = topic.name.replace("~", NODE)
+        if topic.name not in large:
+            topics[name] = topic.type_name
+        if topic.quality == "latched":
+            latched.append(name)
+    return topics, latched

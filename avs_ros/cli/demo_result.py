@@ -1,0 +1,153 @@
+"""From the demo's recording to its film, its picture and its report."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from avs_ros.cli.run_folder import counters_in_words
+from avs_ros.media.moments import choose_moments, jpeg, thumbnails
+from avs_ros.media.panels import decode, write_film
+from avs_ros.media.recorded_run import RecordedRun, read_run
+from avs_ros.media.scene import SECONDS, WIDTH, Turn, turns
+from avs_ros.report.charts import Span
+from avs_ros.report.run_report import Moment, RunSummary, write_report
+from avs_ros.streaming.audio_buffer import AUDIO_COUNTERS
+from avs_ros.streaming.synchronizer import FRAME_COUNTERS
+
+NODE, IMAGE, AUDIO = "/segmentation_node", "/image/compressed", "/audio"
+# A turn is judged from here on: the window of sound is a second long.
+HEARD_S = 0.6
+# Moments of the film that picture.jpg shows, one below the other.
+PICTURES = 2
+
+
+def render(
+    folder: Path, seconds: float = SECONDS, advance: Callable[[int], None] = lambda n: None
+) -> RunSummary:
+    """``output.mcap`` -> ``overlay.mp4``, ``picture.jpg`` and ``report.html`` beside it."""
+    run = read_run(folder / "output.mcap", NODE, IMAGE, AUDIO)
+    film = folder / "overlay.mp4"
+    write_film(run, film, lambda: advance(1))
+    summary = summarize(run, seconds)
+    stamps = [stamp for stamp, _ in run.frames]
+    answered = sorted(set(run.answers) & set(stamps))
+    chosen = choose_moments(summary.times, summary.scores, summary.marked)
+    summary.moments = [
+        Moment(summary.times[i], jpeg(decode(overlay)), summary.marked[i] or "nothing marked")
+        for i in chosen if (overlay := run.answers[answered[i]].overlay)
+    ]
+    surest: dict[str, int] = {}
+    for i in sorted(chosen, key=lambda i: summary.scores[i]):
+        if summary.marked[i]:
+            surest[summary.marked[i]] = i
+    positions = sorted(stamps.index(answered[i]) for i in surest.values())[:PICTURES]
+    if positions:
+        pictures = [decode(data) for data in thumbnails(film, positions, width=1600)]
+        (folder / "picture.jpg").write_bytes(jpeg(np.vstack(pictures), width=1600))
+    write_report(folder / "report.html", summary)
+    return summary
+
+
+def summarize(run: RecordedRun, seconds: float = SECONDS) -> RunSummary:
+    """Everything about the run that the report shows, but the pictures."""
+    first_ns = run.frames[0][0]
+    stamps = sorted(set(run.answers) & {stamp for stamp, _ in run.frames})
+    answers = [run.answers[stamp] for stamp in stamps]
+    times = [(stamp - first_ns) * 1e-9 for stamp in stamps]
+    lasted = (run.frames[-1][0] - first_ns) * 1e-9
+    counters = {
+        name: int(value) for name, value in run.diagnostics.items()
+        if (name in FRAME_COUNTERS or name in AUDIO_COUNTERS or name.startswith("refused"))
+        and value.isdecimal()
+    }
+    told = run.diagnostics
+    played = [turn for turn in turns() if turn.start < seconds]
+    return RunSummary(
+        "avs demo",
+        f"{told.get('model', 'the model')} on {told.get('engine', '?')} "
+        f"({told.get('device', '?')}), through DDS ({told.get('middleware', '?')})",
+        times=times,
+        scores=[answer.score for answer in answers],
+        marked=[answer.label for answer in answers],
+        levels_dbfs=[run.level_dbfs(stamp) for stamp in stamps],
+        latencies_ms=[a.latency_ms for a in answers if a.latency_ms is not None],
+        latency_name="picture to mask, over DDS",
+        end_s=lasted + 0.04,
+        threshold=None,
+        score_name="score of the surest instance",
+        played=_spans(played, seconds),
+        counters={
+            "pictures played": len(run.frames), "masks recorded": len(run.answers),
+            "answers per second": f"{len(answers) / max(lasted, 1e-6):.1f}",
+            **counters_in_words(counters),
+        },
+        facts={
+            **{name: told[name] for name in ("model", "engine", "device", "middleware")
+               if name in told},
+            **judge(run, stamps, times, played, seconds),
+        },
+        files={
+            "overlay.mp4": "camera, the node's overlay, and the sound",
+            "output.mcap": "everything that went over DDS (ROS 2 bag, opens in Foxglove)",
+        },
+        notes=[
+            "A cat (left) and an astronaut (right) take turns to make a sound. The pictures come "
+            "with scikit-image, the voices are synthesised. The node was given camera and "
+            "microphone topics in real time, and nothing else.",
+        ],
+    )
+
+
+def _spans(played: Sequence[Turn], seconds: float) -> list[Span]:
+    """Turns one after the other; where two overlap, both names."""
+    edges = sorted({min(edge, seconds) for turn in played for edge in (turn.start, turn.end)})
+    spans = []
+    for start, end in itertools.pairwise(edges):
+        who = {turn.who for turn in played if turn.start <= start and turn.end >= end}
+        if who:
+            spans.append((start, end, " + ".join(sorted(who))))
+    return spans
+
+
+def judge(
+    run: RecordedRun, stamps: Sequence[int], times: Sequence[float], played: Sequence[Turn],
+    seconds: float,
+) -> Mapping[str, str]:
+    """How often the right side was marked while one of the two sounded, and silence kept empty.
+
+    A frame counts from ``HEARD_S`` after the turn's start, for a turn that nobody interrupts; a
+    silent one if nothing was played in the second before it (and the half that echoes take).
+    """
+    right: dict[str, list[float]] = {"cat": [], "person": []}
+    empty: list[bool] = []
+    middle = WIDTH // 2
+    for stamp, time in zip(stamps, times, strict=True):
+        mask = run.answers[stamp].label_mask
+        if mask is None:
+            continue
+        marked = mask > 0
+        sounding = [turn for turn in played if turn.start <= time < min(turn.end, seconds)]
+        if len(sounding) == 1 and time >= sounding[0].start + HEARD_S:
+            # Alone for the whole window, not only now.
+            others = [t for t in played if t.who != sounding[0].who
+                      and t.start < time and t.end > time - 1.0]
+            if not others:
+                half = round(middle * marked.shape[1] / WIDTH)
+                side = marked[:, :half] if sounding[0].who == "cat" else marked[:, half:]
+                total = int(np.count_nonzero(marked))
+                share = np.count_nonzero(side) / total if total else 0.0
+                right[sounding[0].who].append(float(share))
+        elif not any(turn.start < time and turn.end > time - 1.5 for turn in played):
+            empty.append(not marked.any())
+    told = {}
+    for who, shares in right.items():
+        if shares:
+            good = sum(share > 0.5 for share in shares)
+            told[f"{who} sounds alone: marked on its side"] = f"{good} of {len(shares)} frames"
+    if empty:
+        told["silence: nothing marked"] = f"{sum(empty)} of {len(empty)} frames"
+    return told

@@ -1,0 +1,216 @@
+"""``avs info``: versions, devices, engines, models, middleware; a table, or ``--json``."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import json
+import os
+import platform
+import sys
+from pathlib import Path
+from typing import Any
+
+import avs_ros
+from avs_ros.errors import AvsError
+
+# What the nodes need, then what tools and engines may use.
+PACKAGES = (
+    "numpy", "opencv-python-headless", "torch", "torchaudio", "timm", "soxr", "safetensors",
+    "PyYAML", "cyclonedds", "rosbags", "av", "rich", "scikit-image", "sounddevice", "onnx",
+    "onnxruntime", "onnxruntime-gpu", "openvino", "tensorrt",
+)
+INSTALL = {"onnxruntime": "onnx", "openvino": "openvino"}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of the verb."""
+    parser.add_argument("--json", action="store_true", help="print one JSON object instead")
+
+
+def collect() -> dict[str, Any]:
+    """Everything that the verb prints, as plain values."""
+    return {
+        "avs_ros": avs_ros.__version__,
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
+        "packages": {name: version(name) for name in PACKAGES},
+        "devices": _devices(),
+        "engines": _engines(),
+        "models": _models(),
+        "middleware": _middleware(),
+    }
+
+
+def version(package: str) -> str | None:
+    """Installed version of a distribution, None without it."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _devices() -> list[dict[str, Any]]:
+    """The processor, then each GPU that PyTorch sees."""
+    found: list[dict[str, Any]] = [{
+        "device": "cpu", "name": _processor(), "threads": len(os.sched_getaffinity(0))
+        if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+    }]
+    try:
+        import torch
+    except ImportError:
+        return found
+    if torch.cuda.is_available():
+        for index in range(torch.cuda.device_count()):
+            properties = torch.cuda.get_device_properties(index)
+            found.append({
+                "device": f"cuda:{index}", "name": properties.name,
+                "memory_gib": round(properties.total_memory / 2**30, 1),
+                "capability": f"{properties.major}.{properties.minor}",
+            })
+    return found
+
+
+def _processor() -> str:
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = [line.split(":", 1)[1].strip() for line in text.splitlines()
+             if line.startswith("model name")]
+    return names[0] if names else platform.machine()
+
+
+def _engines() -> list[dict[str, Any]]:
+    try:
+        import torch
+
+        from avs_ros.inference.engines import ENGINES
+    except ImportError:
+        return []
+    kinds = {"cpu"} | ({"cuda"} if torch.cuda.is_available() else set())
+    found = []
+    for name, engine in ENGINES.items():
+        lacks = ""
+        if engine.requires and version(engine.requires) is None:
+            extra = INSTALL.get(engine.requires)
+            how = f"pip install 'avs_ros[{extra}]'" if extra else f"install {engine.requires}"
+            lacks = f"needs {engine.requires}: {how}"
+        elif not kinds & set(engine.devices):
+            lacks = "needs a CUDA device"
+        found.append({"engine": name, "words": engine.words, "devices": list(engine.devices),
+                      "available": not lacks, "lacks": lacks})
+    return found
+
+
+def _models() -> list[dict[str, Any]]:
+    """Every model by name; bundled ones with what their file says of itself."""
+    from avs_ros.inference.registry import DEFAULT_MODEL, MODELS
+
+    data = Path(avs_ros.__file__).with_name("data")
+    found = []
+    for name, model in MODELS.items():
+        entry: dict[str, Any] = {
+            "model": name, "words": model.words, "default": name == DEFAULT_MODEL,
+            "bundled": False,
+        }
+        file = data / f"{name}.safetensors"
+        if file.is_file():
+            entry |= {"bundled": True, "mib": round(file.stat().st_size / 2**20, 1),
+                      "licence": _licence(file)}
+        found.append(entry)
+    for path in _downloaded():
+        found.append({"model": str(path), "words": "downloaded weights", "default": False,
+                      "bundled": False, "mib": round(path.stat().st_size / 2**20, 1)})
+    return found
+
+
+def _licence(file: Path) -> str:
+    from safetensors import safe_open
+
+    with safe_open(str(file), "numpy") as content:
+        text = (content.metadata() or {}).get("licence", "")
+    try:
+        return str(json.loads(text))
+    except ValueError:
+        return text
+
+
+def _downloaded() -> list[Path]:
+    from avs_ros.weights import cache_folder
+
+    folder = cache_folder()
+    return sorted(path for path in folder.glob("**/*") if path.is_file())
+
+
+def _middleware() -> dict[str, Any]:
+    """Which of the two it is, and what decides how far it reaches."""
+    environment = {
+        name: os.environ[name]
+        for name in ("ROS_DISTRO", "RMW_IMPLEMENTATION", "ROS_LOCALHOST_ONLY",
+                     "ROS_AUTOMATIC_DISCOVERY_RANGE", "CYCLONEDDS_URI", "AVS_ROS_MIDDLEWARE")
+        if os.environ.get(name)
+    }
+    domain = os.environ.get("ROS_DOMAIN_ID") or "0"
+    try:
+        from avs_ros.middleware import MIDDLEWARE
+    except AvsError as error:
+        return {"middleware": None, "lacks": str(error), "domain": domain, **environment}
+    words = {"rclpy": "the installed ROS 2", "embedded": "embedded runtime over Cyclone DDS"}
+    return {"middleware": MIDDLEWARE, "words": words[MIDDLEWARE], "domain": domain, **environment}
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the table, or JSON."""
+    found = collect()
+    if args.json:
+        json.dump(found, sys.stdout, indent=2)
+        print()
+    else:
+        _show(found)
+    return 0
+
+
+def _show(found: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console(highlight=False)
+
+    def table(title: str, *columns: str) -> Table:
+        made = Table(title=title, title_justify="left", title_style="bold", show_edge=False,
+                     header_style="dim", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+        for column in columns:
+            made.add_column(column, overflow="fold")
+        return made
+
+    console.print(f"[bold]avs_ros {found['avs_ros']}[/], Python {found['python']}, "
+                  f"{found['system']}\n")
+    middleware = found["middleware"]
+    says = middleware.get("words") or f"[red]none[/]: {middleware['lacks']}"
+    console.print(f"[bold]Middleware[/]  {middleware['middleware'] or ''} ({says}), "
+                  f"domain {middleware['domain']}\n")
+    shown = table("Devices", "device", "name", "")
+    for one in found["devices"]:
+        amount = f"{one['threads']} threads" if "threads" in one else f"{one['memory_gib']} GiB"
+        shown.add_row(one["device"], one["name"], amount)
+    console.print(shown, "")
+    shown = table("Engines", "engine", "on", "what", "")
+    for one in found["engines"]:
+        state = Text("available", "green") if one["available"] else Text(one["lacks"], "dim")
+        shown.add_row(one["engine"], ", ".join(one["devices"]), one["words"], state)
+    console.print(shown, "")
+    shown = table("Models", "model", "what", "")
+    for one in found["models"]:
+        where = "[green]bundled[/]" if one["bundled"] else "[dim]weights: see avs weights[/]"
+        if not one["bundled"] and "mib" in one:
+            where = f"{one['mib']} MiB"
+        shown.add_row(one["model"] + (" (default)" if one["default"] else ""), one["words"], where)
+        if one.get("licence"):
+            shown.add_row("", Text(one["licence"], style="dim"), "")
+    console.print(shown, "")
+    shown = table("Packages", "package", "version")
+    for name, installed in found["packages"].items():
+        shown.add_row(name, installed or "[dim]not installed[/]")
+    console.print(shown)

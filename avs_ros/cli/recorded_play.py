@@ -1,0 +1,169 @@
+"""A recording through the real segmentation node: recorder, node and player as processes.
+
+They share a DDS domain of their own; what the recorder kept is the result.  ``avs demo`` and
+``avs evaluate bag --live`` run on it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+
+from avs_ros.cli.processes import Child, Children
+from avs_ros.errors import AvsError, MiddlewareError
+
+START_S = 180.0
+SETTLED_S = 1.8
+LAST_WORDS_S = 15.0
+NODE = "/segmentation_node"
+# Not 0, where a robot in the same building may be listening.
+DOMAINS = range(2, 58)
+NODE_CODE = "import sys; from avs_ros.nodes.{0} import main; sys.exit(main())"
+SEGMENTATION_NODE = NODE_CODE.format("segmentation_node")
+
+
+class Watcher:
+    """What the recorder told: the node's state, and how many messages of each topic came."""
+
+    def __init__(self) -> None:
+        """Nothing was told yet."""
+        self.state, self.failure = "", ""
+        self.counts: dict[str, int] = {}
+
+    def hear(self, line: str) -> None:
+        """Take one line of the recorder's."""
+        try:
+            words = json.loads(line)
+        except ValueError:
+            return
+        self.state = words.get("state", self.state)
+        self.failure = words.get("failure", self.failure)
+        self.counts = words.get("counts", self.counts)
+
+    @property
+    def answers(self) -> int:
+        """Masks received."""
+        return self.counts.get(f"{NODE}/mask", 0)
+
+
+class RecordedPlay:
+    """One pass: :meth:`start`, :meth:`play`, :meth:`settle`; all processes end with the block."""
+
+    def __init__(self, logs: Path, domain: int | None, shown: str) -> None:
+        """Logs go to the folder ``logs``; ``domain`` None takes one by the process's number.
+
+        ``shown``: topic of which one message per picture is recorded.
+        """
+        self.watcher = Watcher()
+        self._logs, self._shown = logs, shown
+        self._children = Children(logs, _environment(domain))
+        self._player: Child | None = None
+
+    def start(
+        self,
+        recording: Path,
+        topics: Mapping[str, str],
+        parameters: Mapping[str, object],
+        *,
+        latched: Sequence[str] = (),
+        node_code: str = SEGMENTATION_NODE,
+    ) -> None:
+        """Record ``topics`` (name -> type); start the node and wait until it is active.
+
+        Raises :class:`AvsError` with the node's own sentence when it cannot start.
+        """
+        words = ["-m", "avs_ros.cli.recorder", str(recording)]
+        for name in latched:
+            words += ["--latched", name]
+        for name, type_name in topics.items():
+            words += ["--topic", name, type_name]
+        self._children.start("recorder", words, self.watcher.hear)
+        node = ["-c", node_code, *_ros_words(parameters)]
+        self._children.start("segmentation_node", node)
+        self._wait_active()
+
+    def play(
+        self,
+        parameters: Mapping[str, object],
+        advance: Callable[[int], None] = lambda pictures: None,
+    ) -> None:
+        """Play to the end; ``advance`` hears how many more pictures have been recorded."""
+        words = ["-c", NODE_CODE.format("player_node"), *_ros_words(parameters)]
+        words += ["-r", "image:=/image", "-r", "audio:=/audio"]
+        self._player = self._children.start("player_node", words)
+        done = 0
+        while self._player.running:
+            self._children.check(may_end=[self._player])
+            now = self.watcher.counts.get(self._shown, 0)
+            advance(now - done)
+            done = now
+            time.sleep(0.1)
+        self._player.check(may_end=True)
+
+    def settle(self) -> None:
+        """Until no new mask has come for a while: long enough for one more diagnostics page."""
+        players = [self._player] if self._player else []
+        until = time.monotonic() + LAST_WORDS_S
+        last, since = -1, time.monotonic()
+        while time.monotonic() < until and time.monotonic() - since < SETTLED_S:
+            self._children.check(may_end=players)
+            if self.watcher.answers != last:
+                last, since = self.watcher.answers, time.monotonic()
+            time.sleep(0.05)
+        self._children.check(may_end=players)
+
+    def check_answered(self) -> None:
+        """Raise :class:`MiddlewareError` when not one mask was recorded."""
+        if not self.watcher.answers:
+            raise MiddlewareError(
+                f"the node has answered none of {self.watcher.counts.get(self._shown, 0)} "
+                f"pictures; its log is {self._logs / 'segmentation_node.log'}"
+            )
+
+    def _wait_active(self) -> None:
+        until = time.monotonic() + START_S
+        while self.watcher.state != "active":
+            self._children.check()
+            if self.watcher.failure:
+                raise AvsError(f"the segmentation node cannot start: {self.watcher.failure}")
+            if time.monotonic() > until:
+                raise MiddlewareError(
+                    f"the segmentation node was not active within {START_S:.0f} s; do other "
+                    "processes or a firewall hold back UDP on the loopback interface?"
+                )
+            time.sleep(0.05)
+
+    def __enter__(self) -> RecordedPlay:
+        """Nothing runs yet."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Stop all that still run."""
+        self._children.__exit__(kind, error, trace)
+
+
+def _environment(domain: int | None) -> dict[str, str]:
+    """A domain of our own, on this machine only."""
+    if domain is None:
+        domain = DOMAINS[os.getpid() % len(DOMAINS)]
+    return {
+        "ROS_DOMAIN_ID": str(domain), "ROS_LOCALHOST_ONLY": "1",
+        "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST", "PYTHONUNBUFFERED": "1",
+    }
+
+
+def _ros_words(parameters: Mapping[str, object]) -> list[str]:
+    words = ["--ros-args"]
+    for name, value in parameters.items():
+        text = str(value).lower() if isinstance(value, bool) else str(value)
+        words += ["-p", f"{name}:={text}"]
+    return words

@@ -1,0 +1,248 @@
+"""``avs run``: every frame of a recording through the model, in order, the same each time."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from avs_ros.cli.interruption import Interruption
+from avs_ros.errors import AvsError, ImageFormatError, MediaError, ParameterError
+from avs_ros.inference.segmenter import Segmenter
+from avs_ros.media.source import Frame, Sound, Source
+from avs_ros.postprocess import PostprocessConfig
+
+if TYPE_CHECKING:
+    from avs_ros.cli.progress import FrameProgress
+    from avs_ros.cli.run_folder import RunFolder
+    from avs_ros.messages import CameraModel
+    from avs_ros.streaming.sequential import Result
+
+DEFAULTS = PostprocessConfig()
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of the verb."""
+    parser.add_argument("input", metavar="INPUT",
+                        help="video file, rosbag2 (folder, .mcap, .db3), or the word `live`")
+    parser.add_argument("-o", "--output", type=Path, metavar="DIR",
+                        help="folder for the results (default: INPUT's name with _avs)")
+    model = parser.add_argument_group("model")
+    model.add_argument("--model", default="c3n_light", metavar="NAME|FILE",
+                       help="model name (see `avs info`) or checkpoint file (%(default)s)")
+    model.add_argument("--engine", default="auto",
+                       help="inference engine; auto takes the fastest that passes its self-check")
+    model.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    part = parser.add_argument_group("which frames")
+    part.add_argument("--fps", type=float, metavar="N", help="process at most N frames a second")
+    part.add_argument("--start", type=float, default=0.0, metavar="S",
+                      help="seconds to leave out at the beginning")
+    part.add_argument("--duration", type=float, metavar="S", help="stop after this many seconds")
+    marks = parser.add_argument_group("what counts as sounding")
+    for name, meaning in (
+        ("threshold", "probability from which a pixel is marked, 0..1"),
+        ("sounding-threshold", "probability that something visible sounds, for any mark, 0..1"),
+        ("hysteresis", "what was marked stays so until this much below its threshold, 0..1"),
+        ("min-area", "smallest instance, share of the picture"),
+        ("silence-dbfs", "sound below this level is silence"),
+        ("smoothing", "share of the past left after 0.1 s, 0 (off) to below 1"),
+    ):
+        default = getattr(DEFAULTS, name.replace("-", "_"))
+        marks.add_argument(f"--{name}", type=float, default=default, metavar="X",
+                           help=f"{meaning} (%(default)s)")
+    marks.add_argument("--keep", action="append", default=[], metavar="LABEL",
+                       help="mark only this label (can be repeated)")
+    marks.add_argument("--ignore", action="append", default=[], metavar="LABEL",
+                       help="never mark this label (can be repeated)")
+    bag = parser.add_argument_group("bags")
+    bag.add_argument("--image", default="", metavar="TOPIC", help="picture topic")
+    bag.add_argument("--audio", default="", metavar="TOPIC", help="sound topic")
+    bag.add_argument("--stamps", choices=("header", "bag"), default="header",
+                     help="go by the messages' own stamps, or by the times of recording")
+    live = parser.add_argument_group("live")
+    live.add_argument("--camera", default="0", help="number, device path or address (%(default)s)")
+    live.add_argument("--microphone", default="", help="number or part of the name")
+    parser.add_argument("--audio-offset", type=float, default=0.0, metavar="S",
+                        help="the second of sound ends this much after its frame (%(default)s)")
+    parser.add_argument("--all-topics", action="store_true",
+                        help="also write the large topics (probability, raw overlay) to the bag")
+
+
+def run(args: argparse.Namespace, load: Callable[..., Segmenter] | None = None) -> int:
+    """Run the verb.
+
+    ``load`` makes the segmenter out of the keywords ``model``, ``engine`` and ``device`` (None:
+    :func:`avs_ros.inference.create_segmenter`).
+    """
+    config = _config(args)
+    source = _open(args)
+    try:
+        if load is None:
+            from avs_ros.inference import create_segmenter
+
+            load = create_segmenter
+        segmenter = load(model=args.model, engine=args.engine, device=args.device)
+        try:
+            return _process(args, config, source, segmenter)
+        finally:
+            segmenter.close()
+    finally:
+        source.close()
+
+
+def _config(args: argparse.Namespace) -> PostprocessConfig:
+    for name, value in (("--fps", args.fps), ("--duration", args.duration)):
+        if value is not None and not value > 0:
+            raise ParameterError(f"{name} is {value:g}; must be above 0")
+    if args.start < 0:
+        raise ParameterError(f"--start is {args.start:g}; must be 0 or above")
+    return PostprocessConfig(
+        threshold=args.threshold, sounding_threshold=args.sounding_threshold,
+        hysteresis=args.hysteresis, min_area=args.min_area, silence_dbfs=args.silence_dbfs,
+        smoothing=args.smoothing, labels_keep=tuple(args.keep), labels_ignore=tuple(args.ignore),
+    )
+
+
+def _open(args: argparse.Namespace) -> Source:
+    if args.input == "live":
+        from avs_ros.media.live import open_live
+
+        return open_live(args.camera, args.microphone)
+    from avs_ros.media.opening import open_recording
+
+    return open_recording(Path(args.input), args.image, args.audio, args.stamps)
+
+
+class Selection:
+    """The frames that were asked for, with all sound up to the last of them.
+
+    ``zero_ns``: stamp of the source's first frame, from which times count (None before it came).
+    """
+
+    def __init__(self, fps: float | None, start_s: float, duration_s: float | None) -> None:
+        """Of a source faster than ``fps``, the first frame of each 1 / ``fps`` seconds stays."""
+        self.zero_ns: int | None = None
+        self._fps, self._start_s, self._duration_s = fps, start_s, duration_s
+
+    def of(self, events: Iterator[Frame | Sound]) -> Iterator[Frame | Sound]:
+        """Those of ``events`` that were asked for."""
+        tick = 0
+        for event in events:
+            if isinstance(event, Sound):
+                yield event
+                continue
+            if self.zero_ns is None:
+                self.zero_ns = event.stamp_ns
+            since_s = (event.stamp_ns - self.zero_ns) * 1e-9 - self._start_s
+            if self._duration_s is not None and since_s >= self._duration_s:
+                return
+            if since_s < 0:
+                continue
+            if self._fps is not None:
+                # A little early is on time: stamps are rounded, cameras jitter.
+                steps = math.floor(since_s * self._fps + 0.05)
+                if steps < tick:
+                    continue
+                tick = steps + 1
+            yield event
+
+
+def _default_folder(args: argparse.Namespace) -> Path:
+    return Path(f"{Path(args.input).resolve().stem if args.input != 'live' else 'live'}_avs")
+
+
+def _process(
+    args: argparse.Namespace, config: PostprocessConfig, source: Source, segmenter: Segmenter
+) -> int:
+    from avs_ros.cli.progress import FrameProgress
+    from avs_ros.cli.run_folder import RunFolder
+    from avs_ros.postprocess import Postprocessor
+    from avs_ros.streaming.sequential import SequentialRunner
+    from avs_ros.streaming.synchronizer import Synchronizer
+
+    synchronizer = Synchronizer(
+        segmenter.window_s, args.audio_offset, None, rate_hz=segmenter.sample_rate,
+        max_waiting=None,
+    )
+    runner = SequentialRunner(segmenter, synchronizer, Postprocessor(config))
+    selection = Selection(args.fps, args.start, args.duration)
+    camera = _recorded_camera(source)
+    folder = RunFolder(
+        args.output or _default_folder(args), source.info, segmenter, config.sounding_threshold,
+        camera, args.all_topics,
+    )
+    counters = source.counters
+    counters.setdefault("undecodable_frames", 0)
+    began = time.monotonic()
+    with Interruption() as interruption, FrameProgress(source.info, args) as progress:
+        try:
+            for event in selection.of(source.events()):
+                if interruption.status:
+                    break
+                if isinstance(event, Sound):
+                    folder.sound(event)
+                    ready = runner.push_audio(event.stamp_ns, event.samples, event.rate_hz)
+                else:
+                    begin = time.perf_counter()
+                    try:
+                        rgb = event.decode()
+                    except ImageFormatError:
+                        counters["undecodable_frames"] += 1
+                        continue
+                    decode_ms = (time.perf_counter() - begin) * 1e3
+                    context = (event, rgb, decode_ms)
+                    ready = runner.push_frame(event.stamp_ns, rgb, context)
+                _add(folder, progress, ready, selection)
+            if not interruption.status:
+                _add(folder, progress, runner.finish(), selection)
+            all_counters = {**synchronizer.counters(), **counters}
+            folder.finish_bag(all_counters)
+        finally:
+            folder.close()
+    if not folder.summary.times:
+        if interruption.status:
+            return interruption.status
+        raise MediaError(f"{args.input}: no frame in the part that was asked for")
+    notes = ["Interrupted: this is what was done until then."] if interruption.status else []
+    folder.write_report(all_counters, notes)
+    _tell(args, folder, time.monotonic() - began, interruption.status)
+    return interruption.status
+
+
+def _add(
+    folder: RunFolder, progress: FrameProgress, ready: list[Result], selection: Selection
+) -> None:
+    for segmentation, pair in ready:
+        frame, rgb, decode_ms = pair.context
+        timed = replace(segmentation, ms={**segmentation.ms, "decode": decode_ms})
+        time_s = (pair.stamp_ns - (selection.zero_ns or 0)) * 1e-9
+        folder.add(timed, pair, rgb, frame, time_s)
+        progress.advance(timed)
+
+
+def _recorded_camera(source: Source) -> CameraModel | None:
+    """The calibration in a bag, so that its attention topic can be written too."""
+    from avs_ros.messages import read_camera_info
+
+    info = getattr(source, "camera_info", None)
+    try:
+        return None if info is None else read_camera_info(info)
+    except AvsError:
+        return None  # an uncalibrated camera: no ray can be computed
+
+
+def _tell(args: argparse.Namespace, folder: RunFolder, seconds: float, status: int) -> None:
+    summary = folder.summary
+    marked = sum(1 for label in summary.marked if label)
+    frames = len(summary.times)
+    if status:
+        print(f"avs run: interrupted after {frames} frames; the files are whole", file=sys.stderr)
+    print(f"{frames} frames in {seconds:.1f} s ({frames / max(seconds, 1e-9):.1f} per second), "
+          f"something marked in {marked} of them")
+    for name in ("overlay.mp4", "output.mcap", "results.jsonl", "masks", "report.html"):
+        print(f"  {folder.folder / name}")

@@ -1,0 +1,230 @@
+"""The folder that a run leaves: results, masks, video, bag, report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from avs_ros.errors import MediaError
+from avs_ros.inference.segmenter import Segmenter
+from avs_ros.media.bag_writer import BagWriter
+from avs_ros.media.moments import choose_moments, thumbnails
+from avs_ros.media.overlay import draw_overlay
+from avs_ros.media.results import ResultFiles
+from avs_ros.media.source import Frame, Sound, SourceInfo
+from avs_ros.media.video_writer import VideoWriter
+from avs_ros.messages import (
+    CameraModel,
+    make_detections,
+    make_diagnostics,
+    make_header,
+    make_label_info,
+    make_ray,
+    make_status,
+    mask_to_image,
+    probability_to_image,
+    rgb_to_compressed,
+    rgb_to_image,
+)
+from avs_ros.messages.diagnostics import OK
+from avs_ros.middleware import get_message
+from avs_ros.nodes.segmentation_outputs import colour_mask
+from avs_ros.nodes.topics import DIAGNOSTICS, SEGMENTATION_OUTPUTS
+from avs_ros.report.run_report import Moment, RunSummary, write_report
+from avs_ros.segmentation import Bytes, Segmentation
+from avs_ros.streaming.audio_buffer import AUDIO_COUNTERS
+from avs_ros.streaming.synchronizer import FRAME_COUNTERS, Pair
+
+NODE = "/segmentation_node"
+# A minute of them in VGA is a gigabyte: written only when asked for.
+LARGE = ("~/probability", "~/overlay", "~/label_mask_color")
+# Means nothing where frames come from a file.
+LIVE_ONLY = ("~/debug/latency_ms",)
+TOTALS = ("frames_received", "frames_paired")
+
+
+class RunFolder:
+    """Writes everything about one frame at a time; whole after :meth:`close`, however it ends."""
+
+    def __init__(
+        self,
+        folder: Path,
+        source: SourceInfo,
+        segmenter: Segmenter,
+        threshold: float,
+        camera: CameraModel | None = None,
+        all_topics: bool = False,
+    ) -> None:
+        """Create ``folder``; older results of a run in it are replaced."""
+        self.folder = folder
+        self._source, self._segmenter, self._camera = source, segmenter, camera
+        self._threshold = threshold
+        self.summary = RunSummary("", "", threshold=threshold)
+        self._stages: dict[str, list[float]] = {}
+        self._last_ns: int | None = None
+        self._files = ExitStack()
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / "report.html").unlink(missing_ok=True)
+            self._results = ResultFiles(folder)
+        except OSError as error:
+            raise MediaError(f"{folder}: cannot be written ({error.strerror})") from error
+        self._files.callback(self._results.close)
+        try:
+            self._open(all_topics)
+        except BaseException:
+            self.close()
+            raise
+
+    def _open(self, all_topics: bool) -> None:
+        source = self._source
+        self._video = VideoWriter(
+            self.folder / "overlay.mp4", source.width, source.height, source.fps or 25.0,
+            source.audio_rate_hz, source.audio_channels,
+        )
+        self._files.callback(self._video.close)
+        self._bag = BagWriter(self.folder / "output.mcap")
+        self._files.callback(self._bag.close)
+        for topic in SEGMENTATION_OUTPUTS:
+            if topic.name in LIVE_ONLY or (topic.name in LARGE and not all_topics):
+                continue
+            if topic.name == "~/attention" and self._camera is None:
+                continue
+            self._bag.declare(_full(topic.name), topic.type_name, topic.quality == "latched")
+        self._bag.declare(DIAGNOSTICS.name, DIAGNOSTICS.type_name)
+
+    def sound(self, sound: Sound) -> None:
+        """Keep the sound for the video."""
+        self._video.sound(sound.stamp_ns, sound.samples, sound.rate_hz)
+
+    def add(
+        self, segmentation: Segmentation, pair: Pair, rgb: Bytes, frame: Frame, time_s: float
+    ) -> None:
+        """Write one answer in every form; ``time_s`` counts from the source's first frame."""
+        if self._last_ns is None:
+            info = make_label_info(
+                make_header(segmentation.stamp_ns), self._segmenter.labels, self._threshold
+            )
+            self._bag.write(_full("~/label_info"), info, segmentation.stamp_ns)
+        self._last_ns = segmentation.stamp_ns
+        self._results.add(segmentation, frame.index, time_s)
+        overlay = draw_overlay(rgb, segmentation)
+        self._video.frame(segmentation.stamp_ns, overlay)
+        self._add_to_bag(segmentation, pair, overlay, frame.frame_id)
+        self._add_to_summary(segmentation, time_s)
+
+    def _add_to_bag(
+        self, segmentation: Segmentation, pair: Pair, overlay: Bytes, frame_id: str
+    ) -> None:
+        header = make_header(segmentation.stamp_ns, frame_id)
+        float64 = get_message("std_msgs/msg/Float64")
+        makers: dict[str, Callable[[], Any]] = {
+            "~/mask": lambda: mask_to_image(header, segmentation.mask()),
+            "~/label_mask": lambda: mask_to_image(header, segmentation.label_mask()),
+            "~/label_mask_color": lambda: rgb_to_image(header, colour_mask(segmentation)),
+            "~/probability": lambda: probability_to_image(header, segmentation.probability()),
+            "~/detections": lambda: make_detections(header, segmentation),
+            "~/overlay": lambda: rgb_to_image(header, overlay),
+            "~/overlay/compressed": lambda: rgb_to_compressed(header, overlay),
+            "~/attention": lambda: self._attention(segmentation, header),
+            "~/debug/processing_ms": lambda: float64(data=_total_ms(segmentation)),
+            "~/debug/sync_error_ms": lambda: float64(data=float(pair.sync_error_ms)),
+        }
+        for name, make in makers.items():
+            if _full(name) in self._bag.counts and (message := make()) is not None:
+                self._bag.write(_full(name), message, segmentation.stamp_ns)
+
+    def _attention(self, segmentation: Segmentation, header: Any) -> Any:
+        if segmentation.point is None or self._camera is None:
+            return None
+        size = (segmentation.width, segmentation.height)
+        return make_ray(header, self._camera.ray(segmentation.point, size))
+
+    def _add_to_summary(self, segmentation: Segmentation, time_s: float) -> None:
+        summary = self.summary
+        summary.times.append(time_s)
+        summary.scores.append(float(segmentation.score))
+        summary.marked.append(segmentation.label if segmentation.instances else "")
+        summary.heard.append(segmentation.audio_label)
+        summary.levels_dbfs.append(float(segmentation.level_dbfs))
+        summary.latencies_ms.append(_total_ms(segmentation))
+        for stage, value in segmentation.ms.items():
+            self._stages.setdefault(stage, []).append(float(value))
+
+    def finish_bag(self, counters: dict[str, int]) -> None:
+        """Put the run's counters on /diagnostics, at the last frame's stamp."""
+        if self._last_ns is None:
+            return
+        stamp_ns = self._last_ns
+        values = {name: str(count) for name, count in counters.items()}
+        status = make_status("segmentation_node: stream", OK, "offline run", values)
+        page = make_diagnostics(make_header(stamp_ns), [status])
+        self._bag.write(DIAGNOSTICS.name, page, stamp_ns)
+
+    def close(self) -> None:
+        """Finish every file."""
+        self._files.close()
+
+    def write_report(self, counters: dict[str, int], notes: Sequence[str] = ()) -> None:
+        """Write ``report.html`` about what was added (after :meth:`close`)."""
+        summary, source, segmenter = self.summary, self._source, self._segmenter
+        step = float(np.median(np.diff(summary.times))) if len(summary.times) > 1 else 0.04
+        summary.end_s = summary.times[-1] + step
+        summary.title = f"avs run: {source.name}"
+        summary.subtitle = (
+            f"{segmenter.name} on {segmenter.engine} ({segmenter.device}), "
+            f"{source.width}x{source.height}"
+        )
+        summary.stages_ms = {name: float(np.mean(v)) for name, v in self._stages.items()}
+        summary.counters = counters_in_words(counters)
+        summary.facts = {
+            "input": f"{source.name} ({source.kind})", **source.details,
+            "model": segmenter.name, "engine": segmenter.engine, "device": segmenter.device,
+            "frames per second": f"{1000 / max(float(np.mean(summary.latencies_ms)), 1e-6):.1f} "
+            "(processing alone)",
+        }
+        summary.files = {
+            "overlay.mp4": "the pictures with what was marked, and the sound",
+            "output.mcap": "what the node would have published (ROS 2 bag)",
+            "results.jsonl": "one line per frame", "masks": "one mask per frame, 0 or 255",
+        }
+        summary.notes = notes
+        positions = choose_moments(summary.times, summary.scores, summary.marked)
+        pictures = thumbnails(self.folder / "overlay.mp4", positions)
+        summary.moments = [
+            Moment(summary.times[position], picture, _caption(summary, position))
+            for position, picture in zip(positions, pictures, strict=False)
+        ]
+        write_report(self.folder / "report.html", summary)
+
+
+def _full(name: str) -> str:
+    return name.replace("~", NODE, 1)
+
+
+def _total_ms(segmentation: Segmentation) -> float:
+    """Decoding, the whole model step, post-processing (the model's own stages lie within step)."""
+    return sum(
+        float(segmentation.ms.get(stage, 0.0)) for stage in ("decode", "step", "postprocess")
+    )
+
+
+def counters_in_words(counters: Mapping[str, int]) -> dict[str, int]:
+    """What was counted, in words: the totals, and of the troubles only those that happened."""
+    words = {**FRAME_COUNTERS, **AUDIO_COUNTERS}
+    told = {
+        words.get(name, name.replace("_", " ")): count
+        for name, count in counters.items() if count or name in TOTALS
+    }
+    quiet = sum(1 for name, count in counters.items() if not count and name not in TOTALS)
+    return {**told, f"every other of {quiet} counters of drops and troubles": 0}
+
+
+def _caption(summary: RunSummary, position: int) -> str:
+    label = summary.marked[position].split(",")[0]
+    says = f"{label} ({summary.scores[position]:.2f})" if label else "nothing marked"
+    return f"{says}, hears {summary.heard[position] or '-'}"

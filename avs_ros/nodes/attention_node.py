@@ -1,0 +1,211 @@
+"""Detections and camera_info -> a target for the robot to look at."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from avs_ros.errors import AvsError
+from avs_ros.messages import (
+    Detection,
+    Message,
+    make_bearing,
+    make_ray,
+    make_ray_pose,
+    read_camera_info,
+    read_detections,
+    read_mask,
+    stamp_to_ns,
+)
+from avs_ros.messages.camera import CameraModel
+from avs_ros.middleware import get_message, rclpy
+from avs_ros.nodes import quality_of_service
+from avs_ros.nodes.declared_parameters import DeclaredParameters, names
+from avs_ros.nodes.entry_point import run_node
+from avs_ros.nodes.parameters import ATTENTION
+from avs_ros.nodes.subscriptions import subscribe
+from avs_ros.nodes.target_selection import (
+    Attention,
+    RaySmoother,
+    SelectionConfig,
+    TargetSelector,
+    find_again,
+)
+from avs_ros.nodes.topics import ATTENTION_INPUTS, ATTENTION_OUTPUTS
+from avs_ros.segmentation import Bytes
+
+_SILENT_STREAM_S = 1.0
+_MASKS_KEPT = 4
+
+
+def middle_of(mask: Bytes) -> tuple[float, float] | None:
+    """Pixel [x, y] of ``mask`` (bool ``[H, W]``) nearest to its centroid; None if it is empty."""
+    rows, columns = np.nonzero(mask)
+    if rows.size == 0:
+        return None
+    nearest = np.argmin((rows - rows.mean()) ** 2 + (columns - columns.mean()) ** 2)
+    return float(columns[nearest]) + 0.5, float(rows[nearest]) + 0.5
+
+
+def selection_config(parameters: Mapping[str, Any]) -> SelectionConfig:
+    """The choice that the parameters ask for; raises :class:`ParameterError`."""
+    return SelectionConfig(
+        choose=parameters["choose"],
+        label_priority=names(parameters["label_priority"]),
+        only_listed_labels=parameters["only_listed_labels"],
+        min_score=parameters["min_score"],
+        hysteresis=parameters["hysteresis"],
+        dwell=parameters["dwell"],
+        hold=parameters["hold"],
+    )
+
+
+class AttentionNode(rclpy.node.Node):  # type: ignore[misc, name-defined]
+    """Looks at what sounds: ``~/target``, ``~/bearing`` and ``~/state`` for each frame."""
+
+    def __init__(self, node_name: str = "attention_node", **options: Any) -> None:
+        """Subscribe; ``options`` go to ``rclpy.node.Node``."""
+        super().__init__(node_name, **options)
+        try:
+            self._set_up()
+        except BaseException:
+            # A node that could not be made must not stay on the graph.
+            super().destroy_node()
+            raise
+
+    def _set_up(self) -> None:
+        self._selector: TargetSelector | None = None
+        self._smoother = RaySmoother()
+        self._settings = DeclaredParameters(self, ATTENTION, self._apply_settings)
+        self._selector = TargetSelector(selection_config(self._settings))
+        self._smoother.seconds = self._settings["smoothing"]
+        self._camera_message: Message | None = None
+        self._masks: dict[int, Message] = {}
+        self._waiting: Message | None = None
+        self._mask_seen_s = 0.0
+        self._heard_s = time.monotonic()
+        self._attention: Attention | None = None
+        self._looked_at: Detection | None = None
+        self._out = {
+            topic.name: self.create_publisher(
+                get_message(topic.type_name), topic.name, topic.qos(),
+                qos_overriding_options=quality_of_service.overridable(),
+            )
+            for topic in ATTENTION_OUTPUTS
+        }
+        callbacks = {
+            "detections": self._on_detections, "label_mask": self._on_mask,
+            "camera_info": self._on_camera_info,
+        }
+        for topic in ATTENTION_INPUTS:
+            if topic.name == "label_mask" and not self._settings["use_mask"]:
+                continue
+            subscribe(
+                self, topic.type_name, topic.name, callbacks[topic.name],
+                qos=self._settings["qos"], depth=topic.depth, report=self.get_logger().warning,
+            )
+        steady = rclpy.clock.Clock(clock_type=rclpy.clock.ClockType.STEADY_TIME)
+        self.create_timer(0.2, self._watch, clock=steady)
+        self._enter(Attention.NOTHING_SOUNDING)
+
+    def _apply_settings(self, values: Mapping[str, Any]) -> None:
+        config = selection_config(values)
+        if self._selector is not None:
+            self._selector.config = config
+        self._smoother.seconds = values["smoothing"]
+
+    def _on_camera_info(self, msg: Message) -> None:
+        self._camera_message = msg
+
+    def _on_mask(self, msg: Message) -> None:
+        """Keep the newest few; detections of the same frame may be waiting for this one."""
+        self._mask_seen_s = time.monotonic()
+        self._masks[stamp_to_ns(msg.header.stamp)] = msg
+        while len(self._masks) > _MASKS_KEPT:
+            del self._masks[next(iter(self._masks))]
+        waiting = self._waiting
+        if waiting is not None and stamp_to_ns(waiting.header.stamp) in self._masks:
+            self._waiting = None
+            self._attend(waiting)
+
+    def _on_detections(self, msg: Message) -> None:
+        """Attend to the frame, once its mask is here too (if masks are coming at all)."""
+        self._heard_s = time.monotonic()
+        if self._waiting is not None:
+            overtaken, self._waiting = self._waiting, None
+            self._attend(overtaken)
+        masks_come = time.monotonic() - self._mask_seen_s < _SILENT_STREAM_S
+        if masks_come and stamp_to_ns(msg.header.stamp) not in self._masks:
+            self._waiting = msg
+        else:
+            self._attend(msg)
+
+    def _attend(self, msg: Message) -> None:
+        stamp_ns = stamp_to_ns(msg.header.stamp)
+        if self._selector is None:
+            return
+        selection = self._selector.update(stamp_ns, read_detections(msg))
+        self._enter(selection.state)
+        if selection.target is None:
+            self._smoother.reset()
+            self._looked_at = None
+            return
+        camera = self._camera()
+        if camera is None:
+            return
+        point, size = self._aim(selection.target, self._masks.get(stamp_ns))
+        if self._looked_at is None or find_again(self._looked_at, [selection.target]) is None:
+            self._smoother.reset()
+        self._looked_at = selection.target
+        ray = self._smoother.smooth(stamp_ns, camera.ray(point, size))
+        self._out["~/target"].publish(make_ray(msg.header, ray))
+        self._out["~/ray"].publish(make_ray_pose(msg.header, ray))
+        self._out["~/bearing"].publish(make_bearing(msg.header, ray))
+
+    def _aim(
+        self, target: Detection, mask: Message | None
+    ) -> tuple[tuple[float, float], tuple[int, int] | None]:
+        """The pixel to look at, and the size of the picture it is in (None: the camera's)."""
+        if mask is None or not self._settings["use_mask"]:
+            return target.center, None
+        try:
+            labels = read_mask(mask)
+        except AvsError as error:
+            self.get_logger().warning(f"mask ignored: {error}", throttle_duration_sec=10.0)
+            return target.center, None
+        size = (labels.shape[1], labels.shape[0])
+        return middle_of(labels == target.index) or target.center, size
+
+    def _camera(self) -> CameraModel | None:
+        if self._camera_message is None:
+            self.get_logger().warning(
+                f"no camera_info on {self.resolve_topic_name('camera_info')}: no ray can be given",
+                throttle_duration_sec=10.0,
+            )
+            return None
+        try:
+            return read_camera_info(self._camera_message, self._settings["image_rectified"])
+        except AvsError as error:
+            self.get_logger().warning(f"no ray: {error}", throttle_duration_sec=10.0)
+            return None
+
+    def _watch(self) -> None:
+        """When no detections come at all any more, nothing sounds either."""
+        silent_s = time.monotonic() - self._heard_s
+        if self._selector is not None and silent_s > self._settings["hold"] + _SILENT_STREAM_S:
+            self._selector.reset()
+            self._enter(Attention.NOTHING_SOUNDING)
+
+    def _enter(self, attention: Attention) -> None:
+        """Latch the state when it changes."""
+        if attention is not self._attention:
+            self._attention = attention
+            self._out["~/state"].publish(get_message("std_msgs/msg/String")(data=attention.value))
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run the node until it is interrupted; returns the exit status."""
+    return run_node(AttentionNode, args)

@@ -1,0 +1,109 @@
+"""A node's parameters, declared from its table, read in one place and guarded against misuse."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from avs_ros.errors import AvsError
+from avs_ros.middleware import get_message
+from avs_ros.nodes.parameter_spec import Change, ParameterSpec, Table, Value
+
+Apply = Callable[[Mapping[str, Value]], None]
+
+
+def _descriptor(spec: ParameterSpec) -> Any:
+    """``rcl_interfaces/ParameterDescriptor`` of one row of the table."""
+    descriptor = get_message("rcl_interfaces/msg/ParameterDescriptor")(
+        description=f"{spec.description} Change: {spec.change.value}.",
+        additional_constraints=spec.constraint if spec.choices else "",
+        read_only=spec.change is Change.NEVER,
+    )
+    if spec.minimum is not None and spec.maximum is not None:
+        if isinstance(spec.default, float):
+            descriptor.floating_point_range = [
+                get_message("rcl_interfaces/msg/FloatingPointRange")(
+                    from_value=float(spec.minimum), to_value=float(spec.maximum), step=0.0
+                )
+            ]
+        else:
+            descriptor.integer_range = [
+                get_message("rcl_interfaces/msg/IntegerRange")(
+                    from_value=int(spec.minimum), to_value=int(spec.maximum), step=0
+                )
+            ]
+    return descriptor
+
+
+class DeclaredParameters(Mapping[str, Any]):
+    """The values of a table's parameters; ``parameters["threshold"]`` is always the latest."""
+
+    def __init__(
+        self,
+        node: Any,
+        table: Table,
+        apply: Apply | None = None,
+        is_configured: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """Declare every parameter of ``table`` on ``node``.
+
+        ``apply`` is called with all values (the new ones included) before a change is accepted;
+        an :class:`AvsError` that it raises refuses the change with its text.  ``is_configured``
+        tells whether parameters that are fixed by configure may no longer change.  Raises
+        :class:`ParameterError` when a start value is out of range.
+        """
+        self._table = {spec.name: spec for spec in table}
+        self._values: dict[str, Value] = {}
+        self._apply = apply
+        self._is_configured = is_configured
+        self._message = get_message("rcl_interfaces/msg/SetParametersResult")
+        for spec in table:
+            value = node.declare_parameter(spec.name, spec.default, _descriptor(spec)).value
+            # rclpy hands arrays back as array or tuple, depending on the release.
+            value = list(value) if isinstance(spec.default, list) else value
+            spec.check(value)
+            self._values[spec.name] = value
+        node.add_on_set_parameters_callback(self._on_set)
+
+    def __getitem__(self, name: str) -> Any:
+        return self._values[name]
+
+    def __iter__(self) -> Any:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def _on_set(self, parameters: list[Any]) -> Any:
+        """Check, apply, then accept; names outside the table are somebody else's."""
+        changed: dict[str, Value] = {}
+        try:
+            for parameter in parameters:
+                spec = self._table.get(parameter.name)
+                if spec is None:
+                    continue
+                value = parameter.value
+                value = list(value) if isinstance(spec.default, list) else value
+                spec.check(value)
+                if spec.change is Change.UNCONFIGURED and self._is_configured():
+                    return self._message(
+                        successful=False,
+                        reason=f"{spec.name} is fixed by configure: clean the node up first "
+                        "(`ros2 lifecycle set <node> deactivate`, then `cleanup`)",
+                    )
+                changed[spec.name] = value
+            values = {**self._values, **changed}
+            if changed and self._apply is not None:
+                self._apply(values)
+        except AvsError as error:
+            return self._message(successful=False, reason=str(error))
+        self._values = values
+        return self._message(successful=True)
+
+
+def names(values: list[str]) -> tuple[str, ...]:
+    """A string array without its empty entries.
+
+    ROS 2 cannot tell an empty array's type, so `[""]` stands for an empty list.
+    """
+    return tuple(value for value in values if value)

@@ -1,0 +1,155 @@
+"""The segmentation node's page on /diagnostics: model, inputs and stream in three statuses."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from avs_ros.messages.diagnostics import ERROR, OK, WARN
+from avs_ros.streaming.pipeline import PipelineStats
+from avs_ros.streaming.statistics import Percentiles
+
+
+@dataclass(frozen=True)
+class Status:
+    """One status: ``level`` as ``diagnostic_msgs`` has it, a sentence, and values."""
+
+    name: str
+    level: bytes
+    message: str
+    values: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class StreamState:
+    """What the node knows when it writes its page (filled by the node, read here)."""
+
+    state: str = "unconfigured"
+    enabled: bool = True
+    failure: str = ""
+    model: Mapping[str, str] = field(default_factory=dict)
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    problems: Mapping[str, str] = field(default_factory=dict)
+    malformed: Mapping[str, int] = field(default_factory=dict)
+    sentences: Mapping[str, str] = field(default_factory=dict)
+    stats: PipelineStats | None = None
+    counters: Mapping[str, int] = field(default_factory=dict)
+    last_error: str = ""
+    level_dbfs: float = math.nan
+    coverage: float = math.nan
+    sync_error_ms: float = math.nan
+    age_ms: Percentiles | None = None
+
+
+def gpu_memory() -> dict[str, str]:
+    """Megabytes of GPU memory in use and at most, where a model's torch finds CUDA."""
+    # While another thread still imports torch, its parts are not there yet.
+    cuda: Any = getattr(sys.modules.get("torch"), "cuda", None)
+    if not hasattr(cuda, "memory_allocated") or not cuda.is_available():
+        return {"cuda": "not available"}
+    mega = 1024.0 * 1024.0
+    try:
+        return {
+            "cuda": cuda.get_device_name(),
+            "gpu_memory_mb": f"{cuda.memory_allocated() / mega:.0f}",
+            "gpu_memory_peak_mb": f"{cuda.max_memory_allocated() / mega:.0f}",
+        }
+    except RuntimeError as error:  # a GPU that failed must not take the diagnostics with it
+        return {"cuda": str(error).splitlines()[0]}
+
+
+def _number(value: float, digits: int = 1) -> str:
+    return "unknown" if math.isnan(value) else f"{value:.{digits}f}"
+
+
+class DiagnosticsPage:
+    """Turns a :class:`StreamState` into statuses; remembers counters to see what is new."""
+
+    def __init__(self, node_name: str, gpu: Callable[[], Mapping[str, str]] = gpu_memory) -> None:
+        """Write statuses whose names begin with ``node_name``."""
+        self._node_name = node_name
+        self._gpu = gpu
+        self._before: dict[str, int] = {}
+
+    def write(self, state: StreamState) -> list[Status]:
+        """Three statuses: ``model``, ``inputs``, ``stream``."""
+        statuses = [self._model(state), self._inputs(state), self._stream(state)]
+        self._before = {**state.counters, **state.malformed}
+        return statuses
+
+    def _rising(self, counters: Mapping[str, int], *names: str) -> list[str]:
+        """Names (all without ``names``) whose counters rose since the last page."""
+        return [
+            name for name in (names or counters)
+            if counters.get(name, 0) > self._before.get(name, 0)
+        ]
+
+    def _model(self, state: StreamState) -> Status:
+        values = {"state": state.state, "enabled": str(state.enabled).lower(), **state.model}
+        if state.model:  # before, another thread may be in the middle of importing torch
+            values.update(self._gpu())
+        values["last_error"] = state.last_error or state.failure
+        level, message = OK, f"{state.model.get('model', 'no model')}, {state.state}"
+        if state.failure and state.state == "unconfigured":
+            level, message = ERROR, state.failure
+        elif self._rising(state.counters, "worker_errors", "callback_errors"):
+            level, message = ERROR, state.last_error
+        elif not state.enabled:
+            message += ", disabled by ~/enable"
+        return Status(f"{self._node_name}: model", level, message, values)
+
+    def _inputs(self, state: StreamState) -> Status:
+        values = dict(state.inputs)
+        if state.stats is not None:
+            values["image_hz"] = _number(state.stats.frame_rate)
+            values["audio_hz"] = _number(state.stats.audio_rate)
+        values.update({f"qos {topic}": sentence for topic, sentence in state.problems.items()})
+        values.update({f"refused {name}": str(n) for name, n in state.malformed.items()})
+        level, message = OK, "pictures and sound are coming in"
+        refused = self._rising(state.malformed)
+        active = state.state == "active" and state.enabled
+        if state.problems:
+            level, message = ERROR, next(iter(state.problems.values()))
+        elif refused:
+            level, message = WARN, state.sentences.get(refused[0], refused[0])
+        elif not active:
+            message = f"not subscribed: {state.state if state.enabled else 'disabled'}"
+        elif state.stats is not None and state.stats.frame_rate == 0.0:
+            level, message = WARN, f"no pictures: {state.inputs.get('image', '')}"
+        elif state.stats is not None and state.stats.audio_rate == 0.0:
+            level, message = WARN, f"no sound: {state.inputs.get('audio', '')}"
+        return Status(f"{self._node_name}: inputs", level, message, values)
+
+    def _stream(self, state: StreamState) -> Status:
+        values: dict[str, str] = {}
+        if state.stats is not None:
+            values["output_hz"] = _number(state.stats.result_rate)
+            for name, figures in (
+                ("arrival_to_result_ms", state.stats.latency_ms),
+                ("processing_ms", state.stats.processing_ms),
+                ("latency_ms", state.age_ms),
+            ):
+                if figures is not None:
+                    values.update(
+                        (f"{name} {part}", _number(getattr(figures, part)))
+                        for part in ("p50", "p90", "p99", "max")
+                    )
+            values.update(
+                (f"stage {name}_ms", _number(mean)) for name, mean in state.stats.stages_ms.items()
+            )
+        values["audio_level_dbfs"] = _number(state.level_dbfs)
+        values["audio_coverage"] = _number(state.coverage, 2)
+        values["sync_error_ms"] = _number(state.sync_error_ms)
+        values.update((name, str(number)) for name, number in state.counters.items())
+        level, message = OK, "running" if state.state == "active" else state.state
+        if self._rising(state.counters, "frames_deadline"):
+            level, message = WARN, (
+                "sound comes later than the deadline allows (sync_error_ms says by how much): "
+                "compare the stamps of camera and microphone, or raise deadline"
+            )
+        elif state.stats is not None:
+            message += f", {_number(state.stats.result_rate)} Hz"
+        return Status(f"{self._node_name}: stream", level, message, values)

@@ -1,0 +1,253 @@
+"""A microphone as an audio topic, in any of the three message families."""
+
+from __future__ import annotations
+
+import queue
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from avs_ros.errors import AvsError, MissingDependencyError
+from avs_ros.messages import (
+    AUDIO_TYPES,
+    make_audio,
+    make_audio_info,
+    make_diagnostics,
+    make_header,
+    make_status,
+)
+from avs_ros.messages.diagnostics import ERROR, OK, WARN
+from avs_ros.middleware import get_message, rclpy
+from avs_ros.nodes import quality_of_service
+from avs_ros.nodes.capture import (
+    Block,
+    Capture,
+    CaptureError,
+    CaptureRequest,
+    OpenCapture,
+    PortAudioCapture,
+    list_input_devices,
+    load_sounddevice,
+    refresh_devices,
+)
+from avs_ros.nodes.declared_parameters import DeclaredParameters
+from avs_ros.nodes.entry_point import run_node
+from avs_ros.nodes.parameters import MICROPHONE
+from avs_ros.nodes.topics import DIAGNOSTICS, MICROPHONE_OUTPUTS
+
+_QUEUED_BLOCKS = 200
+# A device that is silent this long (s, and in blocks) is gone, whatever its driver says.
+_SILENCE_S = 1.0
+_SILENCE_BLOCKS = 10
+# audio_capture's habit: who joins late learns the format after this long at most (s).
+_INFO_PERIOD_S = 5.0
+_DIAGNOSTICS_PERIOD_S = 1.0
+# The families whose messages carry no rate.
+_BARE_TYPES = ("AudioDataStamped", "AudioData")
+
+
+def open_port_audio(request: CaptureRequest, now_ns: Any, on_block: Any) -> Capture:
+    """Look for devices again, then open one: it may have been plugged in since."""
+    refresh_devices()
+    return PortAudioCapture(request, now_ns, on_block)
+
+
+class MicrophoneNode(rclpy.node.Node):  # type: ignore[misc, name-defined]
+    """Publishes what a microphone hears on ``audio``; opens it again when it was gone.
+
+    One thread opens the device, publishes its blocks and notices when it falls silent; the
+    device's own thread only hands blocks over.
+    """
+
+    def __init__(
+        self,
+        node_name: str = "microphone_node",
+        *,
+        open_capture: OpenCapture = open_port_audio,
+        **options: Any,
+    ) -> None:
+        """Declare parameters and start to record.
+
+        ``open_capture``: where the sound comes from; ``options`` go to ``rclpy.node.Node``.
+        Raises :class:`ParameterError` for a start value out of range.
+        """
+        super().__init__(node_name, **options)
+        self._open_capture = open_capture
+        try:
+            self._set_up()
+        except BaseException:
+            # A node that could not be made must not stay on the graph.
+            super().destroy_node()
+            raise
+        self._thread = threading.Thread(target=self._run, name="microphone", daemon=True)
+        self._thread.start()
+
+    def _set_up(self) -> None:
+        self._settings = DeclaredParameters(self, MICROPHONE)
+        settings = self._settings
+        self._request = CaptureRequest(
+            settings["device"], settings["rate"], settings["channels"], settings["block"]
+        )
+        self._type = settings["audio_type"]
+        self._blocks: queue.Queue[Block] = queue.Queue(_QUEUED_BLOCKS)
+        self._stopping = threading.Event()
+        self._capture: Capture | None = None
+        self._problem = "the device is not open yet"
+        self._counters = {"blocks": 0, "overflows": 0, "blocks_dropped": 0, "reopened": 0}
+        self._level_dbfs = float("-inf")
+        audio, info = MICROPHONE_OUTPUTS
+        self._audio = self.create_publisher(
+            get_message(AUDIO_TYPES[self._type]), audio.name,
+            quality_of_service.profile(settings["qos"], audio.depth),
+            qos_overriding_options=quality_of_service.overridable(),
+        )
+        # A steady clock: with use_sim_time and no /clock yet, ROS time stands still.
+        steady = rclpy.clock.Clock(clock_type=rclpy.clock.ClockType.STEADY_TIME)
+        self._info = None
+        if self._type in _BARE_TYPES:
+            self._info = self.create_publisher(get_message(info.type_name), info.name, info.qos())
+            self.create_timer(_INFO_PERIOD_S, self._publish_info, clock=steady)
+        self._diagnostics = self.create_publisher(
+            get_message(DIAGNOSTICS.type_name), DIAGNOSTICS.name, DIAGNOSTICS.qos()
+        )
+        self.create_timer(_DIAGNOSTICS_PERIOD_S, self._publish_diagnostics, clock=steady)
+
+    def _now_ns(self) -> int:
+        return int(self.get_clock().now().nanoseconds)
+
+    def _take(self, block: Block) -> None:
+        """Called by the device's thread: it must not wait for anybody."""
+        try:
+            self._blocks.put_nowait(block)
+        except queue.Full:
+            self._counters["blocks_dropped"] += 1
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                capture = self._open_capture(self._request, self._now_ns, self._take)
+            except AvsError as error:
+                self._problem = str(error)
+                self.get_logger().warning(
+                    f"{error}; trying again every {self._settings['retry_period']:g} s",
+                    throttle_duration_sec=30.0,
+                )
+                self._stopping.wait(self._settings["retry_period"])
+                continue
+            self._capture = capture
+            self.get_logger().info(
+                f"recording '{capture.name}': {capture.rate} Hz, {capture.channels} channel(s), "
+                f"published as {self._type}"
+            )
+            self._publish_info()
+            try:
+                self._publish_blocks(capture)
+            finally:
+                self._capture = None
+                capture.close()
+            if not self._stopping.is_set():
+                self._problem = f"'{capture.name}' is gone"
+                self._counters["reopened"] += 1
+                self.get_logger().error(f"{self._problem}; waiting for it to come back")
+                self._drain()
+
+    def _publish_blocks(self, capture: Capture) -> None:
+        """Publish until the device is gone or the node stops."""
+        patience = max(_SILENCE_S, _SILENCE_BLOCKS * self._request.block_s)
+        last = time.monotonic()
+        while not self._stopping.is_set():
+            try:
+                block = self._blocks.get(timeout=0.1)
+            except queue.Empty:
+                if not capture.active or time.monotonic() - last > patience:
+                    return
+                continue
+            last = time.monotonic()
+            try:
+                self._publish(block, capture.rate)
+            except Exception:
+                # A signal may have ended the context between two blocks.
+                if self.context.ok():
+                    raise
+                return
+
+    def _publish(self, block: Block, rate: int) -> None:
+        if block.overflow:
+            self._counters["overflows"] += 1
+            self.get_logger().warning(
+                "the sound card lost samples: this machine is too busy",
+                throttle_duration_sec=10.0,
+            )
+        if block.stamp_ns <= 0:
+            # With use_sim_time, time is 0 until /clock speaks.
+            self._problem = "there is no time yet (use_sim_time without /clock)"
+            return
+        self._problem = ""
+        self._counters["blocks"] += 1
+        power = float(np.mean(np.square(block.samples, dtype=np.float64)))
+        self._level_dbfs = 10.0 * np.log10(max(power, 1e-2) / 32768.0**2)
+        self._audio.publish(
+            make_audio(
+                self._type, block.stamp_ns, block.samples, rate, self._settings["frame_id"]
+            )
+        )
+
+    def _drain(self) -> None:
+        while not self._blocks.empty():
+            self._blocks.get_nowait()
+
+    def _publish_info(self) -> None:
+        capture = self._capture
+        if self._info is not None and capture is not None:
+            self._info.publish(make_audio_info(capture.rate, capture.channels))
+
+    def _publish_diagnostics(self) -> None:
+        capture = self._capture
+        if capture is None:
+            level, message = ERROR, self._problem
+        elif self._problem:
+            level, message = WARN, self._problem
+        else:
+            level, message = OK, "recording"
+        values = {
+            "device": capture.name if capture else self._request.device or "default",
+            "rate": str(capture.rate if capture else self._request.rate),
+            "channels": str(self._request.channels),
+            "audio_level_dbfs": f"{self._level_dbfs:.1f}",
+            **{name: str(count) for name, count in self._counters.items()},
+        }
+        status = make_status(
+            f"{self.get_name()}: microphone", level, message, values, hardware_id=values["device"]
+        )
+        self._diagnostics.publish(make_diagnostics(make_header(self._now_ns(), ""), [status]))
+
+    def destroy_node(self) -> None:
+        """Stop recording, then take the node off the graph."""
+        self._stopping.set()
+        self._thread.join()
+        super().destroy_node()
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run the node; ``--list-devices`` prints the input devices and ends."""
+    argv = list(sys.argv if args is None else args)
+    try:
+        if "--list-devices" in argv:
+            sys.stdout.write(list_input_devices() + "\n")
+            return 0
+        load_sounddevice()
+    except MissingDependencyError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    return run_node(MicrophoneNode, args)
+
+
+__all__ = ["CaptureError", "MicrophoneNode", "main", "open_port_audio"]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,181 @@
+"""A recording in real time: what is due when, without ROS.
+
+A frame is due at its stamp.  A chunk of sound is due at its *end*, as a microphone hands it out
+when it is full.
+"""
+
+from __future__ import annotations
+
+import heapq
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avs_ros.media.source import Frame, Sound
+
+_NANOSECONDS = 1_000_000_000
+# Sources hand out sound up to a packet ahead of the frames; put back in order within this.
+_LOOK_AHEAD_NS = _NANOSECONDS // 4
+_LONGEST_WAIT_S = 0.1
+
+
+@dataclass(frozen=True)
+class Due:
+    """An event of the recording and the recording's time at which it happens, in nanoseconds."""
+
+    due_ns: int
+    event: Frame | Sound
+
+
+class Rechunker:
+    """Sound in pieces of any length -> chunks of ``seconds``, without losing a sample."""
+
+    def __init__(self, seconds: float) -> None:
+        """Make chunks of ``seconds`` (the last one before a gap or the end may be shorter)."""
+        self._seconds = seconds
+        self._kept: list[NDArray[Any]] = []
+        self._stamp_ns = 0
+        self._rate_hz = 0
+
+    def push(self, sound: Sound) -> list[Sound]:
+        """Take ``sound`` and hand out the chunks that are full now."""
+        kept = sum(len(piece) for piece in self._kept)
+        chunks: list[Sound] = []
+        if kept:
+            expected_ns = self._stamp_ns + kept * _NANOSECONDS // self._rate_hz
+            # A gap of more than a few samples: the new piece keeps its own time.
+            apart = abs(sound.stamp_ns - expected_ns) > _NANOSECONDS // 500
+            if apart or sound.rate_hz != self._rate_hz or self._shape_differs(sound):
+                chunks += self.flush()
+        if not self._kept:
+            self._stamp_ns, self._rate_hz = sound.stamp_ns, sound.rate_hz
+        self._kept.append(sound.samples)
+        length = max(1, round(self._seconds * self._rate_hz))
+        samples = np.concatenate(self._kept)
+        start = 0
+        for start in range(length, len(samples) + 1, length):
+            piece = samples[start - length : start]
+            chunks.append(Sound(self._time_of(start - length), piece, self._rate_hz))
+        if chunks and start:
+            self._stamp_ns = self._time_of(start)
+        self._kept = [samples[start:]] if start < len(samples) else []
+        return chunks
+
+    def flush(self) -> list[Sound]:
+        """The rest, if there is one."""
+        if not self._kept:
+            return []
+        rest = Sound(self._stamp_ns, np.concatenate(self._kept), self._rate_hz)
+        self._kept = []
+        return [rest]
+
+    def _time_of(self, sample: int) -> int:
+        return self._stamp_ns + sample * _NANOSECONDS // self._rate_hz
+
+    def _shape_differs(self, sound: Sound) -> bool:
+        first = self._kept[0]
+        return first.dtype != sound.samples.dtype or first.shape[1:] != sound.samples.shape[1:]
+
+
+def in_order(events: Iterator[Frame | Sound], chunk_s: float) -> Iterator[Due]:
+    """Frames and sound, rechunked to ``chunk_s``, in the order in which they are due."""
+    rechunker = Rechunker(chunk_s)
+    waiting: list[tuple[int, int, Frame | Sound]] = []
+    number = 0
+    newest_ns = 0
+
+    def push(event: Frame | Sound) -> None:
+        nonlocal number, newest_ns
+        due_ns = event.end_ns if isinstance(event, Sound) else event.stamp_ns
+        heapq.heappush(waiting, (due_ns, number, event))
+        number += 1
+        newest_ns = max(newest_ns, due_ns)
+
+    for event in events:
+        for piece in rechunker.push(event) if isinstance(event, Sound) else (event,):
+            push(piece)
+        while waiting and newest_ns - waiting[0][0] > _LOOK_AHEAD_NS:
+            due_ns, _, first = heapq.heappop(waiting)
+            yield Due(due_ns, first)
+    for rest in rechunker.flush():
+        push(rest)
+    while waiting:
+        due_ns, _, first = heapq.heappop(waiting)
+        yield Due(due_ns, first)
+
+
+class PlaybackClock:
+    """The recording's time: runs at ``rate``, stands while paused; any thread may ask or set."""
+
+    def __init__(
+        self, rate: float = 1.0, paused: bool = False,
+        now_ns: Callable[[], int] = time.monotonic_ns,
+    ) -> None:
+        """Start at 0; ``now_ns`` is the steady clock behind it."""
+        self._now_ns = now_ns
+        self._condition = threading.Condition()
+        self._rate = rate
+        self._paused = paused
+        self._position_ns = 0.0
+        self._since_ns = now_ns()
+        self._stopped = False
+
+    @property
+    def stopped(self) -> bool:
+        """Whether :meth:`stop` was called."""
+        return self._stopped
+
+    @property
+    def paused(self) -> bool:
+        """Whether time stands."""
+        return self._paused
+
+    def now(self) -> int:
+        """The recording's time in nanoseconds."""
+        with self._condition:
+            return int(self._advance())
+
+    def set(self, rate: float | None = None, paused: bool | None = None) -> None:
+        """Change speed, or hold and go on."""
+        with self._condition:
+            self._position_ns = self._advance()
+            self._since_ns = self._now_ns()
+            self._rate = self._rate if rate is None else rate
+            self._paused = self._paused if paused is None else paused
+            self._condition.notify_all()
+
+    def seek(self, position_ns: int) -> None:
+        """Continue from ``position_ns``."""
+        with self._condition:
+            self._position_ns, self._since_ns = float(position_ns), self._now_ns()
+            self._condition.notify_all()
+
+    def stop(self) -> None:
+        """Let every waiting thread go."""
+        with self._condition:
+            self._stopped = True
+            self._condition.notify_all()
+
+    def wait_until(self, due_ns: int) -> bool:
+        """Wait for the recording's time ``due_ns``; False when stopped first."""
+        with self._condition:
+            while not self._stopped:
+                left_ns = due_ns - self._advance()
+                if left_ns <= 0 and not self._paused:
+                    return True
+                seconds = None if self._paused else left_ns / self._rate * 1e-9
+                # Bounded, since a test's clock does not wake the condition by itself.
+                self._condition.wait(
+                    _LONGEST_WAIT_S if seconds is None else min(seconds, _LONGEST_WAIT_S)
+                )
+            return False
+
+    def _advance(self) -> float:
+        if self._paused:
+            return self._position_ns
+        return self._position_ns + (self._now_ns() - self._since_ns) * self._rate

@@ -1,0 +1,248 @@
+"""Plays a video file or a bag as camera and microphone topics, in real time, with /clock."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from avs_ros.errors import AvsError, ParameterError
+from avs_ros.media.opening import open_recording
+from avs_ros.media.source import Frame, Sound
+from avs_ros.messages import (
+    AUDIO_TYPES,
+    Message,
+    copy_camera_info,
+    make_audio,
+    make_audio_info,
+    make_camera_info,
+    make_header,
+    ns_to_stamp,
+    rgb_to_compressed,
+    rgb_to_image,
+)
+from avs_ros.middleware import get_message, rclpy
+from avs_ros.nodes import quality_of_service
+from avs_ros.nodes.declared_parameters import DeclaredParameters
+from avs_ros.nodes.entry_point import run_node
+from avs_ros.nodes.parameters import PLAYER
+from avs_ros.nodes.playback import PlaybackClock, in_order
+from avs_ros.nodes.playback_source import (
+    describe,
+    recorded_camera_info,
+    start_stamp_ns,
+)
+
+_AUDIO_INFO_PERIOD_S = 1.0
+_FORMATLESS = ("AudioDataStamped", "AudioData")
+_ACKNOWLEDGE_S = 2.0
+
+
+class PlayerNode(rclpy.node.Node):  # type: ignore[misc, name-defined]
+    """One recording, played once or in a loop; ``finished`` after its last message."""
+
+    def __init__(self, node_name: str = "player_node", **options: Any) -> None:
+        """Open ``input`` and start playing; ``options`` go to ``rclpy.node.Node``.
+
+        Raises :class:`ParameterError`, :class:`MediaError` or :class:`BagError` when the input
+        cannot be played.
+        """
+        super().__init__(node_name, **options)
+        try:
+            self._set_up()
+        except BaseException:
+            # A node that could not be made must not stay on the graph.
+            super().destroy_node()
+            raise
+
+    def _set_up(self) -> None:
+        self.finished = False
+        self._started = False
+        self._playback = PlaybackClock(paused=True)
+        self._settings = DeclaredParameters(self, PLAYER, self._apply_settings)
+        if not self._settings["input"]:
+            raise ParameterError("parameter input is empty: name a video file or a bag to play")
+        self._path = Path(self._settings["input"]).expanduser()
+        self._source = self._open()
+        self._camera_info = recorded_camera_info(self._path)
+        self._upcoming = in_order(self._source.events(), self._settings["audio_chunk"])
+        self._first_due = next(self._upcoming)
+        self._zero_ns = self._first_due.event.stamp_ns
+        self._start_ns = self._start_stamp()
+        self._playback.set(rate=self._settings["rate"], paused=True)
+        self._images, self._audio, self._format_publisher = self._create_publishers()
+        self._sound_format: tuple[int, int] | None = None
+        steady = rclpy.clock.Clock(clock_type=rclpy.clock.ClockType.STEADY_TIME)
+        if self._settings["publish_clock"]:
+            self._clock_publisher = self.create_publisher(
+                get_message("rosgraph_msgs/msg/Clock"), "/clock",
+                quality_of_service.profile("reliable", 1),
+            )
+            period_s = 1.0 / self._settings["clock_rate"]
+            self.create_timer(period_s, self._publish_clock, clock=steady)
+        if self._format_publisher is not None:
+            self.create_timer(_AUDIO_INFO_PERIOD_S, self._publish_audio_info, clock=steady)
+        self.get_logger().info(describe(self._source))
+        self._thread = threading.Thread(target=self._play, name="avs-player", daemon=True)
+        self._thread.start()
+
+    def destroy_node(self) -> None:
+        """Stop playing, close the file, then take the node off the graph."""
+        self._playback.stop()
+        if self._thread is not threading.current_thread():
+            self._thread.join(5.0)
+        self._source.close()
+        super().destroy_node()
+
+    def _open(self) -> Any:
+        return open_recording(
+            self._path, self._settings["image_topic"], self._settings["audio_topic"]
+        )
+
+    def _start_stamp(self) -> int:
+        return start_stamp_ns(self._settings["start_stamp"], time.time_ns(), self._zero_ns)
+
+    def _create_publishers(self) -> tuple[dict[str, Any], Any, Any]:
+        def publisher(type_name: str, topic: str, depth: int) -> Any:
+            return self.create_publisher(
+                get_message(type_name), topic,
+                quality_of_service.profile(self._settings["qos"], depth),
+                qos_overriding_options=quality_of_service.overridable(),
+            )
+
+        wanted = self._settings["image_type"]
+        images = {"camera_info": publisher("sensor_msgs/msg/CameraInfo", "camera_info", 1)}
+        if wanted in ("Image", "both"):
+            images["image"] = publisher("sensor_msgs/msg/Image", "image", 1)
+        if wanted in ("CompressedImage", "both"):
+            beside = f"{self.resolve_topic_name('image')}/compressed"
+            images["compressed"] = publisher("sensor_msgs/msg/CompressedImage", beside, 1)
+        audio_type = self._settings["audio_type"]
+        audio = publisher(AUDIO_TYPES[audio_type], "audio", 50)
+        if audio_type not in _FORMATLESS:
+            return images, audio, None
+        return images, audio, publisher("audio_common_msgs/msg/AudioInfo", "audio_info", 1)
+
+    def _apply_settings(self, values: Mapping[str, Any]) -> None:
+        """Speed and hold take effect at once (but nothing starts before its subscribers)."""
+        self._playback.set(rate=values["rate"], paused=values["paused"] or not self._started)
+
+    # ---------------------------------------------------------------- the playing thread
+
+    def _play(self) -> None:
+        try:
+            self._wait_for_subscribers()
+            # "now" is when it begins to play: stamps and wall clock then agree.
+            self._start_ns = self._start_stamp()
+            self._started = True
+            self._playback.set(paused=self._settings["paused"])
+            counts = self._play_all()
+            self._wait_until_received()
+            self.get_logger().info(f"played {counts[0]} pictures, {counts[1]} chunks of sound")
+        except AvsError as error:
+            self.get_logger().error(f"playing stopped: {error}")
+        finally:
+            self.finished = True
+
+    def _play_all(self) -> tuple[int, int]:
+        """Every pass through the recording; pictures and chunks published."""
+        pictures = chunks = 0
+        offset_ns = 0
+        while True:
+            last_ns = 0
+            due, events = self._first_due, self._upcoming
+            while due is not None:
+                last_ns = due.due_ns - self._zero_ns
+                if not self._playback.wait_until(last_ns + offset_ns):
+                    return pictures, chunks
+                stamp_ns = self._start_ns + due.event.stamp_ns - self._zero_ns + offset_ns
+                if isinstance(due.event, Sound):
+                    self._publish_sound(due.event, stamp_ns)
+                    chunks += 1
+                else:
+                    self._publish_frame(due.event, stamp_ns)
+                    pictures += 1
+                due = next(events, None)  # type: ignore[assignment]
+            if not self._settings["loop"]:
+                return pictures, chunks
+            if self._settings["loop_jumps_back"]:
+                self._playback.seek(0)
+            else:
+                # One frame's time between the last and the first picture.
+                offset_ns += last_ns + round(1e9 / max(self._source.info.fps, 1.0))
+            self._rewind()
+
+    def _rewind(self) -> None:
+        self._source.close()
+        self._source = self._open()
+        self._upcoming = in_order(self._source.events(), self._settings["audio_chunk"])
+        self._first_due = next(self._upcoming)
+
+    def _wait_for_subscribers(self) -> None:
+        """Until somebody listens to pictures and to sound, or the time for it is over."""
+        until = time.monotonic() + self._settings["wait_for_subscribers"]
+        pictures = [pub for name, pub in self._images.items() if name != "camera_info"]
+        while time.monotonic() < until and not self._playback.stopped:
+            seen = any(pub.get_subscription_count() for pub in pictures)
+            if seen and self._audio.get_subscription_count():
+                return
+            time.sleep(0.02)
+        if self._settings["wait_for_subscribers"] and not self._playback.stopped:
+            self.get_logger().warning("nobody subscribes to pictures and sound: playing anyway")
+
+    def _wait_until_received(self) -> None:
+        """Give reliable subscribers the last messages before the node may go."""
+        if self._playback.stopped or self._settings["qos"] != "reliable":
+            return
+        timeout = rclpy.duration.Duration(seconds=_ACKNOWLEDGE_S)
+        for publisher in (*self._images.values(), self._audio):
+            publisher.wait_for_all_acked(timeout)
+
+    # ---------------------------------------------------------------- messages
+
+    def _publish_frame(self, frame: Frame, stamp_ns: int) -> None:
+        rgb = frame.decode()
+        header = make_header(stamp_ns, self._settings["frame_id"])
+        height, width = rgb.shape[:2]
+        self._images["camera_info"].publish(self._camera_message(header, width, height))
+        if (publisher := self._images.get("image")) is not None:
+            publisher.publish(rgb_to_image(header, rgb))
+        if (publisher := self._images.get("compressed")) is not None:
+            publisher.publish(rgb_to_compressed(header, rgb))
+
+    def _camera_message(self, header: Message, width: int, height: int) -> Message:
+        if self._camera_info is not None:
+            return copy_camera_info(header, self._camera_info)
+        return make_camera_info(header, width, height, self._settings["horizontal_fov"])
+
+    def _publish_sound(self, sound: Sound, stamp_ns: int) -> None:
+        channels = 1 if sound.samples.ndim == 1 else sound.samples.shape[1]
+        known, self._sound_format = self._sound_format, (sound.rate_hz, channels)
+        if self._format_publisher is not None and known != self._sound_format:
+            self._publish_audio_info()
+        self._audio.publish(
+            make_audio(
+                self._settings["audio_type"], stamp_ns, sound.samples, sound.rate_hz,
+                self._settings["audio_frame_id"],
+            )
+        )
+
+    def _publish_audio_info(self) -> None:
+        """Again and again: subscribers that come later must learn the format too."""
+        if self._sound_format is not None:
+            self._format_publisher.publish(make_audio_info(*self._sound_format))
+
+    def _publish_clock(self) -> None:
+        stamp = ns_to_stamp(self._start_ns + self._playback.now())
+        self._clock_publisher.publish(get_message("rosgraph_msgs/msg/Clock")(clock=stamp))
+
+
+def _play_to_the_end(node: PlayerNode) -> bool:
+    return bool(node.finished and node.get_parameter("exit_when_done").value)
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Play until the end (``exit_when_done``) or an interrupt; returns the exit status."""
+    return run_node(PlayerNode, args, _play_to_the_end)

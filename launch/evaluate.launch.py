@@ -1,0 +1,204 @@
+"""Replay a bag through the node and score what it answers against the bag's ground truth.
+
+ros2 launch avs_ros evaluate.launch.py bag:=/data/clip output:=/tmp/report
+
+The bag starts when the model is loaded and active, on simulated time; when it is over, the
+evaluator writes its report and everything ends.
+"""
+
+from launch import LaunchContext, LaunchDescription
+from launch.actions import (
+    DeclareLaunchArgument,
+    EmitEvent,
+    ExecuteProcess,
+    OpaqueFunction,
+    RegisterEventHandler,
+    SetEnvironmentVariable,
+    Shutdown,
+    TimerAction,
+)
+from launch.event_handlers import OnProcessExit, OnProcessStart
+from launch.events import matches_action
+from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
+from launch_ros.actions import LifecycleNode, Node
+from launch_ros.event_handlers import OnStateTransition
+from launch_ros.events.lifecycle import ChangeState
+from launch_ros.parameter_descriptions import ParameterValue
+from launch_ros.substitutions import FindPackageShare
+from lifecycle_msgs.msg import Transition
+
+ARGUMENTS = [
+    DeclareLaunchArgument("bag", description="The rosbag2 to replay (folder, .mcap or .db3)."),
+    DeclareLaunchArgument(
+        "output", default_value="evaluation",
+        description="Folder for metrics.json and the report.",
+    ),
+    DeclareLaunchArgument(
+        "rate", default_value="1.0", description="Speed of the replay; 1 is real time."
+    ),
+    DeclareLaunchArgument(
+        "linger", default_value="3.0",
+        description="Seconds to wait for the last answers after the end of the bag.",
+    ),
+    DeclareLaunchArgument("namespace", default_value="", description="Namespace of all nodes."),
+    DeclareLaunchArgument(
+        "params_file",
+        default_value=PathJoinSubstitution([FindPackageShare("avs_ros"), "config", "avs.yaml"]),
+        description="YAML file with the parameters of all nodes.",
+    ),
+    DeclareLaunchArgument(
+        "log_level", default_value="info", choices=["debug", "info", "warn", "error", "fatal"],
+        description="Least severe messages to log.",
+    ),
+    DeclareLaunchArgument(
+        "model", default_value="",
+        description="Model name or checkpoint file; empty: as in params_file.",
+    ),
+    DeclareLaunchArgument(
+        "engine", default_value="", description="Inference engine; empty: as in params_file."
+    ),
+    DeclareLaunchArgument(
+        "device", default_value="", description="Computing device; empty: as in params_file."
+    ),
+    DeclareLaunchArgument(
+        "image", default_value="", description="The bag's picture topic; empty: 'image'."
+    ),
+    DeclareLaunchArgument(
+        "audio", default_value="", description="The bag's sound topic; empty: 'audio'."
+    ),
+    DeclareLaunchArgument(
+        "audio_type", default_value="",
+        choices=["", "auto", "AudioDataStamped", "AudioStamped", "RawAudio", "AudioData"],
+        description="Message type of the sound; empty: as in params_file (auto).",
+    ),
+    DeclareLaunchArgument(
+        "ground_truth", default_value="",
+        description="The bag's topic of true masks, names in 'detections' beside it; "
+        "empty: 'ground_truth/mask'.",
+    ),
+]
+
+
+def given(context: LaunchContext, *names: str) -> dict:
+    """The string parameters that were given; an empty value means "not given"."""
+    return {
+        name: ParameterValue(LaunchConfiguration(name), value_type=str)
+        for name in names
+        if LaunchConfiguration(name).perform(context)
+    }
+
+
+def remappings(context: LaunchContext, **topics: str) -> list:
+    """Rules for the topics that were given, from the nodes' own names of them."""
+    return [
+        (own, topic)
+        for argument, own in topics.items()
+        if (topic := LaunchConfiguration(argument).perform(context))
+    ]
+
+
+def truth(context: LaunchContext) -> list:
+    """Rules for the true masks and, beside them, the names of what sounds."""
+    mask = LaunchConfiguration("ground_truth").perform(context)
+    folder = mask.rpartition("/")[0]
+    if not mask:
+        return []
+    return [
+        ("ground_truth/mask", mask),
+        ("ground_truth/detections", f"{folder}/detections" if folder else "detections"),
+    ]
+
+
+def common() -> dict:
+    """What both nodes are started with."""
+    return {
+        "package": "avs_ros",
+        "namespace": LaunchConfiguration("namespace"),
+        "arguments": ["--ros-args", "--log-level", LaunchConfiguration("log_level")],
+        "output": "screen",
+        "emulate_tty": True,
+    }
+
+
+def replay(context: LaunchContext) -> list:
+    """Evaluator and node first; the bag when the node is active."""
+    parameters = {
+        "use_sim_time": True,
+        # This file leads the node through its states, to know when it is ready.
+        "autostart": False,
+        **given(context, "model", "engine", "device", "audio_type"),
+    }
+    node = LifecycleNode(
+        executable="segmentation_node",
+        name="segmentation_node",
+        parameters=[LaunchConfiguration("params_file"), parameters],
+        remappings=remappings(context, image="image", audio="audio"),
+        **common(),
+    )
+    evaluator = Node(
+        executable="evaluator_node",
+        name="evaluator_node",
+        parameters=[
+            LaunchConfiguration("params_file"),
+            {"use_sim_time": True, **given(context, "output")},
+        ],
+        remappings=[
+            ("mask", "segmentation_node/mask"),
+            ("detections", "segmentation_node/detections"),
+            ("probability", "segmentation_node/probability"),
+            *truth(context),
+        ],
+        **common(),
+    )
+    player = ExecuteProcess(
+        cmd=[
+            "ros2", "bag", "play", LaunchConfiguration("bag"), "--clock", "100",
+            "--rate", LaunchConfiguration("rate"), "--disable-keyboard-controls",
+        ],
+        output="screen",
+    )
+
+    def change(transition: int) -> EmitEvent:
+        return EmitEvent(
+            event=ChangeState(
+                lifecycle_node_matcher=matches_action(node), transition_id=transition
+            )
+        )
+
+    def at(actions: list, **states: str) -> RegisterEventHandler:
+        return RegisterEventHandler(
+            OnStateTransition(target_lifecycle_node=node, entities=actions, **states)
+        )
+
+    failed = [Shutdown(reason="the node could not be configured or activated: see its log")]
+    over = TimerAction(
+        period=float(LaunchConfiguration("linger").perform(context)),
+        actions=[Shutdown(reason="the bag is over")],
+    )
+    return [
+        RegisterEventHandler(
+            OnProcessStart(
+                target_action=node, on_start=[change(Transition.TRANSITION_CONFIGURE)]
+            )
+        ),
+        at([change(Transition.TRANSITION_ACTIVATE)],
+           start_state="configuring", goal_state="inactive"),
+        at([player], goal_state="active"),
+        at(failed, start_state="configuring", goal_state="unconfigured"),
+        at(failed, start_state="activating", goal_state="inactive"),
+        at(failed, goal_state="errorprocessing"),
+        RegisterEventHandler(OnProcessExit(target_action=player, on_exit=[over])),
+        evaluator,
+        node,
+    ]
+
+
+def generate_launch_description() -> LaunchDescription:
+    """Tell ``ros2 launch`` what to start."""
+    return LaunchDescription(
+        [
+            SetEnvironmentVariable("RCUTILS_LOGGING_BUFFERED_STREAM", "1"),
+            *ARGUMENTS,
+            OpaqueFunction(function=replay),
+        ]
+    )
