@@ -1,0 +1,83 @@
+"""attention.launch.py on an installed ROS 2: the node comes up on the camera's topics.
+
+Skipped where ROS 2 or the built package is absent.
+"""
+
+from __future__ import annotations
+
+import time
+import unittest
+from typing import Any
+
+import pytest
+
+pytest.importorskip("launch_testing", reason="ROS 2 is not installed")
+pytest.importorskip("launch_ros", reason="ROS 2 is not installed")
+packages = pytest.importorskip("ament_index_python.packages", reason="ROS 2 is not installed")
+
+import launch_testing.actions  # noqa: E402
+import launch_testing.asserts  # noqa: E402
+from launch import LaunchDescription  # noqa: E402
+from launch.actions import IncludeLaunchDescription  # noqa: E402
+from launch.launch_description_sources import PythonLaunchDescriptionSource  # noqa: E402
+
+from avs_ros.middleware import get_message, rclpy  # noqa: E402
+
+try:
+    SHARE = packages.get_package_share_directory("avs_ros")
+except packages.PackageNotFoundError:
+    pytest.skip("the package is not built and sourced", allow_module_level=True)
+
+NAMESPACE = "/launch_attention"
+PATIENCE = 60.0
+
+
+@pytest.mark.launch_test
+def generate_test_description() -> LaunchDescription:
+    """Start the attention node alone: segmentation has a test of its own."""
+    arguments = {
+        "namespace": NAMESPACE, "segmentation": "false", "image": "/launch_camera/image_raw",
+        "choose": "largest",
+    }
+    return LaunchDescription([
+        IncludeLaunchDescription(
+            PythonLaunchDescriptionSource(f"{SHARE}/launch/attention.launch.py"),
+            launch_arguments=list(arguments.items()),
+        ),
+        launch_testing.actions.ReadyToTest(),
+    ])
+
+
+class TestAttention(unittest.TestCase):
+    """While the launch file runs."""
+
+    def test_it_listens_beside_the_camera_and_says_its_state(self) -> None:
+        context = rclpy.context.Context()
+        rclpy.init(context=context)
+        node = rclpy.node.Node("launch_test", context=context)
+        executor = rclpy.executors.SingleThreadedExecutor(context=context)
+        executor.add_node(node)
+        states: list[Any] = []
+        qos = rclpy.qos.QoSProfile(
+            depth=1, durability=rclpy.qos.DurabilityPolicy.TRANSIENT_LOCAL)
+        node.create_subscription(
+            get_message("std_msgs/msg/String"), f"{NAMESPACE}/attention_node/state",
+            states.append, qos)
+        end = time.monotonic() + PATIENCE
+        while not states or not node.count_subscribers("/launch_camera/camera_info"):
+            self.assertLess(time.monotonic(), end, "waited in vain for the attention node")
+            executor.spin_once(timeout_sec=0.05)
+        self.assertEqual(states[0].data, "nothing_sounding")
+        self.assertEqual(
+            node.count_subscribers(f"{NAMESPACE}/segmentation_node/detections"), 1)
+        executor.shutdown()
+        node.destroy_node()
+        rclpy.shutdown(context=context)
+
+
+@launch_testing.post_shutdown_test()
+class TestTheEnd(unittest.TestCase):
+    """After SIGINT."""
+
+    def test_exit_codes(self, proc_info: Any) -> None:
+        launch_testing.asserts.assertExitCodes(proc_info)

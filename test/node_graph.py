@@ -1,0 +1,148 @@
+"""A small ROS graph inside a test: nodes under test, a tester node, an executor's threads."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from avs_ros.messages import make_audio, make_header, rgb_to_image
+from avs_ros.middleware import get_message, get_service, rclpy
+
+TIMEOUT_S = 20.0
+BASE_NS = 1_000_000_000_000  # recordings of the tests begin 1000 s after the epoch
+
+
+def lamp(width: int = 64, height: int = 48) -> np.ndarray:
+    """A dark picture with a bright box of 20 x 20 pixels at (20, 10)."""
+    picture = np.zeros((height, width, 3), np.uint8)
+    picture[10:30, 20:40] = 255
+    return picture
+
+
+def tone(seconds: float, rate: int = 16000) -> np.ndarray:
+    """A loud tone, float32 mono."""
+    return (0.3 * np.sin(np.arange(round(seconds * rate)) * 0.2)).astype(np.float32)
+
+
+class NodeGraph:
+    """Own context, executor and tester; everything ends with :meth:`close`."""
+
+    def __init__(self, args: list[str] | None = None) -> None:
+        self.context = rclpy.context.Context()
+        rclpy.init(context=self.context, args=args or [])
+        self.executor = rclpy.executors.MultiThreadedExecutor(num_threads=4, context=self.context)
+        self.tester = rclpy.node.Node("tester", context=self.context)
+        self.executor.add_node(self.tester)
+        self.nodes: list[Any] = [self.tester]
+        self.thread = threading.Thread(target=self.executor.spin, daemon=True)
+        self.thread.start()
+
+    def close(self) -> None:
+        self.executor.shutdown(timeout_sec=5.0)
+        for node in reversed(self.nodes):
+            node.destroy_node()
+        rclpy.shutdown(context=self.context)
+        self.thread.join(5.0)
+
+    def add(self, create: Callable[..., Any], *args: Any, parameters: dict[str, Any] | None = None,
+            cli: list[str] | None = None, **options: Any) -> Any:
+        """Create a node in this graph with these parameters and run its callbacks."""
+        node = create(
+            *args, context=self.context, cli_args=cli,
+            parameter_overrides=[
+                rclpy.parameter.Parameter(name, value=value)
+                for name, value in (parameters or {}).items()
+            ],
+            **options,
+        )
+        self.nodes.append(node)
+        self.executor.add_node(node)
+        return node
+
+    def remove(self, node: Any) -> None:
+        """Take a node off the graph before the end."""
+        self.nodes.remove(node)
+        self.executor.remove_node(node)
+        node.destroy_node()
+
+    def wait(
+        self, condition: Callable[[], Any], what: str = "", timeout: float = TIMEOUT_S
+    ) -> Any:
+        """The condition's first true value; fails after ``timeout``."""
+        end = time.monotonic() + timeout
+        while not (value := condition()):
+            assert time.monotonic() < end, f"waited in vain for {what or condition}"
+            time.sleep(0.005)
+        return value
+
+    def listen(self, type_name: str, topic: str, depth: int = 50, latched: bool = False) -> list:
+        """A list that fills with the messages of ``topic``."""
+        heard: list[Any] = []
+        qos = rclpy.qos.QoSProfile(depth=depth)
+        if latched:
+            qos.durability = rclpy.qos.DurabilityPolicy.TRANSIENT_LOCAL
+        self.tester.create_subscription(get_message(type_name), topic, heard.append, qos)
+        return heard
+
+    def publisher(self, type_name: str, topic: str, qos: Any = 50) -> Any:
+        return self.tester.create_publisher(get_message(type_name), topic, qos)
+
+    def call(self, type_name: str, name: str, **fields: Any) -> Any:
+        """Call a service of the graph and wait for the answer."""
+        service = get_service(type_name)
+        client = self.tester.create_client(service, name)
+        assert client.wait_for_service(timeout_sec=TIMEOUT_S), f"no service {name}"
+        future = client.call_async(service.Request(**fields))
+        self.wait(future.done, f"{name}'s answer")
+        self.tester.destroy_client(client)
+        return future.result()
+
+    def set_parameters(self, node_name: str, **values: Any) -> list[Any]:
+        """Set parameters through the node's service; one result per parameter."""
+        parameters = [
+            rclpy.parameter.Parameter(name, value=value).to_parameter_msg()
+            for name, value in values.items()
+        ]
+        answer = self.call(
+            "rcl_interfaces/srv/SetParameters", f"{node_name}/set_parameters",
+            parameters=parameters,
+        )
+        return list(answer.results)
+
+
+class Recording:
+    """Plays camera and microphone topics in a recording's own time, as fast as the test likes."""
+
+    def __init__(
+        self, graph: NodeGraph, image_type: str = "sensor_msgs/msg/Image",
+        audio_type: str = "AudioStamped", image_topic: str = "image", audio_topic: str = "audio",
+        image_qos: Any = 5, audio_qos: Any = 50,
+    ) -> None:
+        from avs_ros.messages import AUDIO_TYPES
+
+        self.graph = graph
+        self.audio_type = audio_type
+        self.images = graph.publisher(image_type, image_topic, image_qos)
+        self.sounds = graph.publisher(AUDIO_TYPES[audio_type], audio_topic, audio_qos)
+
+    def wait_for_node(self) -> None:
+        """Until somebody listens to both."""
+        self.graph.wait(self.images.get_subscription_count, "a subscription to the pictures")
+        self.graph.wait(self.sounds.get_subscription_count, "a subscription to the sound")
+
+    def sound(self, start_s: float, seconds: float, samples: Any = None) -> None:
+        """One chunk of sound from ``start_s`` on."""
+        samples = tone(seconds) if samples is None else samples
+        stamp_ns = BASE_NS + round(start_s * 1e9)
+        self.sounds.publish(make_audio(self.audio_type, stamp_ns, samples, 16000))
+
+    def frame(self, at_s: float, picture: np.ndarray | None = None) -> int:
+        """One picture at ``at_s``; returns its stamp."""
+        stamp_ns = BASE_NS + round(at_s * 1e9)
+        header = make_header(stamp_ns, "camera_optical_frame")
+        self.images.publish(rgb_to_image(header, lamp() if picture is None else picture))
+        return stamp_ns

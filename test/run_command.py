@@ -1,0 +1,51 @@
+"""``avs run`` as a process of its own, with the brightness model in place of a network.
+
+The verb takes the function that makes its segmenter as an argument; nothing else is replaced.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from fakes import BrightnessSegmenter
+
+HERE = Path(__file__).resolve()
+
+
+class SlowBrightness(BrightnessSegmenter):
+    """The same, but it takes its time, so that it can be interrupted."""
+
+    def step(self, frame, window, stamp_ns):  # type: ignore[no-untyped-def]
+        import time
+
+        time.sleep(0.02)
+        return super().step(frame, window, stamp_ns)
+
+
+def start(*words: object, script: Path = HERE) -> subprocess.Popen[str]:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(HERE.parent)}
+    return subprocess.Popen(
+        [sys.executable, str(script), *map(str, words)], stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, text=True, env=environment,
+    )
+
+
+def avs(*words: object, timeout: float = 120) -> subprocess.CompletedProcess[str]:
+    """The installed ``avs`` command itself."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.run(
+        [sys.executable, "-m", "avs_ros.cli", *map(str, words)], capture_output=True, text=True,
+        timeout=timeout, env=environment, check=False,
+    )
+
+
+if __name__ == "__main__":
+    from avs_ros.cli import main, run
+
+    verb = run.run
+    kind = SlowBrightness if "--slow" in sys.argv else BrightnessSegmenter
+    run.run = lambda args: verb(args, load=lambda **_: kind())  # type: ignore[assignment]
+    sys.exit(main.main([word for word in sys.argv[1:] if word != "--slow"]))

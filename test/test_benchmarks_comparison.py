@@ -1,0 +1,137 @@
+"""The comparison: equal before timed, left out with a reason, everything in the results."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+
+from avs_ros.benchmarks import comparison, scaling
+from avs_ros.benchmarks.forms import AUTHORS
+from avs_ros.benchmarks.subject import Subject
+from avs_ros.cli.main import main
+from avs_ros.errors import EngineError
+
+SMALL = Subject("pvt_v2_b0", "efficientat_mn04", frames_per_clip=3, image_size=64, channels=16)
+
+
+class Scripted:
+    """Stands in for a form's process: known times, known logits, a diary of what was asked."""
+
+    diary: list[tuple[str, str]] = []
+    off: dict[str, float] = {}
+    ms = {AUTHORS: 80.0, "torch": 8.0, "onnxruntime": 4.0}
+
+    def __init__(self, form: str, subject: Subject, device: str = "cpu") -> None:
+        self.form, self.device, self.load_s = form, device, 0.1
+
+    def __enter__(self) -> Scripted:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def wait(self) -> None:
+        if self.form == "openvino":
+            raise EngineError("engine openvino needs OpenVINO, which is not installed")
+
+    def logits(self, number: int) -> tuple[np.ndarray, int]:
+        self.diary.append(("compare", self.form))
+        return np.array([[0.0, 2.0 + self.off.get(self.form, 0.0)]], np.float32), 0
+
+    def step(self, number: int, stamp_ns: int | None = None) -> dict[str, Any]:
+        self.diary.append(("step", self.form))
+        slow = 3.0 if number % 2 else 1.0  # the machine's moods: the same for all in a round
+        return {"ms": self.ms[self.form] * slow, "label": 0}
+
+    def memory(self) -> dict[str, Any]:
+        return {"peak_mib": 300.0, "running_mib": 200.0, "gpu_mib": None, "states": 5}
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.fixture
+def scripted(monkeypatch):
+    Scripted.diary, Scripted.off = [], {}
+    monkeypatch.setattr(comparison, "Contestant", Scripted)
+    monkeypatch.setattr(scaling, "Contestant", Scripted)
+    monkeypatch.setattr(comparison, "export", lambda subject: "")
+    return Scripted
+
+
+def test_equal_before_timed_and_ratios_of_rounds(scripted):
+    forms = [AUTHORS, "torch", "onnxruntime", "openvino"]
+    found = comparison.compare(SMALL, "cpu", forms, rounds=4)["forms"]
+    last_comparison = max(i for i, (what, _) in enumerate(scripted.diary) if what == "compare")
+    timed = scripted.diary[last_comparison + 1 :]
+    assert len(timed) == 4 * 3 and (("step", AUTHORS) in timed)
+    assert ("step", AUTHORS) not in scripted.diary[:last_comparison]
+    assert found["torch"]["ms"]["ratio"] == 10 and found["onnxruntime"]["ms"]["ratio"] == 20
+    assert found["torch"]["difference"] == 0
+    assert "not installed" in found["openvino"]["left_out"]
+
+
+def test_a_form_that_differs_is_not_timed(scripted):
+    scripted.off = {"onnxruntime": 0.01}
+    found = comparison.compare(SMALL, "cpu", [AUTHORS, "torch", "onnxruntime"], 2)["forms"]
+    assert "differs from the published form by 0.01" in found["onnxruntime"]["left_out"]
+    assert "ms" not in found["onnxruntime"] and "ms" in found["torch"]
+    after = scripted.diary.index(("compare", "onnxruntime")) + 1
+    assert ("step", "onnxruntime") not in scripted.diary[after:]
+
+
+def test_scaling_points(scripted, monkeypatch):
+    monkeypatch.setattr(scaling, "available_mib", lambda: 2000.0)
+    found = scaling.measure_scaling(
+        SMALL.with_(image_size=224), "torch", "cpu", 2, clips=(1, 5), sizes=(64,), rates_hz=(1, 10)
+    )
+    assert [point["value"] for point in found["clip"]] == [1, 5]
+    assert found["clip"][0][AUTHORS]["ms"]["median"] == 160.0
+    # The affinity of 5 frames of 56 x 56 pixels in float32.
+    assert scaling.affinity_mib(5, 224) == pytest.approx(15680**2 * 4 / 2**20)
+    assert "0.9 GiB, twice" in found["clip"][1][AUTHORS]["left_out"]
+    assert "ms" in found["clip"][1]["torch"] and found["size"][0]["torch"]["running_mib"] == 200
+    rate = found["rate"][1]
+    assert rate["value"] == 10 and rate["load"] == pytest.approx(rate["ms"]["median"] * 0.01)
+    assert rate["state_kib"] == pytest.approx(5 * 4 * 33 * 4 / 1024)
+
+
+def test_command_compares_real_forms(tmp_path, capfd):
+    words = ["benchmark", "--visual", "pvt_v2_b0", "--audio", "efficientat_mn04",
+             "--image-size", "64", "--frames-per-clip", "2", "--engines", "torch",
+             "--device", "cpu", "--repeats", "2", "-o", str(tmp_path)]
+    assert main(words) == 0
+    shown = capfd.readouterr().out
+    assert "published form" in shown and "stream, PyTorch" in shown and "x" in shown
+    results = json.loads((tmp_path / "benchmark.json").read_text())
+    machine = results["machine"]
+    assert machine["cpu"] and machine["cores"] >= 1 and machine["torch_threads"] >= 1
+    assert machine["libraries"]["torch"]
+    (part,) = results["comparison"]
+    assert part["subject"]["visual"] == "pvt_v2_b0" and part["reference"] == AUTHORS
+    for form in (AUTHORS, "torch"):
+        found = part["forms"][form]
+        assert len(found["ms"]["samples"]) == 2 and found["ms"]["ratio"] > 0
+        assert found["memory"]["peak_mib"] >= found["memory"]["running_mib"] > 0
+        assert found["memory"]["gpu_mib"] is None
+    assert part["forms"]["torch"]["difference"] < 1e-4
+    assert (tmp_path / "benchmark.png").read_bytes()[:4] == b"\x89PNG"
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["--engines", "warp"], "unknown engine 'warp'"),
+        (["--repeats", "0"], "--repeats is at least 1"),
+        (["--visual", "pvt_v9"], "unknown visual backbone 'pvt_v9'"),
+        (["--audio", "ears"], "unknown audio network 'ears'"),
+        (["--image-size", "100"], "multiples of 32"),
+    ],
+)
+def test_wrong_words_are_one_sentence(words, sentence, tmp_path, capsys):
+    assert main(["benchmark", *words, "-o", str(tmp_path)]) == 2
+    assert sentence in capsys.readouterr().err
+    assert not (tmp_path / "benchmark.json").exists()

@@ -1,0 +1,85 @@
+"""What the benchmark compares is one and the same function."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import pytest
+
+from avs_ros.benchmarks.forms import AUTHORS, Answer, StreamForm, difference, make_form
+from avs_ros.benchmarks.memory import ProcessWatch, available_mib, peak_mib
+from avs_ros.benchmarks.subject import Subject, build
+from avs_ros.errors import EngineError, ModelError, ParameterError
+
+SMALL = Subject("pvt_v2_b0", "efficientat_mn04", frames_per_clip=3, image_size=64, channels=16)
+
+
+def stream_until(form, number):
+    for earlier in range(number):
+        form.step(earlier)
+    return form.step(number)
+
+
+def test_stream_gives_the_published_forms_newest_mask():
+    authors = make_form(AUTHORS, SMALL, "cpu")
+    stream = make_form("torch", SMALL, "cpu")
+    for number in range(5):  # the window fills, then rolls
+        found = stream.step(number)
+        expected = authors.step(number)
+        # In float32, in standard deviations of untrained logits: processors differ in the last bits.
+        assert difference(found, expected) < 1e-4, number
+        assert found.label == expected.label
+    # The past matters: without it the mask is another.
+    assert difference(make_form("torch", SMALL, "cpu").step(4), expected) > 1e-3
+
+
+def test_stream_gives_the_light_models_newest_mask():
+    subject = Subject(frames_per_clip=3, image_size=64)
+    expected = make_form(AUTHORS, subject, "cpu").step(3)
+    found = stream_until(make_form("torch", subject, "cpu"), 3)
+    # A value on the edge of a ReLU6 may pass its gradient in one form only.
+    assert difference(found, expected) < 1e-3
+    with pytest.raises(EngineError, match="needs 3 frames, got 2"):
+        make_form(AUTHORS, subject, "cpu").step(1)
+
+
+def test_published_form_builds_the_whole_affinity_and_hears_twice():
+    form = make_form(AUTHORS, SMALL, "cpu")
+    assert all(block.full_affinity for block in form._network.tpavi)
+    heard = []
+    form._hearing.register_forward_hook(lambda _, inputs, out: heard.append(len(inputs[0])))
+    form.step(5)
+    assert heard == [3, 3]
+
+
+def test_a_subject_is_the_same_at_each_call_and_in_plain_values():
+    first, second = build(SMALL).network, build(Subject(**SMALL.values())).network
+    for one, other in zip(first.parameters(), second.parameters(), strict=True):
+        assert np.array_equal(one.numpy(), other.numpy())
+    with pytest.raises(ModelError, match="multiples of 32"):
+        Subject(image_size=100)
+
+
+def test_difference_is_in_standard_deviations():
+    expected = Answer(np.array([[0.0, 4.0]], np.float32), 0)
+    assert difference(Answer(np.array([[0.0, 5.0]], np.float32), 0), expected) == 0.5
+    assert difference(Answer(np.array([[0.0, np.nan]], np.float32), 0), expected) == np.inf
+    assert difference(Answer(np.zeros((1, 3), np.float32), 0), expected) == np.inf
+
+
+def test_memory_and_processor_time_of_a_process():
+    watch = ProcessWatch(os.getpid())
+    assert sum(range(2_000_000)) and (usage := watch.usage()).cpu_percent >= 0
+    assert 0 < usage.rss_mib <= peak_mib() + 1
+    assert available_mib() is None or available_mib() > 0
+    with pytest.raises(ParameterError, match="is not there"):
+        ProcessWatch(2**22 + 1)
+
+
+def test_stream_keeps_a_bounded_past():
+    form = make_form("torch", SMALL, "cpu")
+    assert isinstance(form, StreamForm)
+    for number in range(6):
+        form.step(number)
+    assert len(form.memory) == 3

@@ -1,0 +1,74 @@
+"""Throughput through the pipeline, and latency through the real node."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+from fakes import BrightnessSegmenter
+
+from avs_ros.benchmarks.end_to_end import measure_node
+from avs_ros.benchmarks.plot import plot
+from avs_ros.benchmarks.scene_stream import HEIGHT, RATE, WIDTH, SceneStream
+from avs_ros.benchmarks.subject import Subject
+from avs_ros.benchmarks.tables import show
+from avs_ros.benchmarks.throughput import measure_throughput
+from avs_ros.errors import MiddlewareError
+
+SMALL = Subject("pvt_v2_b0", "efficientat_mn04", frames_per_clip=2, image_size=64, channels=16)
+MACHINE = {"cpu": "x", "cores": 2, "torch_threads": 1, "gpu": None, "libraries": {}, "load": 0.1}
+
+
+class SlowSegmenter(BrightnessSegmenter):
+    """Takes its time, like a model."""
+
+    def step(self, frame, window, stamp_ns):
+        time.sleep(0.02)
+        return super().step(frame, window, stamp_ns)
+
+
+def test_scene_repeats_and_is_heard():
+    scene = SceneStream()
+    assert scene.frame(3).shape == (HEIGHT, WIDTH, 3) and scene.frame(3).dtype == np.uint8
+    assert scene.sound(-100, RATE).shape == (RATE,)
+    assert np.array_equal(scene.sound(5, 10), scene.sound(5 + 3 * RATE, 10))
+    assert np.abs(scene.sound(0, 3 * RATE)).max() > 0.01
+
+
+def test_throughput_accounts_for_every_frame(tmp_path, capsys):
+    model = SlowSegmenter()
+    found = measure_throughput(Subject(), "auto", "cpu", 0.5, model=model, factors=(0.5, 4.0))
+    assert found["step_ms"] >= 20 and model.closed
+    for run in found["runs"]:
+        assert run["offered"] == run["answered"] + run["dropped"]
+        assert run["dropped"] == run["dropped_busy"]
+        assert run["latency_ms"]["p90"] >= run["latency_ms"]["p50"] > 0
+    # Four times too fast: not even half can be answered.
+    assert found["runs"][1]["dropped"] > found["runs"][1]["offered"] / 2
+    show({"machine": MACHINE, "throughput": found}, width=120)
+    assert "4 x model" in capsys.readouterr().out
+    assert plot({"machine": MACHINE, "throughput": found}, tmp_path / "a.png").stat().st_size
+
+
+def test_through_the_real_node(tmp_path, capsys):
+    said: list[str] = []
+    found = measure_node(SMALL, "torch", "cpu", rounds=2, seconds=0.5, tell=said.append)
+    assert list(found["states"]) == ["unconfigured", "inactive", "active, idle", "active, 10 Hz"]
+    memory = [state["rss_mib"] for state in found["states"].values()]
+    assert 0 < memory[0] < memory[1], "the model comes in with configure"
+    assert found["states"]["active, 10 Hz"]["sent"] == 5
+    assert len(found["ms"]["end_to_end"]["samples"]) == 2
+    gaps = np.subtract(
+        found["ms"]["end_to_end"]["samples"], found["ms"]["bare_step"]["samples"])
+    assert found["overhead_ms"] == pytest.approx(np.median(gaps))
+    assert any("end to end" in words for words in said)
+    show({"machine": MACHINE, "node": found}, width=120)
+    assert "unconfigured" in capsys.readouterr().out
+    assert plot({"machine": MACHINE, "node": found}, tmp_path / "a.png").stat().st_size
+
+
+@pytest.mark.slow
+def test_a_node_that_cannot_start_is_one_sentence():
+    with pytest.raises(MiddlewareError, match="refuses to configure"):
+        measure_node(SMALL, "warp", "cpu", rounds=1, seconds=0.5)

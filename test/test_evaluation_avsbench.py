@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import avsbench_tree
+import numpy as np
+import pytest
+
+from avs_ros.errors import AudioFormatError, DatasetError
+from avs_ros.evaluation import avsbench
+from avs_ros.evaluation.clip_arrays import read_clip, read_seconds
+
+
+def test_s4_pairs_frames_masks_and_sound(tmp_path: Path) -> None:
+    root = avsbench_tree.make_s4(tmp_path, train=2, val=1, test=1, size=64)
+    train = avsbench.read_clips(root, "s4", "train")
+    assert [c.name for c in train] == ["train_0", "train_1"]
+    assert [c.category for c in train] == ["dog_barking", "playing_piano"]
+    arrays = read_clip(train[0], size=64)
+    assert arrays.frames.shape == (5, 64, 64, 3)
+    assert arrays.seconds.shape == (5, 16000)
+    assert arrays.annotated.tolist() == [True, False, False, False, False]
+    # the disc is red in RGB order and the mask lies on it
+    colour = arrays.frames[0][arrays.masks[0] > 0].mean(axis=0)
+    assert np.allclose(colour, avsbench_tree.SOURCES["dog_barking"][0], atol=2)
+    assert arrays.masks[1:].sum() == 0
+    assert read_clip(avsbench.read_clips(root, "s4", "test")[0], 64).annotated.all()
+
+
+def test_s4_reads_by_position_without_a_header(tmp_path: Path) -> None:
+    root = avsbench_tree.make_s4(tmp_path, size=32)
+    meta = root / "Single-source" / "s4_meta_data.csv"
+    meta.write_text("".join(meta.read_text().splitlines(keepends=True)[1:]))
+    assert len(avsbench.read_clips(root, "s4", "train")) == 2
+
+
+def test_ms3_reads_indexed_masks(tmp_path: Path) -> None:
+    root = avsbench_tree.make_ms3(tmp_path, size=64)
+    clip = avsbench.read_clips(root, "ms3", "val")[0]
+    arrays = read_clip(clip, size=64)
+    assert arrays.annotated.all()
+    assert set(np.unique(arrays.masks)) == {0, 1}
+
+
+def test_avss_keeps_class_indices_and_lengths(tmp_path: Path) -> None:
+    root = avsbench_tree.make_avss(tmp_path)
+    assert avsbench.class_names(root)[1] == "dog_barking"
+    lengths = {c.subset: len(c.frames) for c in avsbench.read_clips(root, "avss", "train")}
+    assert lengths == {"avss/v1s": 5, "avss/v2": 10}
+    v2 = read_clip(avsbench.read_clips(root, "avss", "test")[0], size=64)
+    assert v2.annotated.all() and set(np.unique(v2.masks)) == {0, 1}
+    v1s = read_clip(avsbench.read_clips(root, "avss", "train")[0], size=64)
+    assert v1s.annotated.tolist() == [True] + [False] * 4
+
+
+@pytest.mark.parametrize("subset", ["s4", "ms3", "avss"])
+def test_layout_check_names_what_is_missing(tmp_path: Path, subset: str) -> None:
+    root = getattr(avsbench_tree, f"make_{subset}")(tmp_path)
+    assert avsbench.detect_subset(root) == subset
+    assert avsbench.check_layout(root).complete
+    victim = avsbench.read_clips(root, subset, "train")[0].wav
+    victim.unlink()
+    report = avsbench.check_layout(root)
+    assert report.missing == (victim,)
+    assert str(victim) in str(report)
+
+
+def test_wrong_folders_are_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="no AVSBench metadata"):
+        avsbench.detect_subset(tmp_path)
+    with pytest.raises(DatasetError, match=r"s4_meta_data\.csv is missing"):
+        avsbench.read_clips(tmp_path, "s4", "train")
+    with pytest.raises(DatasetError, match="unknown subset"):
+        avsbench.read_clips(tmp_path, "s5", "train")
+    root = avsbench_tree.make_s4(tmp_path)
+    with pytest.raises(DatasetError, match="split 'dev'"):
+        avsbench.read_clips(root, "s4", "dev")
+
+
+def test_wav_at_another_rate_is_resampled_in_time(tmp_path: Path) -> None:
+    path = tmp_path / "a.wav"
+    rng = np.random.default_rng(0)
+    avsbench_tree.write_wav(path, avsbench_tree.sound("dog_barking", 5, rng, rate=44100), 44100)
+    seconds = read_seconds(path, 5)
+    assert seconds.shape == (5, 16000)
+    spectrum = np.abs(np.fft.rfft(seconds[2]))
+    assert abs(int(spectrum.argmax()) - 300) <= 1  # 1 s of sound: one bin is one hertz
+
+
+def test_short_wav_is_padded_and_a_broken_one_refused(tmp_path: Path) -> None:
+    path = tmp_path / "short.wav"
+    avsbench_tree.write_wav(path, np.full(8000, 1000, np.int16))
+    seconds = read_seconds(path, 5)
+    assert (seconds[0, :8000] > 0).all() and not seconds[0, 8000:].any() and not seconds[1:].any()
+    (tmp_path / "broken.wav").write_bytes(b"RIFFxxxx")
+    with pytest.raises(AudioFormatError, match=r"broken\.wav"):
+        read_seconds(tmp_path / "broken.wav", 5)

@@ -1,0 +1,196 @@
+"""Every engine gives eager PyTorch's numbers, or is not used."""
+
+from __future__ import annotations
+
+import c3n_networks as networks
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from avs_ros.errors import EngineError
+from avs_ros.inference.c3n import c3n_program
+from avs_ros.inference.engines import ENGINES, StepProgram, build_runner, choose_device
+from avs_ros.inference.engines.cache import cache_folder
+from avs_ros.inference.engines.cuda_graph import CudaGraphRunner, to_half
+from avs_ros.inference.engines.self_check import difference
+from avs_ros.inference.export import OPSET, export_onnx, exported
+from avs_ros.models.c3n import C3N
+
+pytestmark = pytest.mark.xdist_group("inference_engines")
+GRAPH_ENGINES = ("onnxruntime", "openvino")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cache(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AVS_CACHE", str(folder))
+        yield folder
+
+
+def small(visual: str = "pvt_v2_b0", seed: int = 0, frames_per_clip: int = 3):
+    net = C3N(visual, 24, networks.small_similarity(30), channels=16, image_size=64)
+    return c3n_program(networks.lively(net, seed), visual, frames_per_clip)
+
+
+class Toy(torch.nn.Module):
+    """A step with every input and output that engines care about, and hardly any work."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__()
+        generator = torch.Generator().manual_seed(seed)
+        self.weight = torch.nn.Parameter(torch.randn(4, 3, 3, 3, generator=generator))
+
+    def forward(self, frame, audio_feature, past, shares):
+        maps = F.conv2d(frame, self.weight, padding=1)
+        state = maps.mean((2, 3)) * audio_feature
+        seen = (torch.cat([past, state]) * shares[:, None]).sum(0)
+        logits = (maps * seen[:, None, None]).sum(1, keepdim=True)
+        return logits, seen.argmax()[None], state
+
+
+def toy(seed: int = 0, past: int = 2) -> StepProgram:
+    return StepProgram(
+        "toy",
+        Toy(seed).eval(),
+        {
+            "frame": (1, 3, 16, 16),
+            "audio_feature": (1, 4),
+            "past": (past, 4),
+            "shares": (past + 1,),
+        },
+        ("logits", "label", "state"),
+    )
+
+
+@pytest.fixture(scope="module")
+def program():
+    return toy()
+
+
+@pytest.mark.parametrize("engine", GRAPH_ENGINES)
+@pytest.mark.parametrize("visual", ["pvt_v2_b0", "mobilenetv2_100"])
+def test_exported_engines_agree_with_eager(engine, visual):
+    pytest.importorskip(engine)
+    program = small(visual)
+    runner = build_runner(program, engine, "cpu")
+    assert (runner.engine, runner.device) == (engine, "cpu")
+    inputs = [np.array(x) for x in program.example]
+    inputs[0] = np.random.RandomState(9).standard_normal(inputs[0].shape).astype(np.float32)
+    for expected, found in zip(program.run_eagerly(inputs), runner(*inputs), strict=True):
+        assert expected.dtype == found.dtype
+        np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-3)
+    runner.close()
+
+
+def test_a_clip_of_one_frame_has_no_empty_input():
+    shapes = small(frames_per_clip=1).inputs
+    assert shapes["past"] == (1, 4, 33) and shapes["shares"] == (2,)
+
+
+@pytest.mark.slow
+def test_swin_exports():
+    net = C3N("swin_base_patch4_window7_224", 24, networks.small_similarity(30), channels=16)
+    program = c3n_program(networks.lively(net), "swin", 2)
+    for engine in GRAPH_ENGINES:
+        build_runner(program, engine, "cpu").close()
+
+
+def test_an_engine_with_other_numbers_is_refused():
+    pytest.importorskip("onnxruntime")
+    right, wrong = toy(seed=1), toy(seed=2)
+    export_onnx(wrong, exported(right))  # as a damaged or outdated file would
+    with pytest.raises(EngineError, match=r"onnxruntime on cpu differs from eager .* in '\w+'"):
+        build_runner(right, "onnxruntime", "cpu")
+
+
+def test_auto_takes_a_checked_engine_and_remembers_which(program, cache):
+    first = build_runner(program, "auto", "cpu")
+    notes = list((cache / "engines").glob("*_fastest_*.txt"))
+    assert [note.read_text() for note in notes] == [first.engine]
+    assert first.engine in ENGINES
+    first.close()
+    notes[0].write_text("torch")
+    assert build_runner(program, "auto", "cpu").engine == "torch"
+    notes[0].write_text("an engine of yesterday")
+    assert build_runner(program, "auto", "cpu").engine in ENGINES
+
+
+def test_export_is_static_and_says_what_it_is(program, tmp_path):
+    onnx = pytest.importorskip("onnx")
+    path = export_onnx(program, tmp_path / "new" / "step.onnx", {"labels": ["a", "b"]})
+    model = onnx.load(str(path))
+    onnx.checker.check_model(model)
+    assert model.opset_import[0].version == OPSET
+    shapes = {
+        value.name: tuple(d.dim_value for d in value.type.tensor_type.shape.dim)
+        for value in model.graph.input
+    }
+    assert shapes == dict(program.inputs)
+    assert [value.name for value in model.graph.output] == list(program.outputs)
+    facts = {entry.key: entry.value for entry in model.metadata_props}
+    assert facts["labels"] == '["a", "b"]' and facts["fingerprint"] == program.fingerprint
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_fingerprint_follows_weights_and_shapes():
+    assert toy().fingerprint == toy().fingerprint
+    assert toy(seed=5).fingerprint != toy().fingerprint
+    assert toy(past=4).fingerprint != toy().fingerprint
+
+
+def test_example_has_a_past(program):
+    past = dict(zip(program.inputs, program.example, strict=True))["past"]
+    assert past.shape == (2, 4) and (np.abs(past).sum(1) > 0).all()
+
+
+def test_half_precision_keeps_label_and_mask():
+    """What the CUDA graph runs, on the CPU: float16 with single-precision islands."""
+    program = small("mobilenetv2_100", seed=4)
+    expected = program.expected
+    half = to_half(small("mobilenetv2_100", seed=4).module)
+    assert torch.equal(half.c3im.similarity, program.module.c3im.similarity)
+    with torch.no_grad():
+        found = half(*(torch.from_numpy(x).half() for x in program.example))
+    assert found[1].tolist() == expected[1].tolist()
+    scale = np.abs(expected[0]).max()
+    assert np.abs(found[0].float().numpy() - expected[0]).max() < 3e-2 * max(scale, 1.0)
+
+
+def test_difference_names_what_is_wrong(program):
+    class Silent:
+        engine, device = "silent", "cpu"
+
+        def __call__(self, *inputs):
+            logits, label, state = program.run_eagerly(inputs)
+            return logits, label, np.full_like(state, np.nan)
+
+        def close(self):
+            pass
+
+    assert difference(program, Silent()) == (float("inf"), "state")
+
+
+def test_engines_and_devices_that_cannot_be(program, monkeypatch):
+    with pytest.raises(EngineError, match="unknown engine 'warp'; known: auto, torch"):
+        build_runner(program, "warp", "cpu")
+    with pytest.raises(EngineError, match="cuda-graph runs on cuda, not on cpu"):
+        build_runner(program, "cuda-graph", "cpu")
+    with pytest.raises(EngineError, match="needs a CUDA device"):
+        CudaGraphRunner(program, "cpu")
+    with pytest.raises(EngineError, match="unknown device 'gpu'"):
+        choose_device("gpu")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert choose_device("auto") == "cpu"
+    with pytest.raises(EngineError, match="PyTorch sees 0 GPUs"):
+        choose_device("cuda:0")
+
+
+def test_cache_folder_can_always_be_written(monkeypatch, tmp_path):
+    blocked = tmp_path / "file"
+    blocked.write_text("in the way")
+    monkeypatch.setenv("AVS_CACHE", str(blocked))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(blocked))
+    folder = cache_folder()
+    (folder / "probe").write_text("x")

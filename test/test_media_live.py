@@ -1,0 +1,111 @@
+"""The live source with a camera and a microphone that a test plays."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from media_files import lamp, tone
+
+from avs_ros.errors import MediaError
+from avs_ros.media import live
+from avs_ros.media.source import Frame, Sound
+
+
+class PlayedCamera:
+    """Gives the pictures that the test puts into it; None unplugs it."""
+
+    name = "played camera"
+    fps = 10.0
+
+    def __init__(self) -> None:
+        self.pictures: queue.Queue[tuple[int, np.ndarray] | None] = queue.Queue()
+        self.taken = threading.Semaphore(0)
+        self.closed = False
+
+    def read(self) -> tuple[int, np.ndarray] | None:
+        try:
+            return self.pictures.get(timeout=5)
+        except queue.Empty:
+            return None
+        finally:
+            self.taken.release()
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class PlayedMicrophone:
+    """Hands on the sound that the test gives it."""
+
+    name = "played microphone"
+    rate_hz = 16000
+    channels = 1
+
+    def __init__(self) -> None:
+        self.say: Callable[[Sound], None] = lambda sound: None
+        self.closed = False
+
+    def start(self, on_sound: Callable[[Sound], None]) -> None:
+        self.say = on_sound
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def sound(ns: int) -> Sound:
+    return Sound(ns, tone(0.1), 16000)
+
+
+def test_newest_picture_all_sound() -> None:
+    camera, microphone = PlayedCamera(), PlayedMicrophone()
+    camera.pictures.put((0, lamp()))
+    source = live.LiveSource(camera, microphone)
+    assert (source.info.width, source.info.height, source.info.audio_rate_hz) == (96, 64, 16000)
+    for i in range(1, 5):
+        camera.pictures.put((i * 100, lamp()))
+        microphone.say(sound(i * 100))
+    for _ in range(6):  # the first picture, these four, and the wait for another
+        if _ < 5:
+            assert camera.taken.acquire(timeout=5)
+    events = source.events()
+    first = [next(events) for _ in range(5)]
+    assert [event.stamp_ns for event in first if isinstance(event, Sound)] == [100, 200, 300, 400]
+    frames = [event for event in first if isinstance(event, Frame)]
+    camera.pictures.put(None)
+    frames += [event for event in events if isinstance(event, Frame)]
+    assert frames[-1].stamp_ns == 400
+    assert frames[-1].decode().shape == (64, 96, 3)
+    assert len(frames) + source.counters["frames_skipped"] == 4
+    source.close()
+    assert camera.closed
+    assert microphone.closed
+
+
+def test_a_microphone_that_falls_silent_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "STALL_S", 0.2)
+    camera, microphone = PlayedCamera(), PlayedMicrophone()
+    camera.pictures.put((0, lamp()))
+    source = live.LiveSource(camera, microphone)
+    with pytest.raises(MediaError, match="played microphone has given no sound"):
+        for _ in source.events():
+            pass
+    camera.pictures.put(None)
+    source.close()
+
+
+def test_a_camera_without_a_picture_is_refused() -> None:
+    camera, microphone = PlayedCamera(), PlayedMicrophone()
+    camera.pictures.put(None)
+    with pytest.raises(MediaError, match="played camera gives no picture"):
+        live.LiveSource(camera, microphone)
+    assert camera.closed
+    assert microphone.closed
+
+
+def test_a_camera_that_does_not_exist() -> None:
+    with pytest.raises(MediaError, match="no picture from camera 97"):
+        live.Webcam("97")

@@ -1,0 +1,72 @@
+"""results.jsonl, masks, and the frames that tell a film's story."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from media_files import write_video
+from test_media_overlay import answer
+
+from avs_ros.errors import MediaError
+from avs_ros.media.moments import choose_moments, thumbnails
+from avs_ros.media.results import ResultFiles, to_record, write_mask
+
+KEYS = ["index", "time", "sounding", "score", "label", "audio_label", "point", "area", "instances",
+        "ms"]
+
+
+def test_a_record_has_the_documented_keys_in_plain_types() -> None:
+    record = to_record(answer(64, 48, [(1, 2, 11, 12)], ["cat"], point=(6.0, 7.0)), 3, 0.12)
+    assert list(record) == KEYS
+    again = json.loads(json.dumps(record))
+    assert again["index"] == 3
+    assert again["sounding"] is True
+    assert again["point"] == [6.0, 7.0]
+    assert again["instances"] == [{"label": "cat", "score": 0.9, "box": [1.0, 2.0, 11.0, 12.0]}]
+    silent = to_record(answer(64, 48, [], []), 0, 0.0)
+    assert silent["point"] is None
+    assert silent["instances"] == []
+
+
+def test_files_are_whole_after_every_frame_and_older_masks_are_gone(tmp_path: Path) -> None:
+    (tmp_path / "masks").mkdir()
+    write_mask(tmp_path / "masks" / "000099.png", np.zeros((2, 2), np.uint8))
+    (tmp_path / "masks" / "notes.txt").write_text("mine")
+    files = ResultFiles(tmp_path)
+    found = answer(64, 48, [(1, 2, 11, 12)], ["cat"])
+    for index in (0, 5):
+        files.add(found, index, index / 10)
+        lines = (tmp_path / "results.jsonl").read_text().splitlines()
+        assert json.loads(lines[-1])["index"] == index  # before close
+    files.close()
+    names = sorted(path.name for path in (tmp_path / "masks").iterdir())
+    assert names == ["000000.png", "000005.png", "notes.txt"]
+    mask = cv2.imread(str(tmp_path / "masks" / "000005.png"), cv2.IMREAD_UNCHANGED)
+    assert np.array_equal(mask, found.mask())
+    assert set(np.unique(mask)) == {0, 255}
+
+
+def test_a_mask_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(MediaError, match="cannot be written"):
+        write_mask(tmp_path / "none" / "0.png", np.zeros((2, 2), np.uint8))
+
+
+def test_moments_are_the_surest_frame_of_each_run_longest_first() -> None:
+    labels = [""] * 4 + ["cat"] * 5 + [""] + ["dog"] * 3
+    scores = [0.0] * 4 + [0.6, 0.7, 0.95, 0.8, 0.7] + [0.1] + [0.9, 0.8, 0.8]
+    times = [i * 0.1 for i in range(len(labels))]
+    assert choose_moments(times, scores, labels) == [2, 6, 9, 10]
+    assert choose_moments(times, scores, labels, most=2) == [2, 6]
+    assert choose_moments([], [], []) == []
+
+
+def test_thumbnails_are_the_frames_asked_for(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "v.mp4", 1.0)
+    pictures = thumbnails(path, [0, 7], width=48)
+    assert len(pictures) == 2
+    image = cv2.imdecode(np.frombuffer(pictures[0], np.uint8), cv2.IMREAD_COLOR)
+    assert image.shape == (32, 48, 3)

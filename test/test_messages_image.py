@@ -1,0 +1,211 @@
+"""Pictures: every encoding, padding, byte order, and each way of being malformed."""
+
+from __future__ import annotations
+
+import array
+from types import SimpleNamespace
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from avs_ros.errors import ImageFormatError
+from avs_ros.messages import (
+    ENCODINGS,
+    MalformedImage,
+    compressed_to_rgb,
+    image_to_rgb,
+    make_header,
+    make_image,
+    mask_to_image,
+    probability_to_image,
+    read_mask,
+    read_picture,
+    rgb_to_compressed,
+    rgb_to_image,
+)
+
+WIDTH, HEIGHT = 8, 6
+
+
+def picture() -> np.ndarray:
+    """Smooth in x and y, so that shared colours of neighbours cost little."""
+    y, x = np.mgrid[0:HEIGHT, 0:WIDTH]
+    return np.stack([60 + 9 * x, 190 - 10 * y, 90 + 4 * x + 4 * y], axis=2).astype(np.uint8)
+
+
+def message(data: bytes, encoding: str, step: int, **fields: Any) -> SimpleNamespace:
+    return SimpleNamespace(
+        width=fields.get("width", WIDTH), height=fields.get("height", HEIGHT), encoding=encoding,
+        step=step, is_bigendian=fields.get("is_bigendian", 0), data=array.array("B", data),
+    )
+
+
+def encode(rgb: np.ndarray, encoding: str) -> np.ndarray:
+    """``rgb`` as rows of bytes in ``encoding``, written out by hand where OpenCV is the reader."""
+    red, green, blue = (rgb[..., i] for i in range(3))
+    gray = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
+    alpha = np.full_like(red, 7)
+    planes = {
+        "rgb8": [red, green, blue], "bgr8": [blue, green, red], "8UC3": [blue, green, red],
+        "rgba8": [red, green, blue, alpha], "bgra8": [blue, green, red, alpha],
+        "8UC4": [blue, green, red, alpha], "mono8": [gray], "8UC1": [gray],
+    }
+    if encoding in planes:
+        return np.stack(planes[encoding], axis=2).reshape(HEIGHT, -1)
+    if encoding in ("rgb16", "bgr16", "mono16"):
+        channels = {"rgb16": rgb, "bgr16": rgb[..., ::-1], "mono16": gray[..., None]}[encoding]
+        wide = channels.astype(np.uint16) * 256 + 99
+        return np.ascontiguousarray(wide).view(np.uint8).reshape(HEIGHT, -1)
+    if encoding.startswith("bayer"):
+        plane = {"r": red, "g": green, "b": blue}
+        pattern = encoding[6:10]
+        mosaic = np.empty((HEIGHT, WIDTH), np.uint8)
+        for i, colour in enumerate(pattern):
+            mosaic[i // 2 :: 2, i % 2 :: 2] = plane[colour][i // 2 :: 2, i % 2 :: 2]
+        return mosaic
+    yuv = cv2.cvtColor(rgb, cv2.COLOR_RGB2YUV_I420)
+    luma = yuv[:HEIGHT]
+    u, v = (part.reshape(HEIGHT // 2, WIDTH // 2) for part in yuv[HEIGHT:].reshape(2, -1))
+    if encoding in ("nv12", "nv21"):
+        pair = [u, v] if encoding == "nv12" else [v, u]
+        return np.concatenate([luma, np.stack(pair, axis=2).reshape(HEIGHT // 2, WIDTH)])
+    tall_u, tall_v = (np.repeat(part, 2, axis=0) for part in (u, v))
+    even, odd = luma[:, 0::2], luma[:, 1::2]
+    order = [tall_u, even, tall_v, odd] if encoding in ("uyvy", "yuv422") else [
+        even, tall_u, odd, tall_v]
+    return np.stack(order, axis=2).reshape(HEIGHT, -1)
+
+
+@pytest.mark.parametrize("padding", [0, 5])
+@pytest.mark.parametrize("encoding", list(ENCODINGS))
+def test_every_encoding_gives_back_the_picture(encoding: str, padding: int) -> None:
+    rgb = picture()
+    rows = encode(rgb, encoding)
+    padded = np.pad(rows, ((0, 0), (0, padding)), constant_values=255)
+    decoded = image_to_rgb(message(padded.tobytes(), encoding, padded.shape[1]))
+    assert decoded.shape == (HEIGHT, WIDTH, 3) and decoded.dtype == np.uint8
+    assert decoded.flags.c_contiguous and decoded.flags.writeable
+    expected = rgb
+    if "mono" in encoding or encoding == "8UC1":
+        expected = np.repeat(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)[..., None], 3, axis=2)
+    exact = encoding[:3] in ("rgb", "bgr", "mon", "8UC")
+    inside = np.s_[1:-1, 1:-1] if encoding.startswith("bayer") else np.s_[:]
+    error = np.abs(decoded[inside].astype(int) - expected[inside].astype(int))
+    assert error.max() <= (0 if exact else 16)
+
+
+def test_big_endian_sixteen_bit_keeps_the_upper_byte() -> None:
+    wide = (picture().astype(np.uint16) * 256 + 3).astype(">u2").view(np.uint8).reshape(HEIGHT, -1)
+    msg = message(wide.tobytes(), "rgb16", wide.shape[1], is_bigendian=1)
+    assert (image_to_rgb(msg) == picture()).all()
+
+
+def test_data_may_be_bytes_array_or_ndarray() -> None:
+    rgb = picture()
+    for data in (rgb.tobytes(), array.array("B", rgb.tobytes()), rgb.reshape(-1)):
+        msg = message(b"", "rgb8", 3 * WIDTH)
+        msg.data = data
+        assert (image_to_rgb(msg) == rgb).all()
+
+
+@pytest.mark.parametrize(
+    ("reason", "changes"),
+    [
+        ("image_zero_size", {"width": 0}),
+        ("image_zero_size", {"height": 0}),
+        ("image_encoding", {"encoding": "rgb9"}),
+        ("image_encoding", {"encoding": ""}),
+        ("image_encoding", {"encoding": "16UC1"}),
+        ("image_encoding", {"encoding": "32FC1"}),
+        ("image_step", {"step": 3 * WIDTH - 1}),
+        ("image_step", {"step": 0}),
+        ("image_step", {"encoding": "yuyv", "width": 7}),
+        ("image_truncated", {"step": 3 * WIDTH + 1}),
+        ("image_truncated", {"data": b"\0" * 10}),
+        ("image_truncated", {"data": b""}),
+        ("image_size_mismatch", {"data": b"\0" * (3 * WIDTH * HEIGHT + 1)}),
+    ],
+)
+def test_malformed_images_are_refused_with_their_reason(
+    reason: str, changes: dict[str, Any]
+) -> None:
+    msg = message(picture().tobytes(), "rgb8", 3 * WIDTH)
+    vars(msg).update(changes)
+    with pytest.raises(MalformedImage) as caught:
+        image_to_rgb(msg)
+    assert caught.value.reason == reason
+    assert isinstance(caught.value, ImageFormatError)
+    assert len(str(caught.value)) > 20
+
+
+@pytest.mark.parametrize("codec", ["jpeg", "png"])
+@pytest.mark.parametrize("format", ["", "nonsense", "jpeg", "bgr8; png compressed bgr8"])
+def test_compressed_pictures_are_read_by_their_content(codec: str, format: str) -> None:
+    rgb = cv2.resize(picture(), (64, 48), interpolation=cv2.INTER_LINEAR)
+    bgr = cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR)
+    data = cv2.imencode(".jpg" if codec == "jpeg" else ".png", bgr)[1].tobytes()
+    decoded = compressed_to_rgb(SimpleNamespace(format=format, data=data))
+    assert np.abs(decoded.astype(int) - rgb).mean() < (3 if codec == "jpeg" else 1e-9)
+
+
+def test_malformed_compressed_pictures_are_refused() -> None:
+    jpeg = cv2.imencode(".jpg", cv2.resize(picture(), (64, 48)))[1].tobytes()
+    png = cv2.imencode(".png", cv2.resize(picture(), (64, 48)))[1].tobytes()
+    cases = [
+        ("compressed_depth", "16UC1; compressedDepth png", png),
+        ("compressed_empty", "jpeg", b""),
+        ("compressed_truncated", "jpeg", jpeg[: len(jpeg) // 2]),
+        ("compressed_truncated", "png", png[: len(png) // 2]),
+        ("compressed_codec", "jpeg", b"not a picture at all"),
+        ("compressed_codec", "h264", b"\0\0\0\1\x67" * 20),
+    ]
+    for reason, format, data in cases:
+        with pytest.raises(MalformedImage) as caught:
+            compressed_to_rgb(SimpleNamespace(format=format, data=data))
+        assert caught.value.reason == reason
+
+
+def test_written_pictures_come_back() -> None:
+    header = make_header(12_000_000_345, "camera")
+    rgb = picture()
+    sent = rgb_to_image(header, rgb)
+    assert (sent.header.stamp.sec, sent.header.stamp.nanosec) == (12, 345)
+    assert (sent.encoding, sent.step, sent.width, sent.height) == ("rgb8", 24, WIDTH, HEIGHT)
+    assert (image_to_rgb(sent) == rgb).all()
+    # A slice of a larger picture is not contiguous.
+    assert (image_to_rgb(rgb_to_image(header, np.pad(rgb, ((0, 0), (1, 1), (0, 0)))[:, 1:-1]))
+            == rgb).all()
+    mask = np.where(rgb[..., 0] > 100, 255, 0).astype(np.uint8)
+    assert (read_mask(mask_to_image(header, mask)) == mask).all()
+    probability = (rgb[..., 0] / np.float32(255)).astype(np.float32)
+    sent = probability_to_image(header, probability)
+    assert sent.encoding == "32FC1" and sent.step == 4 * WIDTH
+    back = np.frombuffer(sent.data, np.float32).reshape(HEIGHT, WIDTH)
+    assert (back == probability).all()
+
+
+def test_pixels_are_sent_as_an_array_that_rclpy_takes_at_once() -> None:
+    sent = rgb_to_image(make_header(1), picture())
+    assert isinstance(sent.data, (array.array, bytes, bytearray))
+
+
+def test_compressed_pictures_say_what_they_are() -> None:
+    rgb = cv2.resize(picture(), (64, 48), interpolation=cv2.INTER_LINEAR)
+    for codec in ("jpeg", "png"):
+        sent = rgb_to_compressed(make_header(1), rgb, codec)
+        assert codec in sent.format
+        assert np.abs(read_picture(sent).astype(int) - rgb).mean() < 3
+
+
+def test_arrays_that_do_not_fit_their_encoding_are_refused() -> None:
+    header = make_header(1)
+    with pytest.raises(ImageFormatError, match="float64"):
+        make_image(header, np.zeros((4, 4)), "32FC1")
+    with pytest.raises(ImageFormatError, match="3 channels"):
+        make_image(header, np.zeros((4, 4), np.uint8), "rgb8")
+    with pytest.raises(ImageFormatError, match="can write"):
+        make_image(header, np.zeros((4, 4), np.uint8), "mono12")
+    with pytest.raises(MalformedImage):
+        read_mask(rgb_to_image(header, picture()))

@@ -1,0 +1,172 @@
+"""The evaluator node: answers and truth in, scores on disk."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from node_graph import BASE_NS, NodeGraph
+
+from avs_ros.evaluation.pairing import StampPairing
+from avs_ros.evaluation.score_sheet import ScoreSheet
+from avs_ros.messages import (
+    make_detections,
+    make_header,
+    make_image,
+    mask_to_image,
+    probability_to_image,
+)
+from avs_ros.nodes.evaluator_node import EvaluatorNode
+from avs_ros.segmentation import Instance, Segmentation
+
+TENTH = 100_000_000
+
+
+@pytest.fixture
+def graph() -> Iterator[NodeGraph]:
+    graph = NodeGraph()
+    yield graph
+    graph.close()
+
+
+def box(on: bool) -> np.ndarray:
+    mask = np.zeros((48, 64), np.uint8)
+    mask[10:30, 20:40] = 255 * on
+    return mask
+
+
+def found(label: str) -> Segmentation:
+    one = (Instance(1, label, 0.9, (20.0, 10.0, 40.0, 30.0), 400),)
+    empty = np.zeros((4, 4), np.uint8)
+    shown = empty.astype(np.float32)
+    return Segmentation(1, 64, 48, True, 0.9, label, "", 0.0, one, None, 0.1, shown, empty)
+
+
+class Replay:
+    """Publishes what a node and a bag would."""
+
+    def __init__(self, graph: NodeGraph, output: Path, **parameters: Any) -> None:
+        self.graph = graph
+        self.output = output
+        self.node = graph.add(EvaluatorNode, parameters={"output": str(output), **parameters})
+        image, array = "sensor_msgs/msg/Image", "vision_msgs/msg/Detection2DArray"
+        self.mask = graph.publisher(image, "mask", 50)
+        self.probability = graph.publisher(image, "probability", 50)
+        self.detections = graph.publisher(array, "detections", 50)
+        self.truth = graph.publisher(image, "ground_truth/mask", 50)
+        self.true_detections = graph.publisher(array, "ground_truth/detections", 50)
+        for publisher in (
+            self.mask, self.probability, self.detections, self.truth, self.true_detections
+        ):  # fmt: skip
+            graph.wait(publisher.get_subscription_count, "the evaluator's subscription")
+
+    def frame(self, number: int, answer: bool | None, truth: bool) -> None:
+        header = make_header(BASE_NS + number * TENTH)
+        self.truth.publish(mask_to_image(header, box(truth)))
+        if truth:
+            self.true_detections.publish(make_detections(header, found("dog")))
+        if answer is None:
+            return
+        self.mask.publish(mask_to_image(header, box(answer)))
+        shown = np.float32(0.9) * (box(answer) > 0)
+        self.probability.publish(probability_to_image(header, shown))
+        if answer:
+            self.detections.publish(make_detections(header, found("dog")))
+
+    def scores(self) -> dict[str, Any]:
+        self.graph.remove(self.node)  # as at shutdown
+        assert (self.output / "report.html").is_file()
+        loaded: dict[str, Any] = json.loads((self.output / "metrics.json").read_text())
+        return loaded
+
+
+def held(replay: Replay) -> int:
+    return len(replay.node._pairing._parts)
+
+
+def test_frames_are_paired_by_stamp_and_scored(graph: NodeGraph, tmp_path: Path) -> None:
+    replay = Replay(graph, tmp_path / "out", wait=60.0)
+    for number in range(4):
+        replay.frame(number, answer=True, truth=True)
+    replay.frame(4, answer=True, truth=False)  # marked though nothing sounds
+    replay.frame(5, answer=None, truth=True)  # never answered
+    replay.mask.publish(mask_to_image(make_header(BASE_NS + 9 * TENTH), box(True)))  # no truth
+    pairing = replay.node._pairing
+    complete = [BASE_NS + n * TENTH for n in range(4)]
+    graph.wait(
+        lambda: (
+            held(replay) == 7
+            and all(
+                p.mask is not None and p.probability is not None and p.labels and p.true_labels
+                for p in (pairing._parts[s] for s in complete)
+            )
+            and pairing._parts[complete[-1] + TENTH].probability is not None
+        ),
+        "all messages",
+    )
+    scores = replay.scores()
+    assert scores["frames"] == 5 and scores["missed_frames"] == 1
+    assert scores["m_j_sounding"] == pytest.approx(1.0, abs=1e-6)
+    assert scores["m_f_set"] == pytest.approx(1.0, abs=1e-6)
+    assert scores["silent_empty"] == 0.0 and scores["false_positive_rate"] > 0
+    assert scores["label_accuracy"] == 1.0 and scores["c_iou"] == 1.0
+    assert scores["latency_ms"] is not None
+
+
+def test_a_looped_bag_is_a_new_recording(graph: NodeGraph, tmp_path: Path) -> None:
+    replay = Replay(graph, tmp_path / "out", wait=0.5)
+    pairing = replay.node._pairing
+    for _ in range(2):
+        for number in range(20):
+            replay.frame(number, answer=True, truth=True)
+            stamp = BASE_NS + number * TENTH
+            graph.wait(
+                lambda stamp=stamp: (
+                    (p := pairing._parts.get(stamp))
+                    and p.truth is not None
+                    and p.mask is not None
+                    and pairing._newest == stamp
+                ),
+                "truth and answer",
+            )
+    scores = replay.scores()
+    assert scores["recordings"] == 2 and scores["frames"] == 40
+    assert scores["missed_frames"] == 0
+
+
+def test_malformed_masks_are_counted(graph: NodeGraph, tmp_path: Path) -> None:
+    replay = Replay(graph, tmp_path / "out", wait=60.0)
+    wrong = make_image(make_header(BASE_NS), np.zeros((48, 64, 3), np.uint8), "rgb8")
+    replay.mask.publish(wrong)
+    graph.wait(lambda: replay.node._malformed == 1, "the count")
+    replay.frame(1, answer=True, truth=True)
+    graph.wait(lambda: held(replay) == 1, "the frame")
+    parts = replay.node._pairing._parts
+    graph.wait(lambda: all(p.mask is not None and p.truth is not None for p in parts.values()))
+    assert replay.scores()["malformed_messages"] == 1
+
+
+def test_nothing_to_score_is_said_and_no_file_is_written(
+    graph: NodeGraph, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    replay = Replay(graph, tmp_path / "out")
+    graph.remove(replay.node)
+    assert not (tmp_path / "out").exists()
+    assert "nothing to score" in capfd.readouterr().err
+
+
+def test_an_answer_may_overtake_the_first_truth_of_a_loop() -> None:
+    sheet = ScoreSheet()
+    pairing = StampPairing(sheet, wait_s=0.5)
+    for turn in range(2):
+        for number in range(10):
+            parts = [{"truth": box(True)}, {"mask": box(True)}]
+            for part in reversed(parts) if turn else parts:
+                pairing.put(BASE_NS + number * TENTH, **part)
+    pairing.flush()
+    result = sheet.result()
+    assert (result["recordings"], result["frames"], result["missed_frames"]) == (2, 20, 0)

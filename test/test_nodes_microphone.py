@@ -1,0 +1,359 @@
+"""The microphone: devices through PortAudio, stamps, the three families, unplug and replug."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("cyclonedds", reason="the embedded runtime needs cyclonedds")
+
+from avs_ros.errors import MissingDependencyError, ParameterError
+from avs_ros.messages import AudioFormat, read_audio, read_audio_info
+from avs_ros.middleware import get_message, rclpy
+from avs_ros.nodes import microphone_node
+from avs_ros.nodes.capture import (
+    NANOSECONDS,
+    Block,
+    CaptureError,
+    CaptureRequest,
+    age_of_block,
+)
+from avs_ros.nodes.microphone_node import MicrophoneNode
+
+PATIENCE = 20.0
+RATE = 16000
+
+
+class Tone:
+    """A 440 Hz source in real time that can be pulled out and plugged in again."""
+
+    def __init__(self) -> None:
+        self.plugged = True
+        self.opened = 0
+        self.overflow = False
+
+    def open(
+        self, request: CaptureRequest, now_ns: Callable[[], int], on_block: Callable[..., None]
+    ) -> ToneCapture:
+        if not self.plugged:
+            raise CaptureError("no input device 'tone' (there are: none)")
+        self.opened += 1
+        return ToneCapture(self, request, now_ns, on_block)
+
+
+class ToneCapture:
+    """One opened stream of a ``Tone``."""
+
+    def __init__(self, tone: Tone, request: CaptureRequest, now_ns: Any, on_block: Any) -> None:
+        self.name, self.rate, self.channels = "tone", request.rate or 48000, request.channels
+        self._tone, self._now_ns, self._on_block = tone, now_ns, on_block
+        self._count = round(self.rate * request.block_s)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def _run(self) -> None:
+        phase = 0
+        while not self._stop.wait(self._count / self.rate) and self._tone.plugged:
+            n = np.arange(phase, phase + self._count)
+            phase += self._count
+            one = np.rint(8000 * np.sin(2 * np.pi * 440 * n / self.rate)).astype(np.int16)
+            length_ns = self._count * NANOSECONDS // self.rate
+            self._on_block(Block(
+                self._now_ns() - length_ns, np.repeat(one[:, None], self.channels, axis=1),
+                self._tone.overflow))
+
+    @property
+    def active(self) -> bool:
+        return self._thread.is_alive()
+
+    def close(self) -> None:
+        self._stop.set()
+        self._thread.join()
+
+
+class Bench:
+    """A microphone node and a listener, spun together until something holds."""
+
+    def __init__(self, *arguments: str, source: Any = None) -> None:
+        rclpy.init(args=["--ros-args", *arguments])
+        self.tone = Tone()
+        self.microphone: Any = None
+        self.listener = rclpy.node.Node("listener", use_global_arguments=False)
+        self.executor = rclpy.executors.SingleThreadedExecutor()
+        self.executor.add_node(self.listener)
+        self.source = source or self.tone.open
+
+    def start(self) -> None:
+        self.microphone = MicrophoneNode(open_capture=self.source)
+        self.executor.add_node(self.microphone)
+
+    def listen(self, kind: str, topic: str = "audio", depth: int = 50) -> list[Any]:
+        heard: list[Any] = []
+        qos = rclpy.qos.QoSProfile(
+            depth=depth, reliability=rclpy.qos.ReliabilityPolicy.BEST_EFFORT)
+        self.listener.create_subscription(get_message(kind), topic, heard.append, qos)
+        return heard
+
+    def until(self, condition: Callable[[], Any], what: str) -> Any:
+        deadline = time.monotonic() + PATIENCE
+        while not (value := condition()):
+            assert time.monotonic() < deadline, f"waited in vain for {what}"
+            self.executor.spin_once(timeout_sec=0.05)
+        return value
+
+    def close(self) -> None:
+        self.executor.shutdown()
+        if self.microphone is not None:
+            self.microphone.destroy_node()
+        self.listener.destroy_node()
+        rclpy.try_shutdown()
+
+
+@pytest.fixture
+def bench() -> Iterator[Callable[..., Bench]]:
+    benches: list[Bench] = []
+
+    def make(*arguments: str, **options: Any) -> Bench:
+        benches.append(Bench(*arguments, **options))
+        return benches[-1]
+
+    yield make
+    for one in benches:
+        one.close()
+
+
+def test_a_block_is_at_least_as_old_as_it_is_long() -> None:
+    assert age_of_block(100.0, 100.05, 0.032) == pytest.approx(0.05)
+    for adc, now in ((0.0, 100.0), (100.0, 100.001), (100.1, 100.0), (10.0, 100.0)):
+        assert age_of_block(adc, now, 0.032) == 0.032
+
+
+@pytest.mark.parametrize(("family", "kind"), [
+    ("AudioDataStamped", "audio_common_msgs/msg/AudioDataStamped"),
+    ("AudioStamped", "audio_common_msgs/msg/AudioStamped"),
+    ("RawAudio", "foxglove_msgs/msg/RawAudio"),
+    ("AudioData", "audio_common_msgs/msg/AudioData"),
+])
+def test_every_family_carries_the_sound(
+    bench: Callable[..., Bench], family: str, kind: str
+) -> None:
+    one = bench("-p", f"audio_type:={family}", "-p", "channels:=2", "-p", "block:=0.05",
+                "-p", "frame_id:=left_ear", "-r", "audio:=ears/sound")
+    heard = one.listen(kind, "ears/sound")
+    infos = one.listen("audio_common_msgs/msg/AudioInfo", "audio_info")
+    one.start()
+    one.until(lambda: len(heard) >= 6, "sound")
+    assumed = AudioFormat("S16LE", 2, RATE)
+    if family in ("AudioDataStamped", "AudioData"):
+        info = one.until(lambda: infos, "the format")[0]
+        assumed = read_audio_info(info)
+        assert (assumed.rate, assumed.channels, assumed.sample_format) == (RATE, 2, "S16LE")
+    now = one.microphone.get_clock().now().nanoseconds
+    chunks = [read_audio(message, assumed, now) for message in heard[:6]]
+    assert {chunk.rate for chunk in chunks} == {RATE}
+    assert {chunk.samples.shape for chunk in chunks} == {(800, 2)}
+    wave = np.concatenate([chunk.samples[:, 1] for chunk in chunks]).astype(float)
+    spectrum = np.abs(np.fft.rfft(wave))
+    assert np.argmax(spectrum) * RATE / len(wave) == pytest.approx(440, abs=8)
+    if family != "AudioData":
+        stamps = np.array([chunk.stamp_ns for chunk in chunks])
+        assert (np.diff(stamps) > 0).all() and 0 < now - stamps[-1] < 10 * NANOSECONDS
+    if family in ("AudioDataStamped", "AudioStamped"):
+        assert chunks[0].frame_id == "left_ear"
+
+
+def test_unplug_and_replug(
+    bench: Callable[..., Bench], capfd: pytest.CaptureFixture[str]
+) -> None:
+    one = bench("-p", "retry_period:=0.1")
+    heard = one.listen("audio_common_msgs/msg/AudioStamped")
+    pages = one.listen("diagnostic_msgs/msg/DiagnosticArray", "/diagnostics")
+    one.tone.plugged = False
+    one.start()
+
+    def page() -> Any:
+        return pages[-1].status[0] if pages else None
+
+    assert "no input device" in one.until(
+        lambda: page() and page().level == b"\x02" and page().message, "the page of no device")
+    one.tone.plugged = True
+    one.until(lambda: heard, "sound")
+    one.until(lambda: page().level == b"\x00", "the page of a working device")
+    values = {pair.key: pair.value for pair in page().values}
+    assert float(values["audio_level_dbfs"]) == pytest.approx(-15.3, abs=0.5)
+    assert values["device"] == "tone" and int(values["blocks"]) > 0
+    one.tone.plugged = False
+    one.until(lambda: page().level == b"\x02", "the page of a lost device")
+    count = len(heard)
+    one.tone.plugged = True
+    one.until(lambda: len(heard) > count + 3, "sound again")
+    assert one.tone.opened == 2
+    log = capfd.readouterr().err
+    assert "'tone' is gone" in log and log.count("recording 'tone'") == 2
+
+
+def test_a_device_that_falls_silent_is_opened_again(bench: Callable[..., Bench]) -> None:
+    class Silent:
+        name, rate, channels = "silent", RATE, 1
+        active = True
+        closed = 0
+
+        def close(self) -> None:
+            type(self).closed += 1
+
+    one = bench("-p", "retry_period:=0.1", source=lambda request, now_ns, on_block: Silent())
+    one.start()
+    one.until(lambda: Silent.closed >= 2, "the second attempt")
+
+
+def test_lost_samples_are_told(
+    bench: Callable[..., Bench], capfd: pytest.CaptureFixture[str]
+) -> None:
+    one = bench()
+    heard = one.listen("audio_common_msgs/msg/AudioStamped")
+    one.tone.overflow = True
+    one.start()
+    one.until(lambda: len(heard) > 3, "sound")
+    assert capfd.readouterr().err.count("lost samples") == 1
+
+
+def test_without_a_clock_nothing_is_published(bench: Callable[..., Bench]) -> None:
+    one = bench("-p", "use_sim_time:=true")
+    heard = one.listen("audio_common_msgs/msg/AudioStamped")
+    pages = one.listen("diagnostic_msgs/msg/DiagnosticArray", "/diagnostics")
+    one.start()
+    told = one.until(
+        lambda: [page.status[0] for page in pages if page.status[0].level == b"\x01"],
+        "the page of no time")[0]
+    assert "no time yet" in told.message
+    clock_type = get_message("rosgraph_msgs/msg/Clock")
+    clock = one.listener.create_publisher(clock_type, "/clock", 1)
+    assert not heard
+    ticks = iter(range(10**6))
+
+    def tick() -> list[Any]:
+        message = clock_type()
+        message.clock.sec, message.clock.nanosec = 5000, next(ticks) * 1000
+        clock.publish(message)
+        return heard
+
+    one.until(tick, "sound on simulated time")
+    assert heard[0].header.stamp.sec in (4999, 5000)
+
+
+def test_bad_parameters_are_refused(bench: Callable[..., Bench]) -> None:
+    one = bench("-p", "audio_type:=Cassette")
+    with pytest.raises(ParameterError, match="audio_type"):
+        one.start()
+
+
+def test_a_missing_library_is_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def missing() -> None:
+        raise MissingDependencyError("PortAudio", "the microphone", "install libportaudio2")
+
+    monkeypatch.setattr(microphone_node, "load_sounddevice", missing)
+    assert microphone_node.main(["microphone_node"]) == 2
+    err = capsys.readouterr().err
+    assert "libportaudio2" in err and err.count("\n") == 1
+
+
+# -- the real PortAudio, on a sound card that ALSA makes from a pipe --------------------------
+
+CARD = """
+pcm.avscard {{ type file
+  slave.pcm "null"
+  file "/dev/null"
+  infile "{pipe}"
+  format "raw" }}
+pcm.!default {{ type plug
+  slave.pcm "avscard" }}
+"""
+
+
+@pytest.fixture
+def sound_card(tmp_path: Path) -> Iterator[Path]:
+    """A home folder whose ALSA has one card, ``avscard``; skips where there is no PortAudio.
+
+    The card gives what goes through a pipe, so it records no faster than a tone is fed to it.
+    """
+    pytest.importorskip("sounddevice", exc_type=(ImportError, OSError))
+    if not sys.platform.startswith("linux") or not Path("/usr/share/alsa/alsa.conf").exists():
+        pytest.skip("needs ALSA")
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    # Open at both ends, so that nobody waits for the other side.
+    handle = os.open(pipe, os.O_RDWR | os.O_NONBLOCK)
+    stop = threading.Event()
+    second = np.rint(8000 * np.sin(2 * np.pi * 440 * np.arange(RATE) / RATE)).astype("<i2")
+    parts = second.reshape(20, -1)
+
+    def feed() -> None:
+        for part in itertools.cycle(parts):
+            if stop.wait(1 / 20):
+                return
+            with contextlib.suppress(BlockingIOError):  # nobody listens: the pipe is full
+                os.write(handle, part.tobytes())
+
+    feeder = threading.Thread(target=feed)
+    feeder.start()
+    (tmp_path / ".asoundrc").write_text(CARD.format(pipe=pipe))
+    yield tmp_path
+    stop.set()
+    feeder.join()
+    os.close(handle)
+
+
+def run_node(home: Path, *arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "avs_ros.nodes.microphone_node", *arguments],
+        env={**os.environ, "HOME": str(home), "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def test_devices_are_listed(sound_card: Path) -> None:
+    out, err = run_node(sound_card, "--list-devices").communicate(timeout=60)
+    assert "avscard" in out and "Hz]" in out, err
+    (sound_card / ".asoundrc").unlink()
+    out, err = run_node(sound_card, "--list-devices").communicate(timeout=60)
+    assert "avscard" not in out
+
+
+def test_port_audio_is_found_again_after_replugging(
+    sound_card: Path, bench: Callable[..., Bench]
+) -> None:
+    card, drawer = sound_card / ".asoundrc", sound_card / "drawer"
+    shutil.move(card, drawer)
+    one = bench()
+    heard = one.listen("foxglove_msgs/msg/RawAudio")
+    pages = one.listen("diagnostic_msgs/msg/DiagnosticArray", "/diagnostics")
+    process = run_node(
+        sound_card, "--ros-args", "-p", "device:=avsc", "-p", "audio_type:=RawAudio",
+        "-p", "block:=0.5", "-p", "retry_period:=0.2")
+    try:
+        told = one.until(lambda: pages and pages[-1].status[0].message, "the page of no device")
+        assert "no input device 'avsc'" in told
+        shutil.move(drawer, card)
+        message = one.until(lambda: heard, "sound from PortAudio")[0]
+        samples = read_audio(message).samples[:, 0].astype(float)
+        spectrum = np.abs(np.fft.rfft(samples))
+        assert np.argmax(spectrum) * RATE / len(samples) == pytest.approx(440, abs=4)
+    finally:
+        process.terminate()
+        _, err = process.communicate(timeout=PATIENCE)
+    assert "recording 'avscard': 16000 Hz" in err
+    assert process.returncode == 0

@@ -1,0 +1,101 @@
+"""The parameter tables, and what is made from them: parameter file, README, ranges."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from avs_ros.errors import ParameterError
+from avs_ros.nodes import parameter_text, topics
+from avs_ros.nodes.parameter_spec import Change, ParameterSpec
+from avs_ros.nodes.parameters import TABLES, main
+
+ROOT = Path(__file__).resolve().parents[1]
+SPECS = [(node, spec) for node, table in TABLES.items() for spec in table]
+
+
+@pytest.mark.parametrize(("node", "spec"), SPECS, ids=[f"{n}.{s.name}" for n, s in SPECS])
+def test_every_parameter_is_described_and_its_default_allowed(
+    node: str, spec: ParameterSpec
+) -> None:
+    spec.check(spec.default)
+    assert spec.description[0].islower() or spec.description[0].isupper()
+    assert spec.description.endswith((".", ")")) and len(spec.description) > 15
+    assert (spec.minimum is None) == (spec.maximum is None)
+    if isinstance(spec.default, (int, float)) and not isinstance(spec.default, bool):
+        assert spec.minimum is not None, "a number needs a range"
+    # ROS 2 cannot tell the type of an empty array.
+    assert spec.default != []
+
+
+def test_names_are_given_once() -> None:
+    for table in TABLES.values():
+        names = [spec.name for spec in table]
+        assert len(names) == len(set(names))
+        assert all(name == name.lower() and name.isidentifier() for name in names)
+
+
+def test_the_parameter_file_holds_the_defaults() -> None:
+    text = (ROOT / "config" / "avs.yaml").read_text(encoding="utf-8")
+    read = yaml.safe_load(text)
+    for node, table in TABLES.items():
+        given = read[f"/**/{node}"]["ros__parameters"]
+        assert given == {spec.name: spec.default for spec in table}
+        for name, value in given.items():
+            (spec,) = [spec for spec in table if spec.name == name]
+            spec.check(value)
+    assert text == parameter_text.to_yaml(TABLES), (
+        "config/avs.yaml is not what `python -m avs_ros.nodes.parameters` prints")
+
+
+def between(text: str, begin: str, end: str) -> str:
+    return text[text.index(begin) : text.index(end) + len(end)]
+
+
+def test_the_readme_shows_the_tables() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    for expected, begin, end in (
+        (parameter_text.to_markdown(TABLES), parameter_text.BEGIN, parameter_text.END),
+        (topics.to_markdown(), topics.BEGIN, topics.END),
+    ):
+        assert begin in readme, f"README.md has no {begin}"
+        assert between(readme, begin, end).strip() == expected.strip()
+
+
+def test_the_tables_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--format", "markdown"]) == 0
+    printed = capsys.readouterr().out
+    for _, spec in SPECS:
+        assert f"`{spec.name}`" in printed
+    assert main([]) == 0
+    assert yaml.safe_load(capsys.readouterr().out)
+
+
+@pytest.mark.parametrize(
+    ("default", "value", "accepted"),
+    [
+        (0.5, 0.25, True), (0.5, 1.25, False), (0.5, math.nan, False), (0.5, math.inf, False),
+        (0.5, "high", False), (0.5, True, False), (1, 1, True), (1, 3, False), (1, 0.5, False),
+        (1, True, False), (True, False, True), (True, 1, False),
+    ],
+)
+def test_types_and_ranges_are_checked(default: Any, value: Any, accepted: bool) -> None:
+    ranged = not isinstance(default, bool)
+    spec = ParameterSpec("name", default, "words", 0 if ranged else None, 1 if ranged else None)
+    if accepted:
+        spec.check(value)
+    else:
+        with pytest.raises(ParameterError, match="name"):
+            spec.check(value)
+
+
+def test_choices_are_checked() -> None:
+    spec = ParameterSpec("qos", "a", "words", choices=("a", "b"), change=Change.NEVER)
+    spec.check("b")
+    with pytest.raises(ParameterError, match="one of a, b"):
+        spec.check("c")
+    assert spec.type_name == "string" and spec.constraint == "one of a, b"

@@ -1,0 +1,35 @@
+"""Rolling figures."""
+
+import math
+
+import numpy as np
+import pytest
+
+from avs_ros.streaming.statistics import RateMeter, RollingPercentiles
+
+
+def test_percentiles_are_of_the_last_values_only():
+    rolling = RollingPercentiles(size=100)
+    for value in [1e9] * 50 + list(range(101)):
+        rolling.add(value)
+    found = rolling.percentiles()
+    assert (found.count, found.max) == (100, 100)
+    assert found.p50 == np.percentile(range(1, 101), 50)
+    assert found.p90 == np.percentile(range(1, 101), 90)
+    assert rolling.mean() == pytest.approx(50.5)
+    rolling.clear()
+    assert math.isnan(rolling.percentiles().p99) and math.isnan(rolling.mean())
+
+
+def test_the_rate_falls_when_nothing_comes_any_more():
+    meter = RateMeter(span_s=2.0)
+    assert meter.rate(0) == 0
+    for i in range(100):
+        meter.add(i * 50_000_000)
+    last_ns = 99 * 50_000_000
+    assert meter.rate(last_ns) == pytest.approx(20.0)
+    assert meter.rate(last_ns + 1_000_000_000) == pytest.approx(10.0)
+    assert meter.rate(last_ns + 3_000_000_000) == 0
+    meter.add(last_ns)
+    meter.clear()
+    assert meter.rate(last_ns) == 0
