@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import random
+import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from dds_domain import claim_domain
 
@@ -27,6 +30,15 @@ def pytest_configure(config: pytest.Config) -> None:
     if "PYTEST_XDIST_WORKER" in os.environ:
         os.environ.setdefault("OMP_NUM_THREADS", "1")
     os.environ.setdefault("ROS_LOCALHOST_ONLY", "1")
+
+
+@pytest.fixture(autouse=True)
+def _same_dice() -> None:
+    """Whatever draws without a seed of its own draws the same at each run, in any order."""
+    random.seed(0)
+    np.random.seed(0)  # noqa: NPY002 - the global state is what is meant
+    if (torch := sys.modules.get("torch")) is not None:
+        torch.manual_seed(0)
 
 
 @pytest.fixture(scope="session")
