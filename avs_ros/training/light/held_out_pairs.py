@@ -51,7 +51,7 @@ def held_out_pairs() -> frozenset[tuple[str, str]]:
     for held, holder in OVERLAPS:
         for kind, maker in ((held, holder), (holder, held)):
             makers.get(FAMILY_NAMES[kind], set()).add(FAMILY_NAMES[maker])
-    pairs = set()
+    pairs: set[tuple[str, str]] = set()
     for family in FAMILY_NAMES:
         strange = [kind for kind, made_by in makers.items() if family not in made_by]
         strange.sort(key=lambda kind: zlib.crc32(f"{SEED} {family} {kind}".encode()))
