@@ -6,6 +6,7 @@ import os
 
 import numpy as np
 import pytest
+import torch
 
 from avs_ros.benchmarks.forms import AUTHORS, Answer, StreamForm, difference, make_form
 from avs_ros.benchmarks.memory import ProcessWatch, available_mib, peak_mib
@@ -42,6 +43,20 @@ def test_stream_gives_the_light_models_newest_mask():
     assert difference(found, expected) < 1e-3
     with pytest.raises(EngineError, match="needs 3 frames, got 2"):
         make_form(AUTHORS, subject, "cpu").step(1)
+
+
+def test_published_form_keeps_the_graph_of_the_whole_clip():
+    """The backward pass for the class-activated weights reaches the parameters too."""
+    form = make_form(AUTHORS, SMALL, "cpu")
+    graphs = []
+    form._trunk.decoder.register_forward_hook(lambda _, inputs, out: graphs.append(out[0].grad_fn))
+    form.step(3)
+    assert graphs[0] is not None
+    first = form._trunk.backbone.net.stages[0].blocks[0].mlp.fc1.weight
+    assert first.grad is not None and float(first.grad.abs().max()) > 0
+    before = first.grad.clone()
+    form.step(3)  # emptied, not added up
+    assert torch.equal(first.grad, before)
 
 
 def test_published_form_builds_the_whole_affinity_and_hears_twice():
