@@ -6,11 +6,13 @@ import dataclasses
 import typing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 
 from avs_ros.errors import ParameterError
+
+Settings = TypeVar("Settings")
 
 
 @dataclass(frozen=True)
@@ -114,15 +116,23 @@ def _read(path: Path) -> dict[str, Any]:
     return {**(_read(path.parent / base) if base else {}), **values}
 
 
-def load_config(path: Path | str, overrides: dict[str, str] | None = None) -> TrainConfig:
-    """Read a YAML file (``base: other.yaml`` inherits from a neighbour) and apply overrides.
+def load_settings(
+    kind: type[Settings], path: Path | str, overrides: dict[str, str] | None = None
+) -> Settings:
+    """A dataclass of settings from a YAML file (``base: other.yaml`` inherits from a neighbour).
 
-    An unknown setting, a wrong type or an unreadable file raises ParameterError.
+    ``overrides``: name -> text.  An unknown setting, a wrong type or an unreadable file raises
+    ParameterError.
     """
     values = {**_read(Path(path)), **(overrides or {})}
-    kinds = typing.get_type_hints(TrainConfig)
-    known = {field.name for field in dataclasses.fields(TrainConfig)}
+    kinds = typing.get_type_hints(kind)
+    known = {field.name for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
     unknown = sorted(set(values) - known)
     if unknown:
         raise ParameterError(f"unknown setting {unknown[0]!r}; known: {', '.join(sorted(known))}")
-    return TrainConfig(**{name: _convert(name, kinds[name], v) for name, v in values.items()})
+    return kind(**{name: _convert(name, kinds[name], v) for name, v in values.items()})
+
+
+def load_config(path: Path | str, overrides: dict[str, str] | None = None) -> TrainConfig:
+    """:func:`load_settings` for C3N."""
+    return load_settings(TrainConfig, path, overrides)

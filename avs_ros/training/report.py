@@ -8,11 +8,20 @@ import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TypeVar
-
-from avs_ros.training.config import TrainConfig
+from typing import Any, ClassVar, Protocol, TypeVar
 
 Item = TypeVar("Item")
+
+
+class Settings(Protocol):
+    """A dataclass of settings that says how many passes there will be."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    @property
+    def epochs(self) -> int:
+        """Passes of training, each with a validation after it."""
+        ...
 
 
 class RunReporter:
@@ -22,7 +31,7 @@ class RunReporter:
     its event files in ``output/tensorboard``.
     """
 
-    def __init__(self, output: Path, config: TrainConfig, *, show: bool = True) -> None:
+    def __init__(self, output: Path, config: Settings, *, show: bool = True) -> None:
         """``show``: False on all processes but the first; then nothing is written either."""
         self.output = output
         self.config = config
