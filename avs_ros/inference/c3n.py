@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
+import cv2
 import numpy as np
 
 from avs_ros.inference.engines import StepProgram, build_runner, choose_device
@@ -28,6 +29,7 @@ class C3NSegmenter:
 
     ``labels``: a name per row of the network's similarity.  ``audio_context``: lets the label
     rest on more than this second's scores; the mask's audio feature stays this second's.
+    ``interpolation``: how pictures are resized (OpenCV's).
     Raises EngineError for an engine or device that cannot serve.
     """
 
@@ -45,6 +47,7 @@ class C3NSegmenter:
         device: str = "auto",
         frames_per_clip: int = 5,
         audio_context: AudioContext | None = None,
+        interpolation: int = cv2.INTER_LINEAR,
     ) -> None:
         self.name = name
         self.labels = tuple(labels)
@@ -54,7 +57,7 @@ class C3NSegmenter:
         self.device = self._runner.device
         backbone = network.backbone
         self._frames = FramePreparation(
-            network.image_size, backbone.image_mean, backbone.image_std
+            network.image_size, backbone.image_mean, backbone.image_std, interpolation
         )
         self._hearing = Hearing(hearing, device)
         self._context = audio_context

@@ -42,6 +42,13 @@ def _published(visual: str, audio: str, words: str) -> Model:
 _PVT, _SWIN = "pvt_v2_b5", "swin_base_patch4_window7_224"
 MODELS: dict[str, Model] = {
     "c3n_light": Model("light C3N (MobileNetV2, EfficientAT), comes with the package", _LIGHT),
+    "c3n_light_paper": Model(
+        "the C3N inside c3n_light, by itself: the authors' arithmetic, no gate", f"{_LIGHT}_paper"
+    ),
+    "consensus_cam": Model(
+        "class activation map of the consensus label, untrained: a floor",
+        "avs_ros.inference.consensus_cam",
+    ),
     "c3n_pvt_panns": _published(_PVT, "panns", "C3N, PVT-v2-B5 and PANNs (needs weights)"),
     "c3n_pvt_beats": _published(_PVT, "beats", "C3N, PVT-v2-B5 and BEATs (needs weights)"),
     "c3n_pvt_vggish": _published(_PVT, "vggish", "C3N, PVT-v2-B5 and VGGish (needs weights)"),

@@ -43,9 +43,9 @@ class StepProgram:
 
     ``module``: takes and returns tensors, in evaluation mode, float32, on the CPU; static shapes
     and no side effects.  ``inputs``: name -> shape, all float32; they include ``frame``
-    ``[1, 3, S, S]``, ``past`` (states of earlier frames, first axis) and ``shares``.
-    ``outputs``: names, among them ``state``, a row for ``past``.  ``decision``: an integer output
-    that every exact engine must reproduce.
+    ``[1, 3, S, S]`` and, where the step has a memory, ``past`` (states of earlier frames, first
+    axis) and ``shares``.  ``outputs``: names; with a memory also ``state``, a row for ``past``.
+    ``decision``: an integer output that every exact engine must reproduce.
     """
 
     name: str
@@ -65,6 +65,8 @@ class StepProgram:
         """Fixed inputs: coarse shapes, some sound, and a past made by the module itself."""
         drawn = self._drawn(seed=0)
         names = list(self.inputs)
+        if "past" not in names:
+            return tuple(drawn)
         past, shares = names.index("past"), names.index("shares")
         state = self.outputs.index("state")
         count = self.inputs["shares"][0]

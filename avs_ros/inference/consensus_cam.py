@@ -1,0 +1,161 @@
+"""``consensus_cam``: what two classifiers and a label similarity can do without any training."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from avs_ros.errors import ModelError
+from avs_ros.inference.engines import StepProgram, build_runner, choose_device
+from avs_ros.inference.frames import FramePreparation
+from avs_ros.inference.hearing import Hearing
+from avs_ros.inference.light import BUNDLED, SILENCE_DBFS
+from avs_ros.models.audio.network import SAMPLE_RATE, AudioNetwork
+from avs_ros.models.audio.registry import build
+from avs_ros.models.c3n.backbone import MobileNetV2
+from avs_ros.models.c3n.c3im import CognitiveConsensusInference
+from avs_ros.models.label_similarity import load_similarity
+from avs_ros.models.labels import audioset, imagenet
+from avs_ros.models.light.checkpoint import load_light
+from avs_ros.models.light.consensus_cam import ConsensusCam
+from avs_ros.models.state_dict import load_state_dict_strictly
+from avs_ros.models.weight_file import read_weight_file
+from avs_ros.segmentation import Bytes, Float, Prediction
+
+VISUAL, AUDIO = "mobilenetv2_100", "efficientat_mn04"
+# The best on training photographs and sounds, for the public classifiers.
+LEVEL = 0.4
+
+
+class ConsensusCamSegmenter:
+    """The consensus class's activation map, for one stream; no memory, no refusal but silence.
+
+    ``level``: share of the map's maximum from which a pixel is marked.  Raises ModelError for a
+    level outside 0..1, EngineError for an engine or device that cannot serve.
+    """
+
+    sample_rate = SAMPLE_RATE
+    window_s = 1.0
+
+    def __init__(
+        self,
+        module: ConsensusCam,
+        hearing: AudioNetwork,
+        labels: Sequence[str],
+        *,
+        name: str = "consensus_cam",
+        engine: str = "auto",
+        device: str = "auto",
+        level: float = LEVEL,
+    ) -> None:
+        if not 0 < level < 1:
+            raise ModelError(f"level is {level}; it must lie between 0 and 1")
+        self.name, self.labels, self._level = name, tuple(labels), level
+        device = choose_device(device)
+        self._runner = build_runner(cam_program(module, name), engine, device)
+        self.engine, self.device = self._runner.engine, self._runner.device
+        backbone = module.backbone
+        self._frames = FramePreparation(module.image_size, backbone.image_mean, backbone.image_std)
+        self._hearing = Hearing(hearing, device)
+        self._audio_names = audioset().names
+
+    def step(self, frame: Bytes, window: Float, stamp_ns: int) -> Prediction:
+        """See :class:`Segmenter`.
+
+        ``sounding``: 1 where the window holds any sound, 0 in silence (below -60 dBFS): two
+        classifiers alone cannot say more.  ``ms``: "hearing", "seeing".
+        """
+        began = time.perf_counter()
+        _, logits = self._hearing(window)
+        listened = time.perf_counter()
+        cam, label = self._runner(self._frames(frame), logits)
+        seen = time.perf_counter()
+        silent = 10 * np.log10(float(np.mean(np.square(window))) + 1e-12) < SILENCE_DBFS
+        share = np.asarray(cam, np.float32)[0, 0]
+        # The level reads 0.5, the maximum 1.
+        probability = np.interp(share, (0.0, self._level, 1.0), (0.0, 0.5, 1.0))
+        row, heard = int(label[0]), int(logits[0].argmax())
+        return Prediction(
+            probability=np.asarray(probability * (0.0 if silent else 1.0), np.float32),
+            sounding=0.0 if silent else 1.0,
+            label="" if silent else self.labels[row],
+            label_index=-1 if silent else row,
+            audio_label=self._audio_names[heard],
+            audio_score=float(1 / (1 + np.exp(-logits[0, heard]))),
+            ms={"hearing": (listened - began) * 1e3, "seeing": (seen - listened) * 1e3},
+        )
+
+    def reset(self) -> None:
+        """See :class:`Segmenter`; there is nothing to forget."""
+
+    def close(self) -> None:
+        """See :class:`Segmenter`."""
+        self._runner.close()
+
+
+def create(
+    name: str,
+    engine: str = "auto",
+    device: str = "auto",
+    *,
+    checkpoint: str | Path = BUNDLED,
+    visual_weights: str | Path | None = None,
+    audio_weights: str | Path | None = None,
+    sharpness: float = 0.0,
+    level: float = LEVEL,
+) -> ConsensusCamSegmenter:
+    """A :class:`ConsensusCamSegmenter`.
+
+    ``visual_weights``: MobileNetV2's public ImageNet file (timm's names, SAME padding);
+    ``audio_weights``: EfficientAT mn04's.  Where one is not given, that classifier is the one in
+    ``checkpoint``, a light C3N file, which is trained.  ``sharpness``: see :class:`ConsensusCam`.
+    Raises CheckpointError for a file that does not fit.
+    """
+    module, hearing, labels = _parts(checkpoint, visual_weights, audio_weights, sharpness)
+    return ConsensusCamSegmenter(
+        module, hearing, labels, name=name, engine=engine, device=device, level=level
+    )
+
+
+def program(
+    name: str,
+    *,
+    checkpoint: str | Path = BUNDLED,
+    visual_weights: str | Path | None = None,
+    sharpness: float = 0.0,
+) -> StepProgram:
+    """The model's visual step; arguments and errors as for :func:`create`."""
+    return cam_program(_parts(checkpoint, visual_weights, None, sharpness)[0], name)
+
+
+def cam_program(module: ConsensusCam, name: str) -> StepProgram:
+    """The step for any engine: no past goes in, no state comes out."""
+    size = module.image_size
+    return StepProgram(
+        name=name,
+        module=module,
+        inputs={"frame": (1, 3, size, size), "audio_logits": (1, 527)},
+        outputs=("cam", "label"),
+    )
+
+
+def _parts(
+    checkpoint: str | Path,
+    visual: str | Path | None,
+    audio: str | Path | None,
+    sharpness: float,
+) -> tuple[ConsensusCam, AudioNetwork, Sequence[str]]:
+    light = load_light(checkpoint)
+    hearing = light.network.hearing if audio is None else build(AUDIO, audio)
+    if visual is None:
+        trunk = light.network.c3n
+        module = ConsensusCam(trunk.backbone, trunk.c3im, trunk.image_size, sharpness)  # type: ignore[arg-type]
+        return module, hearing, light.rows
+    backbone = MobileNetV2(VISUAL, num_classes=1000, image_size=224, drop_path=0.0)
+    file = read_weight_file(visual)
+    load_state_dict_strictly(backbone.net, file.state_dict(), file.source)
+    c3im = CognitiveConsensusInference(load_similarity())
+    return ConsensusCam(backbone, c3im, sharpness=sharpness), hearing, imagenet().short_names

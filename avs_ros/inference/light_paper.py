@@ -1,0 +1,60 @@
+"""``c3n_light_paper``: the C3N inside the light file, by itself, with the authors' arithmetic.
+
+C3IM's arg-max label, class-activated weights, CCAM gates, ASPP, TPAVI over clips of five
+seconds, decoder; its own mask and the unified label are the answer.  Nothing chooses among
+families and nothing refuses: what :class:`LightSegmenter` adds shows in the difference.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+
+from avs_ros.inference.c3n import C3NSegmenter, c3n_program
+from avs_ros.inference.engines import StepProgram
+from avs_ros.inference.light import BUNDLED
+from avs_ros.models.light.checkpoint import LightModel, load_light
+
+FRAMES_PER_CLIP = 5
+
+
+def create(
+    name: str,
+    engine: str = "auto",
+    device: str = "auto",
+    *,
+    checkpoint: str | Path = BUNDLED,
+    frames_per_clip: int = FRAMES_PER_CLIP,
+) -> C3NSegmenter:
+    """A :class:`C3NSegmenter` on a light checkpoint's trunk and audio network.
+
+    Raises CheckpointError for a file that is not a light one.
+    """
+    model = _load(checkpoint)
+    return C3NSegmenter(
+        model.network.c3n,
+        model.network.hearing,
+        model.rows,
+        name=name,
+        engine=engine,
+        device=device,
+        frames_per_clip=frames_per_clip,
+        interpolation=cv2.INTER_AREA,
+    )
+
+
+def program(
+    name: str,
+    *,
+    checkpoint: str | Path = BUNDLED,
+    frames_per_clip: int = FRAMES_PER_CLIP,
+) -> StepProgram:
+    """The model's visual step; arguments and errors as for :func:`create`."""
+    return c3n_program(_load(checkpoint).network.c3n, name, frames_per_clip)
+
+
+def _load(checkpoint: str | Path) -> LightModel:
+    model = load_light(checkpoint)
+    model.network.requires_grad_(False)
+    return model
