@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -20,7 +20,6 @@ from torch import Tensor, nn
 
 from avs_ros.evaluation.avsbench import AVSBenchClip
 from avs_ros.evaluation.metrics import m_j
-from avs_ros.models.c3n import C3N
 from avs_ros.training import distributed, resume
 from avs_ros.training.audio_features import AudioFeatures
 from avs_ros.training.avsbench_dataset import AVSBenchDataset, ClipTensors, collate
@@ -28,6 +27,7 @@ from avs_ros.training.config import TrainConfig
 from avs_ros.training.losses import segmentation_loss
 
 logger = logging.getLogger(__name__)
+Net = TypeVar("Net", bound=nn.Module)
 
 
 class Reporter(Protocol):
@@ -49,18 +49,22 @@ def seed_step(seed: int, epoch: int, step: int, rank: int) -> None:
     torch.manual_seed(value)
 
 
-class Trainer:
-    """One training run; :meth:`run` continues from ``state.pt`` in ``output`` when told to."""
+class Trainer(Generic[Net]):
+    """One training run; :meth:`run` continues from ``state.pt`` in ``output`` when told to.
+
+    ``Net``: a network with a ``backbone`` that says which pixels it wants (``C3N``; a subclass
+    that overrides :meth:`batch_loss` and :meth:`probability` trains another one).
+    """
 
     def __init__(
         self,
         config: TrainConfig,
-        network: C3N,
+        network: Net,
         clips: Mapping[str, Sequence[AVSBenchClip]],
         audio: AudioFeatures,
         output: Path,
         reporter: Reporter,
-        save_best: Callable[[C3N, Path, dict[str, float]], None],
+        save_best: Callable[[Net, Path, dict[str, float]], None],
         device: torch.device | str = "cpu",
     ) -> None:
         """``clips``: split -> clips (``train`` and ``val``); ``save_best`` writes a network."""
@@ -128,7 +132,7 @@ class Trainer:
         return logits.float()
 
     def _normalised(self, frames: Tensor) -> Tensor:
-        backbone = self.network.backbone
+        backbone: Any = self.network.backbone
         mean, std = (
             torch.tensor(v, device=self.device) for v in (backbone.image_mean, backbone.image_std)
         )
@@ -143,6 +147,15 @@ class Trainer:
             frames_per_clip=batch[0].frames.shape[0],
             bce_weight=self.config.bce_weight,
         )
+
+    def batch_loss(self, batch: Sequence[ClipTensors]) -> Tensor:
+        """What a training step minimises; another network overrides it."""
+        return self._loss(batch, self._forward(batch, "train"))
+
+    def probability(self, sample: ClipTensors) -> Tensor:
+        """Answer for a validation clip, 0..1 ``[T, size, size]``; overridden like the loss."""
+        # C3N's channel weights are gradients, so autograd stays on; nothing is kept of it.
+        return torch.sigmoid(self._forward([sample], "val").detach().cpu()[:, 0])
 
     # -- the loop ----------------------------------------------------------------------------
     def run(self, *, continue_run: bool = False) -> float:
@@ -187,7 +200,7 @@ class Trainer:
         total = torch.zeros(())
         for batch in self._batches(progress.epoch, progress.step):
             seed_step(config.seed, progress.epoch, pending, distributed.rank())
-            loss = self._loss(batch, self._forward(batch, "train"))
+            loss = self.batch_loss(batch)
             pending += 1
             self.scaler.scale(loss / config.accumulate).backward()
             total = total + loss.detach().cpu()
@@ -217,9 +230,6 @@ class Trainer:
         scores = []
         for index in distributed.share(np.arange(len(data)), pad=False):
             sample = data[int(index)]
-            # C3N's channel weights are gradients, so autograd stays on; nothing is kept of it.
-            logits = self._forward([sample], "val").detach().cpu()
             keep = sample.annotated
-            probability = torch.sigmoid(logits[keep, 0])
-            scores.append(m_j(probability, sample.masks[keep, 0]))
+            scores.append(m_j(self.probability(sample)[keep], sample.masks[keep, 0]))
         return {"val_miou": distributed.mean(scores, self.device)}
