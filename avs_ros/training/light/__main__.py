@@ -15,7 +15,7 @@ from avs_ros.inference.light import BUNDLED
 from avs_ros.models.light import LightC3N
 from avs_ros.training.light import pictures, recordings
 from avs_ros.training.light.deciding import calibrate, train_gate
-from avs_ros.training.light.evaluate import evaluate
+from avs_ros.training.light.evaluate import command as judging
 from avs_ros.training.light.export import export, untouched
 from avs_ros.training.light.hearing import train_hearing
 from avs_ros.training.light.joint import KEPT_AT_THE_END, lead_back, train_joint
@@ -28,27 +28,31 @@ def say(line: str) -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Train (the default) or evaluate."""
+    """Train (the default), or judge (``evaluate``, ``clips``, ``failures``)."""
+    given = sys.argv[1:] if arguments is None else arguments
+    if given and given[0] in judging.VERBS:
+        try:
+            judging.run(given, say)
+        except AvsError as error:
+            print(f"light: {error}", file=sys.stderr)
+            return 2
+        return 0
     parser = argparse.ArgumentParser(prog="python -m avs_ros.training.light", description=__doc__)
-    parser.add_argument("verb", nargs="?", choices=("train", "evaluate"), default="train")
+    parser.add_argument("verb", nargs="?", choices=("train", *judging.VERBS), default="train")
     parser.add_argument("--data", type=Path, required=True, help="folder of the training data")
     parser.add_argument("--work", type=Path, default=Path("light_training"), help="caches, states")
-    parser.add_argument("--model", type=Path, default=BUNDLED, help="file to write or to judge")
+    parser.add_argument("--model", type=Path, default=BUNDLED, help="file to write")
     parser.add_argument("--hearing-minutes", type=float, default=40.0)
     parser.add_argument("--seeing-minutes", type=float, default=90.0)
     parser.add_argument("--joint-minutes", type=float, default=60.0)
     parser.add_argument("--settle-minutes", type=float, default=30.0)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--limit", type=int, default=10_000, help="most pairs of each kind")
-    args = parser.parse_args(arguments)
+    args = parser.parse_args(given)
     torch.set_num_threads(args.threads)
     try:
         recordings.gather(args.data, args.work)
         pictures.gather(args.data, args.work)
-        if args.verb == "evaluate":
-            evaluate(args.work, args.model, say, args.limit)
-        else:
-            _train(args)
+        _train(args)
     except AvsError as error:
         print(f"light: {error}", file=sys.stderr)
         return 2
