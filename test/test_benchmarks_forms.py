@@ -10,8 +10,11 @@ import torch
 
 from avs_ros.benchmarks.forms import AUTHORS, Answer, StreamForm, difference, make_form
 from avs_ros.benchmarks.memory import ProcessWatch, available_mib, peak_mib
-from avs_ros.benchmarks.subject import Subject, build
+from avs_ros.benchmarks.networks import build
+from avs_ros.benchmarks.subject import AUDIOS, VISUALS, Subject
 from avs_ros.errors import EngineError, ModelError, ParameterError
+from avs_ros.models import audio
+from avs_ros.models.c3n.backbone import BACKBONES
 
 SMALL = Subject("pvt_v2_b0", "efficientat_mn04", frames_per_clip=3, image_size=64, channels=16)
 
@@ -74,6 +77,12 @@ def test_a_subject_is_the_same_at_each_call_and_in_plain_values():
         assert np.array_equal(one.numpy(), other.numpy())
     with pytest.raises(ModelError, match="multiples of 32"):
         Subject(image_size=100)
+    with pytest.raises(ModelError, match="unknown visual backbone 'resnet'"):
+        Subject("resnet")
+
+
+def test_a_subject_knows_the_names_that_networks_have():
+    assert set(VISUALS) == set(BACKBONES) and set(AUDIOS) == set(audio.names())
 
 
 def test_difference_is_in_standard_deviations():

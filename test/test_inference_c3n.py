@@ -136,15 +136,16 @@ def test_frames_are_normalised_and_stretched():
 
 
 def test_each_window_is_heard_once(hearing):
-    class Counting(torch.nn.Module):
+    class Counting:
         calls = 0
 
-        def forward(self, waveform):
+        def __call__(self, waveform):
             self.calls += 1
-            return hearing(waveform)
+            with torch.no_grad():
+                return hearing(torch.from_numpy(waveform))
 
     counting = Counting()
-    hear = Hearing(counting, "cpu", remembered=2)
+    hear = Hearing(counting, remembered=2)
     one, two, three = (np.full(16000, v, np.float32) for v in (0.0, 0.1, 0.2))
     first = hear(one)
     assert hear(one.copy())[1] is first[1]
@@ -179,7 +180,7 @@ def test_a_checkpoint_without_its_audio_network_says_where_to_get_it(
 
 def test_models_that_are_not_there(tmp_path):
     with pytest.raises(
-        ModelError, match="unknown model 'resnet'; known: c3n_light, c3n_pvt_panns"
+        ModelError, match=r"unknown model 'resnet'; known: c3n_light, .*c3n_pvt_panns"
     ):
         create_segmenter("resnet")
     with pytest.raises(ModelError, match=r"c3n_pvt_panns has no published weights.*avs weights"):

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from avs_ros.errors import EngineError
-from avs_ros.inference.c3n import c3n_program
+from avs_ros.inference.c3n_steps import c3n_program
 from avs_ros.inference.engines import ENGINES, StepProgram, build_runner, choose_device
 from avs_ros.inference.engines.cache import cache_folder
 from avs_ros.inference.engines.cuda_graph import CudaGraphRunner, to_half

@@ -20,6 +20,8 @@ from avs_ros.benchmarks import memory
 from avs_ros.errors import AvsError
 
 EXPORT = "export"
+# Opening a subject on any engine that runs exported files makes them.
+EXPORT_ENGINE = "onnxruntime"
 
 
 def _say(out: TextIO, **words: Any) -> None:
@@ -29,17 +31,14 @@ def _say(out: TextIO, **words: Any) -> None:
 
 def serve(spec: dict[str, Any], commands: TextIO, out: TextIO) -> int:
     """Build the form, then obey; returns the exit status."""
-    # torch comes in here: a wrong command line is answered at once.
     from avs_ros.benchmarks.forms import StreamForm, make_form
-    from avs_ros.benchmarks.subject import Subject, build, step_program
+    from avs_ros.benchmarks.subject import Subject, senses
 
     subject, device = Subject(**spec["subject"]), str(spec["device"])
     began = time.perf_counter()
     try:
         if spec["form"] == EXPORT:
-            from avs_ros.inference.export import exported
-
-            exported(step_program(subject, build(subject)))
+            senses(subject, EXPORT_ENGINE, "cpu").close()
             _say(out, ready=True, load_s=time.perf_counter() - began, device=device)
             return 0
         form = make_form(str(spec["form"]), subject, device)

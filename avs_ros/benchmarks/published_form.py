@@ -10,8 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from avs_ros.benchmarks.networks import build
 from avs_ros.benchmarks.stimuli import CYCLE, Answer, Stimuli
-from avs_ros.benchmarks.subject import Subject, build
+from avs_ros.benchmarks.subject import Subject
 from avs_ros.errors import EngineError
 from avs_ros.models.c3n.backbone import Taps
 from avs_ros.models.c3n.ccam import cognitive_consensus_attention
@@ -49,7 +50,7 @@ class AuthorsForm:
         self.device = device
         self._clip = subject.frames_per_clip
         self._half = half
-        self._stimuli = Stimuli(subject, networks)
+        self._stimuli = Stimuli(subject, networks.mean, networks.std)
         self._network = networks.network.to(device)
         self._hearing = networks.hearing.to(device)
         self._network.requires_grad_(True)

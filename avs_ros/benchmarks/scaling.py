@@ -153,7 +153,7 @@ def _width(subject: Subject) -> int:
     """Channels of the fusion part."""
     if not subject.light:
         return subject.channels
-    from avs_ros.benchmarks.subject import build
+    from avs_ros.benchmarks.networks import build
     from avs_ros.models.light.network import LightC3N
 
     network = build(subject).network

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from avs_ros.benchmarks.subject import Networks, Subject, frames, seconds_of_sound
+from avs_ros.benchmarks.subject import Subject, frames, seconds_of_sound
 
 # Distinct frames and seconds; longer streams begin anew.
 CYCLE = 16
@@ -24,7 +25,7 @@ class Answer:
 class Stimuli:
     """The frames and seconds of sound that every form is shown."""
 
-    def __init__(self, subject: Subject, networks: Networks) -> None:
-        """Make them once."""
-        self.frames = frames(subject, networks, CYCLE)
+    def __init__(self, subject: Subject, mean: Sequence[float], std: Sequence[float]) -> None:
+        """Make them once, with the network's pixel statistics."""
+        self.frames = frames(subject, mean, std, CYCLE)
         self.sounds = seconds_of_sound(CYCLE)

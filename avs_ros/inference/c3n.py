@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
-from avs_ros.inference.engines import StepProgram, build_runner, choose_device
+from avs_ros.inference.bundle import Bundle, Senses, open_senses
+from avs_ros.inference.engines import choose_device
 from avs_ros.inference.frames import FramePreparation
-from avs_ros.inference.hearing import Hearing
-from avs_ros.models.audio.network import SAMPLE_RATE, AudioNetwork
-from avs_ros.models.c3n import C3N
-from avs_ros.models.c3n.backbone import STAGES
-from avs_ros.models.c3n.streaming import C3NStep, StreamMemory
+from avs_ros.inference.hearing import SAMPLE_RATE, Hearing
 from avs_ros.models.labels import audioset
+from avs_ros.models.stream_memory import StreamMemory
 from avs_ros.segmentation import Bytes, Float, Prediction
+
+if TYPE_CHECKING:
+    from avs_ros.models.audio.network import AudioNetwork
+    from avs_ros.models.c3n import C3N
 
 # (stamp in ns, AudioSet logits [527] of this second) -> logits [527] the label may rest on
 AudioContext = Callable[[int, Float], Float]
@@ -49,19 +52,41 @@ class C3NSegmenter:
         audio_context: AudioContext | None = None,
         interpolation: int = cv2.INTER_LINEAR,
     ) -> None:
+        def make() -> Bundle:
+            from avs_ros.inference.c3n_steps import c3n_bundle
+
+            return c3n_bundle(network, hearing, labels, name, frames_per_clip)
+
+        senses = open_senses(name, None, make, engine, choose_device(device))
+        self._serve(name, senses, audio_context, interpolation)
+
+    @classmethod
+    def of(
+        cls,
+        name: str,
+        senses: Senses,
+        audio_context: AudioContext | None = None,
+        interpolation: int = cv2.INTER_LINEAR,
+    ) -> C3NSegmenter:
+        """From steps that run already, opened with the facts of ``c3n_bundle``."""
+        made = cls.__new__(cls)
+        made._serve(name, senses, audio_context, interpolation)
+        return made
+
+    def _serve(
+        self, name: str, senses: Senses, audio_context: AudioContext | None, interpolation: int
+    ) -> None:
+        facts = senses.facts
         self.name = name
-        self.labels = tuple(labels)
-        device = choose_device(device)
-        self._runner = build_runner(c3n_program(network, name, frames_per_clip), engine, device)
-        self.engine = self._runner.engine
-        self.device = self._runner.device
-        backbone = network.backbone
+        self.labels: tuple[str, ...] = tuple(facts["labels"])
+        self._senses, self._runner = senses, senses.seeing
+        self.engine, self.device = self._runner.engine, self._runner.device
         self._frames = FramePreparation(
-            network.image_size, backbone.image_mean, backbone.image_std, interpolation
+            facts["image_size"], facts["image_mean"], facts["image_std"], interpolation
         )
-        self._hearing = Hearing(hearing, device)
+        self._hearing = Hearing(senses.hearing)
         self._context = audio_context
-        self._memory = StreamMemory((STAGES, 2 * network.channels + 1), frames_per_clip)
+        self._memory = StreamMemory(tuple(facts["state"]), facts["frames_per_clip"])
         self._audio_names = audioset().names
 
     def step(self, frame: Bytes, window: Float, stamp_ns: int) -> Prediction:
@@ -105,24 +130,7 @@ class C3NSegmenter:
     def close(self) -> None:
         """See :class:`Segmenter`."""
         self.reset()
-        self._runner.close()
-
-
-def c3n_program(network: C3N, name: str = "c3n", frames_per_clip: int = 5) -> StepProgram:
-    """The streaming step of ``network`` for any engine; shapes follow its configuration."""
-    size = network.image_size
-    return StepProgram(
-        name=name,
-        module=C3NStep(network, frames_per_clip),
-        inputs={
-            "frame": (1, 3, size, size),
-            "audio_feature": (1, network.audio_width),
-            "audio_logits": (1, 527),
-            "past": (max(frames_per_clip - 1, 1), STAGES, 2 * network.channels + 1),
-            "shares": (max(frames_per_clip, 2),),
-        },
-        outputs=("logits", "label", "visual_logits", "state"),
-    )
+        self._senses.close()
 
 
 def _sigmoid(x: Float) -> Float:

@@ -13,6 +13,7 @@ import io
 import json
 import logging
 import os
+import tempfile
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,16 +26,22 @@ from avs_ros.inference.engines.cache import cached_path, forget_old
 from avs_ros.inference.engines.program import StepProgram
 
 OPSET = 17
+# Smaller tensors stay in the graph's own file, where engines look when they fold constants.
+_APART_BYTES = 1024
 
 
 def export_onnx(
-    program: StepProgram, path: str | Path, metadata: Mapping[str, Any] | None = None
+    program: StepProgram,
+    path: str | Path,
+    metadata: Mapping[str, Any] | None = None,
+    weights_beside: bool = False,
 ) -> Path:
     """Write ``program`` to ``path`` and return it.
 
     ``metadata``: stored in the file's ``metadata_props`` as JSON text (needs the onnx package
-    where given).  Raises EngineError when the graph cannot be made, MissingDependencyError
-    without onnx.
+    where given).  ``weights_beside``: keep them in ``path`` + ".data", which engines map into
+    memory instead of reading it.  Raises EngineError when the graph cannot be made,
+    MissingDependencyError without onnx.
     """
     try:
         import onnx
@@ -66,8 +73,11 @@ def export_onnx(
             entry = model.metadata_props.add()
             entry.key = key
             entry.value = value if isinstance(value, str) else json.dumps(value)
-        onnx.save(model, str(partial))
-        partial.replace(path)
+        if weights_beside:
+            _save_apart(model, path)
+        else:
+            onnx.save(model, str(partial))
+            partial.replace(path)
     except (RuntimeError, torch.onnx.errors.OnnxExporterError, OSError) as error:
         raise EngineError(f"the step of {program.name} cannot be exported: {error}") from error
     finally:
@@ -79,9 +89,24 @@ def exported(program: StepProgram) -> Path:
     """The program's file in the cache, exported now if it is not there yet."""
     path = cached_path(program, f"_opset{OPSET}.onnx")
     if not path.is_file():
-        export_onnx(program, path)
-        forget_old(path.parent, f"{program.name}_*.onnx")
+        export_onnx(program, path, weights_beside=True)
+        forget_old(path.parent, f"{program.name}_*_opset{OPSET}.onnx")
     return path
+
+
+def _save_apart(model: Any, path: Path) -> None:
+    """Graph and weights in two files; the graph comes last, so that it never stands alone."""
+    import onnx
+
+    data = f"{path.name}.data"
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".export") as folder:
+        onnx.save_model(
+            model, str(Path(folder) / path.name), save_as_external_data=True,
+            all_tensors_to_one_file=True, location=data, size_threshold=_APART_BYTES,
+        )  # fmt: skip
+        if (Path(folder) / data).is_file():
+            (Path(folder) / data).replace(path.with_name(data))
+        (Path(folder) / path.name).replace(path)
 
 
 @contextlib.contextmanager

@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
-import torch
 
 from avs_ros.errors import AudioFormatError
-from avs_ros.models.audio.network import SAMPLE_RATE, AudioNetwork
 from avs_ros.segmentation import Float
+
+SAMPLE_RATE = 16000
 
 
 class Hearing:
-    """Window float32 ``[n]`` -> (feature ``[1, A]``, AudioSet logits ``[1, 527]``), NumPy.
+    """Window float32 ``[16000]`` -> (feature ``[1, A]``, AudioSet logits ``[1, 527]``), NumPy.
 
-    The last few distinct windows are remembered: silence, replays and several frames of one
-    stamp cost nothing.
+    ``network``: windows ``[1, 16000]`` -> both, usually a runner of ``hearing_program``.  The last
+    few distinct windows are remembered: silence, replays and several frames of one stamp cost
+    nothing.
     """
 
-    def __init__(self, network: AudioNetwork, device: str, remembered: int = 8) -> None:
-        self.network = network.to(device).eval().requires_grad_(False)
-        self._device = torch.device(device)
+    def __init__(self, network: Callable[[Any], Sequence[Any]], remembered: int = 8) -> None:
+        self._network = network
         self._known: OrderedDict[bytes, tuple[Float, Float]] = OrderedDict()
         self._remembered = remembered
 
@@ -38,9 +40,9 @@ class Hearing:
         if key in self._known:
             self._known.move_to_end(key)
             return self._known[key]
-        with torch.no_grad():
-            feature, logits = self.network(torch.tensor(window, device=self._device)[None])
-        heard = (feature.cpu().numpy(), logits.cpu().numpy())
+        feature, logits = self._network(window[None])
+        # Engines reuse their arrays.
+        heard = (np.array(feature, np.float32), np.array(logits, np.float32))
         self._known[key] = heard
         if len(self._known) > self._remembered:
             self._known.popitem(last=False)

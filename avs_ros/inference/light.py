@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
-import torch
 
 from avs_ros.errors import AudioFormatError
-from avs_ros.inference.engines import StepProgram, build_runner, choose_device
+from avs_ros.inference.bundle import Bundle, identity_of, open_senses
+from avs_ros.inference.engines import choose_device
 from avs_ros.inference.frames import FramePreparation
-from avs_ros.models.c3n.backbone import STAGES
-from avs_ros.models.c3n.streaming import StreamMemory
-from avs_ros.models.light.checkpoint import load_light
+from avs_ros.inference.heard_families import HeardFamilies
+from avs_ros.inference.hearing import Hearing
 from avs_ros.models.light.hearing_context import HearingContext
-from avs_ros.models.light.step import LightStep
+from avs_ros.models.stream_memory import StreamMemory
 from avs_ros.segmentation import Bytes, Float, Layer, Prediction
+
+if TYPE_CHECKING:
+    from avs_ros.inference.engines import StepProgram
 
 BUNDLED = Path(__file__).resolve().parents[1] / "data" / "c3n_light.safetensors"
 RATE = 16000
@@ -56,33 +58,33 @@ class LightSegmenter:
         hearing_period_s: float = 0.0,
         name: str = "c3n_light",
     ) -> None:
-        model = load_light(checkpoint)
+        checkpoint = Path(checkpoint)
+
+        def make() -> Bundle:
+            from avs_ros.inference.light_steps import light_bundle
+
+            return light_bundle(checkpoint, name)
+
+        identity = identity_of("light", files=(checkpoint,))
+        senses = open_senses(name, identity, make, engine, choose_device(device))
+        facts = senses.facts
         self.name = name
-        self.metadata = model.metadata
-        self.labels: Sequence[str] = model.rows
-        self._families = model.families
-        self._voices = model.voices
-        self._audioset = model.audioset
-        self._family_row = [model.rows.index(name) for name in model.families]
-        device = choose_device(device)
-        self._device = torch.device(device)
-        calibration = model.metadata.get("calibration", {})
+        self.metadata: Mapping[str, Any] = facts["metadata"]
+        self.labels: Sequence[str] = facts["rows"]
+        self._families: Sequence[str] = facts["families"]
+        self._voices: Sequence[str] = facts["voices"]
+        self._audioset: Sequence[str] = facts["audioset"]
+        self._family_row = [self.labels.index(name) for name in self._families]
+        calibration = self.metadata.get("calibration", {})
         self._threshold = calibration.get("threshold", 0.5) if threshold is None else threshold
-        model.network.requires_grad_(False)
-        self._affinity = model.network.affinity
-        step = LightStep(model.network)
-        program = light_program(step, name, len(model.families))
-        self._runner = build_runner(program, engine, device)
-        self.engine = self._runner.engine
-        self.device = self._runner.device
-        # After the program is on its device: engines are built from the CPU's weights.
-        self._network = model.network.to(self._device)
-        backbone = model.network.c3n.backbone
+        self._heard_families = HeardFamilies(facts["affinity"])
+        self._senses, self._runner = senses, senses.seeing
+        self.engine, self.device = self._runner.engine, self._runner.device
+        self._hearing = Hearing(senses.hearing, remembered=0)
         self._frames = FramePreparation(
-            model.network.c3n.image_size, backbone.image_mean, backbone.image_std, cv2.INTER_AREA
+            facts["image_size"], facts["image_mean"], facts["image_std"], cv2.INTER_AREA
         )
-        trunk = step.trunk
-        self._memory = StreamMemory((STAGES, trunk.state_width), trunk.frames_per_clip)
+        self._memory = StreamMemory(tuple(facts["state"]), facts["frames_per_clip"])
         self._context = HearingContext(max(0.0, context_s - self.window_s))
         self._release = round(release_s * RATE)
         self._period_ns = int(hearing_period_s * 1e9)
@@ -97,15 +99,14 @@ class LightSegmenter:
     def close(self) -> None:
         """See :class:`Segmenter`."""
         self.reset()
-        self._runner.close()
+        self._senses.close()
 
-    @torch.inference_mode()
     def step(self, frame: Bytes, window: Float, stamp_ns: int) -> Prediction:
         """See :class:`Segmenter`."""
         self._check(window)
         began = time.perf_counter()
         feature, logits, level = self._hear(window, stamp_ns)
-        heard, rests_on = self._context.hear(stamp_ns, logits, level, self._by_family)
+        heard, rests_on = self._context.hear(stamp_ns, logits, level, self._heard_families)
         listened = time.perf_counter()
         past, shares = self._memory.recall(stamp_ns)
         masks, gate_logits, _, state = self._runner(
@@ -119,23 +120,20 @@ class LightSegmenter:
         ms = {"hearing": (listened - began) * 1e3, "seeing": (seen - listened) * 1e3}
         return self._answer(gate, np.asarray(masks[0], np.float32), rests_on, ms)
 
-    @torch.inference_mode()
     def audio_logits(self, window: Float) -> Float:
         """AudioSet logits ``[527]`` of one window, without touching the stream's state."""
-        logits = self._network.hearing(torch.from_numpy(window)[None].to(self._device))[1]
-        return np.asarray(logits[0].cpu().numpy())
+        return self._hearing(window)[1][0]
 
-    @torch.inference_mode()
     def families_heard(self, logits: Float) -> Float:
         """AudioSet logits ``[527]`` -> evidence ``[K]`` of each family (a logit)."""
-        return self._by_family(logits)
+        return self._heard_families(logits)
 
     def _hear(self, window: Float, stamp_ns: int) -> tuple[Float, Float, float]:
         if self._heard is not None and 0 <= stamp_ns - self._heard[0] < self._period_ns:
             return self._heard[1:]
         level = 10 * np.log10(float(np.mean(np.square(window))) + 1e-12)
-        feature, logits = self._network.hearing(torch.from_numpy(window)[None].to(self._device))
-        self._heard = (stamp_ns, feature.cpu().numpy(), logits[0].cpu().numpy(), level)
+        feature, logits = self._hearing(window)
+        self._heard = (stamp_ns, feature, logits[0], level)
         return self._heard[1:]
 
     def _has_ended(self, window: Float) -> bool:
@@ -144,10 +142,6 @@ class LightSegmenter:
         blocks = np.square(window).reshape(-1, BLOCK).mean(axis=1)
         tail = float(blocks[-(self._release // BLOCK) :].max())
         return tail < float(blocks.max()) * 10 ** (-RELEASE_DB / 10)
-
-    def _by_family(self, logits: Float) -> Float:
-        voices = self._affinity(torch.from_numpy(logits)[None].to(self._device))
-        return np.asarray(self._affinity.by_family(voices)[0].cpu().numpy())
 
     def _answer(
         self, gate: Float, masks: Float, rests_on: Float, ms: dict[str, float]
@@ -160,7 +154,7 @@ class LightSegmenter:
         )
         order = np.argsort(-score)
         chosen = [int(k) for k in order if score[k] >= 0.5]
-        voices = self._affinity(torch.from_numpy(rests_on)[None].to(self._device))[0].cpu().numpy()
+        voices = self._heard_families.voices(rests_on)
         layers = tuple(
             Layer(
                 probability=_sigmoid(masks[k]),
@@ -189,7 +183,7 @@ class LightSegmenter:
 
     def _name(self, family: int, voices: Float) -> str:
         """The family's name, or that of a voice of it which is clearly louder."""
-        index = self._affinity.voice_family.cpu().numpy()
+        index = self._heard_families.voice_family
         own = [v for v in range(len(self._voices)) if index[v] == family]
         name = self._families[family]
         # A special case of the family ("baby", "helicopter") must be clearly louder than it.
@@ -219,27 +213,13 @@ def create(
 
 def program(name: str, *, checkpoint: str | Path = BUNDLED) -> StepProgram:
     """The visual step of a light checkpoint."""
+    from avs_ros.inference.light_steps import light_program
+    from avs_ros.models.light.checkpoint import load_light
+    from avs_ros.models.light.step import LightStep
+
     model = load_light(checkpoint)
     model.network.requires_grad_(False)
     return light_program(LightStep(model.network), name, len(model.families))
-
-
-def light_program(step: LightStep, name: str, families: int) -> StepProgram:
-    """The visual step for any engine."""
-    trunk, size = step.trunk, step.trunk.image_size
-    return StepProgram(
-        name=name,
-        module=step,
-        inputs={
-            "frame": (1, 3, size, size),
-            "audio_feature": (1, trunk.audio_width),
-            "audio_logits": (1, 527),
-            "heard": (1, families),
-            "past": (max(trunk.frames_per_clip - 1, 1), STAGES, trunk.state_width),
-            "shares": (max(trunk.frames_per_clip, 2),),
-        },
-        outputs=("masks", "gate", "label", "state"),
-    )
 
 
 def _sigmoid(x: Float) -> Float:

@@ -8,13 +8,18 @@ families and nothing refuses: what :class:`LightSegmenter` adds shows in the dif
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 
-from avs_ros.inference.c3n import C3NSegmenter, c3n_program
-from avs_ros.inference.engines import StepProgram
+from avs_ros.inference.bundle import Bundle, identity_of, open_senses
+from avs_ros.inference.c3n import C3NSegmenter
+from avs_ros.inference.engines import choose_device
 from avs_ros.inference.light import BUNDLED
-from avs_ros.models.light.checkpoint import LightModel, load_light
+
+if TYPE_CHECKING:
+    from avs_ros.inference.engines import StepProgram
+    from avs_ros.models.light.checkpoint import LightModel
 
 FRAMES_PER_CLIP = 5
 
@@ -31,17 +36,17 @@ def create(
 
     Raises CheckpointError for a file that is not a light one.
     """
-    model = _load(checkpoint)
-    return C3NSegmenter(
-        model.network.c3n,
-        model.network.hearing,
-        model.rows,
-        name=name,
-        engine=engine,
-        device=device,
-        frames_per_clip=frames_per_clip,
-        interpolation=cv2.INTER_AREA,
-    )
+
+    def make() -> Bundle:
+        from avs_ros.inference.c3n_steps import c3n_bundle
+
+        model = _load(checkpoint)
+        network = model.network
+        return c3n_bundle(network.c3n, network.hearing, model.rows, name, frames_per_clip)
+
+    identity = identity_of("light_paper", frames_per_clip, files=(Path(checkpoint),))
+    senses = open_senses(name, identity, make, engine, choose_device(device))
+    return C3NSegmenter.of(name, senses, interpolation=cv2.INTER_AREA)
 
 
 def program(
@@ -51,10 +56,14 @@ def program(
     frames_per_clip: int = FRAMES_PER_CLIP,
 ) -> StepProgram:
     """The model's visual step; arguments and errors as for :func:`create`."""
+    from avs_ros.inference.c3n_steps import c3n_program
+
     return c3n_program(_load(checkpoint).network.c3n, name, frames_per_clip)
 
 
 def _load(checkpoint: str | Path) -> LightModel:
+    from avs_ros.models.light.checkpoint import load_light
+
     model = load_light(checkpoint)
     model.network.requires_grad_(False)
     return model

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
+import numpy as np
+from numpy.typing import NDArray
 
 from avs_ros.errors import ModelError
-from avs_ros.inference.c3n import AudioContext, C3NSegmenter, c3n_program
-from avs_ros.inference.engines import StepProgram
-from avs_ros.models import audio as audio_networks
-from avs_ros.models.audio.network import AudioNetwork
-from avs_ros.models.c3n import C3N
-from avs_ros.models.c3n.c3im import Matrix
-from avs_ros.models.checkpoints import AUDIO_BY_WIDTH, LoadedNetwork, load_c3n
-from avs_ros.models.label_similarity import load_similarity
-from avs_ros.models.labels import imagenet
-from avs_ros.models.state_dict import load_state_dict_strictly
-from avs_ros.weights import cached_paths, find_source
+from avs_ros.inference.bundle import Bundle, identity_of, open_senses
+from avs_ros.inference.c3n import AudioContext, C3NSegmenter
+from avs_ros.inference.engines import choose_device
+from avs_ros.weights import cache_folder, cached_paths, find_source
+
+if TYPE_CHECKING:
+    from avs_ros.inference.engines import StepProgram
+    from avs_ros.models.audio.network import AudioNetwork
+    from avs_ros.models.checkpoints import LoadedNetwork
+
+Matrix = NDArray[np.floating]
 
 AudioWeights = str | Path | Sequence[str | Path]
 
@@ -46,18 +48,18 @@ def create(
     checkpoint's own, else the shipped one.  ``random_weights``: for measuring speed, untrained.
     Raises ModelError where weights are missing, CheckpointError where they do not fit.
     """
-    loaded = _load(name, checkpoint, visual, audio, similarity, random_weights)
-    hearing = _hearing(loaded, audio_weights, random_weights)
-    return C3NSegmenter(
-        loaded.network,
-        hearing,
-        loaded.labels,
-        name=name,
-        engine=engine,
-        device=device,
-        frames_per_clip=frames_per_clip,
-        audio_context=audio_context,
-    )
+
+    def make() -> Bundle:
+        from avs_ros.inference.c3n_steps import c3n_bundle
+
+        loaded = _load(name, checkpoint, visual, audio, similarity, random_weights)
+        hearing = _hearing(loaded, audio_weights, random_weights)
+        return c3n_bundle(loaded.network, hearing, loaded.labels, name, frames_per_clip)
+
+    options = (visual, audio, random_weights, frames_per_clip)
+    identity = _identity(checkpoint, audio_weights, similarity, options)
+    senses = open_senses(name, identity, make, engine, choose_device(device))
+    return C3NSegmenter.of(name, senses, audio_context)
 
 
 def program(
@@ -71,6 +73,8 @@ def program(
     frames_per_clip: int = 5,
 ) -> StepProgram:
     """The model's visual step; arguments and errors as for :func:`create`."""
+    from avs_ros.inference.c3n_steps import c3n_program
+
     loaded = _load(name, checkpoint, visual, audio, similarity, random_weights)
     return c3n_program(loaded.network, name, frames_per_clip)
 
@@ -83,6 +87,13 @@ def _load(
     similarity: str | Path | Matrix | None,
     random_weights: bool,
 ) -> LoadedNetwork:
+    import torch
+
+    from avs_ros.models.c3n import C3N
+    from avs_ros.models.checkpoints import AUDIO_BY_WIDTH, LoadedNetwork, load_c3n
+    from avs_ros.models.label_similarity import load_similarity
+    from avs_ros.models.labels import imagenet
+
     matrix = load_similarity(similarity) if isinstance(similarity, str | Path) else similarity
     if checkpoint is not None:
         return load_c3n(checkpoint, matrix, load_similarity)
@@ -103,6 +114,9 @@ def _load(
 def _hearing(
     loaded: LoadedNetwork, weights: AudioWeights | None, random_weights: bool
 ) -> AudioNetwork:
+    from avs_ros.models import audio as audio_networks
+    from avs_ros.models.state_dict import load_state_dict_strictly
+
     if weights is not None or random_weights:
         return audio_networks.build(loaded.audio, checkpoint=weights)
     if loaded.hearing:
@@ -116,3 +130,28 @@ def _hearing(
             f"`avs weights download {loaded.audio}`, or give the file (audio_weights)"
         )
     return audio_networks.build(loaded.audio, checkpoint=downloaded)
+
+
+def _identity(
+    checkpoint: str | Path | None,
+    audio_weights: AudioWeights | None,
+    similarity: str | Path | Matrix | None,
+    options: tuple[object, ...],
+) -> str:
+    """Of a model: its files' contents, its options, and what downloaded weights there are."""
+    files = [] if checkpoint is None else [Path(checkpoint)]
+    if isinstance(audio_weights, str | Path):
+        files.append(Path(audio_weights))
+    elif audio_weights is not None:
+        files += map(Path, audio_weights)
+    words: tuple[object, ...] = ("published", *options)
+    if isinstance(similarity, str | Path):
+        words += (str(similarity),)
+        files += [Path(similarity)] if Path(similarity).is_file() else []
+    elif similarity is not None:
+        words += (np.asarray(similarity).dtype, np.asarray(similarity).tobytes())
+    folder = cache_folder()
+    if folder.is_dir():
+        found = sorted(folder.iterdir())
+        words += tuple((f.name, f.stat().st_size, f.stat().st_mtime_ns) for f in found)
+    return identity_of(*words, files=tuple(files))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -99,10 +100,18 @@ def _find(model: str | Path) -> tuple[Model, str, dict[str, Path]]:
         raise ModelError(
             f"unknown model {text!r}; known: {', '.join(MODELS)}, or the path of a checkpoint file"
         )
-    # Imported here: listing the models needs no torch.
-    from avs_ros.models.checkpoints import read_metadata
-    from avs_ros.models.weight_file import read_weight_file
-
-    light = read_metadata(read_weight_file(path)).get("kind") == "c3n_light"
+    light = _kind(path) == "c3n_light"
     words = f"checkpoint {path}"
     return Model(words, _LIGHT if light else _PUBLISHED), path.stem, {"checkpoint": path}
+
+
+def _kind(path: Path) -> str:
+    """What a safetensors file says it is; "" for other files, which cannot say it."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        # The header alone, without the tensors and without PyTorch.
+        with safe_open(path, framework="numpy") as file:
+            return str(json.loads((file.metadata() or {}).get("kind", '""')))
+    except (SafetensorError, OSError, ValueError):
+        return ""  # a PyTorch file, or a broken one: its reader says so

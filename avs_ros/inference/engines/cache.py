@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import glob
+import hashlib
+import importlib.metadata
 import os
 import tempfile
+from functools import lru_cache
 from pathlib import Path
 
-from avs_ros.inference.engines.program import StepProgram
+from avs_ros.inference.engines.prepared import Step
 
 _KEPT = 4
 
@@ -30,14 +34,29 @@ def cache_folder() -> Path:
     return Path(tempfile.mkdtemp(prefix="avs_ros_"))
 
 
-def cached_path(program: StepProgram, suffix: str) -> Path:
-    """Where a file made from ``program`` is kept; another weight or shape, another name."""
-    return cache_folder() / f"{program.name}_{program.fingerprint[:16]}{suffix}"
+def cached_path(step: Step, suffix: str) -> Path:
+    """Where a file made from ``step`` is kept; another weight or shape, another name."""
+    return cache_folder() / f"{step.name}_{step.fingerprint[:16]}{suffix}"
 
 
+@lru_cache(maxsize=1)
+def code_digest() -> str:
+    """The networks' and the exporter's source: another version's exports do not count."""
+    digest = hashlib.sha256(importlib.metadata.version("torch").encode())
+    package = Path(__file__).resolve().parents[2]
+    own = ("export.py", "c3n_steps.py", "light_steps.py", "hearing_steps.py")
+    files = sorted((package / "models").rglob("*.py"))
+    for path in [*files, *(package / "inference" / name for name in own)]:
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
 
 def forget_old(folder: Path, pattern: str) -> None:
-    """Keep the few newest files of a pattern; each new weight of a model makes another."""
+    """Keep the few newest files of a pattern, and what was made beside them.
+
+    Each new weight of a model makes another; what is made beside a file begins with its name, the
+    ending aside.
+    """
     files = sorted(folder.glob(pattern), key=lambda file: file.stat().st_mtime)
     for file in files[:-_KEPT]:
-        file.unlink(missing_ok=True)
+        for beside in folder.glob(f"{glob.escape(file.stem)}*"):
+            beside.unlink(missing_ok=True)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import copy
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from avs_ros.errors import EngineError
-from avs_ros.inference.engines.program import Array, StepProgram
+from avs_ros.inference.engines.prepared import Array, Results
+from avs_ros.inference.engines.program import StepProgram
 
 _WARM_UP = 3
 
@@ -56,7 +55,7 @@ class CudaGraphRunner:
         with torch.no_grad(), torch.cuda.graph(self._graph, stream=self._stream):
             return run()
 
-    def __call__(self, *inputs: Array) -> tuple[NDArray[np.generic], ...]:
+    def __call__(self, *inputs: Array) -> Results:
         """See :class:`StepRunner`."""
         with torch.cuda.stream(self._stream):
             for host, static, array in zip(self._host, self._inputs, inputs, strict=True):

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from avs_ros.errors import EngineError, MissingDependencyError
-from avs_ros.inference.engines.program import Array, StepProgram
-from avs_ros.inference.export import exported
+from avs_ros.inference.engines.prepared import Array, Results, Step
 
 
 class OnnxRuntimeRunner:
@@ -23,7 +19,7 @@ class OnnxRuntimeRunner:
 
     def __init__(
         self,
-        program: StepProgram,
+        program: Step,
         device: str,
         provider: str | None = None,
         path: Path | None = None,
@@ -47,11 +43,16 @@ class OnnxRuntimeRunner:
             )
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
+        # Threads that spin between operators take the cores from whoever else runs (the camera's
+        # driver, the audio callback) and lose more than they win as soon as someone does.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         index = int(device.split(":")[1]) if ":" in device else 0
-        providers = [(wanted, {} if provider == "cpu" else {"device_id": index})]
+        # An arena that grows by doubling would keep half of what it holds unused.
+        arena = {"arena_extend_strategy": "kSameAsRequested"}
+        providers = [(wanted, arena if provider == "cpu" else {"device_id": index})]
         try:
             self._session = onnxruntime.InferenceSession(
-                str(path or exported(program)), options, providers=providers
+                str(path or program.graph), options, providers=providers
             )
         except Exception as error:  # onnxruntime raises its own unexported classes
             raise EngineError(f"ONNX Runtime cannot load the exported step: {error}") from error
@@ -59,7 +60,7 @@ class OnnxRuntimeRunner:
         self._names = list(program.inputs)
         self._outputs = list(program.outputs)
 
-    def __call__(self, *inputs: Array) -> tuple[NDArray[np.generic], ...]:
+    def __call__(self, *inputs: Array) -> Results:
         """See :class:`StepRunner`."""
         feed = dict(zip(self._names, inputs, strict=True))
         return tuple(self._session.run(self._outputs, feed))

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
-
 from avs_ros.errors import EngineError, MissingDependencyError
-from avs_ros.inference.engines.program import Array, StepProgram
-from avs_ros.inference.export import exported
+from avs_ros.inference.engines.prepared import Array, Results, Step
 
 
 class OpenVinoRunner:
@@ -15,7 +11,7 @@ class OpenVinoRunner:
 
     engine = "openvino"
 
-    def __init__(self, program: StepProgram, device: str) -> None:
+    def __init__(self, program: Step, device: str) -> None:
         try:
             import openvino
         except ImportError as error:
@@ -27,14 +23,14 @@ class OpenVinoRunner:
         core = openvino.Core()
         options = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
         try:
-            compiled = core.compile_model(str(exported(program)), "CPU", options)
+            compiled = core.compile_model(str(program.graph), "CPU", options)
         except RuntimeError as error:
             raise EngineError(f"OpenVINO cannot load the exported step: {error}") from error
         self.device = "cpu"
         self._request = compiled.create_infer_request()
         self._places = [compiled.output(name) for name in program.outputs]
 
-    def __call__(self, *inputs: Array) -> tuple[NDArray[np.generic], ...]:
+    def __call__(self, *inputs: Array) -> Results:
         """See :class:`StepRunner`; inputs are read in place, outputs copied."""
         results = self._request.infer(list(inputs), share_inputs=True)
         return tuple(results[place] for place in self._places)

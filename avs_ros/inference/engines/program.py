@@ -5,36 +5,15 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 
-Array = NDArray[np.float32]
-
-
-class StepRunner(Protocol):
-    """A program on an engine.
-
-    ``engine``: its name; ``device``: where it runs, in words.  Called with one float32 array
-    per input of the program, it returns one array per output; arrays may be reused by the next
-    call, so keep copies.
-    """
-
-    engine: str
-    device: str
-
-    def __call__(self, *inputs: Array) -> tuple[NDArray[np.generic], ...]:
-        """Run one step."""
-        ...
-
-    def close(self) -> None:
-        """Free what it holds."""
-        ...
+from avs_ros.inference.engines.cache import code_digest
+from avs_ros.inference.engines.prepared import Array, Results
 
 
 @dataclass(frozen=True)
@@ -45,7 +24,7 @@ class StepProgram:
     and no side effects.  ``inputs``: name -> shape, all float32; they include ``frame``
     ``[1, 3, S, S]`` and, where the step has a memory, ``past`` (states of earlier frames, first
     axis) and ``shares``.  ``outputs``: names; with a memory also ``state``, a row for ``past``.
-    ``decision``: an integer output that every exact engine must reproduce.
+    ``decision``: an integer output that every exact engine must reproduce, "" for none.
     """
 
     name: str
@@ -54,7 +33,7 @@ class StepProgram:
     outputs: Sequence[str]
     decision: str = "label"
 
-    def run_eagerly(self, inputs: Sequence[Array]) -> tuple[NDArray[np.generic], ...]:
+    def run_eagerly(self, inputs: Sequence[Array]) -> Results:
         """The module itself on the CPU: what every engine is measured against."""
         with torch.no_grad():
             out = self.module(*(torch.from_numpy(np.array(x)) for x in inputs))
@@ -70,7 +49,7 @@ class StepProgram:
         past, shares = names.index("past"), names.index("shares")
         state = self.outputs.index("state")
         count = self.inputs["shares"][0]
-        rows: list[NDArray[np.generic]] = []
+        rows: list[np.ndarray] = []
         for step in range(count - 1):
             earlier = self._drawn(seed=step + 1)
             earlier[past] = np.zeros(self.inputs["past"], np.float32)
@@ -81,19 +60,26 @@ class StepProgram:
         return tuple(drawn)
 
     @cached_property
-    def expected(self) -> tuple[NDArray[np.generic], ...]:
+    def expected(self) -> Results:
         """Eager outputs for :attr:`example`."""
         return self.run_eagerly(self.example)
+
+    @property
+    def graph(self) -> Path:
+        """The exported file in the cache, made now if it is not there yet."""
+        from avs_ros.inference.export import exported
+
+        return exported(self)
 
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 over weights, constants, shapes and code; names cached engine files."""
-        about = (self.name, list(self.inputs.items()), list(self.outputs), _code_digest())
+        about = (self.name, list(self.inputs.items()), list(self.outputs), code_digest())
         digest = hashlib.sha256(repr(about).encode())
         tensors = [*self.module.named_parameters(), *self.module.named_buffers()]
         for name, tensor in sorted(tensors, key=lambda item: item[0]):
             digest.update(f"{name}{list(tensor.shape)}{tensor.dtype}".encode())
-            digest.update(tensor.detach().cpu().contiguous().view(-1).numpy().tobytes())
+            digest.update(tensor.detach().cpu().contiguous().view(-1).numpy().data)
         return digest.hexdigest()
 
     def _drawn(self, seed: int) -> list[Array]:
@@ -104,19 +90,13 @@ class StepProgram:
                 coarse = random.standard_normal((1, 3, shape[2] // 16, shape[3] // 16))
                 values = coarse.repeat(16, axis=2).repeat(16, axis=3)
                 values = values + 0.3 * random.standard_normal(values.shape)
+            elif name == "waveform":
+                time = np.arange(shape[1]) / 16000.0
+                values = 0.1 * np.sin(2 * np.pi * 440.0 * time)
+                values = values + 0.02 * random.standard_normal(shape)
             elif name == "audio_feature":
                 values = np.maximum(random.standard_normal(shape), 0)
             else:
                 values = 3.0 * random.standard_normal(shape)
             drawn.append(values.astype(np.float32))
         return drawn
-
-
-@lru_cache(maxsize=1)
-def _code_digest() -> str:
-    """The networks' and the exporter's source: another version's exports do not count."""
-    digest = hashlib.sha256(torch.__version__.encode())
-    package = Path(__file__).resolve().parents[2]
-    for path in [*sorted((package / "models").rglob("*.py")), package / "inference" / "export.py"]:
-        digest.update(path.read_bytes())
-    return digest.hexdigest()

@@ -7,17 +7,18 @@ import importlib
 import importlib.metadata
 import logging
 import os
+import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from avs_ros.errors import AvsError, EngineError, MissingDependencyError
 from avs_ros.inference.engines.cache import cached_path
-from avs_ros.inference.engines.program import StepProgram, StepRunner
+from avs_ros.inference.engines.prepared import PreparedStep, Step, StepRunner
 from avs_ros.inference.engines.self_check import require_agreement
 
 _log = logging.getLogger(__name__)
@@ -29,6 +30,7 @@ class Engine:
 
     ``devices``: kinds it runs on.  ``requires``: distribution it needs, "" for none.
     ``automatic``: whether ``auto`` may choose it (those that take minutes to build may not).
+    ``portable``: the exported file is all it needs; PyTorch need not be loaded at all.
     """
 
     runner: str
@@ -38,6 +40,7 @@ class Engine:
     requires: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
     automatic: bool = True
+    portable: bool = False
 
 
 _PACKAGE = "avs_ros.inference.engines."
@@ -51,6 +54,7 @@ ENGINES: dict[str, Engine] = {
         ("cpu", "cuda"),
         "ONNX Runtime, float32",
         requires="onnxruntime",
+        portable=True,
     ),
     "openvino": Engine(
         _PACKAGE + "openvino:OpenVinoRunner",
@@ -58,6 +62,7 @@ ENGINES: dict[str, Engine] = {
         ("cpu",),
         "OpenVINO, float32",
         requires="openvino",
+        portable=True,
     ),
     "cuda-graph": Engine(
         _PACKAGE + "cuda_graph:CudaGraphRunner",
@@ -100,20 +105,21 @@ def choose_device(device: str) -> str:
     Raises EngineError for a device that is not there.
     """
     if device == AUTO:
-        return "cuda" if torch.cuda.is_available() else "cpu"
+        return "cuda" if _gpu_is_possible() and _gpu_count() else "cpu"
     kind, _, index = device.partition(":")
     if kind not in ("cpu", "cuda") or (index and not index.isdigit()):
         raise EngineError(f"unknown device {device!r}; known: auto, cpu, cuda, cuda:N")
     if kind == "cuda":
-        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        count = _gpu_count()
         if int(index or 0) >= count:
             raise EngineError(f"device {device} is not there: PyTorch sees {count} GPUs; use cpu")
     return device
 
 
-def build_runner(program: StepProgram, engine: str, device: str) -> StepRunner:
+def build_runner(program: Step, engine: str, device: str) -> StepRunner:
     """``program`` on ``engine``, checked against eager PyTorch.
 
+    ``program``: a :class:`StepProgram`, or a :class:`PreparedStep` for the portable engines.
     ``device``: from :func:`choose_device`.  Raises EngineError for an unknown engine, one that
     does not run on the device, or one whose numbers differ by more than it states;
     MissingDependencyError for one that is not installed.
@@ -125,6 +131,8 @@ def build_runner(program: StepProgram, engine: str, device: str) -> StepRunner:
     entry = ENGINES[engine]
     if device.partition(":")[0] not in entry.devices:
         raise EngineError(f"engine {engine} runs on {' or '.join(entry.devices)}, not on {device}")
+    if isinstance(program, PreparedStep) and not entry.portable:
+        raise EngineError(f"engine {engine} needs the network itself, not its exported file")
     module, name = entry.runner.split(":")
     runner: StepRunner = getattr(importlib.import_module(module), name)(
         program, device, **entry.options
@@ -141,7 +149,14 @@ def build_runner(program: StepProgram, engine: str, device: str) -> StepRunner:
     return runner
 
 
-def step_ms(program: StepProgram, runner: StepRunner, steps: int = _MEASURED_STEPS) -> float:
+def remembered(program: Step, device: str) -> str | None:
+    """The engine that ``auto`` found the fastest for this step on this machine, if it has."""
+    note = _note(program, device)
+    known = note.read_text(encoding="utf-8").strip() if note.is_file() else ""
+    return known if known in ENGINES else None
+
+
+def step_ms(program: Step, runner: StepRunner, steps: int = _MEASURED_STEPS) -> float:
     """Median milliseconds per step on the program's fixed input."""
     runner(*program.example)
     times = []
@@ -152,19 +167,18 @@ def step_ms(program: StepProgram, runner: StepRunner, steps: int = _MEASURED_STE
     return float(np.median(times))
 
 
-def _fastest(program: StepProgram, device: str) -> StepRunner:
-    note = cached_path(program, f"_fastest_{_machine(device)}.txt")
-    if note.is_file():
-        known = note.read_text(encoding="utf-8").strip()
+def _fastest(program: Step, device: str) -> StepRunner:
+    known = remembered(program, device)
+    if known is not None:
         try:
             return build_runner(program, known, device)
         except AvsError as error:
             _log.warning("%s", error)
-    best, best_ms = build_runner(program, "torch", device), float("inf")
-    best_ms = step_ms(program, best)
+    best: StepRunner | None = None
+    best_ms = float("inf")
+    kind = device.partition(":")[0]
     for name, entry in ENGINES.items():
-        kind = device.partition(":")[0]
-        if name == "torch" or not entry.automatic or kind not in entry.devices:
+        if not entry.automatic or kind not in entry.devices:
             continue
         try:
             runner = build_runner(program, name, device)
@@ -176,19 +190,43 @@ def _fastest(program: StepProgram, device: str) -> StepRunner:
             continue
         ms = step_ms(program, runner)
         _log.info("%s on %s: %.1f ms per step", name, device, ms)
-        if ms < best_ms:
-            best.close()
+        if best is None or ms < best_ms:
+            if best is not None:
+                best.close()
             best, best_ms = runner, ms
         else:
             runner.close()
-    note.write_text(best.engine, encoding="utf-8")
+    if best is None:
+        raise EngineError(f"no engine can serve {program.name} on {device}")
+    _note(program, device).write_text(best.engine, encoding="utf-8")
     return best
+
+
+def _note(program: Step, device: str) -> Path:
+    return cached_path(program, f"_fastest_{_machine(device)}.txt")
+
+
+def _gpu_is_possible() -> bool:
+    """Whether it is worth asking PyTorch: off Linux always, on it where a driver has devices."""
+    if "torch" in sys.modules or not sys.platform.startswith("linux"):
+        return True
+    # NVIDIA's (desktop, Jetson, Windows' Linux) and AMD's.
+    kinds = ("nvidia*", "nvhost*", "nvgpu*", "nvmap", "dxg", "kfd")
+    return any(any(Path("/dev").glob(kind)) for kind in kinds)
+
+
+def _gpu_count() -> int:
+    import torch
+
+    return torch.cuda.device_count() if torch.cuda.is_available() else 0
 
 
 def _machine(device: str) -> str:
     """Short name of what a measured decision holds for: device, cores, library versions."""
-    parts = [device, str(os.cpu_count()), torch.__version__]
+    parts = [device, str(os.cpu_count()), importlib.metadata.version("torch")]
     if device.startswith("cuda"):
+        import torch
+
         parts.append(torch.cuda.get_device_name(torch.device(device)))
     for entry in ENGINES.values():
         if entry.requires:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from avs_ros.errors import EngineError
-from avs_ros.inference.engines.program import StepProgram, StepRunner
+from avs_ros.inference.engines.prepared import Step, StepRunner
 
 
-def difference(program: StepProgram, runner: StepRunner) -> tuple[float, str]:
+def difference(program: Step, runner: StepRunner) -> tuple[float, str]:
     """(largest relative difference, output it occurs in) on the program's fixed input.
 
     Relative to the largest value of that output (or 1): float noise grows with the numbers.
@@ -30,7 +30,7 @@ def difference(program: StepProgram, runner: StepRunner) -> tuple[float, str]:
     return worst, where
 
 
-def require_agreement(program: StepProgram, runner: StepRunner, tolerance: float) -> float:
+def require_agreement(program: Step, runner: StepRunner, tolerance: float) -> float:
     """The difference; raises EngineError, naming it, where it is beyond ``tolerance``."""
     worst, where = difference(program, runner)
     if worst > tolerance:

@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 
 from avs_ros.errors import EngineError, MissingDependencyError
 from avs_ros.inference.engines.cache import cached_path
-from avs_ros.inference.engines.program import Array, StepProgram
-from avs_ros.inference.export import exported
+from avs_ros.inference.engines.prepared import Array, Step
 
 _WORKSPACE_BYTES = 2 << 30
 # Layers whose sums or powers do not survive half precision.
@@ -25,7 +24,7 @@ class TensorRtRunner:
 
     engine = "tensorrt"
 
-    def __init__(self, program: StepProgram, device: str, half: bool = True) -> None:
+    def __init__(self, program: Step, device: str, half: bool = True) -> None:
         trt = _tensorrt()
         if torch.device(device).type != "cuda" or not torch.cuda.is_available():
             raise EngineError(f"engine tensorrt needs a CUDA device, got {device}")
@@ -76,14 +75,14 @@ class TensorRtRunner:
         del self._context, self._inputs, self._outputs
 
 
-def plan_path(program: StepProgram, device: str, half: bool = True) -> Path:
+def plan_path(program: Step, device: str, half: bool = True) -> Path:
     """Where the built engine of this program, GPU, driver library and precision is kept."""
     gpu = re.sub(r"\W+", "-", torch.cuda.get_device_name(torch.device(device)))
     precision = "fp16" if half else "fp32"
     return cached_path(program, f"_{gpu}_trt{_tensorrt().__version__}_{precision}.plan")
 
 
-def build_plan(program: StepProgram, device: str, half: bool = True) -> Path:
+def build_plan(program: Step, device: str, half: bool = True) -> Path:
     """The engine's file, built now (minutes) if it is not there yet."""
     trt = _tensorrt()
     path = plan_path(program, device, half)
@@ -95,7 +94,7 @@ def build_plan(program: StepProgram, device: str, half: bool = True) -> Path:
         explicit = getattr(trt.NetworkDefinitionCreationFlag, "EXPLICIT_BATCH", None)
         network = builder.create_network(0 if explicit is None else 1 << int(explicit))
         parser = trt.OnnxParser(network, logger)
-        if not parser.parse_from_file(str(exported(program))):
+        if not parser.parse_from_file(str(program.graph)):
             reasons = "; ".join(str(parser.get_error(i)) for i in range(parser.num_errors))
             raise EngineError(f"TensorRT cannot read the exported step: {reasons}")
         config = builder.create_builder_config()

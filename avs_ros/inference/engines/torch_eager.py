@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import copy
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from avs_ros.inference.engines.program import Array, StepProgram
+from avs_ros.inference.engines.prepared import Array, Results
+from avs_ros.inference.engines.program import StepProgram
 
 
 class TorchRunner:
@@ -28,7 +27,7 @@ class TorchRunner:
         self._module = module
 
     @torch.no_grad()
-    def __call__(self, *inputs: Array) -> tuple[NDArray[np.generic], ...]:
+    def __call__(self, *inputs: Array) -> Results:
         """See :class:`StepRunner`; convolutions in full float32 on a GPU too."""
         with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
             out = self._module(*(torch.from_numpy(x).to(self._device) for x in inputs))

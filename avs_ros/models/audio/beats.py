@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, cast
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torchaudio.compliance import kaldi
@@ -19,6 +20,7 @@ from torchaudio.compliance import kaldi
 from avs_ros.errors import CheckpointError
 from avs_ros.models.audio.network import CLASS_COUNT, SAMPLE_RATE, AudioNetwork
 from avs_ros.models.audio.relative_attention import EncoderLayer, PositionConvolution
+from avs_ros.models.audio.spectrum import Frames, Spectra, analysis_matrix, framed, power_of
 from avs_ros.models.labels import audioset
 from avs_ros.models.state_dict import load_state_dict_strictly
 from avs_ros.models.weight_file import WeightFile
@@ -126,6 +128,8 @@ class BEATs(AudioNetwork):
 
     def front_end(self, waveform: Tensor, sample_rate: int = SAMPLE_RATE) -> Tensor:
         """Normalised Kaldi filter bank [B, T, 128] of ``waveform`` [B, N], without dither."""
+        if torch.jit.is_tracing():
+            return (_filter_bank(waveform * 2.0**15) - _FBANK_MEAN) / (2.0 * _FBANK_STD)
         banks = [
             kaldi.fbank(
                 single[None] * 2.0**15,
@@ -184,6 +188,24 @@ class BEATs(AudioNetwork):
             for index in range(1, self.config.encoder_layers)
         ]
         load_state_dict_strictly(self, state, file.source, ignore=shared)
+
+
+def _filter_bank(waveform: Tensor) -> Tensor:
+    """Kaldi's log filter bank [B, T, 128] of [B, N] in plain tensor operations, for graphs."""
+    length, hop, fft = SAMPLE_RATE // 40, SAMPLE_RATE // 100, 512
+    window = np.hanning(length) ** 0.85  # Povey's
+
+    def transform(frames: Frames) -> Spectra:
+        centred = frames - frames.mean(axis=1, keepdims=True)
+        before = np.concatenate([centred[:, :1], centred[:, :-1]], axis=1)
+        return np.fft.rfft((centred - 0.97 * before) * window, fft)
+
+    banks, _ = kaldi.get_mel_banks(
+        _MEL_BANDS, fft, float(SAMPLE_RATE), 20.0, 0.0, 100.0, -500.0, 1.0
+    )
+    power = power_of(framed(waveform, length, hop), analysis_matrix(length, transform))
+    mel = power[:, :, : fft // 2] @ banks.T  # Kaldi leaves out the last bin
+    return mel.clamp(min=torch.finfo(torch.float32).eps).log()
 
 
 def _audioset_order(label_dict: object, source: str) -> list[int]:

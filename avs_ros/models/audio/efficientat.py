@@ -10,12 +10,14 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import NamedTuple
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torchaudio.compliance import kaldi
 
 from avs_ros.models.audio.network import CLASS_COUNT, SAMPLE_RATE, AudioNetwork
+from avs_ros.models.audio.spectrum import analysis_matrix, framed, power_of
 from avs_ros.models.audio.upsampling import DoubleRate
 
 NATIVE_RATE = 32000
@@ -82,12 +84,23 @@ class EfficientATLogMel(nn.Module):
         if sample_rate == SAMPLE_RATE:
             waveform = self.upsample(waveform)
         emphasised = waveform[:, 1:] - 0.97 * waveform[:, :-1]
+        if torch.jit.is_tracing():
+            power = self._power(emphasised).transpose(1, 2)
+            return ((self.mel_banks @ power + 1e-5).log() + 4.5) / 5.0
         spectrum = torch.stft(
             emphasised, _FFT, _HOP, _WINDOW, self.window,
             center=True, pad_mode="reflect", return_complex=True,
         )
         power = spectrum.real.square() + spectrum.imag.square()
         return ((self.mel_banks @ power + 1e-5).log() + 4.5) / 5.0
+
+    def _power(self, waveform: Tensor) -> Tensor:
+        """Power spectrum [B, T, 513], for graphs; the window covers the middle of each frame."""
+        window = self.window.numpy()
+        analysis = analysis_matrix(_WINDOW, lambda x: np.fft.rfft(x * window, _FFT))
+        padded = F.pad(waveform[:, None], (_FFT // 2, _FFT // 2), mode="reflect")[:, 0]
+        beside = (_FFT - _WINDOW) // 2
+        return power_of(framed(padded[:, beside:-beside], _WINDOW, _HOP), analysis)
 
 
 class ChannelGate(nn.Module):

@@ -8,12 +8,14 @@ Zenodo record 3987831, CC BY 4.0).
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torchaudio.functional import melscale_fbanks
 
 from avs_ros.models.audio.network import CLASS_COUNT, SAMPLE_RATE, AudioNetwork
+from avs_ros.models.audio.spectrum import analysis_matrix, framed, power_of
 
 _FFT = 512
 _HOP = 160
@@ -41,6 +43,11 @@ class PannsLogMel(nn.Module):
 
     def power(self, waveform: Tensor) -> Tensor:
         """Power spectrum [B, T, 257] of ``waveform`` [B, N]."""
+        if torch.jit.is_tracing():
+            window = self.window.numpy()
+            analysis = analysis_matrix(_FFT, lambda x: np.fft.rfft(x * window))
+            padded = F.pad(waveform[:, None], (_FFT // 2, _FFT // 2), mode="reflect")[:, 0]
+            return power_of(framed(padded, _FFT, _HOP), analysis)
         spectrum = torch.stft(
             waveform,
             _FFT,

@@ -9,12 +9,14 @@ the public files: ``vggish-10086976.pth`` and ``vggish_pca_params-970ea276.pth``
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from avs_ros.errors import AudioFormatError
 from avs_ros.models.audio.network import CLASS_COUNT, SAMPLE_RATE, AudioNetwork
+from avs_ros.models.audio.spectrum import analysis_matrix, framed, power_of
 from avs_ros.models.state_dict import load_state_dict_strictly
 from avs_ros.models.weight_file import WeightFile
 
@@ -45,7 +47,15 @@ class VGGishLogMel(nn.Module):
         self.register_buffer("mel_bands", _mel_bands(), False)
 
     def frames(self, waveform: Tensor) -> Tensor:
-        """Log-mel frames [B, T, 64] float32 of ``waveform`` [B, N], T = (N - 400) // 160 + 1."""
+        """Log-mel frames [B, T, 64] float32 of ``waveform`` [B, N], T = (N - 400) // 160 + 1.
+
+        In a graph, float32 throughout.
+        """
+        if torch.jit.is_tracing():
+            window = self.window.numpy()
+            analysis = analysis_matrix(_WINDOW, lambda x: np.fft.rfft(x * window, _FFT))
+            power = power_of(framed(waveform, _WINDOW, _HOP), analysis)
+            return (power.sqrt() @ self.mel_bands.float() + 0.01).log()
         windowed = waveform.double().unfold(1, _WINDOW, _HOP) * self.window
         magnitude = torch.fft.rfft(windowed, _FFT).abs()
         return (magnitude @ self.mel_bands + 0.01).log().float()

@@ -8,8 +8,8 @@ from torch import Tensor
 from avs_ros.errors import AudioFormatError, ModelError
 from avs_ros.models.c3n.backbone import STAGES
 from avs_ros.models.c3n.network import C3N
-from avs_ros.models.c3n.streaming.memory import StreamMemory
 from avs_ros.models.c3n.streaming.step import C3NStep, StepOutput
+from avs_ros.models.stream_memory import StreamMemory
 
 
 class StreamingC3N:

@@ -1,0 +1,101 @@
+"""A subject's networks, built in PyTorch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+
+from avs_ros.benchmarks.subject import Subject
+from avs_ros.errors import ModelError
+from avs_ros.inference.bundle import HEARING, SEEING, Bundle
+from avs_ros.inference.c3n_steps import c3n_bundle
+from avs_ros.inference.hearing_steps import hearing_program
+from avs_ros.inference.light import BUNDLED
+from avs_ros.inference.light_steps import light_bundle, light_program
+from avs_ros.models import audio as audio_networks
+from avs_ros.models.audio.network import AudioNetwork
+from avs_ros.models.c3n import C3N
+from avs_ros.models.label_similarity import load_similarity
+from avs_ros.models.labels import imagenet
+from avs_ros.models.light.checkpoint import load_light
+from avs_ros.models.light.network import LightC3N
+from avs_ros.models.light.step import LightStep
+
+
+@dataclass(frozen=True)
+class Networks:
+    """``network``: a :class:`LightC3N` or a :class:`C3N`; ``hearing``: its audio network."""
+
+    network: nn.Module
+    hearing: AudioNetwork
+    mean: Sequence[float]
+    std: Sequence[float]
+
+
+def build(subject: Subject) -> Networks:
+    """The subject's networks, on the CPU in evaluation mode; the same at each call.
+
+    Random weights are drawn at a scale at which each part of the network matters.  Raises
+    ModelError for an unknown name.
+    """
+    if subject.light:
+        model = load_light(BUNDLED)
+        network: nn.Module = model.network
+        hearing: AudioNetwork = model.network.hearing
+        # A fully convolutional network; the size is only what its users keep to.
+        model.network.c3n.image_size = subject.image_size
+        backbone = model.network.c3n.backbone
+    else:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            hearing = audio_networks.build(subject.audio)
+            network = C3N(
+                subject.visual,
+                hearing.feature_width,
+                load_similarity(),
+                channels=subject.channels,
+                image_size=subject.image_size,
+            )
+        _enliven(network)
+        backbone = network.backbone
+    network.eval().requires_grad_(False)
+    hearing.eval().requires_grad_(False)
+    return Networks(network, hearing, backbone.image_mean, backbone.image_std)
+
+
+def bundle(subject: Subject, name: str) -> Bundle:
+    """The subject's two steps for any engine, and its facts."""
+    networks = build(subject)
+    network = networks.network
+    if isinstance(network, LightC3N):
+        step = LightStep(network, subject.frames_per_clip)
+        facts = {
+            **light_bundle(BUNDLED, name).facts,
+            "frames_per_clip": subject.frames_per_clip,
+            "image_size": subject.image_size,
+        }
+        steps = {
+            SEEING: light_program(step, name, network.members.shape[0]),
+            HEARING: hearing_program(networks.hearing, name),
+        }
+        return Bundle(facts, steps)
+    if not isinstance(network, C3N):
+        raise ModelError(f"{type(network).__name__} has no streaming step")
+    labels = imagenet().short_names
+    return c3n_bundle(network, networks.hearing, labels, name, subject.frames_per_clip)
+
+
+def _enliven(network: C3N) -> None:
+    """A fresh C3N's TPAVI is the identity and its scores are tiny: no test of equality."""
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            if parameter.ndim > 1:
+                fan_in = float(np.prod(parameter.shape[1:]))
+                parameter.normal_(0.0, fan_in**-0.5, generator=generator)
+        for block in network.tpavi:
+            block.project_norm.weight.normal_(1.0, 0.1, generator=generator)  # type: ignore[operator,union-attr]

@@ -1,0 +1,162 @@
+"""A whole model for one stream: what it sees with, what it hears with, and plain facts.
+
+A model is made of PyTorch networks, but a portable engine needs only their exported steps.  These
+are kept with the facts in the cache folder under the model's *identity* (its files, its options,
+this package's code), so that from the second start on neither the networks nor PyTorch itself are
+loaded: that is the larger part of a light model's memory, and most of the time it takes to start.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import hashlib
+import json
+import logging
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from avs_ros.errors import AvsError
+from avs_ros.inference.engines.cache import cache_folder, code_digest, forget_old
+from avs_ros.inference.engines.prepared import Step, StepRunner, prepare, read_step, write_json
+from avs_ros.inference.engines.selection import AUTO, ENGINES, build_runner, remembered
+
+SEEING, HEARING = "seeing", "hearing"
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """``steps``: "seeing" and "hearing".  ``facts``: what JSON can hold."""
+
+    facts: Mapping[str, Any]
+    steps: Mapping[str, Step]
+
+
+@dataclass(frozen=True)
+class Senses:
+    """A bundle's steps, running: ``engine`` and ``device`` are those of ``seeing``."""
+
+    facts: Mapping[str, Any]
+    seeing: StepRunner
+    hearing: StepRunner
+
+    def close(self) -> None:
+        """Free what they hold."""
+        self.seeing.close()
+        self.hearing.close()
+
+
+def identity_of(*words: object, files: tuple[Path, ...] = ()) -> str:
+    """Digest of everything that decides a model's numbers: plain values and files."""
+    digest = hashlib.sha256(repr((code_digest(), *words)).encode())
+    for path in files:
+        if not path.is_file():  # whoever reads it says so better
+            continue
+        with path.open("rb") as file:
+            while chunk := file.read(1 << 20):
+                digest.update(chunk)
+    return digest.hexdigest()
+
+
+def open_senses(
+    name: str, identity: str | None, make: Callable[[], Bundle], engine: str, device: str
+) -> Senses:
+    """The model on ``engine``, from the cache where that is enough.
+
+    ``make`` builds the networks; it must keep no reference to them.  ``identity``: None for
+    networks that are in memory only.  Raises what :func:`build_runner` raises.
+    """
+    kept = None if identity is None else load_bundle(name, identity)
+    if kept is not None:
+        wanted = remembered(kept.steps[SEEING], device) if engine == AUTO else engine
+        if wanted in ENGINES and ENGINES[wanted].portable:
+            try:
+                return _run(kept, wanted, device)
+            except AvsError as error:
+                _log.warning("%s: what is kept of it is of no use, building anew: %s", name, error)
+    bundle = make()
+    if engine == AUTO:
+        engine = _choose(bundle.steps[SEEING], device)
+    if identity is not None and engine in ENGINES and ENGINES[engine].portable:
+        try:
+            bundle = save_bundle(name, identity, bundle)
+        except OSError as error:
+            _log.warning("%s cannot be kept in the cache: %s", name, error)
+        give_back_memory()
+    return _run(bundle, engine, device)
+
+
+def load_bundle(name: str, identity: str) -> Bundle | None:
+    """What :func:`save_bundle` has kept, or None where any of it is missing or unreadable."""
+    path = _path(name, identity)
+    try:
+        words = json.loads(path.read_text(encoding="utf-8"))
+        steps = {key: read_step(step, path.parent) for key, step in words["steps"].items()}
+        facts = words["facts"]
+    except (OSError, ValueError, KeyError):
+        return None
+    found = {key: step for key, step in steps.items() if step is not None}
+    return Bundle(facts, found) if len(found) == len(steps) else None
+
+
+def save_bundle(name: str, identity: str, bundle: Bundle) -> Bundle:
+    """Export both steps, keep them and the facts; the result needs no networks."""
+    steps = {key: prepare(step) for key, step in bundle.steps.items()}
+    path = _path(name, identity)
+    words = {key: step.describe() for key, step in steps.items()}
+    write_json(path, {"facts": bundle.facts, "steps": words})
+    forget_old(path.parent, f"{name}_*.bundle.json")
+    return Bundle(json.loads(path.read_text(encoding="utf-8"))["facts"], steps)
+
+
+def give_back_memory() -> None:
+    """Hand freed memory back to the system now, where the C library keeps it (Linux)."""
+    gc.collect()
+    if sys.platform.startswith("linux"):
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+        if trim is not None:
+            trim(0)
+
+
+def listening_engine(engine: str, device: str) -> str:
+    """Where the audio network runs beside ``engine``: with it on CPUs, in PyTorch on GPUs.
+
+    A GPU's half-precision engines would blur the class scores that the label rests on.
+    """
+    return engine if device == "cpu" else "torch"
+
+
+def _run(bundle: Bundle, engine: str, device: str) -> Senses:
+    seeing = build_runner(bundle.steps[SEEING], engine, device)
+    try:
+        hearing = _listen(bundle.steps[HEARING], listening_engine(engine, device), device)
+    except BaseException:
+        seeing.close()
+        raise
+    give_back_memory()
+    return Senses(bundle.facts, seeing, hearing)
+
+
+def _listen(step: Step, engine: str, device: str) -> StepRunner:
+    try:
+        return build_runner(step, engine, device)
+    except AvsError as error:
+        if engine == "torch" or not hasattr(step, "module"):
+            raise
+        _log.warning("the audio network stays in PyTorch: %s", error)
+        return build_runner(step, "torch", device)
+
+
+def _choose(step: Step, device: str) -> str:
+    runner = build_runner(step, AUTO, device)
+    runner.close()
+    return runner.engine
+
+
+def _path(name: str, identity: str) -> Path:
+    return cache_folder() / f"{name}_{identity[:16]}.bundle.json"
+

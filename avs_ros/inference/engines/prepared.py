@@ -1,0 +1,136 @@
+"""A step made ready for engines: exported, with the answers it must give.  No PyTorch in here."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float32]
+Results = tuple[NDArray[np.generic], ...]
+
+
+class StepRunner(Protocol):
+    """A program on an engine.
+
+    ``engine``: its name; ``device``: where it runs, in words.  Called with one float32 array
+    per input of the program, it returns one array per output; arrays may be reused by the next
+    call, so keep copies.
+    """
+
+    engine: str
+    device: str
+
+    def __call__(self, *inputs: Array) -> Results:
+        """Run one step."""
+        ...
+
+    def close(self) -> None:
+        """Free what it holds."""
+        ...
+
+
+class Step(Protocol):
+    """What an engine must know of a step; see :class:`StepProgram` for the words.
+
+    ``graph``: the exported file (made on first use).  ``example`` and ``expected``: fixed inputs
+    and what eager PyTorch on the CPU makes of them.  ``fingerprint``: names cached files.
+    """
+
+    @property
+    def name(self) -> str: ...  # noqa: D102
+    @property
+    def inputs(self) -> Mapping[str, Sequence[int]]: ...  # noqa: D102
+    @property
+    def outputs(self) -> Sequence[str]: ...  # noqa: D102
+    @property
+    def decision(self) -> str: ...  # noqa: D102
+    @property
+    def fingerprint(self) -> str: ...  # noqa: D102
+    @property
+    def graph(self) -> Path: ...  # noqa: D102
+    @property
+    def example(self) -> tuple[Array, ...]: ...  # noqa: D102
+    @property
+    def expected(self) -> Results: ...  # noqa: D102
+
+
+@dataclass(frozen=True)
+class PreparedStep:
+    """A :class:`Step` from files alone."""
+
+    name: str
+    inputs: Mapping[str, Sequence[int]]
+    outputs: Sequence[str]
+    decision: str
+    fingerprint: str
+    graph: Path
+    check: Path
+
+    @cached_property
+    def example(self) -> tuple[Array, ...]:
+        """See :class:`Step`."""
+        with np.load(self.check) as file:
+            return tuple(file[f"in_{number}"] for number in range(len(self.inputs)))
+
+    @cached_property
+    def expected(self) -> Results:
+        """See :class:`Step`."""
+        with np.load(self.check) as file:
+            return tuple(file[f"out_{number}"] for number in range(len(self.outputs)))
+
+    def describe(self) -> dict[str, Any]:
+        """Plain values from which :func:`read_step` makes it again, in the same folder."""
+        return {
+            "name": self.name, "inputs": {n: list(s) for n, s in self.inputs.items()},
+            "outputs": list(self.outputs), "decision": self.decision,
+            "fingerprint": self.fingerprint, "graph": self.graph.name, "check": self.check.name,
+        }  # fmt: skip
+
+
+def prepare(step: Step) -> PreparedStep:
+    """Export a step, keep its answers beside the file, and let go of everything else."""
+    graph = step.graph
+    check = graph.with_name(re.sub(r"\.onnx$", "", graph.name) + "_check.npz")
+    if not check.is_file():
+        arrays: dict[str, NDArray[np.generic]] = {f"in_{n}": x for n, x in enumerate(step.example)}
+        arrays |= {f"out_{n}": x for n, x in enumerate(step.expected)}
+        partial = check.with_name(f"{check.stem}.{os.getpid()}.part.npz")
+        try:
+            np.savez(partial, **arrays)  # type: ignore[arg-type]
+            partial.replace(check)
+        finally:
+            partial.unlink(missing_ok=True)
+    return PreparedStep(
+        step.name, dict(step.inputs), tuple(step.outputs), step.decision, step.fingerprint,
+        graph, check,
+    )  # fmt: skip
+
+
+def read_step(words: Mapping[str, Any], folder: Path) -> PreparedStep | None:
+    """The step that ``words`` describe, or None where one of its files is gone."""
+    graph, check = folder / words["graph"], folder / words["check"]
+    if not graph.is_file() or not check.is_file():
+        return None
+    return PreparedStep(
+        words["name"], words["inputs"], words["outputs"], words["decision"],
+        words["fingerprint"], graph, check,
+    )  # fmt: skip
+
+
+def write_json(path: Path, words: Mapping[str, Any]) -> None:
+    """Whole or not at all."""
+    partial = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
+        partial.write_text(json.dumps(words), encoding="utf-8")
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)

@@ -1,0 +1,71 @@
+"""A light model as programs for engines."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from avs_ros.inference.bundle import HEARING, SEEING, Bundle
+from avs_ros.inference.engines.program import StepProgram
+from avs_ros.inference.hearing_steps import hearing_program
+from avs_ros.models.c3n.backbone import STAGES
+from avs_ros.models.light.affinity import ClassAudioAffinity
+from avs_ros.models.light.checkpoint import load_light
+from avs_ros.models.light.step import LightStep
+
+
+def light_program(step: LightStep, name: str, families: int) -> StepProgram:
+    """The visual step for any engine."""
+    trunk, size = step.trunk, step.trunk.image_size
+    return StepProgram(
+        name=name,
+        module=step,
+        inputs={
+            "frame": (1, 3, size, size),
+            "audio_feature": (1, trunk.audio_width),
+            "audio_logits": (1, 527),
+            "heard": (1, families),
+            "past": (max(trunk.frames_per_clip - 1, 1), STAGES, trunk.state_width),
+            "shares": (max(trunk.frames_per_clip, 2),),
+        },
+        outputs=("masks", "gate", "label", "state"),
+    )
+
+
+def light_bundle(checkpoint: str | Path, name: str) -> Bundle:
+    """Both steps of a light file, and what :class:`LightSegmenter` must know beside them."""
+    model = load_light(checkpoint)
+    network = model.network.requires_grad_(False)
+    step = LightStep(network)
+    backbone = network.c3n.backbone
+    return Bundle(
+        facts={
+            "metadata": dict(model.metadata),
+            "rows": list(model.rows),
+            "families": list(model.families),
+            "voices": list(model.voices),
+            "audioset": list(model.audioset),
+            "frames_per_clip": step.trunk.frames_per_clip,
+            "state": [STAGES, step.trunk.state_width],
+            "image_size": network.c3n.image_size,
+            "image_mean": list(backbone.image_mean),
+            "image_std": list(backbone.image_std),
+            "affinity": affinity_facts(network.affinity),
+        },
+        steps={
+            SEEING: light_program(step, name, len(model.families)),
+            HEARING: hearing_program(network.hearing, name),
+        },
+    )
+
+
+def affinity_facts(affinity: ClassAudioAffinity) -> dict[str, Any]:
+    """What :class:`HeardFamilies` is made from."""
+    return {
+        "log_affinity": affinity.log_affinity.tolist(),
+        "gain": affinity.gain.tolist(),
+        "bias": affinity.bias.tolist(),
+        "alpha": affinity.alpha,
+        "voice_family": affinity.voice_family.tolist(),
+        "families": affinity.families,
+    }
