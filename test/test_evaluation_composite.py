@@ -15,7 +15,7 @@ from fakes import BrightnessSegmenter
 
 from avs_ros.cli import evaluate_composite
 from avs_ros.cli.main import main
-from avs_ros.errors import DatasetError
+from avs_ros.errors import DatasetError, ParameterError
 from avs_ros.evaluation import composite_data
 from avs_ros.evaluation.composite import MATCHED, MISMATCHED, SILENT, TWO, join, make_cases
 from avs_ros.evaluation.composite_data import Library, Picture, Recording, View, read_library
@@ -62,8 +62,10 @@ def evaluate(segmenter: type, output: Path, *words: object) -> dict[str, Any]:
     evaluate_composite.add_arguments(parser)
     args = parser.parse_args([*map(str, words), "-o", str(output)])
     assert evaluate_composite.run(args, load=lambda **_: segmenter()) == 0
-    found: dict[str, Any] = json.loads((output / "metrics.json").read_text())
-    return found
+    about: dict[str, Any] = json.loads((output / "metrics.json").read_text())
+    assert about["schema"] == 2 and about["cases"] > 0
+    (one,) = about["models"].values()
+    return {**about, **one}
 
 
 def held(names: range, source: str, validation: bool) -> list[str]:
@@ -120,7 +122,7 @@ def test_a_model_that_hears_and_sees_gets_everything_right(
     assert scores["silent_marked"] == 0 and scores["salience_bias"] == 0
     assert set(found["classes"]) == {"cat", "dog"}
     assert all(sound.endswith("_4.wav") for sound in found["sounds"])
-    assert len(found["pictures"]) == 4 and found["schema"] == 1
+    assert len(found["pictures"]) == 4 and found["engine"] == "numpy"
     page = (tmp_path / "out" / "report.html").read_text()
     assert "M_J by class" in page and "http" not in page
     assert "salience_bias" in capsys.readouterr().out
@@ -135,6 +137,30 @@ def test_a_model_that_does_not_listen_is_found_out(folder: Path, tmp_path: Path)
     page = (tmp_path / "out" / "report.html").read_text()
     assert "Worst: mismatched" in page and "Worst: two objects" in page
     assert "Worst: silence" not in page and "data:image/jpeg" in page
+
+
+def test_several_models_answer_the_same_cases_side_by_side(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    parser = argparse.ArgumentParser()
+    evaluate_composite.add_arguments(parser)
+    words = ["--data", str(folder), "-o", str(tmp_path), "--model", "hears", "--model", "deaf.pt"]
+    kinds = {"hears": Oracle, "deaf.pt": Deaf}
+    args = parser.parse_args(words)
+    assert evaluate_composite.run(args, load=lambda model, **_: kinds[model]()) == 0
+    models = json.loads((tmp_path / "metrics.json").read_text())["models"]
+    assert list(models) == ["hears", "deaf.pt"]
+    hears, deaf = (one["scores"] for one in models.values())
+    assert hears["two"] == deaf["two"] and hears["two_by_area"] == deaf["two_by_area"]
+    assert hears["two_share_smaller"] == 1 > deaf["two_share_smaller"]
+    assert hears["silent_marked"] == 0 < deaf["silent_marked"]
+    page = (tmp_path / "report.html").read_text()
+    assert "<th>hears</th><th>deaf</th>" in page and "Worst: two objects, deaf" in page
+    shown = capsys.readouterr().out
+    assert "hears" in shown and "deaf" in shown and "salience_bias" in shown
+    args = parser.parse_args([*words, "--model", "hears"])
+    with pytest.raises(ParameterError, match="twice"):
+        evaluate_composite.run(args, load=lambda model, **_: kinds[model]())
 
 
 def test_the_same_seed_gives_the_same_cases(folder: Path) -> None:
@@ -246,5 +272,6 @@ def test_the_bundled_model_runs_on_the_generated_set(tmp_path: Path) -> None:
     pytest.importorskip("skimage")
     words = ["evaluate", "composite", "-o", str(tmp_path), "--limit", "2", "--engine", "torch"]
     assert main(words) == 0
-    scores = json.loads((tmp_path / "metrics.json").read_text())["scores"]
+    about = json.loads((tmp_path / "metrics.json").read_text())
+    scores = about["models"]["c3n_light"]["scores"]
     assert scores["m_j"] > 0.3 and scores["silence_empty"] == 1 and scores["two"] == 2

@@ -56,7 +56,8 @@ def evaluate(segmenter: type, output: Path, *words: object) -> dict[str, Any]:
     args = parser.parse_args([*map(str, words), "-o", str(output)])
     assert evaluate_robustness.run(args, load=lambda **_: segmenter()) == 0
     found: dict[str, Any] = json.loads((output / "metrics.json").read_text())
-    return found
+    (one,) = found["models"].values()
+    return {**found, **one}
 
 
 def test_every_condition_is_scored_and_shown(
@@ -65,7 +66,7 @@ def test_every_condition_is_scored_and_shown(
     lamp, fan = scene(tmp_path / "a.mcap"), scene(tmp_path / "b.mcap", "fan")
     scores = evaluate(PitchSegmenter, tmp_path / "out", lamp, fan)
     rows = scores["conditions"]
-    assert scores["schema"] == 1 and len(scores["bags"]) == 2
+    assert scores["schema"] == 2 and len(scores["bags"]) == 2
     assert {row["axis"] for row in rows.values()} == {"clean", *AXES}
     assert all(row["frames"] == 40 and row["recordings"] == 2 for row in rows.values())
     # This model hears: the lamp is right, the fan is never found.
@@ -110,8 +111,50 @@ def test_two_runs_give_the_same_numbers(tmp_path: Path) -> None:
     recordings = [read_recording(path) for path in paths]
     conditions = choose_conditions(["noise", "dropped-chunks", "dropped-frames", "low-light"])
     suites = [RobustnessSuite(PitchSegmenter()) for _ in range(2)]
-    first, second = ([s.frames for s in one.run(recordings, conditions)] for one in suites)
+    first, second = (one.run(recordings[0], recordings[1], 7, conditions) for one in suites)
     assert first == second and len(first) == 12 and len({str(frames) for frames in first}) > 2
+
+
+def test_several_models_stand_side_by_side(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Deaf(BrightnessSegmenter):
+        def step(self, frame: Bytes, window: Float, stamp_ns: int) -> Prediction:
+            return super().step(frame, np.ones_like(window), stamp_ns)
+
+    parser = argparse.ArgumentParser()
+    evaluate_robustness.add_arguments(parser)
+    bags = [scene(tmp_path / "a.mcap"), scene(tmp_path / "b.mcap", "fan")]
+    words = [*map(str, bags), "-o", str(tmp_path / "out"), "--model", "hears", "--model", "deaf"]
+    args = parser.parse_args([*words, "--only", "other-class", "blur"])
+    kinds = {"hears": PitchSegmenter, "deaf": Deaf}
+    assert evaluate_robustness.run(args, load=lambda model, **_: kinds[model]()) == 0
+    models = json.loads((tmp_path / "out" / "metrics.json").read_text())["models"]
+    rows = {name: one["conditions"] for name, one in models.items()}
+    assert list(rows) == ["hears", "deaf"]
+    assert rows["deaf"]["other class"]["negative_miou"] == pytest.approx(1)
+    assert rows["hears"]["other class"]["negative_miou"] == pytest.approx(0.5)
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "Side by side" in page and page.count("line chart") == 1
+    shown = capsys.readouterr().out
+    assert "hears" in shown and "deaf" in shown and "negative mIoU" in shown
+
+
+def make_pitch_segmenter(**_: object) -> PitchSegmenter:
+    """Other processes find it by this name."""
+    return PitchSegmenter()
+
+
+def test_two_processes_give_the_numbers_of_one(tmp_path: Path) -> None:
+    bags = [str(scene(tmp_path / f"{name}.mcap", name)) for name in ("lamp", "fan")]
+    parser, found = argparse.ArgumentParser(), []
+    evaluate_robustness.add_arguments(parser)
+    for jobs in ("1", "2"):
+        words = [*bags, "-o", str(tmp_path / jobs), "--jobs", jobs]
+        args = parser.parse_args([*words, "--only", "noise", "other-class", "dropped-frames"])
+        assert evaluate_robustness.run(args, load=make_pitch_segmenter) == 0
+        found.append((tmp_path / jobs / "metrics.json").read_bytes())
+    assert found[0] == found[1]
 
 
 def test_one_class_alone_has_no_other_sound(
@@ -168,4 +211,5 @@ def test_the_bundled_model_runs(tmp_path: Path) -> None:
     words = ["evaluate", "robustness", bag, "-o", str(tmp_path / "out"), "--engine", "torch"]
     assert main([*words, "--only", "silence"]) == 0
     scores = json.loads((tmp_path / "out" / "metrics.json").read_text())
-    assert scores["conditions"]["silence"]["empty"] == 1.0
+    one = scores["models"]["c3n_light"]
+    assert one["engine"] == "torch" and one["conditions"]["silence"]["empty"] == 1.0

@@ -27,7 +27,9 @@ MEANINGS: dict[str, str] = {
     "two_by_area": "what marking both would give",
     "two_answered": "two things: share of cases in which either was marked",
     "silent_marked": "share of the silent thing that is marked beside the sounding one",
-    "salience_bias": "two_share where the sounding thing is the larger, less where it is not",
+    "two_share_larger": "two_share where the sounding thing is the larger one",
+    "two_share_smaller": "two_share where the sounding thing is the smaller one",
+    "salience_bias": "the first less the second: 0 for a model that goes by the sound alone",
 }
 
 
@@ -81,6 +83,8 @@ def score(answers: Sequence[Answer]) -> dict[str, Any]:
         "two_by_area": _mean(a.by_area for a in shared),
         "two_answered": len(shared) / len(two) if two else None,
         "silent_marked": _mean(a.silent_marked for a in two),
+        "two_share_larger": high,
+        "two_share_smaller": low,
         "salience_bias": None if high is None or low is None else high - low,
     }
 

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import os
+import signal
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from avs_ros.errors import MissingDependencyError, ParameterError
+from avs_ros.errors import AvsError, MissingDependencyError, ParameterError
 from avs_ros.evaluation.replay import Replay, ReplayOptions
 from avs_ros.evaluation.score_sheet import ScoreSheet
 from avs_ros.report.evaluation_report import WorstFrame
+
+J = TypeVar("J")
+R = TypeVar("R")
 
 
 @dataclass(frozen=True)
@@ -24,55 +29,76 @@ class Job:
     device: str
     options: ReplayOptions
     batch_frames: int
-    threads: int = 0
+    threads: int = 1
 
 
 @dataclass
 class Done:
-    """A bag's sheet and its worst frames."""
+    """A bag's sheet and its worst frames; ``engine``: what the model really ran on."""
 
     path: str
     sheet: ScoreSheet
     worst: list[WorstFrame]
+    engine: str = ""
+
+
+def use_threads(threads: int) -> None:
+    """Compute with ``threads`` threads from here on.
+
+    Sums depend on how they are shared out in their last digits: only the same number of threads
+    gives the same scores to the last digit.
+    """
+    import torch
+
+    torch.set_num_threads(threads)
 
 
 def run_job(job: Job) -> Done:
     """Score one bag; the segmenter is made anew, so bags cannot influence each other."""
     from avs_ros.inference import create_segmenter
 
-    if job.threads:
-        import torch
-
-        # Several processes share the cores; this one is the job's own.
-        torch.set_num_threads(job.threads)
+    use_threads(job.threads)
     segmenter = create_segmenter(job.model, job.engine, job.device)
     try:
         replay = Replay(segmenter, job.options, job.batch_frames)
         replay.run(Path(job.path))
-        return Done(job.path, replay.sheet, replay.worst())
+        return Done(job.path, replay.sheet, replay.worst(), segmenter.engine)
     finally:
         segmenter.close()
 
 
 def run_jobs(jobs: Sequence[Job], workers: int = 1, ray_address: str = "") -> Iterator[Done]:
+    """:func:`run_job` for each of ``jobs``, in their order; see :func:`spread`."""
+    return spread(run_job, jobs, workers, ray_address)
+
+
+def spread(
+    work: Callable[[J], R], jobs: Sequence[J], workers: int = 1, ray_address: str = ""
+) -> Iterator[R]:
     """Results in the order of ``jobs``, whatever order they are computed in.
 
-    ``workers``: processes on this machine; ``ray_address``: an existing Ray cluster instead, whose
-    machines must see the same files.  Raises MissingDependencyError without Ray, ParameterError
-    when no cluster answers.
+    ``work``: a function of a module, so that other processes can find it.  ``workers``: processes
+    on this machine; ``ray_address``: an existing Ray cluster instead, whose machines must have
+    this package and see the same files.  Raises MissingDependencyError without Ray,
+    ParameterError when no cluster answers, and what ``work`` raises.
     """
     if ray_address:
-        yield from _on_ray(jobs, ray_address)
+        yield from _on_ray(work, jobs, ray_address)
     elif workers <= 1:
-        for job in jobs:
-            yield run_job(job)
+        yield from map(work, jobs)
     else:
         # A forked child must not inherit torch's threads: spawn.
-        with get_context("spawn").Pool(workers) as pool:
-            yield from pool.imap(run_job, jobs)
+        with get_context("spawn").Pool(min(workers, len(jobs)), _begin) as pool:
+            yield from pool.imap(work, jobs)
 
 
-def _on_ray(jobs: Sequence[Job], address: str) -> Iterator[Done]:
+def _begin() -> None:
+    """Leave Ctrl-C to the parent, which ends its workers, and the cores to each other."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+def _on_ray(work: Callable[[J], R], jobs: Sequence[J], address: str) -> Iterator[R]:
     try:
         import ray
     except ImportError as error:
@@ -86,6 +112,20 @@ def _on_ray(jobs: Sequence[Job], address: str) -> Iterator[Done]:
             f"no Ray cluster at {address} ({str(error).splitlines()[0]}); start one with "
             "`ray start --head`, or leave --ray away"
         ) from error
-    remote: Any = ray.remote(run_job)
-    for reference in [remote.remote(job) for job in jobs]:
-        yield ray.get(reference)
+    try:
+        remote: Any = ray.remote(_kept)
+        for reference in [remote.remote(work, job) for job in jobs]:
+            answer = ray.get(reference)
+            if isinstance(answer, AvsError):
+                raise answer
+            yield answer
+    finally:
+        ray.shutdown()
+
+
+def _kept(work: Callable[[J], R], job: J) -> R | AvsError:
+    """The result or the error: Ray would wrap an error and lose its one sentence."""
+    try:
+        return work(job)
+    except AvsError as error:
+        return error

@@ -7,7 +7,7 @@ original truth measures how much of the silent thing is marked all the same (AVS
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -139,24 +139,20 @@ class RobustnessSuite:
 
     def run(
         self,
-        recordings: Sequence[Recording],
+        recording: Recording,
+        other: Recording | None,
+        seed: int,
         conditions: Sequence[Condition],
-        done: Callable[[str], None] = lambda _: None,
-    ) -> list[ConditionScores]:
-        """Scores of each condition, in order; ``done`` is told after each recording of each.
+    ) -> list[list[FrameScore] | None]:
+        """Scores of one recording under each condition, in order.
 
-        A condition that needs another class of sound leaves out recordings for which there is
-        none: its ``recordings`` says how many were played.
+        ``other``: a recording of another class; None for a condition that needs one and has none.
         """
-        sheets = [ConditionScores(condition) for condition in conditions]
-        for position, recording in enumerate(recordings):
-            for sheet in sheets:
-                made = sheet.condition.make(recordings, position)
-                if made is not None:
-                    sheet.frames += self.play(recording, made, sheet.condition.negative)
-                    sheet.recordings += 1
-                done(f"{recording.path.stem}: {sheet.condition.name}")
-        return sheets
+        made = [condition.make(recording, other, seed) for condition in conditions]
+        return [
+            None if one is None else self.play(recording, one, condition.negative)
+            for one, condition in zip(made, conditions, strict=True)
+        ]
 
     def play(
         self, recording: Recording, perturbation: Perturbation, negative: bool
@@ -222,4 +218,4 @@ def _mask(answer: Segmentation, shape: tuple[int, ...]) -> Bytes:
 
 def clean_condition() -> Condition:
     """The recordings as they are: what every other condition is held against."""
-    return Condition(CLEAN, CLEAN, lambda recordings, position: chain())
+    return Condition(CLEAN, CLEAN, lambda own, other, seed: chain())

@@ -43,8 +43,8 @@ class Recording:
     level_dbfs: float
 
 
-# All recordings and the position of the one to be changed -> what to do; None: cannot be done.
-Make = Callable[[Sequence[Recording], int], Perturbation | None]
+# A recording, one of another class (if there is any) and a seed -> what to do; None: cannot be.
+Make = Callable[[Recording, Recording | None, int], Perturbation | None]
 
 
 @dataclass(frozen=True)
@@ -90,30 +90,28 @@ def another_class(recordings: Sequence[Recording], position: int) -> Recording |
 
 
 def _noise(
-    recordings: Sequence[Recording], position: int, *, snr_db: float, alone: bool
+    own: Recording, other: Recording | None, seed: int, *, snr_db: float, alone: bool
 ) -> Perturbation:
-    return Noise(recordings[position].level_dbfs - snr_db, alone, seed=position)
+    return Noise(own.level_dbfs - snr_db, alone, seed)
 
 
 def _other(
-    recordings: Sequence[Recording], position: int, *, snr_db: float, alone: bool
+    own: Recording, other: Recording | None, seed: int, *, snr_db: float, alone: bool
 ) -> Perturbation | None:
-    other = another_class(recordings, position)
     if other is None:
         return None
-    level = recordings[position].level_dbfs - snr_db
-    return OtherSound(other.track, other.rate_hz, level, alone)
+    return OtherSound(other.track, other.rate_hz, own.level_dbfs - snr_db, alone)
 
 
 def _fixed(perturbation: Perturbation) -> Make:
     """The same for every recording."""
-    return lambda recordings, position: perturbation
+    return lambda own, other, seed: perturbation
 
 
 def _dropped(
-    recordings: Sequence[Recording], position: int, *, kind: type, share: float
+    own: Recording, other: Recording | None, seed: int, *, kind: type, share: float
 ) -> Perturbation:
-    made: Perturbation = kind(share, seed=position)
+    made: Perturbation = kind(share, seed)
     return made
 
 

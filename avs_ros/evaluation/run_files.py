@@ -32,6 +32,15 @@ class RunRecord:
     frames: list[dict[str, Any]]
 
 
+def make_folder(folder: Path) -> Path:
+    """The folder, made if need be.  Raises DatasetError when that is impossible."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DatasetError(f"{folder}: cannot be written ({error.strerror})") from error
+    return folder
+
+
 def write_whole(path: Path, text: str) -> None:
     """Write ``text``; the file appears whole or not at all."""
     part = path.with_name(path.name + ".part")

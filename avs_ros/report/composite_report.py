@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from html import escape
+from pathlib import Path
 from typing import Any
 
 from avs_ros.report import charts
-from avs_ros.report.page import columns, data_uri, figures, page, section, table
+from avs_ros.report.page import columns, data_uri, figures, grid, page, section
 
 # score -> head of its column in the table of classes; short, for a terminal of 80 columns
 COLUMNS: dict[str, str] = {
@@ -20,8 +22,13 @@ COLUMNS: dict[str, str] = {
     "two": "two: scenes",
     "two_share": "two: right",
 }
-# Three pictures in one need twice the room of one.
-WIDE = 'style="grid-template-columns:repeat(auto-fill,minmax(min(100%,450px),1fr))"'
+# score -> heading of the table that sets the models side by side, class by class
+SIDE_BY_SIDE: dict[str, str] = {
+    "m_j": "M_J by class, matching sound",
+    "two_share": "Two things: share of the marks on the sounding one",
+    "mismatch_empty": "Another class sounds: share left empty",
+    "silent_marked": "Two things: share of the silent one that is marked",
+}
 LEGEND = (
     "fits: the sound is this class's (M_J, share of right labels); other: it is of a class that "
     "is not there (share left empty, marked area); none: no sound; two: two things, this one "
@@ -36,45 +43,91 @@ def number(value: float | None) -> str:
     return str(value) if isinstance(value, int) else f"{value:.3f}"
 
 
+@dataclass(frozen=True)
+class ModelResult:
+    """One model: ``scores`` and ``classes`` of ``composite_scores``; ``engine`` it ran on.
+
+    ``worst``: kind of case -> (JPEG, words).
+    """
+
+    engine: str
+    scores: Mapping[str, Any]
+    classes: Mapping[str, Mapping[str, Any]]
+    worst: Mapping[str, Sequence[tuple[bytes, str]]]
+
+
+def score_rows(
+    models: Mapping[str, ModelResult], meanings: Mapping[str, str]
+) -> list[tuple[str, ...]]:
+    """Score, the value of each model, meaning."""
+    return [
+        (name, *(number(one.scores[name]) for one in models.values()), words)
+        for name, words in meanings.items()
+    ]
+
+
+def class_rows(models: Mapping[str, ModelResult], score: str) -> list[tuple[str, ...]]:
+    """Class, one score of it for each model; classes that nobody asked about are left out."""
+    names = dict.fromkeys(name for one in models.values() for name in one.classes)
+    rows = [
+        (name, *(number(one.classes[name][score]) for one in models.values())) for name in names
+    ]
+    return [row for row in rows if set(row[1:]) != {"-"}]
+
+
+def short(model: str) -> str:
+    """A model's name for a heading: a checkpoint's path without folder and suffix."""
+    return Path(model).stem
+
+
 def to_html(
-    title: str, scores: Mapping[str, Any], classes: Mapping[str, Mapping[str, Any]],
-    meanings: Mapping[str, str], worst: Mapping[str, Sequence[tuple[bytes, str]]],
+    title: str, models: Mapping[str, ModelResult], meanings: Mapping[str, str],
     notes: Sequence[str],
 ) -> str:
-    """The whole page.
+    """The whole page; ``models``: name -> what came of it."""
+    body = [f"<h1>{escape(title)}</h1>"]
+    body += [f'<p class="soft">{escape(note)}</p>' for note in notes]
+    if len(models) == 1:
+        body.insert(1, figures(_head(next(iter(models.values())).scores)))
+    names = [short(name) for name in models]
+    rows = [(words, *values) for _, *values, words in score_rows(models, meanings)]
+    scores = section("Scores", grid(("", *names), rows))
+    if len(models) == 1:
+        one = next(iter(models.values()))
+        bars = {n: c["m_j"] for n, c in one.classes.items() if c["m_j"] is not None}
+        body.append(columns(scores, section("M_J by class", charts.bars(bars, ""))))
+    else:
+        body.append(scores)
+        body.append(columns(*(
+            section(words, grid(("class", *names), found))
+            for score, words in SIDE_BY_SIDE.items() if (found := class_rows(models, score))
+        )))
+    for name, one in models.items():
+        tail = "" if len(models) == 1 else f", {short(name)}"
+        rows = [
+            (label, *(number(row[column]) for column in COLUMNS))
+            for label, row in {**one.classes, "all": one.scores}.items()
+        ]
+        table = grid(("class", *COLUMNS.values()), rows)
+        body.append(section(f"Classes{tail}", table, LEGEND))
+        body += [section(f"Worst: {kind}{tail}", _pictures(shown), "picture, answer, truth")
+                 for kind, shown in one.worst.items()]
+    return page(title, "\n".join(body))
 
-    ``scores``, ``classes``: of ``composite_scores``; ``worst``: kind of case -> (JPEG, words).
-    """
-    head = [
+
+def _head(scores: Mapping[str, Any]) -> list[tuple[str, str]]:
+    return [
         (number(scores["m_j"]), "M_J, matching sound"),
         (number(scores["mismatch_empty"]), "mismatched sounds left empty"),
         (number(scores["silence_empty"]), "silent cases left empty"),
         (number(scores["two_share"]), "of the marks on the one that sounds"),
     ]
-    body = [f"<h1>{escape(title)}</h1>", figures(head)]
-    body += [f'<p class="soft">{escape(note)}</p>' for note in notes]
-    rows = {words: number(scores[name]) for name, words in meanings.items()}
-    bars = {name: one["m_j"] for name, one in classes.items() if one["m_j"] is not None}
-    cards = [section("Scores", table(rows)), section("M_J by class", charts.bars(bars, ""))]
-    body.append(columns(*cards))
-    body.append(section("Classes", _classes({**classes, "all": scores}), LEGEND))
-    for kind, shown in worst.items():
-        cells = "".join(
-            f'<figure><img alt="" src="{data_uri(jpeg)}"><figcaption>{escape(words)}</figcaption>'
-            "</figure>"
-            for jpeg, words in shown
-        )
-        note = "picture, answer, truth"
-        body.append(section(f"Worst: {kind}", f'<div class="moments" {WIDE}>{cells}</div>', note))
-    return page(title, "\n".join(body))
 
 
-def _classes(classes: Mapping[str, Mapping[str, Any]]) -> str:
-    head = "".join(f"<td>{escape(words)}</td>" for words in ("class", *COLUMNS.values()))
-    rows = "".join(
-        f'<tr><th style="width:auto">{escape(name)}</th>'
-        + "".join(f"<td>{number(one[column])}</td>" for column in COLUMNS)
-        + "</tr>"
-        for name, one in classes.items()
+def _pictures(shown: Sequence[tuple[bytes, str]]) -> str:
+    cells = "".join(
+        f'<figure><img alt="" src="{data_uri(jpeg)}"><figcaption>{escape(words)}</figcaption>'
+        "</figure>"
+        for jpeg, words in shown
     )
-    return f"<table><tr>{head}</tr>{rows}</table>"
+    return f'<div class="moments wide">{cells}</div>'

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from html import escape
+from pathlib import Path
 from typing import Any
 
 from avs_ros.report.charts import ticks
-from avs_ros.report.page import columns, figures, page, section
+from avs_ros.report.page import columns, figures, grid, page, section
 
 # score -> its name in the table's head
 COLUMNS: dict[str, str] = {
@@ -26,7 +29,17 @@ NOTE = (
 )
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, FOOT = 500, 210, 44, 14, 14, 46
 
+SIDE_NOTE = (
+    "M_J: mean frame IoU, every frame equal; higher is better. Negative mIoU: overlap with the "
+    "mask that the right sound would have, under a sound that nothing visible makes; lower is "
+    "better. All scores of each model are at the end of the page."
+)
+# The page's accent, then colours that are told apart on light and on dark paper.
+PALETTE = ("var(--accent)", "#d9480f", "#2a9d6f", "#a24bd1", "#c2255c", "#868e96")
+
 Rows = Mapping[str, Mapping[str, Any]]
+# name of a model -> its rows
+Models = Mapping[str, Rows]
 
 
 def number(value: float | None) -> str:
@@ -35,114 +48,172 @@ def number(value: float | None) -> str:
 
 
 def _table(rows: Rows) -> str:
-    head = "".join(f"<td>{escape(words)}</td>" for words in ("condition", *COLUMNS.values()))
-    body = "".join(
-        f"<tr><th>{escape(name)}</th>"
-        + "".join(f"<td>{number(row[column])}</td>" for column in COLUMNS)
-        + "</tr>"
-        for name, row in rows.items()
-    )
-    return f"<table><tr>{head}</tr>{body}</table>"
+    shown = ([name, *(number(row[column]) for column in COLUMNS)] for name, row in rows.items())
+    return grid(("condition", *COLUMNS.values()), shown)
 
 
-def line_chart(
-    points: Sequence[tuple[str, float, float]], clean: float | None
-) -> str:
-    """Values 0..1 of two measures over equally spaced strengths, as inline SVG.
+@dataclass(frozen=True)
+class Line:
+    """One measure over the strengths of an axis; ``dashed``: drawn so; None: not measured."""
 
-    ``points``: (strength in words, M_J, false pixels); ``clean``: M_J without disturbance.
+    name: str
+    values: Sequence[float | None]
+    colour: str
+    dashed: bool = False
+
+
+def line_chart(words: Sequence[str], lines: Sequence[Line], clean: Mapping[str, float]) -> str:
+    """Values 0..1 over equally spaced strengths, as inline SVG.
+
+    ``words``: the strengths; ``clean``: colour -> M_J without disturbance.
     """
-    inner, high = WIDTH - LEFT - RIGHT, HEIGHT - TOP - FOOT
-    most = max([clean or 0.0, *(value for _, *pair in points for value in pair), 0.05])
-    marks = ticks(0.0, most * 1.08, 4)
-    most = max(most * 1.08, marks[-1])
+    inner, foot = WIDTH - LEFT - RIGHT, 30 + 18 * math.ceil(len(lines) / 2)
+    high = HEIGHT - TOP - FOOT
+    given = [value for line in lines for value in line.values if value is not None]
+    most = max([*clean.values(), *given, 0.05]) * 1.08
+    marks = ticks(0.0, most, 4)
+    most = max(most, marks[-1])
 
     def x(index: int) -> float:
-        return LEFT + inner * (index + 0.5) / len(points)
+        return LEFT + inner * (index + 0.5) / len(words)
 
     def y(value: float) -> float:
         return TOP + high * (1 - value / most)
 
-    out = [f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="line chart">']
+    box = f'<svg viewBox="0 0 {WIDTH} {TOP + high + foot}" role="img" aria-label="line chart">'
+    out = [box]
     for value in marks:
         out.append(f'<path class="rule" d="M{LEFT} {y(value):.1f}H{WIDTH - RIGHT}"/><text '
                    f'x="{LEFT - 6}" y="{y(value) + 4:.1f}" text-anchor="end">{value:g}</text>')
-    if clean is not None:
-        out.append(f'<path class="limit" d="M{LEFT} {y(clean):.1f}H{WIDTH - RIGHT}"><title>clean '
-                   f"{clean:.4f}</title></path>")
-    for style, place in (("level", 2), ("curve", 1)):
-        line = " ".join(f"{x(i):.1f},{y(float(p[place])):.1f}" for i, p in enumerate(points))  # type: ignore[arg-type]
-        fill = ' fill="none" style="fill:none"' if style == "level" else ""
-        out.append(f'<polyline class="{style}"{fill} points="{line}"/>')
-        for i, point in enumerate(points):
-            value = float(point[place])  # type: ignore[arg-type]
-            name = "M_J" if place == 1 else "false pixels"
-            colour = "var(--accent)" if place == 1 else "var(--level)"
-            out.append(f'<circle cx="{x(i):.1f}" cy="{y(value):.1f}" r="3.5" fill="{colour}">'
-                       f"<title>{escape(point[0])}: {name} {value:.4f}</title></circle>")
-    for i, (words, *_) in enumerate(points):
-        out.append(f'<text x="{x(i):.1f}" y="{HEIGHT - FOOT + 18}" text-anchor="middle">'
-                   f"{escape(words)}</text>")
-    out.append(
-        f'<circle cx="{LEFT + 4}" cy="{HEIGHT - 10}" r="4" fill="var(--accent)"/><text '
-        f'x="{LEFT + 13}" y="{HEIGHT - 6}">M_J (dashed: clean)</text><circle cx="{LEFT + 164}" '
-        f'cy="{HEIGHT - 10}" r="4" fill="var(--level)"/><text x="{LEFT + 173}" '
-        f'y="{HEIGHT - 6}">false pixels</text></svg>'
-    )
-    return "".join(out)
+    for colour, value in clean.items():
+        out.append(f'<path d="M{LEFT} {y(value):.1f}H{WIDTH - RIGHT}" stroke="{colour}" '
+                   f'stroke-dasharray="2 4"><title>clean {value:.4f}</title></path>')
+    for line in lines:
+        spots = [(i, value) for i, value in enumerate(line.values) if value is not None]
+        dash = ' stroke-dasharray="7 4"' if line.dashed else ""
+        path = " ".join(f"{x(i):.1f},{y(value):.1f}" for i, value in spots)
+        out.append(f'<polyline fill="none" stroke="{line.colour}" stroke-width="1.8"{dash} '
+                   f'points="{path}"/>')
+        for i, value in spots:
+            out.append(f'<circle cx="{x(i):.1f}" cy="{y(value):.1f}" r="3.5" fill="{line.colour}">'
+                       f"<title>{escape(words[i])}: {escape(line.name)} {value:.4f}</title>"
+                       "</circle>")
+    base = TOP + high
+    for i, text in enumerate(words):
+        out.append(f'<text x="{x(i):.1f}" y="{base + 18}" text-anchor="middle">'
+                   f"{escape(text)}</text>")
+    for number_, line in enumerate(lines):
+        left, row = LEFT + (inner // 2) * (number_ % 2), base + 38 + 18 * (number_ // 2)
+        dash = ' stroke-dasharray="7 4"' if line.dashed else ""
+        out.append(f'<path d="M{left} {row - 4}h22" stroke="{line.colour}" stroke-width="1.8"'
+                   f'{dash}/><text x="{left + 28}" y="{row}">{escape(line.name)}</text>')
+    return "".join([*out, "</svg>"])
 
 
-def wrong_sound_chart(rows: Rows, clean: float | None) -> str:
+def wrong_sound_chart(models: Models) -> str:
     """Bars 0..1 of what stays marked under sounds that nothing visible makes, as inline SVG."""
-    names = {"negative_miou": "negative mIoU", "false_positive_rate": "false pixels"}
-    out, y = [], 0
-    for condition, row in rows.items():
+    out, y, several = [], 0, len(models) > 1
+    kinds = {"negative_miou": "negative mIoU", "false_positive_rate": "false pixels"}
+    conditions = list(dict.fromkeys(
+        name for rows in models.values()
+        for name, row in rows.items() if row["negative"] and row["frames"]
+    ))  # fmt: skip
+    for condition in conditions:
         out.append(f'<text class="strong" x="0" y="{y + 14}">{escape(condition)}</text>')
-        for column, words in names.items():
-            value = row[column]
-            y += 22
-            out.append(f'<text x="128" y="{y + 12}" text-anchor="end">{words}</text>')
-            if value is not None:
-                out.append(f'<rect class="bar" x="136" y="{y}" width="{1 + 290 * value:.1f}" '
-                           f'height="15" rx="3"/><text class="strong" x="{144 + 290 * value:.1f}"'
-                           f' y="{y + 12}">{value:.4f}</text>')
-        y += 32
-    if clean is not None:
-        x = 137 + 290 * clean
-        out.append(f'<path class="limit" d="M{x:.1f} 0V{y}"/><text class="note" x="{x + 5:.1f}" '
-                   f'y="{y + 12}">clean mIoU {clean:.4f}</text>')
-    box = f'<svg viewBox="0 0 500 {y + 18}" role="img" aria-label="bars">'
+        for column, kind in kinds.items():
+            for model, colour in zip(models, colours(models), strict=True):
+                value = models[model][condition][column]
+                y += 20
+                words = f"{kind}, {short(model)}" if several else kind
+                out.append(f'<text x="208" y="{y + 12}" text-anchor="end">{escape(words)}</text>')
+                if value is not None:
+                    wide = 210 * value
+                    out.append(f'<rect fill="{colour}" x="216" y="{y}" width="{1 + wide:.1f}" '
+                               f'height="14" rx="3"/><text class="strong" x="{224 + wide:.1f}" '
+                               f'y="{y + 12}">{value:.4f}</text>')
+        y += 30
+    box = f'<svg viewBox="0 0 500 {max(1, y)}" role="img" aria-label="bars">'
     return "".join([box, *out, "</svg>"])
 
 
+def side_by_side(models: Models) -> tuple[list[str], list[list[str]]]:
+    """Head and rows: a condition, what is measured, and that of each model.
+
+    M_J where the sound stays what it is; for sounds that nothing visible makes, negative mIoU
+    (lower is better).
+    """
+    rows = []
+    for name, row in next(iter(models.values())).items():
+        column = "negative_miou" if row["negative"] else "m_j"
+        values = [number(one[name][column]) for one in models.values()]
+        rows.append([name, COLUMNS[column], *values])
+    return ["condition", "score", *(short(name) for name in models)], rows
+
+
+def short(model: str) -> str:
+    """A model's name for a heading: a checkpoint's path without folder and suffix."""
+    return Path(model).stem
+
+
+def colours(models: Sequence[str] | Models) -> list[str]:
+    """One colour a model; the page's own accent first."""
+    return [PALETTE[i % len(PALETTE)] for i in range(len(models))]
+
+
 def to_html(
-    title: str, rows: Rows, axes: Mapping[str, str], facts: Sequence[tuple[str, str]],
+    title: str, models: Models, axes: Mapping[str, str], facts: Sequence[tuple[str, str]],
     notes: Sequence[str] = (),
 ) -> str:
     """The whole page.
 
-    ``rows``: condition -> :meth:`ConditionScores.result`, ``clean`` first; ``axes``: axis -> what
-    it is; ``facts``: (figure, what it is).
+    ``models``: name -> condition -> :meth:`ConditionScores.result`, ``clean`` first; ``axes``:
+    axis -> what it is; ``facts``: (figure, what it is).
     """
-    clean = rows["clean"]["m_j"] if "clean" in rows else None
     body = [f"<h1>{escape(title)}</h1>", figures(facts)]
     body += [f'<p class="soft">{escape(note)}</p>' for note in notes]
-    body.append(section("All conditions", _table(rows), NOTE))
+    if len(models) > 1:
+        head, rows = side_by_side(models)
+        body.append(section("Side by side", grid(head, rows, words=(1,)), SIDE_NOTE))
+    else:
+        body.append(section("All conditions", _table(next(iter(models.values()))), NOTE))
+    first = next(iter(models.values()))
     cards = []
-    wrong = {name: row for name, row in rows.items() if row["negative"] and row["frames"]}
+    wrong = {row["axis"] for row in first.values() if row["negative"] and row["frames"]}
     if wrong:
-        words = "; ".join(f"{row['axis']}: {axes[row['axis']]}" for row in wrong.values())
-        sounding = rows["clean"].get("m_j_sounding") if "clean" in rows else None
-        cards.append(section("Wrong sounds", wrong_sound_chart(wrong, sounding), words))
+        words = "; ".join(f"{axis}: {axes[axis]}" for axis in axes if axis in wrong)
+        cards.append(section("Wrong sounds", wrong_sound_chart(models), words))
     for axis, words in axes.items():
-        found = [r for r in rows.values() if r["axis"] == axis and r["frames"]]
-        points = [
-            (f"{r['amount']:g}", float(r["m_j"]), float(r["false_positive_rate"]))
-            for r in found
-            if r["m_j"] is not None and r["amount"] is not None
-        ]
-        if points:
-            heading = f"{axis.replace('-', ' ').capitalize()} ({found[0]['unit']})"
-            cards.append(section(heading, line_chart(points, clean), words))
+        chart = _axis_chart(models, axis)
+        if chart:
+            unit = next(row["unit"] for row in first.values() if row["axis"] == axis)
+            heading = f"{axis.replace('-', ' ').capitalize()} ({unit})"
+            cards.append(section(heading, chart, f"{words}; dotted: M_J of the clean recordings"))
     body.append(columns(*cards))
+    if len(models) > 1:
+        body += [
+            section(f"All conditions: {short(name)}", _table(rows), NOTE)
+            for name, rows in models.items()
+        ]
     return page(title, "\n".join(body))
+
+
+def _axis_chart(models: Models, axis: str) -> str:
+    """M_J and false pixels over the strengths of an axis; "" where there is nothing to draw."""
+    first = next(iter(models.values()))
+    names = [
+        name for name, row in first.items()
+        if row["axis"] == axis and row["amount"] is not None
+        and row["frames"] and row["m_j"] is not None
+    ]  # fmt: skip
+    if not names:
+        return ""
+    several = len(models) > 1
+    lines, clean = [], {}
+    for (model, rows), colour in zip(models.items(), colours(models), strict=True):
+        tail = f", {short(model)}" if several else ""
+        lines.append(Line(f"M_J{tail}", [rows[name]["m_j"] for name in names], colour))
+        false = [rows[name]["false_positive_rate"] for name in names]
+        lines.append(Line(f"false pixels{tail}", false, colour, dashed=True))
+        if rows["clean"]["m_j"] is not None:
+            clean[colour] = rows["clean"]["m_j"]
+    return line_chart([f"{first[name]['amount']:g}" for name in names], lines, clean)

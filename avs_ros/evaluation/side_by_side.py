@@ -1,0 +1,203 @@
+"""``python -m avs_ros.evaluation.side_by_side``: models on the same scenes, as one picture.
+
+Scenes are made of scikit-image's ``chelsea`` (CC0) and ``astronaut`` (public domain, NASA) and of
+synthesised sounds, so the picture may be shown anywhere.  Each row is a scene with a sound, each
+column a model's answer; what is marked of the sounding thing, and of the others, is printed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from avs_ros.errors import AvsError
+from avs_ros.evaluation.composite import join
+from avs_ros.evaluation.composite_data import LEVEL, RATE, View
+from avs_ros.evaluation.composite_generated import generated_library
+from avs_ros.inference.segmenter import Segmenter
+from avs_ros.media.overlay import WHITE, draw_overlay, put_text
+from avs_ros.postprocess import PostprocessConfig, Postprocessor
+from avs_ros.segmentation import Bytes, Float, Segmentation
+from avs_ros.streaming.pair import Pair
+
+WIDTH = 384
+HEAD, GAP = 26, 4
+GROUND = (20, 22, 27)
+
+
+@dataclass(frozen=True, eq=False)
+class Shot:
+    """A scene with a sound: ``sounds`` is the family that makes it, "" for none of those there.
+
+    ``name``: identifier; ``words``: what is heard, for people; ``window``: float32 ``[16000]``.
+    """
+
+    name: str
+    words: str
+    view: View
+    window: Float
+    sounds: str
+
+
+def shots() -> list[Shot]:
+    """The scenes, always the same."""
+    library = generated_library()
+    views = {picture.name: picture.view() for picture in library.pictures}
+    recordings = {recording.name: recording.second() for recording in library.recordings}
+    meow, speech = recordings["meow 1"], recordings["sentence 1"]
+    silence = np.zeros(RATE, np.float32)
+    both = join(views["cat 0"], views["person 0"])
+    cats = join(views["cat 0"], views["cat 1"])
+    people = join(views["person 0"], views["person 1"])
+    corner = inset(views["cat 0"], views["person 0"])
+    return [
+        Shot("cat-and-person, meow", "meow", both, meow, "cat"),
+        Shot("cat-and-person, speech", "speech", both, speech, "person"),
+        Shot("salient cat, speech", "speech", corner, speech, "person"),
+        Shot("salient cat, meow", "meow", corner, meow, "cat"),
+        Shot("two cats, meow", "meow", cats, meow, "cat"),
+        Shot("two people, speech", "speech", people, speech, "person"),
+        Shot("cat, speech", "speech", views["cat 0"], speech, ""),
+        Shot("cat-and-person, noise", "hiss", both, hiss(), ""),
+        Shot("cat-and-person, silence", "silence", both, silence, ""),
+    ]
+
+
+def hiss() -> Float:
+    """One second of white noise at -20 dBFS."""
+    noise = np.random.default_rng(0).normal(0, LEVEL, RATE)
+    return np.clip(noise, -1, 1).astype(np.float32)
+
+
+def inset(large: View, small: View, share: float = 0.42) -> View:
+    """``small`` in the upper right corner of ``large``: a thing that is easily overlooked."""
+    height, width = large.rgb.shape[:2]
+    h, w = round(share * height), round(share * height)
+    rgb, masks = large.rgb.copy(), {name: mask.copy() for name, mask in large.masks.items()}
+    area = np.s_[:h, width - w :]
+    rgb[area] = cv2.resize(small.rgb, (w, h), interpolation=cv2.INTER_AREA)
+    for mask in masks.values():
+        mask[area] = False
+    for name, mask in small.masks.items():
+        part = cv2.resize(mask.astype(np.uint8), (w, h), interpolation=cv2.INTER_NEAREST) > 0
+        masks.setdefault(name, np.zeros((height, width), bool))[area] = part
+    return View(rgb, masks, np.zeros((height, width), bool))
+
+
+def ask(segmenter: Segmenter, shot: Shot) -> Segmentation:
+    """One frame and its second, with the node's post-processing."""
+    silent = not shot.window.any()
+    level = -np.inf if silent else 20 * np.log10(float(np.sqrt(np.mean(shot.window**2))))
+    segmenter.reset()
+    prediction = segmenter.step(shot.view.rgb, shot.window, 0)
+    pair = Pair(0, shot.view.rgb, shot.window, 1.0, True, float(level), 0.0)
+    return Postprocessor(PostprocessConfig()).process(prediction, pair)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """``iou`` with what sounds (None where nothing visible does); ``marked``: share of the
+    picture; ``other``: share of the silent things that is marked; ``instances``: marked apart.
+    """
+
+    iou: float | None
+    marked: float
+    other: float
+    instances: tuple[str, ...]
+
+
+def judge(answer: Segmentation, shot: Shot) -> Verdict:
+    """The answer against the outlines."""
+    found: NDArray[np.bool_] = answer.mask() > 0
+    nothing = np.zeros(found.shape, bool)
+    own = shot.view.masks.get(shot.sounds, nothing)
+    rest = [mask for name, mask in shot.view.masks.items() if name != shot.sounds]
+    other = np.logical_or.reduce(rest) if rest else nothing
+    iou = float((found & own).sum() / max(1, (found | own).sum())) if shot.sounds else None
+    return Verdict(
+        iou,
+        float(found.mean()),
+        float((found & other).sum() / max(1, other.sum())),
+        tuple(f"{one.label} {one.score:.2f}" for one in answer.instances),
+    )
+
+
+def sheet(rows: Sequence[tuple[Shot, Sequence[Segmentation]]], names: Sequence[str]) -> Bytes:
+    """All answers as one picture: a row per shot, a column per model."""
+    width = GAP + (WIDTH + GAP) * len(names)
+    strips = [_strip(width)]
+    for column, name in enumerate(names):
+        put_text(strips[0], name, GAP + 6 + (WIDTH + GAP) * column, 18, 11, WHITE)
+    for shot, answers in rows:
+        head = _strip(width)
+        put_text(head, f"{shot.name.split(',')[0]} - heard: {shot.words}", GAP + 6, 18, 10, WHITE)
+        height = round(WIDTH * shot.view.rgb.shape[0] / shot.view.rgb.shape[1])
+        body = np.full((height, width, 3), GROUND, np.uint8)
+        for column, answer in enumerate(answers):
+            drawn = draw_overlay(shot.view.rgb, answer, status=False)
+            left = GAP + (WIDTH + GAP) * column
+            small = cv2.resize(drawn, (WIDTH, height), interpolation=cv2.INTER_AREA)
+            body[:, left : left + WIDTH] = small
+        strips += [head, body]
+    return np.asarray(np.vstack(strips), np.uint8)
+
+
+def _strip(width: int) -> Bytes:
+    return np.full((HEAD, width, 3), GROUND, np.uint8)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Ask every model about every shot; print a table and write the picture."""
+    parser = argparse.ArgumentParser(
+        prog="python -m avs_ros.evaluation.side_by_side", description=__doc__
+    )
+    parser.add_argument(
+        "--model", action="append", help="name or file; may be repeated (default: both light ones)"
+    )
+    parser.add_argument("-o", "--output", type=Path, required=True, help="picture to write")
+    args = parser.parse_args(arguments)
+    names = args.model or ["c3n_light", "avsc_light"]
+    try:
+        _run(names, args.output)
+    except AvsError as error:
+        print(f"side_by_side: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _run(names: Sequence[str], output: Path) -> None:
+    from avs_ros.inference import create_segmenter
+
+    scenes = shots()
+    answers: list[list[Segmentation]] = [[] for _ in scenes]
+    print(f"{'scene':<26s} {'model':<14s} {'IoU':>6s} {'marked':>7s} {'silent':>7s}  instances")
+    for name in names:
+        segmenter = create_segmenter(name, engine="torch", device="cpu")
+        try:
+            for found, shot in zip(answers, scenes, strict=True):
+                found.append(ask(segmenter, shot))
+        finally:
+            segmenter.close()
+    for found, shot in zip(answers, scenes, strict=True):
+        for name, answer in zip(names, found, strict=True):
+            verdict = judge(answer, shot)
+            iou = "-" if verdict.iou is None else f"{verdict.iou:.3f}"
+            print(
+                f"{shot.name:<26s} {Path(name).stem:<14s} {iou:>6s} {verdict.marked:>7.3f} "
+                f"{verdict.other:>7.3f}  {', '.join(verdict.instances) or 'nothing'}"
+            )
+    picture = sheet(list(zip(scenes, answers, strict=True)), [Path(n).stem for n in names])
+    output.parent.mkdir(parents=True, exist_ok=True)
+    if not cv2.imwrite(str(output), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)):
+        raise AvsError(f"{output} cannot be written: choose a .png or .jpg in a folder of yours")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
