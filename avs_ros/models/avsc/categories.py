@@ -1,0 +1,140 @@
+"""AudioSet's sounds -> the K categories that can be segmented, with ancestors from its ontology.
+
+A tag belongs to a category if it is one of the category's own sounds or lies beneath one (Bark ->
+dog).  A tag above one may belong to it, the less the further up it is (Domestic animals -> dog,
+cat); the ontology's roots (Animal, Music, ...) name everything beneath them and so nothing: they
+belong to no category that does not list them.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.resources import files
+
+import torch
+from torch import Tensor
+
+from avs_ros.errors import ModelError
+from avs_ros.models.labels import audioset
+
+# Weight of a tag one level above a category's own sound; of two levels, its square; and so on.
+MAY_BE = 0.3
+# Log-affinity of a tag that has nothing to do with a category.
+UNRELATED = -7.0
+SETS = ("light", "avss")
+
+
+@dataclass(frozen=True)
+class CategorySet:
+    """``categories``: K names.  ``voices``: V names of what is heard, ``voice_category`` their
+    categories' indices; ``sounds``: for each voice the ontology's names of its own sounds.
+    """
+
+    categories: tuple[str, ...]
+    voices: tuple[str, ...]
+    voice_category: tuple[int, ...]
+    sounds: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True)
+class Ontology:
+    """``parents``: name -> names; every sound of the AudioSet ontology has an entry."""
+
+    parents: Mapping[str, tuple[str, ...]]
+
+    def ancestors(self, name: str) -> dict[str, int]:
+        """Every sound above ``name`` and how many levels, the shortest way; itself with 0.
+
+        Raises ModelError for a name that the ontology lacks.
+        """
+        if name not in self.parents:
+            raise ModelError(f"the AudioSet ontology has no sound named {name!r}")
+        found = {name: 0}
+        waiting = [name]
+        for current in waiting:
+            for parent in self.parents[current]:
+                if parent not in found:
+                    found[parent] = found[current] + 1
+                    waiting.append(parent)
+        return found
+
+    def is_root(self, name: str) -> bool:
+        """Whether nothing is above it."""
+        return not self.parents[name]
+
+
+@lru_cache(maxsize=1)
+def ontology() -> Ontology:
+    """The AudioSet ontology (J. F. Gemmeke et al., ICASSP 2017), CC BY-SA 4.0."""
+    rows = list(_rows("audioset_ontology.csv"))
+    names = {row["mid"]: row["name"] for row in rows}
+    return Ontology(
+        {row["name"]: tuple(names[mid] for mid in row["parents"].split()) for row in rows}
+    )
+
+
+@lru_cache(maxsize=4)
+def category_set(name: str) -> CategorySet:
+    """A ready set: "light" (the light models' 29 families, 35 voices) or "avss" (AVSS's 70).
+
+    Raises ModelError for another name.
+    """
+    if name not in SETS:
+        raise ModelError(f"unknown set of categories {name!r}; known: {', '.join(SETS)}")
+    rows = [row for row in _rows("sounding_categories.csv") if row["set"] == name]
+    categories = tuple(dict.fromkeys(row["category"] for row in rows))
+    return CategorySet(
+        categories,
+        tuple(row["voice"] or row["category"] for row in rows),
+        tuple(categories.index(row["category"]) for row in rows),
+        tuple(tuple(row["sounds"].split("|")) for row in rows),
+    )
+
+
+def category_map(sounds: Sequence[Sequence[str]]) -> Tensor:
+    """For each list of own sounds, how far each AudioSet class is one of them: ``[V, 527]``, 0..1.
+
+    1 the class is an own sound or lies beneath one; ``MAY_BE ** levels`` it lies above one and is
+    no root; 0 neither.  Raises ModelError for names that the ontology lacks.
+    """
+    known = ontology()
+    above = [known.ancestors(name) for name in audioset().names]
+    table = torch.zeros(len(sounds), len(above))
+    for row, own in enumerate(sounds):
+        over: dict[str, int] = {}
+        for name in own:
+            for ancestor, levels in known.ancestors(name).items():
+                over[ancestor] = min(levels, over.get(ancestor, levels))
+        for column, name in enumerate(audioset().names):
+            if any(sound in above[column] for sound in own):
+                table[row, column] = 1.0
+            elif name in over and not known.is_root(name):
+                table[row, column] = MAY_BE ** over[name]
+    return table
+
+
+def initial_affinity(voices: Sequence[str]) -> Tensor:
+    """Log-affinity ``[V, 527]`` of voices by name: log of the category map.
+
+    A voice's own sounds are those the ready sets list for its name, or the ontology's sound of
+    this name; a voice of neither is related to nothing until it has learned.
+    """
+    listed = {
+        voice.casefold(): own
+        for known in map(category_set, reversed(SETS))
+        for voice, own in zip(known.voices, known.sounds, strict=True)
+    }
+    named = {name.casefold(): (name,) for name in ontology().parents}
+    own = [listed.get(v.casefold(), named.get(v.casefold(), ())) for v in voices]
+    return category_map(own).clamp(min=math.exp(UNRELATED)).log()
+
+
+def _rows(file_name: str) -> Iterator[dict[str, str]]:
+    """Rows of a table in ``data/labels``, comments left out."""
+    text = files("avs_ros").joinpath("data", "labels", file_name).read_text(encoding="utf-8")
+    lines = [line for line in text.splitlines() if not line.startswith("#")]
+    return iter(csv.DictReader(lines))
