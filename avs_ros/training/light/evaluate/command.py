@@ -19,7 +19,9 @@ VERBS = ("evaluate", "clips", "failures")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of all three."""
     parser.add_argument("verb", choices=VERBS)
-    parser.add_argument("--data", type=Path, required=True, help="folder of the training data")
+    parser.add_argument(
+        "--data", type=Path, help="folder of the training data (failures: free pictures without)"
+    )
     parser.add_argument("--work", type=Path, default=Path("light_training"), help="caches")
     parser.add_argument(
         "--model", action="append", metavar="NAME|FILE|NAME=FILE",
@@ -40,6 +42,11 @@ def run(arguments: Sequence[str], say: Callable[[str], None]) -> None:
     add_arguments(parser)
     args = parser.parse_args(arguments)
     torch.set_num_threads(args.threads)
+    if args.data is None and args.verb != "failures":
+        parser.error(f"{args.verb} needs --data DIR")
+    if args.data is not None and args.verb != "clips":
+        recordings.gather(args.data, args.work)
+        pictures.gather(args.data, args.work)
     models = [
         contestant(text, args.data, args.engine, args.device)
         for text in dict.fromkeys(args.model or [DEFAULT_MODEL])
@@ -52,10 +59,9 @@ def run(arguments: Sequence[str], say: Callable[[str], None]) -> None:
     if args.verb == "failures":
         from avs_ros.training.light.evaluate.failures import show_failures
 
-        show_failures(args.data, models[0], args.output or Path("failures.jpg"), say)
+        output = args.output or Path("failures.jpg")
+        show_failures(args.data, args.work, models[0], output, say)
         return
-    recordings.gather(args.data, args.work)
-    pictures.gather(args.data, args.work)
     _evaluate(args, models, say)
 
 

@@ -9,8 +9,10 @@ import time
 from pathlib import Path
 
 import numpy as np
+import torch
 
-from avs_ros.inference.light import BUNDLED, SILENCE_DBFS, LightSegmenter
+from avs_ros.inference.light import BUNDLED, RATE, SILENCE_DBFS
+from avs_ros.models.light.checkpoint import load_light
 from avs_ros.segmentation import Bytes, Float, Layer, Prediction
 from avs_ros.training.light.families import FAMILY_NAMES
 from avs_ros.training.light.pictures import VocTeacher
@@ -29,7 +31,7 @@ class TeacherSegmenter:
     and affinity are used.  Raises MissingDependencyError without ai-edge-litert.
     """
 
-    sample_rate, window_s = LightSegmenter.sample_rate, LightSegmenter.window_s
+    sample_rate, window_s = RATE, 1.0
     engine, device = "litert", "cpu"
 
     def __init__(self, data: Path, checkpoint: Path = BUNDLED) -> None:
@@ -38,13 +40,15 @@ class TeacherSegmenter:
             data / "weights" / "deeplabv3_mnv2_voc21_513_quant.tflite",
             data / "labels" / "voc21_names.txt",
         )
-        self._ear = LightSegmenter(checkpoint)
+        model = load_light(checkpoint)
+        self._audioset = model.audioset
+        self._network = model.network.requires_grad_(False)
 
     def step(self, frame: Bytes, window: Float, stamp_ns: int) -> Prediction:
         """See :class:`avs_ros.inference.segmenter.Segmenter`."""
         began = time.perf_counter()
-        logits = self._ear.audio_logits(window)
-        heard = self._ear.families_heard(logits)
+        logits = self.audio_logits(window)
+        heard = self.families_heard(logits)
         listened = time.perf_counter()
         seen, _ = self._see(frame)
         silent = 10 * np.log10(float(np.mean(np.square(window))) + 1e-12) < SILENCE_DBFS
@@ -65,7 +69,7 @@ class TeacherSegmenter:
             sounding=layers[0].score if layers else 0.0,
             label=layers[0].label if layers else "",
             label_index=FAMILY_NAMES.index(layers[0].label) if layers else -1,
-            audio_label=self._ear.metadata["names"]["audioset"][audio],
+            audio_label=self._audioset[audio],
             audio_score=float(1 / (1 + np.exp(-logits[audio]))),
             layers=tuple(layers),
             ms={"hearing": (listened - began) * 1e3, "seeing": (done - listened) * 1e3},
@@ -73,15 +77,19 @@ class TeacherSegmenter:
 
     def audio_logits(self, window: Float) -> Float:
         """AudioSet logits ``[527]``: the light model's ear."""
-        return self._ear.audio_logits(window)
+        with torch.no_grad():
+            logits = self._network.hearing(torch.from_numpy(window)[None])[1]
+        return np.asarray(logits[0].numpy())
 
     def families_heard(self, logits: Float) -> Float:
         """Evidence ``[K]``: the light model's affinity."""
-        return self._ear.families_heard(logits)
+        affinity = self._network.affinity
+        with torch.no_grad():
+            heard = affinity.by_family(affinity(torch.from_numpy(logits)[None]))
+        return np.asarray(heard[0].numpy())
 
     def reset(self) -> None:
         """Nothing is remembered."""
 
     def close(self) -> None:
-        """Free the ear."""
-        self._ear.close()
+        """Nothing is held."""
