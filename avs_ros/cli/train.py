@@ -1,4 +1,4 @@
-"""``avs train c3n``: train the paper's network on AVSBench.
+"""``avs train c3n``: train the paper's network on AVSBench; ``avs train avsc``: the second one.
 
 One process: ``avs train c3n --config FILE --data DIR -o DIR``.  Several:
 ``torchrun --nproc-per-node 4 -m avs_ros.cli train c3n …``.
@@ -7,20 +7,16 @@ One process: ``avs train c3n --config FILE --data DIR -o DIR``.  Several:
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
+from avs_ros.cli import train_avsc
 from avs_ros.errors import ParameterError
 
 if TYPE_CHECKING:
-    from avs_ros.evaluation.avsbench import AVSBenchClip
-    from avs_ros.models.audio.network import AudioNetwork
     from avs_ros.models.c3n import C3N
-    from avs_ros.training.audio_features import AudioFeatures
     from avs_ros.training.config import TrainConfig
-
-Item = TypeVar("Item")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,6 +31,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     c3n.add_argument("--resume", action="store_true", help="continue a run that was interrupted")
     c3n.add_argument("--device", default="auto", help="auto, cpu, cuda (default: auto)")
+    train_avsc.add_arguments(
+        networks.add_parser("avsc", help="AVSC: small on photographs and sounds, or on AVSBench")
+    )
 
 
 def _overrides(pairs: Sequence[str]) -> dict[str, str]:
@@ -49,6 +48,8 @@ def _overrides(pairs: Sequence[str]) -> dict[str, str]:
 
 def run(args: argparse.Namespace) -> int:
     """Train; print where the best network is."""
+    if args.network == "avsc":
+        return train_avsc.run(args, _overrides(args.set))
     from avs_ros.training import distributed
     from avs_ros.training.config import load_config
 
@@ -63,6 +64,7 @@ def run(args: argparse.Namespace) -> int:
 def _train(args: argparse.Namespace, config: TrainConfig, device: Any) -> int:
     from avs_ros.evaluation.avsbench import read_clips
     from avs_ros.training import distributed
+    from avs_ros.training.audio_features import heard_once
     from avs_ros.training.build import audio_net, save_network, training_network
     from avs_ros.training.report import RunReporter
     from avs_ros.training.trainer import Trainer
@@ -76,7 +78,7 @@ def _train(args: argparse.Namespace, config: TrainConfig, device: Any) -> int:
     hearing = audio_net(config)
     network: C3N = training_network(config, hearing.feature_width)
     with RunReporter(args.output, config, show=distributed.is_first()) as reporter:
-        audio = _audio_features(args.output, hearing.to(device), clips, reporter)
+        audio = heard_once(args.output, hearing.to(device), clips, reporter)
         trainer = Trainer(
             config, network, clips, audio, args.output, reporter, save_network(config), device
         )
@@ -85,21 +87,3 @@ def _train(args: argparse.Namespace, config: TrainConfig, device: Any) -> int:
         print(f"best M_J on val: {best:.4f}")
         print(f"network: {args.output / 'best.safetensors'}")
     return 0
-
-
-def _audio_features(
-    output: Path, net: AudioNetwork, clips: Mapping[str, Sequence[AVSBenchClip]], reporter: Any
-) -> AudioFeatures:
-    from avs_ros.training import distributed
-    from avs_ros.training.audio_features import AudioFeatures
-
-    path = output / "audio_features.safetensors"
-    if distributed.is_first() and not path.is_file():
-        every = [clip for found in clips.values() for clip in found]
-
-        def track(items: Iterable[AVSBenchClip]) -> Iterable[AVSBenchClip]:
-            return reporter.track(items, len(every), "hearing each clip once")
-
-        AudioFeatures.extract(net, every, track).save(path)
-    distributed.barrier()
-    return AudioFeatures.load(path)

@@ -7,7 +7,7 @@ one pass over the data set gives the same numbers for every epoch.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -18,6 +18,8 @@ from avs_ros.errors import DatasetError
 from avs_ros.evaluation.avsbench import AVSBenchClip
 from avs_ros.evaluation.clip_arrays import read_seconds
 from avs_ros.models.audio.network import AudioNetwork
+from avs_ros.training import distributed
+from avs_ros.training.report import RunReporter
 
 
 def _key(clip: AVSBenchClip) -> str:
@@ -72,3 +74,22 @@ class AudioFeatures:
     def load(cls, path: Path) -> AudioFeatures:
         """Read what :meth:`save` wrote."""
         return cls(load_file(path))
+
+
+def heard_once(
+    output: Path,
+    net: AudioNetwork,
+    clips: Mapping[str, Sequence[AVSBenchClip]],
+    reporter: RunReporter,
+) -> AudioFeatures:
+    """The features of every split's clips, kept in ``output``: the first process extracts them."""
+    path = output / "audio_features.safetensors"
+    if distributed.is_first() and not path.is_file():
+        every = [clip for found in clips.values() for clip in found]
+
+        def track(items: Iterable[AVSBenchClip]) -> Iterable[AVSBenchClip]:
+            return reporter.track(items, len(every), "hearing each clip once")
+
+        AudioFeatures.extract(net, every, track).save(path)
+    distributed.barrier()
+    return AudioFeatures.load(path)

@@ -133,6 +133,11 @@ def load_settings(
     return kind(**{name: _convert(name, kinds[name], v) for name, v in values.items()})
 
 
+def recipe_of(path: Path | str) -> str:
+    """The file's ``recipe`` ("" where it names none): which settings it holds."""
+    return str(_read(Path(path)).get("recipe", ""))
+
+
 def load_config(path: Path | str, overrides: dict[str, str] | None = None) -> TrainConfig:
     """:func:`load_settings` for C3N."""
     return load_settings(TrainConfig, path, overrides)

@@ -86,7 +86,15 @@ class RunReporter:
             self._progress.advance(task)
         self._progress.remove_task(task)
 
-    def _log(self, kind: str, at: int, values: dict[str, float]) -> None:
+    def say(self, line: str) -> None:
+        """A line for people."""
+        if self._progress is not None:
+            self._progress.console.print(line, markup=False, highlight=False)
+
+    def log(self, kind: str, at: int, values: dict[str, float]) -> None:
+        """A line of ``log.jsonl``, and TensorBoard's points."""
+        if not self.show:
+            return
         line = {"kind": kind, "at": at, "time": time.time(), **values}
         with (self.output / "log.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
@@ -102,11 +110,11 @@ class RunReporter:
             self._task = self._progress.add_task("", total=self.config.epochs * steps)
         text = f"epoch {epoch + 1}/{self.config.epochs} loss {values['loss']:.4f}"
         self._progress.update(self._task, completed=epoch * steps + step, description=text)
-        self._log("train", epoch * steps + step, values)
+        self.log("train", epoch * steps + step, values)
 
     def epoch(self, epoch: int, values: dict[str, float]) -> None:
         """After an epoch's validation."""
         if self._progress is None:
             return
         self._progress.console.print(f"epoch {epoch + 1}: M_J on val {values['val_miou']:.4f}")
-        self._log("val", epoch, values)
+        self.log("val", epoch, values)

@@ -1,0 +1,1 @@
+"""Training of AVSC: potential sounding objects first, what is heard second."""
