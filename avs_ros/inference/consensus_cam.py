@@ -14,7 +14,8 @@ from avs_ros.inference.engines import StepProgram, choose_device
 from avs_ros.inference.frames import FramePreparation
 from avs_ros.inference.hearing import Hearing
 from avs_ros.inference.hearing_steps import hearing_program
-from avs_ros.inference.light import BUNDLED, SILENCE_DBFS
+from avs_ros.inference.light import BUNDLED
+from avs_ros.inference.loudness import SILENCE_DBFS, level_dbfs
 from avs_ros.models.audio.network import SAMPLE_RATE, AudioNetwork
 from avs_ros.models.audio.registry import build
 from avs_ros.models.c3n.backbone import MobileNetV2
@@ -79,7 +80,7 @@ class ConsensusCamSegmenter:
         listened = time.perf_counter()
         cam, label = self._runner(self._frames(frame), logits)
         seen = time.perf_counter()
-        silent = 10 * np.log10(float(np.mean(np.square(window))) + 1e-12) < SILENCE_DBFS
+        silent = level_dbfs(window) < SILENCE_DBFS
         share = np.asarray(cam, np.float32)[0, 0]
         # The level reads 0.5, the maximum 1.
         probability = np.interp(share, (0.0, self._level, 1.0), (0.0, 0.5, 1.0))

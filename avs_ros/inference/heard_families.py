@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,8 @@ from avs_ros.segmentation import Float
 
 _FLOOR = 1e-6
 _UNHEARD = -20.0
+# Voices that are sounds, not things.
+_UNNAMED = ("siren",)
 
 
 class HeardFamilies:
@@ -39,3 +41,18 @@ class HeardFamilies:
         evidence = np.full(self._families, _UNHEARD, np.float32)
         np.maximum.at(evidence, self.voice_family, self.voices(logits))
         return evidence
+
+    def name(
+        self, family: int, families: Sequence[str], names: Sequence[str], voices: Float
+    ) -> str:
+        """The family's name, or that of a voice of it which is clearly louder.
+
+        ``families`` and ``names``: of the families and of the voices; ``voices``: their logits.
+        """
+        own = np.flatnonzero(self.voice_family == family)
+        name = families[family]
+        # A special case of the family ("baby", "helicopter") must be clearly louder than it.
+        plain = voices[names.index(name)] + 1.0 if name in names else 0.0
+        best = int(own[voices[own].argmax()]) if own.size else -1
+        special = best >= 0 and voices[best] > plain and names[best] not in _UNNAMED
+        return names[best] if special else name

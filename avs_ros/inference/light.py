@@ -16,6 +16,7 @@ from avs_ros.inference.engines import choose_device
 from avs_ros.inference.frames import FramePreparation
 from avs_ros.inference.heard_families import HeardFamilies
 from avs_ros.inference.hearing import Hearing
+from avs_ros.inference.loudness import SILENCE_DBFS, has_ended, level_dbfs
 from avs_ros.models.light.hearing_context import HearingContext
 from avs_ros.models.stream_memory import StreamMemory
 from avs_ros.segmentation import Bytes, Float, Layer, Prediction
@@ -25,11 +26,6 @@ if TYPE_CHECKING:
 
 BUNDLED = Path(__file__).resolve().parents[1] / "data" / "c3n_light.safetensors"
 RATE = 16000
-SILENCE_DBFS = -60.0
-RELEASE_DB = 30.0
-BLOCK = RATE // 20
-# Voices that are sounds, not things.
-UNNAMED = ("siren",)
 
 
 class LightSegmenter:
@@ -39,7 +35,7 @@ class LightSegmenter:
     ``threshold``: gate probability from which a family counts as sounding (the calibrated one by
     default).  ``context_s``: seconds of past sound, at most, that the label may rest on.
     ``release_s``: the mask ends when the window's last so many seconds are silent against its
-    loudest moment (by ``RELEASE_DB``); 0 waits until the whole window is.
+    loudest moment (see ``loudness.has_ended``); 0 waits until the whole window is.
     ``hearing_period_s``: the audio network runs again once the stamp has moved on by this much.
     """
 
@@ -114,7 +110,7 @@ class LightSegmenter:
         )
         self._memory.remember(stamp_ns, np.asarray(state, np.float32))
         gate = _sigmoid(gate_logits[0])
-        if level < SILENCE_DBFS or self._has_ended(window):
+        if level < SILENCE_DBFS or has_ended(window, self._release):
             gate = np.zeros_like(gate)
         seen = time.perf_counter()
         ms = {"hearing": (listened - began) * 1e3, "seeing": (seen - listened) * 1e3}
@@ -131,17 +127,10 @@ class LightSegmenter:
     def _hear(self, window: Float, stamp_ns: int) -> tuple[Float, Float, float]:
         if self._heard is not None and 0 <= stamp_ns - self._heard[0] < self._period_ns:
             return self._heard[1:]
-        level = 10 * np.log10(float(np.mean(np.square(window))) + 1e-12)
+        level = level_dbfs(window)
         feature, logits = self._hearing(window)
         self._heard = (stamp_ns, feature, logits[0], level)
         return self._heard[1:]
-
-    def _has_ended(self, window: Float) -> bool:
-        if not self._release:
-            return False
-        blocks = np.square(window).reshape(-1, BLOCK).mean(axis=1)
-        tail = float(blocks[-(self._release // BLOCK) :].max())
-        return tail < float(blocks.max()) * 10 ** (-RELEASE_DB / 10)
 
     def _answer(
         self, gate: Float, masks: Float, rests_on: Float, ms: dict[str, float]
@@ -183,14 +172,7 @@ class LightSegmenter:
 
     def _name(self, family: int, voices: Float) -> str:
         """The family's name, or that of a voice of it which is clearly louder."""
-        index = self._heard_families.voice_family
-        own = [v for v in range(len(self._voices)) if index[v] == family]
-        name = self._families[family]
-        # A special case of the family ("baby", "helicopter") must be clearly louder than it.
-        plain = voices[self._voices.index(name)] + 1.0 if name in self._voices else 0.0
-        best = max(own, key=lambda v: float(voices[v]))
-        special = voices[best] > plain and self._voices[best] not in UNNAMED
-        return self._voices[best] if special else name
+        return self._heard_families.name(family, self._families, self._voices, voices)
 
     def _check(self, window: Float) -> None:
         if window.shape != (RATE,) or not np.isfinite(window).all():

@@ -34,6 +34,9 @@ class Model:
 
 
 _LIGHT, _PUBLISHED = "avs_ros.inference.light", "avs_ros.inference.published"
+_AVSC = "avs_ros.inference.avsc"
+# What a safetensors file says it is -> where it runs; all others are C3N's.
+_KINDS = {"c3n_light": _LIGHT, "avsc": _AVSC}
 
 
 def _published(visual: str, audio: str, words: str) -> Model:
@@ -56,6 +59,17 @@ MODELS: dict[str, Model] = {
     "c3n_swin_panns": _published(_SWIN, "panns", "C3N, Swin-B and PANNs (needs weights)"),
     "c3n_swin_beats": _published(_SWIN, "beats", "C3N, Swin-B and BEATs (needs weights)"),
     "c3n_swin_vggish": _published(_SWIN, "vggish", "C3N, Swin-B and VGGish (needs weights)"),
+    "avsc_light": Model(
+        "light AVSC (same networks): every thing that could sound, then which does; instances",
+        _AVSC,
+        {"configuration": "avsc_light"},
+    ),
+    "avsc_pvt": Model(
+        "AVSC, PVT-v2-B5 and BEATs (needs weights)", _AVSC, {"configuration": "avsc_pvt"}
+    ),
+    "avsc_swin": Model(
+        "AVSC, Swin-B and BEATs (needs weights)", _AVSC, {"configuration": "avsc_swin"}
+    ),
 }
 
 
@@ -100,9 +114,8 @@ def _find(model: str | Path) -> tuple[Model, str, dict[str, Path]]:
         raise ModelError(
             f"unknown model {text!r}; known: {', '.join(MODELS)}, or the path of a checkpoint file"
         )
-    light = _kind(path) == "c3n_light"
-    words = f"checkpoint {path}"
-    return Model(words, _LIGHT if light else _PUBLISHED), path.stem, {"checkpoint": path}
+    module = _KINDS.get(_kind(path), _PUBLISHED)
+    return Model(f"checkpoint {path}", module), path.stem, {"checkpoint": path}
 
 
 def _kind(path: Path) -> str:

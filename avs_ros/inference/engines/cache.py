@@ -44,11 +44,12 @@ def code_digest() -> str:
     """The networks' and the exporter's source: another version's exports do not count."""
     digest = hashlib.sha256(importlib.metadata.version("torch").encode())
     package = Path(__file__).resolve().parents[2]
-    own = ("export.py", "c3n_steps.py", "light_steps.py", "hearing_steps.py")
-    files = sorted((package / "models").rglob("*.py"))
-    for path in [*files, *(package / "inference" / name for name in own)]:
+    inference = package / "inference"
+    files = [*sorted((package / "models").rglob("*.py")), *sorted(inference.glob("*_steps.py"))]
+    for path in [*files, inference / "export.py"]:
         digest.update(path.read_bytes())
     return digest.hexdigest()
+
 
 def forget_old(folder: Path, pattern: str) -> None:
     """Keep the few newest files of a pattern, and what was made beside them.

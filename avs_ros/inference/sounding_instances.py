@@ -1,0 +1,91 @@
+"""Queries and what is heard -> the instances that sound, each once (NumPy only)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from avs_ros.segmentation import Float
+
+# Two masks that overlap so far (IoU) are of one thing, whatever they are called.
+SAME_THING = 0.5
+# A mask that lies so far within another of its category is a part of that thing.
+PART_OF = 0.7
+
+
+@dataclass(frozen=True)
+class SoundingInstance:
+    """One potential sounding object.
+
+    ``category``: 0..K-1.  ``score``: probability of its category times that of its sound, 0..1.
+    ``probability``: of its cells, ``[h, w]``.
+    """
+
+    category: int
+    score: float
+    probability: Float
+
+
+def sounding_instances(
+    class_logits: Float, mask_logits: Float, heard: Float, threshold: float
+) -> tuple[list[SoundingInstance], float]:
+    """Instances whose score is at least ``threshold``, strongest first, and the best score of all.
+
+    ``class_logits`` ``[N, K + 1]``, ``mask_logits`` ``[N, h, w]``, ``heard`` ``[K]`` in 0..1.
+    Queries that say "no object" have no part in it.  Several instances of one category are kept;
+    of queries that mean the same thing only the strongest is.
+    """
+    category, score = _judge(class_logits, heard)
+    order = np.argsort(-score, kind="stable")
+    chosen = [int(i) for i in order if score[i] >= threshold and score[i] > 0]
+    kept: list[SoundingInstance] = []
+    shapes: list[np.ndarray] = []
+    for i in chosen:
+        probability = sigmoid(mask_logits[i])
+        shape = probability > 0.5
+        if not shape.any():
+            continue
+        found = SoundingInstance(int(category[i]), float(score[i]), probability)
+        pairs = zip(kept, shapes, strict=True)
+        if not any(_means_the_same(found, shape, other, its) for other, its in pairs):
+            kept.append(found)
+            shapes.append(shape)
+    return kept, float(score.max(initial=0.0))
+
+
+def strongest_candidate(
+    class_logits: Float, mask_logits: Float, heard: Float
+) -> SoundingInstance | None:
+    """The query most likely to sound, however unlikely it is; None if no query is an object."""
+    category, score = _judge(class_logits, heard)
+    best = int(score.argmax())
+    if score[best] <= 0:
+        return None
+    return SoundingInstance(int(category[best]), float(score[best]), sigmoid(mask_logits[best]))
+
+
+def sigmoid(x: Float) -> Float:
+    """1 / (1 + exp(-x)), float32, without overflow."""
+    return np.asarray(1.0 / (1.0 + np.exp(-np.clip(x, -60.0, 60.0))), np.float32)
+
+
+def _judge(class_logits: Float, heard: Float) -> tuple[np.ndarray, Float]:
+    """Each query's category and its score; 0 where it is no object."""
+    likely = np.exp(class_logits - class_logits.max(axis=1, keepdims=True))
+    likely = likely / likely.sum(axis=1, keepdims=True)
+    winner = likely.argmax(axis=1)
+    is_object = winner < len(heard)
+    category = np.where(is_object, winner, 0)
+    score = likely[np.arange(len(likely)), winner] * heard[category] * is_object
+    return category, np.asarray(score, np.float32)
+
+
+def _means_the_same(
+    found: SoundingInstance, shape: np.ndarray, other: SoundingInstance, its: np.ndarray
+) -> bool:
+    both = float(np.count_nonzero(shape & its))
+    area, other_area = float(np.count_nonzero(shape)), float(np.count_nonzero(its))
+    if both > SAME_THING * (area + other_area - both):
+        return True
+    return found.category == other.category and both > PART_OF * area

@@ -1,0 +1,43 @@
+"""AVSC's two halves one at a time, as pure functions of tensors for any engine."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from torch import Tensor, nn
+
+from avs_ros.models.avsc.network import AVSC
+
+
+class SeeingOutput(NamedTuple):
+    """``class_logits`` ``[1, N, K + 1]``; ``mask_logits`` ``[1, N, S/4, S/4]``."""
+
+    class_logits: Tensor
+    mask_logits: Tensor
+
+
+class SeeingStep(nn.Module):
+    """The segmenter of potential sounding objects: a frame, and nothing of the sound."""
+
+    def __init__(self, network: AVSC) -> None:
+        super().__init__()
+        self.network = network.eval().requires_grad_(False)
+
+    def forward(self, frame: Tensor) -> SeeingOutput:
+        """Normalised ``[1, 3, S, S]`` -> queries."""
+        output = self.network.segment(frame)
+        return SeeingOutput(output.class_logits, output.mask_logits)
+
+
+class ListeningStep(nn.Module):
+    """The audio network, and what its feature says of the categories beyond its class scores."""
+
+    def __init__(self, network: AVSC) -> None:
+        super().__init__()
+        self.hearing = network.hearing.eval().requires_grad_(False)
+        self.residual = network.audio_head.residual.eval().requires_grad_(False)
+
+    def forward(self, waveform: Tensor) -> tuple[Tensor, Tensor]:
+        """Window ``[1, 16000]`` -> residual ``[1, K]`` and AudioSet logits ``[1, 527]``."""
+        feature = self.hearing.encode(self.hearing.front_end(waveform))
+        return self.residual(feature), self.hearing.classify(feature)
