@@ -35,7 +35,8 @@ class LightSegmenter:
     ``threshold``: gate probability from which a family counts as sounding (the calibrated one by
     default).  ``context_s``: seconds of past sound, at most, that the label may rest on.
     ``release_s``: the mask ends when the window's last so many seconds are silent against its
-    loudest moment (see ``loudness.has_ended``); 0 waits until the whole window is.
+    loudest moment (see ``loudness.has_ended``); 0 waits until the whole window is.  A window that
+    shares no sound with an earlier frame's stands for itself and is judged whole.
     ``hearing_period_s``: the audio network runs again once the stamp has moved on by this much.
     """
 
@@ -85,12 +86,14 @@ class LightSegmenter:
         self._release = round(release_s * RATE)
         self._period_ns = int(hearing_period_s * 1e9)
         self._heard: tuple[int, Float, Float, float] | None = None
+        self._last_ns: int | None = None
 
     def reset(self) -> None:
         """See :class:`Segmenter`."""
         self._memory.reset()
         self._context.reset()
         self._heard = None
+        self._last_ns = None
 
     def close(self) -> None:
         """See :class:`Segmenter`."""
@@ -110,7 +113,8 @@ class LightSegmenter:
         )
         self._memory.remember(stamp_ns, np.asarray(state, np.float32))
         gate = _sigmoid(gate_logits[0])
-        if level < SILENCE_DBFS or has_ended(window, self._release):
+        goes_on = self._goes_on(stamp_ns)
+        if level < SILENCE_DBFS or (goes_on and has_ended(window, self._release)):
             gate = np.zeros_like(gate)
         seen = time.perf_counter()
         ms = {"hearing": (listened - began) * 1e3, "seeing": (seen - listened) * 1e3}
@@ -131,6 +135,11 @@ class LightSegmenter:
         feature, logits = self._hearing(window)
         self._heard = (stamp_ns, feature, logits[0], level)
         return self._heard[1:]
+
+    def _goes_on(self, stamp_ns: int) -> bool:
+        """Whether part of this window was in an earlier frame's: then a mask may have to end."""
+        last, self._last_ns = self._last_ns, stamp_ns
+        return last is not None and stamp_ns - last < self.window_s * 1e9
 
     def _answer(
         self, gate: Float, masks: Float, rests_on: Float, ms: dict[str, float]
