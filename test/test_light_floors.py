@@ -1,0 +1,68 @@
+"""The regression gate: what the shipped weights must reach on a small generated set.
+
+Floors lie below what the weights score, with a margin for other processors; weights that are
+spoilt must fall through them.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from avs_ros.evaluation.composite import CompositeBenchmark, make_cases
+from avs_ros.evaluation.composite_generated import generated_library
+from avs_ros.evaluation.composite_scores import score
+from avs_ros.inference.light import BUNDLED, LightSegmenter
+from avs_ros.models.checkpoints import save_checkpoint
+from avs_ros.models.light.checkpoint import load_light, tensors_of
+
+FLOORS = {
+    "m_j": 0.65,
+    "label_accuracy": 1.0,
+    "mismatch_empty": 1.0,
+    "silence_empty": 1.0,
+    "two_share": 0.9,
+    "two_answered": 0.75,
+}
+
+
+def below_floors(checkpoint: Path) -> set[str]:
+    """Names of the scores that a file does not reach (a score that nothing gave counts as 0)."""
+    pytest.importorskip("skimage")
+    segmenter = LightSegmenter(checkpoint)
+    benchmark = CompositeBenchmark(segmenter)
+    cases = make_cases(generated_library(), seed=0, limit=4)
+    scores = score([benchmark.ask(case) for case in cases])
+    segmenter.close()
+    return {name for name, floor in FLOORS.items() if (scores[name] or 0.0) < floor}
+
+
+def bundled() -> tuple[dict[str, torch.Tensor], dict[str, object]]:
+    return tensors_of(BUNDLED), dict(load_light(BUNDLED).metadata)
+
+
+def test_shipped_weights_reach_their_floors() -> None:
+    assert below_floors(BUNDLED) == set()
+
+
+def test_noise_on_the_weights_falls_through(tmp_path: Path) -> None:
+    generator = torch.Generator().manual_seed(0)
+    tensors, about = bundled()
+    noisy = {}
+    for name, tensor in tensors.items():
+        values = tensor.float()
+        noise = torch.randn(values.shape, generator=generator) * values.square().mean().sqrt()
+        noisy[name] = (values + 0.1 * noise).half()
+    path = tmp_path / "noisy.safetensors"
+    save_checkpoint(path, noisy, about)
+    assert {"m_j", "two_answered"} <= below_floors(path)
+
+
+def test_a_gate_that_accepts_everything_falls_through(tmp_path: Path) -> None:
+    tensors, about = bundled()
+    tensors["gate.score.bias"] = tensors["gate.score.bias"] + 20
+    path = tmp_path / "credulous.safetensors"
+    save_checkpoint(path, tensors, about)
+    assert {"mismatch_empty", "two_share"} <= below_floors(path)
