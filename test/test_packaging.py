@@ -7,6 +7,7 @@ import importlib
 import os
 import re
 import runpy
+import shutil
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
@@ -87,19 +88,54 @@ def test_the_manifest_names_only_what_exists(setup: dict[str, Any]) -> None:
     assert used - set(keys) <= {"example_interfaces"}
 
 
-@pytest.mark.slow
-def test_the_layout_that_colcon_makes(tmp_path: Path) -> None:
-    for name in ("avs_ros", "launch", "config", "rviz", "resource", "package.xml", "setup.py",
-                 "setup.cfg", "pyproject.toml", "README.md"):
-        if (ROOT / name).exists():
-            os.symlink(ROOT / name, tmp_path / name)
-    prefix = tmp_path / "install"
-    subprocess.run(
-        [sys.executable, "setup.py", "-q", "install", "--prefix", str(prefix),
-         "--single-version-externally-managed", "--record", str(tmp_path / "log")],
-        cwd=tmp_path, check=True, capture_output=True, timeout=300)
+@pytest.fixture(scope="module")
+def colcon_prefix(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """``install`` of a workspace in which `colcon build` built a clean copy of the package."""
+    pytest.importorskip("colcon_ros", reason="colcon is not installed: pip install '.[test]'")
+    pytest.importorskip("colcon_python_setup_py", reason="colcon is not installed")
+    workspace = tmp_path_factory.mktemp("workspace")
+    shutil.copytree(
+        ROOT, workspace / "src" / "avs_ros",
+        ignore=shutil.ignore_patterns(
+            ".*", "__pycache__", "*.egg-info", "build", "install", "log", "demo_output"),
+    )
+    colcon = "import sys; from colcon_core.command import main; sys.exit(main())"
+    done = subprocess.run(
+        [sys.executable, "-c", colcon, "build"],
+        cwd=workspace, capture_output=True, text=True, timeout=280)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return workspace / "install" / "avs_ros"
+
+
+def test_colcon_build_gives_what_ros2_run_and_ros2_launch_look_for(colcon_prefix: Path) -> None:
     for node in NODES:
-        assert os.access(prefix / "lib" / "avs_ros" / node, os.X_OK)
-    marker = prefix / "share" / "ament_index" / "resource_index" / "packages" / "avs_ros"
-    assert marker.exists()
-    assert (prefix / "share" / "avs_ros" / "launch" / "avs.launch.py").exists()
+        assert os.access(colcon_prefix / "lib" / "avs_ros" / node, os.X_OK), node
+    share = colcon_prefix / "share"
+    assert (share / "ament_index" / "resource_index" / "packages" / "avs_ros").exists()
+    assert (share / "avs_ros" / "package.xml").exists()
+    for folder in ("launch", "config", "rviz"):
+        for path in (ROOT / folder).rglob("*"):
+            if path.is_file() and "__pycache__" not in path.parts:
+                assert (share / "avs_ros" / path.relative_to(ROOT)).exists(), path
+
+
+def test_what_colcon_built_is_the_whole_package(colcon_prefix: Path) -> None:
+    [built] = colcon_prefix.glob("lib/python*/site-packages/avs_ros")
+    missing = [
+        str(path.relative_to(ROOT)) for path in (ROOT / "avs_ros").rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+        and not (built.parent / path.relative_to(ROOT)).exists()
+    ]
+    assert missing == []
+
+
+def test_sourcing_the_workspace_finds_the_package(colcon_prefix: Path) -> None:
+    say = "import avs_ros, os; print(avs_ros.__file__, os.environ['AMENT_PREFIX_PATH'])"
+    done = subprocess.run(
+        ["sh", "-c", '. ../setup.sh && "$0" -c "$1"', sys.executable, say],
+        env={**os.environ, "COLCON_CURRENT_PREFIX": str(colcon_prefix.parent)},
+        cwd=colcon_prefix, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    file, prefixes = done.stdout.split()
+    assert Path(file).is_relative_to(colcon_prefix)
+    assert str(colcon_prefix) in prefixes.split(os.pathsep)
