@@ -80,7 +80,7 @@ def test_the_command_writes_the_same_page_twice(
     assert written[0] == written[1] and "A is better" in written[0]
     assert "B - A" in capsys.readouterr().out
     scores = json.loads((tmp_path / "x" / "comparison.json").read_text())
-    assert scores["schema"] == 1 and scores["scores"]["m_j_sounding"]["high"] < 0
+    assert scores["schema"] == 2 and scores["scores"]["m_j_sounding"]["high"] < 0
     assert sorted(p.name for p in (tmp_path / "x").iterdir()) == ["comparison.json", "report.html"]
 
 
@@ -106,7 +106,7 @@ def test_different_frames_or_truths_are_refused(
 @pytest.mark.parametrize(
     ("text", "says"),
     [("{", "not JSON"), ('{"m_j": 1}', "no schema"), ('{"schema": 99}', "schema 99"),
-     ('{"schema": 1}', "frames.jsonl is missing")],
+     ('{"schema": 2}', "frames.jsonl is missing")],
 )  # fmt: skip
 def test_files_that_are_no_run(tmp_path: Path, text: str, says: str) -> None:
     (tmp_path / "metrics.json").write_text(text)

@@ -56,7 +56,7 @@ def test_a_slow_model_misses_frames_and_it_is_told(
     words = ["evaluate", "bag", str(bag), "--live-only", "-o", str(tmp_path / "out")]
     assert main.main([*words, "--domain", os.environ["ROS_DOMAIN_ID"]]) == 0
     scores = json.loads((tmp_path / "out" / "metrics.json").read_text())
-    assert scores["schema"] == 1 and scores["mode"] == "live"
+    assert scores["schema"] == 2 and scores["mode"] == "live"
     assert scores["frames"] + scores["missed_frames"] == 30
     assert scores["missed_frames"] >= 10 and scores["frames"] >= 2
     assert scores["drops"]["frames dropped: a newer one was ready when the worker became free"] > 5

@@ -3,25 +3,38 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from avs_ros.errors import DatasetError
+from avs_ros.errors import BagError, DatasetError, ParameterError
+from avs_ros.media.bag_writer import STORAGES
+
+if TYPE_CHECKING:
+    from avs_ros.evaluation.box_files import BoxNote
+    from avs_ros.evaluation.truth import Truth
+
+KINDS = {
+    "avsbench": "every clip of an AVSBench set with its true masks: a bag each, in folder DST",
+    "vggss": "every clip of a folder that VGG-SS annotates, with its true boxes: a bag each",
+    "video": "a video file with sound",
+    "bag": "camera and microphone of a robot's bag",
+}
+SETS = ("avsbench", "vggss")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of ``avs convert``."""
     kinds = parser.add_subparsers(dest="kind", metavar="KIND", required=True)
-    words = {
-        "avsbench": "every clip of an AVSBench set with its true masks: a bag each, in folder DST",
-        "video": "a video file with sound",
-        "bag": "camera and microphone of a robot's bag",
-    }
-    for name, line in words.items():
+    for name, line in KINDS.items():
         kind = kinds.add_parser(name, help=line, description=line)
         kind.add_argument("source", type=Path, metavar="SRC")
+        target = "folder of the bags" if name in SETS else (
+            "file.mcap, or a folder with metadata.yaml"
+        )
+        kind.add_argument("target", type=Path, metavar="DST", help=target)
         kind.add_argument(
-            "target", type=Path, metavar="DST", help="file.mcap, or folder (avsbench)"
+            "--storage", default="mcap", choices=STORAGES, help="form of the bag (mcap)"
         )
         kind.add_argument(
             "--audio-type",
@@ -34,38 +47,115 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             kind.add_argument("--subset", choices=("s4", "ms3", "avss"))
             kind.add_argument("--split", choices=("train", "val", "test"), default="test")
             kind.add_argument("--size", type=int, default=224, help="side of the pictures, px")
+        else:
+            kind.add_argument(
+                "--boxes", type=Path, metavar="FILE", required=name == "vggss",
+                help="true boxes: VGG-SS's vggss.json, or a .csv (file,class,x0,y0,x1,y1[,time])",
+            )  # fmt: skip
         if name == "bag":
             kind.add_argument("--image", default="", metavar="TOPIC", help="picture topic")
             kind.add_argument("--audio", default="", metavar="TOPIC", help="sound topic")
+            kind.add_argument(
+                "--truth", default="", metavar="TOPIC",
+                help="true masks or boxes to take along (default: those in ground_truth/)",
+            )  # fmt: skip
+            kind.add_argument(
+                "--stamps", choices=("header", "bag"), default="header",
+                help="bag: go by the times of recording, for clocks that disagree (header)",
+            )  # fmt: skip
 
 
 def run(args: argparse.Namespace) -> int:
     """Convert; say what was written."""
+    form: dict[str, Any] = {
+        "audio_type": args.audio_type, "compressed": args.compressed, "storage": args.storage,
+    }  # fmt: skip
+    if args.kind in SETS:
+        return _convert_set(args, form)
+    return _convert_one(args, form)
+
+
+def _convert_set(args: argparse.Namespace, form: dict[str, Any]) -> int:
     from rich.console import Console
     from rich.progress import track
 
     from avs_ros.evaluation import avsbench
-    from avs_ros.evaluation.bag_making import convert_clips, convert_recording
+    from avs_ros.evaluation.bag_making import convert_annotated, convert_clips
+    from avs_ros.evaluation.box_files import read_boxes
 
-    form: dict[str, Any] = {"audio_type": args.audio_type, "compressed": args.compressed}
+    console = Console(stderr=True)
     if args.kind == "avsbench":
+        if args.size < 1:
+            raise ParameterError(f"--size is {args.size}; it must be at least 1 px")
         subset = args.subset or avsbench.detect_subset(args.source)
         clips = avsbench.read_clips(args.source, subset, args.split)
         bags = convert_clips(clips, args.target, size=args.size, **form)
-        console = Console(stderr=True)
         count = sum(1 for _ in track(bags, "writing bags", len(clips), console=console))
         print(f"{count} bags in {args.target}")
         return 0
+    notes = read_boxes(args.boxes)
+    made = convert_annotated(args.source, notes, args.target, **form)
+    done = list(track(made, "writing bags", len(notes), console=console))
+    count = sum(path is not None for path in done)
+    if not count:
+        raise DatasetError(
+            f"{args.source} holds none of the {len(notes)} clips of {args.boxes}: their files "
+            f"must be called {next(iter(notes))}.mp4 and so on"
+        )
+    print(f"{count} bags in {args.target}; {len(done) - count} annotated clips have no video here")
+    return 0
+
+
+def _convert_one(args: argparse.Namespace, form: dict[str, Any]) -> int:
+    from avs_ros.evaluation.bag_making import convert_recording
     from avs_ros.media.opening import open_recording
 
-    target: Path = args.target if args.target.suffix == ".mcap" else Path(f"{args.target}.mcap")
-    if target.exists() and target.samefile(args.source):
+    target: Path = args.target
+    if target.exists() and args.source.exists() and target.samefile(args.source):
         raise DatasetError(f"{target} is the source itself; choose another target")
-    topics = (args.image, args.audio) if args.kind == "bag" else ()
-    source = open_recording(args.source, *topics)
+    chosen = (args.image, args.audio, args.stamps) if args.kind == "bag" else ()
+    source = open_recording(args.source, *chosen)
     try:
-        counts = convert_recording(source, target, **form)
+        notes, truths = _notes(args), _truths(args)
+        if notes and truths:
+            raise DatasetError(
+                f"{args.source} has a ground truth already; leave --boxes away, or take a bag "
+                "without one"
+            )
+        counts = convert_recording(source, target, notes, truths=truths, **form)
     finally:
         source.close()
-    print(f"{target}: {counts['frames']} pictures, {counts['sounds']} chunks of sound")
+    extra = [f"{counts[name]} {words}" for name, words in
+             (("masks", "true masks"), ("boxes", "true boxes")) if counts[name]]
+    told = [f"{counts['frames']} pictures", f"{counts['sounds']} chunks of sound", *extra]
+    print(f"{target}: {', '.join(told)}")
     return 0
+
+
+def _notes(args: argparse.Namespace) -> Sequence[BoxNote]:
+    """What ``--boxes`` says of the source."""
+    from avs_ros.evaluation.box_files import read_boxes
+
+    if args.boxes is None:
+        return ()
+    known = read_boxes(args.boxes)
+    if args.source.stem not in known:
+        raise DatasetError(
+            f"{args.boxes} has no entry for the file {args.source.stem!r}; it has "
+            f"{', '.join(list(known)[:5])}{' …' if len(known) > 5 else ''}"
+        )
+    return known[args.source.stem]
+
+
+def _truths(args: argparse.Namespace) -> dict[int, Truth]:
+    """The truth that a bag carries already."""
+    if args.kind != "bag":
+        return {}
+    from avs_ros.evaluation.truth import read_truth
+
+    try:
+        return read_truth(args.source, args.truth)
+    except BagError:
+        if args.truth:
+            raise
+        return {}

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from avs_ros.cli.evaluation_outcome import Outcome
+from avs_ros.cli.model_choice import DEFAULT_MODEL, REFERENCE_ENGINE, add_workers, check_workers
 from avs_ros.errors import ParameterError
+
+if TYPE_CHECKING:
+    from avs_ros.evaluation.label_sets import LabelSets
+    from avs_ros.inference.segmenter import Segmenter
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -16,20 +22,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "bags", type=Path, nargs="+", metavar="BAG", help="bags, or folders of them"
     )
     parser.add_argument("-o", "--output", type=Path, default=Path("evaluation"), metavar="DIR")
-    parser.add_argument("--model", default="c3n_light", metavar="NAME|FILE")
-    parser.add_argument("--engine", default="auto")
-    parser.add_argument("--device", default="auto")
+    parser.add_argument("--model", default=DEFAULT_MODEL, metavar="NAME|FILE")
+    parser.add_argument(
+        "--engine", default="",
+        help=f"default: {REFERENCE_ENGINE}, the reference; live auto, the fastest, as the node",
+    )  # fmt: skip
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N")
     parser.add_argument("--image", default="", metavar="TOPIC", help="picture topic")
     parser.add_argument("--audio", default="", metavar="TOPIC", help="sound topic")
-    parser.add_argument("--truth", default="", metavar="TOPIC", help="topic of the true masks")
+    parser.add_argument("--truth", default="", metavar="TOPIC", help="topic of the masks or boxes")
+    parser.add_argument(
+        "--labels", type=Path, metavar="FILE",
+        help='more names that are right: {"name": {"visible": [...], "audible": [...]}} (JSON)',
+    )  # fmt: skip
     parser.add_argument(
         "--batch-frames", type=int, default=5, help="frames that share an F threshold (5)"
     )
     parser.add_argument(
         "--truth-frames-only", action="store_true", help="run no frame that has no truth (quicker)"
     )
-    parser.add_argument("--jobs", type=int, default=1, help="processes on this machine (1)")
-    parser.add_argument("--ray", default="", metavar="ADDRESS", help="an existing Ray cluster")
+    add_workers(parser)
     live = parser.add_argument_group("live", "the same bags through the real node, over DDS")
     live.add_argument(
         "--live", action="store_true", help="also play them live: what do drops and delays cost?"
@@ -43,30 +55,43 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     live.add_argument("--domain", type=int, metavar="N", help="DDS domain (default: a free one)")
 
 
-def run(args: argparse.Namespace, node_code: str = "") -> int:
+def run(
+    args: argparse.Namespace, node_code: str = "", load: Callable[..., Segmenter] | None = None
+) -> int:
     """Evaluate; print the table; write ``metrics.json``, frames and ``report.html``.
 
-    ``node_code``: Python that runs the live node (tests choose its model).
+    ``node_code``: Python that runs the live node, ``load``: see ``parallel.Job`` (tests choose
+    the model with them).
     """
-    from avs_ros.evaluation.truth import bags_in
+    from avs_ros.evaluation.label_sets import read_label_sets
+    from avs_ros.evaluation.truth import bag_names, bags_in, check_bag
+    from avs_ros.media.bag import BagOptions
 
-    if args.jobs < 1:
-        raise ParameterError(f"--jobs is {args.jobs}; it must be at least 1")
+    check_workers(args)
+    if args.batch_frames < 1:
+        raise ParameterError(f"--batch-frames is {args.batch_frames}; it must be at least 1")
     if not 0.01 <= args.rate <= 100:
         raise ParameterError(f"--rate is {args.rate:g}; must be from 0.01 to 100")
     paths = [bag for given in args.bags for bag in bags_in(given)]
-    outcome = Outcome(args.model, args.engine, len(paths))
+    names = read_label_sets(args.labels) if args.labels else None
+    bags = dict(zip(bag_names(paths), paths, strict=True))
+    for path in paths:
+        check_bag(path, BagOptions(args.image, args.audio), args.truth)
+    outcome = Outcome(args.model, len(bags))
     if not args.live_only:
-        _deterministic(args, paths, outcome)
+        _deterministic(args, bags, outcome, names, load)
     if args.live or args.live_only:
-        _live(args, paths, outcome, node_code)
+        _live(args, bags, outcome, names, node_code)
     outcome.show()
     for path in outcome.write(args.output):
         print(f"  {path}")
     return 0
 
 
-def _deterministic(args: argparse.Namespace, paths: list[Path], outcome: Outcome) -> None:
+def _deterministic(
+    args: argparse.Namespace, bags: dict[str, Path], outcome: Outcome, names: LabelSets | None,
+    load: Callable[..., Segmenter] | None,
+) -> None:
     from rich.console import Console
     from rich.progress import track
 
@@ -76,23 +101,29 @@ def _deterministic(args: argparse.Namespace, paths: list[Path], outcome: Outcome
     from avs_ros.media.bag import BagOptions
 
     options = ReplayOptions(
-        BagOptions(args.image, args.audio), args.truth, every_frame=not args.truth_frames_only
-    )
-    threads = max(1, (os.cpu_count() or 1) // args.jobs) if args.jobs > 1 else 0
+        BagOptions(args.image, args.audio), args.truth, every_frame=not args.truth_frames_only,
+        names=names,
+    )  # fmt: skip
+    engine = args.engine or REFERENCE_ENGINE
     jobs = [
-        Job(str(p), args.model, args.engine, args.device, options, args.batch_frames, threads)
-        for p in paths
-    ]
-    outcome.sheet = ScoreSheet(args.batch_frames)
+        Job(
+            str(path), args.model, engine, args.device, options, args.batch_frames, args.threads,
+            name, load,
+        )
+        for name, path in bags.items()
+    ]  # fmt: skip
+    outcome.sheet = ScoreSheet(args.batch_frames, names)
     done = run_jobs(jobs, args.jobs, args.ray)
     for one in track(done, "replaying", len(jobs), console=Console(stderr=True)):
         outcome.sheet.extend(one.sheet)
         outcome.worst += one.worst
+        outcome.engine = one.engine
         outcome.bags[one.path] = one.sheet.result() if one.sheet.frames else None
 
 
 def _live(
-    args: argparse.Namespace, paths: list[Path], outcome: Outcome, node_code: str
+    args: argparse.Namespace, bags: dict[str, Path], outcome: Outcome, names: LabelSets | None,
+    node_code: str,
 ) -> None:
     from rich.console import Console
     from rich.progress import Progress
@@ -101,11 +132,12 @@ def _live(
     from avs_ros.cli.recorded_play import SEGMENTATION_NODE
 
     options = LiveOptions(
-        args.model, args.engine, args.device, args.rate, args.image, args.audio, args.truth,
-        args.probability, args.batch_frames, args.domain,
+        args.model, args.engine or "auto", args.device, args.rate, args.image, args.audio,
+        args.truth, args.probability, args.batch_frames, args.domain, names,
     )
+    outcome.live_engine = options.engine
     with Progress(console=Console(stderr=True)) as progress:
-        task = progress.add_task("playing live", total=len(paths))
+        task = progress.add_task("playing live", total=len(bags))
         code = node_code or SEGMENTATION_NODE
-        outcome.live = replay_live(paths, options, code, lambda: progress.advance(task))
+        outcome.live = replay_live(bags, options, code, lambda: progress.advance(task))
     outcome.rate, outcome.probability = args.rate, args.probability

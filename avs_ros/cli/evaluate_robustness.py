@@ -49,16 +49,19 @@ def run(args: argparse.Namespace, load: Callable[..., Segmenter] | None = None) 
     from rich.progress import Progress
 
     from avs_ros.evaluation.robustness import read_recording
+    from avs_ros.evaluation.robustness_conditions import choose_conditions
     from avs_ros.evaluation.robustness_run import gathered, jobs_of, release, run_suite
     from avs_ros.evaluation.run_files import make_folder
-    from avs_ros.evaluation.truth import bags_in
+    from avs_ros.evaluation.truth import bags_in, check_bag
     from avs_ros.media.bag import BagOptions
 
     check_workers(args)
     models = chosen_models(args)
     options = BagOptions(args.image, args.audio)
-    choice = jobs_of([], args.only, models=models, engine=args.engine)
+    choose_conditions(args.only)
     paths = [bag for given in args.bags for bag in bags_in(given)]
+    for path in paths:
+        check_bag(path, options, args.truth)
     with Progress(console=Console(stderr=True)) as progress:
         reading = progress.add_task("reading", total=len(paths))
         recordings = []

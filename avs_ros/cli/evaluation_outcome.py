@@ -6,8 +6,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from avs_ros.errors import BagError
-
 if TYPE_CHECKING:
     from avs_ros.evaluation.live import LiveRun
     from avs_ros.evaluation.score_sheet import ScoreSheet
@@ -16,11 +14,15 @@ if TYPE_CHECKING:
 
 @dataclass
 class Outcome:
-    """A deterministic run (``sheet``), a live one (``live``), or both."""
+    """A deterministic run (``sheet``), a live one (``live``), or both.
+
+    ``engine``: what the deterministic one ran on; ``live_engine``: what the node was told.
+    """
 
     model: str
-    engine: str
     recordings: int
+    engine: str = ""
+    live_engine: str = ""
     sheet: ScoreSheet | None = None
     worst: list[WorstFrame] = field(default_factory=list)
     bags: dict[str, Any] = field(default_factory=dict)
@@ -66,35 +68,36 @@ class Outcome:
         Console().print(table)
 
     def write(self, folder: Path) -> list[Path]:
-        """Write every file; returns them.  Raises BagError when the folder cannot be made."""
+        """Write every file; returns them.  Raises DatasetError when the folder cannot be made."""
         from avs_ros.evaluation import run_files
-        from avs_ros.report.evaluation_report import write_report
+        from avs_ros.report.evaluation_report import to_html
 
         results = self.results()
         first, scores = next(iter(results.items()))
         about: dict[str, Any] = {
-            "mode": first, "model": self.model, "engine": self.engine,
+            "mode": first, "model": self.model, "engine": self.engine or self.live_engine,
             "frames_file": run_files.FRAMES, **scores,
         }
         if first == "deterministic" and self.sheet is not None:
             about["precision_recall"] = self.sheet.precision_recall()
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise BagError(f"{folder}: cannot be written ({error.strerror})") from error
+        page = to_html(self._summary(results))
+        run_files.make_folder(folder)
         written = []
         if self.live is not None:
             name = run_files.LIVE_FRAMES if self.sheet is not None else run_files.FRAMES
             written.append(run_files.write_frames(folder / name, self.live.sheet.records()))
             if self.sheet is not None:
-                about["live"] = {"frames_file": name, "rate": self.rate, **results["live"]}
+                about["live"] = {
+                    "engine": self.live_engine, "frames_file": name, "rate": self.rate,
+                    **results["live"],
+                }
             else:
                 about["rate"] = self.rate
         if self.sheet is not None:
             path = folder / run_files.FRAMES
             written.append(run_files.write_frames(path, self.sheet.records()))
         written.append(run_files.write_metrics(folder, {**about, "bags": self.bags}))
-        write_report(folder / "report.html", self._summary(results))
+        run_files.write_whole(folder / "report.html", page)
         return [*written, folder / "report.html"]
 
     def _summary(self, results: dict[str, dict[str, Any]]) -> EvaluationSummary:
@@ -112,6 +115,7 @@ class Outcome:
                 f"Live replay: through the node over DDS at {self.rate:g}x; "
                 f"{self.live.answers} of {self.live.played} pictures were answered."
             )
+            notes += _costs(results)
             if self.probability:
                 curves["live"] = self.live.sheet.precision_recall()
             else:
@@ -130,6 +134,20 @@ class Outcome:
             live=results["live"] if len(results) > 1 else None,
             curves=curves,
         )
+
+
+def _costs(results: dict[str, dict[str, Any]]) -> list[str]:
+    """What drops and delays do to M_J, in words."""
+    calm, live = results.get("deterministic"), results["live"]
+    if calm is None or calm["m_j_frames"] is None or live["m_j_at_once"] is None:
+        return []
+    whole, dropped, late = calm["m_j_frames"], live["m_j_missed_empty"], live["m_j_at_once"]
+    return [
+        f"M_J, every frame equal: {whole:.4f} with every frame answered; {dropped:.4f} live, "
+        f"frames without an answer counted as empty (drops cost {whole - dropped:.4f}); "
+        f"{late:.4f} with the newest mask there was at each moment (drops and latency cost "
+        f"{whole - late:.4f})."
+    ]
 
 
 def _counted(number: int, what: str) -> str:

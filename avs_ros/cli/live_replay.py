@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from avs_ros.cli.recorded_play import NODE, SEGMENTATION_NODE, RecordedPlay
+from avs_ros.evaluation.label_sets import LabelSets
 from avs_ros.evaluation.live import CAMERA_INFO, LiveRun, topics_of
 from avs_ros.evaluation.score_sheet import ScoreSheet
 from avs_ros.evaluation.truth import read_truth
@@ -16,7 +17,8 @@ from avs_ros.evaluation.truth import read_truth
 @dataclass(frozen=True)
 class LiveOptions:
     """``rate``: speed of the playback; ``domain``: None takes a free one; ``probability``: also
-    record the probability map (M_F needs it; it costs the node time).  Topics: "" finds them.
+    record the probability map (M_F needs it; it costs the node time); ``names``: which labels are
+    right.  Topics: "" finds them.
     """
 
     model: str = "c3n_light"
@@ -29,25 +31,27 @@ class LiveOptions:
     probability: bool = False
     batch_frames: int = 5
     domain: int | None = None
+    names: LabelSets | None = None
 
 
 def replay_live(
-    bags: Sequence[Path],
+    bags: Mapping[str, Path],
     options: LiveOptions,
     node_code: str = SEGMENTATION_NODE,
     advance: Callable[[], None] = lambda: None,
 ) -> LiveRun:
     """Play every bag; a fresh node each time, so that bags cannot influence each other.
 
-    ``node_code``: the Python that runs the node; ``advance`` is called after each bag.
+    ``bags``: name -> path; ``node_code``: the Python that runs the node; ``advance`` is called
+    after each bag.
     """
-    live = LiveRun(ScoreSheet(options.batch_frames))
-    for bag in bags:
+    live = LiveRun(ScoreSheet(options.batch_frames, options.names))
+    for name, bag in bags.items():
         truths = read_truth(bag, options.truth)
         with tempfile.TemporaryDirectory(prefix="avs_live_") as folder:
             recording = Path(folder) / "answers.mcap"
             _play(bag, recording, options, node_code)
-            live.read(recording, bag.stem, NODE, truths, options.rate)
+            live.read(recording, name, NODE, truths, options.rate)
         advance()
     return live
 

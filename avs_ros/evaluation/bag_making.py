@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import numpy as np
 
+from avs_ros.errors import DatasetError
 from avs_ros.evaluation.avsbench import AVSBenchClip
+from avs_ros.evaluation.box_files import BoxNote
+from avs_ros.evaluation.boxes import Box, box_of
 from avs_ros.evaluation.clip_arrays import SAMPLE_RATE, read_clip
+from avs_ros.evaluation.run_files import make_folder
+from avs_ros.evaluation.truth import Truth
 from avs_ros.media.bag_writer import BagWriter
 from avs_ros.media.source import Frame, Sound, Source
 from avs_ros.messages import (
@@ -40,10 +47,18 @@ class SceneWriter:
     """Writes one recording; whole after :meth:`close`."""
 
     def __init__(
-        self, path: Path, *, audio_type: str = "AudioStamped", compressed: bool = False
+        self,
+        path: Path,
+        *,
+        audio_type: str = "AudioStamped",
+        compressed: bool = False,
+        storage: str = "mcap",
     ) -> None:
-        """``audio_type``: a name in ``messages.AUDIO_TYPES``; ``compressed``: JPEG pictures."""
-        self._bag = BagWriter(path)
+        """``audio_type``: a name in ``messages.AUDIO_TYPES``; ``compressed``: JPEG pictures.
+
+        ``path`` and ``storage``: see :class:`~avs_ros.media.bag_writer.BagWriter`.
+        """
+        self._bag = BagWriter(path, storage)
         self._audio_type = audio_type
         self._compressed = compressed
         picture = "CompressedImage" if compressed else "Image"
@@ -81,30 +96,52 @@ class SceneWriter:
     def truth(self, stamp_ns: int, mask: Bytes, labels: Sequence[str] = ()) -> None:
         """uint8 ``[h, w]``, above 0 = sounding, and the names of what sounds."""
         self._bag.declare(TRUE_MASK, "sensor_msgs/msg/Image")
-        self._bag.declare(TRUE_DETECTIONS, "vision_msgs/msg/Detection2DArray")
         header = make_header(stamp_ns, CAMERA_FRAME)
         shown = np.where(mask > 0, np.uint8(255), np.uint8(0))
         self._bag.write(TRUE_MASK, mask_to_image(header, shown), stamp_ns)
         height, width = mask.shape
-        whole = (0.0, 0.0, float(width), float(height))
-        found = tuple(Instance(i, name, 1.0, whole, 0) for i, name in enumerate(labels, 1))
+        around = box_of(mask) or (0.0, 0.0, float(width), float(height))
+        self.boxes(stamp_ns, (width, height), [(name, around) for name in labels])
+
+    def boxes(
+        self, stamp_ns: int, size: tuple[int, int], found: Sequence[tuple[str, Box]]
+    ) -> None:
+        """Name and box (px) of everything that sounds in the picture ``size`` (width, height)."""
+        self._bag.declare(TRUE_DETECTIONS, "vision_msgs/msg/Detection2DArray")
+        width, height = size
+        instances = tuple(
+            Instance(index, name, 1.0, box, 0) for index, (name, box) in enumerate(found, 1)
+        )
         empty = np.zeros((1, 1), np.uint8)
         answer = Segmentation(
-            stamp_ns, width, height, bool(found), 1.0, "", "", 0.0, found, None, 0.0,
+            stamp_ns, width, height, bool(found), 1.0, "", "", 0.0, instances, None, 0.0,
             empty.astype(np.float32), empty,
         )  # fmt: skip
+        header = make_header(stamp_ns, CAMERA_FRAME)
         self._bag.write(TRUE_DETECTIONS, make_detections(header, answer), stamp_ns)
 
     def close(self) -> None:
         """Finish the file."""
         self._bag.close()
 
+    def __enter__(self) -> SceneWriter:
+        """The writer itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Finish the file; after an error leave nothing."""
+        self._bag.__exit__(kind, error, trace)
+
 
 def convert_clip(clip: AVSBenchClip, path: Path, *, size: int = 224, **form: Any) -> None:
     """One AVSBench clip -> a bag whose frame t ends second t, as its sound is paired."""
     arrays = read_clip(clip, size)
-    writer = SceneWriter(path, **form)
-    try:
+    with SceneWriter(path, **form) as writer:
         for t, second in enumerate(arrays.seconds):
             writer.sound(START_NS + t * SECOND_NS, _int16(second), SAMPLE_RATE)
             stamp_ns = START_NS + (t + 1) * SECOND_NS
@@ -113,42 +150,106 @@ def convert_clip(clip: AVSBenchClip, path: Path, *, size: int = 224, **form: Any
                 mask = arrays.masks[t]
                 labels = [clip.category] if clip.category and mask.any() else []
                 writer.truth(stamp_ns, mask, labels)
-    finally:
-        writer.close()
 
 
 def convert_clips(
     clips: Iterable[AVSBenchClip], folder: Path, *, size: int = 224, **form: Any
 ) -> Iterator[Path]:
     """Every clip into ``folder``; yields each bag once it is whole, skips those that are there."""
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     for clip in clips:
-        place = folder / (clip.subset.replace("/", "_") + "_" + clip.split)
-        place.mkdir(exist_ok=True)
-        path = place / f"{clip.name}.mcap"
-        if not path.is_file():
+        place = make_folder(folder / (clip.subset.replace("/", "_") + "_" + clip.split))
+        path = place / (clip.name + _ending(form))
+        if not path.exists():
             convert_clip(clip, path, size=size, **form)
         yield path
 
 
-def convert_recording(source: Source, path: Path, **form: Any) -> dict[str, int]:
+def convert_annotated(
+    videos: Path, notes: Mapping[str, Sequence[BoxNote]], folder: Path, **form: Any
+) -> Iterator[Path | None]:
+    """Every annotated clip of the folder ``videos`` into ``folder``.
+
+    Yields each bag once it is whole, None for a clip without a video file; skips bags that are
+    there.
+    """
+    from avs_ros.media.opening import open_recording
+
+    if not videos.is_dir():
+        raise DatasetError(f"{videos} is not a folder with the annotated clips")
+    files = {path.stem: path for path in sorted(videos.iterdir()) if path.is_file()}
+    make_folder(folder)
+    for name, found in notes.items():
+        path = folder / (name + _ending(form))
+        if name not in files:
+            yield None
+            continue
+        if not path.exists():
+            with closing(open_recording(files[name])) as source:
+                convert_recording(source, path, found, **form)
+        yield path
+
+
+def _ending(form: Mapping[str, Any]) -> str:
+    """A sqlite3 bag is a folder."""
+    return "" if form.get("storage") == "sqlite3" else ".mcap"
+
+
+def convert_recording(
+    source: Source,
+    path: Path,
+    notes: Sequence[BoxNote] = (),
+    truths: Mapping[int, Truth] | None = None,
+    **form: Any,
+) -> dict[str, int]:
     """A video file or another bag -> a bag with this package's topic names.
 
-    Returns how many frames and chunks were written.
+    ``notes``: boxes for ``/ground_truth/detections``, each at the picture that is nearest to it;
+    ``truths``: stamp -> what is true there.  Returns how many ``frames``, ``sounds``, ``masks``
+    and ``boxes`` were written.
     """
-    writer = SceneWriter(path, **form)
-    counts = {"frames": 0, "sounds": 0}
-    try:
+    counts = {"frames": 0, "sounds": 0, "masks": 0, "boxes": 0}
+    sizes: dict[int, tuple[int, int]] = {}
+    with SceneWriter(path, **form) as writer:
         for event in source.events():
             if isinstance(event, Frame):
-                writer.picture(event.stamp_ns, event.decode())
+                rgb = event.decode()
+                writer.picture(event.stamp_ns, rgb)
+                sizes[event.stamp_ns] = (rgb.shape[1], rgb.shape[0])
                 counts["frames"] += 1
             elif isinstance(event, Sound):
                 writer.sound(event.stamp_ns, _int16(event.samples), event.rate_hz)
                 counts["sounds"] += 1
-    finally:
-        writer.close()
+        for stamp_ns, near in _placed(notes, list(sizes)).items():
+            width, height = size = sizes[stamp_ns]
+            boxes = [(n.label, box) for n in near for box in n.in_pixels(width, height)]
+            writer.boxes(stamp_ns, size, boxes)
+            counts["boxes"] += len(boxes)
+        for stamp_ns, truth in (truths or {}).items():
+            if truth.mask is not None:
+                writer.truth(stamp_ns, truth.mask, truth.labels)
+                counts["masks"] += 1
+            elif stamp_ns in sizes:
+                names = [*truth.labels, *[""] * (len(truth.boxes) - len(truth.labels))]
+                found = list(zip(names, truth.boxes))
+                writer.boxes(stamp_ns, sizes[stamp_ns], found)
+                counts["boxes"] += len(found)
     return counts
+
+
+def _placed(notes: Sequence[BoxNote], stamps: Sequence[int]) -> dict[int, list[BoxNote]]:
+    """Picture's stamp -> what is known of it."""
+    out: dict[int, list[BoxNote]] = {}
+    for note in notes:
+        first, last = min(stamps), max(stamps)
+        wanted = (first + last) / 2 if note.time_s is None else first + note.time_s * SECOND_NS
+        if not first - SECOND_NS <= wanted <= last + SECOND_NS:
+            raise DatasetError(
+                f"boxes of {note.label!r} are at {note.time_s:g} s, but the pictures last "
+                f"{(last - first) / SECOND_NS:.1f} s"
+            )
+        out.setdefault(min(stamps, key=lambda stamp: abs(stamp - wanted)), []).append(note)
+    return dict(sorted(out.items()))
 
 
 def _int16(samples: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -33,8 +34,22 @@ def box_iou(a: Box, b: Box) -> float:
     return shared / union if union > 0 else 0.0
 
 
-def best_overlap(boxes: Sequence[Box], truth: Box | None) -> float | None:
-    """IoU of the best of ``boxes`` with ``truth``: 0 without boxes, None without a truth."""
-    if truth is None:
+def best_overlap(boxes: Sequence[Box], truths: Sequence[Box]) -> float | None:
+    """Mean over ``truths`` of the IoU of the best of ``boxes``; None without a truth."""
+    if not truths:
         return None
-    return max((box_iou(box, truth) for box in boxes), default=0.0)
+    found = [max((box_iou(box, truth) for box in boxes), default=0.0) for truth in truths]
+    return sum(found) / len(found)
+
+
+def filled(boxes: Sequence[Box], shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    """``[h, w]``: pixels whose centre lies in one of ``boxes``."""
+    out = np.zeros(shape[:2], bool)
+    for x0, y0, x1, y1 in boxes:
+        rows, columns = slice(_edge(y0), _edge(y1)), slice(_edge(x0), _edge(x1))
+        out[rows, columns] = True
+    return out
+
+
+def _edge(value: float) -> int:
+    return max(0, math.ceil(value - 0.5))

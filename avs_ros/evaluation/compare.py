@@ -21,8 +21,11 @@ MEASURES: dict[str, tuple[str, bool]] = {
     "f_sounding": ("mean F (beta² 0.3) of the mask, frames on which something sounds", True),
     "silent_empty": ("share of silent frames with nothing marked", True),
     "false_positive_rate": ("marked area on silent frames", False),
+    "c_iou": ("marked pixels overlap the true boxes by half or more (VGG-SS)", True),
     "pointing": ("attention point lies on what sounds", True),
     "label_accuracy": ("a label names what sounds", True),
+    "heard_accuracy": ("the sound is called by a right name", True),
+    "flicker": ("1 - IoU with the mask before, while the truth stays", False),
     "answered": ("share of frames that got an answer", True),
     "latency_ms": ("age of the frame when its mask came, ms", False),
 }
@@ -74,7 +77,7 @@ def compare(a: RunRecord, b: RunRecord, *, largest: int = 10) -> Comparison:
         for name in MEASURES
         if (found := paired_difference(_values(rows_a, name), _values(rows_b, name), clusters))
     }
-    iou_a, iou_b = _column(rows_a, "iou"), _column(rows_b, "iou")
+    iou_a, iou_b = _likeness(rows_a), _likeness(rows_b)
     classes = {}
     for label in sorted({label for row in rows_a for label in row["true_labels"]}):
         chosen = np.array([label in row["true_labels"] for row in rows_a])
@@ -137,6 +140,13 @@ def _column(rows: Sequence[Mapping[str, Any]], name: str) -> Float:
     return np.array([np.nan if v is None else float(v) for v in values])
 
 
+def _likeness(rows: Sequence[Mapping[str, Any]]) -> Float:
+    """IoU; with boxes for a truth their overlap, or what is left unmarked in silence."""
+    iou, overlap = _column(rows, "iou"), _column(rows, "overlap")
+    boxes = np.where(np.isfinite(overlap), overlap, 1.0 - _column(rows, "marked_share"))
+    return np.where(np.isfinite(iou), iou, boxes)
+
+
 def _values(rows: Sequence[Mapping[str, Any]], measure: str) -> Float:
     """The measure frame by frame; NaN where it says nothing."""
     sounding = _column(rows, "true_share") > 0
@@ -151,6 +161,9 @@ def _values(rows: Sequence[Mapping[str, Any]], measure: str) -> Float:
         return np.where(sounding, np.nan, values)
     if measure == "pointing":
         return np.where(sounding, np.nan_to_num(_column(rows, "point_hit")), np.nan)
-    if measure == "label_accuracy":
-        return _column(rows, "label_hit")
+    if measure == "c_iou":
+        overlap = _column(rows, "overlap")
+        return np.where(np.isfinite(overlap), (overlap >= 0.5).astype(float), np.nan)
+    if measure in ("label_accuracy", "heard_accuracy"):
+        return _column(rows, measure.removesuffix("_accuracy") + "_hit")
     return _column(rows, measure)

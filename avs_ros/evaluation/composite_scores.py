@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from functools import cache
 from typing import Any
 
 import numpy as np
 
 from avs_ros.evaluation.composite import MATCHED, MISMATCHED, SILENT, TWO, Answer
-from avs_ros.models.labels import audioset, imagenet
-from avs_ros.training.light.families import FAMILIES, VOICES
+from avs_ros.evaluation.label_sets import heard_names, plain, visible_names
 
 # Marks smaller than this share of the picture count as nothing.
 NEGLIGIBLE = 0.002
@@ -33,26 +31,10 @@ MEANINGS: dict[str, str] = {
 }
 
 
-@cache
-def accepted_names(family: str) -> frozenset[str]:
-    """Names that say it right, lower case: the class's own, and those of the data sets."""
-    names = {family}
-    visible, heard = imagenet(), audioset()
-    for one in FAMILIES:
-        if one.name == family:
-            names |= {*one.coco, one.voc}
-            for row in one.imagenet:
-                full = visible.names[row]
-                names |= {full, visible[row], *(part.strip() for part in full.split(","))}
-    for voice in VOICES:
-        if voice.family == family:
-            names |= {voice.name, *(heard[index] for index in voice.direct)}
-    return frozenset(name.casefold() for name in names if name)
-
-
 def names_it(labels: Iterable[str], family: str) -> bool:
-    """Whether one of ``labels`` is a name of ``family``."""
-    return any(label.casefold() in accepted_names(family) for label in labels)
+    """Whether one of ``labels`` is a name of ``family``: of the thing or of its sound."""
+    accepted = visible_names(family) | heard_names(family)
+    return any(plain(label) in accepted for label in labels)
 
 
 def score(answers: Sequence[Answer]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from avs_ros.evaluation.frame_scores import ScoredFrame
 
 def fitted(frame: ScoredFrame) -> ScoredFrame:
     """``frame`` with mask, probability, boxes and point at the size of its truth."""
-    if frame.mask.shape == frame.truth.shape:
+    if frame.truth is None or frame.mask.shape == frame.truth.shape:
         return frame
     height, width = frame.truth.shape
     sx, sy = width / frame.mask.shape[1], height / frame.mask.shape[0]

@@ -11,24 +11,25 @@ from numpy.typing import NDArray
 
 from avs_ros.errors import DatasetError
 from avs_ros.evaluation import metrics
-from avs_ros.evaluation.boxes import best_overlap, box_of
-
-Box = tuple[float, float, float, float]
+from avs_ros.evaluation.boxes import Box, best_overlap, box_of, filled
+from avs_ros.evaluation.label_sets import LabelSets
 
 
 @dataclass(frozen=True)
 class ScoredFrame:
     """What was answered for one frame, and what is true.
 
-    ``mask``, ``truth``: ``[h, w]``, above 0 = sounding.  ``probability``: float ``[h, w]`` 0..1,
+    ``mask``, ``truth``: ``[h, w]``, above 0 = sounding.  ``truth`` None: only ``true_boxes``
+    (px of the picture) are known; empty = nothing sounds.  ``probability``: float ``[h, w]`` 0..1,
     None if it was not recorded (M_F then rests on the mask alone).  ``labels``/``true_labels``:
-    names of what was marked and of what sounds; ``boxes``: predicted boxes; ``point``: attention
-    point [x, y] px.  ``latency_ms``: age of the frame when its answer came.
+    names of what was marked and of what sounds; ``heard``: name of the sound that was heard, None
+    where the answer does not say; ``boxes``: predicted boxes; ``point``: attention point [x, y]
+    px.  ``latency_ms``: age of the frame when its answer came.
     """
 
     stamp_ns: int
     mask: NDArray[Any]
-    truth: NDArray[Any]
+    truth: NDArray[Any] | None
     probability: NDArray[Any] | None = None
     labels: Sequence[str] = ()
     true_labels: Sequence[str] = ()
@@ -36,33 +37,55 @@ class ScoredFrame:
     point: tuple[float, float] | None = None
     latency_ms: float | None = None
     sync_error_ms: float | None = None
+    true_boxes: Sequence[Box] = ()
+    heard: str | None = None
+
+    def shown(self) -> NDArray[np.bool_]:
+        """What sounds, bool ``[h, w]``: the true mask, or the true boxes filled."""
+        if self.truth is None:
+            return filled(self.true_boxes, self.mask.shape)
+        return np.asarray(self.truth > 0)
 
 
 @dataclass
 class FrameScores:
-    """Figures of one frame.
+    """Figures of one frame; None where the truth, or the answer, says nothing about it.
 
+    ``iou``: with the true mask; ``overlap``: of the marked pixels with the true boxes, filled
+    (VGG-SS); ``box_iou``: of the predicted boxes with the true ones.  True boxes are those of the
+    truth, or the one around its mask; both are None where nothing sounds.
     ``curve``: F at the 255 thresholds; ``marked_curve``, ``found_curve``: shares of the picture
-    marked, and rightly marked, at each; all float32 ``[255]``.  ``answered``: False for a frame
-    that got no answer and counts as if nothing had been marked.
+    marked, and rightly marked, at each; all float32 ``[255]``, None without a true mask.
+    ``answered``: False for a frame that got no answer and counts as if nothing had been marked.
     """
 
     stamp_ns: int
-    iou: float
-    curve: NDArray[np.float32]
-    marked_curve: NDArray[np.float32]
-    found_curve: NDArray[np.float32]
-    f_mask: float
+    iou: float | None
+    curve: NDArray[np.float32] | None
+    marked_curve: NDArray[np.float32] | None
+    found_curve: NDArray[np.float32] | None
+    f_mask: float | None
     true_share: float
     marked_share: float
     point_hit: bool | None
     label_hit: bool | None
+    heard_hit: bool | None
+    overlap: float | None
     box_iou: float | None
     latency_ms: float | None
     sync_error_ms: float | None
     true_labels: tuple[str, ...]
     flicker: float | None = None
     answered: bool = True
+
+    @property
+    def likeness(self) -> float:
+        """How near the answer is to the truth, whatever kind of truth there is: 0..1."""
+        if self.iou is not None:
+            return self.iou
+        if self.overlap is not None:
+            return self.overlap
+        return 1.0 - self.marked_share
 
     def record(self, recording: str) -> dict[str, Any]:
         """One line of ``frames.jsonl``: what two runs are compared by."""
@@ -72,10 +95,14 @@ class FrameScores:
             "answered": self.answered,
             "iou": self.iou,
             "f": self.f_mask if self.true_share else None,
+            "overlap": self.overlap,
+            "box_iou": self.box_iou,
             "true_share": self.true_share,
             "marked_share": self.marked_share,
             "point_hit": self.point_hit,
             "label_hit": self.label_hit,
+            "heard_hit": self.heard_hit,
+            "flicker": self.flicker,
             "latency_ms": self.latency_ms,
             "sync_error_ms": self.sync_error_ms,
             "true_labels": list(self.true_labels),
@@ -83,41 +110,66 @@ class FrameScores:
 
 
 def score_frame(
-    frame: ScoredFrame, flicker: float | None = None, answered: bool = True
+    frame: ScoredFrame, answered: bool = True, names: LabelSets | None = None
 ) -> FrameScores:
     """Figures of one frame.  Raises DatasetError when mask and truth differ in size."""
-    if frame.mask.shape != frame.truth.shape:
+    if frame.truth is not None and frame.mask.shape != frame.truth.shape:
         raise DatasetError(
             f"mask {list(frame.mask.shape)} and truth {list(frame.truth.shape)} differ in size"
         )
-    mask, truth = (frame.mask > 0)[None], (frame.truth > 0)[None]
-    plain = mask.astype(np.float32)
-    p = plain
+    mask, truth = frame.mask > 0, frame.shown()
+    around = box_of(truth) if frame.truth is not None else None
+    boxes = [around] if around is not None else list(frame.true_boxes)
+    names = names or LabelSets()
+    named = bool(frame.true_labels)
+    scores = FrameScores(
+        stamp_ns=frame.stamp_ns,
+        iou=None,
+        curve=None,
+        marked_curve=None,
+        found_curve=None,
+        f_mask=None,
+        true_share=float(truth.mean()),
+        marked_share=float(mask.mean()),
+        point_hit=_hit(frame.point, truth),
+        label_hit=names.sees(frame.labels, frame.true_labels) if named else None,
+        heard_hit=(
+            names.hears(frame.heard, frame.true_labels)
+            if named and frame.heard is not None else None
+        ),
+        overlap=_overlap(mask, filled(boxes, mask.shape)) if truth.any() else None,
+        box_iou=best_overlap(frame.boxes, boxes) if truth.any() else None,
+        latency_ms=frame.latency_ms,
+        sync_error_ms=frame.sync_error_ms,
+        true_labels=tuple(frame.true_labels),
+        answered=answered,
+    )
+    if frame.truth is not None:
+        _score_mask(scores, frame, mask[None], truth[None])
+    return scores
+
+
+def _score_mask(
+    scores: FrameScores, frame: ScoredFrame, mask: NDArray[np.bool_], truth: NDArray[np.bool_]
+) -> None:
+    """Fill in what only a true mask can say; both masks are ``[1, h, w]``."""
+    p = plain = mask.astype(np.float32)
     if frame.probability is not None:
         # Where the model kept quiet, its raw map is not an answer.
         p = np.where(mask.any(), frame.probability, 0.0)[None].astype(np.float32)
     counts = metrics.threshold_counts(p, truth)
-    marked, found = counts[0][0] / truth.size, counts[1][0] / truth.size
     both = np.array([[(mask & truth).sum()]], float)
     whole = np.array([[mask.sum()]], float)
-    return FrameScores(
-        stamp_ns=frame.stamp_ns,
-        iou=float(metrics.frame_iou(plain, truth)[0]),
-        curve=metrics.f_of_counts(*counts)[0].astype(np.float32),
-        marked_curve=marked.astype(np.float32),
-        found_curve=found.astype(np.float32),
-        f_mask=float(metrics.f_of_counts(whole, both, counts[2])[0, 0]),
-        true_share=float(truth.mean()),
-        marked_share=float(mask.mean()),
-        point_hit=_hit(frame.point, truth[0]),
-        label_hit=_label_hit(frame),
-        box_iou=best_overlap(frame.boxes, box_of(truth[0])) if truth.any() else None,
-        latency_ms=frame.latency_ms,
-        sync_error_ms=frame.sync_error_ms,
-        true_labels=tuple(frame.true_labels),
-        flicker=flicker,
-        answered=answered,
-    )
+    scores.iou = float(metrics.frame_iou(plain, truth)[0])
+    scores.curve = metrics.f_of_counts(*counts)[0].astype(np.float32)
+    scores.marked_curve = (counts[0][0] / truth.size).astype(np.float32)
+    scores.found_curve = (counts[1][0] / truth.size).astype(np.float32)
+    scores.f_mask = float(metrics.f_of_counts(whole, both, counts[2])[0, 0])
+
+
+def _overlap(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> float:
+    union = int((a | b).sum())
+    return int((a & b).sum()) / union if union else 0.0
 
 
 def _hit(point: tuple[float, float] | None, truth: NDArray[np.bool_]) -> bool | None:
@@ -126,10 +178,3 @@ def _hit(point: tuple[float, float] | None, truth: NDArray[np.bool_]) -> bool | 
     height, width = truth.shape
     x, y = min(max(int(point[0]), 0), width - 1), min(max(int(point[1]), 0), height - 1)
     return bool(truth[y, x])
-
-
-def _label_hit(frame: ScoredFrame) -> bool | None:
-    if not frame.true_labels:
-        return None
-    wanted = {name.casefold() for name in frame.true_labels}
-    return any(name.casefold() in wanted for name in frame.labels)

@@ -90,7 +90,8 @@ class LiveRun:
         for stamp_ns, parts in one.parts.items():
             pairing.put(stamp_ns, **parts)
         for stamp_ns, truth in sorted(truths.items()):
-            pairing.put(stamp_ns, truth=truth.mask, true_labels=truth.labels)
+            true = {"true_boxes": truth.boxes} if truth.mask is None else {"truth": truth.mask}
+            pairing.put(stamp_ns, true_labels=truth.labels, **true)
         pairing.flush()
         # The node measures in the time of the bag, which runs at ``rate``.
         self.latencies_ms += [value / rate for value in one.latencies_ms]
@@ -167,7 +168,8 @@ class _Recording:
         stamp_ns = stamp_to_ns(msg.header.stamp)
         self.arrived.setdefault(stamp_ns, recorded_ns)
         self._camera = read_camera_info(msg)
-        if (truth := self.truths.get(stamp_ns)) is not None:
+        truth = self.truths.get(stamp_ns)
+        if truth is not None and truth.mask is not None:
             mask = np.zeros_like(truth.mask) if self._newest is None else self._newest
             now = fitted(ScoredFrame(stamp_ns, mask, truth.mask))
             marked = (now.mask > 0)[None].astype(np.float32)

@@ -8,7 +8,7 @@ Throughout: ``probability`` float ``[N, h, w]`` in 0..1, ``truth`` ``[N, h, w]``
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -130,6 +130,20 @@ def any_mask_rate(probability: object, share: float = 0.005) -> float:
     """Share of frames of which more than ``share`` of the area is marked."""
     p = np.asarray(probability, dtype=np.float32)
     return float(((p > 0.5).mean(axis=(1, 2)) > share).mean())
+
+
+def success_auc(overlaps: Sequence[float]) -> float | None:
+    """Area under the share of ``overlaps`` (0..1) that reach a threshold, over thresholds 0..1.
+
+    As VGG-SS computes it: 21 thresholds, trapezoids; 1 if all are 1, 0.025 if all are 0.  None
+    without any.
+    """
+    if not len(overlaps):
+        return None
+    values = np.asarray(overlaps, np.float64)
+    # 0.05 times whole numbers, not sums: 0.15 must not become 0.15000000000000002.
+    share = np.array([np.mean(values >= step / 20) for step in range(21)])
+    return float(np.mean((share[1:] + share[:-1]) / 2))
 
 
 def g_miou(positive: float, negative: float) -> float:

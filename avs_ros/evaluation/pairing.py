@@ -24,7 +24,13 @@ class _Parts:
     boxes: tuple[Box, ...] | None = None
     point: tuple[float, float] | None = None
     true_labels: tuple[str, ...] | None = None
+    true_boxes: tuple[Box, ...] | None = None
     latency_ms: float | None = None
+
+    @property
+    def true(self) -> bool:
+        """Whether the truth is known."""
+        return self.truth is not None or self.true_boxes is not None
 
 
 class StampPairing:
@@ -41,14 +47,16 @@ class StampPairing:
         self._parts: dict[int, _Parts] = {}
         self._before: dict[int, _Parts] | None = None
         self._newest: int | None = None
+        self._masked = False
         self.latencies_ms: list[float] = []
         sheet.begin(name)
 
     def put(self, stamp_ns: int, **parts: Any) -> None:
         """Add something of the frame ``stamp_ns``: fields of :class:`ScoredFrame`."""
-        if "truth" in parts:
+        truth = "truth" in parts or "true_boxes" in parts
+        if truth:
             self._advance(stamp_ns)
-        held = self._before.get(stamp_ns) if self._before and "truth" not in parts else None
+        held = self._before.get(stamp_ns) if self._before and not truth else None
         # A loop repeats its stamps: what the old recording has already belongs to the new one.
         if held is None or any(getattr(held, name) is not None for name in parts):
             held = self._parts.setdefault(stamp_ns, _Parts())
@@ -66,7 +74,7 @@ class StampPairing:
             self._close_recording()
             # An answer may overtake the first truth of its recording: it comes along.
             limit = stamp_ns + self._wait_ns
-            early = {s: p for s, p in self._parts.items() if p.truth is None and s <= limit}
+            early = {s: p for s, p in self._parts.items() if not p.true and s <= limit}
             self._before = {s: p for s, p in self._parts.items() if s not in early}
             self._parts, self._newest = early, None
         self._newest = max(self._newest or stamp_ns, stamp_ns)
@@ -84,10 +92,12 @@ class StampPairing:
         self.sheet.begin()
 
     def _score(self, stamp_ns: int, held: _Parts) -> None:
-        if held.truth is None:
-            return
+        self._masked = self._masked or held.truth is not None
+        if held.truth is None and (held.true_boxes is None or self._masked):
+            return  # boxes beside masks only carry names: this frame's mask was lost
+        boxes = held.true_boxes or ()
         if held.mask is None:
-            self.sheet.add_missed(stamp_ns, held.truth, held.true_labels or ())
+            self.sheet.add_missed(stamp_ns, held.truth, held.true_labels or (), boxes)
             return
         if held.latency_ms is not None:
             self.latencies_ms.append(held.latency_ms)
@@ -101,5 +111,6 @@ class StampPairing:
             boxes=held.boxes or (),
             point=held.point,
             latency_ms=held.latency_ms,
+            true_boxes=boxes,
         )
         self.sheet.add(fitted(frame))

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from avs_ros.errors import AvsError, MissingDependencyError, ParameterError
 from avs_ros.evaluation.replay import Replay, ReplayOptions
 from avs_ros.evaluation.score_sheet import ScoreSheet
+from avs_ros.inference.segmenter import Segmenter
 from avs_ros.report.evaluation_report import WorstFrame
 
 J = TypeVar("J")
@@ -21,7 +22,11 @@ R = TypeVar("R")
 
 @dataclass(frozen=True)
 class Job:
-    """One bag on one model: everything that another process or machine needs to know."""
+    """One bag on one model: everything that another process or machine needs to know.
+
+    ``load``: makes the segmenter out of ``model``, ``engine`` and ``device`` (None:
+    ``avs_ros.inference.create_segmenter``).
+    """
 
     path: str
     model: str
@@ -30,6 +35,8 @@ class Job:
     options: ReplayOptions
     batch_frames: int
     threads: int = 1
+    name: str = ""
+    load: Callable[..., Segmenter] | None = None
 
 
 @dataclass
@@ -55,13 +62,16 @@ def use_threads(threads: int) -> None:
 
 def run_job(job: Job) -> Done:
     """Score one bag; the segmenter is made anew, so bags cannot influence each other."""
-    from avs_ros.inference import create_segmenter
+    load = job.load
+    if load is None:
+        from avs_ros.inference import create_segmenter
 
-    use_threads(job.threads)
-    segmenter = create_segmenter(job.model, job.engine, job.device)
+        use_threads(job.threads)
+        load = create_segmenter
+    segmenter = load(model=job.model, engine=job.engine, device=job.device)
     try:
         replay = Replay(segmenter, job.options, job.batch_frames)
-        replay.run(Path(job.path))
+        replay.run(Path(job.path), job.name)
         return Done(job.path, replay.sheet, replay.worst(), segmenter.engine)
     finally:
         segmenter.close()

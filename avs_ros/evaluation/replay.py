@@ -8,8 +8,10 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from avs_ros.evaluation.fitting import fitted
+from avs_ros.evaluation.label_sets import LabelSets
 from avs_ros.evaluation.score_sheet import ScoredFrame, ScoreSheet
 from avs_ros.evaluation.truth import Truth, read_truth
 from avs_ros.inference.segmenter import Segmenter
@@ -26,13 +28,15 @@ KEPT_WORST = 10
 
 @dataclass
 class ReplayOptions:
-    """``truth``: topic of the true masks ("" finds it); ``every_frame``: also run frames without
-    a truth (slower; needed where the model's memory matters at camera rate).
+    """``truth``: topic of the true masks or boxes ("" finds it); ``every_frame``: also run frames
+    without a truth (slower; needed where the model's memory matters at camera rate); ``names``:
+    which labels are right.
     """
 
     bag: BagOptions = field(default_factory=BagOptions)
     truth: str = ""
     every_frame: bool = True
+    names: LabelSets | None = None
     postprocess: PostprocessConfig = field(default_factory=PostprocessConfig)
 
 
@@ -45,14 +49,15 @@ class Replay:
         """``batch_frames``: see :class:`ScoreSheet`."""
         self.segmenter = segmenter
         self.options = options or ReplayOptions()
-        self.sheet = ScoreSheet(batch_frames)
+        self.sheet = ScoreSheet(batch_frames, self.options.names)
         self._worst: list[tuple[float, str, Bytes]] = []
 
-    def run(self, path: Path) -> int:
-        """Score one bag; returns the count of scored frames."""
+    def run(self, path: Path, name: str = "") -> int:
+        """Score one bag, called ``name`` ("": as its file); returns the count of scored frames."""
+        name = name or path.stem
         truths = read_truth(path, self.options.truth)
         source = BagSource(path, self.options.bag)
-        self.sheet.begin(path.stem)
+        self.sheet.begin(name)
         runner = SequentialRunner(
             self.segmenter, postprocessor=Postprocessor(self.options.postprocess)
         )
@@ -66,17 +71,18 @@ class Replay:
                     ready = runner.push_frame(event.stamp_ns, rgb, rgb)
                 else:
                     ready = runner.push_audio(event.stamp_ns, event.samples, event.rate_hz)
-                scored.update(self._score(ready, truths, path))
-            scored.update(self._score(runner.finish(), truths, path))
+                scored.update(self._score(ready, truths, name))
+            scored.update(self._score(runner.finish(), truths, name))
         finally:
             source.close()
         for stamp_ns in sorted(set(truths) - scored):
             truth = truths[stamp_ns]
-            self.sheet.add_missed(stamp_ns, truth.mask, truth.labels)
+            shape = (source.info.height, source.info.width)
+            self.sheet.add_missed(stamp_ns, truth.mask, truth.labels, truth.boxes, shape)
         return len(scored)
 
     def _score(
-        self, ready: Sequence[tuple[Segmentation, Pair]], truths: dict[int, Truth], path: Path
+        self, ready: Sequence[tuple[Segmentation, Pair]], truths: dict[int, Truth], name: str
     ) -> Iterator[int]:
         """Stamps of the answers that have a truth, once they are scored."""
         for answer, pair in ready:
@@ -93,22 +99,24 @@ class Replay:
                 boxes=[one.box for one in answer.instances],
                 point=answer.point,
                 sync_error_ms=pair.sync_error_ms,
+                true_boxes=truth.boxes,
+                heard=answer.audio_label,
             )
-            iou = self.sheet.add(fitted(frame))
-            self._keep(iou, answer, pair.context, truth, path)
+            likeness = self.sheet.add(fitted(frame))
+            self._keep(likeness, answer, pair.context, truth, name)
             yield answer.stamp_ns
 
     def _keep(
-        self, iou: float, answer: Segmentation, rgb: Bytes, truth: Truth, path: Path
+        self, iou: float, answer: Segmentation, rgb: Bytes, truth: Truth, name: str
     ) -> None:
         if len(self._worst) == KEPT_WORST and iou >= self._worst[-1][0]:
             return
         words = (
-            f"{path.stem}: IoU {iou:.2f}, marked {answer.label or 'nothing'}, true "
-            f"{', '.join(truth.labels) or ('something' if truth.mask.any() else 'nothing')}, "
+            f"{name}: IoU {iou:.2f}, marked {answer.label or 'nothing'}, true "
+            f"{', '.join(truth.labels) or ('something' if truth.sounds else 'nothing')}, "
             f"{answer.level_dbfs:.0f} dB"
         )
-        self._worst.append((iou, words, _triptych(rgb, answer, truth.mask)))
+        self._worst.append((iou, words, _triptych(rgb, answer, truth.shown(rgb.shape))))
         self._worst.sort(key=lambda kept: kept[0])
         del self._worst[KEPT_WORST:]
 
@@ -122,12 +130,15 @@ class Replay:
         return out
 
 
-def _triptych(rgb: Bytes, answer: Segmentation, truth: Bytes, height: int = 150) -> Bytes:
+def _triptych(
+    rgb: Bytes, answer: Segmentation, truth: NDArray[np.bool_], height: int = 150
+) -> Bytes:
     """Picture, picture with the answer, picture with the truth, side by side."""
     width = max(1, round(height * rgb.shape[1] / rgb.shape[0]))
     small = cv2.resize(rgb, (width, height), interpolation=cv2.INTER_AREA)
     panels = [small]
-    for mask, colour in ((answer.mask(), (255, 120, 30)), (truth, (40, 200, 120))):
+    true = truth.astype(np.uint8)
+    for mask, colour in ((answer.mask(), (255, 120, 30)), (true, (40, 200, 120))):
         shown = small.copy()
         on = cv2.resize(mask, (width, height), interpolation=cv2.INTER_NEAREST) > 0
         shown[on] = (0.5 * shown[on] + 0.5 * np.array(colour)).astype(np.uint8)

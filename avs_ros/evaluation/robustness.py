@@ -16,6 +16,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from avs_ros.errors import BagError
 from avs_ros.evaluation import metrics
 from avs_ros.evaluation.perturbations import Event, Perturbation, chain
 from avs_ros.evaluation.robustness_conditions import CLEAN, Condition, Recording
@@ -101,6 +102,11 @@ def _mean(values: Iterable[float]) -> float | None:
 def read_recording(path: Path, bag: BagOptions | None = None, truth: str = "") -> Recording:
     """What the conditions need to know of a bag; raises BagError when something is missing."""
     truths = read_truth(path, truth)
+    if any(one.mask is None for one in truths.values()):
+        raise BagError(
+            f"{path} has true boxes only: the fall of M_J needs true masks (`avs evaluate bag` "
+            "scores boxes)"
+        )
     parts, rate = [], 0
     with closing(BagSource(path, bag)) as source:
         for event in source.events():
@@ -201,6 +207,7 @@ class RobustnessSuite:
 
 
 def _score(answer: Segmentation | None, truth: Truth, negative: bool) -> FrameScore:
+    assert truth.mask is not None  # read_recording has seen to it
     true = truth.mask > 0
     marked = np.zeros(true.shape, bool) if answer is None else _mask(answer, true.shape) > 0
     iou = metrics.frame_iou(marked[None].astype(np.float32), true[None])[0]

@@ -1,10 +1,6 @@
 """What an evaluation leaves: ``metrics.json`` and one line per frame beside it.
 
-``metrics.json`` has ``schema`` (:data:`SCHEMA`), ``mode`` ("deterministic" or "live": whose scores
-stand at the top level), ``model``, ``engine``, ``frames_file``, the scores of
-:meth:`ScoreSheet.result`, ``precision_recall``, ``bags`` (the same scores bag by bag, null for a
-bag without an answer) and, where both were run, ``live`` (scores of the live run, with its own
-``frames_file``).
+``docs/metrics.md`` says what every name means; a test holds the two against each other.
 """
 
 from __future__ import annotations
@@ -19,7 +15,7 @@ from typing import Any
 from avs_ros.errors import DatasetError
 
 # Rises when a name changes its meaning or goes away; new names do not raise it.
-SCHEMA = 1
+SCHEMA = 2
 METRICS, FRAMES, LIVE_FRAMES = "metrics.json", "frames.jsonl", "frames_live.jsonl"
 
 
@@ -70,7 +66,7 @@ def read_run(path: Path) -> RunRecord:
         path = path / METRICS
     try:
         if path.suffix == ".jsonl":
-            return RunRecord(f"{path.parent.name}/{path.stem}", {}, _read_frames(path))
+            return RunRecord(f"{path.parent.resolve().name}/{path.stem}", {}, _read_frames(path))
         about = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise DatasetError(f"{path}: cannot be read ({error.strerror})") from error

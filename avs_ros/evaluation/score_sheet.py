@@ -6,7 +6,8 @@ what it has for a frame, and scores that need something nobody gave stay None.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +17,8 @@ from numpy.typing import NDArray
 from avs_ros.errors import DatasetError
 from avs_ros.evaluation import metrics
 from avs_ros.evaluation.frame_scores import Box, FrameScores, ScoredFrame, score_frame
+from avs_ros.evaluation.label_sets import LabelSets
+from avs_ros.evaluation.reactions import reactions
 
 __all__ = ["Box", "FrameScores", "ScoreSheet", "ScoredFrame"]
 
@@ -25,9 +28,13 @@ SAME_TRUTH = 0.9
 
 @dataclass
 class ScoreSheet:
-    """Collects frames of one or more recordings; :meth:`result` says what they come to."""
+    """Collects frames of one or more recordings; :meth:`result` says what they come to.
+
+    ``names``: which labels are right (None: those known anyway).
+    """
 
     batch_frames: int = 5
+    names: LabelSets | None = None
     _rows: list[list[FrameScores]] = field(default_factory=list)
     _names: list[str] = field(default_factory=list)
     _missed: int = 0
@@ -55,22 +62,35 @@ class ScoreSheet:
         self._missed += frames
 
     def add_missed(
-        self, stamp_ns: int, truth: NDArray[Any], labels: Sequence[str] = ()
+        self,
+        stamp_ns: int,
+        truth: NDArray[Any] | None,
+        labels: Sequence[str] = (),
+        boxes: Sequence[Box] = (),
+        shape: tuple[int, ...] = (),
     ) -> None:
-        """A frame with a truth ``[h, w]`` got no answer at all."""
+        """A frame with a truth ``[h, w]`` (or ``boxes`` in a picture ``shape``) got no answer."""
         if not self._rows:
             self.begin()
-        nothing = ScoredFrame(stamp_ns, np.zeros_like(truth), truth, true_labels=labels)
-        self._rows[-1].append(score_frame(nothing, answered=False))
+        # Without a mask and its size, boxes are as good in a picture that just holds them.
+        ends = [math.ceil(edge) for box in boxes for edge in box[2:]]
+        shape = shape or (max(ends, default=1), max(ends, default=1))
+        nothing = np.zeros(shape if truth is None else truth.shape, np.uint8)
+        frame = ScoredFrame(stamp_ns, nothing, truth, true_labels=labels, true_boxes=boxes)
+        self._rows[-1].append(score_frame(frame, answered=False, names=self.names))
 
     def add(self, frame: ScoredFrame) -> float:
-        """Score one frame; returns its IoU.  Raises DatasetError when the sizes differ."""
+        """Score one frame; returns its :attr:`FrameScores.likeness`.
+
+        Raises DatasetError when the sizes differ.
+        """
         if not self._rows:
             self.begin()
-        row = score_frame(frame, self._flicker(frame))
+        row = score_frame(frame, names=self.names)
+        row.flicker = self._flicker(frame)
         self._rows[-1].append(row)
         self._last = frame
-        return row.iou
+        return row.likeness
 
     def _answered(self) -> list[FrameScores]:
         return [row for part in self._rows for row in part if row.answered]
@@ -91,11 +111,14 @@ class ScoreSheet:
     def precision_recall(self) -> dict[str, list[float]]:
         """``threshold``, ``precision``, ``recall``: 255 values each, pixels of all frames pooled
         with the same weight for every frame, silent ones included (what is marked there is wrong).
+        Empty without true masks.
         """
-        rows = self._answered()
+        rows = _masked(self._answered())
+        if not rows:
+            return {"threshold": [], "precision": [], "recall": []}
         true = sum(row.true_share for row in rows)
-        marked = np.sum([row.marked_curve for row in rows], axis=0, dtype=np.float64)
-        found = np.sum([row.found_curve for row in rows], axis=0, dtype=np.float64)
+        marked = _summed(row.marked_curve for row in rows)
+        found = _summed(row.found_curve for row in rows)
         # Where nothing is marked any more, nothing marked is wrong.
         precision = np.divide(found, marked, out=np.ones_like(found), where=marked > 0)
         recall = found / true if true else np.zeros_like(found)
@@ -116,15 +139,16 @@ class ScoreSheet:
 
     def running_iou(self) -> float | None:
         """Mean frame IoU so far; None before the first frame."""
-        values = [row.iou for row in self._answered()]
-        return float(np.mean(values)) if values else None
+        return _mean(row.iou for row in _masked(self._answered()))
 
     def _flicker(self, frame: ScoredFrame) -> float | None:
         """1 - IoU with the mask before, where the truth stayed as it was."""
         last = self._last
-        if last is None or last.truth.shape != frame.truth.shape:
+        if last is None or last.mask.shape != frame.mask.shape:
             return None
-        if _overlap(last.truth > 0, frame.truth > 0) < SAME_TRUTH:
+        if {*last.true_labels} != {*frame.true_labels}:
+            return None
+        if _overlap(last.shown(), frame.shown()) < SAME_TRUTH:
             return None
         return 1.0 - _overlap(last.mask > 0, frame.mask > 0)
 
@@ -134,81 +158,57 @@ class ScoreSheet:
         ``m_j``, ``m_f``: as AVSBench, ``batch_frames`` frames of one recording a batch;
         ``m_j_frames``, ``m_f_set``: batch-independent; ``m_j_missed_empty``: every frame equal,
         those without an answer counted as if nothing had been marked.
-        ``average_precision``: of pixels, all frames pooled.
-        ``c_iou``: share of frames whose best box overlaps the true one by half or more, ``auc``:
-        area under that share over all overlaps.  ``onset_ms``/``offset_ms``: medians of the time
-        from a change of the truth to the first frame that follows it.
+        ``average_precision``: of pixels, all frames pooled.  These need true masks.
+        ``c_iou``: share of frames whose marked pixels overlap the true boxes, filled, by half or
+        more; ``auc``: area under that share over all overlaps, both as VGG-SS computes them;
+        ``box_c_iou``, ``box_auc``: the same for predicted boxes against the true ones.
+        ``onset_ms``/``offset_ms``: medians of the time from a change of the truth to the first
+        frame that follows it (and, where it is known, the age of that frame's answer);
+        ``onsets``/``offsets``: how many changes there were, ``…_missed``: those never followed.
         """
         rows = self._answered()
         if not rows:
             raise DatasetError("no frame with a truth was answered: there is nothing to score")
         every = [row for part in self._rows for row in part]
-        answered = [[row for row in part if row.answered] for part in self._rows]
+        masked = [_masked(row for row in part if row.answered) for part in self._rows]
         batches = [
             part[i : i + self.batch_frames]
-            for part in answered
+            for part in masked
             for i in range(0, len(part), self.batch_frames)
         ]
         sounding = [row for row in rows if row.true_share > 0]
         silent = [row for row in rows if row.true_share == 0]
-        onset, offset = self._reactions()
-        overlaps = [row.box_iou for row in sounding if row.box_iou is not None]
-        steps = np.linspace(0, 1, 21)
+        overlaps = [row.overlap for row in sounding if row.overlap is not None]
+        boxes = [row.box_iou for row in sounding if row.box_iou is not None]
         return {
             "frames": len(rows),
             "missed_frames": self._missed + len(every) - len(rows),
             "recordings": len(self._rows),
+            "mask_frames": sum(len(part) for part in masked),
             "batch_frames": self.batch_frames,
-            "m_j": float(np.mean([np.mean([r.iou for r in b]) for b in batches])),
-            "m_f": float(np.mean([_best_f(b) for b in batches])),
-            "m_j_frames": float(np.mean([r.iou for r in rows])),
-            "m_j_missed_empty": float(np.mean([r.iou for r in every])),
-            "m_j_sounding": _mean(r.iou for r in sounding),
-            "m_f_set": _best_f(rows),
+            "m_j": _mean(_mean(row.iou for row in batch) for batch in batches),
+            "m_f": _mean(_best_f(batch) for batch in batches),
+            "m_j_frames": _mean(row.iou for row in rows),
+            "m_j_missed_empty": _mean(row.iou for row in every),
+            "m_j_sounding": _mean(row.iou for row in sounding),
+            "m_f_set": _best_f(_masked(rows)) if batches else None,
             "average_precision": self.average_precision(),
             "silent_frames": len(silent),
-            "silent_empty": _mean(float(r.marked_share == 0) for r in silent),
-            "false_positive_rate": _mean(r.marked_share for r in silent),
-            "pointing": _mean(float(bool(r.point_hit)) for r in sounding),
-            "label_accuracy": _mean(
-                float(r.label_hit) for r in sounding if r.label_hit is not None
-            ),
-            "c_iou": _mean(float(v >= 0.5) for v in overlaps),
-            "auc": _mean(float(np.mean(v >= steps)) for v in overlaps),
-            "flicker": _mean(r.flicker for r in rows if r.flicker is not None),
-            "onset_ms": onset,
-            "offset_ms": offset,
-            "latency_ms": _percentiles(r.latency_ms for r in rows),
-            "sync_error_ms": _percentiles(r.sync_error_ms for r in rows),
+            "silent_empty": _mean(float(row.marked_share == 0) for row in silent),
+            "false_positive_rate": _mean(row.marked_share for row in silent),
+            "pointing": _mean(float(bool(row.point_hit)) for row in sounding),
+            "label_accuracy": _mean(row.label_hit for row in sounding),
+            "heard_accuracy": _mean(row.heard_hit for row in sounding),
+            "c_iou": _mean(float(value >= 0.5) for value in overlaps),
+            "auc": metrics.success_auc(overlaps),
+            "box_c_iou": _mean(float(value >= 0.5) for value in boxes),
+            "box_auc": metrics.success_auc(boxes),
+            "flicker": _mean(row.flicker for row in rows),
+            **reactions(self._rows),
+            "latency_ms": _percentiles(row.latency_ms for row in rows),
+            "sync_error_ms": _percentiles(row.sync_error_ms for row in rows),
             "classes": _by_class(sounding),
         }
-
-    def _reactions(self) -> tuple[float | None, float | None]:
-        on: list[float] = []
-        off: list[float] = []
-        for every in self._rows:
-            part = [row for row in every if row.answered]
-            for before, now in zip(range(len(part)), range(1, len(part))):
-                was, is_now = part[before].true_share > 0, part[now].true_share > 0
-                if was == is_now:
-                    continue
-                followed = None
-                for row in part[now:]:
-                    if (row.true_share > 0) != is_now:
-                        break
-                    if (
-                        (row.marked_share > 0 and row.iou > 0.1)
-                        if is_now
-                        else not row.marked_share
-                    ):
-                        followed = (row.stamp_ns - part[now].stamp_ns) * 1e-6
-                        break
-                if followed is not None:
-                    (on if is_now else off).append(followed)
-        return (
-            float(np.median(on)) if on else None,
-            float(np.median(off)) if off else None,
-        )
 
 
 def _overlap(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> float:
@@ -217,12 +217,22 @@ def _overlap(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> float:
 
 
 def _best_f(rows: Sequence[FrameScores]) -> float:
-    curves = [row.curve for row in rows if row.true_share > 0]
-    return float(np.mean(curves, axis=0).max()) if curves else 0.0
+    curves = [row.curve for row in rows if row.true_share > 0 and row.curve is not None]
+    return float(np.mean(np.stack(curves), axis=0).max()) if curves else 0.0
 
 
-def _mean(values: Any) -> float | None:
-    listed = list(values)
+def _summed(curves: Iterable[NDArray[np.float32] | None]) -> NDArray[np.float64]:
+    given = [curve for curve in curves if curve is not None]
+    return np.asarray(np.sum(np.stack(given), axis=0, dtype=np.float64))
+
+
+def _masked(rows: Iterable[FrameScores]) -> list[FrameScores]:
+    """Those whose truth is a mask."""
+    return [row for row in rows if row.iou is not None]
+
+
+def _mean(values: Iterable[float | None]) -> float | None:
+    listed = [float(value) for value in values if value is not None]
     return float(np.mean(listed)) if listed else None
 
 
@@ -233,14 +243,15 @@ def _percentiles(values: Any) -> dict[str, float] | None:
     return {f"p{q}": float(np.percentile(listed, q)) for q in (50, 95, 99)}
 
 
-def _by_class(rows: Sequence[FrameScores]) -> dict[str, dict[str, float]]:
+def _by_class(rows: Sequence[FrameScores]) -> dict[str, dict[str, float | None]]:
     names = sorted({name for row in rows for name in row.true_labels})
-    out = {}
+    out: dict[str, dict[str, float | None]] = {}
     for name in names:
         chosen = [row for row in rows if name in row.true_labels]
         out[name] = {
             "frames": len(chosen),
-            "m_j": float(np.mean([row.iou for row in chosen])),
-            "label_accuracy": float(np.mean([bool(row.label_hit) for row in chosen])),
+            "m_j": _mean(row.iou for row in chosen),
+            "c_iou": _mean(float((row.overlap or 0.0) >= 0.5) for row in chosen),
+            "label_accuracy": _mean(row.label_hit for row in chosen),
         }
     return out

@@ -1,63 +1,137 @@
-"""The truth in a bag: masks and names of what sounds, by header stamp."""
+"""The truth in a bag: masks, or boxes, and names of what sounds, by header stamp."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from avs_ros.errors import BagError
+from avs_ros.errors import AvsError, BagError
+from avs_ros.evaluation.boxes import Box, filled
 from avs_ros.media.bag_types import typestore_for
 from avs_ros.messages import read_detections, read_mask, stamp_to_ns
 from avs_ros.segmentation import Bytes
 
+if TYPE_CHECKING:
+    from avs_ros.media.bag import BagOptions
+
 MASK = "ground_truth/mask"
 DETECTIONS = "ground_truth/detections"
+IMAGE_TYPE, DETECTIONS_TYPE = "sensor_msgs/msg/Image", "vision_msgs/msg/Detection2DArray"
 
 
 @dataclass(frozen=True)
 class Truth:
-    """One frame: ``mask`` uint8 ``[h, w]``, above 0 = sounding; ``labels`` of what sounds."""
+    """One frame: ``mask`` uint8 ``[h, w]``, above 0 = sounding; ``labels`` of what sounds.
 
-    mask: Bytes
+    ``mask`` None: only ``boxes`` around what sounds are known (px of the picture).
+    """
+
+    mask: Bytes | None
     labels: tuple[str, ...] = ()
+    boxes: tuple[Box, ...] = ()
+
+    @property
+    def sounds(self) -> bool:
+        """Whether anything sounds."""
+        return bool(self.boxes) if self.mask is None else bool(self.mask.any())
+
+    def shown(self, shape: tuple[int, ...]) -> NDArray[np.bool_]:
+        """What sounds, bool ``[h, w]``: the mask, or the boxes filled in ``shape``."""
+        return filled(self.boxes, shape) if self.mask is None else self.mask > 0
+
+
+def check_bag(path: Path, bag: BagOptions | None = None, truth: str = "") -> None:
+    """Raise BagError now, not hours later, for a bag that cannot be scored.
+
+    Looks at topics, counts and first messages only.
+    """
+    from avs_ros.media.bag import BagSource
+
+    with closing(BagSource(path, bag)) as source:
+        connections = source.connections()
+    types = {connection.topic: connection.msgtype for connection in connections}
+    wanted = _choose(types, path, truth)
+    if not any(one.msgcount for one in connections if one.topic == wanted):
+        raise BagError(_empty(path, wanted))
 
 
 def read_truth(path: Path, topic: str = "") -> dict[int, Truth]:
     """Header stamp (ns) -> truth.
 
-    ``topic``: of the masks; "" = the one that ends in ``ground_truth/mask``, names beside it in
-    ``ground_truth/detections``.  Raises BagError when the bag has no such topic.
+    ``topic``: of masks (names beside it, in ``detections``) or of boxes; "" = masks on the topic
+    that ends in ``ground_truth/mask``, else boxes on the one in ``ground_truth/detections``.
+    Raises BagError when the bag has no such topic, no message on it, or one that is broken.
     """
     from avs_ros.media.bag import open_reader
 
     reader = open_reader(path)
     try:
-        store = typestore_for(path, reader.connections)
-        topics = {connection.topic for connection in reader.connections}
-        wanted = topic or next((t for t in sorted(topics) if t.endswith(MASK)), "")
-        if wanted not in topics:
-            raise BagError(
-                f"{path} has no topic {topic or '…/' + MASK} with true masks; its topics: "
-                f"{', '.join(sorted(topics))}"
-            )
-        beside = wanted.removesuffix("mask") + "detections"
-        masks: dict[int, Bytes] = {}
-        labels: dict[int, tuple[str, ...]] = {}
-        chosen = [c for c in reader.connections if c.topic in (wanted, beside)]
-        for connection, _, data in reader.messages(connections=chosen):
-            msg: Any = store.deserialize_cdr(data, connection.msgtype)
-            stamp_ns = stamp_to_ns(msg.header.stamp)
-            if connection.topic == wanted:
-                masks[stamp_ns] = np.array(read_mask(msg))
-            else:
-                labels[stamp_ns] = tuple(one.label for one in read_detections(msg))
+        return _read(reader, path, topic)
+    except AvsError:
+        raise
+    except Exception as error:  # a broken file breaks the reader in any way it likes
+        raise BagError(f"{path}: broken in the middle ({error})") from error
     finally:
         reader.close()
-    return {stamp: Truth(mask, labels.get(stamp, ())) for stamp, mask in masks.items()}
+
+
+def _read(reader: Any, path: Path, topic: str) -> dict[int, Truth]:
+    types = {connection.topic: connection.msgtype for connection in reader.connections}
+    wanted = _choose(types, path, topic)
+    masked = types[wanted] == IMAGE_TYPE
+    beside = wanted.removesuffix("mask") + "detections" if masked else wanted
+    masks: dict[int, Bytes] = {}
+    found: dict[int, tuple[tuple[str, ...], tuple[Box, ...]]] = {}
+    chosen = [c for c in reader.connections if c.topic in (wanted, beside)]
+    store = typestore_for(path, chosen)
+    for connection, _, data in reader.messages(connections=chosen):
+        msg: Any = store.deserialize_cdr(data, connection.msgtype)
+        stamp_ns = stamp_to_ns(msg.header.stamp)
+        if masked and connection.topic == wanted:
+            masks[stamp_ns] = np.array(read_mask(msg))
+        else:
+            boxes = read_detections(msg)
+            names = tuple(one.label for one in boxes if one.label)
+            found[stamp_ns] = names, tuple(one.box for one in boxes)
+    nothing: tuple[tuple[str, ...], tuple[Box, ...]] = ((), ())
+    if masked:
+        truths = {s: Truth(mask, found.get(s, nothing)[0]) for s, mask in masks.items()}
+    else:
+        truths = {s: Truth(None, labels, boxes) for s, (labels, boxes) in found.items()}
+    if not truths:
+        raise BagError(_empty(path, wanted))
+    return truths
+
+
+def _choose(types: Mapping[str, str], path: Path, topic: str) -> str:
+    """The topic of the truth."""
+    fitting = [t for t, kind in sorted(types.items()) if kind in (IMAGE_TYPE, DETECTIONS_TYPE)]
+    if topic:
+        name = "/" + topic.lstrip("/")
+        if name in fitting:
+            return name
+        if name in types:
+            raise BagError(f"{path}: topic {name} is {types[name]}, neither masks nor boxes")
+        raise BagError(_missing(path, f"topic {name}", types))
+    for ending in (MASK, DETECTIONS):
+        for name in fitting:
+            if name.endswith(ending):
+                return name
+    raise BagError(_missing(path, f"ground truth (a topic …/{MASK} or …/{DETECTIONS})", types))
+
+
+def _empty(path: Path, topic: str) -> str:
+    return f"{path}: there is no message on {topic}, so nothing to score against"
+
+
+def _missing(path: Path, what: str, types: Mapping[str, str]) -> str:
+    return f"{path} has no {what}; its topics: {', '.join(sorted(types)) or 'none'}"
 
 
 def bags_in(path: Path) -> Iterator[Path]:
@@ -65,6 +139,8 @@ def bags_in(path: Path) -> Iterator[Path]:
 
     Raises BagError when there is none.
     """
+    if not path.exists():
+        raise BagError(f"{path}: no such bag")
     if path.is_file() or (path / "metadata.yaml").is_file():
         yield path
         return
@@ -76,3 +152,23 @@ def bags_in(path: Path) -> Iterator[Path]:
     if not found:
         raise BagError(f"{path} holds no rosbag2 (.mcap, .db3 or a folder with metadata.yaml)")
     yield from found
+
+
+def bag_names(paths: Sequence[Path]) -> list[str]:
+    """A name for each bag: that of its file or folder, with as many folders as tell all apart.
+
+    Raises BagError for a bag that is given twice.
+    """
+    whole = [path.resolve() for path in paths]
+    for number, path in enumerate(whole):
+        if path in whole[:number]:
+            raise BagError(f"{paths[number]} is given twice")
+    for depth in range(1, max((len(path.parts) for path in whole), default=1) + 1):
+        names = ["/".join([*path.parts[-depth:-1], _name(path)]) for path in whole]
+        if len({*names}) == len(names):
+            break
+    return names
+
+
+def _name(path: Path) -> str:
+    return path.stem if path.suffix in (".mcap", ".db3") else path.name

@@ -211,6 +211,10 @@ class BagSource:
             stamp_ns = recorded_ns - length_ns if by_bag else chunk.stamp_ns
             yield Sound(stamp_ns, chunk.samples, chunk.rate)
 
+    def connections(self) -> list[Any]:
+        """All topics of the bag, as the reader describes them (topic, msgtype, msgcount)."""
+        return list(self._readers[0].connections)
+
     def events(self) -> Iterator[Frame | Sound]:
         """Frames and sound; each frame after the sound up to its stamp."""
         return merge(_chain(self._first[0], self._frames), _chain(self._first[1], self._sounds))

@@ -1,37 +1,51 @@
-"""Write one mcap file that AnyReader, `ros2 bag` and Foxglove open."""
+"""Write a bag that AnyReader, `ros2 bag` and Foxglove open: an mcap file, or a rosbag2 folder."""
 
 from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Final
 
-from avs_ros.errors import BagError, MissingDependencyError
+from avs_ros.errors import BagError, MissingDependencyError, ParameterError
 from avs_ros.media.bag_types import SECOND_AUDIO, known_types
 from avs_ros.middleware import rclpy
 
+STORAGES = ("mcap", "sqlite3")
+# The newest form of metadata that `ros2 bag` of Humble can read, too.
+METADATA_VERSION: Final = 8
+
 
 class BagWriter:
-    """A bag of middleware messages in one ``.mcap`` file, whole after :meth:`close`.
+    """A bag of middleware messages, whole after :meth:`close`; :meth:`abort` leaves nothing.
 
-    rosbags writes a folder; only the file in it is kept.  Chunks are compressed with zstd: masks
-    shrink to almost nothing.
+    A path that ends in ``.mcap`` becomes one file, any other a folder with ``metadata.yaml``.
+    Chunks of an mcap are compressed with zstd: masks shrink to almost nothing.
     """
 
-    def __init__(self, path: Path) -> None:
-        """Begin ``path``; an older file there is replaced when this one is closed."""
+    def __init__(self, path: Path, storage: str = "mcap") -> None:
+        """Begin ``path``; an older bag there is replaced when this one is closed.
+
+        ``storage``: one of :data:`STORAGES`.  Raises ParameterError where path and storage do not
+        fit together, BagError when the path cannot be written.
+        """
         try:
             from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
         except ImportError as error:
             raise MissingDependencyError(
                 "rosbags", "Writing bags", "pip install rosbags"
             ) from error
+        _check(path, storage)
         self.path = path
         self.counts: dict[str, int] = {}
-        self._folder = path.with_name(f".{path.stem}.part")
-        shutil.rmtree(self._folder, ignore_errors=True)
-        self._writer = Writer(self._folder, version=9, storage_plugin=StoragePlugin.MCAP)
-        self._writer.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)
+        self._beside = path.with_name(f".{path.name}.part")
+        # The storage file inside gets the folder's name.
+        self._folder = self._beside / path.stem
+        shutil.rmtree(self._beside, ignore_errors=True)
+        plugin = StoragePlugin.MCAP if storage == "mcap" else StoragePlugin.SQLITE3
+        self._writer = Writer(self._folder, version=METADATA_VERSION, storage_plugin=plugin)
+        if storage == "mcap":
+            self._writer.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)
         try:
             self._writer.open()
         except OSError as error:
@@ -58,10 +72,51 @@ class BagWriter:
         self.counts[topic] += 1
 
     def close(self) -> None:
-        """Finish the file and put it in its place."""
+        """Finish the bag and put it in its place."""
         self._writer.close()
-        (self._folder / f"{self._folder.name}.mcap").replace(self.path)
-        shutil.rmtree(self._folder, ignore_errors=True)
+        if self.path.suffix == ".mcap":
+            (self._folder / f"{self._folder.name}.mcap").replace(self.path)
+        else:
+            if self.path.exists():
+                shutil.rmtree(self.path)
+            self._folder.replace(self.path)
+        shutil.rmtree(self._beside, ignore_errors=True)
+
+    def abort(self) -> None:
+        """Throw away what was written."""
+        self._writer.abort()
+        shutil.rmtree(self._beside, ignore_errors=True)
+
+    def __enter__(self) -> BagWriter:
+        """The writer itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close, or abort after an error."""
+        if kind is None:
+            self.close()
+        else:
+            self.abort()
+
+
+def _check(path: Path, storage: str) -> None:
+    if storage not in STORAGES:
+        raise ParameterError(f"storage is {storage!r}; use one of {', '.join(STORAGES)}")
+    if path.suffix == ".mcap":
+        if storage != "mcap":
+            raise ParameterError(f"{path} ends in .mcap: a {storage} bag is a folder, name one")
+        return
+    if path.suffix == ".db3":
+        raise ParameterError(
+            f"{path}: a sqlite3 bag is a folder with metadata.yaml and a .db3; name the folder"
+        )
+    if path.exists() and not (path / "metadata.yaml").is_file():
+        raise BagError(f"{path} is there and is no rosbag2; choose another name")
 
 
 def _qos(latched: bool) -> Any:

@@ -103,7 +103,12 @@ class EvaluatorNode(rclpy.node.Node):  # type: ignore[misc, name-defined]
             self._refuse(error)
 
     def _on_true_detections(self, msg: Message) -> None:
-        self._put(msg, true_labels=tuple(one.label for one in read_detections(msg)))
+        found = read_detections(msg)
+        self._put(
+            msg,
+            true_labels=tuple(one.label for one in found if one.label),
+            true_boxes=tuple(one.box for one in found),
+        )
 
     def finish(self) -> None:
         """Score what is held and write the files; once."""
@@ -117,10 +122,17 @@ class EvaluatorNode(rclpy.node.Node):  # type: ignore[misc, name-defined]
         except DatasetError as error:
             self.get_logger().error(str(error))
             return
-        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            run_files.make_folder(folder)
+        except DatasetError as error:
+            self.get_logger().error(str(error))
+            return
         run_files.write_frames(folder / run_files.FRAMES, self._sheet.records())
-        about = {"mode": "live", "frames_file": run_files.FRAMES, **scores}
-        run_files.write_metrics(folder, {**about, "malformed_messages": self._malformed})
+        about = {
+            "mode": "live", "source": "evaluator_node", "frames_file": run_files.FRAMES, **scores,
+            "malformed_messages": self._malformed,
+        }
+        run_files.write_metrics(folder, about)
         summary = EvaluationSummary(
             "Evaluation by replay",
             scores,
@@ -135,10 +147,12 @@ class EvaluatorNode(rclpy.node.Node):  # type: ignore[misc, name-defined]
             },
         )
         write_report(folder / "report.html", summary)
-        self.get_logger().info(
-            f"{scores['frames']} frames: M_J {scores['m_j']:.4f}, M_F {scores['m_f']:.4f}; "
-            f"written to {folder}"
+        shown = ", ".join(
+            f"{words} {scores[name]:.4f}"
+            for name, words in (("m_j", "M_J"), ("m_f", "M_F"), ("c_iou", "cIoU"))
+            if scores[name] is not None
         )
+        self.get_logger().info(f"{scores['frames']} frames: {shown}; written to {folder}")
 
     def destroy_node(self) -> None:
         """Write the files before the node goes."""

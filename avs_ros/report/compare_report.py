@@ -54,11 +54,16 @@ def to_html(comparison: Comparison) -> str:
         f'<p class="soft">A is {escape(comparison.name_a)}, B is {escape(comparison.name_b)}; '
         "a difference is B minus A.</p>"
     )
-    main = comparison.scores["m_j_frames"]
+    # Bags with boxes for a truth have no M_J.
+    name, words = next(
+        one for one in (("m_j_frames", "M_J"), ("c_iou", "cIoU"), ("answered", "answered frames"))
+        if one[0] in comparison.scores
+    )
+    main = comparison.scores[name]
     body.append(figures([
-        (f"{main.a:.4f}", "M_J of A"),
-        (f"{main.b:.4f}", "M_J of B"),
-        (f"{main.value:+.4f}", f"difference: {verdict('m_j_frames', main)}"),
+        (f"{main.a:.4f}", f"{words} of A"),
+        (f"{main.b:.4f}", f"{words} of B"),
+        (f"{main.value:+.4f}", f"difference: {verdict(name, main)}"),
         (str(comparison.frames), "frames"),
         (str(len(comparison.recordings)), "recordings"),
     ]))  # fmt: skip

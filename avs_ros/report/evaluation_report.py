@@ -28,9 +28,12 @@ MEANINGS: dict[str, str] = {
     "silent_empty": "share of silent frames with nothing marked",
     "false_positive_rate": "marked area on silent frames",
     "pointing": "attention point lies on what sounds",
-    "label_accuracy": "a label names what sounds",
-    "c_iou": "best box overlaps the true one by half or more",
-    "auc": "area under the share of hits over all overlaps",
+    "label_accuracy": "a label names what is seen sounding",
+    "heard_accuracy": "the sound is called by a right name",
+    "c_iou": "cIoU as VGG-SS: marked pixels overlap the true boxes by half or more",
+    "auc": "AUC as VGG-SS: area under that share over all overlaps",
+    "box_c_iou": "predicted boxes overlap the true ones by half or more",
+    "box_auc": "area under that share over all overlaps",
     "flicker": "1 - IoU with the mask before, while the truth stays",
 }
 
@@ -81,7 +84,10 @@ def _rows(scores: Mapping[str, Any]) -> dict[str, str]:
     for name in ("onset_ms", "offset_ms"):
         value = scores[name]
         words = "median time to follow when sound " + ("starts" if "onset" in name else "stops")
-        rows[words] = "-" if value is None else f"{value:.0f} ms"
+        if changes := scores[name.replace("_ms", "s")]:
+            missed = scores[name.replace("_ms", "s_missed")]
+            shown = "-" if value is None else f"{value:.0f} ms"
+            rows[words] = f"{shown} ({missed} of {changes} never followed)"
     for name, words in TIMES.items():
         if found := scores.get(name):
             rows[words] = " / ".join(f"{found[part]:.0f}" for part in ("p50", "p95", "p99"))
@@ -108,14 +114,15 @@ def _table(summary: EvaluationSummary) -> str:
 def _head(summary: EvaluationSummary) -> list[tuple[str, str]]:
     scores = summary.scores
     head = [
-        (_number(scores["m_j"]), "M_J"),
-        (_number(scores["m_f"]), "M_F"),
+        *([(_number(scores["m_j"]), "M_J"), (_number(scores["m_f"]), "M_F")]
+          if scores["m_j"] is not None
+          else [(_number(scores["c_iou"]), "cIoU"), (_number(scores["auc"]), "AUC")]),
         (_number(scores["silent_empty"]), "silent frames left empty"),
         (_number(scores["false_positive_rate"]), "area marked on silent frames"),
         (str(scores["frames"]), "frames scored"),
         (str(scores["missed_frames"]), "frames without an answer"),
     ]
-    if summary.live is not None:
+    if summary.live is not None and summary.live["m_j_missed_empty"] is not None:
         head.insert(2, (_number(summary.live["m_j_missed_empty"]), "M_J live, missed = empty"))
     latency = (summary.live or scores)["latency_ms"]
     if latency:
@@ -126,9 +133,11 @@ def _head(summary: EvaluationSummary) -> list[tuple[str, str]]:
 def _charts(summary: EvaluationSummary) -> list[str]:
     scores, cards = summary.scores, []
     if scores["classes"]:
-        values = {name: one["m_j"] for name, one in scores["classes"].items()}
-        cards.append(section("M_J by class", charts.bars(values, "")))
-    if summary.curves:
+        score = "c_iou" if scores["m_j"] is None else "m_j"
+        values = {name: one[score] for name, one in scores["classes"].items()}
+        heading = "M_J by class" if score == "m_j" else "cIoU by class"
+        cards.append(section(heading, charts.bars(values, "")))
+    if any(curve["recall"] for curve in summary.curves.values()):
         note = "Pixels of all frames pooled, silent frames too; the dot is threshold 0.5."
         chart = precision_recall(summary.curves)
         cards.append(section("Precision over recall", chart, note))

@@ -1,0 +1,144 @@
+"""Which names say it right: what may be *seen* sounding, and what may be *heard*.
+
+Truths, pictures and sounds are named from different lists: a data set says ``dog_barking``, a
+model sees a ``beagle`` (ImageNet) and hears ``Bark`` (AudioSet).  Names are compared in lower case
+with ``_`` as a space.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+
+from avs_ros.errors import DatasetError
+from avs_ros.models.labels import audioset, imagenet
+from avs_ros.training.light.families import FAMILIES, FAMILY_NAMES, SOUNDS, VOICES
+
+# Categories of AVSBench S4 -> the voice that makes the sound.
+AVSBENCH: dict[str, str] = {
+    "ambulance_siren": "siren",
+    "baby_laughter": "baby",
+    "cap_gun_shooting": "gun",
+    "cat_meowing": "cat",
+    "chainsawing_trees": "chainsaw",
+    "coyote_howling": "dog",
+    "dog_barking": "dog",
+    "driving_buses": "bus",
+    "female_singing": "person",
+    "helicopter": "helicopter",
+    "horse_clip-clop": "horse",
+    "lawn_mowing": "lawn mower",
+    "lions_roaring": "big cat",
+    "male_speech": "person",
+    "mynah_bird_singing": "bird",
+    "playing_acoustic_guitar": "guitar",
+    "playing_glockenspiel": "drum",
+    "playing_piano": "piano",
+    "playing_tabla": "drum",
+    "playing_ukulele": "guitar",
+    "playing_violin": "violin",
+    "race_car": "car",
+    "typing_on_computer_keyboard": "keyboard",
+}
+
+
+def plain(name: str) -> str:
+    """The form in which names are compared."""
+    return " ".join(name.replace("_", " ").casefold().split())
+
+
+@cache
+def visible_names(family: str) -> frozenset[str]:
+    """Names of the things of a family: its own, COCO's, VOC's and ImageNet's."""
+    names = {family}
+    classes = imagenet()
+    for one in FAMILIES:
+        if one.name == family:
+            names |= {*one.coco, one.voc}
+            for row in one.imagenet:
+                full = classes.names[row]
+                names |= {full, classes[row], *full.split(",")}
+    return frozenset(plain(name) for name in names if name)
+
+
+@cache
+def heard_names(family: str) -> frozenset[str]:
+    """Names of the sounds that a family makes: of its voices, and AudioSet's."""
+    heard = audioset()
+    voices = [voice for voice in VOICES if voice.family == family]
+    names = {voice.name for voice in voices}
+    names |= {heard[index] for voice in voices for index in voice.direct}
+    return frozenset(plain(name) for name in names)
+
+
+@cache
+def families_of(name: str) -> frozenset[str]:
+    """Families that a truth of this name may mean; empty for a name that nobody knows."""
+    wanted, voices = plain(name), set()
+    for known, voice in AVSBENCH.items():
+        if plain(known) == wanted:
+            voices.add(voice)
+    for known, (makers, _) in SOUNDS.items():
+        if plain(known) == wanted:
+            voices |= {*makers}
+    found = {voice.family for voice in VOICES if voice.name in voices}
+    found |= {one for one in FAMILY_NAMES if wanted in visible_names(one) | heard_names(one)}
+    return frozenset(found)
+
+
+@dataclass(frozen=True)
+class LabelSets:
+    """``visible``, ``audible``: truth -> names that are right beside those known anyway."""
+
+    visible: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    audible: Mapping[str, frozenset[str]] = field(default_factory=dict)
+
+    def sees(self, labels: Iterable[str], truths: Iterable[str]) -> bool:
+        """Whether one of ``labels`` names a thing that one of ``truths`` may be."""
+        given = {plain(label) for label in labels}
+        return any(
+            given & _names(truth, self.visible.get(plain(truth), ()), visible_names)
+            for truth in truths
+        )
+
+    def hears(self, label: str, truths: Iterable[str]) -> bool:
+        """Whether ``label`` names a sound that one of ``truths`` may make."""
+        return any(
+            plain(label) in _names(truth, self.audible.get(plain(truth), ()), heard_names)
+            for truth in truths
+        )
+
+
+def _names(
+    truth: str, given: Iterable[str], known: Callable[[str], frozenset[str]]
+) -> frozenset[str]:
+    families = (known(family) for family in families_of(truth))
+    return frozenset({plain(truth), *given}).union(*families)
+
+
+def read_label_sets(path: Path) -> LabelSets:
+    """``{"name of the truth": {"visible": [...], "audible": [...]}}``, either list optional.
+
+    Raises DatasetError for anything else.
+    """
+    try:
+        table = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise DatasetError(f"{path}: cannot be read ({error})") from error
+    except ValueError as error:
+        raise DatasetError(f"{path}: not JSON ({error})") from error
+    form = 'expected {"name": {"visible": [names], "audible": [names]}}'
+    if not isinstance(table, dict):
+        raise DatasetError(f"{path}: {form}")
+    sets: dict[str, dict[str, frozenset[str]]] = {"visible": {}, "audible": {}}
+    for name, lists in table.items():
+        if not isinstance(lists, dict) or not {*lists} <= {*sets}:
+            raise DatasetError(f"{path}, {name!r}: {form}")
+        for kind, names in lists.items():
+            if not isinstance(names, list) or not all(isinstance(one, str) for one in names):
+                raise DatasetError(f"{path}, {name!r}: {form}")
+            sets[kind][plain(name)] = frozenset(plain(one) for one in names)
+    return LabelSets(sets["visible"], sets["audible"])
