@@ -1,25 +1,20 @@
-"""``python -m avs_ros.training.light``: reproduce and judge the bundled model."""
+"""``python -m avs_ros.training.light``: judge the bundled model, and what its parts bring.
+
+Training has one door: ``avs train light --config config/train/light.yaml --data DIR -o DIR``.
+"""
 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
-from typing import Any
 
 import torch
 
-from avs_ros.errors import AvsError, CheckpointError
-from avs_ros.inference.light import BUNDLED
-from avs_ros.models.light import LightC3N
-from avs_ros.training.light import pictures, recordings
-from avs_ros.training.light.deciding import calibrate, train_gate
+from avs_ros.errors import AvsError, ParameterError
 from avs_ros.training.light.evaluate import command as judging
-from avs_ros.training.light.export import export, untouched
-from avs_ros.training.light.hearing import train_hearing
-from avs_ros.training.light.joint import KEPT_AT_THE_END, lead_back, train_joint
-from avs_ros.training.light.seeing import new_network, train_seeing
+
+ABLATE = "ablate"
 
 
 def say(line: str) -> None:
@@ -28,62 +23,53 @@ def say(line: str) -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Train (the default), or judge (``evaluate``, ``clips``, ``failures``)."""
+    """``evaluate``, ``clips``, ``failures`` or ``ablate``."""
     given = sys.argv[1:] if arguments is None else arguments
-    if given and given[0] in judging.VERBS:
-        try:
-            judging.run(given, say)
-        except AvsError as error:
-            print(f"light: {error}", file=sys.stderr)
-            return 2
-        return 0
-    parser = argparse.ArgumentParser(prog="python -m avs_ros.training.light", description=__doc__)
-    parser.add_argument("verb", nargs="?", choices=("train", *judging.VERBS), default="train")
-    parser.add_argument("--data", type=Path, required=True, help="folder of the training data")
-    parser.add_argument("--work", type=Path, default=Path("light_training"), help="caches, states")
-    parser.add_argument("--model", type=Path, default=BUNDLED, help="file to write")
-    parser.add_argument("--hearing-minutes", type=float, default=40.0)
-    parser.add_argument("--seeing-minutes", type=float, default=90.0)
-    parser.add_argument("--joint-minutes", type=float, default=60.0)
-    parser.add_argument("--settle-minutes", type=float, default=30.0)
-    parser.add_argument("--threads", type=int, default=2)
-    args = parser.parse_args(given)
-    torch.set_num_threads(args.threads)
+    verb = given[0] if given else ""
     try:
-        recordings.gather(args.data, args.work)
-        pictures.gather(args.data, args.work)
-        _train(args)
+        if verb in judging.VERBS:
+            judging.run(given, say)
+        elif verb == ABLATE:
+            _ablate(given[1:])
+        elif verb in ("-h", "--help"):
+            say(f"{__doc__}\nverbs: {', '.join((*judging.VERBS, ABLATE))}; each has --help")
+        else:
+            raise ParameterError(
+                f"verb {verb!r} is unknown; choose {', '.join((*judging.VERBS, ABLATE))}, "
+                "or train with `avs train light`"
+            )
     except AvsError as error:
         print(f"light: {error}", file=sys.stderr)
         return 2
     return 0
 
 
-def _train(args: argparse.Namespace) -> None:
-    """Every step resumes from its own state under ``--work``; the seeds are fixed."""
-    train_hearing(args.data, args.work, args.hearing_minutes, say)
-    train_seeing(args.data, args.work, args.seeing_minutes, say)
-    train_joint(args.data, args.work, args.joint_minutes, say)
-    state = train_joint(args.data, args.work, args.settle_minutes, say, settle=True)
-    finish(args.data, args.work, state, args.model)
+def _ablate(arguments: list[str]) -> None:
+    from avs_ros.training.config import load_settings
+    from avs_ros.training.light.ablation import run_ablation
+    from avs_ros.training.light.course import gather
+    from avs_ros.training.light.settings import LightSettings
+    from avs_ros.training.report import RunReporter
 
-
-def finish(data: Path, work: Path, state: Path, target: Path) -> LightC3N:
-    """Gate, calibration, file: from the joint state to what is shipped."""
-    net = new_network(data)
-    net.load_state_dict(torch.load(state, weights_only=True)["net"])
-    lead_back(net, data, 0.0, KEPT_AT_THE_END)
-    calibration: dict[str, Any] = dict(calibrate(net, *train_gate(net, work, say), say))
-    same = untouched(net, data)
-    if same:
-        raise CheckpointError(f"tensors that no training has moved: {', '.join(same[:5])}")
-    steps = {}
-    for name in ("hearing", "seeing", "joint", "settled"):
-        part = torch.load(work / f"{name}.pt", weights_only=True)
-        steps[name] = {"minutes": round(float(part["minutes"]), 1), "steps": int(part["steps"])}
-    export(net, data, target, calibration, steps)
-    say(f"wrote {target}: {json.dumps(calibration)}, {target.stat().st_size / 2**20:.1f} MiB")
-    return net
+    parser = argparse.ArgumentParser(
+        prog="python -m avs_ros.training.light ablate",
+        description="Short runs from one state, each with one part changed.",
+    )
+    parser.add_argument("--config", type=Path, required=True, help="config/train/light_trunk.yaml")
+    parser.add_argument("--data", type=Path, required=True, help="folder of the training data")
+    parser.add_argument("--work", type=Path, default=Path("light_training"), help="caches")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="folder for the runs")
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE")
+    args = parser.parse_args(arguments)
+    overrides = dict(pair.split("=", 1) for pair in args.set if "=" in pair)
+    settings = load_settings(LightSettings, args.config, overrides)
+    if settings.threads:
+        torch.set_num_threads(settings.threads)
+    args.output.mkdir(parents=True, exist_ok=True)
+    with RunReporter(args.output, settings) as reporter:
+        gather(settings, args.data, args.work, reporter.say)
+        run_ablation(settings, args.data, args.work, args.output, reporter)
+    say((args.output / "ablation.md").read_text(encoding="utf-8"))
 
 
 if __name__ == "__main__":

@@ -20,12 +20,13 @@ from avs_ros.models.light import LightC3N
 from avs_ros.models.light.selection import visible_evidence
 from avs_ros.segmentation import Float
 from avs_ros.training.light.distortion import distort, noise
-from avs_ros.training.light.families import FAMILIES, VOICE_FAMILY
+from avs_ros.training.light.families import FAMILIES, FAMILY_NAMES, VOICE_FAMILY
 from avs_ros.training.light.hearing import SoundSampler, last_second, voice_loss
+from avs_ros.training.light.held_out_pairs import held_out
 from avs_ros.training.light.pictures import IGNORE, load
 from avs_ros.training.light.recordings import RATE
 from avs_ros.training.light.scenes import SceneSampler
-from avs_ros.training.light.seeing import IMAGE_SIZE, pixels, see
+from avs_ros.training.light.seeing import pixels, see
 
 VISIBLE_SHARE = 0.004
 # The threshold is the lowest that leaves this share of mismatched pairs empty.
@@ -42,11 +43,15 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Sounds:
-    """``logits`` ``[M, 527]``; ``voices`` ``[M, V]``, ``truth`` ``[M, K]``: 1, 0, -1 unknown."""
+    """``logits`` ``[M, 527]``; ``voices`` ``[M, V]``, ``truth`` ``[M, K]``: 1, 0, -1 unknown.
+
+    ``barred`` ``[M, K]``: 1 for families that training may not show with the sound.
+    """
 
     logits: Tensor
     voices: Tensor
     truth: Tensor
+    barred: Tensor | None = None
 
 
 def visible_families(mask: np.ndarray) -> Float:
@@ -88,9 +93,10 @@ def look_at_held_out(net: LightC3N, work: Path) -> Evidence:
     """Evidence of the held-out pictures as they are, and mirrored."""
     net.eval()
     table, pictures, masks = load(work)
+    size = net.c3n.image_size
     seen, visible = [], []
     for i in (i for i, picture in enumerate(table) if picture.held_out):
-        small = cv2.resize(pictures[i], (IMAGE_SIZE, IMAGE_SIZE), interpolation=cv2.INTER_AREA)
+        small = cv2.resize(pictures[i], (size, size), interpolation=cv2.INTER_AREA)
         semantic, class_maps, _ = see(net, pixels(np.stack([small, small[:, ::-1]])))
         maps = net.masks(semantic, semantic.new_zeros(2, 1, *semantic.shape[2:]))
         seen.append(visible_evidence(maps, class_maps))
@@ -102,32 +108,41 @@ def look_at_held_out(net: LightC3N, work: Path) -> Evidence:
 def listen(net: LightC3N, sampler: SoundSampler, count: int) -> Sounds:
     """What the network hears in ``count`` distorted windows; one in eight holds only noise."""
     net.eval()
-    logits, voices = [], []
+    logits, voices, barred = [], [], []
     for _ in range(0, count, 16):
         windows = []
         for _ in range(16):
-            context, target = sampler.draw()
+            context, target, name = sampler.draw_named()
+            bars = [held_out(family, name) for family in FAMILY_NAMES]
             window = last_second(context, sampler.rng)
             if sampler.rng.random() < 0.12:
                 gain = 10 ** sampler.rng.uniform(-4, -1.5) * (sampler.rng.random() < 0.7)
                 window = noise(sampler.rng, RATE) * np.float32(gain)
-                target = np.zeros_like(target)
+                target, bars = np.zeros_like(target), [False] * len(FAMILIES)
             else:
                 window = distort(sampler.rng, window)
             windows.append(window)
             voices.append(target)
+            barred.append(bars)
         logits.append(net.hearing(torch.from_numpy(np.stack(windows)))[1])
     targets = torch.from_numpy(np.stack(voices))
-    return Sounds(torch.cat(logits), targets, family_truth(targets))
+    return Sounds(torch.cat(logits), targets, family_truth(targets), torch.tensor(barred).float())
 
 
 def pair_up(
     pictures: Evidence, sounds: Sounds, count: int, generator: torch.Generator
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """``count`` pairs, half of them matched: (index of the sound, seen, target, -1 unknown)."""
+    """``count`` pairs, half of them matched: (index of the sound, seen, target, -1 unknown).
+
+    Pairs that are held out count as unknown.
+    """
     a = torch.randint(len(pictures.seen), (count,), generator=generator)
     b = torch.randint(len(sounds.logits), (count,), generator=generator)
     match = (pictures.visible > 0).float() @ (sounds.truth > 0).float().T
+    apart = torch.zeros_like(match, dtype=torch.bool)
+    if sounds.barred is not None:
+        apart = (pictures.visible != 0).float() @ sounds.barred.T > 0
+        match = match.masked_fill(apart, 0.0)
     first, second = torch.nonzero(match, as_tuple=True)
     # Families evenly: a matched pair counts by how rare its sound is.
     weight = 1.0 / match.sum(0)[second].clamp(min=1)
@@ -136,7 +151,8 @@ def pair_up(
     visible, truth = pictures.visible[a], sounds.truth[b]
     target = torch.where((visible > 0) & (truth > 0), 1.0, 0.0)
     unknown = ((visible < 0) & (truth != 0)) | ((truth < 0) & (visible != 0))
-    return b, pictures.seen[a], torch.where(unknown, -1.0, target)
+    target = torch.where(unknown | apart[a, b][:, None], -1.0, target)
+    return b, pictures.seen[a], target
 
 
 def weaken(seen: Tensor, generator: torch.Generator) -> Tensor:
@@ -158,20 +174,28 @@ def gate_loss(logits: Tensor, target: Tensor) -> Tensor:
 
 
 def train_gate(
-    net: LightC3N, work: Path, report: Callable[[str], None], seed: int = 3
+    net: LightC3N,
+    work: Path,
+    report: Callable[[str], None],
+    seed: int = 3,
+    scenes: int = 800,
+    windows: int = 4000,
+    steps: int = 1500,
 ) -> tuple[Evidence, Sounds]:
-    """Train gate and affinity in place; returns the held-out evidence that calibration wants."""
+    """Train gate and affinity in place, ``steps`` steps on what is seen in ``scenes`` and heard
+    in ``windows``; returns the held-out evidence that calibration wants.
+    """
     torch.manual_seed(seed)
     generator = torch.Generator().manual_seed(seed)
-    pictures = look(net, SceneSampler(work, False, IMAGE_SIZE, seed), 800)
-    sounds = listen(net, SoundSampler(work, False, seed), 4000)
+    pictures = look(net, SceneSampler(work, False, net.c3n.image_size, seed), scenes)
+    sounds = listen(net, SoundSampler(work, False, seed), windows)
     net.gate.temperature.fill_(1.0)
     before = net.affinity.log_affinity.detach().clone()
     trained = [*net.gate.parameters(), *net.affinity.parameters()]
     optimiser = torch.optim.AdamW(trained, lr=5e-3, weight_decay=0.0)
-    for step in range(1500):
+    for step in range(steps):
         for group in optimiser.param_groups:
-            group["lr"] = 5e-3 * (1 - step / 1500)
+            group["lr"] = 5e-3 * (1 - step / steps)
         b, seen, target = pair_up(pictures, sounds, 256, generator)
         voices = net.affinity(sounds.logits[b])
         heard = net.affinity.by_family(voices)
@@ -187,7 +211,7 @@ def train_gate(
         if step % 500 == 499:
             report(f"gate step {step + 1}, loss {loss.item():.3f}")
     held_pictures = look_at_held_out(net, work)
-    held_sounds = listen(net, SoundSampler(work, True, seed + 1), 1200)
+    held_sounds = listen(net, SoundSampler(work, True, seed + 1), max(16, windows * 3 // 10))
     return held_pictures, held_sounds
 
 

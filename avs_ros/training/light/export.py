@@ -41,12 +41,11 @@ PREPROCESSING = {
 
 def untouched(network: LightC3N, data: Path) -> list[str]:
     """Stored tensors that equal a tensor of the starting points (there must be none)."""
-    from avs_ros.training.light.hearing import build, fold_batch_norm
+    from avs_ros.training.light.hearing import start_hearing
     from avs_ros.training.light.seeing import new_network
 
-    start = new_network(data)
-    ear = build("efficientat_mn04", data / "weights" / "efficientat_mn04_audioset.safetensors")
-    start.hearing.load_state_dict(fold_batch_norm(ear).state_dict())
+    start = new_network(data, network.c3n.channels, network.c3n.image_size)
+    start_hearing(start, data)
     before = start.state_dict()
     stored = {
         n: t for n, t in network.state_dict().items() if t.is_floating_point() and t.numel() > 1
@@ -76,7 +75,7 @@ def export(
     }
     weights = data / "weights"
     provenance = {
-        "trained_by": "python -m avs_ros.training.light",
+        "trained_by": "avs train light",
         "started_from": {
             name: {"what": what, "sha256": _digest(weights / name)}
             for name, what in STARTED_FROM.items()

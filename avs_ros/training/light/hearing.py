@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import copy
 import csv
-import time
-from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,16 +14,17 @@ from torch import Tensor, nn
 from avs_ros.errors import MissingDependencyError
 from avs_ros.models.audio.network import AudioNetwork
 from avs_ros.models.audio.registry import build
-from avs_ros.models.light.affinity import ClassAudioAffinity
+from avs_ros.models.light import LightC3N
 from avs_ros.models.light.folding import fold_batch_norm
 from avs_ros.segmentation import Float
 from avs_ros.training.light.distortion import distort, noise
-from avs_ros.training.light.families import FAMILIES, SOUNDS, VOICE_FAMILY, VOICE_NAMES
+from avs_ros.training.light.families import SOUNDS, VOICE_NAMES
 from avs_ros.training.light.recordings import RATE, Library
 from avs_ros.training.light.similarity import log_affinity
 from avs_ros.training.light.synthetic_sounds import GENERATORS
 
 CONTEXT_S = 3.0
+EAR = "efficientat_mn04_audioset.safetensors"
 UNKNOWN = -1.0
 
 
@@ -72,6 +71,13 @@ def voice_targets(sound: str) -> Float:
     return target
 
 
+def voice_target(name: str) -> Float:
+    """``[V]``: 1 for this one voice."""
+    target = np.zeros(len(VOICE_NAMES), np.float32)
+    target[VOICE_NAMES.index(name)] = 1.0
+    return target
+
+
 class SoundSampler:
     """Draws (3 s context, its last second's windows, voice targets), classes evenly."""
 
@@ -84,15 +90,18 @@ class SoundSampler:
 
     def draw(self) -> tuple[Float, Float]:
         """A clean piece of ``CONTEXT_S`` seconds and its voice targets."""
+        context, target, _ = self.draw_named()
+        return context, target
+
+    def draw_named(self) -> tuple[Float, Float, str]:
+        """The same, and what it is: a key of ``SOUNDS`` or of ``GENERATORS``."""
         rng = self.rng
         if rng.random() < 0.12:
             name = str(rng.choice(list(GENERATORS)))
-            target = np.zeros(len(VOICE_NAMES), np.float32)
-            target[VOICE_NAMES.index(name)] = 1.0
-            return GENERATORS[name](rng, CONTEXT_S), target
+            return GENERATORS[name](rng, CONTEXT_S), voice_target(name), name
         sound = self.sounds[rng.choice(len(self.sounds), p=self._weight)]
         index = int(rng.choice(self.library.by_sound[sound]))
-        return self.library.cut(index, CONTEXT_S, rng), voice_targets(sound)
+        return self.library.cut(index, CONTEXT_S, rng), voice_targets(sound), sound
 
 
 def last_second(context: Float, rng: np.random.Generator) -> Float:
@@ -116,7 +125,7 @@ def voice_loss(logits: Tensor, targets: Tensor) -> Tensor:
 
     A voice that never sounds in training would learn only to stay quiet: it is left out.
     """
-    learned = torch.zeros(len(VOICE_NAMES))
+    learned = torch.zeros(len(VOICE_NAMES), device=logits.device)
     learned[voices_with_sounds()] = 1.0
     known = (targets >= 0).float() * learned
     weight = known * torch.where(targets > 0, 6.0, 1.0)
@@ -124,74 +133,66 @@ def voice_loss(logits: Tensor, targets: Tensor) -> Tensor:
     return (loss * weight).sum() / weight.sum()
 
 
-def start_affinity() -> ClassAudioAffinity:
-    """The affinity as the ontology has it, before training."""
-    affinity = ClassAudioAffinity(VOICE_FAMILY, len(FAMILIES))
+def start_hearing(net: LightC3N, data: Path) -> None:
+    """Public mn04 (folded) and the affinity as the ontology has it, before training, in place."""
+    ear = fold_batch_norm(build("efficientat_mn04", data / "weights" / EAR))
+    net.hearing.load_state_dict(ear.state_dict())
     with torch.no_grad():
-        affinity.log_affinity.copy_(log_affinity())
-        affinity.gain.fill_(1.5)
-        affinity.bias.fill_(2.5)
-    return affinity
+        net.affinity.log_affinity.copy_(log_affinity())
+        net.affinity.gain.fill_(1.5)
+        net.affinity.bias.fill_(2.5)
 
 
-def train_hearing(
-    data: Path, work: Path, minutes: float, report: Callable[[str], None], seed: int = 1
-) -> Path:
-    """Fine-tune mn04 and the affinity; writes (and resumes from) ``work/hearing.pt``."""
-    target = work / "hearing.pt"
-    torch.manual_seed(seed)
-    student = build("efficientat_mn04", data / "weights" / "efficientat_mn04_audioset.safetensors")
-    teacher = copy.deepcopy(student).eval().requires_grad_(False)
-    fold_batch_norm(student)
-    affinity = start_affinity()
-    prior = affinity.log_affinity.detach().clone()
-    both = nn.ModuleDict({"hearing": student, "affinity": affinity})
-    spent, steps = 0.0, 0
-    if target.exists():
-        saved = torch.load(target, weights_only=True)
-        both.load_state_dict(saved["net"])
-        spent, steps = saved["minutes"], saved["steps"]
-    yamnet = YamnetTeacher(data)
-    sampler = SoundSampler(work, False, seed + steps)
-    optimiser = torch.optim.AdamW(
-        [
-            {"params": student.parameters(), "lr": 4e-4, "weight_decay": 1e-4},
-            {"params": affinity.parameters(), "lr": 1e-2, "weight_decay": 0.0},
+class HearingLesson:
+    """Fine-tune mn04 and the affinity of ``net``: one second must tell what three tell mn04.
+
+    ``teachers``: soft scores of YAMNet (1 s) and of mn04 as it was (3 s); without them the
+    recordings' own classes alone.
+    """
+
+    name, power = "hearing", 0.8
+
+    def __init__(
+        self, net: LightC3N, data: Path, work: Path, batch: int, seed: int, teachers: bool = True
+    ) -> None:
+        self.student, self.affinity = net.hearing, net.affinity
+        self.network = nn.ModuleDict({"hearing": self.student, "affinity": self.affinity})
+        self.batch, self.key = batch, seed
+        self._prior = log_affinity().to(self.affinity.log_affinity.device)
+        self._sampler = SoundSampler(work, False, seed)
+        self._yamnet = YamnetTeacher(data) if teachers else None
+        teacher = build("efficientat_mn04", data / "weights" / EAR)
+        self._teacher = teacher.eval().requires_grad_(False)
+
+    def groups(self) -> list[dict[str, Any]]:
+        """The student, and the affinity faster."""
+        return [
+            {"params": list(self.student.parameters()), "lr": 4e-4, "weight_decay": 1e-4},
+            {"params": list(self.affinity.parameters()), "lr": 1e-2, "weight_decay": 0.0},
         ]
-    )
-    base = [group["lr"] for group in optimiser.param_groups]
-    began = time.monotonic() - spent * 60
-    running = 0.0
-    while (done := (time.monotonic() - began) / 60 / minutes) < 1:
-        for group, rate in zip(optimiser.param_groups, base, strict=True):
-            group["lr"] = rate * min(1.0, (steps + 1) / 50) * (1 - done) ** 0.8
-        windows, soft, voices = _batch(sampler, teacher, yamnet, 24)
-        student.train()
-        _, logits = student(windows)
+
+    def loss(self, step: int, done: float) -> Tensor:
+        """Teachers' scores, voices, and the affinity's distance from the ontology."""
+        where = self._prior.device
+        self._sampler.rng = np.random.default_rng((self.key, step))
+        windows, soft, voices = (
+            x.to(where) for x in _batch(self._sampler, self._teacher, self._yamnet, self.batch)
+        )
+        self.student.train()
+        _, logits = self.student(windows)
         known = ~soft.isnan()
         distil = functional.binary_cross_entropy_with_logits(
             logits[known], soft[known], reduction="sum"
         ) / (10 * len(windows))
-        drift = (affinity.log_affinity - prior).square().mean(1).sum()
+        affinity = self.affinity
+        drift = (affinity.log_affinity - self._prior).square().mean(1).sum()
         spread = (affinity.bias - affinity.bias.mean()).square().sum()
         spread = spread + (affinity.gain - affinity.gain.mean()).square().sum()
-        loss = distil + 6 * voice_loss(affinity(logits), voices) + 0.01 * drift + 0.01 * spread
-        optimiser.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(both.parameters(), 5.0)
-        optimiser.step()
-        running = 0.95 * running + 0.05 * float(loss)
-        steps += 1
-        if steps % 25 == 0:
-            minutes_now = (time.monotonic() - began) / 60
-            report(f"hearing {minutes_now:5.1f} min, step {steps}, loss {running:.3f}")
-            torch.save({"net": both.state_dict(), "minutes": minutes_now, "steps": steps}, target)
-    torch.save({"net": both.state_dict(), "minutes": minutes, "steps": steps}, target)
-    return target
+        return distil + 6 * voice_loss(affinity(logits), voices) + 0.01 * (drift + spread)
 
 
 def _batch(
-    sampler: SoundSampler, teacher: AudioNetwork, yamnet: YamnetTeacher, size: int
+    sampler: SoundSampler, teacher: AudioNetwork, yamnet: YamnetTeacher | None, size: int
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Windows ``[B, 16000]``, soft AudioSet targets ``[B, 527]`` (NaN unknown), voices."""
     rng = sampler.rng
@@ -206,11 +207,15 @@ def _batch(
         contexts.append(context)
         windows.append(window)
         targets.append(target)
-        scores.append(yamnet(window))
-    with torch.no_grad():
-        long = torch.sigmoid(teacher(torch.from_numpy(np.stack(contexts)))[1])
-    short = torch.from_numpy(np.stack(scores))
-    soft = torch.where(short.isnan(), long, 0.5 * long + 0.5 * short.nan_to_num())
+        if yamnet is not None:
+            scores.append(yamnet(window))
+    if yamnet is None:
+        soft = torch.full((size, 527), torch.nan)
+    else:
+        with torch.no_grad():
+            long = torch.sigmoid(teacher(torch.from_numpy(np.stack(contexts)))[1])
+        short = torch.from_numpy(np.stack(scores))
+        soft = torch.where(short.isnan(), long, 0.5 * long + 0.5 * short.nan_to_num())
     voices = torch.from_numpy(np.stack(targets))
     for i in range(0, size, 3):  # mixtures: two sounds at once
         j = (i + 1) % size

@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as functional
-from torch import Tensor, nn
+from torch import Tensor
 
-from avs_ros.models.audio.registry import build
 from avs_ros.models.light import LightC3N, LightOutput
-from avs_ros.models.light.folding import fold_batch_norm
 from avs_ros.segmentation import Bytes, Float
 from avs_ros.training.light.deciding import family_truth, gate_loss, visible_families
 from avs_ros.training.light.distortion import distort, noise
-from avs_ros.training.light.families import FAMILIES, FAMILY_NAMES, SOUNDS, VOICE_NAMES, VOICES
+from avs_ros.training.light.families import FAMILIES, FAMILY_NAMES, SOUNDS, VOICES
 from avs_ros.training.light.hearing import (
     SoundSampler,
     last_second,
+    start_hearing,
     voice_loss,
+    voice_target,
     voice_targets,
     voices_with_sounds,
 )
+from avs_ros.training.light.held_out_pairs import held_out
 from avs_ros.training.light.pictures import IGNORE
 from avs_ros.training.light.recordings import RATE
 from avs_ros.training.light.scenes import SceneSampler
@@ -33,7 +33,8 @@ from avs_ros.training.light.seeing import SMALL_SIZE, map_losses, new_network, p
 from avs_ros.training.light.similarity import log_affinity
 from avs_ros.training.light.synthetic_sounds import GENERATORS
 
-BATCH = 8
+# Sounds drawn before a scene gets none: some may not go with what it shows.
+TRIES = 5
 # Share of the way back to the starting weights before the last step, and the pull after it.
 KEPT_SEEING, KEPT_HEARING, RETENTION = 0.5, 0.45, 0.3
 # What the last step has taken away again from hearing is given back once more at the end.
@@ -41,10 +42,20 @@ KEPT_AT_THE_END = 0.15
 
 
 class PairSampler:
-    """Scenes with a second of sound: made by something visible, by something else, or none."""
+    """Scenes with a second of sound: made by something visible, by something else, or none.
 
-    def __init__(self, work: Path, seed: int) -> None:
-        self.scenes = SceneSampler(work, False, SMALL_SIZE, seed)
+    Pairs of ``held_out_pairs`` never come together.
+    """
+
+    def __init__(
+        self,
+        work: Path,
+        seed: int,
+        size: int = SMALL_SIZE,
+        more_of: Mapping[str, float] | None = None,
+        teachers: bool = True,
+    ) -> None:
+        self.scenes = SceneSampler(work, False, size, seed, more_of, teachers)
         self.sounds = SoundSampler(work, False, seed)
         self.rng = np.random.default_rng(seed)
         family = {voice.name: voice.family for voice in VOICES}
@@ -56,34 +67,71 @@ class PairSampler:
         for voice in GENERATORS:
             self._sources[family[voice]].append((voice, True))
 
+    def seed(self, *key: int) -> None:
+        """Throw these dice from now on."""
+        self.rng = np.random.default_rng(key)
+        self.scenes.rng = self.sounds.rng = self.rng
+
     def draw(self) -> tuple[Bytes, Bytes, Float, Float]:
         """Picture, family mask, window ``[16000]``, voice targets ``[V]``."""
-        rng = self.rng
         image, mask, _ = self.scenes.draw()
-        visible = np.nonzero(visible_families(mask) > 0)[0]
-        possible = [k for k in visible if self._sources[FAMILY_NAMES[k]]]
-        dice = rng.random()
-        if possible and dice < 0.6:
-            window, target = self._made_by(FAMILY_NAMES[int(rng.choice(possible))])
-        elif dice < 0.9:
-            context, target = self.sounds.draw()
-            window = last_second(context, rng)
-        else:
-            gain = np.float32(10 ** rng.uniform(-4, -1.5) * (rng.random() < 0.7))
-            return image, mask, noise(rng, RATE) * gain, np.zeros(len(VOICES), np.float32)
-        return image, mask, distort(rng, window), target
+        window, target = self.sound_for(mask)
+        return image, mask, window, target
 
-    def _made_by(self, family: str) -> tuple[Float, Float]:
+    def sound_for(self, mask: Bytes) -> tuple[Float, Float]:
+        """A second for a scene with this family mask, and its voice targets."""
         rng = self.rng
-        sources = self._sources[family]
+        visible = np.nonzero(visible_families(mask) > 0)[0]
+        shown = [FAMILY_NAMES[int(k) - 1] for k in np.unique(mask) if 0 < k < IGNORE]
+        possible = [FAMILY_NAMES[k] for k in visible if self._sources[FAMILY_NAMES[k]]]
+        dice, made = rng.random(), None
+        if possible and dice < 0.6:
+            made = self._made_by(str(rng.choice(possible)), shown)
+        elif dice < 0.9:
+            made = self._any(shown)
+        if made is None:
+            gain = np.float32(10 ** rng.uniform(-4, -1.5) * (rng.random() < 0.7))
+            return noise(rng, RATE) * gain, np.zeros(len(VOICES), np.float32)
+        return distort(rng, made[0]), made[1]
+
+    def _any(self, shown: list[str]) -> tuple[Float, Float] | None:
+        for _ in range(TRIES):
+            context, target, name = self.sounds.draw_named()
+            if not any(held_out(family, name) for family in shown):
+                return last_second(context, self.rng), target
+        return None
+
+    def _made_by(self, family: str, shown: list[str]) -> tuple[Float, Float] | None:
+        rng = self.rng
+        sources = [
+            (name, synthetic)
+            for name, synthetic in self._sources[family]
+            if not any(held_out(other, name) for other in shown)
+        ]
+        if not sources:
+            return None
         name, synthetic = sources[int(rng.integers(len(sources)))]
         if synthetic:
-            target = np.zeros(len(VOICES), np.float32)
-            target[VOICE_NAMES.index(name)] = 1.0
-            return last_second(GENERATORS[name](rng, 2.0), rng), target
+            return last_second(GENERATORS[name](rng, 2.0), rng), voice_target(name)
         index = int(rng.choice(self.sounds.library.by_sound[name]))
         context = self.sounds.library.cut(index, 3.0, rng)
         return last_second(context, rng), voice_targets(name)
+
+
+def _families_at(masks: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """Family masks at ``size`` ``[B, h, w]``, and one layer for each family ``[B, K, h, w]``."""
+    small = functional.interpolate(masks[:, None].float(), size=size, mode="nearest")[:, 0].long()
+    each = functional.one_hot(small.clamp(max=len(FAMILIES)), len(FAMILIES) + 1)
+    return small, each.permute(0, 3, 1, 2)[:, 1:].float()
+
+
+def sounding_truth(masks: Tensor, truth: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """What sounds, and where that is known: ``[B, h, w]`` 0|1 each; arguments as below."""
+    small, each = _families_at(masks, size)
+    known = (small != IGNORE).float() * (
+        1 - (each * (truth < 0).float()[:, :, None, None]).amax(1)
+    )
+    return (each * (truth > 0).float()[:, :, None, None]).amax(1), known
 
 
 def sounding_losses(out: LightOutput, masks: Tensor, truth: Tensor) -> Tensor:
@@ -91,15 +139,10 @@ def sounding_losses(out: LightOutput, masks: Tensor, truth: Tensor) -> Tensor:
 
     ``masks`` ``[B, S, S]`` long; ``truth`` ``[B, K]``: 1 the family sounds, 0 not, -1 unknown.
     """
-    size = out.masks.shape[2:]
-    small = functional.interpolate(masks[:, None].float(), size=size, mode="nearest")[:, 0].long()
-    each = functional.one_hot(small.clamp(max=len(FAMILIES)), len(FAMILIES) + 1)
-    each = each.permute(0, 3, 1, 2)[:, 1:].float()
-    known = (small != IGNORE).float() * (
-        1 - (each * (truth < 0).float()[:, :, None, None]).amax(1)
-    )
-    sounding = (each * (truth > 0).float()[:, :, None, None]).amax(1)
+    size = (int(out.masks.shape[2]), int(out.masks.shape[3]))
+    sounding, known = sounding_truth(masks, truth, size)
     loss = masked_loss(out.objectness[:, 0], sounding, known)
+    small, each = _families_at(masks, size)
     pick = (truth > 0) & (each.sum((2, 3)) > 12)
     if bool(pick.any()):
         row = torch.nonzero(pick)[:, 0]
@@ -120,39 +163,13 @@ def masked_loss(logits: Tensor, target: Tensor, known: Tensor) -> Tensor:
     return loss + 0.5 * dice[present].mean() if bool(present.any()) else loss
 
 
-def assemble(data: Path, work: Path) -> LightC3N:
-    """The network with what ``seeing`` and ``hearing`` have learned."""
-    net = new_network(data)
-    net.load_state_dict(torch.load(work / "seeing.pt", weights_only=True)["net"])
-    heard = torch.load(work / "hearing.pt", weights_only=True)["net"]
-    for name, part in (("hearing", net.hearing), ("affinity", net.affinity)):
-        own = {key[len(name) + 1 :]: t for key, t in heard.items() if key.startswith(name + ".")}
-        part.load_state_dict(own)
-    with torch.no_grad():
-        net.objectness_gain.fill_(0.05)
-    return net
-
-
-def assemble_settled(data: Path, work: Path) -> LightC3N:
-    """The jointly trained network with both classifiers led half of the way back.
-
-    Fine-tuning on few pictures and sounds forgets classes that are not among them (ImageNet's
-    instruments, AudioSet's hooves).  The mean of the weights before and after keeps most of both.
-    """
-    net = new_network(data)
-    net.load_state_dict(torch.load(work / "joint.pt", weights_only=True)["net"])
-    lead_back(net, data, KEPT_SEEING, KEPT_HEARING)
-    return net
-
-
 def lead_back(net: LightC3N, data: Path, seeing: float, hearing: float) -> None:
     """Move both classifiers this share of the way back to their starting weights, in place.
 
     Voices that training never heard go back to what AudioSet's ontology says of them.
     """
-    start = new_network(data)
-    ear = build("efficientat_mn04", data / "weights" / "efficientat_mn04_audioset.safetensors")
-    start.hearing.load_state_dict(fold_batch_norm(ear).state_dict())
+    start = new_network(data, net.c3n.channels, net.c3n.image_size)
+    start_hearing(start, data)
     before = dict(start.named_parameters())
     families = len(FAMILIES)
     with torch.no_grad():
@@ -191,63 +208,55 @@ def retention_loss(net: LightC3N, start: LightC3N, frames: Tensor) -> Tensor:
     return (before.exp() * (before - now)).sum(1).mean()
 
 
-def train_joint(
-    data: Path,
-    work: Path,
-    minutes: float,
-    report: Callable[[str], None],
-    settle: bool = False,
-    seed: int = 5,
-) -> Path:
-    """Train everything together; writes (and resumes from) ``work/joint.pt``.
+class JointLesson:
+    """Everything together: maps, sounding masks, gate and voices on pairs.
 
-    ``settle``: the last step instead, ``work/settled.pt``: start half of the way back, go slowly,
-    and stay near what the starting point knew.
+    ``start``: the last step instead (``settle``): go slowly from half of the way back, and stay
+    near what the network ``start`` knew.
     """
-    target = work / ("settled.pt" if settle else "joint.pt")
-    torch.manual_seed(seed)
-    net = assemble_settled(data, work) if settle else assemble(data, work)
-    start = new_network(data).eval() if settle else None
-    spent, steps = 0.0, 0
-    if target.exists():
-        saved = torch.load(target, weights_only=True)
-        net.load_state_dict(saved["net"])
-        spent, steps = saved["minutes"], saved["steps"]
-    sampler = PairSampler(work, seed + steps)
-    optimiser = torch.optim.AdamW(_groups(net, 0.4 if settle else 1.0))
-    base = [group["lr"] for group in optimiser.param_groups]
-    net.train()
-    net.hearing.eval()
-    began = time.monotonic() - spent * 60
-    running = 0.0
-    while (done := (time.monotonic() - began) / 60 / minutes) < 1:
-        for group, rate in zip(optimiser.param_groups, base, strict=True):
-            group["lr"] = rate * min(1.0, (steps + 1) / 30) * (1 - done) ** 0.9
-        loss = _step_loss(net, sampler, start)
-        optimiser.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(net.parameters(), 5.0)
-        optimiser.step()
-        value = loss.item()
-        running = 0.97 * running + 0.03 * value if steps else value
-        steps += 1
-        if steps % 20 == 0:
-            now = (time.monotonic() - began) / 60
-            report(f"{target.stem} {now:5.1f} min, step {steps}, loss {running:.3f}")
-            torch.save({"net": net.state_dict(), "minutes": now, "steps": steps}, target)
-    torch.save({"net": net.state_dict(), "minutes": minutes, "steps": steps}, target)
-    return target
+
+    power = 0.9
+
+    def __init__(
+        self,
+        net: LightC3N,
+        sampler: PairSampler,
+        batch: int,
+        seed: int,
+        start: LightC3N | None = None,
+    ) -> None:
+        self.name = "joint" if start is None else "settle"
+        self.network, self.batch, self.key = net, batch, seed
+        self._sampler, self._start = sampler, start
+        net.train()
+        net.hearing.eval()
+
+    def groups(self) -> list[dict[str, Any]]:
+        """Classifiers slowly, the rest fast."""
+        return _groups(self.network, 1.0 if self._start is None else 0.4)
+
+    def loss(self, step: int, done: float) -> Tensor:
+        """Every loss of a batch of pairs."""
+        self._sampler.seed(self.key, step)
+        drawn = [self._sampler.draw() for _ in range(self.batch)]
+        return pair_loss(self.network, drawn, self._start)
 
 
-def _step_loss(net: LightC3N, sampler: PairSampler, start: LightC3N | None) -> Tensor:
-    pairs = [sampler.draw() for _ in range(BATCH)]
-    frames = pixels(np.stack([pair[0] for pair in pairs]))
-    masks = torch.from_numpy(np.stack([pair[1] for pair in pairs])).long()
-    feature, logits = net.hearing(torch.from_numpy(np.stack([pair[2] for pair in pairs])))
+Pair = tuple[Bytes, Bytes, Float, Float]
+
+
+def pair_loss(net: LightC3N, pairs: Sequence[Pair], start: LightC3N | None = None) -> Tensor:
+    """Every loss of pictures with sounds; with ``start`` also the pull back to what it knew."""
+    where = net.semantic.weight.device
+    frames = pixels(np.stack([pair[0] for pair in pairs])).to(where)
+    masks = torch.from_numpy(np.stack([pair[1] for pair in pairs])).long().to(where)
+    windows = torch.from_numpy(np.stack([pair[2] for pair in pairs])).to(where)
+    feature, logits = net.hearing(windows)
     voices = torch.from_numpy(np.stack([pair[3] for pair in pairs]))
     out = net(frames, feature, logits)
-    truth = family_truth(voices)
-    visible = torch.from_numpy(np.stack([visible_families(pair[1]) for pair in pairs]))
+    truth = family_truth(voices).to(where)
+    voices = voices.to(where)
+    visible = torch.from_numpy(np.stack([visible_families(pair[1]) for pair in pairs])).to(where)
     both = torch.where((visible > 0) & (truth > 0), 1.0, 0.0)
     unknown = ((visible < 0) & (truth != 0)) | ((truth < 0) & (visible != 0))
     loss = map_losses(out.semantic, out.class_maps, masks)
@@ -258,10 +267,10 @@ def _step_loss(net: LightC3N, sampler: PairSampler, start: LightC3N | None) -> T
     return loss + 0.5 * voice_loss(out.voices, voices)
 
 
-def _groups(net: LightC3N, speed: float) -> list[dict[str, object]]:
-    slow = list(net.c3n.backbone.parameters())
+def _groups(net: LightC3N, speed: float) -> list[dict[str, Any]]:
+    slow = [p for p in net.c3n.backbone.parameters() if p.requires_grad]
     ears = list(net.hearing.parameters())
-    known = {id(p) for p in (*slow, *ears)}
+    known = {id(p) for p in (*net.c3n.backbone.parameters(), *ears)}
     rest = [p for p in net.parameters() if id(p) not in known]
     # Folded biases are large numbers: at the weights' rate they would not move by a half's digit.
     biases = [p for p in (*slow, *ears) if p.ndim == 1]

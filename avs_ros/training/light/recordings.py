@@ -13,6 +13,7 @@ import numpy as np
 
 from avs_ros.errors import DatasetError, MissingDependencyError
 from avs_ros.segmentation import Float
+from avs_ros.training.light import spoken
 
 RATE = 16000
 SETS = ("esc10", "urbansound8k", "animals", "speech", "baby")
@@ -77,12 +78,22 @@ def gather(data: Path, work: Path) -> None:
 
 
 class Library:
-    """The decoded recordings; :meth:`cut` takes a random piece that is not silent."""
+    """The decoded recordings; :meth:`cut` takes a random piece that is not silent.
+
+    For training, espeak-ng's sentences follow them where ``spoken.gather`` has made some.
+    """
 
     def __init__(self, work: Path, held_out: bool) -> None:
-        rows = json.loads((work / "sounds.json").read_text())
-        self._pcm = np.load(work / "sounds.npy", mmap_mode="r")
-        self.recordings = [r for r in (Recording(**row) for row in rows) if r.held_out == held_out]
+        self.recordings: list[Recording] = []
+        self._pcm: list[np.ndarray] = []
+        for table, samples in (("sounds.json", "sounds.npy"), (spoken.TABLE, spoken.SAMPLES)):
+            if table == spoken.TABLE and (held_out or not (work / table).is_file()):
+                continue
+            pcm = np.load(work / samples, mmap_mode="r")
+            rows = (Recording(**row) for row in json.loads((work / table).read_text()))
+            own = [r for r in rows if r.held_out == held_out]
+            self.recordings += own
+            self._pcm += [pcm] * len(own)
         self.by_sound: dict[str, list[int]] = {}
         for i, recording in enumerate(self.recordings):
             self.by_sound.setdefault(recording.sound, []).append(i)
@@ -90,7 +101,7 @@ class Library:
     def samples(self, index: int) -> Float:
         """The whole recording as float32, -1..1."""
         r = self.recordings[index]
-        pcm = self._pcm[r.first : r.first + r.length]
+        pcm = self._pcm[index][r.first : r.first + r.length]
         return np.asarray(pcm, np.float32) / np.float32(32768)
 
     def cut(self, index: int, seconds: float, rng: np.random.Generator) -> Float:

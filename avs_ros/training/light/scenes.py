@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from avs_ros.segmentation import Bytes
-from avs_ros.training.light.families import FAMILIES
-from avs_ros.training.light.pictures import IGNORE, SIZE, load
+from avs_ros.training.light.families import FAMILIES, FAMILY_NAMES
+from avs_ros.training.light.pictures import IGNORE, SIZE, load, outlined
 
 
 def resized(picture: Bytes, size: int, how: int = cv2.INTER_AREA) -> Bytes:
@@ -20,10 +21,26 @@ def resized(picture: Bytes, size: int, how: int = cv2.INTER_AREA) -> Bytes:
 class SceneSampler:
     """Draws (picture ``[S, S, 3]`` uint8, family mask ``[S, S]``, ImageNet row or -1)."""
 
-    def __init__(self, work: Path, held_out: bool, size: int, seed: int) -> None:
+    def __init__(
+        self,
+        work: Path,
+        held_out: bool,
+        size: int,
+        seed: int,
+        more_of: Mapping[str, float] | None = None,
+        teachers: bool = True,
+    ) -> None:
+        """``more_of``: family -> how many times as often as by its number of pictures.
+
+        ``teachers``: False leaves out what the VOC-21 network alone has marked.
+        """
         self.size = size
         self.rng = np.random.default_rng(seed)
         table, self._pictures, self._masks = load(work)
+        if not teachers:
+            self._masks = np.stack(
+                [outlined(p, m) for p, m in zip(table, self._masks, strict=True)]
+            )
         self.indices = [i for i, p in enumerate(table) if p.held_out == held_out]
         self._rows = [p.imagenet for p in table]
         self.by_family: list[list[int]] = [[] for _ in FAMILIES]
@@ -34,6 +51,8 @@ class SceneSampler:
         counts = np.array([len(found) for found in self.by_family], float)
         weight = np.minimum(counts, 150) ** 0.5
         weight[0] *= 2.0
+        for name, factor in (more_of or {}).items():
+            weight[FAMILY_NAMES.index(name)] *= factor
         self._weight = weight / weight.sum()
 
     def draw(self) -> tuple[Bytes, Bytes, int]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from avs_ros.models.light import LightC3N
 from avs_ros.models.weight_file import read_weight_file
+from avs_ros.segmentation import Bytes
 from avs_ros.training.light.families import FAMILIES, OVERLAPS, VOICE_FAMILY
 from avs_ros.training.light.pictures import IGNORE
 from avs_ros.training.light.scenes import SceneSampler
@@ -24,9 +25,9 @@ IMAGE_SIZE = 224
 SMALL_SIZE = 160
 
 
-def new_network(data: Path) -> LightC3N:
+def new_network(data: Path, channels: int = CHANNELS, image_size: int = IMAGE_SIZE) -> LightC3N:
     """The light network with its backbone's starting weights, batch norms folded."""
-    net = LightC3N(label_similarity(), members(), VOICE_FAMILY, CHANNELS, IMAGE_SIZE, OVERLAPS)
+    net = LightC3N(label_similarity(), members(), VOICE_FAMILY, channels, image_size, OVERLAPS)
     start = read_weight_file(data / "weights" / "mobilenet_v2_imagenet.safetensors").state_dict()
     own = net.c3n.backbone.net.state_dict()
     head = {name: start.pop(name) for name in ("classifier.weight", "classifier.bias")}
@@ -82,10 +83,10 @@ def coarse_loss(class_maps: Tensor, truth: Tensor, known: Tensor) -> Tensor:
     return (loss * weight[:, 0]).sum() / weight.sum().clamp(min=1)
 
 
-def parameter_groups(net: LightC3N, backbone: float, rest: float) -> list[dict[str, object]]:
-    """Optimiser groups: pretrained parts slowly, new parts fast."""
-    slow = list(net.c3n.backbone.parameters())
-    known = {id(p) for p in slow} | {id(p) for p in net.hearing.parameters()}
+def parameter_groups(net: LightC3N, backbone: float, rest: float) -> list[dict[str, Any]]:
+    """Optimiser groups: pretrained parts slowly, new parts fast; frozen ones not at all."""
+    slow = [p for p in net.c3n.backbone.parameters() if p.requires_grad]
+    known = {id(p) for p in (*net.c3n.backbone.parameters(), *net.hearing.parameters())}
     fast = [p for p in net.parameters() if id(p) not in known]
     return [
         {"params": slow, "lr": backbone, "weight_decay": 1e-4},
@@ -93,53 +94,44 @@ def parameter_groups(net: LightC3N, backbone: float, rest: float) -> list[dict[s
     ]
 
 
-def train_seeing(
-    data: Path, work: Path, minutes: float, report: Callable[[str], None], seed: int = 2
-) -> Path:
-    """Train maps and class head; writes (and resumes from) ``work/seeing.pt``.
+class SeeingLesson:
+    """Maps and class head, in small pictures first and in the network's own size at the end.
 
     The first stage of the backbone stays as it is here: it is the costly one, and the last step
     of the training moves it.  The gates of CCAM are neutral: no sound, no unified label.
     """
-    target = work / "seeing.pt"
-    torch.manual_seed(seed)
-    net = new_network(data)
-    spent, steps = 0.0, 0
-    if target.exists():
-        saved = torch.load(target, weights_only=True)
-        net.load_state_dict(saved["net"])
-        spent, steps = saved["minutes"], saved["steps"]
-    samplers = [SceneSampler(work, False, size, seed + steps) for size in (SMALL_SIZE, IMAGE_SIZE)]
-    optimiser = torch.optim.AdamW(parameter_groups(net, 1e-4, 2e-3))
-    base = [group["lr"] for group in optimiser.param_groups]
-    net.train()
-    began = time.monotonic() - spent * 60
-    running = 0.0
-    while (done := (time.monotonic() - began) / 60 / minutes) < 1:
-        for group, rate in zip(optimiser.param_groups, base, strict=True):
-            group["lr"] = rate * min(1.0, (steps + 1) / 40) * (1 - done) ** 0.9
-        sampler = samplers[int(done > 0.75)]
-        scenes = [sampler.draw() for _ in range(8)]
-        frames = pixels(np.stack([scene[0] for scene in scenes]))
-        masks = torch.from_numpy(np.stack([scene[1] for scene in scenes])).long()
-        rows = torch.tensor([scene[2] for scene in scenes])
-        semantic, class_maps, logits = see(net, frames)
-        loss = map_losses(semantic, class_maps, masks)
-        if bool((rows >= 0).any()):
-            loss = loss + 0.05 * functional.cross_entropy(logits[rows >= 0], rows[rows >= 0])
-        optimiser.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(net.parameters(), 5.0)
-        optimiser.step()
-        value = loss.item()
-        running = 0.97 * running + 0.03 * value if steps else value
-        steps += 1
-        if steps % 25 == 0:
-            now = (time.monotonic() - began) / 60
-            report(f"seeing {now:5.1f} min, step {steps}, loss {running:.3f}")
-            torch.save({"net": net.state_dict(), "minutes": now, "steps": steps}, target)
-    torch.save({"net": net.state_dict(), "minutes": minutes, "steps": steps}, target)
-    return target
+
+    name, power = "seeing", 0.9
+
+    def __init__(
+        self, net: LightC3N, small: SceneSampler, large: SceneSampler, batch: int, seed: int
+    ) -> None:
+        self.network, self.batch, self.key = net, batch, seed
+        self._samplers = (small, large)
+        net.train()
+
+    def groups(self) -> list[dict[str, Any]]:
+        """Backbone slowly, the rest fast."""
+        return parameter_groups(self.network, 1e-4, 2e-3)
+
+    def loss(self, step: int, done: float) -> Tensor:
+        """Maps against masks, class head against ImageNet's classes."""
+        sampler = self._samplers[int(done > 0.75)]
+        sampler.rng = np.random.default_rng((self.key, step))
+        return scene_loss(self.network, [sampler.draw() for _ in range(self.batch)])
+
+
+def scene_loss(net: LightC3N, scenes: Sequence[tuple[Bytes, Bytes, int]]) -> Tensor:
+    """What the maps and the class head say of scenes (see ``SceneSampler.draw``)."""
+    where = net.semantic.weight.device
+    frames = pixels(np.stack([scene[0] for scene in scenes])).to(where)
+    masks = torch.from_numpy(np.stack([scene[1] for scene in scenes])).long().to(where)
+    rows = torch.tensor([scene[2] for scene in scenes], device=where)
+    semantic, class_maps, logits = see(net, frames)
+    loss = map_losses(semantic, class_maps, masks)
+    if bool((rows >= 0).any()):
+        loss = loss + 0.05 * functional.cross_entropy(logits[rows >= 0], rows[rows >= 0])
+    return loss
 
 
 def see(net: LightC3N, frames: Tensor) -> tuple[Tensor, Tensor, Tensor]:
