@@ -21,6 +21,7 @@ from avs_ros.training.avsc.settings import BenchSettings, LightSettings
 from avs_ros.training.config import load_settings
 from avs_ros.training.light.families import FAMILIES, FAMILY_NAMES
 from avs_ros.training.light.pictures import IGNORE, SIZE, Picture
+from avs_ros.training.light.recordings import Recording
 
 CONFIGS = Path(__file__).resolve().parents[1] / "config" / "train"
 DOG, CAT = FAMILY_NAMES.index("dog"), FAMILY_NAMES.index("cat")
@@ -234,6 +235,46 @@ def test_calibration_keeps_mismatches_empty() -> None:
     assert 0 < found["score"] < 0.9 and len(lines) == len(calibration.SET_BACKS)
     strength = calibration.strength(seen.class_logits)
     assert float(strength[0, DOG]) > 0.9 and float(strength[0].sum()) < 2.1
+
+
+# -- the light recipe ---------------------------------------------------------------------------
+def light(shared: Path, output: Path, *more: str) -> list[str]:
+    values = {
+        "image_size": 64, "epochs": 2, "epoch_steps": 2, "live_epochs": 1, "batch": 2,
+        "live_batch": 1, "capacity": 4, "fresh": 1, "learning_rate": 0.05, "live_rate": 0.05,
+        "backbone_rate": 0.01, "pairs_scenes": 8, "pairs_sounds": 16, "pairs_steps": 4,
+        "pairs_batch": 8, "pairs_rate": 0.1,
+    }  # fmt: skip
+    sets = [word for name, value in values.items() for word in ("--set", f"{name}={value}")]
+    config = str(CONFIGS / "avsc_light.yaml")
+    return [
+        "train", "avsc", "--config", config, "--data", str(shared / "data"), "-o", str(output),
+        *sets, *more,
+    ]  # fmt: skip
+
+
+def test_light_recipe_ends_in_one_file(shared: Path, cache: Path) -> None:
+    rng = np.random.default_rng(0)
+    np.save(cache / "sounds.npy", rng.normal(0, 3000, 4 * 48000).astype(np.int16))
+    rows = [
+        Recording(("dog", "cat")[n % 2], n * 48000, 48000, held_out=n >= 2) for n in range(4)
+    ]
+    (cache / "sounds.json").write_text(json.dumps([asdict(row) for row in rows]))
+    output = cache.parent
+    assert main(light(shared, output)) == 0
+    file = output / "avsc_light.safetensors"
+    made = load_avsc(file)
+    assert made.network.config.categories == FAMILY_NAMES
+    assert 0 < made.metadata["calibration"]["score"] < 1
+    assert "non-commercial" in made.metadata["licence"]
+    assert made.metadata["provenance"]["settings"]["epochs"] == 2
+    kinds = {json.loads(line)["kind"] for line in (output / "log.jsonl").read_text().splitlines()}
+    assert kinds == {"train", "val", "correlation", "calibration"}
+    assert main(light(shared, output)) == 2
+    file.unlink()
+    assert main(light(shared, output, "--resume")) == 0
+    again, before = load_avsc(file).network.state_dict(), made.network.state_dict()
+    assert all(torch.equal(tensor, again[name]) for name, tensor in before.items())
 
 
 # -- AVSBench -----------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import torch
 from torch import Tensor, nn
 
 from avs_ros.models import audio as audio_networks
@@ -18,7 +19,7 @@ from avs_ros.models.avsc.backbone import build_stages, load_public, stage_featur
 from avs_ros.models.avsc.categories import initial_affinity
 from avs_ros.models.avsc.class_evidence import ClassEvidence
 from avs_ros.models.avsc.config import AVSCConfig
-from avs_ros.models.avsc.outputs import SegmenterOutput
+from avs_ros.models.avsc.outputs import AVSCAnswer, SegmenterOutput
 from avs_ros.models.avsc.segmenter import SegmenterHead
 from avs_ros.models.light.folding import fold_batch_norm
 
@@ -96,6 +97,12 @@ class AVSC(nn.Module):
     def attend(self, output: SegmenterOutput, scores: Tensor) -> Tensor:
         """Output and scores ``[B, K]`` in 0..1 -> attended mask ``[B, S/4, S/4]`` in 0..1."""
         return association.attend(output, scores)
+
+    def forward(self, frames: Tensor, feature: Tensor, audio_logits: Tensor) -> AVSCAnswer:
+        """Normalised frames ``[B, 3, S, S]`` and what the audio network said of their sounds."""
+        output = self.segment(frames)
+        scores = torch.sigmoid(self.audio_scores(audio_logits, feature))
+        return AVSCAnswer(output, scores, self.attend(output, scores))
 
     def segmenter_parts(self) -> tuple[nn.Module, ...]:
         """What sees: to be frozen when only the correlation is trained."""

@@ -33,3 +33,13 @@ class Target(NamedTuple):
     masks: Tensor
     silent: Tensor
     known: Tensor | None = None
+
+
+class AVSCAnswer(NamedTuple):
+    """Picture and sound joined: the segmenter's ``output``, ``scores`` ``[B, K]`` in 0..1 of what
+    is heard, and the ``attended`` mask ``[B, S/4, S/4]`` in 0..1.
+    """
+
+    output: SegmenterOutput
+    scores: Tensor
+    attended: Tensor

@@ -134,8 +134,14 @@ def train_bench(
 ) -> float:
     """Train; the best network on *val* is kept in ``output``, its M_J returned."""
     clips = {split: read_clips(root, settings.subset, split) for split in ("train", "val")}
-    categories = names_of(settings, clips["train"])
-    network = bench_network(settings, categories)
+    network = bench_network(settings, lambda: names_of(settings, clips["train"]))
+    categories = network.config.categories
+    foreign = sorted({clip.category for clip in clips["train"]} - {*categories, ""})
+    if foreign:
+        raise DatasetError(
+            f"the network knows no {', '.join(foreign[:3])}; it was made for {len(categories)} "
+            "other categories: train without init_from"
+        )
     if settings.mode == "frozen":
         network.freeze_segmenter()
     audio = heard_once(output, network.hearing.to(device), clips, reporter)

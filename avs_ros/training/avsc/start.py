@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -43,7 +43,7 @@ def audio_parameters(net: AVSC) -> list[nn.Parameter]:
     return list(net.audio_head.parameters())
 
 
-def bench_network(settings: BenchSettings, categories: Sequence[str]) -> AVSC:
+def bench_network(settings: BenchSettings, categories: Callable[[], Sequence[str]]) -> AVSC:
     """The network for AVSBench: from ``init_from``, or built for ``categories``.
 
     ``visual_weights`` and ``audio_weights`` fill its parts.  The audio network is frozen.
@@ -52,7 +52,7 @@ def bench_network(settings: BenchSettings, categories: Sequence[str]) -> AVSC:
     if settings.init_from:
         net = load_avsc(settings.init_from).network
     else:
-        net = AVSC(bench_config(settings, categories))
+        net = AVSC(bench_config(settings, categories()))
     if settings.visual_weights:
         net.load_visual(settings.visual_weights)
     if settings.audio_weights:
