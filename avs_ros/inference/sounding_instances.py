@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -12,6 +12,8 @@ from avs_ros.segmentation import Float
 SAME_THING = 0.5
 # A mask that lies so far within another of its category is a part of that thing.
 PART_OF = 0.7
+# Most that a cell keeps of a thing in front of which another stands.
+BEHIND = 0.49
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,8 @@ def sounding_instances(
 
     ``class_logits`` ``[N, K + 1]``, ``mask_logits`` ``[N, h, w]``, ``heard`` ``[K]`` in 0..1.
     Queries that say "no object" have no part in it.  Several instances of one category are kept;
-    of queries that mean the same thing only the strongest is.
+    of queries that mean the same thing only the strongest is.  Cells that several instances mark
+    belong to the smallest: the guitar in front of its player, one singer of a choir.
     """
     category, score = _judge(class_logits, heard)
     order = np.argsort(-score, kind="stable")
@@ -51,7 +54,7 @@ def sounding_instances(
         if not any(_means_the_same(found, shape, other, its) for other, its in pairs):
             kept.append(found)
             shapes.append(shape)
-    return kept, float(score.max(initial=0.0))
+    return _apart(kept, shapes), float(score.max(initial=0.0))
 
 
 def strongest_candidate(
@@ -79,6 +82,19 @@ def _judge(class_logits: Float, heard: Float) -> tuple[np.ndarray, Float]:
     category = np.where(is_object, winner, 0)
     score = likely[np.arange(len(likely)), winner] * heard[category] * is_object
     return category, np.asarray(score, np.float32)
+
+
+def _apart(kept: list[SoundingInstance], shapes: list[np.ndarray]) -> list[SoundingInstance]:
+    """The same instances, no cell marked (above one half) by two of them."""
+    areas = [np.count_nonzero(shape) for shape in shapes]
+    taken = np.zeros_like(shapes[0]) if shapes else np.zeros(0, bool)
+    apart = list(kept)
+    for i in sorted(range(len(kept)), key=areas.__getitem__):
+        mine = kept[i].probability
+        probability = np.where(taken, np.minimum(mine, np.float32(BEHIND)), mine)
+        apart[i] = replace(kept[i], probability=probability)
+        taken = taken | shapes[i]
+    return apart
 
 
 def _means_the_same(

@@ -21,7 +21,9 @@ class SeeingStep(nn.Module):
 
     def __init__(self, network: AVSC) -> None:
         super().__init__()
-        self.network = network.eval().requires_grad_(False)
+        self.network = network
+        self.eval()
+        self.requires_grad_(False)
 
     def forward(self, frame: Tensor) -> SeeingOutput:
         """Normalised ``[1, 3, S, S]`` -> queries."""
@@ -34,8 +36,10 @@ class ListeningStep(nn.Module):
 
     def __init__(self, network: AVSC) -> None:
         super().__init__()
-        self.hearing = network.hearing.eval().requires_grad_(False)
-        self.residual = network.audio_head.residual.eval().requires_grad_(False)
+        self.hearing = network.hearing
+        self.residual = network.audio_head.residual
+        self.eval()
+        self.requires_grad_(False)
 
     def forward(self, waveform: Tensor) -> tuple[Tensor, Tensor]:
         """Window ``[1, 16000]`` -> residual ``[1, K]`` and AudioSet logits ``[1, 527]``."""

@@ -1,0 +1,260 @@
+"""AVSC behind the segmenter protocol: instances, their own labels and masks, two rates."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from avs_ros.errors import AudioFormatError, ModelError
+from avs_ros.inference import create_segmenter
+from avs_ros.inference.light import BUNDLED
+from avs_ros.inference.registry import step_program
+from avs_ros.inference.segmenter import Segmenter
+from avs_ros.inference.sounding_instances import sounding_instances, strongest_candidate
+from avs_ros.models.avsc import AVSC, AVSCConfig, save_avsc
+from avs_ros.models.light.checkpoint import load_light
+from avs_ros.postprocess import PostprocessConfig, Postprocessor
+
+RATE = 16000
+SECOND = 1_000_000_000
+DOG, CAT, NOTHING = 0, 1, 2
+# Logits of a query that is sure of it.
+SURE = {DOG: [6.0, 0.0, 0.0], CAT: [0.0, 6.0, 0.0], NOTHING: [0.0, 0.0, 6.0]}
+
+
+def box(*edges: int) -> np.ndarray:
+    """Mask logits ``[20, 20]`` of the rectangle top, left, bottom, right."""
+    top, left, bottom, right = edges
+    mask = np.full((20, 20), -8.0, np.float32)
+    mask[top:bottom, left:right] = 8.0
+    return mask
+
+
+def choose(
+    queries: list[tuple[int, np.ndarray]], heard: list[float], threshold: float = 0.3
+) -> list[tuple[int, float, int]]:
+    """Category, score and area of what sounds."""
+    classes = np.array([SURE[category] for category, _ in queries], np.float32)
+    masks = np.stack([mask for _, mask in queries])
+    found, _ = sounding_instances(classes, masks, np.array(heard, np.float32), threshold)
+    areas = [int((one.probability > 0.5).sum()) for one in found]
+    return [(one.category, round(one.score, 2), a) for one, a in zip(found, areas, strict=True)]
+
+
+def test_two_instances_of_one_category_are_both_kept() -> None:
+    left, right = box(2, 1, 12, 8), box(4, 11, 10, 19)
+    assert choose([(DOG, left), (DOG, right)], [0.9, 0.0]) == [(DOG, 0.9, 70), (DOG, 0.9, 48)]
+
+
+def test_the_category_that_is_not_heard_is_left_out() -> None:
+    queries = [(DOG, box(2, 1, 12, 8)), (CAT, box(4, 11, 10, 19))]
+    assert choose(queries, [0.0, 0.8]) == [(CAT, 0.8, 48)]
+    assert choose(queries, [0.1, 0.1]) == []
+    assert [category for category, *_ in choose(queries, [0.6, 0.8])] == [CAT, DOG]
+
+
+def test_what_is_no_object_never_sounds() -> None:
+    assert choose([(NOTHING, box(2, 1, 12, 8))], [1.0, 1.0], threshold=0.01) == []
+    one = strongest_candidate(
+        np.array([SURE[NOTHING]], np.float32), box(0, 0, 9, 9)[None], np.ones(2, np.float32)
+    )
+    assert one is None
+
+
+def test_queries_that_mean_the_same_thing_are_one_instance() -> None:
+    thing, shifted, part = box(2, 2, 14, 14), box(3, 2, 14, 14), box(2, 2, 8, 8)
+    assert choose([(DOG, thing), (DOG, shifted)], [0.9, 0.0]) == [(DOG, 0.9, 144)]
+    # Another name for the same cells is no second thing; a part of a dog is that dog ...
+    assert len(choose([(DOG, thing), (CAT, shifted)], [0.9, 0.8])) == 1
+    assert choose([(DOG, thing), (DOG, part)], [0.9, 0.0]) == [(DOG, 0.9, 144)]
+    # ... but a small thing before a large one of another kind is not.
+    assert len(choose([(DOG, thing), (CAT, part)], [0.9, 0.8])) == 2
+
+
+def test_a_thing_in_front_of_another_keeps_its_cells() -> None:
+    person, guitar = box(2, 2, 18, 18), box(8, 4, 14, 16)
+    for first, second in (([0.9, 0.8], [184, 72]), ([0.8, 0.9], [72, 184])):
+        queries = [(DOG, person), (CAT, guitar)]
+        assert [area for *_, area in choose(queries, first)] == second
+
+
+def test_an_empty_mask_is_no_instance() -> None:
+    assert choose([(DOG, np.full((20, 20), -8.0, np.float32))], [1.0, 0.0]) == []
+
+
+# --- the whole model, through files and names
+
+
+def talkative(path: Path) -> Path:
+    """A small network of random weights that takes everything for a person or a dog.
+
+    Its queries differ in their masks only; people and dogs are heard in every sound.
+    """
+    torch.manual_seed(5)
+    net = AVSC(
+        AVSCConfig(
+            categories=("person", "dog"), voices=("person", "baby", "dog"),
+            voice_category=(0, 0, 1), image_size=64, query_category=(-1,) * 8, channels=16,
+            heads=2, layers=2, feedforward=32, folded=True,
+        )
+    )  # fmt: skip
+    net.hearing.load_state_dict(load_light(BUNDLED).network.hearing.state_dict())
+    with torch.no_grad():
+        head = net.segmenter
+        head.classes.weight.zero_()
+        head.classes.bias.copy_(torch.tensor([5.0, 0.0, 0.0]))
+        # Queries that stay apart, and masks that follow them alone.
+        head.queries.weight.mul_(20.0)
+        head.mask[0].bias.zero_()
+        head.mask[2].bias.zero_()
+        head.mask[2].weight.mul_(12.0)
+        head.mask_bias.fill_(-2.0)
+        net.audio_head.affinity.bias.copy_(torch.tensor([12.0, -9.0, 12.0]))
+    save_avsc(path, net, {"calibration": {"score": 0.4}})
+    return path
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    folder = tmp_path_factory.mktemp("avsc")
+    before = os.environ.get("AVS_CACHE")
+    os.environ["AVS_CACHE"] = str(folder / "cache")
+    yield talkative(folder / "talkative.safetensors")
+    if before is None:
+        del os.environ["AVS_CACHE"]
+    else:
+        os.environ["AVS_CACHE"] = before
+
+
+@pytest.fixture(scope="module")
+def segmenter(checkpoint: Path) -> Segmenter:
+    return create_segmenter(checkpoint, engine="torch", device="cpu")
+
+
+def picture(height: int = 120, width: int = 160) -> np.ndarray:
+    coarse = np.random.default_rng(1).integers(0, 255, (height // 20, width // 20, 3), np.uint8)
+    return np.ascontiguousarray(coarse.repeat(20, axis=0).repeat(20, axis=1))
+
+
+def hum(pitch: float = 220.0, level: float = 0.1) -> np.ndarray:
+    time = np.arange(RATE) / RATE
+    return (level * np.sin(2 * np.pi * pitch * time)).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Pair:
+    frame: np.ndarray
+    stamp_ns: int = 0
+    coverage: float = 1.0
+    level_dbfs: float = -20.0
+
+
+def test_instances_of_one_label_reach_label_mask_and_detections_apart(
+    segmenter: Segmenter,
+) -> None:
+    from avs_ros.messages.detections import make_detections, read_detections
+    from avs_ros.messages.header import make_header
+
+    frame = picture()
+    segmenter.reset()
+    prediction = segmenter.step(frame, hum(), 0)
+    assert [layer.label for layer in prediction.layers].count("person") >= 2
+    assert prediction.label == "person" and segmenter.labels[prediction.label_index] == "person"
+    assert prediction.sounding > 0.5
+    assert prediction.layers[0].score == pytest.approx(prediction.sounding)
+    for smoothing in (0.0, 0.5):
+        answer = Postprocessor(PostprocessConfig(smoothing=smoothing)).process(
+            prediction, Pair(frame)
+        )
+        people = [one for one in answer.instances if one.label == "person"]
+        assert len(people) >= 2
+        values = answer.label_mask()
+        assert values.shape == frame.shape[:2]
+        assert {one.index for one in people} <= set(np.unique(values).tolist())
+        found = read_detections(make_detections(make_header(0, "camera"), answer))
+        assert [one.index for one in found] == [one.index for one in answer.instances]
+        assert len({one.box for one in found if one.label == "person"}) >= 2
+
+
+def test_silence_and_the_end_of_a_sound_leave_nothing(segmenter: Segmenter) -> None:
+    ended = hum()
+    ended[RATE // 2 - 800 :] = 0
+    for window in (np.zeros(RATE, np.float32), hum(level=1e-4), ended):
+        segmenter.reset()
+        prediction = segmenter.step(picture(), window, 0)
+        assert prediction.layers == () and prediction.label == ""
+        assert prediction.label_index == -1 and prediction.sounding < 0.5
+        assert float(prediction.probability.max()) <= 0.5
+    segmenter.reset()
+    assert segmenter.step(picture(), hum(level=0.01), 0).layers
+
+
+def test_a_higher_threshold_leaves_nothing(checkpoint: Path) -> None:
+    strict = create_segmenter(checkpoint, engine="torch", device="cpu", threshold=0.999)
+    prediction = strict.step(picture(), hum(), 0)
+    assert prediction.layers == () and 0 < prediction.sounding < 0.5
+    with pytest.raises(ModelError, match="between 0 and 1"):
+        create_segmenter(checkpoint, engine="torch", device="cpu", threshold=1.0)
+
+
+def test_frames_share_what_is_heard_and_each_has_its_own_masks(checkpoint: Path) -> None:
+    """The audio network runs every half second, the segmenter at every frame."""
+    model = create_segmenter(
+        checkpoint, engine="torch", device="cpu", hearing_period_s=0.5, context_s=0.0
+    )
+    rng = np.random.default_rng(2)
+    other = rng.normal(0, 0.2, RATE).astype(np.float32)
+    first = model.step(picture(), hum(), 0)
+    shared = model.step(picture()[::-1].copy(), other, SECOND // 10)
+    assert shared.audio_score == first.audio_score
+    assert not np.allclose(shared.probability, first.probability, atol=0.05)
+    later = model.step(picture(), other, SECOND // 2)
+    assert later.audio_score != first.audio_score
+    # A frame that is seen again is the same, whatever was heard before it.
+    model.reset()
+    assert model.step(picture(), other, 0).audio_score == later.audio_score
+
+
+def test_wrong_windows_are_refused(segmenter: Segmenter) -> None:
+    for window in (np.zeros(100, np.float32), np.full(RATE, np.nan, np.float32)):
+        with pytest.raises(AudioFormatError, match="16000 finite samples"):
+            segmenter.step(picture(), window, 0)
+
+
+@pytest.mark.parametrize("engine", ["onnxruntime", "openvino"])
+def test_other_engines_say_the_same(checkpoint: Path, segmenter: Segmenter, engine: str) -> None:
+    pytest.importorskip(engine)
+    pytest.importorskip("onnx")
+    # Numbers that differ by more than 1e-3 would be refused here.
+    model = create_segmenter(checkpoint, engine=engine, device="cpu")
+    assert model.engine == engine
+    segmenter.reset()
+    ours, theirs = (one.step(picture(), hum(), 0) for one in (segmenter, model))
+    model.close()
+    assert len(ours.layers) == len(theirs.layers)
+    assert ours.sounding == pytest.approx(theirs.sounding, abs=1e-3)
+    assert float(np.abs(ours.probability - theirs.probability).mean()) < 1e-3
+    # What is kept of it needs no networks to say the same again.
+    kept = create_segmenter(checkpoint, engine=engine, device="cpu")
+    again = kept.step(picture(), hum(), 0)
+    kept.close()
+    assert np.allclose(again.probability, theirs.probability, atol=1e-5)
+    assert kept.labels == ["person", "dog"]
+
+
+def test_full_forms_say_what_they_need() -> None:
+    for name in ("avsc_pvt", "avsc_swin"):
+        with pytest.raises(ModelError, match=r"needs weights.*avs train avsc"):
+            create_segmenter(name, engine="torch", device="cpu")
+
+
+def test_the_light_form_can_be_measured_untrained() -> None:
+    program = step_program("avsc_light", random_weights=True)
+    classes, masks = program.run_eagerly(program.example)
+    assert classes.shape == (1, 44, 30) and masks.shape == (1, 44, 56, 56)
