@@ -58,6 +58,15 @@ def test_installed_ros_wins(fake_rclpy: str) -> None:
     assert result.stdout.strip() == "rclpy rclpy message std_msgs/msg/String True False"
 
 
+def test_a_later_ros_is_not_asked_for_what_it_deprecates(fake_rclpy: str) -> None:
+    package = Path(fake_rclpy) / "rclpy"
+    (package / "event_handler.py").write_text("")
+    (package / "qos_event.py").write_text("import warnings; warnings.warn('deprecated')\n")
+    result = run(SHOW, PYTHONPATH=fake_rclpy, AVS_ROS_MIDDLEWARE="")
+    assert result.stdout.split()[-2:] == ["False", "True"]
+    assert result.stderr == ""
+
+
 def test_a_missing_interface_package_of_ros_is_named(fake_rclpy: str) -> None:
     source = "from avs_ros.middleware import *; get_message('vision_msgs/msg/LabelInfo')"
     result = run(source, PYTHONPATH=fake_rclpy, AVS_ROS_MIDDLEWARE="rclpy", ROS_DISTRO="jazzy")

@@ -18,10 +18,9 @@ from avs_ros.errors import MiddlewareError, MissingDependencyError
 CHOICE_VARIABLE = "AVS_ROS_MIDDLEWARE"
 
 _SUBMODULES = (
-    "callback_groups", "clock", "context", "duration", "event_handler", "exceptions", "executors",
-    "lifecycle", "logging", "node", "parameter", "publisher", "qos", "qos_event",
-    "qos_overriding_options", "serialization", "service", "signals", "subscription", "task",
-    "time", "timer", "utilities",
+    "callback_groups", "clock", "context", "duration", "exceptions", "executors", "lifecycle",
+    "logging", "node", "parameter", "publisher", "qos", "qos_overriding_options",
+    "serialization", "service", "signals", "subscription", "task", "time", "timer", "utilities",
 )
 
 Names = Callable[[str], Any]
@@ -30,12 +29,14 @@ Names = Callable[[str], Any]
 def _installed() -> tuple[ModuleType, Names, Names]:
     module = importlib.import_module("rclpy")
     for name in _SUBMODULES:
-        try:
-            importlib.import_module(f"rclpy.{name}")
-        except ModuleNotFoundError as error:
-            # Distributions differ: Humble has qos_event only, later ones event_handler.
-            if error.name != f"rclpy.{name}":
-                raise
+        importlib.import_module(f"rclpy.{name}")
+    try:
+        importlib.import_module("rclpy.event_handler")
+    except ModuleNotFoundError as error:
+        if error.name != "rclpy.event_handler":
+            raise
+        # Humble's name of it, which later distributions warn of.
+        importlib.import_module("rclpy.qos_event")
     interfaces = importlib.import_module("rosidl_runtime_py.utilities")
     return module, _telling(interfaces.get_message), _telling(interfaces.get_service)
 
