@@ -27,7 +27,7 @@ VERBS: dict[str, str] = {
     "run": "segment a video file, a rosbag2 or a live camera: masks, labels, video, bag, report",
     "demo": "play a scene through the real node over DDS, record it, render it",
     "info": "versions, devices, engines, models, middleware",
-    "train": "train C3N on AVSBench",
+    "train": "train C3N, AVSC or the bundled light model",
     "weights": "list, download, convert and verify public weight files",
     "export": "a model's step as an ONNX file or a TensorRT engine",
     "labels": "build or look at the similarity of visible and heard classes",

@@ -61,7 +61,10 @@ def _ablate(arguments: list[str]) -> None:
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder for the runs")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE")
     args = parser.parse_args(arguments)
-    overrides = dict(pair.split("=", 1) for pair in args.set if "=" in pair)
+    wrong = [pair for pair in args.set if "=" not in pair]
+    if wrong:
+        raise ParameterError(f"--set {wrong[0]}: write NAME=VALUE")
+    overrides = dict(pair.split("=", 1) for pair in args.set)
     settings = load_settings(LightSettings, args.config, overrides)
     if settings.threads:
         torch.set_num_threads(settings.threads)

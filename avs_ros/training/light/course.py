@@ -89,7 +89,7 @@ def train_whole(
     """Every lesson (each goes on where it was interrupted), then ``output``'s weight file.
 
     ``start``: a network instead of what ``settings`` name.  Raises CheckpointError when a lesson's
-    state is another run's, or a tensor was never moved.
+    state is another run's.
     """
     net = (start or start_network(settings, data)).to(device)
     costs = {
@@ -165,7 +165,7 @@ def finish(
     if not settings.init_from and settings.backbone == "fine_tuned" and settings.joint_steps:
         same = untouched(net, data)
         if same:
-            raise CheckpointError(f"tensors that no training has moved: {', '.join(same[:5])}")
+            reporter.say(f"{len(same)} tensors are as they started: {', '.join(same[:5])}")
     log = {
         "device": device,
         "threads": torch.get_num_threads(),

@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor
 
+from avs_ros.errors import DatasetError
 from avs_ros.models.light import LightC3N
 from avs_ros.models.light.selection import visible_evidence
 from avs_ros.segmentation import Float
@@ -134,7 +135,7 @@ def pair_up(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """``count`` pairs, half of them matched: (index of the sound, seen, target, -1 unknown).
 
-    Pairs that are held out count as unknown.
+    Pairs that are held out count as unknown.  Raises DatasetError where nothing matches.
     """
     a = torch.randint(len(pictures.seen), (count,), generator=generator)
     b = torch.randint(len(sounds.logits), (count,), generator=generator)
@@ -144,6 +145,11 @@ def pair_up(
         apart = (pictures.visible != 0).float() @ sounds.barred.T > 0
         match = match.masked_fill(apart, 0.0)
     first, second = torch.nonzero(match, as_tuple=True)
+    if not len(first):
+        raise DatasetError(
+            "no sound is made by anything that the pictures show: set more gate_pictures and "
+            "gate_sounds, or add data"
+        )
     # Families evenly: a matched pair counts by how rare its sound is.
     weight = 1.0 / match.sum(0)[second].clamp(min=1)
     pick = torch.multinomial(weight, count // 2, replacement=True, generator=generator)

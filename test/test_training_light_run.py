@@ -1,0 +1,352 @@
+"""``avs train light``: settings, lessons that resume, switches, runs on a made-up data set."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from avs_ros.cli.main import main
+from avs_ros.errors import DatasetError, ParameterError
+from avs_ros.inference.light import BUNDLED
+from avs_ros.models.light import LightC3N
+from avs_ros.models.light.checkpoint import load_light
+from avs_ros.training.config import load_settings
+from avs_ros.training.curves import draw_curves
+from avs_ros.training.light import deciding, spoken
+from avs_ros.training.light.__main__ import main as module
+from avs_ros.training.light.course import load_start
+from avs_ros.training.light.families import FAMILY_NAMES, SOUNDS, VOICES
+from avs_ros.training.light.held_out_pairs import held_out_pairs
+from avs_ros.training.light.joint import PairSampler
+from avs_ros.training.light.lessons import learn
+from avs_ros.training.light.pictures import IGNORE, SIZE, Picture, outlined
+from avs_ros.training.light.recordings import RATE, Library, Recording
+from avs_ros.training.light.refine import RefineLesson
+from avs_ros.training.light.scenes import SceneSampler
+from avs_ros.training.light.settings import LightSettings
+from avs_ros.training.light.trunk import Trunk, TrunkLesson, answers_of, sense_all
+
+CONFIGS = Path(__file__).resolve().parents[1] / "config" / "train"
+TINY = {
+    "image_size": 64, "small_size": 64, "batch": 2, "gate_pictures": 8, "gate_sounds": 160,
+    "gate_steps": 3, "refine_steps": 4, "trunk_steps": 2, "trunk_pairs": 4, "spoken": "false",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Caches of a tiny data set: dogs and cats, a short noise for every class of sound."""
+    folder = tmp_path_factory.mktemp("work")
+    rng = np.random.default_rng(0)
+    table, pictures, masks = [], [], []
+    for number, (family, held) in enumerate([(2, False), (3, False), (2, True), (3, True)]):
+        table.append(Picture("coco", str(number), -1, held))
+        pictures.append(rng.integers(0, 255, (SIZE, SIZE, 3), np.uint8))
+        mask = np.zeros((SIZE, SIZE), np.uint8)
+        mask[40:220, 60:240] = family
+        masks.append(mask)
+    np.save(folder / "pictures.npy", np.stack(pictures))
+    np.save(folder / "masks.npy", np.stack(masks))
+    (folder / "pictures.json").write_text(json.dumps([asdict(row) for row in table]))
+    length, rows = RATE, []
+    for number, (sound, held) in enumerate((s, h) for s in SOUNDS for h in (False, True)):
+        rows.append(Recording(sound, number * length, length, held))
+    pcm = (rng.standard_normal(len(rows) * length) * 3000).astype(np.int16)
+    np.save(folder / "sounds.npy", pcm)
+    (folder / "sounds.json").write_text(json.dumps([asdict(row) for row in rows]))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def bundled() -> LightC3N:
+    return load_start(BUNDLED)
+
+
+class Reporter:
+    """Keeps what it is told; interrupts after a number of steps."""
+
+    def __init__(self, until: int = 1000) -> None:
+        self.until, self.steps = until, 0
+        self.lines: list[str] = []
+
+    def track(self, items: Iterable[int], total: int, what: str) -> Iterator[int]:
+        yield from items
+
+    def say(self, line: str) -> None:
+        self.lines.append(line)
+
+    def log(self, kind: str, at: int, values: dict[str, float]) -> None:
+        self.steps += 1
+        if self.steps >= self.until:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"gates": "soft"}, "gates is 'soft'; choose one of ccam, cam_prior, strong"),
+        ({"image_size": "100"}, "image_size is 100; a multiple of 32"),
+        ({"batch": "0"}, "batch is 0; it must be at least 1"),
+        ({"tpavi": "false"}, "set part to trunk"),
+        ({"steps": "3"}, "unknown setting 'steps'"),
+        ({"refine_steps": "many"}, "refine_steps is 'many'"),
+        ({"part": "trunk", "backbone": "frozen", "trunk_pairs": "4"}, "trunk_pairs is 4"),
+    ],
+)
+def test_wrong_settings_are_refused_by_name(changes: dict[str, str], told: str) -> None:
+    with pytest.raises(ParameterError, match=told):
+        load_settings(LightSettings, CONFIGS / "light.yaml", changes)
+
+
+def test_a_course_without_lessons_is_refused() -> None:
+    nothing = {name: "0" for name in asdict(LightSettings()) if name.endswith("_steps")}
+    nothing |= {"trunk_steps": "1", "gate_steps": "1"}
+    with pytest.raises(ParameterError, match="nothing to learn"):
+        load_settings(LightSettings, CONFIGS / "light.yaml", nothing)
+
+
+@pytest.mark.parametrize("name", ["light", "light_continue", "light_trunk"])
+def test_shipped_configurations_load(name: str) -> None:
+    settings = load_settings(LightSettings, CONFIGS / f"{name}.yaml")
+    assert settings.part == ("trunk" if name == "light_trunk" else "whole")
+    assert (settings.init_from == "bundled") == (name == "light_continue")
+
+
+def refine_lesson(net: LightC3N, work: Path) -> RefineLesson:
+    pairs = PairSampler(work, 3, 64)
+    return RefineLesson(copy.deepcopy(net), SceneSampler(work, False, 64, 3), pairs, 2, 3)
+
+
+def test_an_interrupted_lesson_ends_with_the_same_weights(
+    tmp_path: Path, work: Path, bundled: LightC3N
+) -> None:
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    for folder in (whole, cut):
+        folder.mkdir()
+    learn(refine_lesson(bundled, work), 4, whole, Reporter(), seed=3)
+    with pytest.raises(KeyboardInterrupt):
+        learn(refine_lesson(bundled, work), 4, cut, Reporter(until=3), seed=3)
+    stopped = torch.load(cut / "refine.pt", weights_only=True)
+    assert stopped["progress"]["step"] == 3
+    again = Reporter()
+    cost = learn(refine_lesson(bundled, work), 4, cut, again, seed=3)
+    assert (again.steps, cost.steps) == (1, 4) and cost.cpu_s > 0
+    one, other = (torch.load(f / "refine.pt", weights_only=True)["network"] for f in (whole, cut))
+    assert all(torch.equal(one[name], other[name]) for name in one)
+    start = bundled.state_dict()
+    moved = [name for name in one if not torch.equal(one[name], start[name])]
+    assert any(name.startswith("c3n.backbone") for name in moved)
+    # The last lesson leaves the ear alone.
+    assert not any(name.startswith(("hearing", "affinity")) for name in moved)
+
+
+@pytest.mark.parametrize(
+    ("gates", "part", "heeded"),
+    [("ccam", "prior", False), ("cam_prior", "prior", True), ("cam_prior", "strength", False),
+     ("strong", "strength", True), ("strong", "prior", True)],
+)  # fmt: skip
+def test_gates_change_what_they_say(
+    gates: str, part: str, heeded: bool, bundled: LightC3N
+) -> None:
+    rng = np.random.default_rng(1)
+    frames = [rng.integers(0, 255, (64, 64, 3), np.uint8)]
+    sensed = sense_all(bundled, frames, [rng.standard_normal(RATE).astype(np.float32) * 0.1])
+    trunk = Trunk(bundled, gates)
+    before = answers_of(trunk, sensed)[0]
+    with torch.no_grad():
+        for tensor in (trunk.strength,) if part == "strength" else trunk.prior.parameters():
+            tensor.add_(0.7)
+    assert (np.abs(answers_of(trunk, sensed)[0] - before).max() > 1e-4) == heeded
+
+
+def test_without_tpavi_the_sound_changes_nothing_but_the_label(bundled: LightC3N) -> None:
+    rng = np.random.default_rng(2)
+    frames = [rng.integers(0, 255, (64, 64, 3), np.uint8)]
+    sensed = sense_all(bundled, frames, [np.zeros(RATE, np.float32)])
+    other = copy.copy(sensed)
+    object.__setattr__(other, "sound", sensed.sound + 1.0)
+    with_it, without = Trunk(bundled, tpavi=True), Trunk(bundled, tpavi=False)
+    assert np.abs(answers_of(with_it, sensed)[0] - answers_of(with_it, other)[0]).max() > 1e-5
+    assert np.array_equal(answers_of(without, sensed)[0], answers_of(without, other)[0])
+
+
+@pytest.mark.parametrize("frozen", [True, False])
+def test_a_frozen_backbone_stays(
+    frozen: bool, tmp_path: Path, work: Path, bundled: LightC3N
+) -> None:
+    net = copy.deepcopy(bundled)
+    lesson = TrunkLesson(net, Trunk(net), PairSampler(work, 3, 64), 64, 2, 3)
+    if frozen:
+        lesson.prepare(4)
+    learn(lesson, 2, tmp_path, Reporter(), seed=3)
+    start = dict(bundled.c3n.backbone.named_parameters())
+    moved = [n for n, p in net.c3n.backbone.named_parameters() if not torch.equal(p, start[n])]
+    assert bool(moved) != frozen
+    decoder = dict(bundled.c3n.decoder.named_parameters())
+    assert any(not torch.equal(p, decoder[n]) for n, p in net.c3n.decoder.named_parameters())
+
+
+def test_without_teachers_only_outlines_count() -> None:
+    mask = np.array([[0, 1, 2, IGNORE]], np.uint8)
+    kept = {
+        source: outlined(Picture(source, "blackswan/00000", row, False), mask)[0].tolist()
+        for source, row in (("coco", -1), ("people", -1), ("davis", -1), ("imagenet", 0))
+    }
+    assert kept["coco"] == mask[0].tolist()
+    assert kept["people"] == [0, 1, IGNORE, IGNORE]
+    assert kept["davis"] == kept["imagenet"] == [IGNORE] * 4
+
+
+def test_training_never_pairs_what_is_held_out(work: Path) -> None:
+    family_of = {voice.name: voice.family for voice in VOICES}
+    sounding = set(family_of.values())
+    apart: dict[str, set[str]] = {}
+    for family, kind in held_out_pairs():
+        if kind in sounding:
+            apart.setdefault(family, set()).add(kind)
+    family = max(sorted(apart), key=lambda name: len(apart[name]))
+    mask = np.zeros((64, 64), np.uint8)
+    mask[10:50, 10:50] = FAMILY_NAMES.index(family) + 1
+    sampler, heard = PairSampler(work, 0, 64), set()
+    for step in range(150):
+        sampler.seed(0, step)
+        target = sampler.sound_for(mask)[1]
+        heard |= {family_of[VOICES[v].name] for v in np.nonzero(target > 0)[0]}
+    assert len(heard) > 5 and not heard & apart[family]
+
+
+def test_the_gate_learns_nothing_from_held_out_pairs() -> None:
+    pictures = deciding.Evidence(torch.zeros(4, 3, 3), torch.eye(4, 3))
+    barred = torch.zeros(3, 3)
+    barred[1, 0] = 1
+    sounds = deciding.Sounds(torch.zeros(3, 527), torch.eye(3), torch.eye(3), barred)
+    sound, _, target = deciding.pair_up(pictures, sounds, 400, torch.Generator().manual_seed(0))
+    unknown = (target < 0).all(1)
+    assert bool(unknown.any()) and set(sound[unknown].tolist()) == {1}
+
+
+def test_espeak_sentences_join_the_training_speech_alone(work: Path, tmp_path: Path) -> None:
+    if not spoken.available():
+        pytest.skip("espeak-ng is not installed")
+    for name in ("sounds.npy", "sounds.json"):
+        (tmp_path / name).symlink_to(work / name)
+    before = [len(Library(tmp_path, held).by_sound["speech"]) for held in (False, True)]
+    assert spoken.gather(tmp_path, 3) == 3
+    library = Library(tmp_path, held_out=False)
+    assert len(library.by_sound["speech"]) == before[0] + 3
+    assert len(Library(tmp_path, held_out=True).by_sound["speech"]) == before[1]
+    said = library.samples(library.by_sound["speech"][-1])
+    assert len(said) > RATE // 2 and np.abs(said).max() > 0.05
+
+
+def test_without_espeak_the_recordings_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert spoken.gather(tmp_path, 3) == 0 and not list(tmp_path.iterdir())
+    assert spoken.sentences(20) == spoken.sentences(20)
+    assert len({(s.voice, s.speed) for s in spoken.sentences(20)}) > 15
+
+
+def test_curves_have_a_panel_for_each_lesson(tmp_path: Path) -> None:
+    log = tmp_path / "log.jsonl"
+    lines = [{"kind": k, "at": i, "smooth": 1 / (i + 1)} for k in ("a", "b") for i in range(9)]
+    log.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    one = draw_curves(log, tmp_path / "curves.png")
+    assert one is not None
+    two_panels = cv2.imread(str(one))
+    log.write_text(json.dumps(lines[0]) + "\n")
+    draw_curves(log, one)
+    assert two_panels.shape[0] == 2 * cv2.imread(str(one)).shape[0]
+    log.write_text("no line\n")
+    with pytest.raises(DatasetError, match="no line"):
+        draw_curves(log, one)
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """What a run reads beside the caches: names and the digests of what it started from."""
+    folder = tmp_path / "data"
+    (folder / "labels").mkdir(parents=True)
+    (folder / "labels" / "imagenet1k_names.txt").write_text("name\n" * 1000)
+    (folder / "weights").mkdir()
+    for name in ("mobilenet_v2_imagenet", "efficientat_mn04_audioset"):
+        (folder / "weights" / f"{name}.safetensors").write_bytes(b"start")
+    return folder
+
+
+def words(data: Path, work: Path, output: Path, config: str, *more: str) -> list[str]:
+    settings = [w for name, value in TINY.items() for w in ("--set", f"{name}={value}")]
+    return [
+        "train", "light", "--config", str(CONFIGS / config), "--data", str(data),
+        "--work", str(work), "-o", str(output), "--device", "cpu", *settings, *more,
+    ]  # fmt: skip
+
+
+def test_a_run_from_the_bundled_weights(tmp_path: Path, data: Path, work: Path) -> None:
+    output = tmp_path / "run"
+    command = words(data, work, output, "light_continue.yaml")
+    assert main(command) == 0
+    made = load_light(output / "c3n_light.safetensors")
+    log = made.metadata["provenance"]["log"]
+    assert log["lessons"]["refine"]["steps"] == 4 and log["device"] == "cpu"
+    assert log["cpu_minutes"] >= 0 and log["settings"]["init_from"] == "bundled"
+    assert made.network.c3n.image_size == 64
+    lines = [json.loads(line) for line in (output / "log.jsonl").read_text().splitlines()]
+    assert [line["at"] for line in lines if line["kind"] == "refine"] == [1, 2, 3, 4]
+    assert (output / "curves.png").is_file()
+    # A second start must not overwrite the run; continuing a finished one repeats nothing.
+    assert main(command) == 2
+    first = load_file(output / "c3n_light.safetensors")
+    assert main([*command, "--resume"]) == 0
+    second = load_file(output / "c3n_light.safetensors")
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_a_run_of_the_trunk_is_scored(
+    tmp_path: Path, work: Path, shared: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "run"
+    more = ("--set", "gates=strong", "--set", "backbone=frozen")
+    assert main(words(shared / "data", work, output, "light_trunk.yaml", *more)) == 0
+    assert "M_J, all pairs" in capsys.readouterr().out
+    scores = json.loads((output / "scores.json").read_text())
+    assert scores["cost"]["steps"] == 2
+    counts = {row["name"]: row["count"] for row in scores["rows"]}
+    assert counts["M_J, all pairs"] == 4
+
+
+def test_the_whole_course_starts_from_public_classifiers(
+    tmp_path: Path, work: Path, shared: Path
+) -> None:
+    output = tmp_path / "run"
+    lessons = ("hearing", "seeing", "joint", "settle", "refine")
+    steps = [w for name in lessons for w in ("--set", f"{name}_steps=1")]
+    more = (*steps, "--set", "hearing_batch=2", "--set", "teachers=false")
+    assert main(words(shared / "data", work, output, "light.yaml", *more)) == 0
+    made = load_light(output / "c3n_light.safetensors")
+    assert list(made.metadata["provenance"]["log"]["lessons"]) == list(lessons)
+    assert made.families == FAMILY_NAMES
+
+
+def test_the_module_judges_and_sends_those_who_train_to_avs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert module(["train"]) == 2
+    assert "avs train light" in capsys.readouterr().err
+    config = ["--config", str(CONFIGS / "light_trunk.yaml"), "--set", "gates"]
+    assert module(["ablate", *config, "--data", str(tmp_path), "-o", str(tmp_path)]) == 2
+    assert "write NAME=VALUE" in capsys.readouterr().err
+
+
+def test_missing_data_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = words(tmp_path / "none", tmp_path, tmp_path / "run", "light.yaml")
+    assert main(command) == 2
+    assert "is no folder" in capsys.readouterr().err
