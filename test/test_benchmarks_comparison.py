@@ -135,3 +135,15 @@ def test_wrong_words_are_one_sentence(words, sentence, tmp_path, capsys):
     assert main(["benchmark", *words, "-o", str(tmp_path)]) == 2
     assert sentence in capsys.readouterr().err
     assert not (tmp_path / "benchmark.json").exists()
+
+
+def test_a_model_without_a_published_form_is_held_against_pytorch(scripted):
+    forms = comparison.default_forms("cpu")
+    part = comparison.compare(Subject("avsc_light"), "cpu", forms, rounds=2)
+    assert part["reference"] == "torch" and AUTHORS not in part["forms"]
+    assert part["forms"]["onnxruntime"]["ms"]["ratio"] == 2
+
+
+def test_scaling_needs_a_published_form(tmp_path, capsys):
+    assert main(["benchmark", "--model", "avsc_light", "--scaling", "-o", str(tmp_path)]) == 2
+    assert "published form" in capsys.readouterr().err

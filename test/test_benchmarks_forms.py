@@ -107,3 +107,11 @@ def test_stream_keeps_a_bounded_past():
     for number in range(6):
         form.step(number)
     assert len(form.memory) == 3
+
+
+def test_the_light_avsc_streams_on_engines_alike():
+    pytest.importorskip("onnxruntime")
+    subject = Subject("avsc_light", image_size=64)
+    one, other = (StreamForm(subject, engine).step(0) for engine in ("torch", "onnxruntime"))
+    assert one.logits.shape == other.logits.shape == (44, 16, 16)
+    assert difference(other, one) < 1e-3

@@ -27,6 +27,11 @@ def default_forms(device: str) -> list[str]:
     return [AUTHORS, *halves, *engines]
 
 
+def reference_of(subject: Subject) -> str:
+    """What the others are held against: the published form, or PyTorch where there is none."""
+    return "torch" if subject.avsc else AUTHORS
+
+
 def tolerance(form: str) -> float:
     """Largest difference from the published form, as a share of the logits' deviation."""
     if form == AUTHORS_HALF:
@@ -45,22 +50,25 @@ def compare(
 
     A form's entry holds ``ms`` (see :class:`Timing`), ``difference`` and ``tolerance``,
     ``memory`` and ``load_s``; or ``left_out``: the sentence that says why it was not timed.
-    Raises EngineError where the published form itself cannot run.
+    Raises EngineError where the reference (the published form, if there is one) cannot run.
     """
     results: dict[str, dict[str, Any]] = {}
-    needed = [f for f in forms if f != AUTHORS]
+    reference = reference_of(subject)
+    words = "the published form" if reference == AUTHORS else reference
+    published = (AUTHORS, AUTHORS_HALF) if subject.avsc else ()
+    needed = [f for f in forms if f != reference and f not in published]
     if any("onnx" in f or f in ("openvino", "tensorrt") for f in needed):
         tell("exporting the step")
         export(subject)  # a failure is told again by each engine that needs the file
     with contextlib.ExitStack() as stack:
         running: dict[str, Contestant] = {}
-        for form in [AUTHORS, *needed]:
+        for form in [reference, *needed]:
             tell(f"loading {form}")
             contestant = stack.enter_context(Contestant(form, subject, device))
             try:
                 contestant.wait()
             except AvsError as error:
-                if form == AUTHORS:
+                if form == reference:
                     raise
                 results[form] = {"left_out": str(error)}
                 contestant.close()
@@ -72,14 +80,14 @@ def compare(
             results[form] |= {"difference": gap, "tolerance": tolerance(form)}
             if gap > tolerance(form):
                 results[form]["left_out"] = (
-                    f"differs from the published form by {gap:.2g} of the logits' standard "
+                    f"differs from {words} by {gap:.2g} of the logits' standard "
                     f"deviation (tolerance {tolerance(form):g})"
                 )
                 running.pop(form).close()
-        _time(running, number + 1, rounds, results, tell)
+        _time(running, reference, number + 1, rounds, results, tell)
     return {
         "subject": {**subject.values(), "name": subject.name}, "device": device,
-        "rounds": rounds, "reference": AUTHORS, "forms": results,
+        "rounds": rounds, "reference": reference, "forms": results,
     }
 
 
@@ -103,11 +111,11 @@ def _agreement(running: dict[str, Contestant], number: int, tell: Tell) -> dict[
 
 
 def _time(
-    running: dict[str, Contestant], first: int, rounds: int,
+    running: dict[str, Contestant], reference: str, first: int, rounds: int,
     results: dict[str, dict[str, Any]], tell: Tell,
 ) -> None:
-    if AUTHORS not in running:
-        raise EngineError("the published form does not run: there is nothing to compare with")
+    if reference not in running:
+        raise EngineError(f"{reference} does not run: there is nothing to compare with")
 
     def step_of(contestant: Contestant) -> Callable[[int], float]:
         return lambda turn: float(contestant.step(first + turn)["ms"])
@@ -120,6 +128,6 @@ def _time(
         tell(f"timing, round {1 + (done - 1) // len(running)} of {rounds}")
 
     samples = take_turns({f: step_of(c) for f, c in running.items()}, rounds, note)
-    for form, timing in summarise(samples, AUTHORS).items():
+    for form, timing in summarise(samples, reference).items():
         results[form]["ms"] = asdict(timing)
         results[form]["memory"] = dict(running[form].memory())

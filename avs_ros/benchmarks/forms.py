@@ -41,13 +41,19 @@ class StreamForm:
         self._see, self._hear = running.seeing, running.hearing
         self.device = self._see.device
         self._families = HeardFamilies(facts["affinity"]) if subject.light else None
-        self.memory = StreamMemory(tuple(facts["state"]), facts["frames_per_clip"])
+        state = (1,) if subject.avsc else tuple(facts["state"])
+        self.memory = StreamMemory(state, 1 if subject.avsc else facts["frames_per_clip"])
+        self._avsc = subject.avsc
 
     def step(self, number: int, stamp_ns: int | None = None) -> Answer:
         """See :class:`Form`."""
         stamp_ns = (number + 1) * SECOND_NS if stamp_ns is None else stamp_ns
         at = slice(number % CYCLE, number % CYCLE + 1)
         heard = [np.asarray(x, np.float32) for x in self._hear(self._stimuli.sounds[at])]
+        if self._avsc:
+            classes, masks = self._see(self._stimuli.frames[at])
+            category = np.asarray(classes)[0, :, :-1].max(axis=0).argmax()
+            return Answer(np.array(masks[0], np.float32), int(category))
         past, shares = self.memory.recall(stamp_ns)
         if self._families is None:
             logits, label, _, state = self._see(self._stimuli.frames[at], *heard, past, shares)

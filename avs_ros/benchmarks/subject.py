@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avs_ros.errors import ModelError
+from avs_ros.inference import avsc
 from avs_ros.inference.bundle import Bundle, Senses, identity_of, open_senses
 from avs_ros.inference.engines import choose_device
 from avs_ros.inference.hearing import SAMPLE_RATE
@@ -22,6 +23,7 @@ from avs_ros.inference.light import BUNDLED
 from avs_ros.inference.segmenter import Segmenter
 
 LIGHT = "c3n_light"
+AVSC = "avsc_light"
 # The names that the networks' own tables know (a test compares them).
 VISUALS = (*(f"pvt_v2_b{i}" for i in range(6)), "swin_base_patch4_window7_224", "mobilenetv2_100")
 AUDIOS = ("beats", "panns", "vggish", "efficientat_mn04")
@@ -30,9 +32,10 @@ _COARSE = 16
 
 @dataclass(frozen=True)
 class Subject:
-    """``visual`` "c3n_light": the bundled model.  Else a C3N on that backbone, random weights.
+    """``visual`` "c3n_light" or "avsc_light": the bundled models (the latter with random weights
+    where its file is not there).  Else a C3N on that backbone, random weights.
 
-    ``audio``: name of the audio network (the bundled model brings its own).
+    ``audio``: name of the audio network (the bundled models bring their own).
     ``frames_per_clip``: T.  ``image_size``: side of the square frames (px).  ``channels``: width
     of the fusion part (of the bundled model it is what it is).
     """
@@ -45,9 +48,10 @@ class Subject:
 
     def __post_init__(self) -> None:
         """Raise :class:`ModelError` for names and sizes that cannot be."""
-        if not self.light and self.visual not in VISUALS:
+        known = (LIGHT, AVSC, *VISUALS)
+        if self.visual not in known:
             raise ModelError(
-                f"unknown visual backbone {self.visual!r}; known: {LIGHT}, {', '.join(VISUALS)}"
+                f"unknown visual backbone {self.visual!r}; known: {', '.join(known)}"
             )
         if self.audio not in AUDIOS:
             raise ModelError(
@@ -61,13 +65,18 @@ class Subject:
 
     @property
     def light(self) -> bool:
-        """Whether it is the bundled model."""
+        """Whether it is the bundled C3N."""
         return self.visual == LIGHT
+
+    @property
+    def avsc(self) -> bool:
+        """Whether it is the light AVSC: it keeps no past frames and has no published form."""
+        return self.visual == AVSC
 
     @property
     def name(self) -> str:
         """In words, for tables."""
-        return self.visual if self.light else f"C3N, {self.visual} and {self.audio}"
+        return self.visual if self.light or self.avsc else f"C3N, {self.visual} and {self.audio}"
 
     def values(self) -> dict[str, Any]:
         """Plain values; ``Subject(**values)`` is the same subject."""
@@ -84,7 +93,7 @@ def senses(subject: Subject, engine: str, device: str) -> Senses:
     Raises EngineError for an engine or device that cannot serve.
     """
     source = Path(__file__).with_name("networks.py").read_bytes()
-    files = (BUNDLED,) if subject.light else ()
+    files = tuple(path for path in (_file(subject),) if path is not None)
     identity = identity_of("benchmark", sorted(subject.values().items()), source, files=files)
     name = f"benchmark_{subject.visual}"
     return open_senses(name, identity, lambda: _bundle(subject, name), engine, device)
@@ -97,9 +106,17 @@ def segmenter(subject: Subject, engine: str, device: str) -> Segmenter:
 
     if subject.light:
         return create_segmenter(LIGHT, engine, device)
+    if subject.avsc:
+        return create_segmenter(AVSC, engine, device, random_weights=_file(subject) is None)
     return C3NSegmenter.of(
         f"benchmark_{subject.visual}", senses(subject, engine, choose_device(device))
     )
+
+
+def _file(subject: Subject) -> Path | None:
+    if subject.light:
+        return BUNDLED
+    return avsc.BUNDLED if subject.avsc and avsc.BUNDLED.is_file() else None
 
 
 def _bundle(subject: Subject, name: str) -> Bundle:

@@ -15,8 +15,8 @@ from avs_ros.errors import MediaError, MissingDependencyError, ParameterError
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the verb."""
     add = parser.add_argument
-    add("--model", default="c3n_light", choices=("c3n_light", "c3n"),
-        help="the bundled light model, or the paper's network with random weights (%(default)s)")
+    add("--model", default="c3n_light", choices=("c3n_light", "avsc_light", "c3n"),
+        help="a bundled light model, or the paper's network with random weights (%(default)s)")
     add("--visual", metavar="NAME", help="backbone of the paper's network; implies --model c3n")
     add("--audio", default="panns", metavar="NAME", help="its audio network (%(default)s)")
     add("--frames-per-clip", type=int, default=5, metavar="T", help="(%(default)s)")
@@ -68,12 +68,16 @@ def _measure(args: argparse.Namespace, tell: Callable[[str], None]) -> dict[str,
     tell("starting")
     # torch comes in here: `avs benchmark --help` does not need it.
     from avs_ros.benchmarks import machine
-    from avs_ros.benchmarks.subject import LIGHT, Subject
+    from avs_ros.benchmarks.subject import AVSC, LIGHT, Subject
 
-    visual = args.visual or (LIGHT if args.model == LIGHT else "pvt_v2_b5")
+    visual = args.visual or (args.model if args.model in (LIGHT, AVSC) else "pvt_v2_b5")
     subject = Subject(visual, args.audio, args.frames_per_clip, args.image_size)
     devices = _devices(args.device)
     parts = {n for n in ("scaling", "node", "throughput") if args.all or getattr(args, n)}
+    if subject.avsc and "scaling" in parts:
+        if not args.all:
+            raise ParameterError("--scaling needs clips and a published form: avsc has neither")
+        parts.discard("scaling")
     engine, bare = _engines(args)
     results: dict[str, Any] = {"machine": machine.describe()}
     if args.all or not parts:

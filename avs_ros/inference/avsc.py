@@ -201,7 +201,7 @@ def create(
     def make() -> Bundle:
         from avs_ros.inference.avsc_steps import avsc_bundle
 
-        loaded = _load(path, configuration)
+        loaded = load(path, configuration)
         return avsc_bundle(loaded.network, name, loaded.metadata)
 
     identity = None if path is None else identity_of("avsc", files=(path,))
@@ -220,7 +220,7 @@ def program(
     from avs_ros.inference.avsc_steps import seeing_program
 
     path = None if random_weights else _weights(name, checkpoint, configuration)
-    return seeing_program(_load(path, configuration).network, name)
+    return seeing_program(load(path, configuration).network, name)
 
 
 def _weights(name: str, checkpoint: str | Path | None, configuration: str) -> Path:
@@ -234,7 +234,8 @@ def _weights(name: str, checkpoint: str | Path | None, configuration: str) -> Pa
     )
 
 
-def _load(path: Path | None, configuration: str) -> LoadedAVSC:
+def load(path: Path | None, configuration: str = LIGHT) -> LoadedAVSC:
+    """The network of a file; without one a ready form with random weights, always the same."""
     import torch
 
     from avs_ros.models import avsc
