@@ -170,3 +170,41 @@ def test_an_answer_may_overtake_the_first_truth_of_a_loop() -> None:
     pairing.flush()
     result = sheet.result()
     assert (result["recordings"], result["frames"], result["missed_frames"]) == (2, 20, 0)
+
+
+def test_boxes_are_the_truth_where_there_are_no_masks(graph: NodeGraph, tmp_path: Path) -> None:
+    replay = Replay(graph, tmp_path / "out", wait=60.0)
+    for number in range(3):
+        header = make_header(BASE_NS + number * TENTH)
+        replay.true_detections.publish(make_detections(header, found("dog")))
+        if number < 2:
+            replay.mask.publish(mask_to_image(header, box(True)))
+            replay.detections.publish(make_detections(header, found("dog")))
+    parts = replay.node._pairing._parts
+    graph.wait(
+        lambda: (
+            len(parts) == 3
+            and all(one.true_boxes for one in parts.values())
+            and sum(one.mask is not None and one.labels is not None for one in parts.values()) == 2
+        ),
+        "all messages",
+    )
+    scores = replay.scores()
+    assert (scores["frames"], scores["missed_frames"], scores["mask_frames"]) == (2, 1, 0)
+    assert scores["c_iou"] == scores["box_c_iou"] == scores["label_accuracy"] == 1.0
+    assert scores["m_j"] is None and scores["onsets"] == 0
+
+
+def test_boxes_beside_masks_only_carry_names() -> None:
+    sheet = ScoreSheet()
+    pairing = StampPairing(sheet, wait_s=0.5)
+    for number in range(3):
+        stamp = BASE_NS + number * TENTH
+        if number != 1:  # a true mask that was lost
+            pairing.put(stamp, truth=box(True))
+        pairing.put(stamp, true_boxes=((0.0, 0.0, 64.0, 48.0),), true_labels=("dog",))
+        pairing.put(stamp, mask=box(True), labels=("dog",))
+    pairing.flush()
+    result = sheet.result()
+    assert (result["frames"], result["mask_frames"]) == (2, 2)
+    assert result["c_iou"] == result["label_accuracy"] == 1.0

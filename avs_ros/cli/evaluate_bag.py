@@ -114,11 +114,12 @@ def _deterministic(
     ]  # fmt: skip
     outcome.sheet = ScoreSheet(args.batch_frames, names)
     done = run_jobs(jobs, args.jobs, args.ray)
-    for one in track(done, "replaying", len(jobs), console=Console(stderr=True)):
+    tracked = track(done, "replaying", len(jobs), console=Console(stderr=True))
+    for name, one in zip(bags, tracked, strict=True):
         outcome.sheet.extend(one.sheet)
         outcome.worst += one.worst
         outcome.engine = one.engine
-        outcome.bags[one.path] = one.sheet.result() if one.sheet.frames else None
+        outcome.bags[name] = one.sheet.result() if one.sheet.frames else None
 
 
 def _live(

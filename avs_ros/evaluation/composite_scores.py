@@ -27,7 +27,7 @@ MEANINGS: dict[str, str] = {
     "silent_marked": "share of the silent thing that is marked beside the sounding one",
     "two_share_larger": "two_share where the sounding thing is the larger one",
     "two_share_smaller": "two_share where the sounding thing is the smaller one",
-    "salience_bias": "the first less the second: 0 for a model that goes by the sound alone",
+    "salience_bias": "larger less smaller: 0 for a model that goes by the sound alone",
 }
 
 

@@ -229,7 +229,7 @@ def drops_by_reason(counters: Mapping[str, int], played: int) -> dict[str, int]:
     """
     words = {**FRAME_COUNTERS, **AUDIO_COUNTERS}
     told = {
-        words.get(name, name): count
+        words.get(name, name).removeprefix("of these, "): count
         for name, count in counters.items()
         if count and name not in NO_TROUBLE
     }

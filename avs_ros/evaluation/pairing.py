@@ -53,7 +53,9 @@ class StampPairing:
 
     def put(self, stamp_ns: int, **parts: Any) -> None:
         """Add something of the frame ``stamp_ns``: fields of :class:`ScoredFrame`."""
-        truth = "truth" in parts or "true_boxes" in parts
+        self._masked = self._masked or "truth" in parts
+        # Beside masks, boxes only carry names.
+        truth = "truth" in parts or ("true_boxes" in parts and not self._masked)
         if truth:
             self._advance(stamp_ns)
         held = self._before.get(stamp_ns) if self._before and not truth else None
@@ -92,9 +94,8 @@ class StampPairing:
         self.sheet.begin()
 
     def _score(self, stamp_ns: int, held: _Parts) -> None:
-        self._masked = self._masked or held.truth is not None
         if held.truth is None and (held.true_boxes is None or self._masked):
-            return  # boxes beside masks only carry names: this frame's mask was lost
+            return
         boxes = held.true_boxes or ()
         if held.mask is None:
             self.sheet.add_missed(stamp_ns, held.truth, held.true_labels or (), boxes)

@@ -32,8 +32,8 @@ MEANINGS: dict[str, str] = {
     "heard_accuracy": "the sound is called by a right name",
     "c_iou": "cIoU as VGG-SS: marked pixels overlap the true boxes by half or more",
     "auc": "AUC as VGG-SS: area under that share over all overlaps",
-    "box_c_iou": "predicted boxes overlap the true ones by half or more",
-    "box_auc": "area under that share over all overlaps",
+    "box_c_iou": "cIoU of the predicted boxes with the true ones",
+    "box_auc": "AUC of the predicted boxes with the true ones",
     "flicker": "1 - IoU with the mask before, while the truth stays",
 }
 
