@@ -64,6 +64,9 @@ class SegmenterHead(nn.Module):
         nn.init.normal_(self.queries.weight, std=0.3)
         nn.init.normal_(self.places.weight, std=0.3)
         self.level = nn.Embedding(memory_levels, channels)
+        # Cells say where they are: without it, two alike things would always share a mask.
+        self.cell_places = nn.Linear(channels, channels, bias=False)
+        nn.init.zeros_(self.cell_places.weight)
         self.layers = nn.ModuleList(
             DecoderLayer(channels, heads, feedforward) for _ in range(layers)
         )
@@ -88,6 +91,7 @@ class SegmenterHead(nn.Module):
         if evidence is not None:
             stages[-1] = torch.cat([stages[-1], evidence * EVIDENCE_SCALE], dim=1)
         pyramid, cells = self.pixels(stages)
+        cells = cells + self._cell_places(cells)
         levels = pyramid[: self.memory_levels]
         memory = torch.cat([level.flatten(2).transpose(1, 2) for level in levels], dim=1)
         where = self._where(levels)
@@ -108,6 +112,13 @@ class SegmenterHead(nn.Module):
             for index, level in enumerate(levels)
         ]
         return torch.cat(parts, dim=0)
+
+    def _cell_places(self, cells: Tensor) -> Tensor:
+        """What a cell's place adds to its embedding, ``[1, C, h, w]``."""
+        height, width = int(cells.shape[2]), int(cells.shape[3])
+        waves = position_encoding(height, width, self.channels).to(cells)
+        places: Tensor = self.cell_places(waves)
+        return places.T.unflatten(1, (height, width))[None]
 
     def _start(self, coarsest: Tensor, evidence: Tensor | None) -> Tensor:
         """Queries before they look: learned, and what is found where their category is likely."""

@@ -18,6 +18,8 @@ from avs_ros.training.light.scenes import SceneSampler, resized
 UNKNOWN = -1
 # An instance that keeps less than this of the scene is no longer asked for.
 VISIBLE = 0.002
+# Shares of scenes that are pictures side by side; of these, of one family; of these, one picture.
+BESIDE, ALIKE, TWIN = 0.38, 0.6, 0.35
 Ids = NDArray[np.int16]
 
 
@@ -42,7 +44,7 @@ class InstanceSampler(SceneSampler):
     def scene(self) -> Scene:
         """One augmented scene."""
         dice = self.rng.random()
-        if dice < 0.28:
+        if dice < BESIDE:
             image, ids, parts = self._side_by_side()
         else:
             image, ids, parts = self._cut(self._pick(), 0.3)
@@ -80,10 +82,12 @@ class InstanceSampler(SceneSampler):
         cut = int(size * rng.uniform(0.35, 0.65))
         rows = [(0, cut), (cut, size)] if rng.random() < 0.35 else [(0, size)]
         family = int(rng.choice(len(FAMILIES), p=self._weight))
-        alike = rng.random() < 0.5 and len(self.by_family[family]) > 0
+        alike = rng.random() < ALIKE and len(self.by_family[family]) > 0
+        twin = int(rng.choice(self.by_family[family])) if alike and rng.random() < TWIN else -1
         for top, bottom in rows:
             for left, right in ((0, cut), (cut, size)):
                 index = int(rng.choice(self.by_family[family])) if alike else self._pick()
+                index = twin if twin >= 0 else index
                 one, one_ids, own = self._cut(index, 0.4)
                 shape = (right - left, bottom - top)
                 part = cv2.resize(one, shape, interpolation=cv2.INTER_AREA)
