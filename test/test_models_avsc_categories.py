@@ -83,7 +83,7 @@ def test_the_light_set_is_what_the_light_models_are_trained_on() -> None:
 
 
 def test_every_set_names_sounds_that_exist_and_reaches_every_category() -> None:
-    for name, count in (("light", 29), ("avss", 70)):
+    for name, count in (("light", 29), ("avss", 70), ("s4", 23)):
         known = category_set(name)
         assert len(known.categories) == count
         assert float(category_map(known.sounds).amax(dim=1).min()) == 1.0
@@ -96,6 +96,10 @@ def test_affinity_starts_from_the_map() -> None:
     assert affinity[:, bark].tolist() == [0.0, -7.0, -7.0]
     assert float(affinity[1, audioset().index("Raindrop")]) == 0.0  # by the ontology's own name
     assert float(affinity[2].max()) == -7.0
+    # A name means what it means in the set that the others are from: a hen is a bird, or not.
+    hen = audioset().index("Cluck")
+    assert initial_affinity(("bird", "sheep", "person"))[0, hen] == 0.0
+    assert initial_affinity(("bird", "hen", "woman"))[0, hen] < 0.0
 
 
 def test_every_class_of_audioset_has_its_place_in_the_ontology() -> None:
@@ -104,5 +108,5 @@ def test_every_class_of_audioset_has_its_place_in_the_ontology() -> None:
         assert any(known.is_root(above) for above in known.ancestors(name))
     with pytest.raises(ModelError, match="Unicorn"):
         known.ancestors("Unicorn")
-    with pytest.raises(ModelError, match="light, avss"):
+    with pytest.raises(ModelError, match="light, avss, s4"):
         category_set("coco")

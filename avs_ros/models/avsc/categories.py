@@ -25,7 +25,7 @@ from avs_ros.models.labels import audioset
 MAY_BE = 0.3
 # Log-affinity of a tag that has nothing to do with a category.
 UNRELATED = -7.0
-SETS = ("light", "avss")
+SETS = ("light", "avss", "s4")
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,9 @@ def ontology() -> Ontology:
 
 @lru_cache(maxsize=4)
 def category_set(name: str) -> CategorySet:
-    """A ready set: "light" (the light models' 29 families, 35 voices) or "avss" (AVSS's 70).
+    """A ready set: "light" (the light models' 29 families, 35 voices), "avss" or "s4".
+
+    The last two are AVSBench-semantic's 70 categories and AVSBench-object's 23 folders.
 
     Raises ModelError for another name.
     """
@@ -123,9 +125,10 @@ def initial_affinity(voices: Sequence[str]) -> Tensor:
     A voice's own sounds are those the ready sets list for its name, or the ontology's sound of
     this name; a voice of neither is related to nothing until it has learned.
     """
+    sets = sorted(map(category_set, SETS), key=lambda known: len({*known.voices} & {*voices}))
     listed = {
         voice.casefold(): own
-        for known in map(category_set, reversed(SETS))
+        for known in sets  # the one that knows most of them has the last word
         for voice, own in zip(known.voices, known.sounds, strict=True)
     }
     named = {name.casefold(): (name,) for name in ontology().parents}
