@@ -144,6 +144,24 @@ def test_floor_on_public_classifiers_finds_the_cat(shared: Path) -> None:
     assert len(segmenter.labels) == 1000
 
 
+def test_a_family_may_have_a_threshold_of_its_own(tmp_path: Path) -> None:
+    pytest.importorskip("skimage")
+    from avs_ros.evaluation.composite_generated import generated_library
+    from avs_ros.models.checkpoints import save_checkpoint
+    from avs_ros.models.light.checkpoint import tensors_of
+
+    about = dict(load_light(BUNDLED).metadata)
+    about["calibration"] = {**about["calibration"], "thresholds": {"cat": 0.9999999}}
+    path = tmp_path / "strict.safetensors"
+    save_checkpoint(path, tensors_of(BUNDLED), about)
+    library = generated_library()
+    rgb, meow = library.pictures[0].view().rgb, library.recordings[0].second()
+    assert LightSegmenter().step(rgb, meow, 0).label == "cat"
+    assert LightSegmenter(path).step(rgb, meow, 0).layers == ()
+    # What is given goes before what the file says.
+    assert LightSegmenter(path, threshold=0.5).step(rgb, meow, 0).label == "cat"
+
+
 def test_a_window_that_stands_alone_is_judged_whole() -> None:
     """A meow early in the second: marked by itself; ended where the stream had it before."""
     pytest.importorskip("skimage")

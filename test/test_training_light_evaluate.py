@@ -32,6 +32,13 @@ from avs_ros.training.light.evaluate.contestants import contestant
 from avs_ros.training.light.evaluate.failures import badness, free_scenes, worst
 from avs_ros.training.light.evaluate.figures import row, rows_of
 from avs_ros.training.light.evaluate.judging import SPEED, lead
+from avs_ros.training.light.evaluate.thresholds import (
+    LEAST_EMPTY,
+    Weighed,
+    choose,
+    figures,
+    group_of,
+)
 from avs_ros.training.light.families import FAMILY_NAMES, OVERLAPS, SOUNDS, VOICES
 from avs_ros.training.light.held_out_pairs import held_out, held_out_pairs, kind_of
 from avs_ros.training.light.pictures import SIZE, Picture
@@ -243,6 +250,37 @@ def test_teacher_marks_what_is_heard(shared: Path) -> None:
     assert answer.sounding >= 0.5 and (answer.probability > 0.5).mean() > 0.3
     assert model.step(cat.rgb, speech, 0).sounding == 0
     assert model.step(cat.rgb, np.zeros(RATE, np.float32), 0).layers == ()
+
+
+def weighed(kind: str, family: str, gate: float) -> Weighed:
+    """A family that the gate believes in by so much, with a map of the upper left quarter."""
+    index = FAMILY_NAMES.index(family)
+    gates = np.zeros(len(FAMILY_NAMES), np.float32)
+    gates[index] = gate
+    maps = np.full((len(FAMILY_NAMES), 8, 8), -9.0, np.float32)
+    maps[index, :4, :4] = 9.0
+    mask = np.zeros((8, 8), np.uint8)
+    mask[:4, :4] = index + 1
+    asked = Case(
+        kind, np.zeros((8, 8, 3), np.uint8), mask, np.zeros(RATE, np.float32), family, "",
+        family if kind == MATCHED else "",
+    )  # fmt: skip
+    return Weighed(asked, gates, maps)
+
+
+def test_each_group_gets_the_threshold_that_it_needs() -> None:
+    """The gate is sure of people, even wrongly; of buses it never is, though it is right."""
+    cases = [weighed(MATCHED, "person", 0.99)] * 4 + [weighed(MISMATCHED, "person", 0.89)] * 4
+    cases += [weighed(MATCHED, "bus", 0.75)] * 4 + [weighed(MISMATCHED, "bus", 0.3)] * 4
+    single, grouped = choose(cases, by_group=False), choose(cases)
+    assert single["people"] == single["vehicles"] >= 0.9
+    assert figures(cases, single).m_j == 0.5
+    assert grouped[group_of("bus")] <= 0.75 and grouped[group_of("person")] >= 0.9
+    found = figures(cases, grouped)
+    assert found.m_j == 1 and found.empty == 1 >= LEAST_EMPTY and found.false == 0
+    # Nothing on the grid refuses enough: the strictest.
+    hopeless = [weighed(MATCHED, "dog", 0.5), weighed(MISMATCHED, "dog", 1.0)]
+    assert choose(hopeless)["animals"] == max(choose(hopeless).values())
 
 
 def segmentation(label: str, area: float) -> Segmentation:

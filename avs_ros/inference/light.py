@@ -32,7 +32,7 @@ class LightSegmenter:
     """LightC3N for one stream.
 
     ``engine``, ``device``: where the visual step runs (``avs_ros.inference.engines``).
-    ``threshold``: gate probability from which a family counts as sounding (the calibrated one by
+    ``threshold``: gate probability from which a family counts as sounding (the calibrated ones by
     default).  ``context_s``: seconds of past sound, at most, that the label may rest on.
     ``release_s``: the mask ends when the window's last so many seconds are silent against its
     loudest moment (see ``loudness.has_ended``); 0 waits until the whole window is.  A window that
@@ -73,7 +73,7 @@ class LightSegmenter:
         self._audioset: Sequence[str] = facts["audioset"]
         self._family_row = [self.labels.index(name) for name in self._families]
         calibration = self.metadata.get("calibration", {})
-        self._threshold = calibration.get("threshold", 0.5) if threshold is None else threshold
+        self._threshold = self._thresholds(calibration, threshold)
         self._heard_families = HeardFamilies(facts["affinity"])
         self._senses, self._runner = senses, senses.seeing
         self.engine, self.device = self._runner.engine, self._runner.device
@@ -182,6 +182,12 @@ class LightSegmenter:
     def _name(self, family: int, voices: Float) -> str:
         """The family's name, or that of a voice of it which is clearly louder."""
         return self._heard_families.name(family, self._families, self._voices, voices)
+
+    def _thresholds(self, calibration: Mapping[str, Any], given: float | None) -> Float:
+        """For each family: what is given, else the file's own, else the file's for all."""
+        common = calibration.get("threshold", 0.5) if given is None else given
+        own = calibration.get("thresholds", {}) if given is None else {}
+        return np.array([own.get(name, common) for name in self._families], np.float32)
 
     def _check(self, window: Float) -> None:
         if window.shape != (RATE,) or not np.isfinite(window).all():

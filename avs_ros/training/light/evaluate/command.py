@@ -1,4 +1,4 @@
-"""``python -m avs_ros.training.light evaluate | clips | failures``."""
+"""``python -m avs_ros.training.light evaluate | clips | failures | thresholds``."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from avs_ros.inference.registry import DEFAULT_MODEL
 from avs_ros.training.light import pictures, recordings
 from avs_ros.training.light.evaluate.contestants import FLOORS, Contestant, contestant
 
-VERBS = ("evaluate", "clips", "failures")
+VERBS = ("evaluate", "clips", "failures", "thresholds")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Arguments of all three."""
+    """Arguments of all of them."""
     parser.add_argument("verb", choices=VERBS)
     parser.add_argument(
         "--data", type=Path, help="folder of the training data (failures: free pictures without)"
@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--model", action="append", metavar="NAME|FILE|NAME=FILE",
         help=f"who is asked ({DEFAULT_MODEL}); may be repeated; also {', '.join(FLOORS)}",
     )  # fmt: skip
-    parser.add_argument("-o", "--output", type=Path, help="evaluate: JSON; others: picture")
+    parser.add_argument("-o", "--output", type=Path, help="JSON, picture or model file")
     parser.add_argument("--table", type=Path, help="evaluate: Markdown table")
     parser.add_argument("--engine", default="torch")
     parser.add_argument("--device", default="cpu")
@@ -51,6 +51,14 @@ def run(arguments: Sequence[str], say: Callable[[str], None]) -> None:
         contestant(text, args.data, args.engine, args.device)
         for text in dict.fromkeys(args.model or [DEFAULT_MODEL])
     ]
+    if args.verb == "thresholds":
+        from avs_ros.training.light.evaluate.thresholds import set_thresholds
+
+        light = models[0].light
+        if light is None or args.output is None:
+            parser.error("thresholds needs a light C3N --model, and -o FILE to write")
+        set_thresholds(args.work, light, args.output, say, args.limit)
+        return
     if args.verb == "clips":
         from avs_ros.training.light.evaluate.clips import show_clips
 

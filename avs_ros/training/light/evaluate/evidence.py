@@ -50,14 +50,16 @@ class Evidence:
             return []
         mean = np.mean(self._rows, axis=0)
         order = [*np.argsort(-mean[:, 0])[:TOLD], *np.argsort(-mean[:, 4])[:TOLD]]
-        threshold = self._model.metadata.get("calibration", {}).get("threshold", 0.5)
+        calibration = self._model.metadata.get("calibration", {})
+        common, own = calibration.get("threshold", 0.5), calibration.get("thresholds", {})
         lines = [
-            f"{'family':18s}{'heard':>7s}{'seen':>7s}{'CAM':>7s}{'gate':>7s}{'p':>6s}"
-            f"   accepted from p = {threshold:.3f}"
+            f"{'family':18s}{'heard':>7s}{'seen':>7s}{'CAM':>7s}{'gate':>7s}{'p':>6s}{'least':>7s}"
         ]
         for k in dict.fromkeys(int(i) for i in order):
+            family = self._model.families[k]
             heard, seen, cam, gate, p = (float(x) for x in mean[k])
             lines.append(
-                f"{self._model.families[k]:18s}{heard:7.1f}{seen:7.1f}{cam:7.1f}{gate:7.1f}{p:6.2f}"
+                f"{family:18s}{heard:7.1f}{seen:7.1f}{cam:7.1f}{gate:7.1f}{p:6.2f}"
+                f"{own.get(family, common):7.2f}"
             )
         return lines

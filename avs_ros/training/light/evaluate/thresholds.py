@@ -1,0 +1,189 @@
+"""The gate's thresholds, one for each group of families, chosen on composites.
+
+A gate that is sure of people is not as sure of buses: with one threshold for all, refusing enough
+voices means refusing nearly every vehicle.  The questions are drawn with another seed than those
+that :mod:`judging` asks: same held-out pictures, other sounds, other pairs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from avs_ros.errors import DatasetError
+from avs_ros.inference.frames import FramePreparation
+from avs_ros.models.checkpoints import save_checkpoint
+from avs_ros.models.light.checkpoint import LightModel, load_light, tensors_of
+from avs_ros.models.light.selection import raise_to_visible
+from avs_ros.segmentation import Float
+from avs_ros.training.light.evaluate.answers import NEGLIGIBLE
+from avs_ros.training.light.evaluate.cases import (
+    MATCHED,
+    MISMATCHED,
+    NEW_MISMATCHED,
+    Case,
+    Composites,
+    draw_cases,
+)
+from avs_ros.training.light.families import FAMILY_NAMES
+from avs_ros.training.light.pictures import IGNORE
+
+SEED = 23
+GRID = (0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.92, 0.95, 0.97, 0.98)
+LEAST_EMPTY, MOST_FALSE = 0.92, 0.01
+GROUPS: dict[str, tuple[str, ...]] = {
+    "people": ("person",),
+    "animals": ("dog", "cat", "big cat", "bird", "horse", "cow", "sheep", "pig", "frog"),
+    "vehicles": (
+        "car", "emergency vehicle", "bus", "truck", "motorcycle", "train", "airplane", "boat",
+    ),
+}  # fmt: skip
+OTHERS = "others"
+_PASSES = 3
+
+
+@dataclass(frozen=True)
+class Figures:
+    """``m_j``: matching sounds; ``empty``, ``false``: mismatched ones; all 0..1."""
+
+    m_j: float
+    empty: float
+    false: float
+
+    def __str__(self) -> str:
+        return (
+            f"M_J {self.m_j:.3f}, mismatch empty {self.empty:.3f}, false pixels {self.false:.4f}"
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Weighed:
+    """A case, the gate's probability ``[K]`` and the families' maps (log-odds ``[K, h, w]``)."""
+
+    case: Case
+    gate: Float
+    maps: Float
+    known: dict[tuple[int, ...], float] = field(default_factory=dict)
+
+    def score(self, accepted: tuple[int, ...]) -> float:
+        """IoU with what sounds, or the marked share where nothing visible does."""
+        if accepted not in self.known:
+            marked = self._marked(accepted)
+            if self.case.kind == MATCHED:
+                own = self.case.mask == FAMILY_NAMES.index(self.case.family) + 1
+                marked &= self.case.mask != IGNORE
+                union = int((marked | own).sum())
+                self.known[accepted] = float((marked & own).sum() / max(union, 1))
+            else:
+                self.known[accepted] = float(marked.mean())
+        return self.known[accepted]
+
+    def _marked(self, accepted: tuple[int, ...]) -> NDArray[np.bool_]:
+        size = self.case.mask.shape
+        if not accepted:
+            return np.zeros(size, bool)
+        best = self.maps[list(accepted)].astype(np.float32).max(axis=0)
+        probability = 1 / (1 + np.exp(-best))
+        return np.asarray(cv2.resize(probability, size[::-1]) > 0.5)
+
+
+def group_of(family: str) -> str:
+    """Name of the group whose threshold a family has."""
+    return next((name for name, members in GROUPS.items() if family in members), OTHERS)
+
+
+def weigh(model: LightModel, cases: Sequence[Case]) -> list[Weighed]:
+    """Each case alone: one second, no context."""
+    network = model.network.requires_grad_(False)
+    trunk = network.c3n
+    frames = FramePreparation(
+        trunk.image_size, trunk.backbone.image_mean, trunk.backbone.image_std, cv2.INTER_AREA
+    )
+    out = []
+    with torch.no_grad():
+        for case in cases:
+            feature, logits = network.hearing(torch.from_numpy(case.window)[None])
+            answer = network(torch.from_numpy(frames(case.frame).copy()), feature, logits)
+            maps = raise_to_visible(answer.masks)[0].half().numpy()
+            out.append(Weighed(case, torch.sigmoid(answer.gate[0]).numpy(), maps))
+    return out
+
+
+def figures(weighed: Sequence[Weighed], thresholds: dict[str, float]) -> Figures:
+    """What thresholds by group come to."""
+    least = np.array([thresholds[group_of(name)] for name in FAMILY_NAMES])
+    iou: list[float] = []
+    area: list[float] = []
+    for one in weighed:
+        accepted = tuple(int(k) for k in np.nonzero(one.gate >= least)[0])
+        (iou if one.case.kind == MATCHED else area).append(one.score(accepted))
+    if not iou or not area:
+        raise DatasetError("thresholds need matched and mismatched pairs; raise --limit")
+    empty = float(np.mean(np.array(area) < NEGLIGIBLE))
+    return Figures(float(np.mean(iou)), empty, float(np.mean(area)))
+
+
+def choose(weighed: Sequence[Weighed], by_group: bool = True) -> dict[str, float]:
+    """Thresholds with the highest M_J among those that refuse enough.
+
+    The best single one first; then, with ``by_group``, each group's in turn until none moves.
+    Where nothing on the grid refuses enough, the strictest.
+    """
+    names = (*GROUPS, OTHERS)
+
+    def better(options: Sequence[dict[str, float]]) -> dict[str, float]:
+        scored = [(figures(weighed, option), option) for option in options]
+        fit = [s for s in scored if s[0].empty >= LEAST_EMPTY and s[0].false <= MOST_FALSE]
+        return max(fit, key=lambda s: s[0].m_j)[1] if fit else options[-1]
+
+    chosen = better([dict.fromkeys(names, value) for value in GRID])
+    for _ in range(_PASSES if by_group else 0):
+        before = chosen
+        for name in names:
+            # What stands now is among them, so it can only get better.
+            rest = sorted({*GRID, chosen[name]})
+            chosen = better([*({**chosen, name: value} for value in rest), chosen])
+        if chosen == before:
+            break
+    return chosen
+
+
+def set_thresholds(
+    work: Path, checkpoint: Path, target: Path, say: Callable[[str], None], limit: int = 10_000
+) -> dict[str, float]:
+    """Choose thresholds for a light file and write it again with them; returns them by group.
+
+    The single best threshold is said too, for comparison, and how the choice of one half of the
+    pictures does on the other half.
+    """
+    model = load_light(checkpoint)
+    cases = draw_cases(Composites(work, SEED), limit)
+    kinds = (MATCHED, MISMATCHED, NEW_MISMATCHED)
+    weighed = weigh(model, [case for case in cases if case.kind in kinds])
+    pictures = sorted({one.case.picture for one in weighed})
+    for by_group, words in ((False, "one threshold"), (True, "by group")):
+        chosen = choose(weighed, by_group)
+        say(f"{words}: {_words(chosen)}: {figures(weighed, chosen)}")
+        for half in (0, 1):
+            own = {name for i, name in enumerate(pictures) if i % 2 == half}
+            inside = [one for one in weighed if one.case.picture in own]
+            outside = [one for one in weighed if one.case.picture not in own]
+            there = figures(outside, choose(inside, by_group))
+            say(f"  chosen on one half of the pictures, on the other: {there}")
+    about = dict(model.metadata)
+    calibration = dict(about.get("calibration", {}))
+    calibration["thresholds"] = {name: chosen[group_of(name)] for name in model.families}
+    about["calibration"] = calibration
+    save_checkpoint(target, tensors_of(checkpoint), about)
+    say(f"wrote {target}")
+    return chosen
+
+
+def _words(thresholds: dict[str, float]) -> str:
+    return ", ".join(f"{name} {value:g}" for name, value in thresholds.items())
