@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from avs_ros.errors import BagError, DatasetError, ParameterError
-from avs_ros.media.bag_writer import STORAGES
+from avs_ros.media.bag_types import STORAGES
 
 if TYPE_CHECKING:
     from avs_ros.evaluation.box_files import BoxNote

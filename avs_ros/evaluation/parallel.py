@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing import get_context
+from multiprocessing.pool import Pool
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -97,15 +98,21 @@ def spread(
     elif workers <= 1:
         yield from map(work, jobs)
     else:
-        # A forked child must not inherit torch's threads: spawn.
-        with get_context("spawn").Pool(min(workers, len(jobs)), _begin) as pool:
+        with _pool(min(workers, len(jobs))) as pool:
             yield from pool.imap(work, jobs)
 
 
-def _begin() -> None:
-    """Leave Ctrl-C to the parent, which ends its workers, and the cores to each other."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
+def _pool(workers: int) -> Pool:
+    """Processes that leave Ctrl-C to this one, which ends them."""
+    main = threading.current_thread() is threading.main_thread()
+    # What is ignored here stays so in a child, from its first moment.
+    previous = signal.signal(signal.SIGINT, signal.SIG_IGN) if main else None
+    try:
+        # A forked child must not inherit torch's threads: spawn.
+        return get_context("spawn").Pool(workers)
+    finally:
+        if main:
+            signal.signal(signal.SIGINT, previous)
 
 
 def _on_ray(work: Callable[[J], R], jobs: Sequence[J], address: str) -> Iterator[R]:

@@ -53,9 +53,9 @@ def shots() -> list[Shot]:
     recordings = {recording.name: recording.second() for recording in library.recordings}
     meow, speech = recordings["meow 1"], recordings["sentence 1"]
     silence = np.zeros(RATE, np.float32)
-    both = join(views["cat 0"], views["person 0"])
-    cats = join(views["cat 0"], views["cat 1"])
-    people = join(views["person 0"], views["person 1"])
+    both = join(square(views["cat 0"]), square(views["person 0"]))
+    cats = join(square(views["cat 0"]), square(views["cat 1"]))
+    people = join(square(views["person 0"]), square(views["person 1"]))
     corner = inset(views["cat 0"], views["person 0"])
     return [
         Shot("cat-and-person, meow", "meow", both, meow, "cat"),
@@ -74,6 +74,16 @@ def hiss() -> Float:
     """One second of white noise at -20 dBFS."""
     noise = np.random.default_rng(0).normal(0, LEVEL, RATE)
     return np.clip(noise, -1, 1).astype(np.float32)
+
+
+def square(view: View) -> View:
+    """The middle of a view, as wide as it is high."""
+    height, width = view.rgb.shape[:2]
+    side = min(height, width)
+    y, x = (height - side) // 2, (width - side) // 2
+    area = np.s_[y : y + side, x : x + side]
+    masks = {name: mask[area] for name, mask in view.masks.items()}
+    return View(np.ascontiguousarray(view.rgb[area]), masks, view.unknown[area])
 
 
 def inset(large: View, small: View, share: float = 0.42) -> View:

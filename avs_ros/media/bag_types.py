@@ -12,6 +12,8 @@ from avs_ros.errors import BagError, MissingDependencyError
 if TYPE_CHECKING:
     from rosbags.typesys.store import Typestore
 
+# Forms of a rosbag2 that are read and written.
+STORAGES = ("mcap", "sqlite3")
 SECOND_AUDIO = ("audio_common_msgs/msg/AudioStamped", "audio_common_msgs/msg/Audio")
 
 

@@ -8,10 +8,9 @@ from types import TracebackType
 from typing import Any, Final
 
 from avs_ros.errors import BagError, MissingDependencyError, ParameterError
-from avs_ros.media.bag_types import SECOND_AUDIO, known_types
+from avs_ros.media.bag_types import SECOND_AUDIO, STORAGES, known_types
 from avs_ros.middleware import rclpy
 
-STORAGES = ("mcap", "sqlite3")
 # The newest form of metadata that `ros2 bag` of Humble can read, too.
 METADATA_VERSION: Final = 8
 
@@ -26,7 +25,7 @@ class BagWriter:
     def __init__(self, path: Path, storage: str = "mcap") -> None:
         """Begin ``path``; an older bag there is replaced when this one is closed.
 
-        ``storage``: one of :data:`STORAGES`.  Raises ParameterError where path and storage do not
+        ``storage``: one of :data:`~avs_ros.media.bag_types.STORAGES`.  Raises ParameterError where path and storage do not
         fit together, BagError when the path cannot be written.
         """
         try:
