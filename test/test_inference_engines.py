@@ -13,6 +13,7 @@ from avs_ros.inference.c3n_steps import c3n_program
 from avs_ros.inference.engines import ENGINES, StepProgram, build_runner, choose_device
 from avs_ros.inference.engines.cache import cache_folder
 from avs_ros.inference.engines.cuda_graph import CudaGraphRunner, to_half
+from avs_ros.inference.engines.packed_linear import pack_linears, packing_works
 from avs_ros.inference.engines.self_check import difference
 from avs_ros.inference.export import OPSET, export_onnx, exported
 from avs_ros.models.c3n import C3N
@@ -82,6 +83,26 @@ def test_exported_engines_agree_with_eager(engine, visual):
         assert expected.dtype == found.dtype
         np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-3)
     runner.close()
+
+
+def test_packed_linear_layers_change_no_number():
+    program = small()
+    inputs = [np.array(x) for x in program.example]
+    plain = program.run_eagerly(inputs)
+    count = pack_linears(program.module)
+    assert count == 0 or packing_works()
+    for expected, found in zip(plain, program.run_eagerly(inputs), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+    if packing_works():
+        layers = [m for m in program.module.modules() if hasattr(m, "packed_transpose")]
+        assert len(layers) == count > 10
+        for layer in layers:
+            layer.packed_transpose = pack_of(-layer.weight.t())
+        assert np.abs(program.run_eagerly(inputs)[0] - plain[0]).max() > 1e-4  # they are used
+
+
+def pack_of(weight: torch.Tensor) -> torch.Tensor:
+    return torch.ops.mkldnn._reorder_linear_weight(weight.contiguous(), 1)
 
 
 def test_a_clip_of_one_frame_has_no_empty_input():

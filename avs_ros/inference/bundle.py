@@ -131,11 +131,13 @@ def listening_engine(engine: str, device: str) -> str:
 
 
 def _run(bundle: Bundle, engine: str, device: str) -> Senses:
-    seeing = build_runner(bundle.steps[SEEING], engine, device)
+    # The smaller one first: what engines need only while they load does not come on top.
+    hearing = _listen(bundle.steps[HEARING], listening_engine(engine, device), device)
+    give_back_memory()
     try:
-        hearing = _listen(bundle.steps[HEARING], listening_engine(engine, device), device)
+        seeing = build_runner(bundle.steps[SEEING], engine, device)
     except BaseException:
-        seeing.close()
+        hearing.close()
         raise
     give_back_memory()
     return Senses(bundle.facts, seeing, hearing)

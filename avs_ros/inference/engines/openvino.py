@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from avs_ros.errors import EngineError, MissingDependencyError
+from avs_ros.inference.engines.mapped import passing_through
 from avs_ros.inference.engines.prepared import Array, Results, Step
 
 
@@ -22,12 +23,15 @@ class OpenVinoRunner:
             raise EngineError(f"engine openvino runs on the CPU here, got {device}")
         core = openvino.Core()
         options = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
+        graph = program.graph
         try:
-            compiled = core.compile_model(str(program.graph), "CPU", options)
+            # It packs the weights anew, and keeps the file's mapped as long as it lives.
+            with passing_through(graph.with_name(f"{graph.name}.data")):
+                compiled = core.compile_model(str(graph), "CPU", options)
+                self._request = compiled.create_infer_request()
         except RuntimeError as error:
             raise EngineError(f"OpenVINO cannot load the exported step: {error}") from error
         self.device = "cpu"
-        self._request = compiled.create_infer_request()
         self._places = [compiled.output(name) for name in program.outputs]
 
     def __call__(self, *inputs: Array) -> Results:

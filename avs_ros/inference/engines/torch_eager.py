@@ -6,12 +6,13 @@ import copy
 
 import torch
 
+from avs_ros.inference.engines.packed_linear import pack_linears
 from avs_ros.inference.engines.prepared import Array, Results
 from avs_ros.inference.engines.program import StepProgram
 
 
 class TorchRunner:
-    """The program's module on a device, float32; on the CPU without copies."""
+    """The program's module on a device, float32; on the CPU itself, with packed linear layers."""
 
     engine = "torch"
 
@@ -24,6 +25,8 @@ class TorchRunner:
         for tensor in (*module.parameters(), *module.buffers()):
             if tensor.ndim == 4:
                 tensor.data = tensor.data.contiguous(memory_format=torch.channels_last)
+        if on_cpu:
+            pack_linears(module)
         self._module = module
 
     @torch.no_grad()

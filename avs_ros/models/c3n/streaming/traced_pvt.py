@@ -83,7 +83,7 @@ class TracedPyramidVisionTransformer(TracedBackbone):
                 padding=1,
                 output_padding=1,
             )
-            gradient = gradient.flatten(2).transpose(1, 2)
+            gradient = _as_tokens(gradient)
         return weights[::-1]
 
 
@@ -93,7 +93,7 @@ def block_forward(block: Any, x: Tensor, grid: _Grid) -> tuple[Tensor, tuple[Any
     middle = x + attended
     mlp = block.mlp
     hidden = _as_map(mlp.fc1(block.norm2(middle)), grid)
-    mixed = mlp.dwconv(hidden).flatten(2).transpose(1, 2)
+    mixed = _as_tokens(mlp.dwconv(hidden))
     out = middle + mlp.fc2(functional.gelu(mixed))
     return out, (x, attention, middle, mixed)
 
@@ -103,7 +103,7 @@ def block_vjp(block: Any, saved: tuple[Any, ...], grid: _Grid, gradient: Tensor)
     x, attention, middle, mixed = saved
     mlp = block.mlp
     g = gelu_vjp(mixed, linear_vjp(mlp.fc2, gradient))
-    g = depthwise_vjp(mlp.dwconv.weight, _as_map(g, grid)).flatten(2).transpose(1, 2)
+    g = _as_tokens(depthwise_vjp(mlp.dwconv.weight, _as_map(g, grid)))
     gradient = gradient + layer_norm_vjp(block.norm2, middle, linear_vjp(mlp.fc1, g))
     g = _attention_vjp(block.attn, attention, grid, gradient)
     return gradient + layer_norm_vjp(block.norm1, x, g)
@@ -116,7 +116,7 @@ def _attention_forward(attn: Any, x: Tensor, grid: _Grid) -> tuple[Tensor, tuple
     reduced = None
     source = x
     if attn.sr is not None:
-        reduced = attn.sr(_as_map(x, grid)).flatten(2).transpose(1, 2)
+        reduced = _as_tokens(attn.sr(_as_map(x, grid)))
         source = attn.norm(reduced)
     keys, values = (_heads(part, attn.num_heads) for part in attn.kv(source).chunk(2, dim=-1))
     shares = (queries * attn.scale @ keys.transpose(-2, -1)).softmax(dim=-1)
@@ -137,8 +137,18 @@ def _attention_vjp(attn: Any, saved: tuple[Any, ...], grid: _Grid, gradient: Ten
 
 
 def _as_map(tokens: Tensor, grid: _Grid) -> Tensor:
-    """``[B, h*w, C]`` -> ``[B, C, h, w]``."""
-    return tokens.transpose(1, 2).reshape(tokens.shape[0], tokens.shape[2], *grid)
+    """``[B, h*w, C]`` -> ``[B, C, h, w]``.
+
+    By way of ``[B, h, w, C]``: engines see that a convolution's channels-last input is all that
+    is meant, and move nothing.
+    """
+    return tokens.reshape(tokens.shape[0], *grid, tokens.shape[2]).permute(0, 3, 1, 2)
+
+
+def _as_tokens(x: Tensor) -> Tensor:
+    """``[B, C, h, w]`` -> ``[B, h*w, C]``, the way back."""
+    b, c, h, w = x.shape
+    return x.permute(0, 2, 3, 1).reshape(b, h * w, c)
 
 
 def _heads(tokens: Tensor, heads: int) -> Tensor:
