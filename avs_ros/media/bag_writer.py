@@ -25,8 +25,8 @@ class BagWriter:
     def __init__(self, path: Path, storage: str = "mcap") -> None:
         """Begin ``path``; an older bag there is replaced when this one is closed.
 
-        ``storage``: one of :data:`~avs_ros.media.bag_types.STORAGES`.  Raises ParameterError where path and storage do not
-        fit together, BagError when the path cannot be written.
+        ``storage``: one of :data:`~avs_ros.media.bag_types.STORAGES`.  Raises ParameterError where
+        path and storage do not fit together, BagError when the path cannot be written.
         """
         try:
             from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
