@@ -39,7 +39,7 @@ def sounding_instances(
     of queries that mean the same thing only the strongest is.  Cells that several instances mark
     belong to the smallest: the guitar in front of its player, one singer of a choir.
     """
-    category, score = _judge(class_logits, heard)
+    category, score, likely = _judge(class_logits, heard)
     order = np.argsort(-score, kind="stable")
     chosen = [int(i) for i in order if score[i] >= threshold and score[i] > 0]
     kept: list[SoundingInstance] = []
@@ -54,14 +54,16 @@ def sounding_instances(
         if not any(_means_the_same(found, shape, other, its) for other, its in pairs):
             kept.append(found)
             shapes.append(shape)
-    return _apart(kept, shapes), float(score.max(initial=0.0))
+    if kept:
+        kept = _second_opinions(kept, likely, sigmoid(mask_logits))
+    return _apart(kept), float(score.max(initial=0.0))
 
 
 def strongest_candidate(
     class_logits: Float, mask_logits: Float, heard: Float
 ) -> SoundingInstance | None:
     """The query most likely to sound, however unlikely it is; None if no query is an object."""
-    category, score = _judge(class_logits, heard)
+    category, score, _ = _judge(class_logits, heard)
     best = int(score.argmax())
     if score[best] <= 0:
         return None
@@ -73,19 +75,40 @@ def sigmoid(x: Float) -> Float:
     return np.asarray(1.0 / (1.0 + np.exp(-np.clip(x, -60.0, 60.0))), np.float32)
 
 
-def _judge(class_logits: Float, heard: Float) -> tuple[np.ndarray, Float]:
-    """Each query's category and its score; 0 where it is no object."""
+def _judge(class_logits: Float, heard: Float) -> tuple[np.ndarray, Float, Float]:
+    """Each query's category, its score (0 where it is no object) and all its probabilities."""
     likely = np.exp(class_logits - class_logits.max(axis=1, keepdims=True))
     likely = likely / likely.sum(axis=1, keepdims=True)
     winner = likely.argmax(axis=1)
     is_object = winner < len(heard)
     category = np.where(is_object, winner, 0)
     score = likely[np.arange(len(likely)), winner] * heard[category] * is_object
-    return category, np.asarray(score, np.float32)
+    return category, np.asarray(score, np.float32), np.asarray(likely, np.float32)
 
 
-def _apart(kept: list[SoundingInstance], shapes: list[np.ndarray]) -> list[SoundingInstance]:
+def _second_opinions(
+    kept: list[SoundingInstance], likely: Float, masks: Float
+) -> list[SoundingInstance]:
+    """Instances whose outlines all queries have a say in, as they have in training.
+
+    Training lights up a category by all its queries together (``association.attend``), so an
+    outline is the mean of its own query's and of theirs, in the cells that are nearest to it.
+    """
+    shared = list(kept)
+    for category in {one.category for one in kept}:
+        own = [i for i, one in enumerate(kept) if one.category == category]
+        together = 1.0 - np.prod(1.0 - likely[:, category, None, None] * masks, axis=0)
+        nearest = np.stack([kept[i].probability for i in own]).argmax(axis=0)
+        for number, i in enumerate(own):
+            mine = kept[i].probability
+            mean = np.asarray(0.5 * (mine + together), np.float32)
+            shared[i] = replace(kept[i], probability=np.where(nearest == number, mean, mine))
+    return shared
+
+
+def _apart(kept: list[SoundingInstance]) -> list[SoundingInstance]:
     """The same instances, no cell marked (above one half) by two of them."""
+    shapes = [one.probability > 0.5 for one in kept]
     areas = [np.count_nonzero(shape) for shape in shapes]
     taken = np.zeros_like(shapes[0]) if shapes else np.zeros(0, bool)
     apart = list(kept)
