@@ -26,7 +26,6 @@ from avs_ros.training.light.evaluate.answers import NEGLIGIBLE
 from avs_ros.training.light.evaluate.cases import (
     MATCHED,
     MISMATCHED,
-    NEW_MISMATCHED,
     Case,
     Composites,
     draw_cases,
@@ -36,7 +35,8 @@ from avs_ros.training.light.pictures import IGNORE
 
 SEED = 23
 GRID = (0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.92, 0.95, 0.97, 0.98)
-LEAST_EMPTY, MOST_FALSE = 0.92, 0.01
+# A little stricter than what is aimed for (0.92, 0.01): a choice flatters itself.
+LEAST_EMPTY, MOST_FALSE = 0.93, 0.009
 GROUPS: dict[str, tuple[str, ...]] = {
     "people": ("person",),
     "animals": ("dog", "cat", "big cat", "bird", "horse", "cow", "sheep", "pig", "frog"),
@@ -164,8 +164,7 @@ def set_thresholds(
     """
     model = load_light(checkpoint)
     cases = draw_cases(Composites(work, SEED), limit)
-    kinds = (MATCHED, MISMATCHED, NEW_MISMATCHED)
-    weighed = weigh(model, [case for case in cases if case.kind in kinds])
+    weighed = weigh(model, [case for case in cases if case.kind in (MATCHED, MISMATCHED)])
     pictures = sorted({one.case.picture for one in weighed})
     for by_group, words in ((False, "one threshold"), (True, "by group")):
         chosen = choose(weighed, by_group)
