@@ -270,6 +270,7 @@ def test_light_recipe_ends_in_one_file(shared: Path, cache: Path) -> None:
     assert made.metadata["provenance"]["settings"]["epochs"] == 2
     kinds = {json.loads(line)["kind"] for line in (output / "log.jsonl").read_text().splitlines()}
     assert kinds == {"train", "val", "correlation", "calibration"}
+    assert (output / "curves.png").is_file()
     assert main(light(shared, output)) == 2
     file.unlink()
     assert main(light(shared, output, "--resume")) == 0

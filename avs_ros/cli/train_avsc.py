@@ -52,6 +52,7 @@ def _light(args: argparse.Namespace, overrides: dict[str, str]) -> int:
     from avs_ros.training.avsc.light import train_light
     from avs_ros.training.avsc.settings import LightSettings
     from avs_ros.training.config import load_settings
+    from avs_ros.training.curves import draw_curves
     from avs_ros.training.report import RunReporter
 
     settings = load_settings(LightSettings, args.config, overrides)
@@ -59,6 +60,9 @@ def _light(args: argparse.Namespace, overrides: dict[str, str]) -> int:
     with RunReporter(args.output, settings) as reporter:
         target = train_light(settings, args.data, args.output, reporter, resume=args.resume)
     print(f"network: {target} ({target.stat().st_size / 2**20:.1f} MiB)")
+    curves = draw_curves(args.output / "log.jsonl", args.output / "curves.png", value="loss")
+    if curves is not None:
+        print(f"curves: {curves}")
     return 0
 
 
