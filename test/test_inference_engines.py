@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import c3n_networks as networks
 import numpy as np
 import pytest
@@ -94,15 +96,18 @@ def test_packed_linear_layers_change_no_number():
     for expected, found in zip(plain, program.run_eagerly(inputs), strict=True):
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
     if packing_works():
-        layers = [m for m in program.module.modules() if hasattr(m, "packed_transpose")]
+        layers = [m for m in program.module.modules() if hasattr(m, "packed")]
         assert len(layers) == count > 10
-        for layer in layers:
-            layer.packed_transpose = pack_of(-layer.weight.t())
-        assert np.abs(program.run_eagerly(inputs)[0] - plain[0]).max() > 1e-4  # they are used
-
-
-def pack_of(weight: torch.Tensor) -> torch.Tensor:
-    return torch.ops.mkldnn._reorder_linear_weight(weight.contiguous(), 1)
+        x = torch.randn(1, 3, layers[-1].in_features, generator=torch.Generator().manual_seed(0))
+        y = layers[-1](x).detach()
+        expected = y @ layers[-1].weight
+        torch.testing.assert_close(layers[-1].packed.vjp(y), expected, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(copy.deepcopy(layers[-1])(x), y, rtol=1e-4, atol=1e-4)
+        with torch.no_grad():
+            assert layers[-1].packed.can(x)
+            layers[-1].weight.mul_(2)  # trained further: the packed copy is out of date
+            assert not layers[-1].packed.can(x)
+        assert not layers[0].packed.can(x)  # autograd records the plain layer
 
 
 def test_a_clip_of_one_frame_has_no_empty_input():

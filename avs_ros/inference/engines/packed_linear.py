@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import copy
 from functools import lru_cache
+from typing import Any
 
 import torch
 import torch.nn.functional as functional
@@ -15,22 +16,62 @@ _LEAST_WEIGHTS = 4096
 _ROWS = 196
 
 
-def pack_linears(module: nn.Module) -> int:
-    """Give every larger linear layer of ``module`` packed copies; how many layers that were.
+class PackedWeight:
+    """Packed copies of a layer's weight: for the layer, and for its vector-Jacobian product.
 
-    One copy serves the layer itself, one its vector-Jacobian product (see ``linear_vjp``).  The
-    layer's own weight stays where it is, and is what a traced graph holds.  0 where this PyTorch
-    or processor has no such kernels.
+    The layer's own weight stays where it is: it is what a graph records (autograd's or an
+    exported one), and what serves once it has changed.
+    """
+
+    def __init__(self, layer: nn.Linear) -> None:
+        self._layer = layer
+        self._mark: tuple[int, int] | None = _mark(layer.weight)
+        self._packed = _reordered(layer.weight)
+        self._transposed = _reordered(layer.weight.t().contiguous())
+
+    def serve(self) -> None:
+        """Stand in for the layer's forward pass, and be found by ``linear_vjp``."""
+        self._layer.packed = self  # type: ignore[assignment]
+        self._layer.forward = self.forward  # type: ignore[method-assign,assignment]
+
+    def can(self, x: Tensor) -> bool:
+        """Whether ``x`` may go through packed weights here and now."""
+        recording = torch.is_grad_enabled() or torch.jit.is_tracing()
+        return x.ndim > 2 and not recording and self._mark == _mark(self._layer.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The layer: ``[..., in]`` -> ``[..., out]``."""
+        if self.can(x):
+            return packed_product(x, self._packed, self._layer.bias)
+        return functional.linear(x, self._layer.weight, self._layer.bias)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> PackedWeight:
+        """Of a copied layer: it works from its own weight, unpacked."""
+        made = PackedWeight.__new__(PackedWeight)
+        memo[id(self)] = made
+        made._layer, made._mark = copy.deepcopy(self._layer, memo), None
+        return made
+
+    def vjp(self, gradient: Tensor) -> Tensor:
+        """Gradient with respect to the layer's input: ``[..., out]`` -> ``[..., in]``."""
+        return packed_product(gradient, self._transposed, None)
+
+
+def pack_linears(module: nn.Module) -> int:
+    """Pack every larger linear layer of ``module``; how many layers that were.
+
+    0 where this PyTorch or processor has no such kernels.
     """
     if not packing_works():
         return 0
-    packed = 0
-    for layer in module.modules():
-        if type(layer) is nn.Linear and layer.weight.numel() >= _LEAST_WEIGHTS:
-            layer.forward = _packed_forward(layer)  # type: ignore[method-assign,assignment]
-            layer.packed_transpose = _reordered(layer.weight.t().contiguous())  # type: ignore[assignment]
-            packed += 1
-    return packed
+    layers = [
+        layer
+        for layer in module.modules()
+        if type(layer) is nn.Linear and layer.weight.numel() >= _LEAST_WEIGHTS
+    ]
+    for layer in layers:
+        PackedWeight(layer).serve()
+    return len(layers)
 
 
 @lru_cache(maxsize=1)
@@ -49,21 +90,14 @@ def packing_works() -> bool:
 
 def packed_product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """``x @ weight^T + bias`` for a packed ``weight``."""
-    out: Tensor = torch.ops.mkldnn._linear_pointwise(
-        x.contiguous(), weight, bias, "none", [], ""
-    )
+    out: Tensor = torch.ops.mkldnn._linear_pointwise(x.contiguous(), weight, bias, "none", [], "")
     return out
 
 
-def _packed_forward(layer: nn.Linear) -> Callable[[Tensor], Tensor]:
-    weight, bias = _reordered(layer.weight), layer.bias
-
-    def forward(x: Tensor) -> Tensor:
-        if x.ndim < 3 or torch.jit.is_tracing():
-            return functional.linear(x, layer.weight, layer.bias)
-        return packed_product(x, weight, bias)
-
-    return forward
+def _mark(weight: Tensor) -> tuple[int, int]:
+    """Differs once the weight has been written to or replaced."""
+    # Tensors made in inference mode have no version; nor are they trained.
+    return weight.data_ptr(), -1 if weight.is_inference() else weight._version
 
 
 def _reordered(weight: Tensor) -> Tensor:

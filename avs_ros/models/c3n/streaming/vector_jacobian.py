@@ -46,14 +46,11 @@ def gelu_vjp(x: Tensor, gradient: Tensor) -> Tensor:
 def linear_vjp(linear: nn.Linear, gradient: Tensor) -> Tensor:
     """Linear layer over the last axis.
 
-    ``packed_transpose``, where an engine has given the layer one, is its weight transposed in
-    oneDNN's order.
+    ``packed``, where an engine has given the layer one, knows a faster way.
     """
-    packed = getattr(linear, "packed_transpose", None)
-    if packed is not None and gradient.ndim > 2 and not torch.jit.is_tracing():
-        product: Tensor = torch.ops.mkldnn._linear_pointwise(
-            gradient.contiguous(), packed, None, "none", [], ""
-        )
+    packed = getattr(linear, "packed", None)
+    if packed is not None and packed.can(gradient):
+        product: Tensor = packed.vjp(gradient)
         return product
     return gradient @ linear.weight
 
