@@ -264,7 +264,9 @@ def test_curves_have_a_panel_for_each_lesson(tmp_path: Path) -> None:
     two_panels = cv2.imread(str(one))
     log.write_text(json.dumps(lines[0]) + "\n")
     draw_curves(log, one)
-    assert two_panels.shape[0] == 2 * cv2.imread(str(one)).shape[0]
+    one_panel = cv2.imread(str(one))
+    assert two_panels is not None and one_panel is not None
+    assert two_panels.shape[0] == 2 * one_panel.shape[0]
     log.write_text("no line\n")
     with pytest.raises(DatasetError, match="no line"):
         draw_curves(log, one)

@@ -63,6 +63,10 @@ def load_start(path: Path) -> LightC3N:
     return model.network.requires_grad_(True)
 
 
+def _start_file(settings: LightSettings) -> Path:
+    return BUNDLED if settings.init_from == BUNDLED_NAME else Path(settings.init_from)
+
+
 def start_network(settings: LightSettings, data: Path) -> LightC3N:
     """What the first lesson starts from."""
     torch.manual_seed(settings.seed)
@@ -70,8 +74,7 @@ def start_network(settings: LightSettings, data: Path) -> LightC3N:
         net = new_network(data, settings.channels, settings.image_size)
         start_hearing(net, data)
         return net
-    path = BUNDLED if settings.init_from == BUNDLED_NAME else Path(settings.init_from)
-    net = load_start(path)
+    net = load_start(_start_file(settings))
     net.c3n.image_size = settings.image_size
     return net
 
@@ -166,7 +169,7 @@ def finish(
         same = untouched(net, data)
         if same:
             reporter.say(f"{len(same)} tensors are as they started: {', '.join(same[:5])}")
-    log = {
+    log: dict[str, Any] = {
         "device": device,
         "threads": torch.get_num_threads(),
         "lessons": {name: cost.minutes() for name, cost in costs.items()},
@@ -174,6 +177,9 @@ def finish(
         "cpu_minutes": round(sum(cost.cpu_s for cost in costs.values()) / 60, 1),
         "settings": dataclasses.asdict(settings),
     }
+    if settings.init_from:
+        earlier = load_light(_start_file(settings)).metadata.get("provenance", {})
+        log["before"] = earlier.get("log", {})
     part = target.with_name("part_" + target.name)
     export(net, data, part, calibration, log)
     os.replace(part, target)
