@@ -279,3 +279,34 @@ def test_the_light_form_can_be_measured_untrained() -> None:
     program = step_program("avsc_light", random_weights=True)
     classes, masks = program.run_eagerly(program.example)
     assert classes.shape == (1, 44, 30) and masks.shape == (1, 44, 56, 56)
+
+
+# --- the bundled weights
+
+
+@pytest.mark.parametrize(("second", "label", "left"), [(3.0, "cat", True), (9.0, "person", False)])
+def test_the_bundled_model_marks_what_sounds(second: float, label: str, left: bool) -> None:
+    """Floor for the shipped weights: cat left, astronaut right, one of them sounds."""
+    pytest.importorskip("skimage.data")
+    soxr = pytest.importorskip("soxr")
+    from avs_ros.media import scene
+
+    model = create_segmenter("avsc_light", engine="torch", device="cpu")
+    frame = next(iter(scene.pictures(1.0)))
+    track = soxr.resample(scene.soundtrack(), scene.RATE_HZ, RATE).astype(np.float32)
+    end = int(second * RATE)
+    prediction = model.step(frame, track[end - RATE : end], 0)
+    assert {layer.label for layer in prediction.layers} == {label}
+    marked = prediction.probability > 0.5
+    middle = marked.shape[1] // 2
+    here, there = marked[:, :middle], marked[:, middle:]
+    if not left:
+        here, there = there, here
+    assert here.mean() > 0.05 and here.sum() / marked.sum() > 0.9
+    model.reset()
+    silent = model.step(frame, np.zeros(RATE, np.float32), 0)
+    assert silent.layers == () and silent.sounding < 0.5
+    # What nobody in the picture does leaves it empty.
+    model.reset()
+    hiss = np.random.default_rng(0).normal(0, 0.05, RATE).astype(np.float32)
+    assert model.step(frame, hiss, 0).layers == ()
