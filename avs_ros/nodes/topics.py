@@ -111,8 +111,8 @@ EVALUATOR_INPUTS = (
           "qos", 50),
     Topic("detections", _DETECTIONS, "Answers: `segmentation_node/detections`.", "qos", 50),
     Topic("ground_truth/mask", _IMAGE, "Truth: mono8, above 0 where something sounds.", "qos", 50),
-    Topic("ground_truth/detections", _DETECTIONS, "Truth: names of what sounds; its boxes, where there are no masks.",
-          "qos", 50),
+    Topic("ground_truth/detections", _DETECTIONS,
+          "Truth: names of what sounds; its boxes, where there are no masks.", "qos", 50),
 )
 EVALUATOR_OUTPUTS = (
     Topic("~/iou", _FLOAT, "Mean frame IoU so far.", depth=10),
