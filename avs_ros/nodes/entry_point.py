@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import concurrent.futures
+import os
+import signal
 import sys
+import threading
+import traceback
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -11,12 +16,49 @@ from avs_ros.middleware import rclpy
 
 # Pictures, sound, services and timers each find a free thread.
 THREADS = 4
+# For the callbacks that run when the end comes; `ros2 launch` becomes impatient after 5 s.
+PATIENCE_S = 3.0
 
 _USERS_FAULT = (
     AvsError,
     rclpy.exceptions.InvalidParameterTypeException,
     rclpy.exceptions.InvalidParameterValueException,
 )
+
+
+def _let_the_end_be_undisturbed() -> None:
+    """Take no notice of further SIGINTs: `ros2 launch` may pass a terminal's Ctrl-C on again."""
+    if threading.current_thread() is threading.main_thread():
+        # Not SIG_IGN: rclpy puts the former handler back while it shuts down.
+        signal.signal(signal.SIGINT, lambda number, frame: None)
+
+
+def _callbacks_ended(executor: Any) -> bool:
+    """Shut the executor down; False when a callback still runs after ``PATIENCE_S``."""
+    pool = getattr(executor, "_executor", None)
+    if isinstance(pool, concurrent.futures.Executor):
+        # rclpy's own shutdown (Humble to Jazzy) does not wait: callbacks would go on while the
+        # node under them is destroyed.
+        waiting = threading.Thread(target=pool.shutdown, daemon=True)
+        waiting.start()
+        waiting.join(PATIENCE_S)
+        if waiting.is_alive():
+            return False
+    return bool(executor.shutdown(timeout_sec=PATIENCE_S))
+
+
+def _leave_at_once() -> None:
+    """End the process while a callback runs on, as while a model is loading.
+
+    Such a thread cannot be stopped, the node cannot be taken from under it, and Python's own exit
+    would wait for it.
+    """
+    error = sys.exc_info()[1]
+    if error is not None:
+        traceback.print_exception(error)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0 if error is None else 1)
 
 
 def run_node(
@@ -48,8 +90,9 @@ def run_node(
         sys.stderr.write(f"{error}\n")
         return 2
     finally:
-        if executor is not None:
-            executor.shutdown(timeout_sec=5.0)
+        _let_the_end_be_undisturbed()
+        if executor is not None and not _callbacks_ended(executor):
+            _leave_at_once()
         if node is not None:
             node.destroy_node()
         # A signal may have shut the context down already.

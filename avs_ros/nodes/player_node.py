@@ -140,7 +140,8 @@ class PlayerNode(rclpy.node.Node):  # type: ignore[misc, name-defined]
             self._playback.set(paused=self._settings["paused"])
             counts = self._play_all()
             self._wait_until_received()
-            self.get_logger().info(f"played {counts[0]} pictures, {counts[1]} chunks of sound")
+            if self.context.ok():  # after Ctrl-C there is no /rosout to say it on
+                self.get_logger().info(f"played {counts[0]} pictures, {counts[1]} chunks of sound")
         except AvsError as error:
             self.get_logger().error(f"playing stopped: {error}")
         finally:

@@ -105,8 +105,13 @@ class SegmentationNode(rclpy.lifecycle.LifecycleNode):  # type: ignore[misc, nam
     def _start(self) -> None:
         """Configure and activate, once, on the executor: services answer meanwhile."""
         self.destroy_timer(self._autostart)
-        if self._state == "unconfigured" and self.trigger_configure() == _RETURN.SUCCESS:
-            self.trigger_activate()
+        try:
+            if self._state == "unconfigured" and self.trigger_configure() == _RETURN.SUCCESS:
+                self.trigger_activate()
+        except Exception:
+            if self.context.ok():
+                raise
+            # Interrupted while the model was loading: no transition can be published any more.
 
     def on_configure(self, state: Any) -> Any:
         """Load, check and warm the model; FAILURE (and one sentence in the log) if it cannot."""
