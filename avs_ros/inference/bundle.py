@@ -19,10 +19,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from avs_ros.errors import AvsError
+from avs_ros.errors import AvsError, EngineError
 from avs_ros.inference.engines.cache import cache_folder, code_digest, forget_old
 from avs_ros.inference.engines.prepared import Step, StepRunner, prepare, read_step, write_json
-from avs_ros.inference.engines.selection import AUTO, ENGINES, build_runner, remembered
+from avs_ros.inference.engines.selection import (
+    AUTO,
+    ENGINES,
+    build_runner,
+    find_engine,
+    remembered,
+)
 
 SEEING, HEARING = "seeing", "hearing"
 _log = logging.getLogger(__name__)
@@ -70,6 +76,8 @@ def open_senses(
     ``make`` builds the networks; it must keep no reference to them.  ``identity``: None for
     networks that are in memory only.  Raises what :func:`build_runner` raises.
     """
+    if engine != AUTO:
+        find_engine(engine, device)  # before anything is built
     kept = None if identity is None else load_bundle(name, identity)
     if kept is not None:
         wanted = remembered(kept.steps[SEEING], device) if engine == AUTO else engine
@@ -146,7 +154,7 @@ def _run(bundle: Bundle, engine: str, device: str) -> Senses:
 def _listen(step: Step, engine: str, device: str) -> StepRunner:
     try:
         return build_runner(step, engine, device)
-    except AvsError as error:
+    except EngineError as error:
         if engine == "torch" or not hasattr(step, "module"):
             raise
         _log.warning("the audio network stays in PyTorch: %s", error)

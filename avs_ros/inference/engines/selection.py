@@ -126,11 +126,7 @@ def build_runner(program: Step, engine: str, device: str) -> StepRunner:
     """
     if engine == AUTO:
         return _fastest(program, device)
-    if engine not in ENGINES:
-        raise EngineError(f"unknown engine {engine!r}; known: {AUTO}, {', '.join(ENGINES)}")
-    entry = ENGINES[engine]
-    if device.partition(":")[0] not in entry.devices:
-        raise EngineError(f"engine {engine} runs on {' or '.join(entry.devices)}, not on {device}")
+    entry = find_engine(engine, device)
     if isinstance(program, PreparedStep) and not entry.portable:
         raise EngineError(f"engine {engine} needs the network itself, not its exported file")
     module, name = entry.runner.split(":")
@@ -147,6 +143,16 @@ def build_runner(program: Step, engine: str, device: str) -> StepRunner:
         raise
     _log.info("%s on %s: within %.1g of eager PyTorch", engine, runner.device, worst)
     return runner
+
+
+def find_engine(engine: str, device: str) -> Engine:
+    """The entry of ``engine``; EngineError for an unknown one, or one not for ``device``."""
+    if engine not in ENGINES:
+        raise EngineError(f"unknown engine {engine!r}; known: {AUTO}, {', '.join(ENGINES)}")
+    entry = ENGINES[engine]
+    if device.partition(":")[0] not in entry.devices:
+        raise EngineError(f"engine {engine} runs on {' or '.join(entry.devices)}, not on {device}")
+    return entry
 
 
 def remembered(program: Step, device: str) -> str | None:
