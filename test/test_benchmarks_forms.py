@@ -31,7 +31,7 @@ def test_stream_gives_the_published_forms_newest_mask():
     for number in range(5):  # the window fills, then rolls
         found = stream.step(number)
         expected = authors.step(number)
-        # In float32, in standard deviations of untrained logits: processors differ in the last bits.
+        # Float32, in standard deviations of untrained logits: processors differ in last bits.
         assert difference(found, expected) < 1e-4, number
         assert found.label == expected.label
     # The past matters: without it the mask is another.
