@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 
 import c3n_networks as networks
 import numpy as np
@@ -13,7 +14,7 @@ import torch.nn.functional as F
 from avs_ros.errors import EngineError
 from avs_ros.inference.c3n_steps import c3n_program
 from avs_ros.inference.engines import ENGINES, StepProgram, build_runner, choose_device
-from avs_ros.inference.engines.cache import cache_folder
+from avs_ros.inference.engines.cache import cache_folder, forget_old
 from avs_ros.inference.engines.cuda_graph import CudaGraphRunner, to_half
 from avs_ros.inference.engines.packed_linear import pack_linears, packing_works
 from avs_ros.inference.engines.self_check import difference
@@ -220,3 +221,15 @@ def test_cache_folder_can_always_be_written(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(blocked))
     folder = cache_folder()
     (folder / "probe").write_text("x")
+
+
+def test_old_files_of_a_model_go_with_what_is_beside_them(tmp_path):
+    for number in range(6):
+        for name in (f"m_{number:016x}_opset17", f"m_hearing_{number:016x}_opset17"):
+            for ending in (".onnx", ".onnx.data", "_check.npz"):
+                (tmp_path / f"{name}{ending}").write_bytes(b"")
+            os.utime(tmp_path / f"{name}.onnx", (number, number))
+    forget_old(tmp_path, "m", "_opset17.onnx")
+    left = sorted(path.name for path in tmp_path.iterdir())
+    assert len(left) == 3 * (4 + 6)
+    assert not any(name.startswith(("m_0000000000000000", "m_0000000000000001")) for name in left)

@@ -117,7 +117,7 @@ def save_bundle(name: str, identity: str, bundle: Bundle) -> Bundle:
     path = _path(name, identity)
     words = {key: step.describe() for key, step in steps.items()}
     write_json(path, {"facts": bundle.facts, "steps": words})
-    forget_old(path.parent, f"{name}_*.bundle.json")
+    forget_old(path.parent, name, ".bundle.json")
     return Bundle(json.loads(path.read_text(encoding="utf-8"))["facts"], steps)
 
 

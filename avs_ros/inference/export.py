@@ -90,7 +90,7 @@ def exported(program: StepProgram) -> Path:
     path = cached_path(program, f"_opset{OPSET}.onnx")
     if not path.is_file():
         export_onnx(program, path, weights_beside=True)
-        forget_old(path.parent, f"{program.name}_*_opset{OPSET}.onnx")
+        forget_old(path.parent, program.name, f"_opset{OPSET}.onnx")
     return path
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from avs_ros.inference.engines.prepared import Step
 
 _KEPT = 4
+_DIGITS = 16
 
 
 def cache_folder() -> Path:
@@ -36,7 +37,7 @@ def cache_folder() -> Path:
 
 def cached_path(step: Step, suffix: str) -> Path:
     """Where a file made from ``step`` is kept; another weight or shape, another name."""
-    return cache_folder() / f"{step.name}_{step.fingerprint[:16]}{suffix}"
+    return cache_folder() / f"{step.name}_{step.fingerprint[:_DIGITS]}{suffix}"
 
 
 @lru_cache(maxsize=1)
@@ -51,12 +52,14 @@ def code_digest() -> str:
     return digest.hexdigest()
 
 
-def forget_old(folder: Path, pattern: str) -> None:
-    """Keep the few newest files of a pattern, and what was made beside them.
+def forget_old(folder: Path, name: str, ending: str) -> None:
+    """Keep a model's few newest files of an ending, and what was made beside them.
 
     Each new weight of a model makes another; what is made beside a file begins with its name, the
     ending aside.
     """
+    # Not just any middle: "c3n_light" is not "c3n_light_hearing".
+    pattern = f"{glob.escape(name)}_{'[0-9a-f]' * _DIGITS}{ending}"
     files = sorted(folder.glob(pattern), key=lambda file: file.stat().st_mtime)
     for file in files[:-_KEPT]:
         for beside in folder.glob(f"{glob.escape(file.stem)}*"):
