@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from avs_ros.errors import AudioFormatError
+from avs_ros.errors import AudioFormatError, MiddlewareError
 from avs_ros.messages import (
     AUDIO_TYPES,
     AudioFormat,
@@ -43,6 +43,22 @@ def test_every_family_gives_back_time_rate_and_samples(family: str, channels: in
     assert np.abs(chunk.samples / 32768.0 - sound).max() < 1e-4
     if family in ("AudioDataStamped", "AudioStamped"):
         assert chunk.frame_id == "microphone"
+
+
+def test_the_other_package_of_the_same_name_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    other = make_audio("AudioStamped", STAMP, tone(1), RATE).audio
+    with pytest.raises(MalformedAudio, match="mgonzs13"):
+        read_audio_info(other.info)
+    with pytest.raises(MalformedAudio, match="ros-drivers"):
+        read_audio(other.audio_data)
+    # As where only that package is installed.
+    installed = {"AudioInfo": type(other.info), "AudioData": type(other.audio_data)}
+    monkeypatch.setattr(
+        "avs_ros.messages.audio_writing.get_message", lambda name: installed[name[22:]])
+    with pytest.raises(MiddlewareError, match="use audio_type AudioStamped"):
+        make_audio("AudioData", STAMP, tone(1), RATE)
+    with pytest.raises(MiddlewareError, match="AudioInfo has no field sample_format"):
+        make_audio_info(RATE, 1)
 
 
 def test_one_dimensional_sound_is_one_channel() -> None:

@@ -119,16 +119,21 @@ def interrupt(times: int, **values: float) -> tuple[int, list[str], str]:
     return process.returncode, printed.split(), complaint
 
 
+def quiet(complaint: str) -> bool:
+    """Nothing but what a middleware itself may have to say about its settings."""
+    return all(line.startswith("[WARN]") and "[rcl]" in line for line in complaint.splitlines())
+
+
 @pytest.mark.parametrize("times", [1, 3])
 def test_a_node_ends_after_its_callback_and_once(times: int) -> None:
     # `ros2 launch` passes on an interrupt that the terminal has sent already.
     status, printed, complaint = interrupt(times, seconds=1.0, patience=30.0)
-    assert (status, complaint) == (0, "")
+    assert (status, quiet(complaint)) == (0, True), complaint
     assert printed[-1] == "destroyed" and printed.count("destroyed") == 1
     assert "ended" in printed
 
 
 def test_a_callback_that_does_not_end_holds_nobody_up() -> None:
     status, printed, complaint = interrupt(1, seconds=600.0, patience=0.2)
-    assert (status, complaint) == (0, "")
+    assert (status, quiet(complaint)) == (0, True), complaint
     assert "destroyed" not in printed

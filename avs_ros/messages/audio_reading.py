@@ -172,9 +172,15 @@ def read_audio_info(msg: Message) -> AudioFormat:
     """``audio_common_msgs/AudioInfo`` of ros-drivers -> the stream's format.
 
     Raises :class:`MalformedAudio` with reason ``audio_coded`` for a compressed stream (MP3 is
-    what audio_capture sends by default), ``audio_format`` for an unknown sample format, or
-    ``audio_rate`` / ``audio_channels``.
+    what audio_capture sends by default), ``audio_format`` for an unknown sample format,
+    ``audio_rate`` / ``audio_channels``, or ``audio_type`` for the other package's AudioInfo.
     """
+    if not hasattr(msg, "sample_format"):
+        raise MalformedAudio(
+            "audio_type",
+            "this AudioInfo is not of the ros-drivers package but of another one of the same "
+            "name (mgonzs13's): publish its AudioStamped, which carries the format itself",
+        )
     coding = str(getattr(msg, "coding_format", "")).lower()
     if coding not in ("", "wave", "wav", "raw", "pcm"):
         raise MalformedAudio(

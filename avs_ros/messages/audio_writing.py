@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from avs_ros.errors import AudioFormatError
+from avs_ros.errors import AudioFormatError, MiddlewareError
 from avs_ros.messages.audio_reading import AUDIO_TYPES
 from avs_ros.messages.header import NANOSECONDS, Message, ns_to_stamp
 from avs_ros.messages.image_writing import to_array
@@ -37,6 +37,17 @@ def _stamped(name: str, stamp_ns: int, frame_id: str) -> Message:
     # Filled in place: of two packages with one name, each may bring its own Header class.
     msg.header.stamp.sec, msg.header.stamp.nanosec = divmod(int(stamp_ns), NANOSECONDS)
     msg.header.frame_id = frame_id
+    return msg
+
+
+def _of_ros_drivers(name: str, field: str) -> Message:
+    """An empty message; raises :class:`MiddlewareError` where the other package is installed."""
+    msg = get_message(name)()
+    if not hasattr(msg, field):
+        raise MiddlewareError(
+            f"the audio_common_msgs installed here is not the one of ros-drivers (its "
+            f"{name.rpartition('/')[2]} has no field {field}): use audio_type AudioStamped"
+        )
     return msg
 
 
@@ -70,13 +81,15 @@ def make_audio(
         msg.audio.data = octets
         return msg
     if name == AUDIO_TYPES["AudioData"]:
-        return get_message(name)(data=octets)
+        msg = _of_ros_drivers(name, "data")
+        msg.data = octets
+        return msg
     raise AudioFormatError(f"audio type {audio_type!r}: expected one of {', '.join(AUDIO_TYPES)}")
 
 
 def make_audio_info(rate: int, channels: int) -> Message:
     """``audio_common_msgs/AudioInfo`` of ros-drivers for 16-bit uncompressed sound."""
-    return get_message("audio_common_msgs/msg/AudioInfo")(
-        channels=channels, sample_rate=rate, sample_format="S16LE",
-        bitrate=rate * channels * 16, coding_format="WAVE",
-    )
+    msg = _of_ros_drivers("audio_common_msgs/msg/AudioInfo", "sample_format")
+    msg.channels, msg.sample_rate, msg.bitrate = channels, rate, rate * channels * 16
+    msg.sample_format, msg.coding_format = "S16LE", "WAVE"
+    return msg
