@@ -172,10 +172,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--model", action="append", help="name or file; may be repeated (default: both light ones)"
     )
     parser.add_argument("-o", "--output", type=Path, required=True, help="picture to write")
+    parser.add_argument(
+        "--data", type=Path,
+        help="folder as of `avs evaluate composite`: also count how often two of a kind in its "
+        "photographs are told apart",
+    )  # fmt: skip
+    parser.add_argument(
+        "--clips", type=Path, metavar="DIR",
+        help="also write the sounding scenes as clips that `avs convert avsbench` makes bags of",
+    )  # fmt: skip
     args = parser.parse_args(arguments)
     names = args.model or ["c3n_light", "avsc_light"]
     try:
         _run(names, args.output)
+        if args.clips is not None:
+            from avs_ros.evaluation.shot_clips import write_clips
+
+            print(f"{write_clips(args.clips, shots())} clips in {args.clips}")
+        if args.data is not None:
+            _tell_apart(names, args.data)
     except AvsError as error:
         print(f"side_by_side: {error}", file=sys.stderr)
         return 2
@@ -207,6 +222,25 @@ def _run(names: Sequence[str], output: Path) -> None:
     output.parent.mkdir(parents=True, exist_ok=True)
     if not cv2.imwrite(str(output), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)):
         raise AvsError(f"{output} cannot be written: choose a .png or .jpg in a folder of yours")
+
+
+def _tell_apart(names: Sequence[str], data: Path) -> None:
+    from avs_ros.evaluation.composite_data import read_library
+    from avs_ros.evaluation.two_of_a_kind import make_twins, tell
+    from avs_ros.inference import create_segmenter
+
+    cases = make_twins(read_library(data))
+    print(f"\n{'two of a kind':<26s} {'cases':>6s} {'marked':>7s} {'both':>7s} {'apart':>7s}")
+    for name in names:
+        segmenter = create_segmenter(name, engine="torch", device="cpu")
+        try:
+            told = tell(segmenter, cases)
+        finally:
+            segmenter.close()
+        print(
+            f"{Path(name).stem:<26s} {told.cases:>6d} {told.marked:>7.3f} {told.both:>7.3f} "
+            f"{told.apart:>7.3f}"
+        )
 
 
 if __name__ == "__main__":

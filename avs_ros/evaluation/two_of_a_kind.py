@@ -1,0 +1,98 @@
+"""Two things of one kind side by side, a sound that both could make: whether they are told apart.
+
+A mono sound cannot say which of two equal things makes it, so a model that marks both is right;
+one that gives each a mask of its own lets something else decide (motion, direction of arrival).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avs_ros.evaluation.composite import join
+from avs_ros.evaluation.composite_data import RATE, Library, Picture, Recording
+from avs_ros.inference.segmenter import Segmenter
+from avs_ros.postprocess import PostprocessConfig, Postprocessor
+from avs_ros.segmentation import Segmentation
+from avs_ros.streaming.pair import Pair
+
+PER_FAMILY, SAME = 12, 0.5
+
+
+@dataclass(frozen=True)
+class Twins:
+    """Two photographs of one family, and a sound of it."""
+
+    family: str
+    left: Picture
+    right: Picture
+    recording: Recording
+
+
+@dataclass(frozen=True)
+class Told:
+    """Of ``cases``: share in which anything was marked, in which both things were (IoU of the
+    marks above a half on either side), and in which each had an instance of its own.
+    """
+
+    cases: int
+    marked: float
+    both: float
+    apart: float
+
+
+def make_twins(library: Library, seed: int = 0) -> list[Twins]:
+    """The same cases for the same seed: at most ``PER_FAMILY`` of each family."""
+    rng = np.random.default_rng(seed)
+    by_family: dict[str, list[Picture]] = {}
+    for picture in library.pictures:
+        here = picture.families(0.05)
+        if len(here) == 1 and set(picture.shares) == set(here):
+            by_family.setdefault(here[0], []).append(picture)
+    found = []
+    for family, pictures in sorted(by_family.items()):
+        sounds = library.sounds_of(family)
+        for _ in range(PER_FAMILY if len(pictures) > 1 and sounds else 0):
+            left, right = rng.choice(len(pictures), 2, replace=False)
+            sound = sounds[int(rng.integers(len(sounds)))]
+            found.append(Twins(family, pictures[left], pictures[right], sound))
+    return found
+
+
+def ask(segmenter: Segmenter, twins: Twins) -> tuple[Segmentation, NDArray[np.bool_], int]:
+    """The answer, the family's mask, and the column at which the right photograph begins."""
+    left = twins.left.view()
+    view = join(left, twins.right.view())
+    window = twins.recording.second()
+    segmenter.reset()
+    prediction = segmenter.step(view.rgb, window, 0)
+    level = 10 * np.log10(float(np.mean(np.square(window))) + 1e-12)
+    pair = Pair(0, view.rgb, window, len(window) / RATE, True, level, 0.0)
+    answer = Postprocessor(PostprocessConfig()).process(prediction, pair)
+    return answer, view.masks[twins.family], left.rgb.shape[1]
+
+
+def tell(segmenter: Segmenter, cases: list[Twins]) -> Told:
+    """All cases."""
+    marked, both, apart = [], [], []
+    for case in cases:
+        answer, true, cut = ask(segmenter, case)
+        labels = answer.label_mask()
+        marked.append(bool(labels.any()))
+        halves = (np.s_[:, :cut], np.s_[:, cut:])
+        both.append(all(_iou(labels[half] > 0, true[half]) > SAME for half in halves))
+        own = []
+        for half in halves:
+            whole = np.zeros(true.shape, bool)
+            whole[half] = true[half]
+            own.append({
+                one.index for one in answer.instances if _iou(labels == one.index, whole) > SAME
+            })  # fmt: skip
+        apart.append(bool(own[0]) and bool(own[1]) and own[0] != own[1])
+    return Told(len(cases), *(float(np.mean(part or [False])) for part in (marked, both, apart)))
+
+
+def _iou(found: NDArray[np.bool_], true: NDArray[np.bool_]) -> float:
+    return float((found & true).sum() / max(1, (found | true).sum()))
