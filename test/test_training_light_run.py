@@ -234,6 +234,19 @@ def test_the_gate_learns_nothing_from_held_out_pairs() -> None:
     assert bool(unknown.any()) and set(sound[unknown].tolist()) == {1}
 
 
+def test_lifting_moves_each_group_by_its_own_step(work: Path, bundled: LightC3N) -> None:
+    net = copy.deepcopy(bundled)
+    lifts = deciding.lift_maps(net, work)
+    before, after = bundled.semantic.bias, net.semantic.bias
+    assert before is not None and after is not None
+    moved = (after - before).detach()
+    for k, name in enumerate(FAMILY_NAMES):
+        group = "vehicles" if name in deciding.VEHICLES else "others"
+        assert float(moved[k]) == pytest.approx(lifts[group], abs=1e-5)
+    # No vehicle is held out here, so nothing speaks for moving them.
+    assert lifts["vehicles"] == 0.0 and lifts["others"] in deciding.LIFTS
+
+
 def test_espeak_sentences_join_the_training_speech_alone(work: Path, tmp_path: Path) -> None:
     if not spoken.available():
         pytest.skip("espeak-ng is not installed")

@@ -16,7 +16,7 @@ from avs_ros.inference.light import BUNDLED
 from avs_ros.models.light import LightC3N
 from avs_ros.models.light.checkpoint import load_light
 from avs_ros.training.light import pictures, recordings, spoken
-from avs_ros.training.light.deciding import calibrate, train_gate
+from avs_ros.training.light.deciding import calibrate, lift_maps, train_gate
 from avs_ros.training.light.export import export, untouched
 from avs_ros.training.light.families import FAMILY_NAMES, VOICE_NAMES
 from avs_ros.training.light.hearing import HearingLesson, start_hearing
@@ -159,11 +159,14 @@ def finish(
     """Gate, calibration, file: from what the lessons have taught to what is used."""
     net = copy.deepcopy(net)
     net.requires_grad_(True)
+    lifts = lift_maps(net, work)
+    reporter.say(f"maps raised by {lifts}")
     evidence = train_gate(
         net, work, reporter.say, scenes=settings.gate_pictures, windows=settings.gate_sounds,
         steps=settings.gate_steps,
     )  # fmt: skip
-    calibration = calibrate(net, *evidence, reporter.say)
+    calibration: dict[str, Any] = dict(calibrate(net, *evidence, reporter.say))
+    calibration["map_lift"] = lifts
     # A start that is trained already, or a part that is frozen, is no mistake.
     if not settings.init_from and settings.backbone == "fine_tuned" and settings.joint_steps:
         same = untouched(net, data)

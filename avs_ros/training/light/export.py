@@ -59,7 +59,7 @@ def untouched(network: LightC3N, data: Path) -> list[str]:
 
 
 def export(
-    network: LightC3N, data: Path, target: Path, calibration: dict[str, float], log: dict[str, Any]
+    network: LightC3N, data: Path, target: Path, calibration: dict[str, Any], log: dict[str, Any]
 ) -> None:
     """Write ``target`` with labels, preprocessing, provenance and calibration."""
     names = {
