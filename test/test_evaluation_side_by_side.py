@@ -9,7 +9,13 @@ import numpy as np
 import pytest
 
 from avs_ros.evaluation import side_by_side
+from avs_ros.evaluation.avsbench import check_layout
+from avs_ros.evaluation.composite import join
+from avs_ros.evaluation.composite_generated import generated_library
+from avs_ros.evaluation.shot_clips import write_clips
+from avs_ros.evaluation.two_of_a_kind import make_twins, tell
 from avs_ros.inference import create_segmenter
+from avs_ros.segmentation import Layer, Prediction
 
 pytest.importorskip("skimage.data")
 pytest.importorskip("soxr")
@@ -53,3 +59,49 @@ def test_command_prints_and_draws(tmp_path: Path, capsys: pytest.CaptureFixture[
     picture = cv2.imread(str(target))
     assert picture is not None and picture.shape[1] == side_by_side.WIDTH + 8
     assert side_by_side.main(["--model", "no_such", "-o", str(target)]) == 2
+
+
+def test_two_of_a_kind_are_told_apart_only_by_masks_of_their_own() -> None:
+    library = generated_library()
+    cases = make_twins(library)
+    assert {case.family for case in cases} == {"cat", "person"}
+    assert all(case.left is not case.right for case in cases)
+
+    class Both:
+        """Marks all of the picture as one thing, or each half as one."""
+
+        sample_rate, window_s = 16000, 1.0
+
+        def __init__(self, apart: bool) -> None:
+            self.apart = apart
+
+        def reset(self) -> None:
+            pass
+
+        def step(self, frame: np.ndarray, window: np.ndarray, stamp_ns: int) -> Prediction:
+            # Told the truth by the case that is being asked.
+            true, cut = self.truth
+            halves = [true.copy(), true.copy()]
+            halves[0][:, cut:], halves[1][:, :cut] = False, False
+            masks = halves if self.apart else [true]
+            layers = tuple(Layer(m.astype(np.float32), "cat", 0.9) for m in masks)
+            whole = np.asarray(true, np.float32)
+            return Prediction(whole, 0.9, "cat", 0, "", 0.0, layers)
+
+    for apart in (True, False):
+        model = Both(apart)
+        told = []
+        for case in cases[:2]:
+            left = case.left.view()
+            view = join(left, case.right.view())
+            model.truth = (view.masks[case.family], left.rgb.shape[1])
+            told.append(tell(model, [case]))  # type: ignore[arg-type]
+        assert all(one.both == 1.0 and one.apart == float(apart) for one in told)
+
+
+def test_clips_are_in_avsbenchs_layout(tmp_path: Path) -> None:
+    shots = side_by_side.shots()
+    count = write_clips(tmp_path, shots)
+    assert count == sum(bool(shot.sounds) for shot in shots)
+    report = check_layout(tmp_path, "s4")
+    assert report.complete and report.clips["test"] == count
