@@ -12,6 +12,8 @@ from avs_ros.models.avsc import AVSC
 from avs_ros.training.avsc.pairs import Heard, Seen, draw_pairs
 
 PAIRS = 8000
+# More found pairs than this must be gained by a larger set-back: it brings fragments, too.
+WORTH = 0.005
 # How far the logit of "no object" may be put back: training counts many more empty queries than
 # things, and once the sound agrees a doubtful thing is worth a second look.
 SET_BACKS = (0.0, 0.5, 1.0, 1.5, 2.0, 2.5)
@@ -67,7 +69,7 @@ def calibrate(
             f"no object {set_back:.1f} lower, threshold {threshold:.2f}: found {found:.3f}, "
             f"empty on mismatch {empty:.3f}"
         )
-        if found > best[0] and empty >= empty_on_mismatch:
+        if found > best[0] + WORTH and empty >= empty_on_mismatch:
             best = (found, float(threshold), set_back)
     net.segmenter.classes.bias[-1] -= best[2]
     return {"score": round(best[1], 3), "no_object": best[2]}
