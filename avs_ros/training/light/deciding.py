@@ -137,8 +137,7 @@ def lift_maps(net: LightC3N, work: Path) -> dict[str, float]:
     }
     bias = net.semantic.bias
     assert bias is not None
-    for k, name in enumerate(FAMILY_NAMES):
-        bias[k] += best["vehicles" if name in VEHICLES else "others"]
+    bias += torch.tensor([best["vehicles" if n in VEHICLES else "others"] for n in FAMILY_NAMES])
     return best
 
 
