@@ -1,4 +1,4 @@
-"""``avs train light``: settings, lessons that resume, switches, runs on a made-up data set."""
+"""The light model's lessons: settings, resuming, switches, data."""
 
 from __future__ import annotations
 
@@ -12,58 +12,30 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
+from light_training_data import CONFIGS, make_work
 
-from avs_ros.cli.main import main
 from avs_ros.errors import DatasetError, ParameterError
 from avs_ros.inference.light import BUNDLED
 from avs_ros.models.light import LightC3N
-from avs_ros.models.light.checkpoint import load_light
 from avs_ros.training.config import load_settings
 from avs_ros.training.curves import draw_curves
 from avs_ros.training.light import deciding, spoken
-from avs_ros.training.light.__main__ import main as module
 from avs_ros.training.light.course import load_start
-from avs_ros.training.light.families import FAMILY_NAMES, SOUNDS, VOICES
+from avs_ros.training.light.families import FAMILY_NAMES, VOICES
 from avs_ros.training.light.held_out_pairs import held_out_pairs
 from avs_ros.training.light.joint import PairSampler
 from avs_ros.training.light.lessons import learn
-from avs_ros.training.light.pictures import IGNORE, SIZE, Picture, outlined
-from avs_ros.training.light.recordings import RATE, Library, Recording
+from avs_ros.training.light.pictures import IGNORE, Picture, outlined
+from avs_ros.training.light.recordings import RATE, Library
 from avs_ros.training.light.refine import RefineLesson
 from avs_ros.training.light.scenes import SceneSampler
 from avs_ros.training.light.settings import LightSettings
 from avs_ros.training.light.trunk import Trunk, TrunkLesson, answers_of, sense_all
 
-CONFIGS = Path(__file__).resolve().parents[1] / "config" / "train"
-TINY = {
-    "image_size": 64, "small_size": 64, "batch": 2, "gate_pictures": 8, "gate_sounds": 160,
-    "gate_steps": 3, "refine_steps": 4, "trunk_steps": 2, "trunk_pairs": 4, "spoken": "false",
-}  # fmt: skip
-
 
 @pytest.fixture(scope="module")
 def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Caches of a tiny data set: dogs and cats, a short noise for every class of sound."""
-    folder = tmp_path_factory.mktemp("work")
-    rng = np.random.default_rng(0)
-    table, pictures, masks = [], [], []
-    for number, (family, held) in enumerate([(2, False), (3, False), (2, True), (3, True)]):
-        table.append(Picture("coco", str(number), -1, held))
-        pictures.append(rng.integers(0, 255, (SIZE, SIZE, 3), np.uint8))
-        mask = np.zeros((SIZE, SIZE), np.uint8)
-        mask[40:220, 60:240] = family
-        masks.append(mask)
-    np.save(folder / "pictures.npy", np.stack(pictures))
-    np.save(folder / "masks.npy", np.stack(masks))
-    (folder / "pictures.json").write_text(json.dumps([asdict(row) for row in table]))
-    length, rows = RATE, []
-    for number, (sound, held) in enumerate((s, h) for s in SOUNDS for h in (False, True)):
-        rows.append(Recording(sound, number * length, length, held))
-    pcm = (rng.standard_normal(len(rows) * length) * 3000).astype(np.int16)
-    np.save(folder / "sounds.npy", pcm)
-    (folder / "sounds.json").write_text(json.dumps([asdict(row) for row in rows]))
-    return folder
+    return make_work(tmp_path_factory.mktemp("work"))
 
 
 @pytest.fixture(scope="module")
@@ -283,85 +255,3 @@ def test_curves_have_a_panel_for_each_lesson(tmp_path: Path) -> None:
     log.write_text("no line\n")
     with pytest.raises(DatasetError, match="no line"):
         draw_curves(log, one)
-
-
-@pytest.fixture
-def data(tmp_path: Path) -> Path:
-    """What a run reads beside the caches: names and the digests of what it started from."""
-    folder = tmp_path / "data"
-    (folder / "labels").mkdir(parents=True)
-    (folder / "labels" / "imagenet1k_names.txt").write_text("name\n" * 1000)
-    (folder / "weights").mkdir()
-    for name in ("mobilenet_v2_imagenet", "efficientat_mn04_audioset"):
-        (folder / "weights" / f"{name}.safetensors").write_bytes(b"start")
-    return folder
-
-
-def words(data: Path, work: Path, output: Path, config: str, *more: str) -> list[str]:
-    settings = [w for name, value in TINY.items() for w in ("--set", f"{name}={value}")]
-    return [
-        "train", "light", "--config", str(CONFIGS / config), "--data", str(data),
-        "--work", str(work), "-o", str(output), "--device", "cpu", *settings, *more,
-    ]  # fmt: skip
-
-
-def test_a_run_from_the_bundled_weights(tmp_path: Path, data: Path, work: Path) -> None:
-    output = tmp_path / "run"
-    command = words(data, work, output, "light_continue.yaml")
-    assert main(command) == 0
-    made = load_light(output / "c3n_light.safetensors")
-    log = made.metadata["provenance"]["log"]
-    assert log["lessons"]["refine"]["steps"] == 4 and log["device"] == "cpu"
-    assert log["cpu_minutes"] >= 0 and log["settings"]["init_from"] == "bundled"
-    assert made.network.c3n.image_size == 64
-    lines = [json.loads(line) for line in (output / "log.jsonl").read_text().splitlines()]
-    assert [line["at"] for line in lines if line["kind"] == "refine"] == [1, 2, 3, 4]
-    assert (output / "curves.png").is_file()
-    # A second start must not overwrite the run; continuing a finished one repeats nothing.
-    assert main(command) == 2
-    first = load_file(output / "c3n_light.safetensors")
-    assert main([*command, "--resume"]) == 0
-    second = load_file(output / "c3n_light.safetensors")
-    assert all(torch.equal(first[name], second[name]) for name in first)
-
-
-def test_a_run_of_the_trunk_is_scored(
-    tmp_path: Path, work: Path, shared: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    output = tmp_path / "run"
-    more = ("--set", "gates=strong", "--set", "backbone=frozen")
-    assert main(words(shared / "data", work, output, "light_trunk.yaml", *more)) == 0
-    assert "M_J, all pairs" in capsys.readouterr().out
-    scores = json.loads((output / "scores.json").read_text())
-    assert scores["cost"]["steps"] == 2
-    counts = {row["name"]: row["count"] for row in scores["rows"]}
-    assert counts["M_J, all pairs"] == 4
-
-
-def test_the_whole_course_starts_from_public_classifiers(
-    tmp_path: Path, work: Path, shared: Path
-) -> None:
-    output = tmp_path / "run"
-    lessons = ("hearing", "seeing", "joint", "settle", "refine")
-    steps = [w for name in lessons for w in ("--set", f"{name}_steps=1")]
-    more = (*steps, "--set", "hearing_batch=2", "--set", "teachers=false")
-    assert main(words(shared / "data", work, output, "light.yaml", *more)) == 0
-    made = load_light(output / "c3n_light.safetensors")
-    assert list(made.metadata["provenance"]["log"]["lessons"]) == list(lessons)
-    assert made.families == FAMILY_NAMES
-
-
-def test_the_module_judges_and_sends_those_who_train_to_avs(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert module(["train"]) == 2
-    assert "avs train light" in capsys.readouterr().err
-    config = ["--config", str(CONFIGS / "light_trunk.yaml"), "--set", "gates"]
-    assert module(["ablate", *config, "--data", str(tmp_path), "-o", str(tmp_path)]) == 2
-    assert "write NAME=VALUE" in capsys.readouterr().err
-
-
-def test_missing_data_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    command = words(tmp_path / "none", tmp_path, tmp_path / "run", "light.yaml")
-    assert main(command) == 2
-    assert "is no folder" in capsys.readouterr().err

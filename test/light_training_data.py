@@ -1,0 +1,41 @@
+"""Caches of a tiny data set for the light model's training: dogs, cats, and short noises."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from avs_ros.training.light.families import SOUNDS
+from avs_ros.training.light.pictures import SIZE, Picture
+from avs_ros.training.light.recordings import RATE, Recording
+
+CONFIGS = Path(__file__).resolve().parents[1] / "config" / "train"
+TINY = {
+    "image_size": 64, "small_size": 64, "batch": 2, "gate_pictures": 8, "gate_sounds": 160,
+    "gate_steps": 3, "refine_steps": 4, "trunk_steps": 2, "trunk_pairs": 4, "spoken": "false",
+}  # fmt: skip
+
+
+def make_work(folder: Path) -> Path:
+    """Write the caches into ``folder``: a dog and a cat each way, a noise for every sound."""
+    rng = np.random.default_rng(0)
+    table, pictures, masks = [], [], []
+    for number, (family, held) in enumerate([(2, False), (3, False), (2, True), (3, True)]):
+        table.append(Picture("coco", str(number), -1, held))
+        pictures.append(rng.integers(0, 255, (SIZE, SIZE, 3), np.uint8))
+        mask = np.zeros((SIZE, SIZE), np.uint8)
+        mask[40:220, 60:240] = family
+        masks.append(mask)
+    np.save(folder / "pictures.npy", np.stack(pictures))
+    np.save(folder / "masks.npy", np.stack(masks))
+    (folder / "pictures.json").write_text(json.dumps([asdict(row) for row in table]))
+    length, rows = RATE, []
+    for number, (sound, held) in enumerate((s, h) for s in SOUNDS for h in (False, True)):
+        rows.append(Recording(sound, number * length, length, held))
+    pcm = (rng.standard_normal(len(rows) * length) * 3000).astype(np.int16)
+    np.save(folder / "sounds.npy", pcm)
+    (folder / "sounds.json").write_text(json.dumps([asdict(row) for row in rows]))
+    return folder
