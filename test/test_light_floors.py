@@ -21,7 +21,7 @@ from avs_ros.models.light.checkpoint import load_light, tensors_of
 FLOORS = {
     "m_j": 0.65,
     "label_accuracy": 1.0,
-    "mismatch_empty": 0.75,
+    "mismatch_empty": 1.0,
     "silence_empty": 1.0,
     "two_share": 0.9,
     "two_answered": 0.75,
