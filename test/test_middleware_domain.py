@@ -98,3 +98,12 @@ def test_a_broken_configuration_is_one_clear_error(monkeypatch: pytest.MonkeyPat
     with pytest.raises(MiddlewareError, match="CYCLONEDDS_URI"):
         Participant(domain.default_domain_id())
     assert domain.default_domain_id() not in domain._domains
+
+
+def test_localhost_listens_where_ros_2_announces_itself() -> None:
+    # rmw_cyclonedds sends its announcements to 127.0.0.1; they must not count as unwanted.
+    alone = domain.configuration({"ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"})
+    assert '<NetworkInterface address="127.0.0.1"/>' in alone
+    with_peer = domain.configuration(
+        {"ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST", "ROS_STATIC_PEERS": "192.0.2.7"})
+    assert "NetworkInterface" not in with_peer
