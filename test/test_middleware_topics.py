@@ -142,9 +142,19 @@ def test_what_could_not_be_made_leaves_nothing_behind(ros: RosSession) -> None:
     with pytest.raises(RuntimeError, match="one argument"):
         node.create_subscription(String, "chat", lambda: None, 10)
     assert node.count_subscribers("chat") == 0
+
+    class Own(rclpy.node.Node):
+        def __init__(self) -> None:
+            super().__init__("two", context=ros.context, parameter_overrides=[
+                rclpy.parameter.Parameter("use_sim_time", value="perhaps")])
+            self.model = "loaded"
+
+        def destroy_node(self) -> None:
+            assert self.model == "loaded"  # what it takes down has been made
+            super().destroy_node()
+
     with pytest.raises(Exception, match="use_sim_time"):
-        rclpy.node.Node("two", context=ros.context, parameter_overrides=[
-            rclpy.parameter.Parameter("use_sim_time", value="perhaps")])
+        Own()
     assert node.get_node_names() == ["one"]
 
 

@@ -113,7 +113,8 @@ class Node(EndpointCreationMixin, ParameterNodeMixin, GraphQueriesMixin):
                 self._parameter_service = ParameterService(self)
         except BaseException:
             # A node that could not be made must not stay announced.
-            self.destroy_node()
+            # The subclass has nothing of its own to take down yet.
+            Node.destroy_node(self)
             raise
 
     def _start_rosout(self) -> None:
