@@ -48,12 +48,15 @@ def train_light(
     training = SegmenterTraining(settings, net, teacher.network, work, output, reporter)
     training.run(continue_run=resume)
     correlated = output / "correlated.pt"
-    if resume and correlated.is_file():
-        net.load_state_dict(torch.load(correlated, weights_only=True))
+    done = torch.load(correlated, weights_only=True) if resume and correlated.is_file() else {}
+    # A segmenter that has learned further since wants its pairs again.
+    if done.get("epochs") == settings.epochs:
+        net.load_state_dict(done["network"])
     else:
         correlate(settings, net, work, reporter)
-        torch.save(net.state_dict(), correlated.with_suffix(".part"))
-        os.replace(correlated.with_suffix(".part"), correlated)
+        part = correlated.with_suffix(".part")
+        torch.save({"network": net.state_dict(), "epochs": settings.epochs}, part)
+        os.replace(part, correlated)
     calibration = calibrate(
         net, *held_out(settings, net, work), settings.empty_on_mismatch, reporter.say
     )
