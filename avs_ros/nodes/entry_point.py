@@ -74,8 +74,10 @@ def run_node(
     """
     executor: Any = None
     node: Any = None
+    started = False
     try:
         rclpy.init(args=list(args) if args is not None else None)
+        started = True
         node = create()
         executor = rclpy.executors.MultiThreadedExecutor(num_threads=THREADS)
         executor.add_node(node)
@@ -84,10 +86,10 @@ def run_node(
     except (KeyboardInterrupt, rclpy.executors.ExternalShutdownException):
         pass
     except Exception as error:
-        if not isinstance(error, _USERS_FAULT):
-            if rclpy.ok():
-                raise
+        if started and not rclpy.ok():
             return 0  # interrupted while the node was still being made
+        if not isinstance(error, _USERS_FAULT):
+            raise
         sys.stderr.write(f"{error}\n")
         return 2
     finally:
