@@ -111,14 +111,19 @@ class SegmentationStream:
         return self._pipeline.stop(timeout_s)
 
     def close(self) -> None:
-        """Stop the worker and free the model's memory, once its last frame is done."""
+        """Stop the worker, free the model (once its last frame is done) and the sound kept."""
+
+        def free() -> None:
+            self._segmenter.close()
+            # soxr's resamplers would be called leaks if they lived on to the process's end.
+            self._pipeline.reset()
 
         def close_when_done() -> None:
             self._pipeline.stop(None)
-            self._segmenter.close()
+            free()
 
         if self.stop():
-            self._segmenter.close()
+            free()
         else:
             threading.Thread(target=close_when_done, name="avs-close", daemon=True).start()
 
