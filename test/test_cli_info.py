@@ -32,6 +32,9 @@ def test_json_names_every_engine_model_device_and_the_middleware() -> None:
     models = {one["model"]: one for one in found["models"]}
     assert set(MODELS) <= set(models)
     assert [name for name, one in models.items() if one["default"]] == [DEFAULT_MODEL]
+    assert {name for name, one in models.items() if one["bundled"]} == {
+        "c3n_light", "c3n_light_paper", "consensus_cam", "avsc_light"}
+    assert "non-commercial" in models["avsc_light"]["licence"]
 
 
 def test_the_table_says_the_same() -> None:

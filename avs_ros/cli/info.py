@@ -114,8 +114,8 @@ def _models() -> list[dict[str, Any]]:
             "model": name, "words": model.words, "default": name == DEFAULT_MODEL,
             "bundled": False,
         }
-        file = data / f"{name}.safetensors"
-        if file.is_file():
+        file = data / f"{model.weights}.safetensors"
+        if model.weights and file.is_file():
             entry |= {"bundled": True, "mib": round(file.stat().st_size / 2**20, 1),
                       "licence": _licence(file)}
         found.append(entry)

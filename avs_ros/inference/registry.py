@@ -25,12 +25,14 @@ class Model:
 
     ``create(name, engine, device, **arguments, **options)`` builds the segmenter,
     ``program(name, **arguments, **options)`` its visual step alone, for export.
-    ``arguments``: fixed keywords of both.
+    ``arguments``: fixed keywords of both.  ``weights``: the bundled file that it runs on (without
+    folder and suffix), "" where it needs one that is not in the package.
     """
 
     words: str
     module: str
     arguments: Mapping[str, str] = field(default_factory=dict)
+    weights: str = ""
 
 
 _LIGHT, _PUBLISHED = "avs_ros.inference.light", "avs_ros.inference.published"
@@ -45,13 +47,16 @@ def _published(visual: str, audio: str, words: str) -> Model:
 
 _PVT, _SWIN = "pvt_v2_b5", "swin_base_patch4_window7_224"
 MODELS: dict[str, Model] = {
-    "c3n_light": Model("light C3N (MobileNetV2, EfficientAT), comes with the package", _LIGHT),
+    "c3n_light": Model("light C3N (MobileNetV2, EfficientAT), comes with the package", _LIGHT,
+                       weights="c3n_light"),
     "c3n_light_paper": Model(
-        "the C3N inside c3n_light, by itself: the authors' arithmetic, no gate", f"{_LIGHT}_paper"
+        "the C3N inside c3n_light, by itself: the authors' arithmetic, no gate", f"{_LIGHT}_paper",
+        weights="c3n_light",
     ),
     "consensus_cam": Model(
         "class activation map of the consensus label, untrained: a floor",
         "avs_ros.inference.consensus_cam",
+        weights="c3n_light",
     ),
     "c3n_pvt_panns": _published(_PVT, "panns", "C3N, PVT-v2-B5 and PANNs (needs weights)"),
     "c3n_pvt_beats": _published(_PVT, "beats", "C3N, PVT-v2-B5 and BEATs (needs weights)"),
@@ -63,6 +68,7 @@ MODELS: dict[str, Model] = {
         "light AVSC (same networks): every thing that could sound, then which does; instances",
         _AVSC,
         {"configuration": "avsc_light"},
+        weights="avsc_light",
     ),
     "avsc_pvt": Model(
         "AVSC, PVT-v2-B5 and BEATs (needs weights)", _AVSC, {"configuration": "avsc_pvt"}
