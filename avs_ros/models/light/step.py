@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import torch
 from torch import Tensor, nn
 
-from avs_ros.models.c3n.backbone import STAGES
-from avs_ros.models.c3n.ccam import cognitive_consensus_attention
 from avs_ros.models.c3n.streaming import C3NStep
 from avs_ros.models.light.network import LightC3N
 from avs_ros.models.light.selection import raise_to_visible, visible_evidence
@@ -57,19 +54,11 @@ class LightStep(nn.Module):
         trunk, network = self.trunk, self.network
         trace = trunk.backbone(frame)
         label = trunk.c3im(trace.logits, audio_logits)
-        weights = trunk.backbone.channel_weights(trace, label)
-        states, fused = [], []
-        for stage in range(STAGES):
-            gated = cognitive_consensus_attention(trace.features[stage], weights[stage])
-            x = trunk.aspp[stage](gated)
-            state = trunk.tpavi[stage].state(x, audio_feature)  # type: ignore[operator]
-            rows = torch.cat([past[:, stage], state])[None]
-            fused.append(trunk.tpavi[stage](x, rows, shares))
-            states.append(state)
-        objectness, paths = trunk.decoder(tuple(fused))
+        fused, state = trunk.fuse(trace, label, audio_feature, past, shares)
+        objectness, paths = trunk.decoder(fused)
         class_maps = network.family_maps(trace.record["hidden"])
         semantic = network.semantic_maps(paths[0], class_maps)
         plain = network.masks(semantic, objectness)
         gate = network.gate(heard, visible_evidence(plain, class_maps))
         masks = raise_to_visible(network.masks(semantic, objectness, heard))
-        return LightStepOutput(masks, gate, label, torch.cat(states))
+        return LightStepOutput(masks, gate, label, state)

@@ -19,7 +19,7 @@ from avs_ros.models.c3n.ccam import cognitive_consensus_attention
 from avs_ros.models.c3n.network import C3N
 from avs_ros.models.c3n.streaming.folded_aspp import FoldedPyramidPooling
 from avs_ros.models.c3n.streaming.folded_tpavi import FoldedAudioVisualInteraction
-from avs_ros.models.c3n.streaming.traced import TracedBackbone
+from avs_ros.models.c3n.streaming.traced import Trace, TracedBackbone
 from avs_ros.models.c3n.streaming.traced_mobilenet import TracedMobileNetV2
 from avs_ros.models.c3n.streaming.traced_pvt import TracedPyramidVisionTransformer
 from avs_ros.models.c3n.streaming.traced_swin import TracedSwinTransformer
@@ -86,6 +86,14 @@ class C3NStep(nn.Module):
         """
         trace = self.backbone(frame)
         label = self.c3im(trace.logits, audio_logits)
+        fused, state = self.fuse(trace, label, audio_feature, past, shares)
+        logits, _ = self.decoder(fused)
+        return StepOutput(logits, label, trace.logits, state)
+
+    def fuse(
+        self, trace: Trace, label: Tensor, audio_feature: Tensor, past: Tensor, shares: Tensor
+    ) -> tuple[tuple[Tensor, ...], Tensor]:
+        """CCAM, ASPP and TPAVI of every stage: what the decoder takes, and the new ``state``."""
         weights = self.backbone.channel_weights(trace, label)
         states, fused = [], []
         for stage in range(STAGES):
@@ -95,8 +103,7 @@ class C3NStep(nn.Module):
             rows = torch.cat([past[:, stage], state])[None]
             fused.append(self.tpavi[stage](x, rows, shares))
             states.append(state)
-        logits, _ = self.decoder(tuple(fused))
-        return StepOutput(logits, label, trace.logits, torch.cat(states))
+        return tuple(fused), torch.cat(states)
 
 
 def traced(backbone: Backbone) -> TracedBackbone:
