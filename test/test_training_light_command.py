@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 from avs_ros.cli.main import main
 from avs_ros.models.light.checkpoint import load_light
 from avs_ros.training.light.__main__ import main as module
+from avs_ros.training.light.export import STARTED_FROM
 from avs_ros.training.light.families import FAMILY_NAMES
 
 
@@ -28,8 +29,8 @@ def data(tmp_path: Path) -> Path:
     (folder / "labels").mkdir(parents=True)
     (folder / "labels" / "imagenet1k_names.txt").write_text("name\n" * 1000)
     (folder / "weights").mkdir()
-    for name in ("mobilenet_v2_imagenet", "efficientat_mn04_audioset"):
-        (folder / "weights" / f"{name}.safetensors").write_bytes(b"start")
+    for name in STARTED_FROM:
+        (folder / "weights" / name).write_bytes(b"start")
     return folder
 
 
@@ -78,13 +79,16 @@ def test_the_whole_course_starts_from_public_classifiers(
     tmp_path: Path, work: Path, shared: Path
 ) -> None:
     output = tmp_path / "run"
-    lessons = ("hearing", "seeing", "joint", "settle", "refine")
-    steps = [w for name in lessons for w in ("--set", f"{name}_steps=1")]
+    lessons = ("hearing", "seeing", "joint", "settle", "refine", "segmenting")
+    names = (*lessons[:-1], "segment")
+    steps = [w for name in names for w in ("--set", f"{name}_steps=1")]
     more = (*steps, "--set", "hearing_batch=2", "--set", "teachers=false")
     assert main(words(shared / "data", work, output, "light.yaml", *more)) == 0
     made = load_light(output / "c3n_light.safetensors")
     assert list(made.metadata["provenance"]["log"]["lessons"]) == list(lessons)
     assert made.families == FAMILY_NAMES
+    assert made.network.segmenter is not None and made.network.image_size == 64
+    assert set(made.metadata["provenance"]["started_from"]) == set(STARTED_FROM)
 
 
 def test_the_module_judges_and_sends_those_who_train_to_avs(

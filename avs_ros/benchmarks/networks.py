@@ -49,8 +49,11 @@ def build(subject: Subject) -> Networks:
         model = load_light(BUNDLED)
         network: nn.Module = model.network
         hearing: AudioNetwork = model.network.hearing
-        # A fully convolutional network; the size is only what its users keep to.
-        model.network.c3n.image_size = subject.image_size
+        # A fully convolutional network; its sizes are only what its users keep to.
+        trunk = model.network.c3n
+        share = model.network.image_size / trunk.image_size
+        trunk.image_size = subject.image_size
+        model.network.image_size = max(32, round(subject.image_size * share / 32) * 32)
         backbone = model.network.c3n.backbone
     else:
         with torch.random.fork_rng(devices=[]):
@@ -81,7 +84,7 @@ def bundle(subject: Subject, name: str) -> Bundle:
         facts = {
             **light_bundle(BUNDLED, name).facts,
             "frames_per_clip": subject.frames_per_clip,
-            "image_size": subject.image_size,
+            "image_size": network.image_size,
         }
         steps = {
             SEEING: light_program(step, name, network.members.shape[0]),

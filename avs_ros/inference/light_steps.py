@@ -16,7 +16,7 @@ from avs_ros.models.light.step import LightStep
 
 def light_program(step: LightStep, name: str, families: int) -> StepProgram:
     """The visual step for any engine."""
-    trunk, size = step.trunk, step.trunk.image_size
+    trunk, size = step.trunk, step.network.image_size
     return StepProgram(
         name=name,
         module=step,
@@ -47,7 +47,7 @@ def light_bundle(checkpoint: str | Path, name: str) -> Bundle:
             "audioset": list(model.audioset),
             "frames_per_clip": step.trunk.frames_per_clip,
             "state": [STAGES, step.trunk.state_width],
-            "image_size": network.c3n.image_size,
+            "image_size": network.image_size,
             "image_mean": list(backbone.image_mean),
             "image_std": list(backbone.image_std),
             "affinity": affinity_facts(network.affinity),

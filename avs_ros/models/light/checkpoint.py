@@ -50,7 +50,12 @@ def save_light(
     # Buffers are constants of the architecture, the gate's calibration excepted.
     kept = {name: tensor for name, tensor in network.state_dict().items() if _stored(name)}
     halves = {name: tensor.detach().half() for name, tensor in kept.items()}
-    build = {"channels": network.c3n.channels, "image_size": network.c3n.image_size}
+    build = {
+        "channels": network.c3n.channels,
+        "image_size": network.image_size,
+        "trunk_size": network.c3n.image_size,
+        "segments": network.segmenter is not None,
+    }
     save_checkpoint(path, halves, {"kind": KIND, "build": build, "names": dict(names), **about})
 
 
@@ -79,6 +84,8 @@ def load_light(path: str | Path) -> LightModel:
             channels=build["channels"],
             image_size=build["image_size"],
             overlaps=names.get("overlaps", ()),
+            trunk_size=build.get("trunk_size", 0),
+            segments=build.get("segments", False),
         ).fold()
     except (KeyError, TypeError, IndexError) as error:
         raise CheckpointError(f"{path} lacks what a light C3N file must say: {error}") from error

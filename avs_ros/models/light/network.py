@@ -2,8 +2,8 @@
 
 The trunk is C3N as it stands (backbone with class head, C3IM, class-activated weights, CCAM,
 ASPP, TPAVI, decoder).  Beside its mask head stand maps of the families that can be marked, made
-from the decoder's last block and the class head applied at every position; a learned
-class-audio affinity and an accept gate decide which of them sound.
+from the decoder's last block, the class head applied at every position and a segmentation
+network; a learned class-audio affinity and an accept gate decide which of them sound.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from avs_ros.models.c3n.ccam import cognitive_consensus_attention
 from avs_ros.models.c3n.class_activation import class_activated_weights
 from avs_ros.models.c3n.network import C3N
 from avs_ros.models.light.affinity import ClassAudioAffinity
+from avs_ros.models.light.family_segmenter import FamilySegmenter
 from avs_ros.models.light.folding import fold_batch_norm
 from avs_ros.models.light.selection import AcceptGate, visible_evidence
 
@@ -58,6 +59,8 @@ class LightC3N(nn.Module):
     which family.  ``voice_family``: for each voice the family it points at.  ``overlaps``: pairs
     (family, family that may hold it), e.g. guitar and person.  ``hearing``: the
     audio network, 16 kHz second -> feature ``[B, 384]`` and AudioSet logits ``[B, 527]``.
+    ``image_size``: side of the frames, px.  ``trunk_size``: side at which C3N sees them (0: the
+    same).  ``segments``: whether a :class:`FamilySegmenter` makes the maps; ``voc``: its classes.
     """
 
     members: Tensor
@@ -71,8 +74,13 @@ class LightC3N(nn.Module):
         channels: int = 48,
         image_size: int = 224,
         overlaps: Sequence[tuple[int, int]] = (),
+        *,
+        trunk_size: int = 0,
+        segments: bool = False,
+        voc: Sequence[int] = (),
     ) -> None:
         super().__init__()
+        self.image_size = image_size
         families = members.shape[0]
         self.hearing = EfficientAT()
         self.c3n = C3N(
@@ -81,8 +89,9 @@ class LightC3N(nn.Module):
             similarity,
             channels=channels,
             decoder="light",
-            image_size=image_size,
+            image_size=trunk_size or image_size,
         )
+        self.segmenter = FamilySegmenter(families, channels, voc) if segments else None
         self.semantic = nn.Conv2d(channels, families, 1)
         self.shape = nn.Conv2d(channels, SHAPE_WIDTH, 1)
         self.shape_class = nn.Linear(3, SHAPE_WIDTH)
@@ -100,6 +109,8 @@ class LightC3N(nn.Module):
         """Fold the batch norms of both classifiers away (the form that is trained and kept)."""
         fold_batch_norm(self.hearing)
         fold_batch_norm(self.c3n.backbone)
+        if self.segmenter is not None:
+            fold_batch_norm(self.segmenter)
         return self
 
     def train(self, mode: bool = True) -> LightC3N:
@@ -147,11 +158,11 @@ class LightC3N(nn.Module):
         Each pair stands alone (TPAVI over a clip of one).
         """
         training = torch.is_grad_enabled()
-        taps = self.c3n.backbone(frames)
+        taps = self.c3n.backbone(self.trunk_view(frames))
         labels = self.c3n.c3im(taps.logits, audio_logits)
         weights = class_activated_weights(taps, labels, keep_graph=training)
         features = taps.features if training else tuple(x.detach() for x in taps.features)
-        objectness, semantic, class_maps = self.decode(features, weights, feature)
+        objectness, semantic, class_maps = self.decode(features, weights, feature, frames)
         voices = self.affinity(audio_logits)
         heard = self.affinity.by_family(voices)
         masks = self.masks(semantic, objectness, heard)
@@ -169,18 +180,58 @@ class LightC3N(nn.Module):
             seen=seen,
         )
 
+    def trunk_view(self, frames: Tensor) -> Tensor:
+        """Frames ``[B, 3, S, S]`` at the size at which C3N sees them (to scale, if S differs)."""
+        share = self.c3n.image_size / self.image_size
+        if share == 1.0:
+            return frames
+        side = max(32, round(frames.shape[2] * share / 32) * 32)
+        return functional.interpolate(
+            frames, size=(side, side), mode="bilinear", align_corners=False
+        )
+
     def decode(
+        self,
+        features: tuple[Tensor, ...],
+        weights: tuple[Tensor, ...],
+        feature: Tensor,
+        frames: Tensor,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """As :meth:`fuse` and :meth:`maps`, one after the other."""
+        return self.maps(frames, *self.fuse(features, weights, feature))
+
+    def fuse(
         self, features: tuple[Tensor, ...], weights: tuple[Tensor, ...], feature: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Backbone stages, class-activated weights, audio -> objectness, semantic, class maps."""
+        """Backbone stages, class-activated weights, audio -> what C3N makes of them.
+
+        Its mask ``[B, 1, h, w]``, its decoder's last block ``[B, C, h, w]`` and the class head's
+        hidden layer ``[B, 1280, H/32, W/32]``.
+        """
         c3n = self.c3n
         gated = tuple(map(cognitive_consensus_attention, features, weights))
         pyramid = (aspp(x) for aspp, x in zip(c3n.aspp, gated, strict=True))
         fused = tuple(t(x, feature, 1) for t, x in zip(c3n.tpavi, pyramid, strict=True))
         objectness, paths = c3n.decoder(fused)
         net = c3n.backbone.net
-        class_maps = self.family_maps(net.bn2(net.conv_head(features[3])))
-        return objectness, self.semantic_maps(paths[0], class_maps), class_maps
+        return objectness, paths[0], net.bn2(net.conv_head(features[3]))
+
+    def maps(
+        self, frames: Tensor, objectness: Tensor, decoded: Tensor, hidden: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Frames ``[B, 3, S, S]`` and what :meth:`fuse` gives -> objectness, semantic, class maps.
+
+        As in :class:`LightOutput`.
+        """
+        class_maps = self.family_maps(hidden)
+        semantic = self.semantic_maps(decoded, class_maps)
+        if self.segmenter is None:
+            return objectness, semantic, class_maps
+        semantic = self.segmenter(frames, decoded, semantic)
+        objectness = functional.interpolate(
+            objectness, size=semantic.shape[2:], mode="bilinear", align_corners=False
+        )
+        return objectness, semantic, class_maps
 
     def semantic_maps(self, decoded: Tensor, class_maps: Tensor) -> Tensor:
         """Own evidence per family plus what the class-activated map says, shape shared by all.

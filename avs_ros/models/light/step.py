@@ -52,12 +52,13 @@ class LightStep(nn.Module):
         The other arguments are those of :class:`C3NStep`.
         """
         trunk, network = self.trunk, self.network
-        trace = trunk.backbone(frame)
+        trace = trunk.backbone(network.trunk_view(frame))
         label = trunk.c3im(trace.logits, audio_logits)
         fused, state = trunk.fuse(trace, label, audio_feature, past, shares)
         objectness, paths = trunk.decoder(fused)
-        class_maps = network.family_maps(trace.record["hidden"])
-        semantic = network.semantic_maps(paths[0], class_maps)
+        objectness, semantic, class_maps = network.maps(
+            frame, objectness, paths[0], trace.record["hidden"]
+        )
         plain = network.masks(semantic, objectness)
         gate = network.gate(heard, visible_evidence(plain, class_maps))
         masks = raise_to_visible(network.masks(semantic, objectness, heard))

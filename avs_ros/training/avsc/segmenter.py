@@ -20,7 +20,7 @@ from avs_ros.training.avsc.buffer import Features, SceneBuffer, shrink, target
 from avs_ros.training.avsc.scenes import InstanceSampler
 from avs_ros.training.avsc.settings import LightSettings
 from avs_ros.training.avsc.validation import scores
-from avs_ros.training.light.seeing import pixels
+from avs_ros.training.light.seeing import pixels, see
 from avs_ros.training.report import RunReporter
 from avs_ros.training.trainer import seed_step
 
@@ -75,16 +75,12 @@ class SegmenterTraining:
     @torch.no_grad()
     def teach(self, frames: Tensor) -> Tensor:
         """The teacher's probability of each family, without a sound."""
-        backbone = self.teacher.c3n.backbone
-        stages, x = [], frames
-        for index in range(4):
-            x = backbone.stage(index, x)
-            stages.append(x)
-        neutral = tuple(stage.new_zeros(stage.shape[:2]) for stage in stages)
-        silence = frames.new_zeros(len(frames), self.teacher.c3n.audio_width)
-        _, semantic, _ = self.teacher.decode(tuple(stages), neutral, silence)
+        side = (self.teacher.image_size,) * 2
+        large = functional.interpolate(frames, size=side, mode="bilinear", align_corners=False)
+        semantic, _, _ = see(self.teacher, large)
         with_nothing = functional.pad(semantic, (0, 0, 0, 0, 1, 0))
-        return functional.avg_pool2d(with_nothing.softmax(1)[:, 1:], COARSER)
+        half = (self.side // COARSER,) * 2
+        return functional.adaptive_avg_pool2d(with_nothing.softmax(1)[:, 1:], half)
 
     def run(self, *, continue_run: bool = False) -> AVSC:
         """Train to the end; the averaged network with the best validation is returned.

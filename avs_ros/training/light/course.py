@@ -15,11 +15,11 @@ from avs_ros.errors import CheckpointError
 from avs_ros.inference.light import BUNDLED
 from avs_ros.models.light import LightC3N
 from avs_ros.models.light.checkpoint import load_light
-from avs_ros.training.light import pictures, recordings, spoken
+from avs_ros.training.light import motors, pictures, recordings, spoken
 from avs_ros.training.light.deciding import calibrate, lift_maps, train_gate
 from avs_ros.training.light.export import export, untouched
 from avs_ros.training.light.families import FAMILY_NAMES, VOICE_NAMES
-from avs_ros.training.light.hearing import HearingLesson, start_hearing
+from avs_ros.training.light.hearing import HearingLesson, YamnetTeacher, start_hearing
 from avs_ros.training.light.joint import (
     KEPT_AT_THE_END,
     KEPT_HEARING,
@@ -32,7 +32,9 @@ from avs_ros.training.light.lessons import Cost, Lesson, Reporter, learn
 from avs_ros.training.light.refine import MORE_OF, RefineLesson
 from avs_ros.training.light.scenes import SceneSampler
 from avs_ros.training.light.seeing import SeeingLesson, new_network
+from avs_ros.training.light.segmenting import SegmentingLesson, add_segmenter
 from avs_ros.training.light.settings import BUNDLED_NAME, LightSettings
+from avs_ros.training.light.voc_network import VOC_FILE, voc_network
 
 NETWORK = "c3n_light.safetensors"
 
@@ -47,6 +49,9 @@ def gather(settings: LightSettings, data: Path, work: Path, say: Callable[[str],
             if count
             else f"{spoken.PROGRAM} is not installed: the recorded speech alone is used"
         )
+    if settings.motors and not (work / motors.TABLE).is_file():
+        count = motors.gather(work, YamnetTeacher(data))
+        say(f"{count} made-up motors that YAMNet takes for motors")
     pictures.gather(data, work)
 
 
@@ -75,7 +80,9 @@ def start_network(settings: LightSettings, data: Path) -> LightC3N:
         start_hearing(net, data)
         return net
     net = load_start(_start_file(settings))
-    net.c3n.image_size = settings.image_size
+    net.c3n.image_size = net.image_size = settings.image_size
+    if net.segmenter is not None:
+        net.image_size = settings.segment_size
     return net
 
 
@@ -140,10 +147,17 @@ def _lessons(net: LightC3N, settings: LightSettings, data: Path, work: Path, dev
         before = new_network(data, s.channels, s.image_size).eval().to(device)
         yield begin(JointLesson(net.to(device), pairs(), s.batch, s.seed, before), s.settle_steps)
     if s.refine_steps:
-        with_more = RefineLesson(net, scenes(s.image_size, True), pairs(True), s.batch, s.seed)
+        with_more = RefineLesson(net, scenes(net.image_size, True), pairs(True), s.batch, s.seed)
         yield begin(with_more, s.refine_steps)
         net.hearing.requires_grad_(True)
         net.affinity.requires_grad_(True)
+    if s.segment_steps:
+        if net.segmenter is None:
+            add_segmenter(net, data, s.segment_size).to(device)
+        teacher = voc_network(data / "weights" / VOC_FILE).to(device) if s.teachers else None
+        large = scenes(s.segment_size, True)
+        yield begin(SegmentingLesson(net, large, s.batch, s.seed, teacher), s.segment_steps)
+        net.requires_grad_(True)
 
 
 def finish(

@@ -98,7 +98,7 @@ def look_at_held_out(net: LightC3N, work: Path) -> Evidence:
     """Evidence of the held-out pictures as they are, and mirrored."""
     net.eval()
     table, pictures, masks = load(work)
-    size = net.c3n.image_size
+    size = net.image_size
     seen, visible = [], []
     for i in (i for i, picture in enumerate(table) if picture.held_out):
         small = cv2.resize(pictures[i], (size, size), interpolation=cv2.INTER_AREA)
@@ -118,7 +118,7 @@ def lift_maps(net: LightC3N, work: Path) -> dict[str, float]:
     """
     net.eval()
     table, pictures, masks = load(work)
-    size = net.c3n.image_size
+    size = net.image_size
     scores: dict[str, list[list[float]]] = {name: [] for name in ("vehicles", "others")}
     for i in (i for i, picture in enumerate(table) if picture.held_out):
         small = cv2.resize(pictures[i], (size, size), interpolation=cv2.INTER_AREA)
@@ -135,7 +135,8 @@ def lift_maps(net: LightC3N, work: Path) -> dict[str, float]:
         group: float(LIFTS[int(np.argmax(np.mean(values, axis=0)))]) if values else 0.0
         for group, values in scores.items()
     }
-    bias = net.semantic.bias
+    last = net.semantic if net.segmenter is None else net.segmenter.mix
+    bias = last.bias
     assert bias is not None
     bias += torch.tensor([best["vehicles" if n in VEHICLES else "others"] for n in FAMILY_NAMES])
     return best
@@ -229,7 +230,7 @@ def train_gate(
     """
     torch.manual_seed(seed)
     generator = torch.Generator().manual_seed(seed)
-    pictures = look(net, SceneSampler(work, False, net.c3n.image_size, seed), scenes)
+    pictures = look(net, SceneSampler(work, False, net.image_size, seed), scenes)
     sounds = listen(net, SoundSampler(work, False, seed), windows)
     net.gate.temperature.fill_(1.0)
     before = net.affinity.log_affinity.detach().clone()

@@ -19,6 +19,7 @@ from avs_ros.training.light.families import (
     VOICES,
 )
 from avs_ros.training.light.similarity import members, row_names
+from avs_ros.training.light.voc_network import VOC_FILE
 
 LICENCE = (
     "non-commercial, research use: trained on photos, sounds and people pictures whose terms "
@@ -27,9 +28,10 @@ LICENCE = (
 STARTED_FROM = {
     "mobilenet_v2_imagenet.safetensors": "TensorFlow MobileNetV2 1.0 224, Apache-2.0",
     "efficientat_mn04_audioset.safetensors": "EfficientAT mn04_as, MIT",
+    VOC_FILE: "TensorFlow DeepLabV3 MobileNetV2 VOC-21, Apache-2.0",
 }
 TEACHERS = {
-    "deeplabv3_mnv2_voc21_513_quant.tflite": "pseudo masks, Apache-2.0",
+    VOC_FILE: "pseudo masks, Apache-2.0",
     "yamnet_audio_classifier_with_metadata.tflite": "soft sound labels, Apache-2.0",
 }
 PREPROCESSING = {
@@ -43,9 +45,12 @@ def untouched(network: LightC3N, data: Path) -> list[str]:
     """Stored tensors that equal a tensor of the starting points (there must be none)."""
     from avs_ros.training.light.hearing import start_hearing
     from avs_ros.training.light.seeing import new_network
+    from avs_ros.training.light.segmenting import add_segmenter
 
     start = new_network(data, network.c3n.channels, network.c3n.image_size)
     start_hearing(start, data)
+    if network.segmenter is not None:
+        add_segmenter(start, data, network.image_size)
     before = start.state_dict()
     stored = {
         n: t for n, t in network.state_dict().items() if t.is_floating_point() and t.numel() > 1
@@ -79,6 +84,7 @@ def export(
         "started_from": {
             name: {"what": what, "sha256": _digest(weights / name)}
             for name, what in STARTED_FROM.items()
+            if name != VOC_FILE or network.segmenter is not None
         },
         "teachers": TEACHERS,
         "log": log,

@@ -145,6 +145,7 @@ SOUNDS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "car_horn": (("car", "truck", "bus"), ("train", "boat", "siren", "motorcycle")),
     # A motor is a motor: which vehicle has it is for the picture to say.
     "engine_idling": (("car", "bus", "truck", "motorcycle"), ("lawn mower", "boat", "train")),
+    "motor_running": (("car", "bus", "truck", "motorcycle"), ("lawn mower", "boat", "train")),
     "gun_shot": (("gun",), ()),
     "siren": (("siren",), ("car", "truck", "bus")),
     "street_music": ((), ("guitar", "violin", "piano", "drum", "wind instrument", "person")),

@@ -20,6 +20,7 @@ import numpy as np
 from avs_ros.errors import DatasetError, MissingDependencyError
 from avs_ros.segmentation import Bytes
 from avs_ros.training.light.families import FAMILIES
+from avs_ros.training.light.voc_network import VOC_FILE
 
 SIZE = 288
 IGNORE = 255
@@ -208,7 +209,7 @@ def gather(data: Path, work: Path) -> None:
         return
     images = data / "images"
     teacher = VocTeacher(
-        data / "weights" / "deeplabv3_mnv2_voc21_513_quant.tflite",
+        data / "weights" / VOC_FILE,
         data / "labels" / "voc21_names.txt",
     )
     found: list[tuple[Picture, Bytes, Bytes]] = []

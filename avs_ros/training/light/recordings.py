@@ -13,7 +13,7 @@ import numpy as np
 
 from avs_ros.errors import DatasetError, MissingDependencyError
 from avs_ros.segmentation import Float
-from avs_ros.training.light import spoken
+from avs_ros.training.light import motors, spoken
 
 RATE = 16000
 SETS = ("esc10", "urbansound8k", "animals", "speech", "baby")
@@ -80,15 +80,17 @@ def gather(data: Path, work: Path) -> None:
 class Library:
     """The decoded recordings; :meth:`cut` takes a random piece that is not silent.
 
-    For training, espeak-ng's sentences follow them where ``spoken.gather`` has made some.
+    For training, made-up sounds follow them where ``spoken`` and ``motors`` have made some.
     """
 
     def __init__(self, work: Path, held_out: bool) -> None:
         self.recordings: list[Recording] = []
         self._pcm: list[np.ndarray] = []
-        for table, samples in (("sounds.json", "sounds.npy"), (spoken.TABLE, spoken.SAMPLES)):
-            if table == spoken.TABLE and (held_out or not (work / table).is_file()):
-                continue
+        tables = [("sounds.json", "sounds.npy")]
+        for made in (spoken, motors):
+            if not held_out and (work / made.TABLE).is_file():
+                tables.append((made.TABLE, made.SAMPLES))
+        for table, samples in tables:
             pcm = np.load(work / samples, mmap_mode="r")
             rows = (Recording(**row) for row in json.loads((work / table).read_text()))
             own = [r for r in rows if r.held_out == held_out]

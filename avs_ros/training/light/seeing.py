@@ -74,9 +74,9 @@ def map_losses(semantic: Tensor, class_maps: Tensor, masks: Tensor) -> Tensor:
 
 def coarse_loss(class_maps: Tensor, truth: Tensor, known: Tensor) -> Tensor:
     """Class-activated maps against the share of each cell that a family covers."""
-    cell = truth.shape[-1] // class_maps.shape[-1]
-    weight = functional.avg_pool2d(known[:, None], cell)
-    share = functional.avg_pool2d(truth, cell) / weight.clamp(min=1e-3)
+    cells = (class_maps.shape[2], class_maps.shape[3])
+    weight = functional.adaptive_avg_pool2d(known[:, None], cells)
+    share = functional.adaptive_avg_pool2d(truth, cells) / weight.clamp(min=1e-3)
     share = share.clamp(0, 1)
     absent = (1 - class_maps.exp()).clamp(min=1e-4).log()
     loss = -(share * class_maps + (1 - share) * absent).sum(1)
@@ -136,13 +136,25 @@ def scene_loss(net: LightC3N, scenes: Sequence[tuple[Bytes, Bytes, int]]) -> Ten
 
 def see(net: LightC3N, frames: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Frames -> (semantic, class maps, class logits) without a sound."""
+    parts = fuse_silently(net, frames)
+    _, semantic, class_maps = net.maps(frames, *parts)
+    return semantic, class_maps, class_logits(net, parts[2])
+
+
+def fuse_silently(net: LightC3N, frames: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """As :meth:`LightC3N.fuse`, with neutral gates and without a sound."""
     backbone = net.c3n.backbone
     with torch.no_grad():
-        x = backbone.stage(0, frames)
+        x = backbone.stage(0, net.trunk_view(frames))
     features = [x]
     for index in (1, 2, 3):
         features.append(backbone.stage(index, features[-1]))
     weights = tuple(f.new_zeros(f.shape[:2]) for f in features)
     silence = frames.new_zeros(frames.shape[0], net.c3n.audio_width)
-    _, semantic, class_maps = net.decode(tuple(features), weights, silence)
-    return semantic, class_maps, backbone.classify(features[3])
+    return net.fuse(tuple(features), weights, silence)
+
+
+def class_logits(net: LightC3N, hidden: Tensor) -> Tensor:
+    """Class head on its hidden layer ``[B, 1280, h, w]`` -> ``[B, R]``."""
+    out: Tensor = net.c3n.backbone.net.classifier(hidden.mean(dim=(2, 3)))
+    return out

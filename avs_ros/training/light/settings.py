@@ -10,7 +10,14 @@ PARTS = ("whole", "trunk")
 GATES = ("ccam", "cam_prior", "strong")
 BACKBONES = ("frozen", "fine_tuned")
 BUNDLED_NAME = "bundled"
-_LESSONS = ("hearing_steps", "seeing_steps", "joint_steps", "settle_steps", "refine_steps")
+_LESSONS = (
+    "hearing_steps",
+    "seeing_steps",
+    "joint_steps",
+    "settle_steps",
+    "refine_steps",
+    "segment_steps",
+)
 
 
 @dataclass(frozen=True)
@@ -26,12 +33,15 @@ class LightSettings:
     with gates of learned strength); ``tpavi``: whether the sound is attended to at all.
     ``teachers``: learn from the VOC-21 network's masks and YAMNet's and mn04's scores as well;
     without them only from what people outlined and named.
-    ``backbone``: ``frozen`` or ``fine_tuned``.  ``image_size``: pixels of the shipped input;
-    ``small_size``: of the pictures in the lessons that are long.
-    ``hearing_steps`` .. ``refine_steps``: the whole's lessons in turn (0 leaves one out);
+    ``backbone``: ``frozen`` or ``fine_tuned``.  ``image_size``: pixels at which C3N sees a frame;
+    ``small_size``: of the pictures in the lessons that are long; ``segment_size``: at which the
+    segmentation network sees it, and the size of the shipped input where there is one.
+    ``hearing_steps`` .. ``segment_steps``: the whole's lessons in turn (0 leaves one out; without
+    the last a network that has no segmentation network gets none);
     ``trunk_steps`` of ``trunk_pairs`` pairs: the trunk's.  ``gate_pictures``, ``gate_sounds``,
     ``gate_steps``: what the accept gate learns from.  ``spoken``: sentences by espeak-ng beside
-    the recorded speech, where that program is installed.
+    the recorded speech, where that program is installed; ``motors``: made-up motors that YAMNet
+    takes for motors.
     """
 
     seed: int = 5
@@ -42,8 +52,10 @@ class LightSettings:
     teachers: bool = True
     backbone: str = "fine_tuned"
     spoken: bool = True
+    motors: bool = True
     image_size: int = 224
     small_size: int = 160
+    segment_size: int = 288
     channels: int = 32
     batch: int = 8
     hearing_batch: int = 24
@@ -52,6 +64,7 @@ class LightSettings:
     joint_steps: int = 450
     settle_steps: int = 450
     refine_steps: int = 1100
+    segment_steps: int = 3000
     trunk_steps: int = 300
     trunk_pairs: int = 800
     gate_pictures: int = 800
@@ -68,7 +81,7 @@ class LightSettings:
                 raise ParameterError(
                     f"{name} is {getattr(self, name)!r}; choose one of {', '.join(known)}"
                 )
-        for name in ("image_size", "small_size"):
+        for name in ("image_size", "small_size", "segment_size"):
             value = getattr(self, name)
             if value < 64 or value % 32:
                 raise ParameterError(f"{name} is {value}; a multiple of 32 from 64 on is needed")

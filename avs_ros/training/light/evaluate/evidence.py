@@ -25,9 +25,9 @@ class Evidence:
     def __init__(self, checkpoint: Path) -> None:
         self._model = load_light(checkpoint)
         self._network = self._model.network.requires_grad_(False)
-        trunk = self._network.c3n
+        eye = self._network.c3n.backbone
         self._frames = FramePreparation(
-            trunk.image_size, trunk.backbone.image_mean, trunk.backbone.image_std, cv2.INTER_AREA
+            self._network.image_size, eye.image_mean, eye.image_std, cv2.INTER_AREA
         )
         self._rows: list[Float] = []
 

@@ -16,6 +16,7 @@ from avs_ros.models.light.checkpoint import load_light
 from avs_ros.segmentation import Bytes, Float, Layer, Prediction
 from avs_ros.training.light.families import FAMILY_NAMES
 from avs_ros.training.light.pictures import VocTeacher
+from avs_ros.training.light.voc_network import VOC_FILE
 
 # A family sounds from this evidence (log-odds: even) ...
 HEARD = 0.0
@@ -37,7 +38,7 @@ class TeacherSegmenter:
     def __init__(self, data: Path, checkpoint: Path = BUNDLED) -> None:
         self.name, self.labels = "voc21_teacher", FAMILY_NAMES
         self._see = VocTeacher(
-            data / "weights" / "deeplabv3_mnv2_voc21_513_quant.tflite",
+            data / "weights" / VOC_FILE,
             data / "labels" / "voc21_names.txt",
         )
         model = load_light(checkpoint)

@@ -101,10 +101,8 @@ def group_of(family: str) -> str:
 def weigh(model: LightModel, cases: Sequence[Case]) -> list[Weighed]:
     """Each case alone: one second, no context."""
     network = model.network.requires_grad_(False)
-    trunk = network.c3n
-    frames = FramePreparation(
-        trunk.image_size, trunk.backbone.image_mean, trunk.backbone.image_std, cv2.INTER_AREA
-    )
+    eye = network.c3n.backbone
+    frames = FramePreparation(network.image_size, eye.image_mean, eye.image_std, cv2.INTER_AREA)
     out = []
     with torch.no_grad():
         for case in cases:
