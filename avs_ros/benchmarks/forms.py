@@ -37,7 +37,7 @@ class StreamForm:
         """Open the steps on ``engine``, which checks itself; EngineError where it fails."""
         running = senses(subject, engine, device)
         facts = running.facts
-        self._stimuli = Stimuli(subject, facts["image_mean"], facts["image_std"])
+        self._stimuli = Stimuli(facts["image_size"], facts["image_mean"], facts["image_std"])
         self._see, self._hear = running.seeing, running.hearing
         self.device = self._see.device
         self._families = HeardFamilies(facts["affinity"]) if subject.light else None

@@ -31,12 +31,16 @@ from avs_ros.models.light.step import LightStep
 
 @dataclass(frozen=True)
 class Networks:
-    """``network``: a :class:`LightC3N` or a :class:`C3N`; ``hearing``: its audio network."""
+    """``network``: a :class:`LightC3N` or a :class:`C3N`; ``hearing``: its audio network.
+
+    ``size``: side of its frames, px; ``mean``, ``std``: of their 0..1 pixels.
+    """
 
     network: nn.Module
     hearing: AudioNetwork
     mean: Sequence[float]
     std: Sequence[float]
+    size: int
 
 
 def build(subject: Subject) -> Networks:
@@ -54,7 +58,7 @@ def build(subject: Subject) -> Networks:
         share = model.network.image_size / trunk.image_size
         trunk.image_size = subject.image_size
         model.network.image_size = max(32, round(subject.image_size * share / 32) * 32)
-        backbone = model.network.c3n.backbone
+        backbone, size = trunk.backbone, model.network.image_size
     else:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
@@ -67,10 +71,10 @@ def build(subject: Subject) -> Networks:
                 image_size=subject.image_size,
             )
         _enliven(network)
-        backbone = network.backbone
+        backbone, size = network.backbone, network.image_size
     network.eval().requires_grad_(False)
     hearing.eval().requires_grad_(False)
-    return Networks(network, hearing, backbone.image_mean, backbone.image_std)
+    return Networks(network, hearing, backbone.image_mean, backbone.image_std, size)
 
 
 def bundle(subject: Subject, name: str) -> Bundle:

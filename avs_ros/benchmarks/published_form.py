@@ -50,7 +50,7 @@ class AuthorsForm:
         self.device = device
         self._clip = subject.frames_per_clip
         self._half = half
-        self._stimuli = Stimuli(subject, networks.mean, networks.std)
+        self._stimuli = Stimuli(networks.size, networks.mean, networks.std)
         self._network = networks.network.to(device)
         self._hearing = networks.hearing.to(device)
         self._network.requires_grad_(True)
@@ -84,14 +84,15 @@ class AuthorsForm:
         self, frames: Tensor, feature: Tensor, scores: Tensor, length: int
     ) -> tuple[Tensor, Tensor]:
         network, trunk = self._network, self._trunk
-        taps = trunk.backbone(frames)
+        seen = network.trunk_view(frames) if isinstance(network, LightC3N) else frames
+        taps = trunk.backbone(seen)
         matrix = trunk.c3im.confidence_matrix(taps.logits, scores)
         labels = matrix.flatten(1).argmax(dim=1) // matrix.shape[2]
         weights = self._class_activated_weights(taps, labels, frames.shape[2:])
         if isinstance(network, LightC3N):
             if length != self._clip:
                 raise EngineError(f"the light clip form needs {self._clip} frames, got {length}")
-            objectness, semantic, _ = network.decode(taps.features, weights, feature)
+            objectness, semantic, _ = network.decode(taps.features, weights, feature, frames)
             heard = network.affinity.by_family(network.affinity(scores))
             return raise_to_visible(network.masks(semantic, objectness, heard)), labels
         gated = map(cognitive_consensus_attention, taps.features, weights)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from avs_ros.benchmarks.subject import Subject, frames, seconds_of_sound
+from avs_ros.benchmarks.subject import frames, seconds_of_sound
 
 # Distinct frames and seconds; longer streams begin anew.
 CYCLE = 16
@@ -25,7 +25,7 @@ class Answer:
 class Stimuli:
     """The frames and seconds of sound that every form is shown."""
 
-    def __init__(self, subject: Subject, mean: Sequence[float], std: Sequence[float]) -> None:
-        """Make them once, with the network's pixel statistics."""
-        self.frames = frames(subject, mean, std, CYCLE)
+    def __init__(self, size: int, mean: Sequence[float], std: Sequence[float]) -> None:
+        """Make them once: square frames of ``size`` px with the network's pixel statistics."""
+        self.frames = frames(size, mean, std, CYCLE)
         self.sounds = seconds_of_sound(CYCLE)

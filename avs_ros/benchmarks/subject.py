@@ -36,8 +36,9 @@ class Subject:
     where its file is not there).  Else a C3N on that backbone, random weights.
 
     ``audio``: name of the audio network (the bundled models bring their own).
-    ``frames_per_clip``: T.  ``image_size``: side of the square frames (px).  ``channels``: width
-    of the fusion part (of the bundled model it is what it is).
+    ``frames_per_clip``: T.  ``image_size``: side at which C3N sees the square frames (px; the
+    bundled model's frames are as much larger as it is made for).  ``channels``: width of the
+    fusion part (of the bundled model it is what it is).
     """
 
     visual: str = LIGHT
@@ -126,11 +127,11 @@ def _bundle(subject: Subject, name: str) -> Bundle:
 
 
 def frames(
-    subject: Subject, mean: Sequence[float], std: Sequence[float], count: int
+    size: int, mean: Sequence[float], std: Sequence[float], count: int
 ) -> NDArray[np.float32]:
     """Frames ``[count, 3, S, S]``, normalised by ``mean`` and ``std``: fixed shapes and noise."""
     random = np.random.RandomState(7)
-    side = subject.image_size // _COARSE
+    side = size // _COARSE
     pixels = random.rand(count, 3, side, side).repeat(_COARSE, 2).repeat(_COARSE, 3)
     pixels = np.clip(pixels + 0.05 * random.standard_normal(pixels.shape), 0, 1)
     centre, spread = (np.asarray(x).reshape(3, 1, 1) for x in (mean, std))
