@@ -54,6 +54,7 @@ def test_command_prints_the_table_and_writes_the_scores(
     output = tmp_path / "metrics.json"
     assert main(["evaluate", "avsbench", str(root), "-o", str(output)]) == 0
     scores = json.loads(output.read_text())
+    assert (scores["kind"], scores["schema"]) == ("avsbench", 1)
     assert scores["subset"] == "ms3" and scores["clips"] == 1
     shown = capsys.readouterr().out
     assert f"{scores['m_j']:.4f}" in shown and f"{scores['m_f']:.4f}" in shown

@@ -90,7 +90,8 @@ def run(args: argparse.Namespace) -> int:
         track=lambda items: track(items, f"{subset} {args.split}", len(clips), console=console),
     )
     _print(scores, f"{args.model} on {subset} {args.split}")
-    about: dict[str, Any] = {"model": args.model, "subset": subset, "split": args.split}
+    about: dict[str, Any] = {"kind": "avsbench", "schema": 1}
+    about |= {"model": args.model, "subset": subset, "split": args.split}
     about |= dataclasses.asdict(scores)
     args.output.write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
     print(f"written: {args.output}")

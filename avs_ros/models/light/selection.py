@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as functional
 from torch import Tensor, nn
 
 TOP_SHARE = 0.02
@@ -11,24 +12,34 @@ TOP_SHARE = 0.02
 def visible_evidence(log_odds: Tensor, class_maps: Tensor) -> Tensor:
     """How visible each family is: ``[B, K, h, w]`` twice -> ``[B, K, 3]``.
 
-    Mean log-odds of its best pixels, log of its area, and the peak of its class-activated map.
+    Mean log-odds of its best cells, log of its area, and the peak of its class-activated map.
     """
-    flat = log_odds.flatten(2)
-    top = flat.topk(max(1, int(flat.shape[2] * TOP_SHARE)), dim=2).values.mean(dim=2)
-    area = torch.sigmoid(flat).mean(dim=2)
+    cells = _cells(log_odds)
+    area = torch.sigmoid(cells).mean(dim=2)
+    top = _top(cells)
     peak = class_maps.flatten(2).amax(dim=2)
     return torch.stack([top.clamp(-8, 8), (area + 1e-3).log(), peak.clamp(-12, 0)], dim=2)
 
 
 def raise_to_visible(log_odds: Tensor, least: float = 1.0) -> Tensor:
-    """Lift maps whose best pixels stay below ``least`` to it: ``[B, K, h, w]`` both ways.
+    """Lift maps whose best cells stay below ``least`` to it: ``[B, K, h, w]`` both ways.
 
     Whether a family is marked at all is the gate's decision; a map that is right but timid must
     not undo it.
     """
-    flat = log_odds.flatten(2)
-    top = flat.topk(max(1, int(flat.shape[2] * TOP_SHARE)), dim=2).values.mean(dim=2)
+    top = _top(_cells(log_odds))
     return log_odds + (least - top).clamp(min=0.0)[:, :, None, None]
+
+
+def _cells(log_odds: Tensor) -> Tensor:
+    """Means over 2 x 2 pixels, ``[B, K, h w / 4]``: a quarter to sort, and no lone pixel wins."""
+    return functional.avg_pool2d(log_odds, 2).flatten(2)
+
+
+def _top(cells: Tensor) -> Tensor:
+    """Mean of the best ones, ``[B, K]``."""
+    best = max(1, int(cells.shape[2] * TOP_SHARE))
+    return cells.topk(best, dim=2).values.mean(dim=2)
 
 
 class AcceptGate(nn.Module):
