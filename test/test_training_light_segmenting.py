@@ -131,6 +131,25 @@ def test_a_network_gets_it_from_the_data_folder(shared: Path) -> None:
     assert float(mixed[person]) == 1.0 and float(mixed[guitar]) == 0.0
 
 
+def test_people_are_given_things_to_hold(work: Path) -> None:
+    rng = np.random.default_rng(0)
+    sampler = SceneSampler(work, False, 64, 3, in_hands=1.0)
+    guitar, person = (FAMILY_NAMES.index(name) for name in ("guitar", "person"))
+    # The tiny data set's dog stands in for a guitar.
+    sampler.by_family[guitar] = sampler.by_family[FAMILY_NAMES.index("dog")]
+    sampler._masks = np.where(np.asarray(sampler._masks) == 2, guitar + 1, sampler._masks)
+    picture = rng.integers(0, 255, (64, 64, 3), np.uint8)
+    mask = np.zeros((64, 64), np.uint8)
+    mask[10:60, 20:45] = person + 1
+    for _ in range(5):
+        given, named = sampler._give(picture, mask)
+        here = named == guitar + 1
+        assert 20 < here.sum() < 45 * 45
+        assert (here & (mask > 0)).any()
+        assert np.array_equal(named[~here], mask[~here])
+        assert np.array_equal(given[:5, :5], picture[:5, :5]) or here[:8, :8].any()
+
+
 def scores(motor: float, music: float = 0.0) -> np.ndarray:
     out = np.full(527, np.nan, np.float32)
     out[300], out[137] = motor, music  # Vehicle, Music

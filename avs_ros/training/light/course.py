@@ -32,7 +32,7 @@ from avs_ros.training.light.lessons import Cost, Lesson, Reporter, learn
 from avs_ros.training.light.refine import MORE_OF, RefineLesson
 from avs_ros.training.light.scenes import SceneSampler
 from avs_ros.training.light.seeing import SeeingLesson, new_network
-from avs_ros.training.light.segmenting import SegmentingLesson, add_segmenter
+from avs_ros.training.light.segmenting import IN_HANDS, SegmentingLesson, add_segmenter
 from avs_ros.training.light.settings import BUNDLED_NAME, LightSettings
 from avs_ros.training.light.voc_network import VOC_FILE, voc_network
 
@@ -119,8 +119,9 @@ def _lessons(net: LightC3N, settings: LightSettings, data: Path, work: Path, dev
     """(Name, steps, lesson) in turn; each is made when the one before is done."""
     s = settings
 
-    def scenes(size: int, more: bool = False) -> SceneSampler:
-        return SceneSampler(work, False, size, s.seed, MORE_OF if more else None, s.teachers)
+    def scenes(size: int, more: bool = False, in_hands: float = 0.0) -> SceneSampler:
+        often = MORE_OF if more else None
+        return SceneSampler(work, False, size, s.seed, often, s.teachers, in_hands)
 
     def pairs(more: bool = False) -> PairSampler:
         return PairSampler(work, s.seed, s.small_size, MORE_OF if more else None, s.teachers)
@@ -155,7 +156,7 @@ def _lessons(net: LightC3N, settings: LightSettings, data: Path, work: Path, dev
         if net.segmenter is None:
             add_segmenter(net, data, s.segment_size).to(device)
         teacher = voc_network(data / "weights" / VOC_FILE).to(device) if s.teachers else None
-        large = scenes(s.segment_size, True)
+        large = scenes(s.segment_size, True, IN_HANDS)
         yield begin(SegmentingLesson(net, large, s.batch, s.seed, teacher), s.segment_steps)
         net.requires_grad_(True)
 

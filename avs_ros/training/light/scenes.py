@@ -9,8 +9,11 @@ import cv2
 import numpy as np
 
 from avs_ros.segmentation import Bytes
-from avs_ros.training.light.families import FAMILIES, FAMILY_NAMES
+from avs_ros.training.light.families import FAMILIES, FAMILY_NAMES, OVERLAPS
 from avs_ros.training.light.pictures import IGNORE, SIZE, load, outlined
+
+PERSON = FAMILY_NAMES.index("person") + 1
+PLAYED = ("guitar", "violin", "drum", "wind instrument")
 
 
 def resized(picture: Bytes, size: int, how: int = cv2.INTER_AREA) -> Bytes:
@@ -29,12 +32,14 @@ class SceneSampler:
         seed: int,
         more_of: Mapping[str, float] | None = None,
         teachers: bool = True,
+        in_hands: float = 0.0,
     ) -> None:
         """``more_of``: family -> how many times as often as by its number of pictures.
 
-        ``teachers``: False leaves out what the VOC-21 network alone has marked.
+        ``teachers``: False leaves out what the VOC-21 network alone has marked.  ``in_hands``:
+        share of the pictures of people in which somebody is given an instrument or a tool.
         """
-        self.size = size
+        self.size, self.in_hands = size, in_hands
         self.rng = np.random.default_rng(seed)
         table, self._pictures, self._masks = load(work)
         if not teachers:
@@ -64,7 +69,10 @@ class SceneSampler:
         i = self._pick()
         image, mask = self._crop(i, 0.3)
         row = self._rows[i]
-        if rng.random() < 0.35:
+        if self.in_hands and rng.random() < self.in_hands and np.mean(mask == PERSON) > 0.05:
+            image, mask = self._give(image, mask)
+            row = -1
+        elif rng.random() < 0.35:
             image, mask = self._paste(image, mask)
             row = -1
         return self._colours(image), mask, row
@@ -129,6 +137,39 @@ class SceneSampler:
         image[y : y + small, x : x + small] = (part * (1 - soft) + other * soft).astype(np.uint8)
         mask[y : y + small, x : x + small][cutout > 0] = k + 1
         return image, mask
+
+    def _give(self, image: Bytes, mask: Bytes) -> tuple[Bytes, Bytes]:
+        """Lay something that people hold, turned a little, on somebody."""
+        rng = self.rng
+        held = [k for k, _ in OVERLAPS if self.by_family[k]]
+        # What is played is heard, and marked, more often than what is used.
+        held += [k for k in held if FAMILY_NAMES[k] in PLAYED] * 2
+        if not held:
+            return image, mask
+        k = int(rng.choice(held))
+        other, other_mask = self._crop(int(rng.choice(self.by_family[k])), 0.7)
+        at = cv2.boundingRect((mask == PERSON).astype(np.uint8))
+        own = cv2.boundingRect((other_mask == k + 1).astype(np.uint8))
+        if max(own[2:]) < 16:
+            return image, mask
+        longest = rng.uniform(0.25, 0.8) * max(at[2:])
+        ys, xs = np.nonzero(mask == PERSON)
+        pixel = int(rng.integers(len(xs)))
+        place = cv2.getRotationMatrix2D(
+            (own[0] + own[2] / 2, own[1] + own[3] / 2),
+            rng.uniform(-45, 45),
+            longest / max(own[2:]),
+        )
+        # Rather in the middle of the person than at the edges.
+        place[0, 2] += (xs[pixel] + at[0] + at[2] / 2) / 2 - own[0] - own[2] / 2
+        place[1, 2] += (ys[pixel] + at[1] + at[3] / 2) / 2 - own[1] - own[3] / 2
+        side = (self.size, self.size)
+        cutout = (other_mask == k + 1).astype(np.float32)
+        cutout = np.asarray(cv2.warpAffine(cutout, place, side, flags=cv2.INTER_LINEAR))
+        moved = np.asarray(cv2.warpAffine(self._colours(other), place, side))
+        soft = cv2.GaussianBlur(cutout, (3, 3), 0)[..., None]
+        image = (image * (1 - soft) + moved * soft).astype(np.uint8)
+        return image, np.where(cutout > 0.5, np.uint8(k + 1), mask)
 
     def _colours(self, image: Bytes) -> Bytes:
         rng = self.rng

@@ -27,6 +27,8 @@ from avs_ros.training.light.voc_network import VOC_FILE, voc_network
 # The teacher is at home at 513 px; from 400 on it is as good, at a third less.
 TEACHER_SIZE = 416
 HELD_BACK = 0.5
+# Of pictures of people: somebody is given an instrument or a tool.
+IN_HANDS = 0.3
 
 
 def voc_of_family(data: Path) -> list[int]:
