@@ -79,8 +79,8 @@ def test_the_whole_course_starts_from_public_classifiers(
     tmp_path: Path, work: Path, shared: Path
 ) -> None:
     output = tmp_path / "run"
-    lessons = ("hearing", "seeing", "joint", "settle", "refine", "segmenting")
-    names = (*lessons[:-1], "segment")
+    lessons = ("hearing", "seeing", "joint", "settle", "refine", "segmenting", "joining")
+    names = (*lessons[:-2], "segment", "join")
     steps = [w for name in names for w in ("--set", f"{name}_steps=1")]
     more = (*steps, "--set", "hearing_batch=2", "--set", "teachers=false")
     assert main(words(shared / "data", work, output, "light.yaml", *more)) == 0

@@ -26,7 +26,12 @@ from avs_ros.training.light.lessons import learn
 from avs_ros.training.light.pictures import VocTeacher
 from avs_ros.training.light.recordings import Library
 from avs_ros.training.light.scenes import SceneSampler
-from avs_ros.training.light.segmenting import SegmentingLesson, add_segmenter, voc_of_family
+from avs_ros.training.light.segmenting import (
+    SegmentingLesson,
+    add_segmenter,
+    lead_segmenter_back,
+    voc_of_family,
+)
 from avs_ros.training.light.voc_network import VOC_FILE, voc_network
 
 
@@ -85,6 +90,28 @@ def test_it_moves_alone_and_goes_on_where_it_stopped(
     moved = {name for name in one if not torch.equal(one[name], before[name])}
     assert "segmenter.network.classify.weight" in moved and "segmenter.share" in moved
     assert all(name.startswith("segmenter.") for name in moved)
+
+
+def test_joining_leaves_the_segmentation_network_alone(
+    tmp_path: Path, work: Path, start: LightC3N
+) -> None:
+    scenes = SceneSampler(work, False, 64, 3)
+    alone = SegmentingLesson(copy.deepcopy(start), scenes, 2, 3, joining=True)
+    learn(alone, 2, tmp_path, Reporter(), seed=3)
+    found = torch.load(tmp_path / "joining.pt", weights_only=True)["network"]
+    before = start.state_dict()
+    moved = {name for name in found if not torch.equal(found[name], before[name])}
+    assert "segmenter.share" in moved and "segmenter.join.weight" in moved
+    assert not any(name.startswith("segmenter.network") for name in moved)
+
+
+def test_it_goes_part_of_the_way_back(shared: Path) -> None:
+    net = add_segmenter(load_start(BUNDLED), shared / "data", 288)
+    before = net.segmenter.network.classify.weight.detach().clone()
+    with torch.no_grad():
+        net.segmenter.network.classify.weight.add_(1.0)
+    lead_segmenter_back(net, shared / "data", 0.75)
+    assert torch.allclose(net.segmenter.network.classify.weight, before + 0.25, atol=1e-6)
 
 
 def test_the_teacher_holds_it_back(work: Path, start: LightC3N) -> None:

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from avs_ros.errors import AudioFormatError
+from avs_ros.inference.alike import alike_indices, pool_alike
 from avs_ros.inference.bundle import Bundle, identity_of, open_senses
 from avs_ros.inference.engines import choose_device
 from avs_ros.inference.frames import FramePreparation
@@ -74,6 +75,7 @@ class LightSegmenter:
         self._family_row = [self.labels.index(name) for name in self._families]
         calibration = self.metadata.get("calibration", {})
         self._threshold = self._thresholds(calibration, threshold)
+        self._alike = alike_indices(self._families, calibration.get("alike", ()))
         self._heard_families = HeardFamilies(facts["affinity"])
         self._senses, self._runner = senses, senses.seeing
         self.engine, self.device = self._runner.engine, self._runner.device
@@ -112,7 +114,7 @@ class LightSegmenter:
             self._frames(frame), feature, rests_on[None], heard[None], past, shares
         )
         self._memory.remember(stamp_ns, np.asarray(state, np.float32))
-        gate = _sigmoid(gate_logits[0])
+        gate = pool_alike(_sigmoid(gate_logits[0]), self._alike)
         goes_on = self._goes_on(stamp_ns)
         if level < SILENCE_DBFS or (goes_on and has_ended(window, self._release)):
             gate = np.zeros_like(gate)

@@ -185,7 +185,7 @@ class LightC3N(nn.Module):
         share = self.c3n.image_size / self.image_size
         if share == 1.0:
             return frames
-        side = max(32, round(frames.shape[2] * share / 32) * 32)
+        side = max(32, round(int(frames.shape[2]) * share / 32) * 32)
         return functional.interpolate(
             frames, size=(side, side), mode="bilinear", align_corners=False
         )

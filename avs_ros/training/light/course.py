@@ -18,11 +18,12 @@ from avs_ros.models.light.checkpoint import load_light
 from avs_ros.training.light import motors, pictures, recordings, spoken
 from avs_ros.training.light.deciding import calibrate, lift_maps, train_gate
 from avs_ros.training.light.export import export, untouched
-from avs_ros.training.light.families import FAMILY_NAMES, VOICE_NAMES
+from avs_ros.training.light.families import ALIKE, FAMILY_NAMES, VOICE_NAMES
 from avs_ros.training.light.hearing import HearingLesson, YamnetTeacher, start_hearing
 from avs_ros.training.light.joint import (
     KEPT_AT_THE_END,
     KEPT_HEARING,
+    KEPT_HEARING_ALONE,
     KEPT_SEEING,
     JointLesson,
     PairSampler,
@@ -32,7 +33,12 @@ from avs_ros.training.light.lessons import Cost, Lesson, Reporter, learn
 from avs_ros.training.light.refine import MORE_OF, RefineLesson
 from avs_ros.training.light.scenes import SceneSampler
 from avs_ros.training.light.seeing import SeeingLesson, new_network
-from avs_ros.training.light.segmenting import IN_HANDS, SegmentingLesson, add_segmenter
+from avs_ros.training.light.segmenting import (
+    IN_HANDS,
+    SegmentingLesson,
+    add_segmenter,
+    lead_segmenter_back,
+)
 from avs_ros.training.light.settings import BUNDLED_NAME, LightSettings
 from avs_ros.training.light.voc_network import VOC_FILE, voc_network
 
@@ -112,6 +118,8 @@ def train_whole(
     net = net.to("cpu")
     if settings.settle_steps:
         lead_back(net, data, 0.0, KEPT_AT_THE_END)
+    elif settings.hearing_steps:
+        lead_back(net, data, 0.0, KEPT_HEARING_ALONE)
     return finish(net, settings, data, work, output / NETWORK, reporter, costs, device)
 
 
@@ -158,6 +166,11 @@ def _lessons(net: LightC3N, settings: LightSettings, data: Path, work: Path, dev
         teacher = voc_network(data / "weights" / VOC_FILE).to(device) if s.teachers else None
         large = scenes(s.segment_size, True, IN_HANDS)
         yield begin(SegmentingLesson(net, large, s.batch, s.seed, teacher), s.segment_steps)
+        if s.join_steps:
+            lead_segmenter_back(net, data)
+            large = scenes(s.segment_size, True, IN_HANDS)
+            alone = SegmentingLesson(net, large, s.batch, s.seed + 1, joining=True)
+            yield begin(alone, s.join_steps)
         net.requires_grad_(True)
 
 
@@ -182,6 +195,7 @@ def finish(
     )  # fmt: skip
     calibration: dict[str, Any] = dict(calibrate(net, *evidence, reporter.say))
     calibration["map_lift"] = lifts
+    calibration["alike"] = [list(group) for group in ALIKE]
     # A start that is trained already, or a part that is frozen, is no mistake.
     if not settings.init_from and settings.backbone == "fine_tuned" and settings.joint_steps:
         same = untouched(net, data)

@@ -22,7 +22,12 @@ from avs_ros.models.light.selection import visible_evidence
 from avs_ros.segmentation import Float
 from avs_ros.training.light.distortion import distort, noise
 from avs_ros.training.light.families import FAMILIES, FAMILY_NAMES, VOICE_FAMILY
-from avs_ros.training.light.hearing import SoundSampler, last_second, voice_loss
+from avs_ros.training.light.hearing import (
+    SoundSampler,
+    last_second,
+    voice_loss,
+    voices_without_recordings,
+)
 from avs_ros.training.light.held_out_pairs import held_out
 from avs_ros.training.light.pictures import IGNORE, load
 from avs_ros.training.light.recordings import RATE
@@ -33,7 +38,7 @@ VISIBLE_SHARE = 0.004
 VEHICLES = (
     "car", "emergency vehicle", "bus", "truck", "motorcycle", "train", "airplane", "boat",
 )  # fmt: skip
-LIFTS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5)
+LIFTS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0)
 # The threshold is the lowest that leaves this share of mismatched pairs empty.
 EMPTY_ON_MISMATCH = 0.92
 
@@ -235,6 +240,7 @@ def train_gate(
     net.gate.temperature.fill_(1.0)
     before = net.affinity.log_affinity.detach().clone()
     trained = [*net.gate.parameters(), *net.affinity.parameters()]
+    unrecorded = voices_without_recordings()
     optimiser = torch.optim.AdamW(trained, lr=5e-3, weight_decay=0.0)
     for step in range(steps):
         for group in optimiser.param_groups:
@@ -250,6 +256,9 @@ def train_gate(
         loss = loss + 0.01 * (net.affinity.log_affinity - before).square().mean(1).sum()
         optimiser.zero_grad()
         loss.backward()
+        for part in net.affinity.parameters():
+            if part.grad is not None:
+                part.grad[unrecorded] = 0.0
         optimiser.step()
         if step % 500 == 499:
             report(f"gate step {step + 1}, loss {loss.item():.3f}")

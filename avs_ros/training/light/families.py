@@ -157,6 +157,8 @@ SOUNDS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "sea_waves": ((), ()),
 }
 
+# Families that one sound may mean: which of them, the picture says.
+ALIKE: tuple[tuple[str, ...], ...] = (("car", "bus", "truck", "motorcycle"),)
 FAMILY_NAMES: tuple[str, ...] = tuple(f.name for f in FAMILIES)
 VOICE_NAMES: tuple[str, ...] = tuple(v.name for v in VOICES)
 # Things whose pixels lie within a person's when they are played or used.

@@ -120,6 +120,14 @@ def voices_with_sounds() -> list[int]:
     return [v for v, name in enumerate(VOICE_NAMES) if name in made]
 
 
+def voices_without_recordings() -> list[int]:
+    """Voices that nobody recorded: made-up sounds may train the ear, but what AudioSet's classes
+    mean for the voice stays as its ontology has it, or real ones would no longer be known.
+    """
+    recorded = {voice for is_voice, _ in SOUNDS.values() for voice in is_voice}
+    return [v for v, name in enumerate(VOICE_NAMES) if name not in recorded]
+
+
 def voice_loss(logits: Tensor, targets: Tensor) -> Tensor:
     """Binary cross-entropy where the target is known, positives weighed up.
 

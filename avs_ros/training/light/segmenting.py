@@ -2,7 +2,9 @@
 
 It starts from the VOC-21 network, which has seen far more outlined pictures than there are here,
 and must not forget them: what that network says of the same scene, enlarged to nearly the size
-that it was made for, holds it back.  Everything else of the light model stays as it is.
+that it was made for, holds it back.  Afterwards it goes most of the way back to where it started,
+which keeps what was gained and gives back what was lost, and what joins it with the other maps
+learns on alone (``joining``).  Everything else of the light model stays as it is.
 """
 
 from __future__ import annotations
@@ -29,6 +31,8 @@ TEACHER_SIZE = 416
 HELD_BACK = 0.5
 # Of pictures of people: somebody is given an instrument or a tool.
 IN_HANDS = 0.3
+# Share of the way back to the start between the two lessons.
+KEPT_SEGMENTING = 0.7
 
 
 def voc_of_family(data: Path) -> list[int]:
@@ -47,10 +51,19 @@ def add_segmenter(net: LightC3N, data: Path, image_size: int) -> LightC3N:
     return net
 
 
+def lead_segmenter_back(net: LightC3N, data: Path, share: float = KEPT_SEGMENTING) -> None:
+    """Move the segmentation network this share of the way back to its start, in place."""
+    assert net.segmenter is not None
+    before = voc_network(data / "weights" / VOC_FILE).state_dict()
+    with torch.no_grad():
+        for name, tensor in net.segmenter.network.named_parameters():
+            tensor.lerp_(before[name].to(tensor.device), share)
+
+
 class SegmentingLesson:
     """See the module; ``net`` has a segmentation network already."""
 
-    name, power = "segmenting", 0.9
+    power = 0.9
 
     def __init__(
         self,
@@ -59,9 +72,14 @@ class SegmentingLesson:
         batch: int,
         seed: int,
         teacher: DeepLabV3 | None = None,
+        joining: bool = False,
     ) -> None:
-        """``teacher``: the network that holds it back; None: nothing does."""
+        """``teacher``: the network that holds it back; None: nothing does.
+
+        ``joining``: the segmentation network itself stays as it is.
+        """
         assert net.segmenter is not None
+        self.name = "joining" if joining else "segmenting"
         self.network, self.batch, self.key = net, batch, seed
         self._segmenter, self._scenes = net.segmenter, scenes
         self._teacher = teacher
@@ -71,17 +89,19 @@ class SegmentingLesson:
                 part.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         net.eval().requires_grad_(False)
         self._segmenter.requires_grad_(True)
+        self._segmenter.network.requires_grad_(not joining)
 
     def groups(self) -> list[dict[str, Any]]:
         """What was learned before slowly, biases by their own size, what is new fast."""
         old = list(self._segmenter.network.parameters())
         known = {id(p) for p in old}
         new = [p for p in self._segmenter.parameters() if id(p) not in known]
-        return [
+        groups = [
             {"params": [p for p in old if p.ndim > 1], "lr": 1e-4, "weight_decay": 1e-4},
             {"params": [p for p in old if p.ndim == 1], "lr": 6e-4, "weight_decay": 0.0},
             {"params": new, "lr": 1e-3, "weight_decay": 1e-4},
         ]
+        return groups[2:] if self.name == "joining" else groups
 
     def loss(self, step: int, done: float) -> Tensor:
         """Maps against masks, VOC's classes against the teacher's."""

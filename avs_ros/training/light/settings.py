@@ -17,6 +17,7 @@ _LESSONS = (
     "settle_steps",
     "refine_steps",
     "segment_steps",
+    "join_steps",
 )
 
 
@@ -36,8 +37,8 @@ class LightSettings:
     ``backbone``: ``frozen`` or ``fine_tuned``.  ``image_size``: pixels at which C3N sees a frame;
     ``small_size``: of the pictures in the lessons that are long; ``segment_size``: at which the
     segmentation network sees it, and the size of the shipped input where there is one.
-    ``hearing_steps`` .. ``segment_steps``: the whole's lessons in turn (0 leaves one out; without
-    the last a network that has no segmentation network gets none);
+    ``hearing_steps`` .. ``join_steps``: the whole's lessons in turn (0 leaves one out; without
+    ``segment_steps`` there is no joining, and a network without segmentation network gets none);
     ``trunk_steps`` of ``trunk_pairs`` pairs: the trunk's.  ``gate_pictures``, ``gate_sounds``,
     ``gate_steps``: what the accept gate learns from.  ``spoken``: sentences by espeak-ng beside
     the recorded speech, where that program is installed; ``motors``: made-up motors that YAMNet
@@ -59,12 +60,13 @@ class LightSettings:
     channels: int = 32
     batch: int = 8
     hearing_batch: int = 24
-    hearing_steps: int = 600
+    hearing_steps: int = 2400
     seeing_steps: int = 900
     joint_steps: int = 450
     settle_steps: int = 450
     refine_steps: int = 1100
     segment_steps: int = 3000
+    join_steps: int = 1200
     trunk_steps: int = 300
     trunk_pairs: int = 800
     gate_pictures: int = 800
