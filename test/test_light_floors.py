@@ -19,7 +19,7 @@ from avs_ros.models.checkpoints import save_checkpoint
 from avs_ros.models.light.checkpoint import load_light, tensors_of
 
 FLOORS = {
-    "m_j": 0.65,
+    "m_j": 0.8,
     "label_accuracy": 1.0,
     "mismatch_empty": 1.0,
     "silence_empty": 1.0,

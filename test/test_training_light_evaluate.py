@@ -38,6 +38,7 @@ from avs_ros.training.light.evaluate.thresholds import (
     choose,
     figures,
     group_of,
+    keep_where_unasked,
 )
 from avs_ros.training.light.families import FAMILY_NAMES, OVERLAPS, SOUNDS, VOICES
 from avs_ros.training.light.held_out_pairs import held_out, held_out_pairs, kind_of
@@ -317,3 +318,10 @@ def test_sheet_of_failures_is_made_of_free_pictures() -> None:
     assert {tuple(scene.families) for scene in scenes} == {
         ("cat",), ("person",), ("person", "cat"),
     }  # fmt: skip
+
+
+def test_a_group_that_nobody_asked_about_keeps_its_threshold() -> None:
+    cases = [weighed(MATCHED, "person", 0.99)] * 4 + [weighed(MISMATCHED, "person", 0.89)] * 4
+    chosen = {"people": 0.9, "animals": 0.9, "vehicles": 0.9, "others": 0.9}
+    kept = keep_where_unasked(cases, chosen, 0.7)
+    assert kept == {"people": 0.9, "animals": 0.7, "vehicles": 0.7, "others": 0.7}

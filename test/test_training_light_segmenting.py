@@ -21,7 +21,9 @@ from avs_ros.models.light.family_segmenter import FamilySegmenter
 from avs_ros.models.light.folding import fold_batch_norm
 from avs_ros.training.light import motors
 from avs_ros.training.light.course import load_start
-from avs_ros.training.light.families import FAMILIES, FAMILY_NAMES
+from avs_ros.training.light.deciding import train_gate
+from avs_ros.training.light.families import FAMILIES, FAMILY_NAMES, VOICE_NAMES
+from avs_ros.training.light.hearing import voices_without_recordings
 from avs_ros.training.light.lessons import learn
 from avs_ros.training.light.pictures import VocTeacher
 from avs_ros.training.light.recordings import Library
@@ -219,3 +221,15 @@ def test_no_motors_where_the_judge_takes_none(tmp_path: Path) -> None:
     work = make_work(tmp_path)
     assert motors.gather(work, lambda _: scores(0.0), 1) == 0
     assert Library(work, held_out=False).recordings
+
+
+def test_voices_that_nobody_recorded_keep_their_affinity(work: Path) -> None:
+    net = load_start(BUNDLED)
+    before = net.affinity.log_affinity.detach().clone()
+    unrecorded = voices_without_recordings()
+    guitar, dog = VOICE_NAMES.index("guitar"), VOICE_NAMES.index("dog")
+    assert guitar in unrecorded and dog not in unrecorded
+    train_gate(net, work, lambda _: None, scenes=8, windows=160, steps=3)
+    after = net.affinity.log_affinity.detach()
+    assert torch.equal(after[unrecorded], before[unrecorded])
+    assert not torch.equal(after[dog], before[dog])

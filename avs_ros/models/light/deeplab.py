@@ -65,6 +65,8 @@ class DeepLabV3(nn.Module):
         fine, deep = self.backbone(functional.pad(frames, (0, 1, 0, 1), mode="replicate"))
         local = torch.relu(self.aspp(deep))
         whole = torch.relu(self.image_pooling(deep.mean(dim=(2, 3), keepdim=True)))
-        both = torch.cat([whole.expand_as(local), local], dim=1)
-        hidden = torch.relu(self.project(both))
+        # The same as on both side by side, without spreading the one over all positions.
+        weight, bias = self.project.weight, self.project.bias
+        spread = functional.conv2d(whole, weight[:, :WIDTH], bias)
+        hidden = torch.relu(functional.conv2d(local, weight[:, WIDTH:]) + spread)
         return VocOutput(self.classify(hidden), hidden, fine)
