@@ -15,7 +15,7 @@ from avs_ros.training.light.recordings import RATE, Recording
 CONFIGS = Path(__file__).resolve().parents[1] / "config" / "train"
 TINY = {
     "image_size": 64, "small_size": 64, "segment_size": 64, "batch": 2, "gate_pictures": 8,
-    "gate_sounds": 160, "gate_steps": 3, "refine_steps": 4, "trunk_steps": 2, "trunk_pairs": 4,
+    "gate_sounds": 480, "gate_steps": 3, "refine_steps": 4, "trunk_steps": 2, "trunk_pairs": 4,
     "join_steps": 2, "spoken": "false", "motors": "false",
 }  # fmt: skip
 

@@ -13,7 +13,8 @@ from avs_ros.models.light.checkpoint import LightModel
 from avs_ros.training.avsc.start import start_network
 from avs_ros.training.light.export import LICENCE, PREPROCESSING, STARTED_FROM, TEACHERS
 
-VISUAL, AUDIO = STARTED_FROM
+VISUAL = "mobilenet_v2_imagenet.safetensors"
+AUDIO = "efficientat_mn04_audioset.safetensors"
 
 
 def unmoved(net: AVSC, light: LightModel, data: Path) -> list[str]:
@@ -54,8 +55,8 @@ def export(
         "started_from": {
             start.name: {"what": "light C3N of this project", "sha256": _digest(start)},
             **{
-                name: {"what": what, "sha256": _digest(weights / name)}
-                for name, what in STARTED_FROM.items()
+                name: {"what": STARTED_FROM[name], "sha256": _digest(weights / name)}
+                for name in (VISUAL, AUDIO)
             },
         },
         "teachers": {start.name: "soft masks of the families", **TEACHERS},
