@@ -181,7 +181,7 @@ def test_pairs_are_matched_half_of_the_time() -> None:
     pictures = deciding.Evidence(torch.zeros(4, 3, 3), torch.eye(4, 3))
     sounds = deciding.Sounds(torch.zeros(3, 527), torch.eye(3), torch.eye(3))
     generator = torch.Generator().manual_seed(0)
-    sound, seen, target = deciding.pair_up(pictures, sounds, 400, generator)
+    sound, seen, target = deciding.Pairs(pictures, sounds).draw(400, generator)
     assert sound.shape == (400,) and seen.shape == (400, 3, 3)
     assert (target[:200].sum(1) == 1).all()
     assert 0 < float(target[200:].sum(1).mean()) < 0.6

@@ -201,7 +201,7 @@ def test_the_gate_learns_nothing_from_held_out_pairs() -> None:
     barred = torch.zeros(3, 3)
     barred[1, 0] = 1
     sounds = deciding.Sounds(torch.zeros(3, 527), torch.eye(3), torch.eye(3), barred)
-    sound, _, target = deciding.pair_up(pictures, sounds, 400, torch.Generator().manual_seed(0))
+    sound, _, target = deciding.Pairs(pictures, sounds).draw(400, torch.Generator().manual_seed(0))
     unknown = (target < 0).all(1)
     assert bool(unknown.any()) and set(sound[unknown].tolist()) == {1}
 

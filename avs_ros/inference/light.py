@@ -34,10 +34,13 @@ class LightSegmenter:
 
     ``engine``, ``device``: where the visual step runs (``avs_ros.inference.engines``).
     ``threshold``: gate probability from which a family counts as sounding (the calibrated ones by
-    default).  ``context_s``: seconds of past sound, at most, that the label may rest on.
-    ``release_s``: the mask ends when the window's last so many seconds are silent against its
-    loudest moment (see ``loudness.has_ended``); 0 waits until the whole window is.  A window that
-    shares no sound with an earlier frame's stands for itself and is judged whole.
+    default).  ``hold``: a family that sounded in the frame before goes on sounding until the
+    gate's log-odds are this much below its threshold (calibrated by default; 0: none), so that a
+    mask does not flicker with a voice.  ``context_s``: seconds of past sound, at most, that the
+    label may rest on.  ``release_s``: the mask ends when the window's last so many seconds are
+    silent against its loudest moment (see ``loudness.has_ended``); 0 waits until the whole window
+    is.  A window that shares no sound with an earlier frame's stands for itself and is judged
+    whole.
     ``hearing_period_s``: the audio network runs again once the stamp has moved on by this much.
     """
 
@@ -51,6 +54,7 @@ class LightSegmenter:
         *,
         engine: str = "torch",
         threshold: float | None = None,
+        hold: float | None = None,
         context_s: float = 3.0,
         release_s: float = 0.5,
         hearing_period_s: float = 0.0,
@@ -75,6 +79,9 @@ class LightSegmenter:
         self._family_row = [self.labels.index(name) for name in self._families]
         calibration = self.metadata.get("calibration", {})
         self._threshold = self._thresholds(calibration, threshold)
+        by = calibration.get("hold", 0.0) if hold is None else hold
+        self._held = _lowered(self._threshold, by)
+        self._sounded = np.zeros(len(self._families), bool)
         self._alike = alike_indices(self._families, calibration.get("alike", ()))
         self._heard_families = HeardFamilies(facts["affinity"])
         self._senses, self._runner = senses, senses.seeing
@@ -94,6 +101,7 @@ class LightSegmenter:
         """See :class:`Segmenter`."""
         self._memory.reset()
         self._context.reset()
+        self._sounded[:] = False
         self._heard = None
         self._last_ns = None
 
@@ -118,9 +126,12 @@ class LightSegmenter:
         goes_on = self._goes_on(stamp_ns)
         if level < SILENCE_DBFS or (goes_on and has_ended(window, self._release)):
             gate = np.zeros_like(gate)
+        # A window that stands for itself owes nothing to the frame before.
+        needed = np.where(self._sounded & goes_on, self._held, self._threshold)
+        self._sounded = gate >= needed
         seen = time.perf_counter()
         ms = {"hearing": (listened - began) * 1e3, "seeing": (seen - listened) * 1e3}
-        return self._answer(gate, np.asarray(masks[0], np.float32), rests_on, ms)
+        return self._answer(gate, needed, np.asarray(masks[0], np.float32), rests_on, ms)
 
     def audio_logits(self, window: Float) -> Float:
         """AudioSet logits ``[527]`` of one window, without touching the stream's state."""
@@ -144,13 +155,11 @@ class LightSegmenter:
         return last is not None and stamp_ns - last < self.window_s * 1e9
 
     def _answer(
-        self, gate: Float, masks: Float, rests_on: Float, ms: dict[str, float]
+        self, gate: Float, needed: Float, masks: Float, rests_on: Float, ms: dict[str, float]
     ) -> Prediction:
-        """Scale the gate so that the calibrated threshold reads 0.5, then make the layers."""
+        """Scale the gate so that the threshold in force reads 0.5, then make the layers."""
         score = np.where(
-            gate < self._threshold,
-            0.5 * gate / self._threshold,
-            0.5 + 0.5 * (gate - self._threshold) / (1 - self._threshold),
+            gate < needed, 0.5 * gate / needed, 0.5 + 0.5 * (gate - needed) / (1 - needed)
         )
         order = np.argsort(-score)
         chosen = [int(k) for k in order if score[k] >= 0.5]
@@ -219,6 +228,12 @@ def program(name: str, *, checkpoint: str | Path = BUNDLED) -> StepProgram:
     model = load_light(checkpoint)
     model.network.requires_grad_(False)
     return light_program(LightStep(model.network), name, len(model.families))
+
+
+def _lowered(probability: Float, by: float) -> Float:
+    """Probabilities whose log-odds are ``by`` less."""
+    less = probability * np.exp(-by)
+    return np.asarray(less / (1.0 - probability + less), np.float32)
 
 
 def _sigmoid(x: Float) -> Float:

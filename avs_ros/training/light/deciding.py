@@ -35,10 +35,16 @@ from avs_ros.training.light.scenes import SceneSampler
 from avs_ros.training.light.seeing import pixels, see
 
 VISIBLE_SHARE = 0.004
+# What the gate learns to accept: the evidence looks at the best 2 % of a picture, so of less it
+# sees little, and would learn to trust the sound alone.
+CLEARLY_VISIBLE_SHARE = 0.03
 VEHICLES = (
     "car", "emergency vehicle", "bus", "truck", "motorcycle", "train", "airplane", "boat",
 )  # fmt: skip
 LIFTS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0)
+# Share of the gate's pairs that are weakened, and the noise on its evidence: best of what was
+# tried on held-out pairs.
+WEAKENED, DOUBT = 0.2, 1.1
 # The threshold is the lowest that leaves this share of mismatched pairs empty.
 EMPTY_ON_MISMATCH = 0.92
 
@@ -64,10 +70,10 @@ class Sounds:
     barred: Tensor | None = None
 
 
-def visible_families(mask: np.ndarray) -> Float:
-    """``[S, S]`` family mask -> ``[K]``: 1 visible, 0 not, -1 cannot be said."""
+def visible_families(mask: np.ndarray, least: float = VISIBLE_SHARE) -> Float:
+    """``[S, S]`` family mask -> ``[K]``: 1 visible, 0 not, -1 cannot be said (below ``least``)."""
     counts = np.bincount(mask.reshape(-1), minlength=256)[1 : len(FAMILIES) + 1] / mask.size
-    out = np.where(counts >= VISIBLE_SHARE, 1.0, np.where(counts > 0, -1.0, 0.0))
+    out = np.where(counts >= least, 1.0, np.where(counts > 0, -1.0, 0.0))
     if np.mean(mask == IGNORE) > 0.02:
         out = np.where(out == 0, -1.0, out)
     return out.astype(np.float32)
@@ -94,7 +100,7 @@ def look(net: LightC3N, sampler: SceneSampler, count: int) -> Evidence:
         semantic, class_maps, _ = see(net, frames)
         masks = net.masks(semantic, semantic.new_zeros(len(frames), 1, *semantic.shape[2:]))
         seen.append(visible_evidence(masks, class_maps))
-        visible.extend(visible_families(scene[1]) for scene in scenes)
+        visible.extend(visible_families(scene[1], CLEARLY_VISIBLE_SHARE) for scene in scenes)
     return Evidence(torch.cat(seen), torch.from_numpy(np.stack(visible)))
 
 
@@ -110,7 +116,7 @@ def look_at_held_out(net: LightC3N, work: Path) -> Evidence:
         semantic, class_maps, _ = see(net, pixels(np.stack([small, small[:, ::-1]])))
         maps = net.masks(semantic, semantic.new_zeros(2, 1, *semantic.shape[2:]))
         seen.append(visible_evidence(maps, class_maps))
-        visible.extend([visible_families(masks[i])] * 2)
+        visible.extend([visible_families(masks[i], CLEARLY_VISIBLE_SHARE)] * 2)
     return Evidence(torch.cat(seen), torch.from_numpy(np.stack(visible)))
 
 
@@ -172,41 +178,48 @@ def listen(net: LightC3N, sampler: SoundSampler, count: int) -> Sounds:
     return Sounds(torch.cat(logits), targets, family_truth(targets), torch.tensor(barred).float())
 
 
-def pair_up(
-    pictures: Evidence, sounds: Sounds, count: int, generator: torch.Generator
-) -> tuple[Tensor, Tensor, Tensor]:
-    """``count`` pairs, half of them matched: (index of the sound, seen, target, -1 unknown).
+class Pairs:
+    """Pictures x sounds; which of them match is found once, then any number is drawn.
 
     Pairs that are held out count as unknown.  Raises DatasetError where nothing matches.
     """
-    a = torch.randint(len(pictures.seen), (count,), generator=generator)
-    b = torch.randint(len(sounds.logits), (count,), generator=generator)
-    match = (pictures.visible > 0).float() @ (sounds.truth > 0).float().T
-    apart = torch.zeros_like(match, dtype=torch.bool)
-    if sounds.barred is not None:
-        apart = (pictures.visible != 0).float() @ sounds.barred.T > 0
-        match = match.masked_fill(apart, 0.0)
-    first, second = torch.nonzero(match, as_tuple=True)
-    if not len(first):
-        raise DatasetError(
-            "no sound is made by anything that the pictures show: set more gate_pictures and "
-            "gate_sounds, or add data"
-        )
-    # Families evenly: a matched pair counts by how rare its sound is.
-    weight = 1.0 / match.sum(0)[second].clamp(min=1)
-    pick = torch.multinomial(weight, count // 2, replacement=True, generator=generator)
-    a[: count // 2], b[: count // 2] = first[pick], second[pick]
-    visible, truth = pictures.visible[a], sounds.truth[b]
-    target = torch.where((visible > 0) & (truth > 0), 1.0, 0.0)
-    unknown = ((visible < 0) & (truth != 0)) | ((truth < 0) & (visible != 0))
-    target = torch.where(unknown | apart[a, b][:, None], -1.0, target)
-    return b, pictures.seen[a], target
+
+    def __init__(self, pictures: Evidence, sounds: Sounds) -> None:
+        self._pictures, self._sounds = pictures, sounds
+        match = (pictures.visible > 0).float() @ (sounds.truth > 0).float().T > 0
+        self._apart = torch.zeros_like(match)
+        if sounds.barred is not None:
+            self._apart = (pictures.visible != 0).float() @ sounds.barred.T > 0
+            match &= ~self._apart
+        self._matched = torch.nonzero(match)
+        if not len(self._matched):
+            raise DatasetError(
+                "no sound is made by anything that the pictures show: set more gate_pictures and "
+                "gate_sounds, or add data"
+            )
+        # Families evenly: a matched pair counts by how rare its sound is.
+        weight = 1.0 / match.sum(0)[self._matched[:, 1]].double()
+        self._up_to = weight.cumsum(0)
+
+    def draw(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+        """``count`` pairs, half of them matched: (sound, seen, target with -1 for unknown)."""
+        pictures, sounds = self._pictures, self._sounds
+        a = torch.randint(len(pictures.seen), (count,), generator=generator)
+        b = torch.randint(len(sounds.logits), (count,), generator=generator)
+        dice = torch.rand(count // 2, generator=generator, dtype=torch.double) * self._up_to[-1]
+        pick = torch.searchsorted(self._up_to, dice).clamp(max=len(self._up_to) - 1)
+        a[: count // 2], b[: count // 2] = self._matched[pick].unbind(1)
+        visible, truth = pictures.visible[a], sounds.truth[b]
+        target = torch.where((visible > 0) & (truth > 0), 1.0, 0.0)
+        unknown = ((visible < 0) & (truth != 0)) | ((truth < 0) & (visible != 0))
+        target = torch.where(unknown | self._apart[a, b][:, None], -1.0, target)
+        return b, pictures.seen[a], target
 
 
 def weaken(seen: Tensor, generator: torch.Generator) -> Tensor:
-    """Half of the time maps fall short of what the class head knows, as on new kinds of things."""
+    """Now and then maps fall short of what the class head knows, as on new kinds of things."""
     short = 6 * torch.rand(len(seen), 1, generator=generator)
-    short = short * (torch.rand(len(seen), 1, generator=generator) < 0.5)
+    short = short * (torch.rand(len(seen), 1, generator=generator) < WEAKENED)
     seen = seen.clone()
     seen[..., 0] = (seen[..., 0] - short).clamp(min=-8)
     seen[..., 1] = (seen[..., 1] - 0.4 * short).clamp(min=-6.9)
@@ -237,6 +250,7 @@ def train_gate(
     generator = torch.Generator().manual_seed(seed)
     pictures = look(net, SceneSampler(work, False, net.image_size, seed), scenes)
     sounds = listen(net, SoundSampler(work, False, seed), windows)
+    pairs = Pairs(pictures, sounds)
     net.gate.temperature.fill_(1.0)
     before = net.affinity.log_affinity.detach().clone()
     trained = [*net.gate.parameters(), *net.affinity.parameters()]
@@ -245,12 +259,12 @@ def train_gate(
     for step in range(steps):
         for group in optimiser.param_groups:
             group["lr"] = 5e-3 * (1 - step / steps)
-        b, seen, target = pair_up(pictures, sounds, 256, generator)
+        b, seen, target = pairs.draw(256, generator)
         voices = net.affinity(sounds.logits[b])
         heard = net.affinity.by_family(voices)
         # Unseen pictures and sounds give weaker evidence than those that were learned from.
-        heard = heard + 0.7 * torch.randn(heard.shape, generator=generator)
-        seen = weaken(seen + 0.7 * torch.randn(seen.shape, generator=generator), generator)
+        heard = heard + DOUBT * torch.randn(heard.shape, generator=generator)
+        seen = weaken(seen + DOUBT * torch.randn(seen.shape, generator=generator), generator)
         loss = gate_loss(net.gate(heard, seen), target)
         loss = loss + 0.3 * voice_loss(voices, sounds.voices[b])
         loss = loss + 0.01 * (net.affinity.log_affinity - before).square().mean(1).sum()
@@ -273,7 +287,7 @@ def calibrate(
 ) -> dict[str, float]:
     """Temperature by likelihood, threshold by the share of empty mismatches (held-out)."""
     generator = torch.Generator().manual_seed(seed)
-    b, seen, target = pair_up(pictures, sounds, 8000, generator)
+    b, seen, target = Pairs(pictures, sounds).draw(8000, generator)
     heard = net.affinity.by_family(net.affinity(sounds.logits))[b]
     logits = net.gate(heard, seen)
     temperatures = torch.linspace(0.5, 4.0, 36)

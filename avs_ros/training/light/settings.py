@@ -69,9 +69,9 @@ class LightSettings:
     join_steps: int = 1200
     trunk_steps: int = 300
     trunk_pairs: int = 800
-    gate_pictures: int = 800
-    gate_sounds: int = 4000
-    gate_steps: int = 1500
+    gate_pictures: int = 4000
+    gate_sounds: int = 12000
+    gate_steps: int = 2500
     checkpoint_every: int = 25
     threads: int = 0
 

@@ -1,7 +1,7 @@
 """The gate's thresholds, one for each group of families, chosen on composites.
 
 A gate that is sure of people is not as sure of buses: with one threshold for all, refusing enough
-voices means refusing nearly every vehicle.  The questions are drawn with another seed than those
+voices means refusing nearly every vehicle.  The questions are drawn with other seeds than those
 that :mod:`judging` asks: same held-out pictures, other sounds, other pairs.
 """
 
@@ -34,11 +34,12 @@ from avs_ros.training.light.evaluate.cases import (
 from avs_ros.training.light.families import FAMILY_NAMES
 from avs_ros.training.light.pictures import IGNORE
 
-SEED = 23
+# One draw of sounds is too few mismatches to choose by.
+SEEDS = (23, 24, 25)
 GRID = (0.6, 0.7, 0.75, 0.8, 0.85, 0.88, 0.9, 0.92, 0.94, 0.96, 0.98)
 # Stricter than what is aimed for (0.92, 0.01): a choice flatters itself, and what is chosen on one
 # half of the pictures leaves a few points less empty on the other.
-LEAST_EMPTY, MOST_FALSE = 0.945, 0.008
+LEAST_EMPTY, MOST_FALSE = 0.955, 0.008
 GROUPS: dict[str, tuple[str, ...]] = {
     "people": ("person",),
     "animals": ("dog", "cat", "big cat", "bird", "horse", "cow", "sheep", "pig", "frog"),
@@ -180,7 +181,7 @@ def set_thresholds(
     pictures does on the other half.
     """
     model = load_light(checkpoint)
-    cases = draw_cases(Composites(work, SEED), limit)
+    cases = [case for seed in SEEDS for case in draw_cases(Composites(work, seed), limit)]
     weighed = weigh(model, [case for case in cases if case.kind in (MATCHED, MISMATCHED)])
     pictures = sorted({one.case.picture for one in weighed})
     for by_group, words in ((False, "one threshold"), (True, "by group")):
