@@ -34,9 +34,9 @@ def weakening() -> Windows:
         return float(np.log(p / (1 - p)))
 
     loud = odds(clear)
-    for level in (0.005, 0.01, 0.02, 0.04, 0.08):
+    for level in np.geomspace(0.002, 0.3, 12):
         weak = clear + np.float32(level) * hiss
-        if 0.4 < loud - odds(weak) < 6:
+        if 0.8 < loud - odds(weak) < 7:
             between = (loud + odds(weak)) / 2
             return frame, clear, weak, float(1 / (1 + np.exp(-between)))
     raise AssertionError("no level of noise weakens what is heard of the cat")

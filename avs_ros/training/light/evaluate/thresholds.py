@@ -142,7 +142,7 @@ def choose(weighed: Sequence[Weighed], by_group: bool = True) -> dict[str, float
 
     def better(options: Sequence[dict[str, float]]) -> dict[str, float]:
         scored = [(figures(weighed, option), option) for option in options]
-        fit = [s for s in scored if s[0].empty >= LEAST_EMPTY and s[0].false <= MOST_FALSE]
+        fit = [s for s in scored if _refuses_enough([s[0]])]
         return max(fit, key=lambda s: s[0].m_j)[1] if fit else options[-1]
 
     chosen = better([dict.fromkeys(names, value) for value in GRID])
@@ -177,25 +177,23 @@ def set_thresholds(
 ) -> dict[str, float]:
     """Choose thresholds for a light file and write it again with them; returns them by group.
 
-    The single best threshold is said too, for comparison, and how the choice of one half of the
-    pictures does on the other half.
+    By group only where that choice, made on one half of the pictures, refuses enough on the other:
+    it has more to overfit with than a single threshold.  Both, and how they do on the other half,
+    are said.
     """
     model = load_light(checkpoint)
     cases = [case for seed in SEEDS for case in draw_cases(Composites(work, seed), limit)]
     weighed = weigh(model, [case for case in cases if case.kind in (MATCHED, MISMATCHED)])
-    pictures = sorted({one.case.picture for one in weighed})
-    for by_group, words in ((False, "one threshold"), (True, "by group")):
-        chosen = choose(weighed, by_group)
-        if by_group:
-            calibrated = float(model.metadata["calibration"]["threshold"])
-            chosen = keep_where_unasked(weighed, chosen, calibrated)
-        say(f"{words}: {_words(chosen)}: {figures(weighed, chosen)}")
-        for half in (0, 1):
-            own = {name for i, name in enumerate(pictures) if i % 2 == half}
-            inside = [one for one in weighed if one.case.picture in own]
-            outside = [one for one in weighed if one.case.picture not in own]
-            there = figures(outside, choose(inside, by_group))
-            say(f"  chosen on one half of the pictures, on the other: {there}")
+    calibrated = float(model.metadata["calibration"]["threshold"])
+    chosen = choose(weighed, by_group=False)
+    say(f"one threshold: {_words(chosen)}: {figures(weighed, chosen)}")
+    _elsewhere(weighed, False, say)
+    groups = keep_where_unasked(weighed, choose(weighed), calibrated)
+    say(f"by group: {_words(groups)}: {figures(weighed, groups)}")
+    if _refuses_enough(_elsewhere(weighed, True, say)):
+        chosen = groups
+    else:
+        say("thresholds by group do not refuse enough on other pictures: one threshold")
     about = dict(model.metadata)
     calibration = dict(about.get("calibration", {}))
     calibration["thresholds"] = {name: chosen[group_of(name)] for name in model.families}
@@ -203,6 +201,28 @@ def set_thresholds(
     save_checkpoint(target, tensors_of(checkpoint), about)
     say(f"wrote {target}")
     return chosen
+
+
+def _refuses_enough(found: Sequence[Figures]) -> bool:
+    """On the mean."""
+    empty = float(np.mean([one.empty for one in found]))
+    false = float(np.mean([one.false for one in found]))
+    return empty >= LEAST_EMPTY and false <= MOST_FALSE
+
+
+def _elsewhere(
+    weighed: Sequence[Weighed], by_group: bool, say: Callable[[str], None]
+) -> list[Figures]:
+    """What thresholds chosen on one half of the pictures come to on the other, both ways."""
+    pictures = sorted({one.case.picture for one in weighed})
+    there = []
+    for half in (0, 1):
+        own = {name for i, name in enumerate(pictures) if i % 2 == half}
+        inside = [one for one in weighed if one.case.picture in own]
+        outside = [one for one in weighed if one.case.picture not in own]
+        there.append(figures(outside, choose(inside, by_group)))
+        say(f"  chosen on one half of the pictures, on the other: {there[-1]}")
+    return there
 
 
 def _words(thresholds: dict[str, float]) -> str:
