@@ -16,7 +16,7 @@ from avs_ros.inference.engines import choose_device
 from avs_ros.inference.frames import FramePreparation
 from avs_ros.inference.heard_families import HeardFamilies
 from avs_ros.inference.hearing import SAMPLE_RATE, Hearing
-from avs_ros.inference.loudness import SILENCE_DBFS, has_ended, level_dbfs
+from avs_ros.inference.loudness import SILENCE_DBFS, Ending, level_dbfs
 from avs_ros.inference.sounding_instances import (
     SoundingInstance,
     sigmoid,
@@ -79,13 +79,14 @@ class AVSCSegmenter:
             facts["image_size"], facts["image_mean"], facts["image_std"], cv2.INTER_AREA
         )
         self._context = HearingContext(max(0.0, context_s - self.window_s))
-        self._release = round(release_s * SAMPLE_RATE)
+        self._ending = Ending(round(release_s * SAMPLE_RATE))
         self._period_ns = int(hearing_period_s * 1e9)
         self._heard: tuple[int, Float, Float] | None = None
 
     def reset(self) -> None:
         """See :class:`Segmenter`; only hearing has a past."""
         self._context.reset()
+        self._ending.reset()
         self._heard = None
 
     def close(self) -> None:
@@ -110,7 +111,8 @@ class AVSCSegmenter:
         classes, masks = self._runner(self._frames(frame))
         seen = time.perf_counter()
         heard = sigmoid(evidence)
-        if level_dbfs(window) < SILENCE_DBFS or has_ended(window, self._release):
+        ended = self._ending(stamp_ns, window)
+        if level_dbfs(window) < SILENCE_DBFS or ended:
             heard = np.zeros_like(heard)
         answer = self._answer(
             np.asarray(classes[0], np.float32), np.asarray(masks[0], np.float32), heard, rests_on

@@ -17,7 +17,7 @@ from avs_ros.inference.engines import choose_device
 from avs_ros.inference.frames import FramePreparation
 from avs_ros.inference.heard_families import HeardFamilies
 from avs_ros.inference.hearing import Hearing
-from avs_ros.inference.loudness import SILENCE_DBFS, has_ended, level_dbfs
+from avs_ros.inference.loudness import SILENCE_DBFS, Ending, level_dbfs
 from avs_ros.models.light.hearing_context import HearingContext
 from avs_ros.models.stream_memory import StreamMemory
 from avs_ros.segmentation import Bytes, Float, Layer, Prediction
@@ -38,7 +38,7 @@ class LightSegmenter:
     gate's log-odds are this much below its threshold (calibrated by default; 0: none), so that a
     mask does not flicker with a voice.  ``context_s``: seconds of past sound, at most, that the
     label may rest on.  ``release_s``: the mask ends when the window's last so many seconds are
-    silent against its loudest moment (see ``loudness.has_ended``); 0 waits until the whole window
+    silent against its loudest moment (see ``loudness.Ending``); 0 waits until the whole window
     is.  A window that shares no sound with an earlier frame's stands for itself and is judged
     whole.
     ``hearing_period_s``: the audio network runs again once the stamp has moved on by this much.
@@ -92,7 +92,7 @@ class LightSegmenter:
         )
         self._memory = StreamMemory(tuple(facts["state"]), facts["frames_per_clip"])
         self._context = HearingContext(max(0.0, context_s - self.window_s))
-        self._release = round(release_s * RATE)
+        self._ending = Ending(round(release_s * RATE))
         self._period_ns = int(hearing_period_s * 1e9)
         self._heard: tuple[int, Float, Float, float] | None = None
         self._last_ns: int | None = None
@@ -101,6 +101,7 @@ class LightSegmenter:
         """See :class:`Segmenter`."""
         self._memory.reset()
         self._context.reset()
+        self._ending.reset()
         self._sounded[:] = False
         self._heard = None
         self._last_ns = None
@@ -124,7 +125,8 @@ class LightSegmenter:
         self._memory.remember(stamp_ns, np.asarray(state, np.float32))
         gate = pool_alike(_sigmoid(gate_logits[0]), self._alike)
         goes_on = self._goes_on(stamp_ns)
-        if level < SILENCE_DBFS or (goes_on and has_ended(window, self._release)):
+        ended = self._ending(stamp_ns, window)
+        if level < SILENCE_DBFS or (goes_on and ended):
             gate = np.zeros_like(gate)
         # A window that stands for itself owes nothing to the frame before.
         needed = np.where(self._sounded & goes_on, self._held, self._threshold)

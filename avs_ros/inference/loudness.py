@@ -10,6 +10,8 @@ from avs_ros.segmentation import Float
 SILENCE_DBFS = -60.0
 # A sound has ended where it stays this far below the window's loudest moment.
 RELEASE_DB = 30.0
+# A window's loudest moment counts for this much longer.
+REMEMBERED_NS = 1_000_000_000
 # Moments are 50 ms long, at 16 kHz.
 BLOCK = 800
 
@@ -19,13 +21,33 @@ def level_dbfs(window: Float) -> float:
     return float(10 * np.log10(float(np.mean(np.square(window))) + 1e-12))
 
 
-def has_ended(window: Float, release: int) -> bool:
-    """Whether the last ``release`` samples are silent against the window's loudest moment.
+class Ending:
+    """Whether what sounded in one stream has ended.
 
-    The window's length is a multiple of ``BLOCK``; 0 samples never tell.
+    It has where the last ``release`` samples of a window are silent against the loudest moment of
+    that window, or of those shortly before: when the loudest moment has left the window, what
+    still fades away in it must not start again.  0 samples never tell.
     """
-    if release < BLOCK:
-        return False
-    blocks = np.square(window).reshape(-1, BLOCK).mean(axis=1)
-    tail = float(blocks[-(release // BLOCK) :].max())
-    return tail < float(blocks.max()) * 10 ** (-RELEASE_DB / 10)
+
+    def __init__(self, release: int) -> None:
+        self._release = release
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the past."""
+        self._last_ns: int | None = None
+        self._peaks: list[tuple[int, float]] = []
+
+    def __call__(self, stamp_ns: int, window: Float) -> bool:
+        """Judge the second that ends at ``stamp_ns``; its length is a multiple of ``BLOCK``."""
+        if self._release < BLOCK:
+            return False
+        last, self._last_ns = self._last_ns, stamp_ns
+        if last is None or not 0 <= stamp_ns - last < REMEMBERED_NS:
+            self._peaks.clear()
+        blocks = np.square(window).reshape(-1, BLOCK).mean(axis=1)
+        self._peaks.append((stamp_ns, float(blocks.max())))
+        self._peaks = [p for p in self._peaks if stamp_ns - p[0] <= REMEMBERED_NS]
+        tail = float(blocks[-(self._release // BLOCK) :].max())
+        loudest = max(power for _, power in self._peaks)
+        return tail < loudest * 10 ** (-RELEASE_DB / 10)
