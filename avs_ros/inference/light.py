@@ -154,7 +154,7 @@ class LightSegmenter:
     def _goes_on(self, stamp_ns: int) -> bool:
         """Whether part of this window was in an earlier frame's: then a mask may have to end."""
         last, self._last_ns = self._last_ns, stamp_ns
-        return last is not None and stamp_ns - last < self.window_s * 1e9
+        return last is not None and 0 <= stamp_ns - last < self.window_s * 1e9
 
     def _answer(
         self, gate: Float, needed: Float, masks: Float, rests_on: Float, ms: dict[str, float]
