@@ -171,7 +171,6 @@ def _lessons(net: LightC3N, settings: LightSettings, data: Path, work: Path, dev
         yield begin(SegmentingLesson(net, large, s.batch, s.seed, teacher), s.segment_steps)
         if s.join_steps:
             lead_segmenter_back(net, data)
-            large = scenes(s.segment_size, True, IN_HANDS)
             alone = SegmentingLesson(net, large, s.batch, s.seed + 1, joining=True)
             yield begin(alone, s.join_steps)
         net.requires_grad_(True)

@@ -1,7 +1,8 @@
-"""The gate's thresholds, one for each group of families, chosen on composites.
+"""The gate's threshold, or one for each group of families, chosen on composites.
 
-A gate that is sure of people is not as sure of buses: with one threshold for all, refusing enough
-voices means refusing nearly every vehicle.  The questions are drawn with other seeds than those
+A gate may be less sure of buses than of people: then one threshold that refuses enough voices
+refuses nearly every vehicle.  But several are more to overfit with, so they have to serve pictures
+that they were not chosen on.  The questions are drawn with other seeds than those
 that :mod:`judging` asks: same held-out pictures, other sounds, other pairs.
 """
 
