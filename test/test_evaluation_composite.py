@@ -17,10 +17,18 @@ from avs_ros.cli import evaluate_composite
 from avs_ros.cli.main import main
 from avs_ros.errors import DatasetError, ParameterError
 from avs_ros.evaluation import composite_data
-from avs_ros.evaluation.composite import MATCHED, MISMATCHED, SILENT, TWO, join, make_cases
+from avs_ros.evaluation.composite import (
+    BOTH,
+    MATCHED,
+    MISMATCHED,
+    SILENT,
+    TWO,
+    join,
+    make_cases,
+)
 from avs_ros.evaluation.composite_data import Library, Picture, Recording, View, read_library
 from avs_ros.evaluation.composite_generated import generated_library
-from avs_ros.evaluation.composite_scores import names_it
+from avs_ros.evaluation.label_sets import names_it
 from avs_ros.segmentation import Bytes, Float, Layer, Prediction
 from avs_ros.training.light import pictures as training_pictures
 from avs_ros.training.light import recordings as training_recordings
@@ -120,12 +128,29 @@ def test_a_model_that_hears_and_sees_gets_everything_right(
     assert scores["mismatch_empty"] == 1 and scores["silence_empty"] == 1
     assert scores["two_share"] == 1 and scores["two_answered"] == 1
     assert scores["silent_marked"] == 0 and scores["salience_bias"] == 0
+    # Of two pitches one is louder by a hair: this model answers with that one alone.
+    assert (scores["both_marked"], scores["both_answered"]) == (0, 1) and scores["both"] > 0
     assert set(found["classes"]) == {"cat", "dog"}
     assert all(sound.endswith("_4.wav") for sound in found["sounds"])
     assert len(found["pictures"]) == 4 and found["engine"] == "numpy"
     page = (tmp_path / "out" / "report.html").read_text()
     assert "M_J by class" in page and "http" not in page
     assert "salience_bias" in capsys.readouterr().out
+
+
+def test_both_of_two_are_asked_with_both_sounds(folder: Path) -> None:
+    library = read_library(folder)
+    cases = make_cases(library)
+    both = [case for case in cases if case.kind == BOTH]
+    two = [case for case in cases if case.kind == TWO]
+    assert both and 2 * len(both) == len(two)
+    for case in both:
+        assert case.recording and case.also and case.recording.name in case.name
+        assert {case.family, case.other} == {"cat", "dog"}
+        spectrum = np.abs(np.fft.rfft(case.sound()))
+        loud = {int(i) for i in np.argsort(spectrum)[-2:]}
+        assert loud == {int(PITCH["dog_bark"]), int(PITCH["cat"])}
+        assert np.sqrt(np.mean(case.sound() ** 2)) == pytest.approx(0.1, rel=0.05)
 
 
 def test_a_model_that_does_not_listen_is_found_out(folder: Path, tmp_path: Path) -> None:
@@ -135,6 +160,7 @@ def test_a_model_that_does_not_listen_is_found_out(folder: Path, tmp_path: Path)
     assert scores["two_share"] == pytest.approx(scores["two_by_area"], abs=0.02)
     assert scores["silent_marked"] > 0.95 and scores["salience_bias"] > 0.02
     page = (tmp_path / "out" / "report.html").read_text()
+    assert scores["both_marked"] == scores["both_answered"] == 1
     assert "Worst: mismatched" in page and "Worst: two objects" in page
     assert "Worst: silence" not in page and "data:image/jpeg" in page
 
@@ -197,7 +223,7 @@ def test_splits_are_apart_and_are_those_of_the_training(folder: Path) -> None:
 
 def test_a_limit_leaves_no_class_out(folder: Path) -> None:
     cases = make_cases(read_library(folder, "all"), limit=2)
-    assert len(cases) == 8
+    assert len(cases) == 10
     for kind in (MATCHED, SILENT, TWO):
         assert {case.family for case in cases if case.kind == kind} == {"cat", "dog"}
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from avs_ros.inference.alike import alike_indices, pool_alike
+from avs_ros.inference.alike import alike_indices, pool_alike, without_alike
 from avs_ros.inference.light import BUNDLED, LightSegmenter
 from avs_ros.models.checkpoints import save_checkpoint
 from avs_ros.models.light.checkpoint import load_light, tensors_of
@@ -24,6 +24,14 @@ def test_the_likeliest_gets_what_is_certain_of_all() -> None:
 def test_names_become_places_and_a_lone_one_is_no_group() -> None:
     families = ("dog", "car", "bus")
     assert alike_indices(families, [["car", "bus", "tram"], ["dog", "wolf"]]) == ((1, 2),)
+
+
+def test_what_is_chosen_takes_its_group_with_it() -> None:
+    score = np.array([0.9, 0.8, 0.7, 0.6], np.float32)
+    bus = np.array([False, True, False, False])
+    assert without_alike(score, bus, [(1, 2)]) == pytest.approx([0.9, 0, 0, 0.6])
+    assert without_alike(score, bus, [(0, 3)]) == pytest.approx([0.9, 0, 0.7, 0.6])
+    assert score[1] == pytest.approx(0.8)
 
 
 def test_a_file_without_groups_believes_in_each_alone(tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ FLOORS = {
     "silence_empty": 1.0,
     "two_share": 0.9,
     "two_answered": 0.75,
+    "both_marked": 0.75,
 }
 
 
@@ -66,3 +67,12 @@ def test_a_gate_that_accepts_everything_falls_through(tmp_path: Path) -> None:
     path = tmp_path / "credulous.safetensors"
     save_checkpoint(path, tensors, about)
     assert {"mismatch_empty", "two_share"} <= below_floors(path)
+
+
+def test_one_thing_at_a_time_falls_through(tmp_path: Path) -> None:
+    tensors, about = bundled()
+    calibration = dict(about["calibration"])  # type: ignore[call-overload]
+    del calibration["companion_threshold"]
+    path = tmp_path / "lonely.safetensors"
+    save_checkpoint(path, tensors, {**about, "calibration": calibration})
+    assert below_floors(path) == {"both_marked"}

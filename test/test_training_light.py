@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from avs_ros.models.labels import audioset
-from avs_ros.training.light import deciding, joint
+from avs_ros.training.light import deciding, evidence, joint
 from avs_ros.training.light.distortion import RATE, distort, level
 from avs_ros.training.light.evaluate import Row, marked
 from avs_ros.training.light.families import (
@@ -65,7 +65,7 @@ def test_targets_leave_open_what_cannot_be_said() -> None:
     assert siren[VOICE_NAMES.index("siren")] == 1
     assert siren[VOICE_NAMES.index("truck")] == -1
     assert siren[VOICE_NAMES.index("dog")] == 0
-    families = deciding.family_truth(torch.from_numpy(siren)[None])[0]
+    families = evidence.family_truth(torch.from_numpy(siren)[None])[0]
     assert families[FAMILY_NAMES.index("emergency vehicle")] == 1
     assert families[FAMILY_NAMES.index("truck")] == -1
     assert families[FAMILY_NAMES.index("dog")] == 0
@@ -178,8 +178,8 @@ def test_unknown_voices_cost_nothing() -> None:
 
 
 def test_pairs_are_matched_half_of_the_time() -> None:
-    pictures = deciding.Evidence(torch.zeros(4, 3, 3), torch.eye(4, 3))
-    sounds = deciding.Sounds(torch.zeros(3, 527), torch.eye(3), torch.eye(3))
+    pictures = evidence.Evidence(torch.zeros(4, 3, 3), torch.eye(4, 3))
+    sounds = evidence.Sounds(torch.zeros(3, 527), torch.eye(3), torch.eye(3), torch.zeros(3, 3))
     generator = torch.Generator().manual_seed(0)
     sound, seen, target = deciding.Pairs(pictures, sounds).draw(400, generator)
     assert sound.shape == (400,) and seen.shape == (400, 3, 3)

@@ -13,9 +13,11 @@ from avs_ros.errors import ParameterError
 from avs_ros.evaluation.composite_generated import generated_library
 from avs_ros.segmentation import Layer, Prediction, Segmentation
 from avs_ros.training.light.__main__ import main
+from avs_ros.training.light.companions import NO_COMPANION
 from avs_ros.training.light.evaluate import Row, evaluate
 from avs_ros.training.light.evaluate.answers import Answer, judge
 from avs_ros.training.light.evaluate.cases import (
+    BOTH,
     MATCHED,
     MISMATCHED,
     NEW_MISMATCHED,
@@ -33,9 +35,12 @@ from avs_ros.training.light.evaluate.failures import badness, free_scenes, worst
 from avs_ros.training.light.evaluate.figures import row, rows_of
 from avs_ros.training.light.evaluate.judging import SPEED, lead
 from avs_ros.training.light.evaluate.thresholds import (
+    GROUPS,
     LEAST_EMPTY,
+    OTHERS,
     Weighed,
     choose,
+    choose_companion,
     figures,
     group_of,
     keep_where_unasked,
@@ -106,16 +111,16 @@ def test_cases_ask_what_their_kind_says(work: Path) -> None:
     ]
     assert all(np.array_equal(a.window, b.window) for a, b in zip(cases, again, strict=True))
     kinds = {case.kind for case in cases}
-    assert {MATCHED, MISMATCHED, SILENT, TWO, NEW_MISMATCHED, NEW_TWO} <= kinds
+    assert {MATCHED, MISMATCHED, SILENT, TWO, NEW_MISMATCHED, NEW_TWO, BOTH} <= kinds
     for case in cases:
         here = {FAMILY_NAMES[k - 1] for k in np.unique(case.mask) if 0 < k < 255}
         makers = {FAMILY_OF_VOICE[v] for v in SOUNDS[case.sound][0]} if case.sound else set()
         assert case.window.shape == (RATE,) and case.frame.shape == (SIZE, SIZE, 3)
-        if case.kind in (MATCHED, TWO, NEW_TWO):
+        if case.kind in (MATCHED, TWO, NEW_TWO, BOTH):
             assert case.family in here & makers
         else:
             assert not here & makers
-        if case.kind in (TWO, NEW_TWO):
+        if case.kind in (TWO, NEW_TWO, BOTH):
             assert case.other in here - makers
         if case.kind == NEW_MISMATCHED:
             assert any(held_out(name, case.sound) for name in here)
@@ -160,6 +165,16 @@ def test_an_answer_is_scored_by_its_kind() -> None:
     assert answer(case(MATCHED, "cat"), slice(0, 2), left, "dog").named == 0
     two = answer(case(TWO, "cat", "person"), slice(0, 4), slice(0, 5))
     assert two.right == pytest.approx(0.8) and two.by_area == 0.5 and two.iou is None
+    both = case(BOTH, "cat", "person")
+    assert answer(both, slice(0, 4), every).found == 1  # the person has no label of its own
+    layers = tuple(Layer(np.ones((8, 8), np.float32), name, 0.9) for name in ("cat", "person"))
+    found = Prediction(layers[0].probability, 0.9, "cat", 0, "Meow", 0.9, layers)
+    marks = np.ones((8, 8), np.uint8)
+    all_marked = judge(both, found, marks)
+    assert (all_marked.found, all_marked.both, all_marked.either) == (2, 1, 1)
+    marks[:, 5:] = 0
+    assert judge(both, found, marks).found == 1
+    assert judge(case(TWO, "cat", "person"), found, marks).found is None
     wrong = answer(case(MISMATCHED), slice(0, 4), every)
     assert wrong.empty == 0 and wrong.area == 0.5
     assert (badness(half), badness(wrong)) == (0, 0.5)
@@ -282,6 +297,32 @@ def test_each_group_gets_the_threshold_that_it_needs() -> None:
     # Nothing on the grid refuses enough: the strictest.
     hopeless = [weighed(MATCHED, "dog", 0.5), weighed(MISMATCHED, "dog", 1.0)]
     assert choose(hopeless)["animals"] == max(choose(hopeless).values())
+
+
+def of_two(kind: str, beside: float) -> Weighed:
+    """The gate is sure of the cat; beside it the person is believed in so much."""
+    gate, also = (np.zeros(len(FAMILY_NAMES), np.float32) for _ in range(2))
+    gate[CAT - 1], also[PERSON - 1] = 0.99, beside
+    return Weighed(case(kind, "cat", "person"), gate, np.zeros((0, 8, 8), np.float32), also)
+
+
+def test_a_companion_is_marked_from_where_few_silent_things_are() -> None:
+    lines: list[str] = []
+    least = dict.fromkeys((*GROUPS, OTHERS), 0.9)
+    one = [of_two(TWO, p) for p in (0.2,) * 98 + (0.82, 0.92)]
+    both = [of_two(BOTH, p) for p in (0.1, 0.45, 0.6, 0.95)]
+    chosen = choose_companion([*one, *both], least, lines.append)
+    assert 0.2 < chosen <= 0.4 and "both that sound are marked in 0.750" in lines[-1]
+    # Half of the silent ones look as if they sounded: nothing is added below that.
+    one = [of_two(TWO, p) for p in (0.2, 0.9) * 50]
+    assert choose_companion(one, least, lines.append) > 0.9
+    assert choose_companion([], least, lines.append) == NO_COMPANION > 1
+
+
+def test_beside_nothing_nothing_is_marked() -> None:
+    seen = of_two(BOTH, 0.95)
+    assert seen.names(np.full(len(FAMILY_NAMES), 0.9), 0.5) == {"cat", "person"}
+    assert seen.names(np.full(len(FAMILY_NAMES), 0.995), 0.5) == set()
 
 
 def segmentation(label: str, area: float) -> Segmentation:

@@ -19,7 +19,7 @@ from avs_ros.inference.light import BUNDLED
 from avs_ros.models.light import LightC3N
 from avs_ros.training.config import load_settings
 from avs_ros.training.curves import draw_curves
-from avs_ros.training.light import deciding, spoken
+from avs_ros.training.light import deciding, evidence, spoken
 from avs_ros.training.light.course import load_start
 from avs_ros.training.light.families import FAMILY_NAMES, VOICES
 from avs_ros.training.light.held_out_pairs import held_out_pairs
@@ -197,10 +197,10 @@ def test_training_never_pairs_what_is_held_out(work: Path) -> None:
 
 
 def test_the_gate_learns_nothing_from_held_out_pairs() -> None:
-    pictures = deciding.Evidence(torch.zeros(4, 3, 3), torch.eye(4, 3))
+    pictures = evidence.Evidence(torch.zeros(4, 3, 3), torch.eye(4, 3))
     barred = torch.zeros(3, 3)
     barred[1, 0] = 1
-    sounds = deciding.Sounds(torch.zeros(3, 527), torch.eye(3), torch.eye(3), barred)
+    sounds = evidence.Sounds(torch.zeros(3, 527), torch.eye(3), torch.eye(3), barred)
     sound, _, target = deciding.Pairs(pictures, sounds).draw(400, torch.Generator().manual_seed(0))
     unknown = (target < 0).all(1)
     assert bool(unknown.any()) and set(sound[unknown].tolist()) == {1}

@@ -22,6 +22,7 @@ from avs_ros.models.light.folding import fold_batch_norm
 from avs_ros.training.light import motors
 from avs_ros.training.light.course import load_start
 from avs_ros.training.light.deciding import train_gate
+from avs_ros.training.light.evidence import gather_material
 from avs_ros.training.light.families import FAMILIES, FAMILY_NAMES, VOICE_NAMES
 from avs_ros.training.light.hearing import voices_without_recordings
 from avs_ros.training.light.lessons import learn
@@ -229,7 +230,7 @@ def test_voices_that_nobody_recorded_keep_their_affinity(work: Path) -> None:
     unrecorded = voices_without_recordings()
     guitar, dog = VOICE_NAMES.index("guitar"), VOICE_NAMES.index("dog")
     assert guitar in unrecorded and dog not in unrecorded
-    train_gate(net, work, lambda _: None, scenes=8, windows=160, steps=3)
+    train_gate(net, gather_material(net, work, 8, 160), lambda _: None, steps=3)
     after = net.affinity.log_affinity.detach()
     assert torch.equal(after[unrecorded], before[unrecorded])
     assert not torch.equal(after[dog], before[dog])

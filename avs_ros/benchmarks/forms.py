@@ -59,7 +59,7 @@ class StreamForm:
             logits, label, _, state = self._see(self._stimuli.frames[at], *heard, past, shares)
         else:
             families = self._families(heard[1][0])[None]
-            logits, _, label, state = self._see(
+            logits, _, _, label, state = self._see(
                 self._stimuli.frames[at], *heard, families, past, shares
             )
         self.memory.remember(stamp_ns, np.asarray(state, np.float32))

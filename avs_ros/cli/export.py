@@ -26,8 +26,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "                          last), 0 for the others\n"
         "Out: logits [1,1,H,W] (mask where above 0), label [1] int64, visual_logits [1,K], and\n"
         "state [4,2C+1], to be kept.  The light model has one more input, heard [1,F], and gives\n"
-        "masks [1,F,h,w], gate [1,F], label and state.  AVSC takes the frame alone and gives\n"
-        "class_logits [1,N,K+1] (the last is no object) and mask_logits [1,N,h,w]."
+        "masks [1,F,h,w], gate [1,F], beside [1,F], label and state.  AVSC takes the frame alone\n"
+        "and gives class_logits [1,N,K+1] (the last is no object) and mask_logits [1,N,h,w]."
     )
     parser.add_argument(
         "--model", default="c3n_light", help="name or checkpoint file (%(default)s)"

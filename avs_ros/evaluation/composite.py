@@ -1,13 +1,14 @@
 """Photographs x sounds: whether a model marks what makes the sound, and only that.
 
-Four kinds of case: the sound *matches* something in the picture; it *mismatches* everything in
-it; there is *silence*; of *two* things in it one sounds.  The same seed gives the same cases.
+Five kinds of case: the sound *matches* something in the picture; it *mismatches* everything in
+it; there is *silence*; of *two* things in it one sounds; *both* sound in the same second.  The
+same seed gives the same cases.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import zip_longest
 
 import cv2
@@ -16,15 +17,19 @@ from numpy.typing import NDArray
 
 from avs_ros.errors import DatasetError
 from avs_ros.evaluation.composite_data import LEVEL, RATE, Library, Picture, Recording, View
+from avs_ros.evaluation.label_sets import names_it
 from avs_ros.inference.segmenter import Segmenter
 from avs_ros.postprocess import PostprocessConfig, Postprocessor
-from avs_ros.segmentation import Bytes, Segmentation
+from avs_ros.segmentation import Bytes, Float, Segmentation
 from avs_ros.streaming.pair import Pair
 
 MATCHED, MISMATCHED, SILENT, TWO = "matched", "mismatched", "silence", "two objects"
-KINDS = (MATCHED, MISMATCHED, SILENT, TWO)
+BOTH = "two sounds"
+KINDS = (MATCHED, MISMATCHED, SILENT, TWO, BOTH)
 # Joined pairs of photographs for each class, since few photographs hold two classes.
 JOINED = 12
+# Share of a thing's pixels from which it counts as marked among two that sound.
+COVERED = 1 / 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +38,8 @@ class Case:
 
     ``family``: what sounds (of a mismatch or silence: the largest thing in the picture, which
     tempts); ``other``: the silent thing of a two-object scene, "" else; ``second``: photograph
-    to the right of ``picture``, for joined scenes; ``recording``: None for silence.
+    to the right of ``picture``, for joined scenes; ``recording``: None for silence; ``also``: what
+    ``other`` sounds like at the same time, where it is not silent.
     """
 
     kind: str
@@ -42,12 +48,22 @@ class Case:
     recording: Recording | None
     other: str = ""
     second: Picture | None = None
+    also: Recording | None = None
 
     @property
     def name(self) -> str:
         """Picture and sound in words."""
         pictures = self.picture.name + (f" + {self.second.name}" if self.second else "")
-        return f"{pictures}, {self.recording.name if self.recording else 'silence'}"
+        sounds = [one.name for one in (self.recording, self.also) if one is not None]
+        return f"{pictures}, {' + '.join(sounds) or 'silence'}"
+
+    def sound(self) -> Float:
+        """One second at -20 dBFS, float32 ``[16000]``; two sounds are equally loud in it."""
+        heard = [one.second() for one in (self.recording, self.also) if one is not None]
+        if not heard:
+            return np.zeros(RATE, np.float32)
+        share = np.float32(np.sqrt(1 / len(heard)))
+        return np.asarray(np.clip(share * np.sum(heard, axis=0), -1, 1), np.float32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +81,8 @@ class Answer:
 
     ``iou``: with what sounds; ``marked``: share of the picture; ``labels``: names given;
     ``right``: share of the two things' marked pixels that lies on the sounding one; ``by_area``:
-    what marking both would give; ``silent_marked``: share of the silent thing that is marked.
+    what marking both would give; ``silent_marked``: share of the silent thing that is marked;
+    ``found``: how many of two that sound (0..2) are marked, each under a name of its own.
     """
 
     case: Case
@@ -76,6 +93,7 @@ class Answer:
     right: float | None = None
     by_area: float | None = None
     silent_marked: float | None = None
+    found: int | None = None
 
 
 def make_cases(library: Library, seed: int = 0, limit: int = 0) -> list[Case]:
@@ -120,7 +138,7 @@ def make_cases(library: Library, seed: int = 0, limit: int = 0) -> list[Case]:
             chosen = some([one for one in foreign if one.sound == sound])
             mismatched.append(Case(MISMATCHED, picture, largest, chosen))
     two = [*_real_pairs(library, sounding, some), *_joined(library, sounding, some, rng)]
-    groups = (matched, mismatched, silent, two)
+    groups = (matched, mismatched, silent, two, list(_both(two)))
     return [case for cases in groups for case in _in_turn(cases, limit, rng)]
 
 
@@ -171,6 +189,18 @@ def _joined(
                     yield Case(TWO, left, one, some(own), silent, right)
 
 
+def _both(two: Sequence[Case]) -> Iterator[Case]:
+    """The scenes of two in which either was asked for, with both of their sounds."""
+    asked: dict[tuple[int, int, str, str], Case] = {}
+    for case in two:
+        scene = id(case.picture), id(case.second)
+        twin = asked.pop((*scene, case.other, case.family), None)
+        if twin is None:
+            asked[(*scene, case.family, case.other)] = case
+        else:
+            yield replace(twin, kind=BOTH, also=case.recording)
+
+
 def _in_turn(cases: list[Case], limit: int, rng: np.random.Generator) -> list[Case]:
     by_family: dict[str, list[Case]] = {}
     for index in rng.permutation(len(cases)):
@@ -193,7 +223,7 @@ class CompositeBenchmark:
         view = case.picture.view()
         if case.second is not None:
             view = join(view, case.second.view())
-        answer = self._segment(view.rgb, case.recording)
+        answer = self._segment(view.rgb, case.sound())
         known = ~view.unknown
         nothing = np.zeros(known.shape, bool)
         everywhere = answer.mask() > 0
@@ -203,6 +233,12 @@ class CompositeBenchmark:
             return Answer(case, marked, labels, Shown(view.rgb, everywhere, nothing))
         found = everywhere & known
         own = view.masks.get(case.family, nothing) & known
+        if case.kind == BOTH:
+            other = view.masks.get(case.other, nothing) & known
+            shown = Shown(view.rgb, found, own | other)
+            pairs = ((case.family, own), (case.other, other))
+            count = sum(names_it(labels, n) and found[m].mean() >= COVERED for n, m in pairs)
+            return Answer(case, marked, labels, shown, found=count)
         shown = Shown(view.rgb, found, own)
         union = int((found | own).sum())
         iou = float((found & own).sum() / union) if union else 1.0
@@ -217,19 +253,17 @@ class CompositeBenchmark:
             silent_marked=wrong / max(1, int(silent.sum())),
         )  # fmt: skip
 
-    def _segment(self, rgb: Bytes, recording: Recording | None) -> Segmentation:
+    def _segment(self, rgb: Bytes, second: Float) -> Segmentation:
         # Every model hears one second; the protocol says how many samples that is for it.
         count = round(self.segmenter.window_s * self.segmenter.sample_rate)
-        window = np.zeros(count, np.float32)
-        if recording is not None:
-            second = recording.second()
-            if self.segmenter.sample_rate != RATE:
-                import soxr
+        level = 20 * np.log10(LEVEL) if second.any() else -np.inf
+        if self.segmenter.sample_rate != RATE:
+            import soxr
 
-                second = soxr.resample(second, RATE, self.segmenter.sample_rate)
-            tail = second[-count:]
-            window[count - len(tail) :] = tail
-        level = 20 * np.log10(LEVEL) if recording is not None else -np.inf
+            second = soxr.resample(second, RATE, self.segmenter.sample_rate)
+        tail = second[-count:]
+        window = np.zeros(count, np.float32)
+        window[count - len(tail) :] = tail
         self.segmenter.reset()
         prediction = self.segmenter.step(rgb, window, 0)
         pair = Pair(0, rgb, window, 1.0, True, float(level), 0.0)

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from avs_ros.evaluation.composite import MATCHED, MISMATCHED, SILENT, TWO, Answer
-from avs_ros.evaluation.label_sets import heard_names, plain, visible_names
+from avs_ros.evaluation.composite import BOTH, KINDS, MISMATCHED, SILENT, TWO, Answer
+from avs_ros.evaluation.label_sets import names_it
 
 # Marks smaller than this share of the picture count as nothing.
 NEGLIGIBLE = 0.002
@@ -27,20 +27,16 @@ MEANINGS: dict[str, str] = {
     "silent_marked": "share of the silent thing that is marked beside the sounding one",
     "two_share_larger": "two_share where the sounding thing is the larger one",
     "two_share_smaller": "two_share where the sounding thing is the smaller one",
+    "both_marked": "two things, both sound: share of cases with both marked, each by its name",
+    "both_answered": "the same, with one of them marked at least",
     "salience_bias": "larger less smaller: 0 for a model that goes by the sound alone",
 }
 
 
-def names_it(labels: Iterable[str], family: str) -> bool:
-    """Whether one of ``labels`` is a name of ``family``: of the thing or of its sound."""
-    accepted = visible_names(family) | heard_names(family)
-    return any(plain(label) in accepted for label in labels)
-
-
 def score(answers: Sequence[Answer]) -> dict[str, Any]:
     """Scores by name (see ``MEANINGS``), None where no case asked for it, and counts."""
-    kinds = {kind: [a for a in answers if a.case.kind == kind] for kind in _KINDS}
-    matched, mismatched, silent, two = kinds.values()
+    kinds = {kind: [a for a in answers if a.case.kind == kind] for kind in KINDS}
+    matched, mismatched, silent, two, both = kinds.values()
     shared = [a for a in two if a.right is not None]
     larger = [a.right for a in shared if (a.by_area or 0) > 0.5]
     smaller = [a.right for a in shared if (a.by_area or 0) <= 0.5]
@@ -67,11 +63,11 @@ def score(answers: Sequence[Answer]) -> dict[str, Any]:
         "silent_marked": _mean(a.silent_marked for a in two),
         "two_share_larger": high,
         "two_share_smaller": low,
+        "both": len(both),
+        "both_marked": _mean(float(a.found == 2) for a in both),
+        "both_answered": _mean(float((a.found or 0) > 0) for a in both),
         "salience_bias": None if high is None or low is None else high - low,
     }
-
-
-_KINDS = (MATCHED, MISMATCHED, SILENT, TWO)
 
 
 def by_class(answers: Sequence[Answer]) -> dict[str, dict[str, Any]]:
@@ -84,6 +80,8 @@ def badness(answer: Answer) -> float:
     """How wrong an answer is, 0..1; the page shows the worst."""
     if answer.case.kind in (MISMATCHED, SILENT):
         return answer.marked
+    if answer.case.kind == BOTH:
+        return 1.0 - 0.5 * (answer.found or 0)
     if answer.case.kind == TWO:
         return answer.silent_marked or 0.0
     return 1.0 - (answer.iou or 0.0)

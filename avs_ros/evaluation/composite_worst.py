@@ -47,6 +47,8 @@ def _words(answer: Answer) -> str:
     case = answer.case
     sound = f"{case.recording.sound} sounds" if case.recording else "silence"
     silent = f", {case.other} does not" if case.other else ""
+    if case.also is not None:
+        silent = f" and {case.also.sound}"
     iou = "" if answer.iou is None else f", IoU {answer.iou:.2f}"
     return (
         f"{sound}{silent}: marked {', '.join(answer.labels) or 'nothing'} "

@@ -142,3 +142,9 @@ def read_label_sets(path: Path) -> LabelSets:
                 raise DatasetError(f"{path}, {name!r}: {form}")
             sets[kind][plain(name)] = frozenset(plain(one) for one in names)
     return LabelSets(sets["visible"], sets["audible"])
+
+
+def names_it(labels: Iterable[str], family: str) -> bool:
+    """Whether one of ``labels`` is a name of ``family``: of the thing or of its sound."""
+    accepted = visible_names(family) | heard_names(family)
+    return any(plain(label) in accepted for label in labels)

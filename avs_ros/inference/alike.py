@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from avs_ros.segmentation import Float
+
+Bools = NDArray[np.bool_]
 
 
 def alike_indices(
@@ -28,3 +31,15 @@ def pool_alike(gate: Float, groups: Sequence[Sequence[int]]) -> Float:
         own = gate[list(group)]
         out[group[int(own.argmax())]] = 1.0 - np.prod(1.0 - own)
     return out
+
+
+def without_alike(score: Float, chosen: Bools, groups: Sequence[Sequence[int]]) -> Float:
+    """``[K]`` scores, 0 for what is ``chosen`` ``[K]`` or in one group with something that is.
+
+    The motor that has been given to the bus is not heard a second time for the truck.
+    """
+    out = np.where(chosen, np.float32(0), score)
+    for group in groups:
+        if chosen[list(group)].any():
+            out[list(group)] = 0.0
+    return np.asarray(out, np.float32)

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from avs_ros.errors import AudioFormatError
-from avs_ros.inference.alike import alike_indices, pool_alike
+from avs_ros.inference.alike import alike_indices, pool_alike, without_alike
 from avs_ros.inference.bundle import Bundle, identity_of, open_senses
 from avs_ros.inference.engines import choose_device
 from avs_ros.inference.frames import FramePreparation
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 BUNDLED = Path(__file__).resolve().parents[1] / "data" / "c3n_light.safetensors"
 RATE = 16000
+# A threshold that nothing reaches.
+ALONE = 1.01
 
 
 class LightSegmenter:
@@ -34,9 +36,11 @@ class LightSegmenter:
 
     ``engine``, ``device``: where the visual step runs (``avs_ros.inference.engines``).
     ``threshold``: gate probability from which a family counts as sounding (the calibrated ones by
-    default).  ``hold``: a family that sounded in the frame before goes on sounding until the
-    gate's log-odds are this much below its threshold (calibrated by default; 0: none), so that a
-    mask does not flicker with a voice.  ``context_s``: seconds of past sound, at most, that the
+    default).  ``companion_threshold``: the same for what sounds beside the first (calibrated by
+    default; above 1: one family at a time, unless the gate itself accepts two).  ``hold``: a
+    family that sounded in the frame before goes on sounding until the log-odds are this much
+    below its threshold (calibrated by default; 0: none), so that a mask does not flicker with a
+    voice.  ``context_s``: seconds of past sound, at most, that the
     label may rest on.  ``release_s``: the mask ends when the window's last so many seconds are
     silent against its loudest moment (see ``loudness.Ending``); 0 waits until the whole window
     is.  A window that shares no sound with an earlier frame's stands for itself and is judged
@@ -54,6 +58,7 @@ class LightSegmenter:
         *,
         engine: str = "torch",
         threshold: float | None = None,
+        companion_threshold: float | None = None,
         hold: float | None = None,
         context_s: float = 3.0,
         release_s: float = 0.5,
@@ -81,6 +86,11 @@ class LightSegmenter:
         self._threshold = self._thresholds(calibration, threshold)
         by = calibration.get("hold", 0.0) if hold is None else hold
         self._held = _lowered(self._threshold, by)
+        beside = companion_threshold
+        if beside is None:
+            beside = calibration.get("companion_threshold", ALONE)
+        self._beside = np.full(len(self._families), beside, np.float32)
+        self._beside_held = _lowered(self._beside, by)
         self._sounded = np.zeros(len(self._families), bool)
         self._alike = alike_indices(self._families, calibration.get("alike", ()))
         self._heard_families = HeardFamilies(facts["affinity"])
@@ -119,7 +129,7 @@ class LightSegmenter:
         heard, rests_on = self._context.hear(stamp_ns, logits, level, self._heard_families)
         listened = time.perf_counter()
         past, shares = self._memory.recall(stamp_ns)
-        masks, gate_logits, _, state = self._runner(
+        masks, gate_logits, beside_logits, _, state = self._runner(
             self._frames(frame), feature, rests_on[None], heard[None], past, shares
         )
         self._memory.remember(stamp_ns, np.asarray(state, np.float32))
@@ -129,11 +139,17 @@ class LightSegmenter:
         if level < SILENCE_DBFS or (goes_on and ended):
             gate = np.zeros_like(gate)
         # A window that stands for itself owes nothing to the frame before.
-        needed = np.where(self._sounded & goes_on, self._held, self._threshold)
-        self._sounded = gate >= needed
+        on = self._sounded & goes_on
+        score = _scaled(gate, np.where(on, self._held, self._threshold))
+        if (score >= 0.5).any():
+            beside = _scaled(
+                _sigmoid(beside_logits[0]), np.where(on, self._beside_held, self._beside)
+            )
+            score = np.maximum(score, without_alike(beside, score >= 0.5, self._alike))
+        self._sounded = score >= 0.5
         seen = time.perf_counter()
         ms = {"hearing": (listened - began) * 1e3, "seeing": (seen - listened) * 1e3}
-        return self._answer(gate, needed, np.asarray(masks[0], np.float32), rests_on, ms)
+        return self._answer(score, np.asarray(masks[0], np.float32), rests_on, ms)
 
     def audio_logits(self, window: Float) -> Float:
         """AudioSet logits ``[527]`` of one window, without touching the stream's state."""
@@ -157,12 +173,9 @@ class LightSegmenter:
         return last is not None and 0 <= stamp_ns - last < self.window_s * 1e9
 
     def _answer(
-        self, gate: Float, needed: Float, masks: Float, rests_on: Float, ms: dict[str, float]
+        self, score: Float, masks: Float, rests_on: Float, ms: dict[str, float]
     ) -> Prediction:
-        """Scale the gate so that the threshold in force reads 0.5, then make the layers."""
-        score = np.where(
-            gate < needed, 0.5 * gate / needed, 0.5 + 0.5 * (gate - needed) / (1 - needed)
-        )
+        """Make the layers of what scores 0.5."""
         order = np.argsort(-score)
         chosen = [int(k) for k in order if score[k] >= 0.5]
         voices = self._heard_families.voices(rests_on)
@@ -232,10 +245,18 @@ def program(name: str, *, checkpoint: str | Path = BUNDLED) -> StepProgram:
     return light_program(LightStep(model.network), name, len(model.families))
 
 
+def _scaled(probability: Float, needed: Float) -> Float:
+    """Probabilities ``[K]`` so that the threshold in force (``needed`` ``[K]``) reads 0.5."""
+    below = 0.5 * probability / needed
+    above = 0.5 + 0.5 * (probability - needed) / np.maximum(1 - needed, 1e-6)
+    return np.asarray(np.where(probability < needed, below, above), np.float32)
+
+
 def _lowered(probability: Float, by: float) -> Float:
-    """Probabilities whose log-odds are ``by`` less."""
+    """Probabilities whose log-odds are ``by`` less; what nothing reaches stays out of reach."""
     less = probability * np.exp(-by)
-    return np.asarray(less / (1.0 - probability + less), np.float32)
+    lower = less / np.maximum(1.0 - probability + less, 1e-6)
+    return np.asarray(np.where(probability < 1, lower, probability), np.float32)
 
 
 def _sigmoid(x: Float) -> Float:

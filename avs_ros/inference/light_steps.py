@@ -28,7 +28,7 @@ def light_program(step: LightStep, name: str, families: int) -> StepProgram:
             "past": (max(trunk.frames_per_clip - 1, 1), STAGES, trunk.state_width),
             "shares": (max(trunk.frames_per_clip, 2),),
         },
-        outputs=("masks", "gate", "label", "state"),
+        outputs=("masks", "gate", "beside", "label", "state"),
     )
 
 

@@ -55,6 +55,7 @@ def save_light(
         "image_size": network.image_size,
         "trunk_size": network.c3n.image_size,
         "segments": network.segmenter is not None,
+        "companions": network.companion is not None,
     }
     save_checkpoint(path, halves, {"kind": KIND, "build": build, "names": dict(names), **about})
 
@@ -86,6 +87,7 @@ def load_light(path: str | Path) -> LightModel:
             overlaps=names.get("overlaps", ()),
             trunk_size=build.get("trunk_size", 0),
             segments=build.get("segments", False),
+            companions=build.get("companions", False),
         ).fold()
     except (KeyError, TypeError, IndexError) as error:
         raise CheckpointError(f"{path} lacks what a light C3N file must say: {error}") from error

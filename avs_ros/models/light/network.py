@@ -21,6 +21,7 @@ from avs_ros.models.c3n.ccam import cognitive_consensus_attention
 from avs_ros.models.c3n.class_activation import class_activated_weights
 from avs_ros.models.c3n.network import C3N
 from avs_ros.models.light.affinity import ClassAudioAffinity
+from avs_ros.models.light.companion import NEVER, CompanionGate
 from avs_ros.models.light.family_segmenter import FamilySegmenter
 from avs_ros.models.light.folding import fold_batch_norm
 from avs_ros.models.light.selection import AcceptGate, visible_evidence
@@ -36,7 +37,8 @@ class LightOutput:
     ``masks``: log-odds ``[B, K, h, w]`` of each family's layer.  ``semantic``: ``[B, K, h, w]``
     scores against a background of 0.  ``class_maps``: log-probability ``[B, K, H/32, W/32]``.
     ``objectness``: C3N's own mask logits ``[B, 1, h, w]``.  ``voices``: ``[B, V]`` logits.
-    ``gate``: ``[B, K]`` logits that the family is seen and heard.  ``labels``: C3IM's ``[B]``.
+    ``gate``: ``[B, K]`` logits that the family is seen and heard; ``beside``: that it is so, too,
+    beside the one that the gate likes best.  ``labels``: C3IM's ``[B]``.
     ``visual_logits``: ``[B, R]``.  ``heard``: ``[B, K]``; ``seen``: ``[B, K, 3]``.
     """
 
@@ -46,6 +48,7 @@ class LightOutput:
     objectness: Tensor
     voices: Tensor
     gate: Tensor
+    beside: Tensor
     labels: Tensor
     visual_logits: Tensor
     heard: Tensor
@@ -61,6 +64,7 @@ class LightC3N(nn.Module):
     audio network, 16 kHz second -> feature ``[B, 384]`` and AudioSet logits ``[B, 527]``.
     ``image_size``: side of the frames, px.  ``trunk_size``: side at which C3N sees them (0: the
     same).  ``segments``: whether a :class:`FamilySegmenter` makes the maps; ``voc``: its classes.
+    ``companions``: whether a :class:`CompanionGate` judges what sounds beside the first.
     """
 
     members: Tensor
@@ -78,6 +82,7 @@ class LightC3N(nn.Module):
         trunk_size: int = 0,
         segments: bool = False,
         voc: Sequence[int] = (),
+        companions: bool = False,
     ) -> None:
         super().__init__()
         self.image_size = image_size
@@ -99,6 +104,7 @@ class LightC3N(nn.Module):
         self.objectness_gain = nn.Parameter(torch.tensor(0.2))
         self.affinity = ClassAudioAffinity(voice_family, families)
         self.gate = AcceptGate()
+        self.companion = CompanionGate(families) if companions else None
         self.register_buffer("members", members.float(), persistent=False)
         table = torch.zeros(families, families)
         for holder_of, holder in overlaps:
@@ -167,18 +173,29 @@ class LightC3N(nn.Module):
         heard = self.affinity.by_family(voices)
         masks = self.masks(semantic, objectness, heard)
         seen = visible_evidence(self.masks(semantic, objectness), class_maps)
+        gate = self.gate(heard, seen)
         return LightOutput(
             masks=masks,
             semantic=semantic,
             class_maps=class_maps,
             objectness=objectness,
             voices=voices,
-            gate=self.gate(heard, seen),
+            gate=gate,
+            beside=self.beside(gate, heard, seen),
             labels=labels,
             visual_logits=taps.logits,
             heard=heard,
             seen=seen,
         )
+
+    def beside(self, gate: Tensor, heard: Tensor, seen: Tensor) -> Tensor:
+        """Logits ``[B, K]`` of what sounds beside the first of ``gate`` ``[B, K]``.
+
+        Without a companion gate nothing does.
+        """
+        if self.companion is None:
+            return gate * 0.0 + NEVER
+        return self.companion(heard, seen, gate.argmax(dim=1))
 
     def trunk_view(self, frames: Tensor) -> Tensor:
         """Frames ``[B, 3, S, S]`` at the size at which C3N sees them (to scale, if S differs)."""

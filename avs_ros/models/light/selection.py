@@ -62,7 +62,7 @@ class AcceptGate(nn.Module):
     def forward(self, heard: Tensor, seen: Tensor) -> Tensor:
         """``heard`` ``[B, K]`` voice logits, ``seen`` ``[B, K, 3]`` -> logits ``[B, K]``."""
         heard = heard.clamp(-12, 12)
-        rival = _strongest_other(heard)
+        rival = strongest_other(heard)
         claimed = heard + seen[..., 0]
         inputs = torch.stack(
             [
@@ -72,7 +72,7 @@ class AcceptGate(nn.Module):
                 seen[..., 0],
                 seen[..., 1],
                 seen[..., 2],
-                _strongest_other(claimed) - claimed,
+                strongest_other(claimed) - claimed,
                 torch.minimum(heard, seen[..., 0]),
             ],
             dim=2,
@@ -82,7 +82,7 @@ class AcceptGate(nn.Module):
         return self.score(hidden)[..., 0] / self.temperature
 
 
-def _strongest_other(values: Tensor) -> Tensor:
+def strongest_other(values: Tensor) -> Tensor:
     """For each entry of ``[B, K]`` the maximum over the other ones."""
     two = values.topk(2, dim=1)
     first, second = two.values[:, :1], two.values[:, 1:]

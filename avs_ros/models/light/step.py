@@ -14,13 +14,15 @@ from avs_ros.models.light.selection import raise_to_visible, visible_evidence
 class LightStepOutput(NamedTuple):
     """``masks`` log-odds ``[1, K, S/4, S/4]``, raised so that each has a visible part.
 
-    ``gate`` ``[1, K]`` logits that the family is seen and heard; ``label`` ``[1]``.
+    ``gate`` ``[1, K]`` logits that the family is seen and heard, ``beside`` ``[1, K]`` that it is
+    so, too, beside the first of them; ``label`` ``[1]``.
 
     ``state`` ``[4, 2C + 1]``: what later frames need of this one.
     """
 
     masks: Tensor
     gate: Tensor
+    beside: Tensor
     label: Tensor
     state: Tensor
 
@@ -60,6 +62,8 @@ class LightStep(nn.Module):
             frame, objectness, paths[0], trace.record["hidden"]
         )
         plain = network.masks(semantic, objectness)
-        gate = network.gate(heard, visible_evidence(plain, class_maps))
+        seen = visible_evidence(plain, class_maps)
+        gate = network.gate(heard, seen)
+        beside = network.beside(gate, heard, seen)
         masks = raise_to_visible(network.masks(semantic, objectness, heard))
-        return LightStepOutput(masks, gate, label, state)
+        return LightStepOutput(masks, gate, beside, label, state)

@@ -13,8 +13,8 @@ from avs_ros.models.avsc import AVSC, SegmenterOutput
 from avs_ros.training.avsc.buffer import shrink
 from avs_ros.training.avsc.instances import Part
 from avs_ros.training.avsc.scenes import UNKNOWN, Ids, Scene
-from avs_ros.training.light.deciding import family_truth
 from avs_ros.training.light.distortion import distort, noise
+from avs_ros.training.light.evidence import family_truth
 from avs_ros.training.light.hearing import SoundSampler, last_second
 from avs_ros.training.light.recordings import RATE
 from avs_ros.training.light.seeing import pixels

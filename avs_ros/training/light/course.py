@@ -16,10 +16,17 @@ from avs_ros.inference.light import BUNDLED
 from avs_ros.models.light import LightC3N
 from avs_ros.models.light.checkpoint import load_light
 from avs_ros.training.light import motors, pictures, recordings, spoken
+from avs_ros.training.light.companions import calibrate_companion, train_companion
 from avs_ros.training.light.deciding import calibrate, lift_maps, train_gate
+from avs_ros.training.light.evidence import gather_material, listen, look_at_held_out
 from avs_ros.training.light.export import export, untouched
 from avs_ros.training.light.families import ALIKE, FAMILY_NAMES, VOICE_NAMES
-from avs_ros.training.light.hearing import HearingLesson, YamnetTeacher, start_hearing
+from avs_ros.training.light.hearing import (
+    HearingLesson,
+    SoundSampler,
+    YamnetTeacher,
+    start_hearing,
+)
 from avs_ros.training.light.joint import (
     KEPT_AT_THE_END,
     KEPT_HEARING,
@@ -191,11 +198,15 @@ def finish(
     net.requires_grad_(True)
     lifts = lift_maps(net, work)
     reporter.say(f"maps raised by {lifts}")
-    evidence = train_gate(
-        net, work, reporter.say, scenes=settings.gate_pictures, windows=settings.gate_sounds,
-        steps=settings.gate_steps,
-    )  # fmt: skip
-    calibration: dict[str, Any] = dict(calibrate(net, *evidence, reporter.say))
+    material = gather_material(net, work, settings.gate_pictures, settings.gate_sounds)
+    train_gate(net, material, reporter.say, steps=settings.gate_steps)
+    train_companion(net, material, reporter.say, steps=settings.gate_steps)
+    sounds = max(16, settings.gate_sounds * 3 // 10)
+    held = look_at_held_out(net, work), listen(net, SoundSampler(work, True, 4), sounds)
+    calibration: dict[str, Any] = dict(calibrate(net, *held, reporter.say))
+    beside = calibrate_companion(net, *held, calibration["threshold"])
+    reporter.say(f"a second family beside the first: threshold {beside:.3f}")
+    calibration["companion_threshold"] = beside
     calibration["map_lift"] = lifts
     calibration["alike"] = [list(group) for group in ALIKE]
     calibration["hold"] = HOLD

@@ -1,13 +1,11 @@
 """Teaching the accept gate when to believe that something visible makes the sound.
 
-Pictures and sounds are turned into evidence once; pairs are then free, so the gate sees many
-thousands of them: matched, mismatched, silent, noisy.
+What it learns from is in :mod:`evidence`; what sounds beside the first, in :mod:`companions`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -18,26 +16,12 @@ from torch import Tensor
 
 from avs_ros.errors import DatasetError
 from avs_ros.models.light import LightC3N
-from avs_ros.models.light.selection import visible_evidence
-from avs_ros.segmentation import Float
-from avs_ros.training.light.distortion import distort, noise
-from avs_ros.training.light.families import FAMILIES, FAMILY_NAMES, VOICE_FAMILY
-from avs_ros.training.light.hearing import (
-    SoundSampler,
-    last_second,
-    voice_loss,
-    voices_without_recordings,
-)
-from avs_ros.training.light.held_out_pairs import held_out
+from avs_ros.training.light.evidence import Evidence, Material, Sounds, visible_families
+from avs_ros.training.light.families import FAMILY_NAMES
+from avs_ros.training.light.hearing import voice_loss, voices_without_recordings
 from avs_ros.training.light.pictures import IGNORE, load
-from avs_ros.training.light.recordings import RATE
-from avs_ros.training.light.scenes import SceneSampler
 from avs_ros.training.light.seeing import pixels, see
 
-VISIBLE_SHARE = 0.004
-# What the gate learns to accept: the evidence looks at the best 2 % of a picture, so of less it
-# sees little, and would learn to trust the sound alone.
-CLEARLY_VISIBLE_SHARE = 0.03
 VEHICLES = (
     "car", "emergency vehicle", "bus", "truck", "motorcycle", "train", "airplane", "boat",
 )  # fmt: skip
@@ -47,77 +31,6 @@ LIFTS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0)
 WEAKENED, DOUBT = 0.2, 1.1
 # The threshold is the lowest that leaves this share of mismatched pairs empty.
 EMPTY_ON_MISMATCH = 0.92
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """``seen`` ``[N, K, 3]``, ``visible`` ``[N, K]``: 1 yes, 0 no, -1 unknown."""
-
-    seen: Tensor
-    visible: Tensor
-
-
-@dataclass(frozen=True)
-class Sounds:
-    """``logits`` ``[M, 527]``; ``voices`` ``[M, V]``, ``truth`` ``[M, K]``: 1, 0, -1 unknown.
-
-    ``barred`` ``[M, K]``: 1 for families that training may not show with the sound.
-    """
-
-    logits: Tensor
-    voices: Tensor
-    truth: Tensor
-    barred: Tensor | None = None
-
-
-def visible_families(mask: np.ndarray, least: float = VISIBLE_SHARE) -> Float:
-    """``[S, S]`` family mask -> ``[K]``: 1 visible, 0 not, -1 cannot be said (below ``least``)."""
-    counts = np.bincount(mask.reshape(-1), minlength=256)[1 : len(FAMILIES) + 1] / mask.size
-    out = np.where(counts >= least, 1.0, np.where(counts > 0, -1.0, 0.0))
-    if np.mean(mask == IGNORE) > 0.02:
-        out = np.where(out == 0, -1.0, out)
-    return out.astype(np.float32)
-
-
-def family_truth(voices: Tensor) -> Tensor:
-    """Voice targets ``[M, V]`` -> family targets ``[M, K]`` (one voice is enough)."""
-    out = torch.full((len(voices), len(FAMILIES)), -2.0)
-    index = torch.tensor(VOICE_FAMILY).expand(len(voices), -1)
-    certain = torch.where(voices > 0, 2.0, torch.where(voices < 0, 1.0, 0.0))
-    out = out.scatter_reduce(1, index, certain, "amax")
-    return torch.where(out > 1.5, 1.0, torch.where(out > 0.5, -1.0, 0.0))
-
-
-@torch.no_grad()
-def look(net: LightC3N, sampler: SceneSampler, count: int) -> Evidence:
-    """Evidence of ``count`` augmented scenes."""
-    net.eval()
-    seen: list[Tensor] = []
-    visible: list[Float] = []
-    for _ in range(0, count, 8):
-        scenes = [sampler.draw() for _ in range(8)]
-        frames = pixels(np.stack([scene[0] for scene in scenes]))
-        semantic, class_maps, _ = see(net, frames)
-        masks = net.masks(semantic, semantic.new_zeros(len(frames), 1, *semantic.shape[2:]))
-        seen.append(visible_evidence(masks, class_maps))
-        visible.extend(visible_families(scene[1], CLEARLY_VISIBLE_SHARE) for scene in scenes)
-    return Evidence(torch.cat(seen), torch.from_numpy(np.stack(visible)))
-
-
-@torch.no_grad()
-def look_at_held_out(net: LightC3N, work: Path) -> Evidence:
-    """Evidence of the held-out pictures as they are, and mirrored."""
-    net.eval()
-    table, pictures, masks = load(work)
-    size = net.image_size
-    seen, visible = [], []
-    for i in (i for i, picture in enumerate(table) if picture.held_out):
-        small = cv2.resize(pictures[i], (size, size), interpolation=cv2.INTER_AREA)
-        semantic, class_maps, _ = see(net, pixels(np.stack([small, small[:, ::-1]])))
-        maps = net.masks(semantic, semantic.new_zeros(2, 1, *semantic.shape[2:]))
-        seen.append(visible_evidence(maps, class_maps))
-        visible.extend([visible_families(masks[i], CLEARLY_VISIBLE_SHARE)] * 2)
-    return Evidence(torch.cat(seen), torch.from_numpy(np.stack(visible)))
 
 
 @torch.no_grad()
@@ -153,31 +66,6 @@ def lift_maps(net: LightC3N, work: Path) -> dict[str, float]:
     return best
 
 
-@torch.no_grad()
-def listen(net: LightC3N, sampler: SoundSampler, count: int) -> Sounds:
-    """What the network hears in ``count`` distorted windows; one in eight holds only noise."""
-    net.eval()
-    logits, voices, barred = [], [], []
-    for _ in range(0, count, 16):
-        windows = []
-        for _ in range(16):
-            context, target, name = sampler.draw_named()
-            bars = [held_out(family, name) for family in FAMILY_NAMES]
-            window = last_second(context, sampler.rng)
-            if sampler.rng.random() < 0.12:
-                gain = 10 ** sampler.rng.uniform(-4, -1.5) * (sampler.rng.random() < 0.7)
-                window = noise(sampler.rng, RATE) * np.float32(gain)
-                target, bars = np.zeros_like(target), [False] * len(FAMILIES)
-            else:
-                window = distort(sampler.rng, window)
-            windows.append(window)
-            voices.append(target)
-            barred.append(bars)
-        logits.append(net.hearing(torch.from_numpy(np.stack(windows)))[1])
-    targets = torch.from_numpy(np.stack(voices))
-    return Sounds(torch.cat(logits), targets, family_truth(targets), torch.tensor(barred).float())
-
-
 class Pairs:
     """Pictures x sounds; which of them match is found once, then any number is drawn.
 
@@ -187,10 +75,8 @@ class Pairs:
     def __init__(self, pictures: Evidence, sounds: Sounds) -> None:
         self._pictures, self._sounds = pictures, sounds
         match = (pictures.visible > 0).float() @ (sounds.truth > 0).float().T > 0
-        self._apart = torch.zeros_like(match)
-        if sounds.barred is not None:
-            self._apart = (pictures.visible != 0).float() @ sounds.barred.T > 0
-            match &= ~self._apart
+        self._apart = (pictures.visible != 0).float() @ sounds.barred.T > 0
+        match &= ~self._apart
         self._matched = torch.nonzero(match)
         if not len(self._matched):
             raise DatasetError(
@@ -209,11 +95,16 @@ class Pairs:
         dice = torch.rand(count // 2, generator=generator, dtype=torch.double) * self._up_to[-1]
         pick = torch.searchsorted(self._up_to, dice).clamp(max=len(self._up_to) - 1)
         a[: count // 2], b[: count // 2] = self._matched[pick].unbind(1)
-        visible, truth = pictures.visible[a], sounds.truth[b]
-        target = torch.where((visible > 0) & (truth > 0), 1.0, 0.0)
-        unknown = ((visible < 0) & (truth != 0)) | ((truth < 0) & (visible != 0))
-        target = torch.where(unknown | self._apart[a, b][:, None], -1.0, target)
+        target = targets(pictures.visible[a], sounds.truth[b])
+        target = torch.where(self._apart[a, b][:, None], -1.0, target)
         return b, pictures.seen[a], target
+
+
+def targets(visible: Tensor, truth: Tensor) -> Tensor:
+    """What is visible and what sounds, ``[N, K]`` each -> 1 both, 0 not both, -1 unknown."""
+    both = torch.where((visible > 0) & (truth > 0), 1.0, 0.0)
+    unknown = ((visible < 0) & (truth != 0)) | ((truth < 0) & (visible != 0))
+    return torch.where(unknown, -1.0, both)
 
 
 def weaken(seen: Tensor, generator: torch.Generator) -> Tensor:
@@ -236,21 +127,16 @@ def gate_loss(logits: Tensor, target: Tensor) -> Tensor:
 
 def train_gate(
     net: LightC3N,
-    work: Path,
+    material: Material,
     report: Callable[[str], None],
     seed: int = 3,
-    scenes: int = 800,
-    windows: int = 4000,
     steps: int = 1500,
-) -> tuple[Evidence, Sounds]:
-    """Train gate and affinity in place, ``steps`` steps on what is seen in ``scenes`` and heard
-    in ``windows``; returns the held-out evidence that calibration wants.
-    """
+) -> None:
+    """Train gate and affinity in place, ``steps`` batches of pairs."""
     torch.manual_seed(seed)
     generator = torch.Generator().manual_seed(seed)
-    pictures = look(net, SceneSampler(work, False, net.image_size, seed), scenes)
-    sounds = listen(net, SoundSampler(work, False, seed), windows)
-    pairs = Pairs(pictures, sounds)
+    sounds = material.alone.and_also(material.mixed)
+    pairs = Pairs(material.pictures, sounds)
     net.gate.temperature.fill_(1.0)
     before = net.affinity.log_affinity.detach().clone()
     trained = [*net.gate.parameters(), *net.affinity.parameters()]
@@ -276,9 +162,6 @@ def train_gate(
         optimiser.step()
         if step % 500 == 499:
             report(f"gate step {step + 1}, loss {loss.item():.3f}")
-    held_pictures = look_at_held_out(net, work)
-    held_sounds = listen(net, SoundSampler(work, True, seed + 1), max(16, windows * 3 // 10))
-    return held_pictures, held_sounds
 
 
 @torch.no_grad()

@@ -8,6 +8,7 @@ from scipy.signal import fftconvolve, lfilter
 from avs_ros.segmentation import Float
 
 RATE = 16000
+BESIDE_DB = (-12.0, 6.0)
 Random = np.random.Generator
 
 
@@ -47,6 +48,13 @@ def level(x: Float) -> float:
         return float(np.sqrt(np.mean(x**2) + 1e-12))
     blocks = x[: len(x) // n * n].reshape(-1, n)
     return float(np.sqrt((blocks**2).mean(1).max() + 1e-12))
+
+
+def together(rng: Random, first: Float, second: Float) -> tuple[Float, float]:
+    """Two sounds in one microphone, and how loud the second one is beside the first, dB."""
+    beside = float(rng.uniform(*BESIDE_DB))
+    gain = level(first) / max(level(second), 1e-5) * 10 ** (beside / 20)
+    return first + second * np.float32(gain), beside
 
 
 def distort(rng: Random, x: Float, clean_share: float = 0.25) -> Float:

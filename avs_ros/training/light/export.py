@@ -59,7 +59,9 @@ def untouched(network: LightC3N, data: Path) -> list[str]:
     return [
         name
         for name, tensor in stored.items()
-        if not name.endswith(constant) and torch.equal(tensor.half(), before[name].half())
+        if name in before
+        and not name.endswith(constant)
+        and torch.equal(tensor.half(), before[name].half())
     ]
 
 

@@ -17,7 +17,7 @@ from avs_ros.models.audio.registry import build
 from avs_ros.models.light import LightC3N
 from avs_ros.models.light.folding import fold_batch_norm
 from avs_ros.segmentation import Float
-from avs_ros.training.light.distortion import distort, noise
+from avs_ros.training.light.distortion import distort, noise, together
 from avs_ros.training.light.families import SOUNDS, VOICE_NAMES
 from avs_ros.training.light.recordings import RATE, Library
 from avs_ros.training.light.similarity import log_affinity
@@ -26,6 +26,8 @@ from avs_ros.training.light.synthetic_sounds import GENERATORS
 CONTEXT_S = 3.0
 EAR = "efficientat_mn04_audioset.safetensors"
 UNKNOWN = -1.0
+# So much fainter than another sound at the same time, and nobody need hear it.
+FAINT_DB = -7.0
 
 
 class YamnetTeacher:
@@ -112,6 +114,17 @@ def last_second(context: Float, rng: np.random.Generator) -> Float:
     loud = starts[power >= 0.1 * power.max()]
     at = int(rng.choice(loud))
     return context[at : at + n]
+
+
+def both_targets(first: Float, second: Float, beside: float) -> Float:
+    """Voice targets ``[V]`` of two sounds at once, the second ``beside`` dB louder.
+
+    What is much fainter than the other may be heard or not.
+    """
+    if beside < FAINT_DB:
+        return np.where((second > 0) & (first <= 0), np.float32(UNKNOWN), first)
+    either = (first > 0) | (second > 0)
+    return np.where(either, np.float32(1.0), np.minimum(first, second))
 
 
 def voices_with_sounds() -> list[int]:
@@ -224,17 +237,11 @@ def _batch(
             long = torch.sigmoid(teacher(torch.from_numpy(np.stack(contexts)))[1])
         short = torch.from_numpy(np.stack(scores))
         soft = torch.where(short.isnan(), long, 0.5 * long + 0.5 * short.nan_to_num())
-    voices = torch.from_numpy(np.stack(targets))
-    for i in range(0, size, 3):  # mixtures: two sounds at once
+    # Mixtures, half of the batch: what sounds beside something else is to be heard, too.
+    for i in range(0, size, 2):
         j = (i + 1) % size
-        share = np.float32(rng.uniform(0.3, 1.0))
-        windows[i] = windows[i] + share * windows[j]
-        soft[i] = torch.maximum(soft[i], soft[j] * float(share))
-        if share < 0.6:
-            voices[i] = torch.where((voices[j] > 0) & (voices[i] <= 0), UNKNOWN, voices[i])
-        else:
-            voices[i] = torch.where(
-                (voices[i] > 0) | (voices[j] > 0), 1.0, torch.minimum(voices[i], voices[j])
-            )
+        windows[i], beside = together(rng, windows[i], windows[j])
+        soft[i] = torch.maximum(soft[i], soft[j] * min(1.0, 10 ** (beside / 20)))
+        targets[i] = both_targets(targets[i], targets[j], beside)
     heard = np.stack([distort(rng, window) for window in windows])
-    return torch.from_numpy(heard), soft, voices
+    return torch.from_numpy(heard), soft, torch.from_numpy(np.stack(targets))

@@ -60,7 +60,7 @@ class LightSettings:
     channels: int = 32
     batch: int = 8
     hearing_batch: int = 24
-    hearing_steps: int = 2400
+    hearing_steps: int = 7600
     seeing_steps: int = 900
     joint_steps: int = 450
     settle_steps: int = 450

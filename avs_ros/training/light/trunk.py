@@ -18,7 +18,7 @@ from avs_ros.models.c3n.ccam import cognitive_consensus_attention
 from avs_ros.models.c3n.class_activation import class_activated_weights
 from avs_ros.models.light import LightC3N
 from avs_ros.segmentation import Bytes, Float
-from avs_ros.training.light.deciding import family_truth
+from avs_ros.training.light.evidence import family_truth
 from avs_ros.training.light.joint import Pair, PairSampler, masked_loss, sounding_truth
 from avs_ros.training.light.seeing import pixels
 

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from avs_ros.evaluation.composite_scores import NEGLIGIBLE, names_it
+from avs_ros.evaluation.composite import COVERED
+from avs_ros.evaluation.composite_scores import NEGLIGIBLE
+from avs_ros.evaluation.label_sets import names_it
 from avs_ros.inference.segmenter import Segmenter
 from avs_ros.segmentation import Bytes, Prediction
-from avs_ros.training.light.evaluate.cases import MATCHED, NEW_TWO, TWO, Case
+from avs_ros.training.light.evaluate.cases import BOTH, MATCHED, NEW_TWO, TWO, Case
 from avs_ros.training.light.families import FAMILY_NAMES
 from avs_ros.training.light.pictures import IGNORE
 
@@ -22,7 +24,8 @@ class Answer:
 
     ``area``: marked share of the picture; ``iou``: with what sounds; ``named``: whether a label
     is right, where something is marked; ``right``: share of the two things' marked pixels on the
-    sounding one; ``by_area``: what marking both would give; ``sounding``: the model's own figure.
+    sounding one; ``by_area``: what marking both would give; ``found``: how many of two that sound
+    (0..2) are marked, each under its own label; ``sounding``: the model's own figure.
     """
 
     case: Case
@@ -34,6 +37,17 @@ class Answer:
     named: float | None = None
     right: float | None = None
     by_area: float | None = None
+    found: int | None = None
+
+    @property
+    def both(self) -> float | None:
+        """1 where both of two that sound are marked."""
+        return None if self.found is None else float(self.found == 2)
+
+    @property
+    def either(self) -> float | None:
+        """1 where at least one of two that sound is marked."""
+        return None if self.found is None else float(self.found >= 1)
 
     @property
     def empty(self) -> float:
@@ -63,7 +77,7 @@ def judge(case: Case, prediction: Prediction, mask: Bytes) -> Answer:
     labels = tuple(layer.label for layer in prediction.layers)
     if not labels and prediction.label and mask.any():
         labels = (prediction.label,)
-    iou = named = right = by_area = None
+    iou = named = right = by_area = count = None
     found = mask > 0
     if case.kind == MATCHED:
         own = case.mask == FAMILY_NAMES.index(case.family) + 1
@@ -79,7 +93,12 @@ def judge(case: Case, prediction: Prediction, mask: Bytes) -> Answer:
         if hit + missed > 0:
             right = hit / (hit + missed)
             by_area = float(own.sum() / (own.sum() + rest.sum()))
+    elif case.kind == BOTH:
+        count = 0
+        for name in (case.family, case.other):
+            own = case.mask == FAMILY_NAMES.index(name) + 1
+            count += names_it(labels, name) and found[own].mean() >= COVERED
     return Answer(
         case, float(found.mean()), labels, prediction.sounding, prediction.audio_label,
-        iou, named, right, by_area,
+        iou, named, right, by_area, None if count is None else int(count),
     )  # fmt: skip

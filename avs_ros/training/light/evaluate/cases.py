@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +29,9 @@ MATCHED, MISMATCHED, TWO = "matched", "mismatched", "two objects"
 SILENT, HISS = "silence", "noise"
 # The same with pairs of ``held_out_pairs``.
 NEW_MISMATCHED, NEW_TWO = "mismatched, pair held out", "two objects, pair held out"
-KINDS = (MATCHED, MISMATCHED, SILENT, HISS, TWO, NEW_MISMATCHED, NEW_TWO)
+# Two things, and both sound.
+BOTH = "two sounds at once"
+KINDS = (MATCHED, MISMATCHED, SILENT, HISS, TWO, NEW_MISMATCHED, NEW_TWO, BOTH)
 JOINED = 80
 NEW_JOINED = 60
 VISIBLE, CLEARLY = 0.01, 0.03
@@ -40,9 +42,10 @@ class Case:
     """One frame and the second of sound that ends at it.
 
     ``mask``: family mask of ``frame`` (see ``pictures``); ``family``: name of what sounds, "" for
-    nothing visible; ``other``: the silent one of two; ``picture``: where the frame is from (cases
-    of one picture resemble each other); ``sound``: class of the recording, "" for silence;
-    ``by_hand``: whether people outlined ``family``, not the VOC-21 network.
+    nothing visible; ``other``: the silent one of two (of BOTH: the second that sounds);
+    ``picture``: where the frame is from (cases of one picture resemble each other); ``sound``:
+    class of the recording, "" for silence; ``by_hand``: whether people outlined ``family``, not
+    the VOC-21 network.
     """
 
     kind: str
@@ -120,7 +123,7 @@ def outlined_by_hand(picture: Picture, family: str) -> bool:
 def draw_cases(data: Composites, limit: int = 10_000) -> list[Case]:
     """All cases, kind after kind, at most ``limit`` of each; the same seed gives the same ones."""
     makers: tuple[Callable[[Composites, int], Iterator[Case]], ...] = (
-        _matched, _mismatched, _silent, _two_objects, _new_mismatched, _new_two_objects,
+        _matched, _mismatched, _silent, _two_objects, _new_mismatched, _new_two_objects, _both,
     )  # fmt: skip
     return [case for maker in makers for case in maker(data, limit)]
 
@@ -170,6 +173,24 @@ class _Scene:
 
 def _two_objects(data: Composites, limit: int) -> Iterator[Case]:
     """Photographs that hold two families, and halves of two that hold one (few hold two)."""
+    for scene in _scenes_of_two(data)[:limit]:
+        sounds = _own_sounds(data, scene.first, scene.second)
+        if sounds:
+            yield _two(TWO, data, scene, data.pick(sounds))
+
+
+def _both(data: Composites, limit: int) -> Iterator[Case]:
+    """The same scenes with the sounds of both, equally loud in one second."""
+    for scene in _scenes_of_two(data)[:limit]:
+        first, second = scene.first, scene.second
+        sounds, others = _own_sounds(data, first, second), _own_sounds(data, second, first)
+        if sounds and others:
+            case = _two(BOTH, data, scene, data.pick(sounds))
+            window = case.window + data.window(data.pick(others))
+            yield replace(case, window=at_level(window))
+
+
+def _scenes_of_two(data: Composites) -> list[_Scene]:
     scenes = []
     for picture, frame, mask in data.pictures:
         here = [k for k in data.families_in(mask) if data.sounds_of[FAMILY_NAMES[k]]]
@@ -179,12 +200,13 @@ def _two_objects(data: Composites, limit: int) -> Iterator[Case]:
         first, second = data.rng.choice(len(single), 2, False)
         if single[first].first != single[second].first:
             scenes.append(_join(single[first], single[second]))
-    for scene in scenes[:limit]:
-        name, other = FAMILY_NAMES[scene.first], FAMILY_NAMES[scene.second]
-        shared = set(data.sounds_of[other])
-        sounds = [s for s in data.sounds_of[name] if s not in shared]
-        if sounds:
-            yield _two(TWO, data, scene, data.pick(sounds))
+    return scenes
+
+
+def _own_sounds(data: Composites, family: int, other: int) -> list[str]:
+    """Classes of sound that ``family`` (an index) makes and ``other`` does not."""
+    shared = set(data.sounds_of[FAMILY_NAMES[other]])
+    return [s for s in data.sounds_of[FAMILY_NAMES[family]] if s not in shared]
 
 
 def _new_mismatched(data: Composites, limit: int) -> Iterator[Case]:
@@ -203,8 +225,7 @@ def _new_two_objects(data: Composites, limit: int) -> Iterator[Case]:
     for _ in range(50 * NEW_JOINED):
         first, second = (single[i] for i in data.rng.choice(len(single), 2, False))
         name, other = FAMILY_NAMES[first.first], FAMILY_NAMES[second.first]
-        shared = set(data.sounds_of[other])
-        sounds = [s for s in data.sounds_of[name] if s not in shared and held_out(other, s)]
+        sounds = [s for s in _own_sounds(data, first.first, second.first) if held_out(other, s)]
         if name != other and sounds and found < min(limit, NEW_JOINED):
             found += 1
             yield _two(NEW_TWO, data, _join(first, second), data.pick(sounds))

@@ -10,6 +10,7 @@ import numpy as np
 from avs_ros.evaluation.bootstrap import paired_difference
 from avs_ros.training.light.evaluate.answers import Answer
 from avs_ros.training.light.evaluate.cases import (
+    BOTH,
     HISS,
     MATCHED,
     MISMATCHED,
@@ -91,6 +92,9 @@ def rows_of(answers: Sequence[Answer]) -> list[Row]:
         found = [float(a.right is not None) for a in of_kind]
         groups = [a.case.picture for a in of_kind]
         rows.append(row(f"{words}: either was marked", found, groups))
+    both = [a for a in answers if a.case.kind == BOTH]
+    rows.append(_mean(f"{BOTH}: both marked, each with its label", both, "both"))
+    rows.append(_mean(f"{BOTH}: one of them at least", both, "either"))
     return rows
 
 
