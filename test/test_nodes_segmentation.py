@@ -308,8 +308,13 @@ def test_subscriptions_follow_parameters_and_overrides(graph: NodeGraph) -> None
     assert image.qos_profile.reliability == rclpy.qos.ReliabilityPolicy.BEST_EFFORT
     assert audio.topic_type == "foxglove_msgs/msg/RawAudio"
     node = graph.nodes[-1]
-    depth = {sub.topic_name: sub.qos_profile.depth for sub in node.subscriptions}
-    assert depth["/image"] == 3 and depth["/audio"] == 50
+
+    def depths() -> dict[str, int]:
+        return {sub.topic_name: sub.qos_profile.depth for sub in node.subscriptions}
+
+    # Others may see a subscription before the node has it in its own list.
+    graph.wait(lambda: {"/image", "/audio"} <= depths().keys(), "both subscriptions")
+    assert depths()["/image"] == 3 and depths()["/audio"] == 50
 
 
 def test_latency_is_measured_in_simulated_time(graph: NodeGraph) -> None:
