@@ -2,8 +2,9 @@
 
 A gate may be less sure of buses than of people: then one threshold that refuses enough voices
 refuses nearly every vehicle.  But several are more to overfit with, so they have to serve pictures
-that they were not chosen on.  The questions are drawn with other seeds than those
-that :mod:`judging` asks: same held-out pictures, other sounds, other pairs.
+that they were not chosen on.  After it the companion's: from where on a second thing is marked.
+The questions are drawn with other seeds than those that :mod:`judging` asks: same held-out
+pictures, other sounds, other pairs.
 """
 
 from __future__ import annotations
