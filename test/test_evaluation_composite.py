@@ -138,7 +138,7 @@ def test_a_model_that_hears_and_sees_gets_everything_right(
     assert "salience_bias" in capsys.readouterr().out
 
 
-def test_both_of_two_are_asked_with_both_sounds(folder: Path) -> None:
+def test_both_of_two_are_asked_with_both_sounds(folder: Path, tmp_path: Path) -> None:
     library = read_library(folder)
     cases = make_cases(library)
     both = [case for case in cases if case.kind == BOTH]
@@ -151,6 +151,9 @@ def test_both_of_two_are_asked_with_both_sounds(folder: Path) -> None:
         loud = {int(i) for i in np.argsort(spectrum)[-2:]}
         assert loud == {int(PITCH["dog_bark"]), int(PITCH["cat"])}
         assert np.sqrt(np.mean(case.sound() ** 2)) == pytest.approx(0.1, rel=0.05)
+    (few,) = (case for case in make_cases(library, limit=1) if case.kind == BOTH)
+    used = evaluate(Oracle, tmp_path, "--data", folder, "--limit", 1)["sounds"]
+    assert {one.name for one in few.recordings} <= set(used) and len(few.recordings) == 2
 
 
 def test_a_model_that_does_not_listen_is_found_out(folder: Path, tmp_path: Path) -> None:

@@ -10,14 +10,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from avs_ros.inference.light import BUNDLED, LightSegmenter
+from avs_ros.inference.light import ALONE, BUNDLED, LightSegmenter
 from avs_ros.models.checkpoints import save_checkpoint
 from avs_ros.models.light import LightC3N
 from avs_ros.models.light.checkpoint import load_light, tensors_of
 from avs_ros.models.light.companion import NEVER, CompanionGate
 from avs_ros.models.light.step import LightStep
 from avs_ros.training.light.companions import (
-    NO_COMPANION,
     Rounds,
     calibrate_companion,
     train_companion,
@@ -160,7 +159,7 @@ def test_without_scenes_of_two_there_is_no_companion(
     lonely = Material(pictures([(name,) for name in THINGS]), material.alone, material.mixed)
     train_companion(net, lonely, lines.append, steps=1)
     assert net.companion is None and "one family at a time" in lines[-1]
-    assert calibrate_companion(net, lonely.pictures, lonely.alone, 0.5) == NO_COMPANION
+    assert calibrate_companion(net, lonely.pictures, lonely.alone, 0.5) == ALONE
 
 
 def test_what_is_usual_is_the_mean_of_a_familys_own_sounds() -> None:

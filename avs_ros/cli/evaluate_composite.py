@@ -122,7 +122,7 @@ def _write(
         },
         "pictures": sorted({case.picture.name for case in cases}
                            | {case.second.name for case in cases if case.second}),
-        "sounds": sorted({case.recording.name for case in cases if case.recording}),
+        "sounds": sorted({one.name for case in cases for one in case.recordings}),
     }  # fmt: skip
     notes = [
         f"{len(cases)} cases, seed {args.seed}. Each hears one second, at -20 dBFS, as a stream "

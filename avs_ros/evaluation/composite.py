@@ -7,7 +7,7 @@ same seed gives the same cases.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import zip_longest
 
@@ -54,12 +54,16 @@ class Case:
     def name(self) -> str:
         """Picture and sound in words."""
         pictures = self.picture.name + (f" + {self.second.name}" if self.second else "")
-        sounds = [one.name for one in (self.recording, self.also) if one is not None]
-        return f"{pictures}, {' + '.join(sounds) or 'silence'}"
+        return f"{pictures}, {' + '.join(one.name for one in self.recordings) or 'silence'}"
+
+    @property
+    def recordings(self) -> list[Recording]:
+        """What is heard, in no order: none, one or two."""
+        return [one for one in (self.recording, self.also) if one is not None]
 
     def sound(self) -> Float:
         """One second at -20 dBFS, float32 ``[16000]``; two sounds are equally loud in it."""
-        heard = [one.second() for one in (self.recording, self.also) if one is not None]
+        heard = [one.second() for one in self.recordings]
         if not heard:
             return np.zeros(RATE, np.float32)
         share = np.float32(np.sqrt(1 / len(heard)))
@@ -236,8 +240,7 @@ class CompositeBenchmark:
         if case.kind == BOTH:
             other = view.masks.get(case.other, nothing) & known
             shown = Shown(view.rgb, found, own | other)
-            pairs = ((case.family, own), (case.other, other))
-            count = sum(names_it(labels, n) and found[m].mean() >= COVERED for n, m in pairs)
+            count = how_many_found(labels, found, {case.family: own, case.other: other})
             return Answer(case, marked, labels, shown, found=count)
         shown = Shown(view.rgb, found, own)
         union = int((found | own).sum())
@@ -268,6 +271,16 @@ class CompositeBenchmark:
         prediction = self.segmenter.step(rgb, window, 0)
         pair = Pair(0, rgb, window, 1.0, True, float(level), 0.0)
         return Postprocessor(self.postprocess).process(prediction, pair)
+
+
+def how_many_found(
+    labels: Sequence[str], found: NDArray[np.bool_], things: Mapping[str, NDArray[np.bool_]]
+) -> int:
+    """How many of ``things`` (family -> its pixels) are marked, each under a name of its own."""
+    return sum(
+        names_it(labels, name) and int((found & own).sum()) >= COVERED * max(1, int(own.sum()))
+        for name, own in things.items()
+    )
 
 
 def join(left: View, right: View) -> View:

@@ -45,10 +45,9 @@ class WorstAnswers:
 
 def _words(answer: Answer) -> str:
     case = answer.case
-    sound = f"{case.recording.sound} sounds" if case.recording else "silence"
-    silent = f", {case.other} does not" if case.other else ""
-    if case.also is not None:
-        silent = f" and {case.also.sound}"
+    sound = " and ".join(one.sound for one in case.recordings) or "silence"
+    sound += {0: "", 1: " sounds"}.get(len(case.recordings), " sound")
+    silent = f", {case.other} does not" if case.other and case.also is None else ""
     iou = "" if answer.iou is None else f", IoU {answer.iou:.2f}"
     return (
         f"{sound}{silent}: marked {', '.join(answer.labels) or 'nothing'} "

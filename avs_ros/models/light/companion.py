@@ -7,15 +7,15 @@ family is asked about apart, against what the first one alone lets the ear hear.
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from avs_ros.models.light.selection import strongest_other
+from avs_ros.models.light.selection import FamilyJudge, evidence_inputs
 
 # Logit of what cannot be a companion: the first family itself.
 NEVER = -30.0
 
 
-class CompanionGate(nn.Module):
+class CompanionGate(FamilyJudge):
     """Logit that family k is visible and sounds too, given the first family f, for every k.
 
     ``usual`` ``[K, K]``: row f holds the mean voice logits when f sounds alone, ``spread`` their
@@ -26,10 +26,7 @@ class CompanionGate(nn.Module):
     spread: Tensor
 
     def __init__(self, families: int, hidden: int = 24) -> None:
-        super().__init__()
-        self.hidden = nn.Linear(12, hidden)
-        self.middle = nn.Linear(hidden, hidden)
-        self.score = nn.Linear(hidden, 1)
+        super().__init__(12, hidden)
         self.register_buffer("usual", torch.zeros(families, families))
         self.register_buffer("spread", torch.ones(families, families))
 
@@ -41,28 +38,14 @@ class CompanionGate(nn.Module):
         heard = heard.clamp(-12, 12)
         itself = torch.arange(heard.shape[1], device=heard.device) == first[:, None]
         excess = heard - self.usual[first]
-        claimed = heard + seen[..., 0]
-        rival = strongest_other(heard.masked_fill(itself, -12.0))
-        inputs = torch.stack(
-            [
-                heard,
-                heard - rival,
-                rival,
-                seen[..., 0],
-                seen[..., 1],
-                seen[..., 2],
-                strongest_other(claimed.masked_fill(itself, -20.0)) - claimed,
-                torch.minimum(heard, seen[..., 0]),
-                _of(heard, itself),
-                _of(seen[..., 0], itself),
-                excess,
-                2.0 * excess / self.spread[first],
-            ],
-            dim=2,
-        )
-        hidden = torch.relu(self.hidden(inputs * 0.25))
-        hidden = torch.relu(self.middle(hidden))
-        return self.score(hidden)[..., 0].masked_fill(itself, NEVER)
+        inputs = [
+            *evidence_inputs(heard, seen, but=itself),
+            _of(heard, itself),
+            _of(seen[..., 0], itself),
+            excess,
+            2.0 * excess / self.spread[first],
+        ]
+        return self.weigh(inputs).masked_fill(itself, NEVER)
 
 
 def _of(values: Tensor, itself: Tensor) -> Tensor:

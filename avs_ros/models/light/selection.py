@@ -42,8 +42,24 @@ def _top(cells: Tensor) -> Tensor:
     return cells.topk(best, dim=2).values.mean(dim=2)
 
 
-class AcceptGate(nn.Module):
-    """Logit that family k is visible and makes the sound, for every k, with shared weights.
+class FamilyJudge(nn.Module):
+    """One logit for each family, with weights that all families share."""
+
+    def __init__(self, inputs: int, hidden: int) -> None:
+        super().__init__()
+        self.hidden = nn.Linear(inputs, hidden)
+        self.middle = nn.Linear(hidden, hidden)
+        self.score = nn.Linear(hidden, 1)
+
+    def weigh(self, inputs: list[Tensor]) -> Tensor:
+        """What is known of each family, ``[B, K]`` each -> logits ``[B, K]``."""
+        hidden = torch.relu(self.hidden(torch.stack(inputs, dim=2) * 0.25))
+        hidden = torch.relu(self.middle(hidden))
+        return self.score(hidden)[..., 0]
+
+
+class AcceptGate(FamilyJudge):
+    """Logit that family k is visible and makes the sound, for every k.
 
     It sees, for k: the voice logit, the strongest other family's voice logit, how much of the
     sound no family claims, and three numbers of visible evidence, its own and those of the
@@ -53,36 +69,35 @@ class AcceptGate(nn.Module):
     temperature: Tensor
 
     def __init__(self, hidden: int = 24) -> None:
-        super().__init__()
-        self.hidden = nn.Linear(8, hidden)
-        self.middle = nn.Linear(hidden, hidden)
-        self.score = nn.Linear(hidden, 1)
+        super().__init__(8, hidden)
         self.register_buffer("temperature", torch.ones(()))
 
     def forward(self, heard: Tensor, seen: Tensor) -> Tensor:
         """``heard`` ``[B, K]`` voice logits, ``seen`` ``[B, K, 3]`` -> logits ``[B, K]``."""
-        heard = heard.clamp(-12, 12)
-        rival = strongest_other(heard)
-        claimed = heard + seen[..., 0]
-        inputs = torch.stack(
-            [
-                heard,
-                heard - rival,
-                rival,
-                seen[..., 0],
-                seen[..., 1],
-                seen[..., 2],
-                strongest_other(claimed) - claimed,
-                torch.minimum(heard, seen[..., 0]),
-            ],
-            dim=2,
-        )
-        hidden = torch.relu(self.hidden(inputs * 0.25))
-        hidden = torch.relu(self.middle(hidden))
-        return self.score(hidden)[..., 0] / self.temperature
+        return self.weigh(evidence_inputs(heard.clamp(-12, 12), seen)) / self.temperature
 
 
-def strongest_other(values: Tensor) -> Tensor:
+def evidence_inputs(heard: Tensor, seen: Tensor, but: Tensor | None = None) -> list[Tensor]:
+    """Eight numbers for each family, ``[B, K]``: what is heard and seen of it and of its rivals.
+
+    ``but``: bool ``[B, K]``, a family that is nobody's rival.
+    """
+    claimed = heard + seen[..., 0]
+    rivals, claims = heard, claimed
+    if but is not None:
+        rivals, claims = heard.masked_fill(but, -12.0), claimed.masked_fill(but, -20.0)
+    rival = _strongest_other(rivals)
+    return [
+        heard,
+        heard - rival,
+        rival,
+        *seen.unbind(dim=2),
+        _strongest_other(claims) - claimed,
+        torch.minimum(heard, seen[..., 0]),
+    ]
+
+
+def _strongest_other(values: Tensor) -> Tensor:
     """For each entry of ``[B, K]`` the maximum over the other ones."""
     two = values.topk(2, dim=1)
     first, second = two.values[:, :1], two.values[:, 1:]

@@ -8,9 +8,10 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor
 
+from avs_ros.inference.light import ALONE
 from avs_ros.models.light import LightC3N
 from avs_ros.models.light.companion import CompanionGate
-from avs_ros.training.light.deciding import Pairs, targets
+from avs_ros.training.light.deciding import EvenDraw, Pairs, shared_families, targets
 from avs_ros.training.light.evidence import Evidence, Material, Sounds
 
 # Noise on the evidence: less than for the first gate, as the first family stands already.
@@ -21,8 +22,6 @@ PRIOR_COUNT = 5
 LEAST_SOUNDS = 16
 # Share of one-sound pairs, the first accepted rightly, to which a second may be added wrongly.
 MOST_WRONG = 0.02
-# A threshold that nothing reaches.
-NO_COMPANION = 1.01
 
 
 class Rounds:
@@ -31,30 +30,21 @@ class Rounds:
     def __init__(self, pictures: Evidence, sounds: Sounds, heard: Tensor) -> None:
         """``heard``: ``[M, K]`` family logits of ``sounds``."""
         self._pictures, self._sounds, self._heard = pictures, sounds, heard
-        count = (pictures.visible > 0).float() @ (sounds.truth > 0).float().T
-        count[(pictures.visible != 0).float() @ sounds.barred.T > 0] = 0
-        self._kinds = [_evenly(torch.nonzero(count >= 2)), _evenly(torch.nonzero(count == 1))]
+        shared, _ = shared_families(pictures, sounds)
+        self._kinds = EvenDraw(torch.nonzero(shared >= 2)), EvenDraw(torch.nonzero(shared == 1))
 
     @property
     def sizes(self) -> tuple[int, int]:
         """How many pairs there are of two that sound, and of one."""
-        return len(self._kinds[0][0]), len(self._kinds[1][0])
+        two, one = self._kinds
+        return two.size, one.size
 
     def draw(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
         """``count`` pairs: heard ``[N, K]``, seen ``[N, K, 3]``, target (-1 unknown)."""
-        drawn = []
-        for pairs, up_to in self._kinds:
-            dice = torch.rand(count // 2, generator=generator, dtype=torch.double) * up_to[-1]
-            drawn.append(pairs[torch.searchsorted(up_to, dice).clamp(max=len(up_to) - 1)])
-        a, b = torch.cat(drawn).unbind(1)
+        drawn = [kind.draw(count // 2, generator) for kind in self._kinds]
+        a, b = (torch.cat(indices) for indices in zip(*drawn, strict=True))
         target = targets(self._pictures.visible[a], self._sounds.truth[b])
         return self._heard[b], self._pictures.seen[a], target
-
-
-def _evenly(pairs: Tensor) -> tuple[Tensor, Tensor]:
-    """(Picture, sound) pairs ``[N, 2]`` and their weights, summed up: every sound weighs alike."""
-    often = torch.bincount(pairs[:, 1]).double() if len(pairs) else torch.ones(1).double()
-    return pairs, (1.0 / often[pairs[:, 1]]).cumsum(0)
 
 
 def usually_heard(heard: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
@@ -125,7 +115,7 @@ def calibrate_companion(
     ``threshold``: the first gate's; ``sounds``: single ones.
     """
     if net.companion is None:
-        return NO_COMPANION
+        return ALONE
     generator = torch.Generator().manual_seed(seed)
     b, seen, target = Pairs(pictures, sounds).draw(8000, generator)
     heard = _heard(net, sounds)[b]
@@ -135,7 +125,7 @@ def calibrate_companion(
     beside = torch.sigmoid(net.beside(gate, heard, seen)).masked_fill(target != 0, 0.0).amax(1)
     wrong = beside[right[:, 0]]
     if not len(wrong):
-        return NO_COMPANION
+        return ALONE
     return round(float(wrong.quantile(1.0 - MOST_WRONG).clamp(0.5, 0.99)), 3)
 
 

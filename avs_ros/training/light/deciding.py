@@ -66,6 +66,31 @@ def lift_maps(net: LightC3N, work: Path) -> dict[str, float]:
     return best
 
 
+def shared_families(pictures: Evidence, sounds: Sounds) -> tuple[Tensor, Tensor]:
+    """How many families a picture shows that a sound is of ``[N, M]``, and which pairs are held
+    out (bool ``[N, M]``; they share none).
+    """
+    shared = (pictures.visible > 0).float() @ (sounds.truth > 0).float().T
+    apart = (pictures.visible != 0).float() @ sounds.barred.T > 0
+    return shared.masked_fill(apart, 0.0), apart
+
+
+class EvenDraw:
+    """Draws from (picture, sound) pairs ``[N, 2]``, each by how rare its sound is among them."""
+
+    def __init__(self, pairs: Tensor) -> None:
+        self._pairs, self.size = pairs, len(pairs)
+        if self.size:
+            self._up_to = (1.0 / pairs[:, 1].bincount().double()[pairs[:, 1]]).cumsum(0)
+
+    def draw(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """``count`` pictures and their sounds (indices)."""
+        dice = torch.rand(count, generator=generator, dtype=torch.double) * self._up_to[-1]
+        pick = torch.searchsorted(self._up_to, dice).clamp(max=self.size - 1)
+        pictures, sounds = self._pairs[pick].unbind(1)
+        return pictures, sounds
+
+
 class Pairs:
     """Pictures x sounds; which of them match is found once, then any number is drawn.
 
@@ -74,27 +99,20 @@ class Pairs:
 
     def __init__(self, pictures: Evidence, sounds: Sounds) -> None:
         self._pictures, self._sounds = pictures, sounds
-        match = (pictures.visible > 0).float() @ (sounds.truth > 0).float().T > 0
-        self._apart = (pictures.visible != 0).float() @ sounds.barred.T > 0
-        match &= ~self._apart
-        self._matched = torch.nonzero(match)
-        if not len(self._matched):
+        shared, self._apart = shared_families(pictures, sounds)
+        self._matched = EvenDraw(torch.nonzero(shared))
+        if not self._matched.size:
             raise DatasetError(
                 "no sound is made by anything that the pictures show: set more gate_pictures and "
                 "gate_sounds, or add data"
             )
-        # Families evenly: a matched pair counts by how rare its sound is.
-        weight = 1.0 / match.sum(0)[self._matched[:, 1]].double()
-        self._up_to = weight.cumsum(0)
 
     def draw(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
         """``count`` pairs, half of them matched: (sound, seen, target with -1 for unknown)."""
         pictures, sounds = self._pictures, self._sounds
         a = torch.randint(len(pictures.seen), (count,), generator=generator)
         b = torch.randint(len(sounds.logits), (count,), generator=generator)
-        dice = torch.rand(count // 2, generator=generator, dtype=torch.double) * self._up_to[-1]
-        pick = torch.searchsorted(self._up_to, dice).clamp(max=len(self._up_to) - 1)
-        a[: count // 2], b[: count // 2] = self._matched[pick].unbind(1)
+        a[: count // 2], b[: count // 2] = self._matched.draw(count // 2, generator)
         target = targets(pictures.visible[a], sounds.truth[b])
         target = torch.where(self._apart[a, b][:, None], -1.0, target)
         return b, pictures.seen[a], target

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from avs_ros.evaluation.composite import COVERED
+from avs_ros.evaluation.composite import how_many_found
 from avs_ros.evaluation.composite_scores import NEGLIGIBLE
 from avs_ros.evaluation.label_sets import names_it
 from avs_ros.inference.segmenter import Segmenter
@@ -94,11 +94,10 @@ def judge(case: Case, prediction: Prediction, mask: Bytes) -> Answer:
             right = hit / (hit + missed)
             by_area = float(own.sum() / (own.sum() + rest.sum()))
     elif case.kind == BOTH:
-        count = 0
-        for name in (case.family, case.other):
-            own = case.mask == FAMILY_NAMES.index(name) + 1
-            count += names_it(labels, name) and found[own].mean() >= COVERED
+        things = (case.family, case.other)
+        own_pixels = {name: case.mask == FAMILY_NAMES.index(name) + 1 for name in things}
+        count = how_many_found(labels, found, own_pixels)
     return Answer(
         case, float(found.mean()), labels, prediction.sounding, prediction.audio_label,
-        iou, named, right, by_area, None if count is None else int(count),
+        iou, named, right, by_area, count,
     )  # fmt: skip

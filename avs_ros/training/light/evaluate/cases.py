@@ -31,7 +31,6 @@ SILENT, HISS = "silence", "noise"
 NEW_MISMATCHED, NEW_TWO = "mismatched, pair held out", "two objects, pair held out"
 # Two things, and both sound.
 BOTH = "two sounds at once"
-KINDS = (MATCHED, MISMATCHED, SILENT, HISS, TWO, NEW_MISMATCHED, NEW_TWO, BOTH)
 JOINED = 80
 NEW_JOINED = 60
 VISIBLE, CLEARLY = 0.01, 0.03

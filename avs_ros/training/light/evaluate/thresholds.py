@@ -21,11 +21,11 @@ from numpy.typing import NDArray
 from avs_ros.errors import DatasetError
 from avs_ros.inference.alike import alike_indices, pool_alike, without_alike
 from avs_ros.inference.frames import FramePreparation
+from avs_ros.inference.light import ALONE
 from avs_ros.models.checkpoints import save_checkpoint
 from avs_ros.models.light.checkpoint import LightModel, load_light, tensors_of
 from avs_ros.models.light.selection import raise_to_visible
 from avs_ros.segmentation import Float
-from avs_ros.training.light.companions import NO_COMPANION
 from avs_ros.training.light.evaluate.answers import NEGLIGIBLE
 from avs_ros.training.light.evaluate.cases import (
     BOTH,
@@ -203,14 +203,14 @@ def choose_companion(
     weighed: Sequence[Weighed], thresholds: dict[str, float], say: Callable[[str], None]
 ) -> float:
     """From where on what sounds beside the first is marked: the lowest of ``BESIDE_GRID`` that
-    adds little that is silent.  NO_COMPANION where none does.
+    adds little that is silent.  ALONE where none does.
     """
     least = np.array([thresholds[group_of(name)] for name in FAMILY_NAMES], np.float32)
     one = [w for w in weighed if w.case.kind in (TWO, NEW_TWO)]
     both = [w for w in weighed if w.case.kind == BOTH]
-    chosen = NO_COMPANION
+    chosen = ALONE
     for threshold in reversed(BESIDE_GRID):
-        added = [bool(w.names(least, threshold) - w.names(least, NO_COMPANION)) for w in one]
+        added = [bool(w.names(least, threshold) - w.names(least, ALONE)) for w in one]
         found = [{w.case.family, w.case.other} <= w.names(least, threshold) for w in both]
         say(
             f"beside from {threshold:g}: a silent thing is added in {_share(added):.3f} of the "
