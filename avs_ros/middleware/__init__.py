@@ -37,8 +37,9 @@ def _installed() -> tuple[ModuleType, Names, Names]:
             raise
         # Humble's name of it, which later distributions warn of.
         importlib.import_module("rclpy.qos_event")
-    interfaces = importlib.import_module("rosidl_runtime_py.utilities")
-    return module, _telling(interfaces.get_message), _telling(interfaces.get_service)
+    from avs_ros.nodes.message_types import interface
+
+    return module, _telling(interface), _telling(interface)
 
 
 def _telling(find: Names) -> Names:
