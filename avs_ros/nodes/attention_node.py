@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from avs_ros.errors import AvsError
-from avs_ros.messages import (
+from avs_ros.conversions import (
     Detection,
     Message,
     make_bearing,
@@ -20,11 +19,13 @@ from avs_ros.messages import (
     read_mask,
     stamp_to_ns,
 )
-from avs_ros.messages.camera import CameraModel
+from avs_ros.conversions.camera import CameraModel
+from avs_ros.errors import AvsError
 from avs_ros.middleware import get_message, rclpy
 from avs_ros.nodes import quality_of_service
 from avs_ros.nodes.declared_parameters import DeclaredParameters, names
 from avs_ros.nodes.entry_point import run_node
+from avs_ros.nodes.message_types import ROS
 from avs_ros.nodes.parameters import ATTENTION
 from avs_ros.nodes.subscriptions import subscribe
 from avs_ros.nodes.target_selection import (
@@ -34,7 +35,7 @@ from avs_ros.nodes.target_selection import (
     TargetSelector,
     find_again,
 )
-from avs_ros.nodes.topics import ATTENTION_INPUTS, ATTENTION_OUTPUTS
+from avs_ros.nodes.topics import ATTENTION_INPUTS, ATTENTION_OUTPUTS, qos_of
 from avs_ros.segmentation import Bytes
 
 _SILENT_STREAM_S = 1.0
@@ -91,7 +92,7 @@ class AttentionNode(rclpy.node.Node):  # type: ignore[misc, name-defined]
         self._looked_at: Detection | None = None
         self._out = {
             topic.name: self.create_publisher(
-                get_message(topic.type_name), topic.name, topic.qos(),
+                get_message(topic.type_name), topic.name, qos_of(topic),
                 qos_overriding_options=quality_of_service.overridable(),
             )
             for topic in ATTENTION_OUTPUTS
@@ -161,9 +162,9 @@ class AttentionNode(rclpy.node.Node):  # type: ignore[misc, name-defined]
             self._smoother.reset()
         self._looked_at = selection.target
         ray = self._smoother.smooth(stamp_ns, camera.ray(point, size))
-        self._out["~/target"].publish(make_ray(msg.header, ray))
-        self._out["~/ray"].publish(make_ray_pose(msg.header, ray))
-        self._out["~/bearing"].publish(make_bearing(msg.header, ray))
+        self._out["~/target"].publish(make_ray(ROS, msg.header, ray))
+        self._out["~/ray"].publish(make_ray_pose(ROS, msg.header, ray))
+        self._out["~/bearing"].publish(make_bearing(ROS, msg.header, ray))
 
     def _aim(
         self, target: Detection, mask: Message | None

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from avs_ros.messages.diagnostics import ERROR, OK, WARN
+from avs_ros.conversions.diagnostics import ERROR, OK, WARN
 from avs_ros.streaming.pipeline import PipelineStats
 from avs_ros.streaming.statistics import Percentiles
 

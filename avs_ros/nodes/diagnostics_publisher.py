@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from avs_ros.messages import make_diagnostics, make_header, make_status
+from avs_ros.conversions import make_diagnostics, make_header, make_status
 from avs_ros.middleware import get_message
 from avs_ros.nodes.diagnostics import DiagnosticsPage, StreamState
-from avs_ros.nodes.topics import DIAGNOSTICS
+from avs_ros.nodes.message_types import ROS
+from avs_ros.nodes.topics import DIAGNOSTICS, qos_of
 
 
 class DiagnosticsPublisher:
@@ -23,14 +24,14 @@ class DiagnosticsPublisher:
         self._collect = collect
         self._page = DiagnosticsPage(node.get_name())
         self._publisher = node.create_publisher(
-            get_message(DIAGNOSTICS.type_name), DIAGNOSTICS.name, DIAGNOSTICS.qos()
+            get_message(DIAGNOSTICS.type_name), DIAGNOSTICS.name, qos_of(DIAGNOSTICS)
         )
         node.create_timer(period_s, self._publish, callback_group=group, clock=clock)
 
     def _publish(self) -> None:
         statuses = [
-            make_status(status.name, status.level, status.message, status.values)
+            make_status(ROS, status.name, status.level, status.message, status.values)
             for status in self._page.write(self._collect())
         ]
-        header = make_header(self._clock.now().nanoseconds)
-        self._publisher.publish(make_diagnostics(header, statuses))
+        header = make_header(ROS, self._clock.now().nanoseconds)
+        self._publisher.publish(make_diagnostics(ROS, header, statuses))

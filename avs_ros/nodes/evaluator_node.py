@@ -6,23 +6,23 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from avs_ros.errors import AvsError, DatasetError
-from avs_ros.evaluation import run_files
-from avs_ros.evaluation.pairing import StampPairing
-from avs_ros.evaluation.score_sheet import ScoreSheet
-from avs_ros.messages import (
+from avs_ros.conversions import (
     Message,
     read_detections,
     read_mask,
     read_probability,
     stamp_to_ns,
 )
+from avs_ros.errors import AvsError, DatasetError
+from avs_ros.evaluation import run_files
+from avs_ros.evaluation.pairing import StampPairing
+from avs_ros.evaluation.score_sheet import ScoreSheet
 from avs_ros.middleware import get_message, rclpy
 from avs_ros.nodes import quality_of_service
 from avs_ros.nodes.declared_parameters import DeclaredParameters
 from avs_ros.nodes.entry_point import run_node
 from avs_ros.nodes.parameters import EVALUATOR
-from avs_ros.nodes.topics import EVALUATOR_INPUTS, EVALUATOR_OUTPUTS
+from avs_ros.nodes.topics import EVALUATOR_INPUTS, EVALUATOR_OUTPUTS, qos_of
 from avs_ros.report.evaluation_report import EvaluationSummary, write_report
 
 
@@ -63,7 +63,7 @@ class EvaluatorNode(rclpy.node.Node):  # type: ignore[misc, name-defined]
                 qos_overriding_options=quality_of_service.overridable(),
             )
         topic = EVALUATOR_OUTPUTS[0]
-        self._mean = self.create_publisher(get_message(topic.type_name), topic.name, topic.qos())
+        self._mean = self.create_publisher(get_message(topic.type_name), topic.name, qos_of(topic))
 
     def _put(self, msg: Message, **parts: Any) -> None:
         self._pairing.put(stamp_to_ns(msg.header.stamp), **parts)

@@ -11,8 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from avs_ros.errors import AvsError, MissingDependencyError
-from avs_ros.messages import (
+from avs_ros.conversions import (
     AUDIO_TYPES,
     make_audio,
     make_audio_info,
@@ -20,7 +19,8 @@ from avs_ros.messages import (
     make_header,
     make_status,
 )
-from avs_ros.messages.diagnostics import ERROR, OK, WARN
+from avs_ros.conversions.diagnostics import ERROR, OK, WARN
+from avs_ros.errors import AvsError, MissingDependencyError
 from avs_ros.middleware import get_message, rclpy
 from avs_ros.nodes import quality_of_service
 from avs_ros.nodes.capture import (
@@ -36,8 +36,9 @@ from avs_ros.nodes.capture import (
 )
 from avs_ros.nodes.declared_parameters import DeclaredParameters
 from avs_ros.nodes.entry_point import run_node
+from avs_ros.nodes.message_types import ROS
 from avs_ros.nodes.parameters import MICROPHONE
-from avs_ros.nodes.topics import DIAGNOSTICS, MICROPHONE_OUTPUTS
+from avs_ros.nodes.topics import DIAGNOSTICS, MICROPHONE_OUTPUTS, qos_of
 
 _QUEUED_BLOCKS = 200
 # A device that is silent this long (s, and in blocks) is gone, whatever its driver says.
@@ -109,10 +110,11 @@ class MicrophoneNode(rclpy.node.Node):  # type: ignore[misc, name-defined]
         steady = rclpy.clock.Clock(clock_type=rclpy.clock.ClockType.STEADY_TIME)
         self._info = None
         if self._type in _BARE_TYPES:
-            self._info = self.create_publisher(get_message(info.type_name), info.name, info.qos())
+            kind = get_message(info.type_name)
+            self._info = self.create_publisher(kind, info.name, qos_of(info))
             self.create_timer(_INFO_PERIOD_S, self._publish_info, clock=steady)
         self._diagnostics = self.create_publisher(
-            get_message(DIAGNOSTICS.type_name), DIAGNOSTICS.name, DIAGNOSTICS.qos()
+            get_message(DIAGNOSTICS.type_name), DIAGNOSTICS.name, qos_of(DIAGNOSTICS)
         )
         self.create_timer(_DIAGNOSTICS_PERIOD_S, self._publish_diagnostics, clock=steady)
 
@@ -192,7 +194,7 @@ class MicrophoneNode(rclpy.node.Node):  # type: ignore[misc, name-defined]
         self._level_dbfs = 10.0 * np.log10(max(power, 1e-2) / 32768.0**2)
         self._audio.publish(
             make_audio(
-                self._type, block.stamp_ns, block.samples, rate, self._settings["frame_id"]
+                ROS, self._type, block.stamp_ns, block.samples, rate, self._settings["frame_id"]
             )
         )
 
@@ -203,7 +205,7 @@ class MicrophoneNode(rclpy.node.Node):  # type: ignore[misc, name-defined]
     def _publish_info(self) -> None:
         capture = self._capture
         if self._info is not None and capture is not None:
-            self._info.publish(make_audio_info(capture.rate, capture.channels))
+            self._info.publish(make_audio_info(ROS, capture.rate, capture.channels))
 
     def _publish_diagnostics(self) -> None:
         capture = self._capture
@@ -221,9 +223,10 @@ class MicrophoneNode(rclpy.node.Node):  # type: ignore[misc, name-defined]
             **{name: str(count) for name, count in self._counters.items()},
         }
         status = make_status(
-            f"{self.get_name()}: microphone", level, message, values, hardware_id=values["device"]
+            ROS, f"{self.get_name()}: microphone", level, message, values, values["device"]
         )
-        self._diagnostics.publish(make_diagnostics(make_header(self._now_ns(), ""), [status]))
+        header = make_header(ROS, self._now_ns())
+        self._diagnostics.publish(make_diagnostics(ROS, header, [status]))
 
     def destroy_node(self) -> None:
         """Stop recording, then take the node off the graph."""

@@ -8,10 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from avs_ros.errors import AvsError, ParameterError
-from avs_ros.media.opening import open_recording
-from avs_ros.media.source import Frame, Sound
-from avs_ros.messages import (
+from avs_ros.conversions import (
     AUDIO_TYPES,
     Message,
     copy_camera_info,
@@ -23,10 +20,14 @@ from avs_ros.messages import (
     rgb_to_compressed,
     rgb_to_image,
 )
+from avs_ros.errors import AvsError, ParameterError
+from avs_ros.media.opening import open_recording
+from avs_ros.media.source import Frame, Sound
 from avs_ros.middleware import get_message, rclpy
 from avs_ros.nodes import quality_of_service
 from avs_ros.nodes.declared_parameters import DeclaredParameters
 from avs_ros.nodes.entry_point import run_node
+from avs_ros.nodes.message_types import ROS
 from avs_ros.nodes.parameters import PLAYER
 from avs_ros.nodes.playback import PlaybackClock, in_order
 from avs_ros.nodes.playback_source import (
@@ -205,18 +206,18 @@ class PlayerNode(rclpy.node.Node):  # type: ignore[misc, name-defined]
 
     def _publish_frame(self, frame: Frame, stamp_ns: int) -> None:
         rgb = frame.decode()
-        header = make_header(stamp_ns, self._settings["frame_id"])
+        header = make_header(ROS, stamp_ns, self._settings["frame_id"])
         height, width = rgb.shape[:2]
         self._images["camera_info"].publish(self._camera_message(header, width, height))
         if (publisher := self._images.get("image")) is not None:
-            publisher.publish(rgb_to_image(header, rgb))
+            publisher.publish(rgb_to_image(ROS, header, rgb))
         if (publisher := self._images.get("compressed")) is not None:
-            publisher.publish(rgb_to_compressed(header, rgb))
+            publisher.publish(rgb_to_compressed(ROS, header, rgb))
 
     def _camera_message(self, header: Message, width: int, height: int) -> Message:
         if self._camera_info is not None:
-            return copy_camera_info(header, self._camera_info)
-        return make_camera_info(header, width, height, self._settings["horizontal_fov"])
+            return copy_camera_info(ROS, header, self._camera_info)
+        return make_camera_info(ROS, header, width, height, self._settings["horizontal_fov"])
 
     def _publish_sound(self, sound: Sound, stamp_ns: int) -> None:
         channels = 1 if sound.samples.ndim == 1 else sound.samples.shape[1]
@@ -225,7 +226,7 @@ class PlayerNode(rclpy.node.Node):  # type: ignore[misc, name-defined]
             self._publish_audio_info()
         self._audio.publish(
             make_audio(
-                self._settings["audio_type"], stamp_ns, sound.samples, sound.rate_hz,
+                ROS, self._settings["audio_type"], stamp_ns, sound.samples, sound.rate_hz,
                 self._settings["audio_frame_id"],
             )
         )
@@ -233,10 +234,10 @@ class PlayerNode(rclpy.node.Node):  # type: ignore[misc, name-defined]
     def _publish_audio_info(self) -> None:
         """Again and again: subscribers that come later must learn the format too."""
         if self._sound_format is not None:
-            self._format_publisher.publish(make_audio_info(*self._sound_format))
+            self._format_publisher.publish(make_audio_info(ROS, *self._sound_format))
 
     def _publish_clock(self) -> None:
-        stamp = ns_to_stamp(self._start_ns + self._playback.now())
+        stamp = ns_to_stamp(ROS, self._start_ns + self._playback.now())
         self._clock_publisher.publish(get_message("rosgraph_msgs/msg/Clock")(clock=stamp))
 
 

@@ -7,8 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from avs_ros.errors import AvsError
-from avs_ros.messages import (
+from avs_ros.conversions import (
     AUDIO_TYPES,
     AudioFormat,
     MalformedAudio,
@@ -21,17 +20,18 @@ from avs_ros.messages import (
     reason_of,
     stamp_to_ns,
 )
+from avs_ros.errors import AvsError
 from avs_ros.middleware import rclpy
 from avs_ros.nodes.message_counters import MessageCounters
 from avs_ros.nodes.subscriptions import subscribe
 from avs_ros.nodes.topic_names import published_types, sibling_topic, transport_topic
+from avs_ros.streaming.inputs import Event, Frame, Sound
 
 _IMAGE = "sensor_msgs/msg/Image"
 _COMPRESSED = "sensor_msgs/msg/CompressedImage"
 _FORMATLESS = (AUDIO_TYPES["AudioDataStamped"], AUDIO_TYPES["AudioData"])
 
-OnFrame = Callable[[int, Callable[[], Any], Message], None]
-OnSound = Callable[[int, Any, float], None]
+Push = Callable[[Event], None]
 
 
 @dataclass(frozen=True)
@@ -46,20 +46,18 @@ class _Source:
 class SensorInputs:
     """Subscribes to camera and microphone, refuses what is malformed, hands over the rest.
 
-    ``on_frame(stamp_ns, decode, header)`` and ``on_sound(stamp_ns, samples, rate)`` are called on
-    the executor's threads and must be quick; ``decode()`` gives uint8 ``[H, W, 3]`` RGB and may be
-    called later, in another thread.
+    ``push``, given to :meth:`open`, is called with each frame and each chunk of sound on the
+    executor's threads and must be quick; a frame is decoded later, in another thread.
     """
 
     def __init__(
-        self, node: Any, parameters: Mapping[str, Any], on_frame: OnFrame, on_sound: OnSound,
-        counters: MessageCounters,
+        self, node: Any, parameters: Mapping[str, Any], counters: MessageCounters
     ) -> None:
         """Prepare callback groups; nothing is subscribed before :meth:`open`."""
         self._node = node
         self._parameters = parameters
-        self._on_frame_ready = on_frame
-        self._on_sound_ready = on_sound
+        self._push: Push = lambda event: None
+        self._frames = 0
         self._counters = counters
         # Pictures, sound and everything else never wait for each other.
         group = rclpy.callback_groups.MutuallyExclusiveCallbackGroup
@@ -76,9 +74,10 @@ class SensorInputs:
         self.problems: dict[str, str] = {}
         self.is_open = False
 
-    def open(self) -> None:
+    def open(self, push: Push) -> None:
         """Subscribe to what can be seen on the graph now; :meth:`watch` finds the rest."""
         with self._lock:
+            self._push = push
             if self.is_open:
                 return
             self.is_open = True
@@ -234,7 +233,11 @@ class SensorInputs:
                     "camera driver must set the stamp",
                 )
             check_picture(msg)
-            self._on_frame_ready(stamp_ns, lambda: self._decode(msg), msg.header)
+            frame = Frame(
+                stamp_ns, self._frames, lambda: self._decode(msg), msg.header.frame_id
+            )
+            self._frames += 1
+            self._push(frame)
         except AvsError as error:
             self._refuse(error)
 
@@ -257,7 +260,7 @@ class SensorInputs:
                     "audio_stamp_zero", "sound without stamps before the first /clock message"
                 )
             offset_ns = round(self._parameters["audio_stamp_offset"] * 1e9)
-            self._on_sound_ready(chunk.stamp_ns + offset_ns, chunk.samples, chunk.rate)
+            self._push(Sound(chunk.stamp_ns + offset_ns, chunk.samples, chunk.rate))
         except AvsError as error:
             self._refuse(error)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from avs_ros.messages import Message
+from avs_ros.conversions import Message
 from avs_ros.middleware import get_message, rclpy
 from avs_ros.nodes import quality_of_service
 
