@@ -7,7 +7,7 @@ from typing import Any
 
 from avs_ros.errors import ParameterError
 from avs_ros.media.opening import is_bag
-from avs_ros.messages import Message
+from avs_ros.conversions import Message
 
 _CAMERA_INFO = "sensor_msgs/msg/CameraInfo"
 
