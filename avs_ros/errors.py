@@ -52,7 +52,7 @@ class DatasetError(AvsError):
 
 
 class MiddlewareError(AvsError):
-    """ROS 2 (or its embedded stand-in) is missing or lacks what was asked of it."""
+    """ROS 2 is missing, lacks what was asked of it, or a node does not answer."""
 
 
 class MissingDependencyError(AvsError):

@@ -113,9 +113,9 @@ def _cell(found: dict[str, Any], field: str) -> str:
 
 
 def _node(part: dict[str, Any]) -> list[Any]:
-    width, height = part["picture"]
+    width, height = part["image"]
     ends = _table(
-        f"{part['model']} on {part['engine']} through the node ({part['middleware']} middleware), "
+        f"{part['model']} on {part['engine']} through the node ({part['rmw']}), "
         f"{width}x{height} frames; median of {part['rounds']} interleaved rounds",
         "", "ms", "90 %",
     )

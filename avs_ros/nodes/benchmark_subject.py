@@ -1,6 +1,6 @@
 """The real segmentation node, with a subject of the benchmark as its model.
 
-``python -m avs_ros.benchmarks.node_process SUBJECT ENGINE DEVICE --ros-args …``
+``python -m avs_ros.nodes.benchmark_subject SUBJECT ENGINE DEVICE --ros-args …``
 """
 
 from __future__ import annotations

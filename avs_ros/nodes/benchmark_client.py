@@ -1,7 +1,7 @@
 """The other side of the node: drives its lifecycle, feeds it, and measures what comes back.
 
-``python -m avs_ros.benchmarks.node_client SPEC`` talks to a running node over DDS and prints JSON
-lines: ``{"doing": words}`` on the way, ``{"result": …}`` at the end.
+``python -m avs_ros.nodes.benchmark_client SPEC`` talks to a running node over DDS and prints JSON
+lines: ``{"doing": text}`` on the way, ``{"result": …}`` at the end.
 """
 
 from __future__ import annotations
@@ -15,6 +15,14 @@ from dataclasses import asdict
 from typing import Any, TextIO
 
 import numpy as np
+import rclpy
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.qos import QoSProfile
+from rclpy.utilities import get_rmw_implementation_identifier
+from sensor_msgs.msg import Image
 
 from avs_ros.benchmarks.interleaving import summarise
 from avs_ros.benchmarks.memory import ProcessWatch
@@ -22,7 +30,7 @@ from avs_ros.benchmarks.scene_stream import HEIGHT, RATE, WIDTH, SceneStream
 from avs_ros.benchmarks.subject import Subject, segmenter
 from avs_ros.errors import AvsError, MiddlewareError
 from avs_ros.messages import AUDIO_TYPES, make_audio, make_header, rgb_to_image, stamp_to_ns
-from avs_ros.middleware import MIDDLEWARE, get_message, get_service, rclpy
+from avs_ros.middleware import get_message
 
 NODE = "/segmentation_node"
 RATE_HZ = 10
@@ -41,20 +49,18 @@ class NodeClient:
     def __init__(self) -> None:
         """Join the graph."""
         rclpy.init(args=[])
-        self._node = rclpy.node.Node("benchmark")
-        qos = rclpy.qos.QoSProfile(depth=10)
-        image = get_message("sensor_msgs/msg/Image")
-        self._images = self._node.create_publisher(image, "/image", qos)
+        self._node = Node("benchmark")
+        qos = QoSProfile(depth=10)
+        self._images = self._node.create_publisher(Image, "/image", qos)
         audio = get_message(AUDIO_TYPES["AudioStamped"])
         self._sounds = self._node.create_publisher(audio, "/audio", 50)
-        self._node.create_subscription(image, f"{NODE}/mask", self._on_mask, qos)
-        changes = get_service("lifecycle_msgs/srv/ChangeState")
-        self._changes = self._node.create_client(changes, f"{NODE}/change_state")
+        self._node.create_subscription(Image, f"{NODE}/mask", self._on_mask, qos)
+        self._changes = self._node.create_client(ChangeState, f"{NODE}/change_state")
         self._arrived = threading.Condition()
         self._masks: dict[int, float] = {}
         self._scene = SceneStream()
         self._count, self._start_ns = 0, time.time_ns()
-        self._executor = rclpy.executors.SingleThreadedExecutor()
+        self._executor = SingleThreadedExecutor()
         self._executor.add_node(self._node)
         self._thread = threading.Thread(target=self._executor.spin, daemon=True)
         self._thread.start()
@@ -74,8 +80,7 @@ class NodeClient:
 
     def change(self, label: str) -> None:
         """Make the node go through a transition; raises MiddlewareError where it does not."""
-        transition = get_message("lifecycle_msgs/msg/Transition")(label=label)
-        request = get_service("lifecycle_msgs/srv/ChangeState").Request(transition=transition)
+        request = ChangeState.Request(transition=Transition(label=label))
         future = self._changes.call_async(request)
         self._until(future.done, _CONFIGURE_S, f"the node to {label}")
         if not future.result().success:
@@ -94,8 +99,8 @@ class NodeClient:
         sound = self._scene.sound(self._count * _CHUNK, _CHUNK)
         self._sounds.publish(make_audio("AudioStamped", begin_ns, sound, RATE))
         stamp_ns = begin_ns + _PERIOD_NS - _MARGIN_NS
-        picture = self._scene.frame(self._count)
-        message = rgb_to_image(make_header(stamp_ns, "camera_optical_frame"), picture)
+        image = self._scene.frame(self._count)
+        message = rgb_to_image(make_header(stamp_ns, "camera_optical_frame"), image)
         self._count += 1
         began = time.perf_counter()
         self._images.publish(message)
@@ -140,8 +145,8 @@ class NodeClient:
 
 def measure(spec: dict[str, Any], out: TextIO) -> dict[str, Any]:
     """The states one after another, then answers and bare steps in turns."""
-    def tell(words: str) -> None:
-        out.write(json.dumps({"doing": words}) + "\n")
+    def tell(doing: str) -> None:
+        out.write(json.dumps({"doing": doing}) + "\n")
         out.flush()
 
     seconds, rounds = float(spec["seconds"]), int(spec["rounds"])
@@ -175,7 +180,8 @@ def measure(spec: dict[str, Any], out: TextIO) -> dict[str, Any]:
     finally:
         client.close()
     return {
-        "middleware": MIDDLEWARE, "picture": [WIDTH, HEIGHT], "engine": bare.engine,
+        "rmw": get_rmw_implementation_identifier(), "image": [WIDTH, HEIGHT],
+        "engine": bare.engine,
         "model": bare.name, "states": states, "rounds": rounds, **turns,
     }
 
