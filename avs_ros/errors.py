@@ -51,6 +51,10 @@ class DatasetError(AvsError):
     """A data set whose layout, labels or files are not as documented."""
 
 
+class MessageTypeError(AvsError):
+    """A message type that is not installed, or is the one of another package of that name."""
+
+
 class MiddlewareError(AvsError):
     """ROS 2 is missing, lacks what was asked of it, or a node does not answer."""
 

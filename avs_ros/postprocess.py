@@ -62,15 +62,15 @@ class PostprocessConfig:
 
 
 class FrameAndSound(Protocol):
-    """What post-processing needs of a pair: its frame, stamp and sound's figures."""
+    """What post-processing needs of a pair: its image, stamp and sound's figures."""
 
     @property
     def stamp_ns(self) -> int:
         """Header stamp of the frame."""
 
     @property
-    def frame(self) -> Any:
-        """Array uint8 ``[H, W, 3]``."""
+    def image(self) -> Any:
+        """The frame's image, uint8 ``[H, W, 3]``."""
 
     @property
     def coverage(self) -> float:
@@ -113,7 +113,7 @@ class Postprocessor:
         self._was_marked: NDArray[np.bool_] | None = None
 
     def process(self, prediction: Prediction, pair: FrameAndSound) -> Segmentation:
-        """Segmentation of the pair's frame (an array by now), in the frame's own pixels.
+        """Segmentation of the pair's frame, in the frame's own pixels.
 
         Instances are the prediction's layers if it has any, else the connected parts of the
         thresholded map; the strongest (largest sum of probability) comes first.  The point is the
@@ -122,7 +122,7 @@ class Postprocessor:
         empty, the probability map too.
         """
         config = self.config
-        shape = np.shape(pair.frame)
+        shape = np.shape(pair.image)
         height, width = int(shape[0]), int(shape[1])
         if pair.level_dbfs < config.silence_dbfs:
             self.reset()

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from ros_packages import get_message, require_ros
 
-from avs_ros.messages import make_audio, make_header, rgb_to_image
+from avs_ros.conversions import AUDIO_TYPES, make_audio, make_header, rgb_to_image
 
 require_ros()
 
@@ -20,6 +20,8 @@ import rclpy.executors  # noqa: E402
 import rclpy.node  # noqa: E402
 import rclpy.parameter  # noqa: E402
 import rclpy.qos  # noqa: E402
+
+from avs_ros.nodes.message_types import ROS  # noqa: E402
 
 TIMEOUT_S = 20.0
 BASE_NS = 1_000_000_000_000  # recordings of the tests begin 1000 s after the epoch
@@ -141,8 +143,6 @@ class Recording:
         audio_type: str = "AudioStamped", image_topic: str = "image", audio_topic: str = "audio",
         image_qos: Any = 5, audio_qos: Any = 50,
     ) -> None:
-        from avs_ros.messages import AUDIO_TYPES
-
         self.graph = graph
         self.audio_type = audio_type
         self.images = graph.publisher(image_type, image_topic, image_qos)
@@ -157,11 +157,11 @@ class Recording:
         """One chunk of sound from ``start_s`` on."""
         samples = tone(seconds) if samples is None else samples
         stamp_ns = BASE_NS + round(start_s * 1e9)
-        self.sounds.publish(make_audio(self.audio_type, stamp_ns, samples, 16000))
+        self.sounds.publish(make_audio(ROS, self.audio_type, stamp_ns, samples, 16000))
 
     def frame(self, at_s: float, picture: np.ndarray | None = None) -> int:
         """One picture at ``at_s``; returns its stamp."""
         stamp_ns = BASE_NS + round(at_s * 1e9)
-        header = make_header(stamp_ns, "camera_optical_frame")
-        self.images.publish(rgb_to_image(header, lamp() if picture is None else picture))
+        header = make_header(ROS, stamp_ns, "camera_optical_frame")
+        self.images.publish(rgb_to_image(ROS, header, lamp() if picture is None else picture))
         return stamp_ns

@@ -14,10 +14,7 @@ import numpy as np
 import pytest
 from node_graph import NodeGraph, tone
 
-from avs_ros.errors import MediaError, ParameterError
-from avs_ros.media.bag_writer import BagWriter
-from avs_ros.media.video_writer import VideoWriter
-from avs_ros.messages import (
+from avs_ros.conversions import (
     AUDIO_TYPES,
     image_to_rgb,
     make_audio,
@@ -29,6 +26,10 @@ from avs_ros.messages import (
     rgb_to_image,
     stamp_to_ns,
 )
+from avs_ros.errors import MediaError, ParameterError
+from avs_ros.media.bag_messages import BAG
+from avs_ros.media.bag_writer import BagWriter
+from avs_ros.media.video_writer import VideoWriter
 from avs_ros.nodes.player_node import PlayerNode
 
 IMAGE = "sensor_msgs/msg/Image"
@@ -63,10 +64,11 @@ def bag(tmp_path_factory: pytest.TempPathFactory) -> Path:
     writer.declare("/mic", AUDIO_TYPES["RawAudio"])
     for number in range(10):
         stamp_ns = START_S * 10**9 + number * 10**9 // 10
-        header = make_header(stamp_ns, "cam")
-        writer.write("/mic", make_audio("RawAudio", stamp_ns, tone(0.1), RATE), stamp_ns)
-        writer.write("/cam/image/compressed", rgb_to_compressed(header, picture(number)), stamp_ns)
-        writer.write("/cam/camera_info", make_camera_info(header, 64, 48, 0.7), stamp_ns)
+        header = make_header(BAG, stamp_ns, "cam")
+        writer.write("/mic", make_audio(BAG, "RawAudio", stamp_ns, tone(0.1), RATE), stamp_ns)
+        compressed = rgb_to_compressed(BAG, header, picture(number))
+        writer.write("/cam/image/compressed", compressed, stamp_ns)
+        writer.write("/cam/camera_info", make_camera_info(BAG, header, 64, 48, 0.7), stamp_ns)
     writer.close()
     return path
 
@@ -126,7 +128,7 @@ def test_a_bag_keeps_its_stamps_and_its_calibration(graph: NodeGraph, bag: Path)
     graph.wait(lambda: player.finished and len(images) == len(compressed) == 10, "every picture")
     assert [stamp_to_ns(msg.header.stamp) for msg in images] == [
         START_S * 10**9 + number * 10**8 for number in range(10)]
-    expected = make_camera_info(make_header(1), 64, 48, 0.7)
+    expected = make_camera_info(BAG, make_header(BAG, 1), 64, 48, 0.7)
     assert list(cameras[0].k) == list(expected.k)
     graph.wait(lambda: infos, "audio_info")
     described = read_audio_info(infos[0])
@@ -203,7 +205,7 @@ def test_the_picture_published_is_the_picture_read(graph: NodeGraph, bag: Path) 
     graph.listen(AUDIO_TYPES["AudioStamped"], "audio", 200)
     play(graph, bag)
     graph.wait(lambda: len(images) == 10, "every picture")
-    sent = image_to_rgb(rgb_to_image(make_header(1), picture(9)))
+    sent = image_to_rgb(rgb_to_image(BAG, make_header(BAG, 1), picture(9)))
     assert np.abs(image_to_rgb(images[9]).astype(int) - sent).mean() < 8
 
 

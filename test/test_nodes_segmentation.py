@@ -14,7 +14,7 @@ import pytest
 from fakes import BrightnessSegmenter
 from node_graph import BASE_NS, NodeGraph, Recording, lamp, tone
 
-from avs_ros.messages import (
+from avs_ros.conversions import (
     AUDIO_TYPES,
     ENCODINGS,
     compressed_to_rgb,
@@ -31,6 +31,7 @@ from avs_ros.messages import (
     stamp_to_ns,
 )
 from avs_ros.middleware import get_message, rclpy
+from avs_ros.nodes.message_types import ROS
 from avs_ros.nodes.segmentation_node import SegmentationNode
 
 NODE = "/segmentation_node"
@@ -90,7 +91,7 @@ def test_every_output_carries_the_header_of_its_frame(graph: NodeGraph) -> None:
     camera = graph.publisher("sensor_msgs/msg/CameraInfo", "camera_info")
     recording.wait_for_node()
     graph.wait(camera.get_subscription_count, "a subscription to camera_info")
-    info = make_camera_info(make_header(BASE_NS, "camera_optical_frame"), 64, 48, 1.0)
+    info = make_camera_info(ROS, make_header(ROS, BASE_NS, "camera_optical_frame"), 64, 48, 1.0)
     camera.publish(info)
     recording.sound(0.0, 4.0)
     for i in range(20):
@@ -169,7 +170,7 @@ def test_every_encoding_is_understood(graph: NodeGraph) -> None:
         rows = np.pad(encode(picture, encoding), ((0, 0), (0, 3)))
         stamp_ns = BASE_NS + round((1.0 + number * 0.1) * 1e9)
         recording.images.publish(get_message(IMAGE)(
-            header=make_header(stamp_ns), width=WIDTH, height=HEIGHT, encoding=encoding,
+            header=make_header(ROS, stamp_ns), width=WIDTH, height=HEIGHT, encoding=encoding,
             step=rows.shape[1], is_bigendian=0, data=rows.tobytes()))
         graph.wait(lambda number=number: len(masks) > number, encoding)
         assert stamp_to_ns(masks[-1].header.stamp) == stamp_ns
@@ -191,7 +192,7 @@ def test_compressed_pictures_are_found_next_to_the_remapped_topic(graph: NodeGra
     recording.sound(0.0, 3.0)
     for number, codec in enumerate(("jpeg", "png")):
         stamp_ns = BASE_NS + round((1.0 + number) * 1e9)
-        recording.images.publish(rgb_to_compressed(make_header(stamp_ns), lamp(), codec))
+        recording.images.publish(rgb_to_compressed(ROS, make_header(ROS, stamp_ns), lamp(), codec))
         graph.wait(lambda number=number: len(masks) > number, codec)
         assert abs((read_mask(masks[-1]) > 0).sum() - 400) < 40
 
@@ -207,13 +208,13 @@ def test_every_audio_family_is_recognised_on_the_graph(graph: NodeGraph, family:
     stereo = np.stack([tone(1.5, 8000)] * 2, axis=1)
     if family in ("AudioDataStamped", "AudioData"):
         graph.wait(info.get_subscription_count, "a subscription to audio_info")
-        info.publish(make_audio_info(8000, 2))
+        info.publish(make_audio_info(ROS, 8000, 2))
         graph.wait(
             lambda: "from audio_info" in values(latest.get("inputs")).get("audio_format", ""))
     # Unstamped sound is placed by its arrival, so the frame must be of now.
     now_ns = time.time_ns() if family == "AudioData" else BASE_NS + 1_500_000_000
-    recording.sounds.publish(make_audio(family, now_ns - 1_500_000_000, stereo, 8000))
-    recording.images.publish(rgb_to_image(make_header(now_ns - 100_000_000), lamp()))
+    recording.sounds.publish(make_audio(ROS, family, now_ns - 1_500_000_000, stereo, 8000))
+    recording.images.publish(rgb_to_image(ROS, make_header(ROS, now_ns - 100_000_000), lamp()))
     graph.wait(lambda: masks, "a mask")
     assert (read_mask(masks[0]) > 0).sum() == 400
     graph.wait(lambda: AUDIO_TYPES[family] in values(latest.get("inputs")).get("audio", ""))
@@ -227,7 +228,7 @@ def test_a_family_that_changes_is_followed(graph: NodeGraph) -> None:
     graph.tester.destroy_publisher(recording.sounds)
     other = graph.publisher(AUDIO_TYPES["AudioStamped"], "audio")
     graph.wait(other.get_subscription_count, "a subscription to the other family")
-    other.publish(make_audio("AudioStamped", BASE_NS, tone(1.5), 16000))
+    other.publish(make_audio(ROS, "AudioStamped", BASE_NS, tone(1.5), 16000))
     recording.frame(1.2)
     graph.wait(lambda: masks, "a mask")
     assert read_mask(masks[0]).any()
@@ -242,13 +243,13 @@ def test_malformed_messages_are_counted_by_reason(graph: NodeGraph) -> None:
     rgb = lamp()
 
     def image(**changes: Any) -> Any:
-        msg = rgb_to_image(make_header(BASE_NS + 1_000_000_000), rgb)
+        msg = rgb_to_image(ROS, make_header(ROS, BASE_NS + 1_000_000_000), rgb)
         for name, value in changes.items():
             setattr(msg, name, value)
         return msg
 
     def sound(**changes: Any) -> Any:
-        msg = make_audio("AudioStamped", BASE_NS, tone(0.1), 16000)
+        msg = make_audio(ROS, "AudioStamped", BASE_NS, tone(0.1), 16000)
         for name, value in changes.items():
             setattr(msg.audio.info, name, value)
         return msg
@@ -258,14 +259,15 @@ def test_malformed_messages_are_counted_by_reason(graph: NodeGraph) -> None:
         ("image_truncated", recording.images, image(data=b"\1\2\3")),
         ("image_zero_size", recording.images, image(width=0)),
         ("image_encoding", recording.images, image(encoding="hsv8")),
-        ("image_stamp_zero", recording.images, image(header=make_header(0))),
+        ("image_stamp_zero", recording.images, image(header=make_header(ROS, 0))),
         ("audio_rate", recording.sounds, sound(rate=0)),
         ("audio_channels", recording.sounds, sound(channels=0)),
         ("audio_truncated", recording.sounds, sound(channels=7)),
         ("audio_format", recording.sounds, sound(format=77)),
         ("audio_empty", recording.sounds, make_audio(
-            "AudioStamped", BASE_NS, np.zeros((0, 1), np.int16), 16000)),
-        ("audio_stamp_zero", recording.sounds, make_audio("AudioStamped", 0, tone(0.1), 16000)),
+            ROS, "AudioStamped", BASE_NS, np.zeros((0, 1), np.int16), 16000)),
+        ("audio_stamp_zero", recording.sounds, make_audio(
+            ROS, "AudioStamped", 0, tone(0.1), 16000)),
     ]
     warned = set()
     for reason, publisher, message in cases:
@@ -470,7 +472,7 @@ def test_bytes_that_only_break_in_the_decoder_are_counted(graph: NodeGraph) -> N
         graph, "sensor_msgs/msg/CompressedImage", image_topic="image/compressed")
     recording.wait_for_node()
     recording.sound(0.0, 3.0)
-    broken = rgb_to_compressed(make_header(BASE_NS + 1_000_000_000), lamp())
+    broken = rgb_to_compressed(ROS, make_header(ROS, BASE_NS + 1_000_000_000), lamp())
     data = bytearray(cv2.imencode(".png", lamp())[1].tobytes())
     data[8:60] = b"\0" * 52
     broken.data = bytes(data)

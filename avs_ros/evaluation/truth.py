@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from avs_ros.conversions import read_detections, read_mask, stamp_to_ns
 from avs_ros.errors import AvsError, BagError
 from avs_ros.evaluation.boxes import Box, filled
 from avs_ros.media.bag_types import typestore_for
-from avs_ros.messages import read_detections, read_mask, stamp_to_ns
 from avs_ros.segmentation import Bytes
 
 if TYPE_CHECKING:

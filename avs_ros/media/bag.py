@@ -13,10 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from avs_ros.errors import AvsError, BagError, MissingDependencyError
-from avs_ros.media.bag_types import typestore_for
-from avs_ros.media.source import Frame, Sound, SourceInfo, merge
-from avs_ros.messages import (
+from avs_ros.conversions import (
     AUDIO_TYPES,
     AudioFormat,
     check_picture,
@@ -25,6 +22,9 @@ from avs_ros.messages import (
     read_picture,
     stamp_to_ns,
 )
+from avs_ros.errors import AvsError, BagError, MissingDependencyError
+from avs_ros.media.bag_types import typestore_for
+from avs_ros.media.source import Frame, Sound, SourceInfo, merge
 
 IMAGE_TYPES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
 AUDIO_INFO = "audio_common_msgs/msg/AudioInfo"

@@ -7,43 +7,12 @@ run over a file gives the same answer each time, however the file is interleaved
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
-from numpy.typing import NDArray
-
-from avs_ros.segmentation import Bytes
-
-
-@dataclass(frozen=True)
-class Frame:
-    """One picture: ``stamp_ns`` (ns), ``decode()`` -> uint8 ``[H, W, 3]`` RGB, computed on call.
-
-    ``index`` counts the source's pictures from 0; ``frame_id`` is the header's, "" for files.
-    """
-
-    stamp_ns: int
-    index: int
-    decode: Callable[[], Bytes]
-    frame_id: str = ""
-
-
-@dataclass(frozen=True)
-class Sound:
-    """A run of samples: ``stamp_ns`` is the time of the first one.
-
-    ``samples``: int16, int32, uint8 or float32 (-1..1), ``[n]`` or ``[n, channels]``.
-    """
-
-    stamp_ns: int
-    samples: NDArray[Any]
-    rate_hz: int
-
-    @property
-    def end_ns(self) -> int:
-        """Time just after the last sample."""
-        return self.stamp_ns + round(len(self.samples) * 1e9 / self.rate_hz)
+from avs_ros.streaming.inputs import Frame as Frame
+from avs_ros.streaming.inputs import Sound as Sound
 
 
 @dataclass

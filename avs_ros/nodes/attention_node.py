@@ -39,7 +39,7 @@ from avs_ros.nodes.target_selection import (
     TargetSelector,
     find_again,
 )
-from avs_ros.nodes.topics import ATTENTION_INPUTS, ATTENTION_OUTPUTS
+from avs_ros.nodes.topics import ATTENTION_INPUTS, ATTENTION_OUTPUTS, qos_of
 from avs_ros.segmentation import Bytes
 
 _SILENT_STREAM_S = 1.0
@@ -97,7 +97,7 @@ class AttentionNode(AcceptsOwnDump):
         self._looked_at: Detection | None = None
         self._out = {
             topic.name: self.create_publisher(
-                ROS(topic.type_name), topic.name, topic.qos(),
+                ROS(topic.type_name), topic.name, qos_of(topic),
                 qos_overriding_options=quality_of_service.overridable(),
             )
             for topic in ATTENTION_OUTPUTS

@@ -28,9 +28,9 @@ from avs_ros.benchmarks.interleaving import summarise
 from avs_ros.benchmarks.memory import ProcessWatch
 from avs_ros.benchmarks.scene_stream import HEIGHT, RATE, WIDTH, SceneStream
 from avs_ros.benchmarks.subject import Subject, segmenter
+from avs_ros.conversions import AUDIO_TYPES, make_audio, make_header, rgb_to_image, stamp_to_ns
 from avs_ros.errors import AvsError, MiddlewareError
-from avs_ros.messages import AUDIO_TYPES, make_audio, make_header, rgb_to_image, stamp_to_ns
-from avs_ros.middleware import get_message
+from avs_ros.nodes.message_types import ROS
 
 NODE = "/segmentation_node"
 RATE_HZ = 10
@@ -52,7 +52,7 @@ class NodeClient:
         self._node = Node("benchmark")
         qos = QoSProfile(depth=10)
         self._images = self._node.create_publisher(Image, "/image", qos)
-        audio = get_message(AUDIO_TYPES["AudioStamped"])
+        audio = ROS(AUDIO_TYPES["AudioStamped"])
         self._sounds = self._node.create_publisher(audio, "/audio", 50)
         self._node.create_subscription(Image, f"{NODE}/mask", self._on_mask, qos)
         self._changes = self._node.create_client(ChangeState, f"{NODE}/change_state")
@@ -97,10 +97,10 @@ class NodeClient:
         """The next tenth of a second: sound, then a frame; (stamp, when it was published)."""
         begin_ns = self._start_ns + self._count * _PERIOD_NS
         sound = self._scene.sound(self._count * _CHUNK, _CHUNK)
-        self._sounds.publish(make_audio("AudioStamped", begin_ns, sound, RATE))
+        self._sounds.publish(make_audio(ROS, "AudioStamped", begin_ns, sound, RATE))
         stamp_ns = begin_ns + _PERIOD_NS - _MARGIN_NS
         image = self._scene.frame(self._count)
-        message = rgb_to_image(make_header(stamp_ns, "camera_optical_frame"), image)
+        message = rgb_to_image(ROS, make_header(ROS, stamp_ns, "camera_optical_frame"), image)
         self._count += 1
         began = time.perf_counter()
         self._images.publish(message)

@@ -11,7 +11,7 @@ from rclpy.node import Node
 from avs_ros.conversions import make_diagnostics, make_header, make_status
 from avs_ros.nodes.diagnostics import Status
 from avs_ros.nodes.message_types import ROS
-from avs_ros.nodes.topics import DIAGNOSTICS
+from avs_ros.nodes.topics import DIAGNOSTICS, qos_of
 
 
 class DiagnosticsPublisher:
@@ -25,7 +25,7 @@ class DiagnosticsPublisher:
         self._node = node
         self._write = write
         self._publisher = node.create_publisher(
-            ROS(DIAGNOSTICS.type_name), DIAGNOSTICS.name, DIAGNOSTICS.qos()
+            ROS(DIAGNOSTICS.type_name), DIAGNOSTICS.name, qos_of(DIAGNOSTICS)
         )
         # A steady clock: with use_sim_time and no /clock yet, ROS time stands still.
         node.create_timer(

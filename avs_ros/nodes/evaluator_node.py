@@ -32,7 +32,7 @@ from avs_ros.nodes.message_counters import MessageCounters
 from avs_ros.nodes.message_types import ROS
 from avs_ros.nodes.parameters import EVALUATOR
 from avs_ros.nodes.subscriptions import InputSubscription
-from avs_ros.nodes.topics import EVALUATOR_INPUTS, EVALUATOR_OUTPUTS
+from avs_ros.nodes.topics import EVALUATOR_INPUTS, EVALUATOR_OUTPUTS, qos_of
 from avs_ros.report.evaluation_report import EvaluationSummary, write_report
 
 _FOLLOW_PERIOD_S = 0.25
@@ -63,7 +63,7 @@ class EvaluatorNode(AcceptsOwnDump):
         self._pairing = StampPairing(self._sheet, self._settings["wait"])
         self._refused = MessageCounters(self.get_logger())
         [topic] = EVALUATOR_OUTPUTS
-        self._mean = self.create_publisher(ROS(topic.type_name), topic.name, topic.qos())
+        self._mean = self.create_publisher(ROS(topic.type_name), topic.name, qos_of(topic))
         callbacks = {
             "mask": self._on_mask,
             "detections": self._on_detections,

@@ -36,7 +36,7 @@ from avs_ros.nodes.entry_point import run_node
 from avs_ros.nodes.message_types import ROS, published_audio_type
 from avs_ros.nodes.parameters import MICROPHONE
 from avs_ros.nodes.topic_names import sibling_topic
-from avs_ros.nodes.topics import MICROPHONE_OUTPUTS
+from avs_ros.nodes.topics import MICROPHONE_OUTPUTS, qos_of
 
 _QUEUED_BLOCKS = 200
 # A device that is silent this long (s, and in blocks) is gone, whatever its driver says.
@@ -107,7 +107,7 @@ class MicrophoneNode(AcceptsOwnDump):
         self._info: Publisher | None = None
         if self._type in _BARE_TYPES:
             self._info = self.create_publisher(
-                ROS(info.type_name), sibling_topic(self, "audio_info", "audio"), info.qos()
+                ROS(info.type_name), sibling_topic(self, "audio_info", "audio"), qos_of(info)
             )
             # A steady clock: with use_sim_time and no /clock yet, ROS time stands still.
             self.create_timer(

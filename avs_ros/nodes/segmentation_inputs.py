@@ -8,7 +8,6 @@ from typing import Any
 
 from rclpy.callback_groups import CallbackGroup, MutuallyExclusiveCallbackGroup
 from rclpy.node import Node
-from std_msgs.msg import Header
 
 from avs_ros.conversions import (
     AUDIO_TYPES,
@@ -27,6 +26,7 @@ from avs_ros.nodes.message_counters import MessageCounters
 from avs_ros.nodes.subscriptions import InputSubscription
 from avs_ros.nodes.topic_names import published_types, sibling_topic, transport_topic
 from avs_ros.segmentation import Bytes
+from avs_ros.streaming.inputs import Event, Frame, Sound
 
 _IMAGE = "sensor_msgs/msg/Image"
 _COMPRESSED = "sensor_msgs/msg/CompressedImage"
@@ -34,27 +34,24 @@ _CAMERA_INFO = "sensor_msgs/msg/CameraInfo"
 _AUDIO_INFO = "audio_common_msgs/msg/AudioInfo"
 _FORMATLESS = (AUDIO_TYPES["AudioDataStamped"], AUDIO_TYPES["AudioData"])
 
-OnFrame = Callable[[int, Callable[[], Bytes], Header], None]
-OnSound = Callable[[int, Any, float], None]
+Push = Callable[[Event], None]
 
 
 class SensorInputs:
     """Subscribes to camera and microphone, refuses what is malformed, hands over the rest.
 
-    ``on_frame(stamp_ns, decode, header)`` and ``on_sound(stamp_ns, samples, rate)`` are called on
-    the executor's threads and must be quick; ``decode()`` gives uint8 ``[H, W, 3]`` RGB and may be
-    called later, in another thread.
+    ``push``, given to :meth:`open`, is called with each frame and each chunk of sound on the
+    executor's threads and must be quick; a frame is decoded later, in another thread.
     """
 
     def __init__(
-        self, node: Node, parameters: Mapping[str, Any], on_frame: OnFrame, on_sound: OnSound,
-        counters: MessageCounters,
+        self, node: Node, parameters: Mapping[str, Any], counters: MessageCounters
     ) -> None:
         """Prepare callback groups; nothing is subscribed before :meth:`open`."""
         self._node = node
         self._parameters = parameters
-        self._on_frame_ready = on_frame
-        self._on_sound_ready = on_sound
+        self._push: Push = lambda event: None
+        self._frames = 0
         self._counters = counters
         self._reader = ImageReader(node.get_logger())
         self.calibration = Calibration(parameters, counters, node.get_logger())
@@ -80,11 +77,12 @@ class SensorInputs:
         standing = {one.topic: one.problem for one in self._subscriptions() if one.problem}
         return {**self._unheard, **standing}
 
-    def open(self) -> None:
+    def open(self, push: Push) -> None:
         """Subscribe to what can be seen on the graph now; :meth:`watch` finds the rest."""
         with self._lock:
             if self.is_open:
                 return
+            self._push = push
             self.is_open = True
             topic = sibling_topic(self._node, "camera_info", "image")
             self._camera_info = self._subscribe(
@@ -229,7 +227,8 @@ class SensorInputs:
                 "stamp",
             )
         self._reader.check(msg)
-        self._on_frame_ready(stamp_ns, lambda: self._decode(msg), msg.header)
+        self._push(Frame(stamp_ns, self._frames, lambda: self._decode(msg), msg.header.frame_id))
+        self._frames += 1
 
     def _decode(self, msg: Message) -> Bytes:
         """Decode in the worker; what only shows there is counted there."""
@@ -249,7 +248,7 @@ class SensorInputs:
                 "audio_stamp_zero", "sound without stamps before the first /clock message"
             )
         offset_ns = round(self._parameters["audio_stamp_offset"] * 1e9)
-        self._on_sound_ready(chunk.stamp_ns + offset_ns, chunk.samples, chunk.rate)
+        self._push(Sound(chunk.stamp_ns + offset_ns, chunk.samples, chunk.rate))
 
     def _format(self) -> AudioFormat:
         parameters = self._parameters

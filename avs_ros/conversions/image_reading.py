@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from avs_ros.messages.header import Message
-from avs_ros.messages.malformed import MalformedImage
+from avs_ros.conversions.malformed import MalformedImage
+from avs_ros.conversions.message_types import Message
 from avs_ros.segmentation import Bytes, Float
 
 

@@ -8,8 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from avs_ros.errors import ImageFormatError
-from avs_ros.messages import (
+from avs_ros.conversions import (
     MalformedImage,
     bearing,
     copy_camera_info,
@@ -25,11 +24,12 @@ from avs_ros.messages import (
     read_ray,
     stamp_to_ns,
 )
-from avs_ros.messages.diagnostics import ERROR
-from avs_ros.middleware import get_message
+from avs_ros.conversions.diagnostics import ERROR
+from avs_ros.errors import ImageFormatError
+from avs_ros.media.bag_messages import BAG
 from avs_ros.segmentation import Instance, Segmentation
 
-HEADER = make_header(5_000_000_001, "camera_optical_frame")
+HEADER = make_header(BAG, 5_000_000_001, "camera_optical_frame")
 
 
 def segmentation(*instances: Instance) -> Segmentation:
@@ -40,11 +40,12 @@ def segmentation(*instances: Instance) -> Segmentation:
 
 def test_stamps_keep_every_nanosecond() -> None:
     for stamp_ns in (0, 1, 999_999_999, 1_000_000_000, 1_700_000_000_999_999_999):
-        assert stamp_to_ns(make_header(stamp_ns).stamp) == stamp_ns
+        assert stamp_to_ns(make_header(BAG, stamp_ns).stamp) == stamp_ns
 
 
 def test_detections_name_their_instance_and_keep_the_header() -> None:
-    msg = make_detections(HEADER, segmentation(Instance(3, "cello", 0.75, (10, 20, 50, 100), 9)))
+    cello = Instance(3, "cello", 0.75, (10, 20, 50, 100), 9)
+    msg = make_detections(BAG, HEADER, segmentation(cello))
     assert stamp_to_ns(msg.header.stamp) == 5_000_000_001
     detection = msg.detections[0]
     assert detection.id == "3" and detection.header.frame_id == "camera_optical_frame"
@@ -54,12 +55,12 @@ def test_detections_name_their_instance_and_keep_the_header() -> None:
     back = read_detections(msg)[0]
     assert (back.index, back.label, back.score) == (3, "cello", 0.75)
     assert back.center == (30.0, 60.0) and back.area == 3200.0
-    assert make_detections(HEADER, segmentation()).detections == []
+    assert make_detections(BAG, HEADER, segmentation()).detections == []
 
 
 def test_foreign_detections_are_read_too() -> None:
-    msg = make_detections(HEADER, segmentation(Instance(1, "a", 0.1, (0, 0, 2, 2), 4)))
-    result = get_message("vision_msgs/msg/ObjectHypothesisWithPose")
+    msg = make_detections(BAG, HEADER, segmentation(Instance(1, "a", 0.1, (0, 0, 2, 2), 4)))
+    result = BAG("vision_msgs/msg/ObjectHypothesisWithPose")
     better = result()
     better.hypothesis.class_id, better.hypothesis.score = "b", 0.9
     msg.detections[0].results = [msg.detections[0].results[0], better]
@@ -70,19 +71,19 @@ def test_foreign_detections_are_read_too() -> None:
 
 
 def test_label_info_lists_the_vocabulary() -> None:
-    msg = make_label_info(HEADER, ["tabby", "drum"], 0.25)
+    msg = make_label_info(BAG, HEADER, ["tabby", "drum"], 0.25)
     assert [(one.class_id, one.class_name) for one in msg.class_map] == [(0, "tabby"), (1, "drum")]
     assert msg.threshold == 0.25
-    long = make_label_info(HEADER, [str(i) for i in range(70000)], 0.5)
+    long = make_label_info(BAG, HEADER, [str(i) for i in range(70000)], 0.5)
     assert long.class_map[-1].class_id == 65534  # 65535 means unlabeled
 
 
 def test_a_level_is_a_byte() -> None:
-    assert make_status("n", ERROR, "m", {}).level == b"\x02"
+    assert make_status(BAG, "n", ERROR, "m", {}).level == 2
 
 
 def test_ideal_camera_looks_along_its_axis() -> None:
-    camera = read_camera_info(make_camera_info(HEADER, 640, 480, math.radians(90)))
+    camera = read_camera_info(make_camera_info(BAG, HEADER, 640, 480, math.radians(90)))
     assert camera.size == (640, 480)
     assert camera.ray((320.0, 240.0)) == pytest.approx((0.0, 0.0, 1.0), abs=1e-9)
     # The outer edge of a 90 degree picture is 45 degrees off the axis.
@@ -102,8 +103,8 @@ def test_ideal_camera_looks_along_its_axis() -> None:
      ("equidistant", [0.02, -0.01, 0.003, -0.001])],
 )
 def test_distortion_is_undone(model: str, distortion: list[float]) -> None:
-    info = make_camera_info(HEADER, 640, 480, 1.3)
-    info.distortion_model, info.d = model, distortion
+    info = make_camera_info(BAG, HEADER, 640, 480, 1.3)
+    info.distortion_model, info.d = model, np.array(distortion)
     point = np.array([[[0.3, -0.2, 1.0]]])
     k = np.array(info.k).reshape(3, 3)
     project = cv2.fisheye.projectPoints if model == "equidistant" else cv2.projectPoints
@@ -117,7 +118,7 @@ def test_distortion_is_undone(model: str, distortion: list[float]) -> None:
 
 
 def test_rectified_pictures_use_the_projection_matrix() -> None:
-    info = make_camera_info(HEADER, 640, 480, 1.3)
+    info = make_camera_info(BAG, HEADER, 640, 480, 1.3)
     info.d = [-0.5, 0.2, 0.0, 0.0, 0.0]
     info.p = np.array([100.0, 0, 319.5, 0, 0, 100.0, 239.5, 0, 0, 0, 1, 0])
     x, _, z = read_camera_info(info, rectified=True).ray((420.0, 240.0))
@@ -125,8 +126,8 @@ def test_rectified_pictures_use_the_projection_matrix() -> None:
 
 
 def test_binning_and_region_of_interest() -> None:
-    full = read_camera_info(make_camera_info(HEADER, 640, 480, 1.2))
-    info = make_camera_info(HEADER, 640, 480, 1.2)
+    full = read_camera_info(make_camera_info(BAG, HEADER, 640, 480, 1.2))
+    info = make_camera_info(BAG, HEADER, 640, 480, 1.2)
     info.binning_x = info.binning_y = 2
     info.roi.x_offset, info.roi.y_offset, info.roi.width, info.roi.height = 100, 40, 200, 160
     part = read_camera_info(info)
@@ -145,7 +146,7 @@ def test_binning_and_region_of_interest() -> None:
     ],
 )
 def test_unusable_calibrations_are_refused(reason: str, change: object) -> None:
-    info = make_camera_info(HEADER, 640, 480, 1.2)
+    info = make_camera_info(BAG, HEADER, 640, 480, 1.2)
     change(info)  # type: ignore[operator]
     with pytest.raises(MalformedImage) as caught:
         read_camera_info(info)
@@ -153,9 +154,9 @@ def test_unusable_calibrations_are_refused(reason: str, change: object) -> None:
 
 
 def test_camera_info_is_copied_with_another_header() -> None:
-    info = make_camera_info(HEADER, 640, 480, 1.2)
+    info = make_camera_info(BAG, HEADER, 640, 480, 1.2)
     info.roi.x_offset, info.roi.do_rectify = 5, True
-    copy = copy_camera_info(make_header(9, "other"), info)
+    copy = copy_camera_info(BAG, make_header(BAG, 9, "other"), info)
     assert copy.header.frame_id == "other" and copy.roi.x_offset == 5 and copy.roi.do_rectify
     assert list(copy.k) == list(info.k) and list(copy.p) == list(info.p)
 
@@ -163,7 +164,7 @@ def test_camera_info_is_copied_with_another_header() -> None:
 def test_fields_of_view_that_no_lens_has() -> None:
     for angle in (0.0, math.pi, -1.0, math.nan):
         with pytest.raises(ImageFormatError):
-            make_camera_info(HEADER, 640, 480, angle)
+            make_camera_info(BAG, HEADER, 640, 480, angle)
 
 
 def test_bearings_follow_rep_103() -> None:
@@ -172,6 +173,6 @@ def test_bearings_follow_rep_103() -> None:
     assert azimuth > 0 and elevation > 0
     assert bearing((0.0, 0.0, 1.0)) == (0.0, 0.0)
     assert bearing((1.0, 0.0, 0.0))[0] == pytest.approx(-math.pi / 2)
-    msg = make_bearing(HEADER, left_up)
+    msg = make_bearing(BAG, HEADER, left_up)
     assert (msg.vector.x, msg.vector.y, msg.vector.z) == (azimuth, elevation, 0.0)
-    assert read_ray(make_ray(HEADER, left_up)) == left_up
+    assert read_ray(make_ray(BAG, HEADER, left_up)) == left_up

@@ -12,10 +12,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from avs_ros.conversions.malformed import MalformedImage
+from avs_ros.conversions.message_types import Message, MessageTypes
 from avs_ros.errors import ImageFormatError
-from avs_ros.messages.header import Message
-from avs_ros.messages.malformed import MalformedImage
-from avs_ros.middleware import get_message
 
 _PINHOLE = ("plumb_bob", "rational_polynomial", "")
 _FISHEYE = ("equidistant", "fisheye")
@@ -97,7 +96,7 @@ def read_camera_info(msg: Message, rectified: bool = False) -> CameraModel:
 
 
 def make_camera_info(
-    header: Message, width: int, height: int, horizontal_fov: float
+    types: MessageTypes, header: Message, width: int, height: int, horizontal_fov: float
 ) -> Message:
     """``sensor_msgs/CameraInfo`` of an ideal pinhole camera.
 
@@ -107,20 +106,21 @@ def make_camera_info(
         raise ImageFormatError(f"field of view {horizontal_fov} rad: expected 0 to pi")
     focal = width / 2 / math.tan(horizontal_fov / 2)
     cx, cy = (width - 1) / 2, (height - 1) / 2
-    return get_message("sensor_msgs/msg/CameraInfo")(
-        header=header, width=width, height=height, distortion_model="plumb_bob", d=[0.0] * 5,
+    return types("sensor_msgs/msg/CameraInfo")(
+        header=header, width=width, height=height, distortion_model="plumb_bob",
+        d=types.array(np.zeros(5)),
         k=np.array([focal, 0, cx, 0, focal, cy, 0, 0, 1], dtype=np.float64),
         r=np.array([1, 0, 0, 0, 1, 0, 0, 0, 1], dtype=np.float64),
         p=np.array([focal, 0, cx, 0, 0, focal, cy, 0, 0, 0, 1, 0], dtype=np.float64),
     )
 
 
-def copy_camera_info(header: Message, recorded: Message) -> Message:
-    """Any ``CameraInfo`` (a bag's, say) as the middleware's message, with another ``header``."""
-    msg = get_message("sensor_msgs/msg/CameraInfo")(header=header)
+def copy_camera_info(types: MessageTypes, header: Message, recorded: Message) -> Message:
+    """Any ``CameraInfo`` (a bag's, say) as a message of ``types``, with another ``header``."""
+    msg = types("sensor_msgs/msg/CameraInfo")(header=header)
     for name in ("height", "width", "distortion_model", "binning_x", "binning_y"):
         setattr(msg, name, getattr(recorded, name))
-    msg.d = [float(value) for value in recorded.d]
+    msg.d = types.array(np.array(recorded.d, dtype=np.float64))
     for name in ("k", "r", "p"):
         setattr(msg, name, np.array(getattr(recorded, name), dtype=np.float64))
     for name in ("x_offset", "y_offset", "height", "width", "do_rectify"):

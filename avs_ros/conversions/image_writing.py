@@ -1,36 +1,24 @@
-"""Arrays -> ``sensor_msgs/Image`` and ``CompressedImage``.
-
-Pixels are handed to the message as ``array('B')``: rclpy takes that without looking at each
-element, while an ndarray or memoryview costs tens of milliseconds per picture.
-"""
+"""Arrays -> ``sensor_msgs/Image`` and ``CompressedImage``."""
 
 from __future__ import annotations
 
-import array
 from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from avs_ros.conversions.message_types import Message, MessageTypes
 from avs_ros.errors import ImageFormatError
-from avs_ros.messages.header import Message
-from avs_ros.middleware import get_message
 from avs_ros.segmentation import Bytes, Float
 
 _WRITABLE = {"mono8": (np.uint8, 1), "rgb8": (np.uint8, 3), "bgr8": (np.uint8, 3),
              "32FC1": (np.float32, 1)}
 
 
-def to_array(values: NDArray[Any], typecode: str = "B") -> array.array[Any]:
-    """Contiguous ``values`` -> ``array(typecode)`` of the same bytes, in one memory copy."""
-    filled = array.array(typecode)
-    if values.size:  # an empty array cannot be cast
-        filled.frombytes(memoryview(values).cast("B"))  # type: ignore[arg-type]
-    return filled
-
-
-def make_image(header: Message, pixels: NDArray[Any], encoding: str) -> Message:
+def make_image(
+    types: MessageTypes, header: Message, pixels: NDArray[Any], encoding: str
+) -> Message:
     """``pixels`` ``[H, W]`` or ``[H, W, 3]`` -> ``sensor_msgs/Image`` with this ``header``.
 
     ``encoding``: ``mono8``, ``rgb8``, ``bgr8`` (uint8) or ``32FC1`` (float32).  Raises
@@ -47,29 +35,29 @@ def make_image(header: Message, pixels: NDArray[Any], encoding: str) -> Message:
         )
     pixels = np.ascontiguousarray(pixels)
     height, width = pixels.shape[:2]
-    return get_message("sensor_msgs/msg/Image")(
+    return types("sensor_msgs/msg/Image")(
         header=header, height=height, width=width, encoding=encoding, is_bigendian=0,
-        step=width * channels * pixels.itemsize, data=to_array(pixels),
+        step=width * channels * pixels.itemsize, data=types.array(pixels.view(np.uint8)),
     )
 
 
-def rgb_to_image(header: Message, rgb: Bytes) -> Message:
+def rgb_to_image(types: MessageTypes, header: Message, rgb: Bytes) -> Message:
     """uint8 ``[H, W, 3]`` RGB -> ``sensor_msgs/Image`` rgb8."""
-    return make_image(header, rgb, "rgb8")
+    return make_image(types, header, rgb, "rgb8")
 
 
-def mask_to_image(header: Message, mask: Bytes) -> Message:
+def mask_to_image(types: MessageTypes, header: Message, mask: Bytes) -> Message:
     """uint8 ``[H, W]`` (0|255, or instance indices) -> ``sensor_msgs/Image`` mono8."""
-    return make_image(header, mask, "mono8")
+    return make_image(types, header, mask, "mono8")
 
 
-def probability_to_image(header: Message, probability: Float) -> Message:
+def probability_to_image(types: MessageTypes, header: Message, probability: Float) -> Message:
     """float32 ``[H, W]``, 0..1 -> ``sensor_msgs/Image`` 32FC1."""
-    return make_image(header, probability, "32FC1")
+    return make_image(types, header, probability, "32FC1")
 
 
 def rgb_to_compressed(
-    header: Message, rgb: Bytes, codec: str = "jpeg", quality: int = 80
+    types: MessageTypes, header: Message, rgb: Bytes, codec: str = "jpeg", quality: int = 80
 ) -> Message:
     """uint8 ``[H, W, 3]`` RGB -> ``sensor_msgs/CompressedImage``.
 
@@ -83,6 +71,6 @@ def rgb_to_compressed(
     done, data = cv2.imencode(".jpg" if codec == "jpeg" else ".png", bgr, options)
     if not done:
         raise ImageFormatError(f"a picture of shape {rgb.shape} cannot be written as {codec}")
-    return get_message("sensor_msgs/msg/CompressedImage")(
-        header=header, format=f"rgb8; {codec} compressed bgr8", data=to_array(data)
+    return types("sensor_msgs/msg/CompressedImage")(
+        header=header, format=f"rgb8; {codec} compressed bgr8", data=types.array(data)
     )

@@ -1,4 +1,4 @@
-"""Samples -> the audio message families of ROS 2 (see :mod:`avs_ros.messages.audio_reading`)."""
+"""Samples -> the audio message families of ROS 2 (see :mod:`.audio_reading`)."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from avs_ros.errors import AudioFormatError, MiddlewareError
-from avs_ros.messages.audio_reading import AUDIO_TYPES
-from avs_ros.messages.header import NANOSECONDS, Message, ns_to_stamp
-from avs_ros.messages.image_writing import to_array
-from avs_ros.middleware import get_message
+from avs_ros.conversions.audio_reading import AUDIO_TYPES
+from avs_ros.conversions.header import NANOSECONDS, ns_to_stamp
+from avs_ros.conversions.message_types import Message, MessageTypes
+from avs_ros.errors import AudioFormatError, MessageTypeError
 
 _PORTAUDIO_INT16 = 8  # PortAudio's flag for 16-bit samples
 
@@ -32,19 +31,18 @@ def to_int16(samples: NDArray[Any]) -> NDArray[np.int16]:
     return np.ascontiguousarray(np.clip(np.rint(samples * 32768.0), -32768, 32767), np.int16)
 
 
-def _stamped(name: str, stamp_ns: int, frame_id: str) -> Message:
-    msg = get_message(name)()
-    # Filled in place: of two packages with one name, each may bring its own Header class.
+def _stamped(types: MessageTypes, name: str, stamp_ns: int, frame_id: str) -> Message:
+    msg = types(name)()
     msg.header.stamp.sec, msg.header.stamp.nanosec = divmod(int(stamp_ns), NANOSECONDS)
     msg.header.frame_id = frame_id
     return msg
 
 
-def _of_ros_drivers(name: str, field: str) -> Message:
-    """An empty message; raises :class:`MiddlewareError` where the other package is installed."""
-    msg = get_message(name)()
+def _of_ros_drivers(types: MessageTypes, name: str, field: str) -> Message:
+    """An empty message; raises :class:`MessageTypeError` where the other package is installed."""
+    msg = types(name)()
     if not hasattr(msg, field):
-        raise MiddlewareError(
+        raise MessageTypeError(
             f"the audio_common_msgs installed here is not the one of ros-drivers (its "
             f"{name.rpartition('/')[2]} has no field {field}): use audio_type AudioStamped"
         )
@@ -52,7 +50,8 @@ def _of_ros_drivers(name: str, field: str) -> Message:
 
 
 def make_audio(
-    audio_type: str, stamp_ns: int, samples: NDArray[Any], rate: int, frame_id: str = ""
+    types: MessageTypes, audio_type: str, stamp_ns: int, samples: NDArray[Any], rate: int,
+    frame_id: str = "",
 ) -> Message:
     """One chunk as a message of ``audio_type`` (short or full name), 16-bit samples.
 
@@ -63,33 +62,33 @@ def make_audio(
     name = AUDIO_TYPES.get(audio_type, audio_type)
     pcm = to_int16(samples)
     channels = 1 if pcm.ndim == 1 else pcm.shape[1]
+    octets = pcm.astype("<i2", copy=False).reshape(-1).view(np.uint8)
     if name == AUDIO_TYPES["RawAudio"]:
-        return get_message(name)(
-            timestamp=ns_to_stamp(stamp_ns), data=to_array(pcm.astype("<i2", copy=False)),
-            format="pcm-s16", sample_rate=rate, number_of_channels=channels,
+        return types(name)(
+            timestamp=ns_to_stamp(types, stamp_ns), data=types.array(octets), format="pcm-s16",
+            sample_rate=rate, number_of_channels=channels,
         )
     if name == AUDIO_TYPES["AudioStamped"]:
-        msg = _stamped(name, stamp_ns, frame_id)
+        msg = _stamped(types, name, stamp_ns, frame_id)
         info = msg.audio.info
         info.format, info.channels, info.rate = _PORTAUDIO_INT16, channels, rate
         info.chunk = pcm.shape[0]
-        msg.audio.audio_data.int16_data = to_array(pcm, "h")
+        msg.audio.audio_data.int16_data = types.array(pcm)
         return msg
-    octets = to_array(pcm.astype("<i2", copy=False))
     if name == AUDIO_TYPES["AudioDataStamped"]:
-        msg = _stamped(name, stamp_ns, frame_id)
-        msg.audio.data = octets
+        msg = _stamped(types, name, stamp_ns, frame_id)
+        msg.audio.data = types.array(octets)
         return msg
     if name == AUDIO_TYPES["AudioData"]:
-        msg = _of_ros_drivers(name, "data")
-        msg.data = octets
+        msg = _of_ros_drivers(types, name, "data")
+        msg.data = types.array(octets)
         return msg
     raise AudioFormatError(f"audio type {audio_type!r}: expected one of {', '.join(AUDIO_TYPES)}")
 
 
-def make_audio_info(rate: int, channels: int) -> Message:
+def make_audio_info(types: MessageTypes, rate: int, channels: int) -> Message:
     """``audio_common_msgs/AudioInfo`` of ros-drivers for 16-bit uncompressed sound."""
-    msg = _of_ros_drivers("audio_common_msgs/msg/AudioInfo", "sample_format")
+    msg = _of_ros_drivers(types, "audio_common_msgs/msg/AudioInfo", "sample_format")
     msg.channels, msg.sample_rate, msg.bitrate = channels, rate, rate * channels * 16
     msg.sample_format, msg.coding_format = "S16LE", "WAVE"
     return msg

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
-
-from avs_ros.middleware import get_message
+from avs_ros.conversions.message_types import Message, MessageTypes
 
 NANOSECONDS = 1_000_000_000
-# Message classes are generated on the machine that runs ROS 2: no checker can know their fields.
-Message: TypeAlias = Any
 
 
 def stamp_to_ns(stamp: Message) -> int:
@@ -16,12 +12,12 @@ def stamp_to_ns(stamp: Message) -> int:
     return int(stamp.sec) * NANOSECONDS + int(stamp.nanosec)
 
 
-def ns_to_stamp(stamp_ns: int) -> Message:
+def ns_to_stamp(types: MessageTypes, stamp_ns: int) -> Message:
     """Nanoseconds -> ``builtin_interfaces/Time``."""
     sec, nanosec = divmod(int(stamp_ns), NANOSECONDS)
-    return get_message("builtin_interfaces/msg/Time")(sec=sec, nanosec=nanosec)
+    return types("builtin_interfaces/msg/Time")(sec=sec, nanosec=nanosec)
 
 
-def make_header(stamp_ns: int, frame_id: str = "") -> Message:
+def make_header(types: MessageTypes, stamp_ns: int, frame_id: str = "") -> Message:
     """``std_msgs/Header`` with this stamp (nanoseconds) and frame."""
-    return get_message("std_msgs/msg/Header")(stamp=ns_to_stamp(stamp_ns), frame_id=frame_id)
+    return types("std_msgs/msg/Header")(stamp=ns_to_stamp(types, stamp_ns), frame_id=frame_id)

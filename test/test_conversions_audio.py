@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from avs_ros.errors import AudioFormatError, MiddlewareError
-from avs_ros.messages import (
+from avs_ros.conversions import (
     AUDIO_TYPES,
     AudioFormat,
     MalformedAudio,
@@ -18,6 +17,8 @@ from avs_ros.messages import (
     read_audio,
     read_audio_info,
 )
+from avs_ros.errors import AudioFormatError, MessageTypeError
+from avs_ros.media.bag_messages import BAG, BagMessages
 from avs_ros.streaming.pcm import to_mono
 
 STAMP = 1_700_000_000_250_000_000
@@ -33,8 +34,8 @@ def tone(channels: int = 2, n: int = 441) -> np.ndarray:
 @pytest.mark.parametrize("family", list(AUDIO_TYPES))
 def test_every_family_gives_back_time_rate_and_samples(family: str, channels: int) -> None:
     sound = tone(channels)
-    sent = make_audio(family, STAMP, sound, RATE, "microphone")
-    info = read_audio_info(make_audio_info(RATE, channels))
+    sent = make_audio(BAG, family, STAMP, sound, RATE, "microphone")
+    info = read_audio_info(make_audio_info(BAG, RATE, channels))
     chunk = read_audio(sent, info, received_ns=STAMP + 10_000_000)
     assert chunk.stamp_ns == STAMP  # 441 samples at 44.1 kHz are 10 ms
     assert chunk.rate == RATE
@@ -45,30 +46,38 @@ def test_every_family_gives_back_time_rate_and_samples(family: str, channels: in
         assert chunk.frame_id == "microphone"
 
 
-def test_the_other_package_of_the_same_name_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    other = make_audio("AudioStamped", STAMP, tone(1), RATE).audio
+def test_the_other_package_of_the_same_name_is_told() -> None:
+    other = make_audio(BAG, "AudioStamped", STAMP, tone(1), RATE).audio
     with pytest.raises(MalformedAudio, match="mgonzs13"):
         read_audio_info(other.info)
     with pytest.raises(MalformedAudio, match="ros-drivers"):
         read_audio(other.audio_data)
-    # As where only that package is installed.
-    installed = {"AudioInfo": type(other.info), "AudioData": type(other.audio_data)}
-    monkeypatch.setattr(
-        "avs_ros.messages.audio_writing.get_message", lambda name: installed[name[22:]])
-    with pytest.raises(MiddlewareError, match="use audio_type AudioStamped"):
-        make_audio("AudioData", STAMP, tone(1), RATE)
-    with pytest.raises(MiddlewareError, match="AudioInfo has no field sample_format"):
-        make_audio_info(RATE, 1)
+
+
+class OneFamily(BagMessages):
+    """As where only mgonzs13's package is installed."""
+
+    def __call__(self, type_name: str) -> Any:
+        outer = BAG("audio_common_msgs/msg/AudioStamped")().audio
+        inner = {"AudioInfo": type(outer.info), "AudioData": type(outer.audio_data)}
+        return inner.get(type_name.rpartition("/")[2]) or super().__call__(type_name)
+
+
+def test_the_other_package_of_the_same_name_is_no_place_for_sound() -> None:
+    with pytest.raises(MessageTypeError, match="use audio_type AudioStamped"):
+        make_audio(OneFamily(), "AudioData", STAMP, tone(1), RATE)
+    with pytest.raises(MessageTypeError, match="AudioInfo has no field sample_format"):
+        make_audio_info(OneFamily(), RATE, 1)
 
 
 def test_one_dimensional_sound_is_one_channel() -> None:
-    sent = make_audio("RawAudio", STAMP, np.array([1, -2, 3], np.int16), 16000)
+    sent = make_audio(BAG, "RawAudio", STAMP, np.array([1, -2, 3], np.int16), 16000)
     assert sent.number_of_channels == 1
     assert read_audio(sent).samples[:, 0].tolist() == [1, -2, 3]
 
 
 def test_full_scale_is_clipped_not_wrapped() -> None:
-    sent = make_audio("RawAudio", STAMP, np.array([1.5, -1.5, 1.0], np.float32), 16000)
+    sent = make_audio(BAG, "RawAudio", STAMP, np.array([1.5, -1.5, 1.0], np.float32), 16000)
     assert read_audio(sent).samples[:, 0].tolist() == [32767, -32768, 32767]
 
 
@@ -82,7 +91,7 @@ def test_formats_of_the_family_without_description(
 ) -> None:
     sound = tone(1)[:, 0]
     data = (sound.astype(np.float64) * scale).astype(dtype).tobytes()
-    sent = make_audio("AudioDataStamped", STAMP, np.zeros(1, np.int16), RATE)
+    sent = make_audio(BAG, "AudioDataStamped", STAMP, np.zeros(1, np.int16), RATE)
     sent.audio.data = data
     chunk = read_audio(sent, AudioFormat(sample_format, 1, RATE))
     assert np.abs(to_mono(chunk.samples).samples - sound).max() < 1e-3
@@ -97,7 +106,7 @@ def test_portaudio_formats_of_the_self_describing_family(
     flag: int, field: str, dtype: Any, scale: float
 ) -> None:
     sound = tone(2)
-    sent = make_audio("AudioStamped", STAMP, np.zeros((1, 2), np.int16), RATE)
+    sent = make_audio(BAG, "AudioStamped", STAMP, np.zeros((1, 2), np.int16), RATE)
     sent.audio.audio_data.int16_data = []
     setattr(sent.audio.audio_data, field,
             (sound.astype(np.float64) * scale).astype(dtype).reshape(-1).tolist())
@@ -107,7 +116,7 @@ def test_portaudio_formats_of_the_self_describing_family(
 
 
 def broken(family: str, **changes: Any) -> Any:
-    sent = make_audio(family, STAMP, tone(2), RATE)
+    sent = make_audio(BAG, family, STAMP, tone(2), RATE)
     for name, value in changes.items():
         *path, last = name.split("__")
         target = sent
@@ -133,9 +142,9 @@ def broken(family: str, **changes: Any) -> Any:
         ("audio_format", lambda: broken("AudioStamped", audio__info__format=3)),
         ("audio_empty", lambda: broken("RawAudio", data=b"")),
         ("audio_empty", lambda: broken("AudioStamped", audio__info__format=1)),
-        ("audio_stamp_zero", lambda: make_audio("RawAudio", 0, tone(), RATE)),
-        ("audio_stamp_zero", lambda: make_audio("AudioStamped", 0, tone(), RATE)),
-        ("audio_stamp_zero", lambda: make_audio("AudioDataStamped", 0, tone(), RATE)),
+        ("audio_stamp_zero", lambda: make_audio(BAG, "RawAudio", 0, tone(), RATE)),
+        ("audio_stamp_zero", lambda: make_audio(BAG, "AudioStamped", 0, tone(), RATE)),
+        ("audio_stamp_zero", lambda: make_audio(BAG, "AudioDataStamped", 0, tone(), RATE)),
         ("audio_type", lambda: SimpleNamespace(int16_data=[1])),
     ],
 )
@@ -156,7 +165,7 @@ def test_malformed_sound_is_refused_with_its_reason(reason: str, sent: Any) -> N
     ],
 )
 def test_audio_info_that_makes_the_sound_unusable(reason: str, fields: dict[str, Any]) -> None:
-    info = make_audio_info(RATE, 2)
+    info = make_audio_info(BAG, RATE, 2)
     for name, value in fields.items():
         setattr(info, name, value)
     with pytest.raises(MalformedAudio) as caught:
@@ -168,9 +177,9 @@ def test_audio_info_that_makes_the_sound_unusable(reason: str, fields: dict[str,
 
 def test_other_sample_types_are_written_as_sixteen_bits() -> None:
     for samples in (np.array([0, 2**30], np.int32), np.array([128, 192], np.uint8)):
-        sent = make_audio("RawAudio", STAMP, samples, 16000)
+        sent = make_audio(BAG, "RawAudio", STAMP, samples, 16000)
         assert read_audio(sent).samples[:, 0].tolist() == [0, 2**14]
     with pytest.raises(AudioFormatError, match="complex"):
-        make_audio("RawAudio", STAMP, np.zeros(3, np.complex64), 16000)
+        make_audio(BAG, "RawAudio", STAMP, np.zeros(3, np.complex64), 16000)
     with pytest.raises(AudioFormatError, match="expected one of"):
-        make_audio("Sound", STAMP, np.zeros(3, np.int16), 16000)
+        make_audio(BAG, "Sound", STAMP, np.zeros(3, np.int16), 16000)

@@ -21,9 +21,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from avs_ros.conversions.header import NANOSECONDS, stamp_to_ns
+from avs_ros.conversions.malformed import MalformedAudio
+from avs_ros.conversions.message_types import Message
 from avs_ros.errors import AudioFormatError
-from avs_ros.messages.header import NANOSECONDS, Message, stamp_to_ns
-from avs_ros.messages.malformed import MalformedAudio
 from avs_ros.streaming import pcm
 
 # Short name (as the `audio_type` parameter takes it) -> full type name.

@@ -10,8 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from avs_ros.messages.header import Message
-from avs_ros.middleware import get_message
+from avs_ros.conversions.message_types import Message, MessageTypes
 from avs_ros.segmentation import Segmentation
 
 _UNLABELED = 65535
@@ -37,10 +36,12 @@ class Detection:
         return (self.box[2] - self.box[0]) * (self.box[3] - self.box[1])
 
 
-def make_detections(header: Message, segmentation: Segmentation) -> Message:
+def make_detections(
+    types: MessageTypes, header: Message, segmentation: Segmentation
+) -> Message:
     """One ``Detection2D`` per instance -> ``vision_msgs/Detection2DArray``."""
-    detection_type = get_message("vision_msgs/msg/Detection2D")
-    result_type = get_message("vision_msgs/msg/ObjectHypothesisWithPose")
+    detection_type = types("vision_msgs/msg/Detection2D")
+    result_type = types("vision_msgs/msg/ObjectHypothesisWithPose")
     detections = []
     for instance in segmentation.instances:
         x0, y0, x1, y1 = (float(edge) for edge in instance.box)
@@ -54,7 +55,7 @@ def make_detections(header: Message, segmentation: Segmentation) -> Message:
         result.hypothesis.score = float(instance.score)
         detection.results = [result]
         detections.append(detection)
-    return get_message("vision_msgs/msg/Detection2DArray")(header=header, detections=detections)
+    return types("vision_msgs/msg/Detection2DArray")(header=header, detections=detections)
 
 
 def read_detections(msg: Message) -> list[Detection]:
@@ -84,10 +85,12 @@ def read_detections(msg: Message) -> list[Detection]:
     return found
 
 
-def make_label_info(header: Message, labels: Sequence[str], threshold: float) -> Message:
+def make_label_info(
+    types: MessageTypes, header: Message, labels: Sequence[str], threshold: float
+) -> Message:
     """The vocabulary -> ``vision_msgs/LabelInfo`` (``threshold``: the mask's, 0..1)."""
-    vision_class = get_message("vision_msgs/msg/VisionClass")
-    return get_message("vision_msgs/msg/LabelInfo")(
+    vision_class = types("vision_msgs/msg/VisionClass")
+    return types("vision_msgs/msg/LabelInfo")(
         header=header,
         class_map=[
             vision_class(class_id=index, class_name=name)
