@@ -25,7 +25,7 @@ from rclpy.serialization import deserialize_message
 
 from avs_ros.media.bag_writer import BagWriter
 from avs_ros.nodes.entry_point import run_node
-from avs_ros.nodes.message_types import interface
+from avs_ros.nodes.message_types import ROS
 
 # Topic, CDR bytes, time of arrival (ns).
 Recorded = tuple[str, bytes, int]
@@ -63,7 +63,7 @@ class RecorderNode(Node):  # type: ignore[misc]
                 reliability=ReliabilityPolicy.RELIABLE,
             )
             take = partial(self._on_message, topic)
-            self.create_subscription(interface(type_name), topic, take, profile, raw=True)
+            self.create_subscription(ROS(type_name), topic, take, profile, raw=True)
         self._bag_thread = threading.Thread(target=self._write_bag, name="recorder")
         self._bag_thread.start()
         self.create_timer(TELL_PERIOD_S, self._tell_counts)

@@ -14,8 +14,8 @@ from std_srvs.srv import SetBool, Trigger
 
 from avs_ros.errors import AvsError
 from avs_ros.inference.segmenter import Segmenter
-from avs_ros.nodes.declared_parameters import DeclaredParameters
-from avs_ros.nodes.diagnostics import StreamState
+from avs_ros.nodes.declared_parameters import AcceptsOwnDump, DeclaredParameters
+from avs_ros.nodes.diagnostics import DiagnosticsPage, StreamState
 from avs_ros.nodes.diagnostics_publisher import DiagnosticsPublisher
 from avs_ros.nodes.entry_point import run_node
 from avs_ros.nodes.message_counters import MessageCounters
@@ -56,7 +56,7 @@ def _logged(transition: Transition) -> Transition:
     return logged
 
 
-class SegmentationNode(LifecycleNode):  # type: ignore[misc]
+class SegmentationNode(AcceptsOwnDump, LifecycleNode):  # type: ignore[misc]
     """Which pixels are making the sound, and what they are.
 
     =========== ==================================================================
@@ -100,7 +100,7 @@ class SegmentationNode(LifecycleNode):  # type: ignore[misc]
         # Transitions and ~/enable come in different threads.
         self._switch = threading.Lock()
         self._failure = ""
-        self._malformed = MessageCounters()
+        self._malformed = MessageCounters(self.get_logger())
         self._age = RollingPercentiles()
         self._settings = DeclaredParameters(
             self, SEGMENTATION, self._apply_settings, lambda: self._pipeline is not None
@@ -112,8 +112,10 @@ class SegmentationNode(LifecycleNode):  # type: ignore[misc]
         self.create_service(Trigger, "~/reset", self._on_reset)
         # A steady clock: with use_sim_time and no /clock yet, ROS time stands still.
         steady = Clock(clock_type=ClockType.STEADY_TIME)
+        page = DiagnosticsPage(self.get_name())
         self._diagnostics = DiagnosticsPublisher(
-            self, self._settings["diagnostics_period"], self._stream_state, timers, steady
+            self, lambda: page.write(self._stream_state()), self._settings["diagnostics_period"],
+            timers,
         )
         self.create_timer(
             _WATCH_PERIOD_S, self._inputs.watch, callback_group=timers, clock=steady
@@ -239,7 +241,7 @@ class SegmentationNode(LifecycleNode):  # type: ignore[misc]
         latency_ms = (self._now_ns() - pair.stamp_ns) * 1e-6
         self._age.add(latency_ms)
         if (outputs := self._outputs) is not None:
-            outputs.publish(segmentation, pair, self._inputs.camera_info, latency_ms)
+            outputs.publish(segmentation, pair, self._inputs.calibration, latency_ms)
 
     def _on_stream_error(self, error: Exception) -> None:
         self.get_logger().error(

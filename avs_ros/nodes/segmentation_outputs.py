@@ -6,12 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rclpy.lifecycle import LifecycleNode
-from sensor_msgs.msg import CameraInfo
 
-from avs_ros.conversions import CameraModel, make_header, make_label_info, read_camera_info
+from avs_ros.conversions import make_header, make_label_info
 from avs_ros.conversions.topics import ANSWER_TOPICS, LABEL_INFO, Answer
-from avs_ros.errors import AvsError
 from avs_ros.nodes import quality_of_service
+from avs_ros.nodes.calibration import Calibration
 from avs_ros.nodes.message_types import ROS
 from avs_ros.nodes.topics import qos_of
 from avs_ros.segmentation import Segmentation
@@ -28,7 +27,6 @@ class SegmentationOutputs:
         self._node = node
         self._parameters = parameters
         self._labels = labels
-        self._camera: tuple[CameraInfo, bool, CameraModel | None] | None = None
         self._publishers = {
             topic.name: node.create_lifecycle_publisher(
                 ROS(topic.type_name), topic.name, qos_of(topic),
@@ -49,35 +47,18 @@ class SegmentationOutputs:
         self._publishers[LABEL_INFO.name].publish(message)
 
     def publish(
-        self, segmentation: Segmentation, pair: Pair, camera_info: CameraInfo | None,
-        latency_ms: float,
+        self, segmentation: Segmentation, pair: Pair, calibration: Calibration, latency_ms: float
     ) -> None:
         """Publish everything that somebody listens to; nothing else is computed."""
         wanted = [
             topic for topic in ANSWER_TOPICS
             if topic.make and self._publishers[topic.name].get_subscription_count()
         ]
-        aiming = camera_info is not None and any(one.name == "~/attention" for one in wanted)
         answer = Answer(
             segmentation, pair.image, make_header(ROS, pair.stamp_ns, pair.frame.frame_id),
-            self._camera_model(camera_info) if aiming else None, latency_ms, pair.sync_error_ms,
+            calibration.model(), latency_ms, pair.sync_error_ms,
             int(self._parameters["jpeg_quality"]),
         )
         for topic in wanted:
             if topic.make and (message := topic.make(ROS, answer)) is not None:
                 self._publishers[topic.name].publish(message)
-
-    def _camera_model(self, info: CameraInfo) -> CameraModel | None:
-        """Model of the newest camera_info, made once per message; None where it is unusable."""
-        rectified = bool(self._parameters["image_rectified"])
-        known = self._camera
-        if known is None or known[0] is not info or known[1] != rectified:
-            model = None
-            try:
-                model = read_camera_info(info, rectified)
-            except AvsError as error:
-                self._node.get_logger().warning(
-                    f"no attention ray: {error}", throttle_duration_sec=10.0
-                )
-            self._camera = known = (info, rectified, model)
-        return known[2]

@@ -96,9 +96,13 @@ TOPICS: Mapping[str, Mapping[str, tuple[Topic, ...]]] = {
         "subscribes": SEGMENTATION_INPUTS, "publishes": (*ANSWER_TOPICS, DIAGNOSTICS),
     },
     "player_node": {"publishes": PLAYER_OUTPUTS},
-    "attention_node": {"subscribes": ATTENTION_INPUTS, "publishes": ATTENTION_OUTPUTS},
+    "attention_node": {
+        "subscribes": ATTENTION_INPUTS, "publishes": (*ATTENTION_OUTPUTS, DIAGNOSTICS),
+    },
     "microphone_node": {"publishes": (*MICROPHONE_OUTPUTS, DIAGNOSTICS)},
-    "evaluator_node": {"subscribes": EVALUATOR_INPUTS, "publishes": EVALUATOR_OUTPUTS},
+    "evaluator_node": {
+        "subscribes": EVALUATOR_INPUTS, "publishes": (*EVALUATOR_OUTPUTS, DIAGNOSTICS),
+    },
 }
 
 
