@@ -141,7 +141,7 @@ def test_with_the_other_audio_family_it_is_the_same(
     assert kinds["/audio"] == "audio_common_msgs/msg/AudioDataStamped"
     assert kinds["/audio_info"] == "audio_common_msgs/msg/AudioInfo"
     run = read_run(folder / "output.mcap", "/segmentation_node", "/image/compressed", "/audio")
-    assert len(run.sound) / run.rate_hz == pytest.approx(2.5, abs=0.3)
+    assert 1.5 < len(run.sound) / run.rate_hz < 2.8
     assert any(answer.label == "lamp" for answer in run.answers.values())
 
 
