@@ -232,7 +232,9 @@ def open_reader(path: Path) -> Any:
     try:
         from rosbags.rosbag2 import Reader
     except ImportError as error:
-        raise MissingDependencyError("rosbags", "Reading bags", "pip install rosbags") from error
+        raise MissingDependencyError(
+            "rosbags", "Reading bags", "pip install 'avs_ros[tools]'"
+        ) from error
     reader = Reader(storage_of(path))
     try:
         reader.open()

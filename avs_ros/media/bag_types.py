@@ -28,7 +28,7 @@ def known_types(second_audio: bool = False) -> Typestore:
         from rosbags.typesys import Stores, get_types_from_msg, get_typestore
     except ImportError as error:
         raise MissingDependencyError(
-            "rosbags", "Reading and writing bags", "pip install rosbags"
+            "rosbags", "Reading and writing bags", "pip install 'avs_ros[tools]'"
         ) from error
     texts = dict(MESSAGES)
     if second_audio:

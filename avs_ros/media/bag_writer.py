@@ -32,7 +32,7 @@ class BagWriter:
             from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
         except ImportError as error:
             raise MissingDependencyError(
-                "rosbags", "Writing bags", "pip install rosbags"
+                "rosbags", "Writing bags", "pip install 'avs_ros[tools]'"
             ) from error
         _check(path, storage)
         self.path = path

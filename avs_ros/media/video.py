@@ -29,7 +29,7 @@ def import_av() -> ModuleType:
         import av
     except ImportError as error:
         raise MissingDependencyError(
-            "PyAV", "Reading and writing video files", "pip install av"
+            "PyAV", "Reading and writing video files", "pip install 'avs_ros[tools]'"
         ) from error
     av.logging.set_level(av.logging.PANIC)
     return av
