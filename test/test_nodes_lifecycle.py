@@ -13,13 +13,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from avs_ros.middleware import get_message, rclpy
 from avs_ros.nodes.segmentation_stream import SegmentationStream
 from fakes import BrightnessSegmenter
 from node_graph import BASE_NS, NodeGraph, Recording
 
 from avs_ros.conversions import read_mask, stamp_to_ns
 from avs_ros.errors import CheckpointError, ParameterError
-from avs_ros.middleware import get_message, rclpy
 from avs_ros.nodes.attention_node import AttentionNode
 from avs_ros.nodes.microphone_node import MicrophoneNode
 from avs_ros.nodes.parameters import SEGMENTATION

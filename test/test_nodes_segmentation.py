@@ -11,6 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from avs_ros.middleware import get_message, rclpy
 from fakes import BrightnessSegmenter
 from node_graph import BASE_NS, NodeGraph, Recording, lamp, tone
 
@@ -30,7 +31,6 @@ from avs_ros.conversions import (
     rgb_to_image,
     stamp_to_ns,
 )
-from avs_ros.middleware import get_message, rclpy
 from avs_ros.nodes.message_types import ROS
 from avs_ros.nodes.segmentation_node import SegmentationNode
 
