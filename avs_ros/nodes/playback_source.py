@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from avs_ros.conversions import Message
 from avs_ros.errors import ParameterError
 from avs_ros.media.opening import is_bag
-from avs_ros.conversions import Message
 
 _CAMERA_INFO = "sensor_msgs/msg/CameraInfo"
 

@@ -17,8 +17,8 @@ except ImportError:  # Humble's name of it
 
 from avs_ros.conversions import Message
 from avs_ros.nodes import quality_of_service
-from avs_ros.nodes.message_types import interface
 from avs_ros.nodes.message_counters import MessageCounters
+from avs_ros.nodes.message_types import interface
 
 
 class InputSubscription:
