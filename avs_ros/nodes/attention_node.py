@@ -113,7 +113,10 @@ class AttentionNode(AcceptsOwnDump):
             for topic in ATTENTION_INPUTS
             if topic.name != "label_mask" or self._settings["use_mask"]
         ]
-        page = InputsPage(self.get_name(), self._inputs, self._refused)
+        page = InputsPage(
+            self.get_name(), self._inputs, self._refused,
+            lambda: {"camera": self._calibration.describe()},
+        )
         self._diagnostics = DiagnosticsPublisher(self, page.write)
         self.create_timer(0.2, self._watch, clock=Clock(clock_type=ClockType.STEADY_TIME))
         self._enter(Attention.NOTHING_SOUNDING)
