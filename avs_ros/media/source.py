@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Any, Protocol
 
 from numpy.typing import NDArray
@@ -51,7 +52,8 @@ class SourceInfo:
     """What is known before the first event.
 
     ``fps``, ``frames`` and ``duration_s`` are the container's own words: estimates, or 0 where
-    it says nothing.  ``details`` are lines for the report ("codec" -> "h264").
+    it says nothing.  ``details`` are lines for the report ("codec" -> "h264").  ``pixel_aspect``:
+    width of a pixel over its height (DV and DVD have other than 1).
     """
 
     name: str
@@ -64,6 +66,7 @@ class SourceInfo:
     audio_rate_hz: int
     audio_channels: int
     details: dict[str, str] = field(default_factory=dict)
+    pixel_aspect: Fraction = Fraction(1)
 
 
 class Source(Protocol):

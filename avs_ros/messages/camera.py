@@ -19,6 +19,8 @@ from avs_ros.middleware import get_message
 
 _PINHOLE = ("plumb_bob", "rational_polynomial", "")
 _FISHEYE = ("equidistant", "fisheye")
+# Numbers of coefficients that OpenCV knows.
+DISTORTION_LENGTHS = (4, 5, 8, 12, 14)
 
 
 @dataclass(frozen=True)
@@ -83,8 +85,15 @@ def read_camera_info(msg: Message, rectified: bool = False) -> CameraModel:
             f"distortion model {msg.distortion_model!r}: expected plumb_bob, rational_polynomial "
             "or equidistant; publish a rectified picture instead",
         )
-    if distortion.size < 4:
+    if not distortion.any():
         distortion = np.zeros(4)
+    if distortion.size not in ((4,) if fisheye else DISTORTION_LENGTHS):
+        raise MalformedImage(
+            "camera_distortion",
+            f"camera_info has {distortion.size} distortion coefficients; "
+            f"{msg.distortion_model or 'plumb_bob'} has "
+            f"{'4' if fisheye else '4, 5, 8, 12 or 14'}: correct the calibration file",
+        )
     width, height = int(msg.roi.width) or int(msg.width), int(msg.roi.height) or int(msg.height)
     bin_x, bin_y = max(int(msg.binning_x), 1), max(int(msg.binning_y), 1)
     if width < 1 or height < 1:
