@@ -288,7 +288,8 @@ class VideoSource:
 
     def events(self) -> Iterator[Frame | Sound]:
         """Frames and sound in time order; each frame after the sound up to its stamp."""
-        return merge(self._frame_events(), self._sound_events())
+        frames, sounds = self._frame_events(), self._sound_events()
+        return merge(((f, f.stamp_ns) for f in frames), ((s, s.stamp_ns) for s in sounds))
 
     def close(self) -> None:
         """Close the file and free its decoders now, not when the interpreter ends."""
