@@ -15,7 +15,7 @@ from avs_ros.conversions import (
     rgb_to_compressed,
 )
 from avs_ros.conversions.diagnostics import OK
-from avs_ros.conversions.topics import ANSWER_TOPICS, DIAGNOSTICS, LABEL_INFO, Answer
+from avs_ros.conversions.topics import ANSWER_TOPICS, DIAGNOSTICS, Answer
 from avs_ros.inference.segmenter import Segmenter
 from avs_ros.media.bag_messages import BAG
 from avs_ros.media.bag_writer import BagWriter
