@@ -56,8 +56,13 @@ def encode(rgb: np.ndarray, encoding: str) -> np.ndarray:
     }
     if encoding in planes:
         return np.stack(planes[encoding], axis=2).reshape(HEIGHT, -1)
-    if encoding in ("rgb16", "bgr16", "mono16"):
-        channels = {"rgb16": rgb, "bgr16": rgb[..., ::-1], "mono16": gray[..., None]}[encoding]
+    if encoding in ("rgb16", "bgr16", "mono16", "16UC3", "rgba16", "bgra16", "16UC4"):
+        bgr = rgb[..., ::-1]
+        channels = {
+            "rgb16": rgb, "bgr16": bgr, "16UC3": bgr, "mono16": gray[..., None],
+            "rgba16": np.dstack([rgb, alpha]), "bgra16": np.dstack([bgr, alpha]),
+            "16UC4": np.dstack([bgr, alpha]),
+        }[encoding]
         wide = channels.astype(np.uint16) * 256 + 99
         return np.ascontiguousarray(wide).view(np.uint8).reshape(HEIGHT, -1)
     if encoding.startswith("bayer"):
@@ -66,7 +71,17 @@ def encode(rgb: np.ndarray, encoding: str) -> np.ndarray:
         mosaic = np.empty((HEIGHT, WIDTH), np.uint8)
         for i, colour in enumerate(pattern):
             mosaic[i // 2 :: 2, i % 2 :: 2] = plane[colour][i // 2 :: 2, i % 2 :: 2]
+        if encoding.endswith("16"):
+            return (mosaic.astype(np.uint16) * 256 + 99).view(np.uint8)
         return mosaic
+    if encoding == "nv24":
+        # BT.601 in video range, written out.
+        red, green, blue = (plane.astype(float) for plane in (red, green, blue))
+        y = 16 + 0.257 * red + 0.504 * green + 0.098 * blue
+        u = 128 - 0.148 * red - 0.291 * green + 0.439 * blue
+        v = 128 + 0.439 * red - 0.368 * green - 0.071 * blue
+        colour = np.stack([u, v], axis=2).reshape(2 * HEIGHT, WIDTH)
+        return np.rint(np.concatenate([y, colour])).astype(np.uint8)
     yuv = cv2.cvtColor(rgb, cv2.COLOR_RGB2YUV_I420)
     luma = yuv[:HEIGHT]
     u, v = (part.reshape(HEIGHT // 2, WIDTH // 2) for part in yuv[HEIGHT:].reshape(2, -1))
@@ -92,7 +107,7 @@ def test_every_encoding_gives_back_the_picture(encoding: str, padding: int) -> N
     expected = rgb
     if "mono" in encoding or encoding == "8UC1":
         expected = np.repeat(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)[..., None], 3, axis=2)
-    exact = encoding[:3] in ("rgb", "bgr", "mon", "8UC")
+    exact = encoding[:3] in ("rgb", "bgr", "mon", "8UC", "16U")
     inside = np.s_[1:-1, 1:-1] if encoding.startswith("bayer") else np.s_[:]
     error = np.abs(decoded[inside].astype(int) - expected[inside].astype(int))
     assert error.max() <= (0 if exact else 16)
@@ -167,6 +182,105 @@ def test_malformed_compressed_pictures_are_refused() -> None:
         with pytest.raises(MalformedImage) as caught:
             compressed_to_rgb(SimpleNamespace(format=format, data=data))
         assert caught.value.reason == reason
+
+
+def scene(height: int = 90, width: int = 160) -> np.ndarray:
+    """A colour picture with structure, uint8 RGB."""
+    rng = np.random.default_rng(5)
+    return cv2.resize(rng.integers(0, 256, (9, 16, 3), np.uint8), (width, height))
+
+
+def compressed(format: str, stored: np.ndarray, kind: str = ".png") -> np.ndarray:
+    """``stored`` (OpenCV's order) in a file, read as a message with this ``format``."""
+    data = cv2.imencode(kind, stored, [cv2.IMWRITE_JPEG_QUALITY, 95])[1].tobytes()
+    return compressed_to_rgb(SimpleNamespace(format=format, data=data))
+
+
+@pytest.mark.parametrize("pattern", ["rggb", "bggr", "gbrg", "grbg"])
+@pytest.mark.parametrize(("depth", "kind"), [("8", ".jpg"), ("8", ".png"), ("16", ".png")])
+def test_a_compressed_mosaic_becomes_a_colour_picture(
+    pattern: str, depth: str, kind: str
+) -> None:
+    rgb = scene()
+    mosaic = np.empty(rgb.shape[:2], np.uint8)
+    for i, colour in enumerate(pattern):
+        at = np.s_[i // 2 :: 2, i % 2 :: 2]
+        mosaic[at] = rgb[..., "rgb".index(colour)][at]
+    stored = mosaic if depth == "8" else mosaic.astype(np.uint16) * 256 + 7
+    decoded = compressed(f"bayer_{pattern}{depth}; {kind[1:]} compressed ", stored, kind)
+    assert np.abs(decoded.astype(int) - rgb).mean() < 6
+
+
+@pytest.mark.parametrize(
+    ("format", "swapped"),
+    [("rgb8; png compressed bgr8", False), ("bgr8; png compressed bgr8", False),
+     ("rgb8; png compressed ", True), ("bgr8; png compressed rgb8", True),
+     ("rgba8; png compressed", True), ("png", False), ("rgb8", False), ("", False),
+     ("yuv422; png compressed ", False)],
+)
+def test_the_format_says_in_which_order_colours_lie_in_the_file(
+    format: str, swapped: bool
+) -> None:
+    rgb = scene()
+    stored = rgb if swapped else rgb[..., ::-1]
+    assert (compressed(format, stored) == rgb).all()
+
+
+@pytest.mark.parametrize("format", ["16UC1; png compressed ", "32FC1; tiff compressed"])
+def test_compressed_depth_is_no_picture(format: str) -> None:
+    with pytest.raises(MalformedImage) as caught:
+        compressed(format, scene()[..., 0].astype(np.uint16) * 20)
+    assert caught.value.reason == "compressed_depth"
+
+
+def test_sixteen_bits_in_a_file_keep_the_upper_byte() -> None:
+    rgb = scene()
+    assert (compressed("rgb16; png compressed bgr16", rgb[..., ::-1].astype(np.uint16) * 256 + 9)
+            == rgb).all()
+    grey = compressed("mono16; png compressed ", rgb[..., 0].astype(np.uint16) * 256 + 255)
+    assert (grey == rgb[..., :1]).all()
+
+
+@pytest.mark.parametrize("grey", [False, True])
+@pytest.mark.parametrize("progressive", [0, 1])
+def test_a_jpeg_without_its_end_marker_is_whole_until_rows_are_missing(
+    grey: bool, progressive: int
+) -> None:
+    """A grey picture looks like what a decoder makes of missing rows, and is none."""
+    bgr = np.full((90, 160, 3), 128, np.uint8) if grey else scene()
+    options = [cv2.IMWRITE_JPEG_QUALITY, 90, cv2.IMWRITE_JPEG_PROGRESSIVE, progressive]
+    data = cv2.imencode(".jpg", bgr, options)[1].tobytes()
+    whole = compressed_to_rgb(SimpleNamespace(format="jpeg", data=data))
+    assert (compressed_to_rgb(SimpleNamespace(format="jpeg", data=data[:-2])) == whole).all()
+    if grey or progressive:
+        return
+    rng = np.random.default_rng(3)
+    for cut in sorted(rng.integers(2, len(data) - 40, 40)):
+        with pytest.raises(MalformedImage) as caught:
+            compressed_to_rgb(SimpleNamespace(format="jpeg", data=data[:cut]))
+        assert caught.value.reason in ("compressed_truncated", "compressed_codec")
+
+
+@pytest.mark.parametrize("kind", [".jpg", ".png", ".webp", ".bmp"])
+def test_damaged_files_are_refused_or_read_and_nothing_else(kind: str) -> None:
+    """Flipped, cut and shuffled at random: a picture or MalformedImage, never another error."""
+    rng = np.random.default_rng(11)
+    data = cv2.imencode(kind, scene(40, 48))[1].tobytes()
+    read = refused = 0
+    for _ in range(150):
+        damaged = bytearray(data)
+        for _ in range(rng.integers(1, 6)):
+            damaged[rng.integers(len(damaged))] ^= 1 << rng.integers(8)
+        if rng.random() < 0.3:
+            damaged = damaged[: rng.integers(1, len(damaged))]
+        try:
+            picture = compressed_to_rgb(SimpleNamespace(format="jpeg", data=bytes(damaged)))
+            assert picture.dtype == np.uint8 and picture.shape[2] == 3
+            read += 1
+        except MalformedImage:
+            refused += 1
+    assert refused > 0 and read + refused == 150
+    assert (compressed_to_rgb(SimpleNamespace(format="jpeg", data=data)).shape == (40, 48, 3))
 
 
 def test_written_pictures_come_back() -> None:

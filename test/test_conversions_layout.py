@@ -174,8 +174,8 @@ def test_an_installed_ros_writes_the_same_bytes(name: str) -> None:
 
     try:
         sent = serialization.serialize_message(MESSAGES[name](ROS))
-    except MessageTypeError as error:
-        pytest.skip(f"the other audio_common_msgs is installed, or none: {error}")
+    except MessageTypeError:
+        pytest.skip("the other family of sound messages is installed, or none")
     type_name = name.split(" ")[0]
     # Read and written again: what lies between aligned fields is left to chance on the wire.
     store = store_with(Stores.ROS2_JAZZY, family_of(type_name))

@@ -153,6 +153,24 @@ def test_unusable_calibrations_are_refused(reason: str, change: object) -> None:
     assert caught.value.reason == reason
 
 
+@pytest.mark.parametrize(("model", "fits"), [
+    ("plumb_bob", (0, 4, 5, 8, 12, 14)), ("rational_polynomial", (0, 4, 5, 8, 12, 14)),
+    ("", (0, 4, 5, 8, 12, 14)), ("equidistant", (0, 4)),
+])
+def test_every_number_of_distortion_coefficients(model: str, fits: tuple[int, ...]) -> None:
+    for number in range(20):
+        info = make_camera_info(BAG, HEADER, 640, 480, 1.2)
+        info.distortion_model, info.d = model, np.full(number, 0.01)
+        if number in fits:
+            assert np.isfinite(read_camera_info(info).ray((10.0, 20.0))).all()
+            continue
+        with pytest.raises(MalformedImage, match=f"{number} distortion") as caught:
+            read_camera_info(info)
+        assert caught.value.reason == "camera_distortion"
+        info.d = np.zeros(number)  # says that there is none, in its own way
+        assert read_camera_info(info).ray((320.0, 240.0))[2] > 0.99
+
+
 def test_camera_info_is_copied_with_another_header() -> None:
     info = make_camera_info(BAG, HEADER, 640, 480, 1.2)
     info.roi.x_offset, info.roi.do_rectify = 5, True

@@ -38,6 +38,7 @@ class Scene:
         self.graph = graph
         self.targets = graph.listen("geometry_msgs/msg/PointStamped", f"{NODE}/target")
         self.bearings = graph.listen("geometry_msgs/msg/Vector3Stamped", f"{NODE}/bearing")
+        self.diagnostics = graph.listen("diagnostic_msgs/msg/DiagnosticArray", "/diagnostics")
         self.states = graph.listen("std_msgs/msg/String", f"{NODE}/state", 20, latched=True)
         self.node = graph.add(
             AttentionNode, parameters={"dwell": 0.0, "smoothing": 0.0, **parameters})
@@ -50,7 +51,12 @@ class Scene:
 
     def calibrate(self) -> None:
         self.camera.publish(INFO)
-        self.graph.wait(lambda: self.node._camera_message is not None, "camera_info")
+        self.graph.wait(lambda: "calibrated" in self.diagnosed("camera"), "camera_info")
+
+    def diagnosed(self, key: str) -> str:
+        """The newest value of ``key`` on /diagnostics; "" before the first."""
+        pages = [page.status[0] for page in self.diagnostics if "attention" in page.status[0].name]
+        return {pair.key: pair.value for pair in pages[-1].values}.get(key, "") if pages else ""
 
     def send(self, *instances: Instance, mask: np.ndarray | None = None) -> Any:
         self.now_ns += 100_000_000
@@ -177,8 +183,6 @@ def test_without_calibration_there_is_a_state_but_no_ray(graph: NodeGraph) -> No
     scene.send(DRUM)
     assert not scene.targets
     scene.calibrate()
-    graph.wait(lambda: scene.node._camera_message.k[0] > 0 if scene.camera.publish(INFO) is None
-               else False, "the good calibration")
     scene.send(DRUM)
     assert scene.target() == pytest.approx(CAMERA.ray((450.0, 150.0)))
 

@@ -53,6 +53,7 @@ class Replay:
     def __init__(self, graph: NodeGraph, output: Path, **parameters: Any) -> None:
         self.graph = graph
         self.output = output
+        self.diagnostics = graph.listen("diagnostic_msgs/msg/DiagnosticArray", "/diagnostics")
         self.node = graph.add(EvaluatorNode, parameters={"output": str(output), **parameters})
         image, array = "sensor_msgs/msg/Image", "vision_msgs/msg/Detection2DArray"
         self.mask = graph.publisher(image, "mask", 50)
@@ -77,6 +78,12 @@ class Replay:
         self.probability.publish(probability_to_image(ROS, header, shown))
         if answer:
             self.detections.publish(make_detections(ROS, header, found("dog")))
+
+    def refused(self, reason: str) -> str:
+        """How many messages /diagnostics counts under ``reason``."""
+        pages = [page.status[0] for page in self.diagnostics]
+        counts = {pair.key: pair.value for pair in pages[-1].values} if pages else {}
+        return counts.get(f"refused {reason}", "")
 
     def scores(self) -> dict[str, Any]:
         self.graph.remove(self.node)  # as at shutdown
@@ -144,7 +151,7 @@ def test_malformed_masks_are_counted(graph: NodeGraph, tmp_path: Path) -> None:
     replay = Replay(graph, tmp_path / "out", wait=60.0)
     wrong = make_image(ROS, make_header(ROS, BASE_NS), np.zeros((48, 64, 3), np.uint8), "rgb8")
     replay.mask.publish(wrong)
-    graph.wait(lambda: replay.node._malformed == 1, "the count")
+    graph.wait(lambda: replay.refused("image_encoding") == "1", "the count")
     replay.frame(1, answer=True, truth=True)
     graph.wait(lambda: held(replay) == 1, "the frame")
     parts = replay.node._pairing._parts

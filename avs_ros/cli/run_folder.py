@@ -71,7 +71,7 @@ class RunFolder:
         source = self._source
         self._video = VideoWriter(
             self.folder / "overlay.mp4", source.width, source.height, source.fps or 25.0,
-            source.audio_rate_hz, source.audio_channels,
+            source.audio_rate_hz, source.audio_channels, pixel_aspect=source.pixel_aspect,
         )
         self._files.callback(self._video.close)
         self._bag = BagWriter(self.folder / "output.mcap")

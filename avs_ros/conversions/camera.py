@@ -18,6 +18,8 @@ from avs_ros.errors import ImageFormatError
 
 _PINHOLE = ("plumb_bob", "rational_polynomial", "")
 _FISHEYE = ("equidistant", "fisheye")
+# What OpenCV takes.
+_PINHOLE_LENGTHS, _FISHEYE_LENGTHS = (4, 5, 8, 12, 14), (4,)
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ class CameraModel:
         v = point[1] * self.size[1] / height - 0.5
         pixel = np.array([[[u, v]]], dtype=np.float64)
         if self.fisheye:
-            flat = cv2.fisheye.undistortPoints(pixel, self.k, self.distortion[:4])
+            flat = cv2.fisheye.undistortPoints(pixel, self.k, self.distortion)
         else:
             flat = cv2.undistortPoints(pixel, self.k, self.distortion)
         x, y = (float(value) for value in np.asarray(flat).reshape(2))
@@ -61,7 +63,8 @@ def read_camera_info(msg: Message, rectified: bool = False) -> CameraModel:
 
     ``rectified``: the picture is an ``image_rect`` (P and no distortion instead of K and D).
     Raises :class:`MalformedImage` with reason ``camera_uncalibrated`` (K or P is zero or not
-    finite) or ``camera_distortion`` (unknown model).
+    finite) or ``camera_distortion`` (unknown model, a number of coefficients that it does not
+    have, or coefficients that cannot be undone).
     """
     if rectified:
         k = np.array(msg.p, dtype=np.float64).reshape(3, 4)[:, :3].copy()
@@ -82,8 +85,16 @@ def read_camera_info(msg: Message, rectified: bool = False) -> CameraModel:
             f"distortion model {msg.distortion_model!r}: expected plumb_bob, rational_polynomial "
             "or equidistant; publish a rectified picture instead",
         )
-    if distortion.size < 4:
+    if not distortion.any():
         distortion = np.zeros(4)
+    lengths = _FISHEYE_LENGTHS if fisheye else _PINHOLE_LENGTHS
+    if distortion.size not in lengths:
+        raise MalformedImage(
+            "camera_distortion",
+            f"camera_info with {distortion.size} distortion coefficients: "
+            f"{msg.distortion_model or 'plumb_bob'} has {', '.join(map(str, lengths))}; correct "
+            "the calibration file",
+        )
     width, height = int(msg.roi.width) or int(msg.width), int(msg.roi.height) or int(msg.height)
     bin_x, bin_y = max(int(msg.binning_x), 1), max(int(msg.binning_y), 1)
     if width < 1 or height < 1:
@@ -92,7 +103,16 @@ def read_camera_info(msg: Message, rectified: bool = False) -> CameraModel:
     k[1, 2] -= float(msg.roi.y_offset)
     k[0] /= bin_x
     k[1] /= bin_y
-    return CameraModel(k, distortion, fisheye, (width // bin_x, height // bin_y))
+    camera = CameraModel(k, distortion, fisheye, (width // bin_x, height // bin_y))
+    try:
+        usable = bool(np.isfinite(camera.ray((width / 2, height / 2), (width, height))).all())
+    except cv2.error:
+        usable = False
+    if not usable:
+        raise MalformedImage(
+            "camera_distortion", "camera_info whose distortion OpenCV cannot undo: calibrate anew"
+        )
+    return camera
 
 
 def make_camera_info(

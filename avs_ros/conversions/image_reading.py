@@ -25,8 +25,8 @@ def _convert(code: int) -> Callable[[Bytes], Bytes]:
 class Encoding:
     """How one encoding lies in memory and how it becomes RGB.
 
-    ``channels`` per pixel of ``depth`` bytes each; ``rows`` stored rows per picture row (1.5 for
-    the two-plane YUV formats); ``even`` where two neighbouring pixels share their colour.
+    ``channels`` per pixel of ``depth`` bytes each; ``rows`` stored rows per picture row (1.5 or 3
+    for the two-plane YUV formats); ``even`` where two neighbouring pixels share their colour.
     """
 
     channels: int
@@ -36,11 +36,32 @@ class Encoding:
     even: bool = False
 
 
+def _nv24_to_rgb(planes: Bytes) -> Bytes:
+    """Brightness ``[H, W]`` and below it colour ``[2 H, W]``, U and V in turns for every pixel."""
+    height = planes.shape[0] // 3
+    colour = planes[height:].reshape(height, -1, 2)
+    yuv = np.dstack([planes[:height], colour]).astype(np.float32) - np.float32([16, 128, 128])
+    # BT.601 in video range, as OpenCV's other YUV formats.
+    rgb = cv2.transform(yuv, np.array([[1.164, 0, 1.596], [1.164, -0.392, -0.813],
+                                       [1.164, 2.017, 0]], np.float32))
+    return np.asarray(np.clip(np.rint(rgb), 0, 255), np.uint8)
+
+
+# OpenCV names a mosaic by the second row's second and third pixel, ROS by its first two.
+_MOSAICS = {
+    "bayer_rggb": _convert(cv2.COLOR_BayerBG2RGB),
+    "bayer_bggr": _convert(cv2.COLOR_BayerRG2RGB),
+    "bayer_gbrg": _convert(cv2.COLOR_BayerGR2RGB),
+    "bayer_grbg": _convert(cv2.COLOR_BayerGB2RGB),
+}
+
 _GRAY = Encoding(1, _convert(cv2.COLOR_GRAY2RGB))
 _UYVY = Encoding(2, _convert(cv2.COLOR_YUV2RGB_UYVY), even=True)
 _YUYV = Encoding(2, _convert(cv2.COLOR_YUV2RGB_YUY2), even=True)
 _BGR = Encoding(3, _convert(cv2.COLOR_BGR2RGB))
 _BGRA = Encoding(4, _convert(cv2.COLOR_BGRA2RGB))
+_BGR16 = Encoding(3, _convert(cv2.COLOR_BGR2RGB), depth=2)
+_BGRA16 = Encoding(4, _convert(cv2.COLOR_BGRA2RGB), depth=2)
 
 ENCODINGS: dict[str, Encoding] = {
     "rgb8": Encoding(3, np.array),
@@ -53,21 +74,25 @@ ENCODINGS: dict[str, Encoding] = {
     "8UC1": _GRAY,
     "mono16": Encoding(1, _convert(cv2.COLOR_GRAY2RGB), depth=2),
     "rgb16": Encoding(3, np.array, depth=2),
-    "bgr16": Encoding(3, _convert(cv2.COLOR_BGR2RGB), depth=2),
+    "bgr16": _BGR16,
+    "16UC3": _BGR16,
+    "rgba16": Encoding(4, _convert(cv2.COLOR_RGBA2RGB), depth=2),
+    "bgra16": _BGRA16,
+    "16UC4": _BGRA16,
     "yuv422": _UYVY,
     "uyvy": _UYVY,
     "yuv422_yuy2": _YUYV,
     "yuyv": _YUYV,
     "nv12": Encoding(1, _convert(cv2.COLOR_YUV2RGB_NV12), rows=1.5, even=True),
     "nv21": Encoding(1, _convert(cv2.COLOR_YUV2RGB_NV21), rows=1.5, even=True),
-    # OpenCV names a mosaic by the second row's second and third pixel, ROS by its first two.
-    "bayer_rggb8": Encoding(1, _convert(cv2.COLOR_BayerBG2RGB), even=True),
-    "bayer_bggr8": Encoding(1, _convert(cv2.COLOR_BayerRG2RGB), even=True),
-    "bayer_gbrg8": Encoding(1, _convert(cv2.COLOR_BayerGR2RGB), even=True),
-    "bayer_grbg8": Encoding(1, _convert(cv2.COLOR_BayerGB2RGB), even=True),
+    "nv24": Encoding(1, _nv24_to_rgb, rows=3.0),
+    **{f"{name}8": Encoding(1, read, even=True) for name, read in _MOSAICS.items()},
+    **{f"{name}16": Encoding(1, read, depth=2, even=True) for name, read in _MOSAICS.items()},
 }
 
 _DEPTH = {"16UC1": "millimetres", "32FC1": "metres"}
+# Encodings whose channels ROS's own subscriber puts in order after decoding.
+_COLOURS = ("rgb8", "rgba8", "rgb16", "rgba16", "bgr8", "bgra8", "bgr16", "bgra16")
 
 
 def check_image(msg: Message) -> Encoding:
@@ -122,7 +147,13 @@ def image_to_rgb(msg: Message) -> Bytes:
         rows = rows[:, 0::2] if msg.is_bigendian else rows[:, 1::2]
     shape = (rows.shape[0], width, encoding.channels)
     pixels = np.ascontiguousarray(rows).reshape(shape if encoding.channels > 1 else shape[:2])
-    return encoding.to_rgb(pixels)
+    try:
+        return encoding.to_rgb(pixels)
+    except cv2.error as error:
+        raise MalformedImage(
+            "image_size_mismatch",
+            f"{width} x {height} pixels of {msg.encoding} cannot be converted ({error.err})",
+        ) from error
 
 
 def read_mask(msg: Message) -> Bytes:
@@ -153,13 +184,9 @@ def read_probability(msg: Message) -> Float:
     return np.ascontiguousarray(rows).view("<f4").astype(np.float32, copy=False)
 
 
-def _looks_whole(data: bytes) -> bool:
-    """Whether a JPEG or PNG has its end; their decoders fill a missing rest with grey."""
-    if data.startswith(b"\xff\xd8\xff"):
-        return data.rfind(b"\xff\xd9") > data.rfind(b"\xff\xda")
-    if data.startswith(b"\x89PNG"):
-        return b"IEND" in data[-64:]
-    return True
+def _lacks_end(data: bytes) -> bool:
+    """Whether a JPEG ends without its marker ff d9, as some MJPEG cameras leave it out."""
+    return data.startswith(b"\xff\xd8\xff") and data.rfind(b"\xff\xd9") <= data.rfind(b"\xff\xda")
 
 
 def check_compressed(msg: Message) -> None:
@@ -168,7 +195,10 @@ def check_compressed(msg: Message) -> None:
     Raises :class:`MalformedImage` with reason ``compressed_depth``, ``compressed_empty`` or
     ``compressed_truncated``.
     """
-    if "compresseddepth" in msg.format.replace(" ", "").lower():
+    encoding, separator, _ = msg.format.partition(";")
+    if "compresseddepth" in msg.format.replace(" ", "").lower() or (
+        separator and encoding.strip() in _DEPTH
+    ):
         raise MalformedImage(
             "compressed_depth",
             f"format {msg.format!r} holds depth; use the colour camera's compressed topic",
@@ -176,32 +206,71 @@ def check_compressed(msg: Message) -> None:
     data = bytes(msg.data)
     if not data:
         raise MalformedImage("compressed_empty", "compressed picture without any data")
-    if not _looks_whole(data):
-        raise MalformedImage(
-            "compressed_truncated", f"compressed picture ends after {len(data)} bytes, cut short"
-        )
+    # A PNG's decoder fills the missing rest with grey.
+    if data.startswith(b"\x89PNG") and b"IEND" not in data[-64:]:
+        raise _cut_short(data)
+
+
+def _cut_short(data: bytes) -> MalformedImage:
+    return MalformedImage(
+        "compressed_truncated", f"compressed picture ends after {len(data)} bytes, cut short"
+    )
+
+
+def _decode(data: bytes) -> Bytes | None:
+    """``[H, W]`` or ``[H, W, 3]`` (the file's BGR), uint8 or uint16; None for no picture."""
+    flags = cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
+    try:
+        return cv2.imdecode(np.frombuffer(data, dtype=np.uint8), flags)
+    except cv2.error:
+        return None
+
+
+def _decode_endless(data: bytes) -> Bytes | None:
+    """A JPEG without its end marker.  Raises :class:`MalformedImage` where rows are missing.
+
+    The decoder makes missing rows grey.  To tell them from a grey picture: bytes that are put
+    behind the data change missing rows, and nothing else.
+    """
+    decoded = _decode(data + b"\xff\xd9")
+    if decoded is None:  # not even its header is whole
+        raise _cut_short(data)
+    if (decoded[-1, -1] == 128).all():
+        longer = _decode(data + b"\x55" * 4096 + b"\xff\xd9")
+        if longer is None or not np.array_equal(decoded, longer):
+            raise _cut_short(data)
+    return decoded
 
 
 def compressed_to_rgb(msg: Message) -> Bytes:
     """``sensor_msgs/CompressedImage`` -> uint8 ``[H, W, 3]`` RGB.
 
-    The bytes decide what the codec is (``format`` differs between publishers and releases); a
-    camera's EXIF rotation is ignored so that pixels stay where ``camera_info`` says they are.
+    The bytes decide what the codec is (``format`` differs between publishers and releases).  The
+    encoding before the semicolon of ``format`` (``rgb8; jpeg compressed bgr8``) means what it
+    means to image_transport: the pattern of a Bayer mosaic; that colours lie in the file as RGB
+    where the rest does not say ``compressed bgr``; depth.  A camera's EXIF rotation is ignored so
+    that pixels stay where ``camera_info`` says they are; 16-bit samples keep their upper byte.
     Raises :class:`MalformedImage` as :func:`check_compressed` does, or with reason
     ``compressed_codec``.
     """
     check_compressed(msg)
-    flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
-    try:
-        picture = cv2.imdecode(np.frombuffer(msg.data, dtype=np.uint8), flags)
-    except cv2.error:
-        picture = None
+    data = bytes(msg.data)
+    picture = _decode_endless(data) if _lacks_end(data) else _decode(data)
     if picture is None:
         raise MalformedImage(
             "compressed_codec",
-            f"compressed picture (format {msg.format!r}, {len(msg.data)} bytes) is not a JPEG, "
+            f"compressed picture (format {msg.format!r}, {len(data)} bytes) is not a JPEG, "
             "PNG or other picture that OpenCV reads",
         )
+    if picture.dtype == np.uint16:
+        picture = np.ascontiguousarray(picture >> 8).astype(np.uint8)
+    encoding, separator, coded = msg.format.partition(";")
+    encoding = encoding.strip() if separator else ""
+    if picture.ndim == 2:
+        mosaic = _MOSAICS.get(encoding.removesuffix("16").removesuffix("8"))
+        return (mosaic or _GRAY.to_rgb)(picture)
+    if encoding in _COLOURS and "compressed bgr" not in coded:
+        return picture
     return np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB))
 
 

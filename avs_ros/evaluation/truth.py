@@ -68,7 +68,7 @@ def read_truth(path: Path, topic: str = "") -> dict[int, Truth]:
     that ends in ``ground_truth/mask``, else boxes on the one in ``ground_truth/detections``.
     Raises BagError when the bag has no such topic, no message on it, or one that is broken.
     """
-    from avs_ros.media.bag import open_reader
+    from avs_ros.media.bag_files import open_reader
 
     reader = open_reader(path)
     try:

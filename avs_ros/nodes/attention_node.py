@@ -7,9 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-
 from rclpy.clock import Clock, ClockType
-from sensor_msgs.msg import CameraInfo, Image
+from sensor_msgs.msg import Image
 from std_msgs.msg import String
 from vision_msgs.msg import Detection2DArray
 
@@ -114,7 +113,10 @@ class AttentionNode(AcceptsOwnDump):
             for topic in ATTENTION_INPUTS
             if topic.name != "label_mask" or self._settings["use_mask"]
         ]
-        page = InputsPage(self.get_name(), self._inputs, self._refused)
+        page = InputsPage(
+            self.get_name(), self._inputs, self._refused,
+            lambda: {"camera": self._calibration.describe()},
+        )
         self._diagnostics = DiagnosticsPublisher(self, page.write)
         self.create_timer(0.2, self._watch, clock=Clock(clock_type=ClockType.STEADY_TIME))
         self._enter(Attention.NOTHING_SOUNDING)

@@ -61,6 +61,13 @@ class Calibration:
         """The model of the newest message; None without a usable one."""
         return self._read().model
 
+    def describe(self) -> str:
+        """What is known of the camera, in words."""
+        reading = self._read()
+        if reading.model is not None:
+            return "calibrated, {} x {}".format(*reading.model.size)
+        return str(reading.error or "no camera_info yet")
+
     def _read(self) -> _Reading:
         reading, msg = self._reading, self._message
         if msg is None:

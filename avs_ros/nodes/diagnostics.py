@@ -1,4 +1,4 @@
-"""What nodes say on /diagnostics: the segmentation node model, inputs and stream, others inputs."""
+"""What nodes say on /diagnostics: of model, inputs and stream, or of their inputs alone."""
 
 from __future__ import annotations
 
@@ -162,12 +162,17 @@ class InputsPage:
     """The one status of a node that only listens: its subscriptions and what it refused."""
 
     def __init__(
-        self, node_name: str, inputs: Iterable[InputSubscription], counters: MessageCounters
+        self, node_name: str, inputs: Iterable[InputSubscription], counters: MessageCounters,
+        values: Callable[[], Mapping[str, str]] = dict,
     ) -> None:
-        """Write a status called ``<node_name>: inputs`` about ``inputs`` and ``counters``."""
+        """Write a status called ``<node_name>: inputs`` about ``inputs`` and ``counters``.
+
+        ``values()``: what else is to be said.
+        """
         self._name = f"{node_name}: inputs"
         self._inputs = tuple(inputs)
         self._counters = counters
+        self._values = values
         self._before: dict[str, int] = {}
 
     def write(self) -> list[Status]:
@@ -181,6 +186,6 @@ class InputsPage:
             level, message = ERROR, problems[0]
         elif rising:
             level, message = WARN, self._counters.sentences().get(rising[0], rising[0])
-        values = {one.topic: one.describe() for one in self._inputs}
+        values = {one.topic: one.describe() for one in self._inputs} | dict(self._values())
         values.update({f"refused {name}": str(count) for name, count in counts.items()})
         return [Status(self._name, level, message, values)]

@@ -1,4 +1,4 @@
-"""Image messages -> pixels: our own reader first, cv_bridge for encodings that it does not know."""
+"""Image messages -> pixels: our own reader first, then cv_bridge for other encodings."""
 
 from __future__ import annotations
 

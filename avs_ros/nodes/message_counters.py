@@ -39,7 +39,8 @@ class MessageCounters:
         if isinstance(error, AvsError):
             reason, sentence = reason_of(error), str(error)
         else:
-            reason = f"{type(error).__module__}.{type(error).__qualname__}".removeprefix("builtins.")
+            kind = type(error)
+            reason = f"{kind.__module__}.{kind.__qualname__}".removeprefix("builtins.")
             sentence = f"{reason}: {' '.join(str(error).split())}"
         times = self.count(reason, sentence)
         if self._logger is not None and str(times).strip("0") == "1":

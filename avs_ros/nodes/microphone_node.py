@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-
 from rclpy.clock import Clock, ClockType
 from rclpy.publisher import Publisher
 

@@ -26,7 +26,7 @@ from avs_ros.conversions import (
     rgb_to_compressed,
     rgb_to_image,
 )
-from avs_ros.errors import AvsError, MediaError, ParameterError
+from avs_ros.errors import MediaError, ParameterError
 from avs_ros.media.opening import open_recording
 from avs_ros.media.source import Frame, Sound
 from avs_ros.nodes import quality_of_service

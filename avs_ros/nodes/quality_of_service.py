@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 from rclpy.node import Node
@@ -97,12 +96,6 @@ def _user_value(node: Node, name: str, kind: Parameter.Type) -> Any:
             node.undeclare_parameter(name)
             return None
     return node.get_parameter(name).value
-
-
-def all_reliable(offered: Iterable[QoSProfile]) -> bool:
-    """Whether there is an offer, and each one is reliable."""
-    found = [one.reliability for one in offered]
-    return bool(found) and all(one == ReliabilityPolicy.RELIABLE for one in found)
 
 
 def incompatible_words(topic: str, policy_kind: Any) -> str:

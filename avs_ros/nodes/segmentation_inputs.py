@@ -137,13 +137,16 @@ class SensorInputs:
         """``current`` if it is what is wanted, else a new subscription."""
         if wanted is None or (current and (current.topic, current.type_name) == wanted):
             return current
+        topic, type_name = wanted
         if current is not None:
             current.destroy()
-        topic, type_name = wanted
+            if current.topic == topic:
+                # Until the executor has let go of it, the RMW refuses another type on its topic.
+                return None
         try:
             made = subscribe(topic, type_name)
-        except AvsError as error:
-            # The type is on the graph but its package is not installed here.
+        except (AvsError, RuntimeError) as error:
+            # The type is on the graph but its package is not installed here, or the RMW refuses.
             self._problem(topic, f"cannot subscribe to {topic} as {type_name}: {error}")
             return None
         self._unheard.pop(topic, None)

@@ -17,8 +17,8 @@ except ImportError:  # Humble's name of it
 
 from avs_ros.conversions import Message
 from avs_ros.nodes import quality_of_service
-from avs_ros.nodes.message_types import interface
 from avs_ros.nodes.message_counters import MessageCounters
+from avs_ros.nodes.message_types import interface
 
 
 class InputSubscription:
@@ -59,7 +59,7 @@ class InputSubscription:
         return f"{self.topic} ({self.type_name}), {reliability}{why}, depth {self._qos.depth}"
 
     def follow(self) -> None:
-        """Subscribe anew where the publishers' offers ask for it; forget problems that are over."""
+        """Subscribe anew where the publishers' offers ask for it; forget what is over."""
         with self._lock:
             if self._subscription is None:
                 return
@@ -97,15 +97,14 @@ class InputSubscription:
         if not auto:
             return qos, ""
         offers = self._offers()
-        if not offers:
-            # Whoever comes is heard at once; one that left may come back as it was.
-            if self._subscription is not None:
-                qos.reliability = self._qos.reliability
-            return qos, "auto, no publisher"
-        if quality_of_service.all_reliable(offers):
+        reliable = all(one.reliability == ReliabilityPolicy.RELIABLE for one in offers)
+        if not offers and self._subscription is not None:
+            # Who left may come back as it was.
+            reliable = self._qos.reliability == ReliabilityPolicy.RELIABLE
+        if reliable:
             qos.reliability = ReliabilityPolicy.RELIABLE
-            return qos, "auto, as every publisher offers"
-        return qos, "auto, as not every publisher is reliable"
+        why = "every publisher is" if reliable else "not every publisher is reliable"
+        return qos, f"auto: {why if offers else 'no publisher yet'}"
 
     def _subscribe(self) -> None:
         self.problem = ""

@@ -1,4 +1,4 @@
-"""Names: topics beside another one, as image_transport and camera drivers lay them out; loggers."""
+"""Names of topics beside another one, as camera drivers lay them out, and of loggers."""
 
 from __future__ import annotations
 

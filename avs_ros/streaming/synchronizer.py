@@ -71,6 +71,7 @@ class Synchronizer:
         self.deadline_s = deadline_s
         self._max_waiting = max_waiting
         self._waiting: deque[_Waiting] = deque()
+        self._settled: deque[Pair] = deque()
         self._last_stamp_ns: int | None = None
         self._finished = False
         self._epoch = 0
@@ -157,6 +158,10 @@ class Synchronizer:
             if isinstance(event, Frame):
                 self._take_frame(event)
             else:
+                if self._waiting and self.deadline_s is None and self._audio.restarts(
+                    event.stamp_ns, len(event.samples), event.rate_hz
+                ):
+                    self._settle()
                 self._audio.push(event.stamp_ns, event.samples, event.rate_hz)
                 self._finished = False
             self.condition.notify_all()
@@ -192,6 +197,7 @@ class Synchronizer:
         """Forget frames and sound, begin a new epoch; the counters stay."""
         with self.condition:
             self._new_epoch()
+            self._settled.clear()
             self._audio.reset()
             self._finished = False
             self._last_stamp_ns = None
@@ -204,6 +210,8 @@ class Synchronizer:
         """
         with self.condition:
             now = self.clock.now_ns() if now_ns is None else now_ns
+            if self._settled:
+                return self._settled.popleft()
             if not self._waiting:
                 return None
             first = self._waiting[0]
@@ -272,10 +280,20 @@ class Synchronizer:
     def _jump_back(self, last_ns: int, stamp_ns: int) -> None:
         """Begin a new epoch; forget the sound too, unless it has jumped already."""
         self._count("jumps_back")
+        if self.deadline_s is None:
+            self._settle()
         self._new_epoch()
         latest = self._audio.latest_ns
         if latest is not None and abs(latest - last_ns) < abs(latest - stamp_ns):
             self._audio.reset()
+
+    def _settle(self) -> None:
+        """Pair every waiting frame with what there is, before the sound goes."""
+        self._audio.flush()
+        finished, self._finished = self._finished, True
+        while self._waiting:
+            self._settled.append(self._pair(self._waiting.popleft()))
+        self._finished = finished
 
     def _new_epoch(self) -> None:
         self._count("dropped_reset", len(self._waiting))
