@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -78,62 +77,3 @@ def test_what_is_played_comes_back_as_masks(graph: NodeGraph, video: Path) -> No
     finally:
         for process in filter(None, (node, player)):
             process.kill()
-
-
-BUSY = """
-import sys, time
-from avs_ros.nodes import entry_point
-from avs_ros.middleware import rclpy
-
-class Busy(rclpy.node.Node):
-    def __init__(self):
-        super().__init__("busy")
-        self.create_timer(0.01, self.work)
-
-    def work(self):
-        sys.stdout.write("working\\n")
-        sys.stdout.flush()
-        time.sleep({seconds})
-        sys.stdout.write("ended\\n")
-
-    def destroy_node(self):
-        sys.stdout.write("destroyed\\n")
-        super().destroy_node()
-
-entry_point.PATIENCE_S = {patience}
-sys.exit(entry_point.run_node(Busy, []))
-"""
-
-
-def interrupt(times: int, **values: float) -> tuple[int, list[str], str]:
-    """SIGINT to a node in the middle of a callback: exit status, what it printed, stderr."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", BUSY.format(**values)], text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    assert process.stdout is not None
-    assert process.stdout.readline() == "working\n"
-    for _ in range(times):
-        process.send_signal(signal.SIGINT)
-        time.sleep(0.1)
-    printed, complaint = process.communicate(timeout=60)
-    return process.returncode, printed.split(), complaint
-
-
-def quiet(complaint: str) -> bool:
-    """Nothing but what a middleware itself may have to say about its settings."""
-    return all(line.startswith("[WARN]") and "[rcl]" in line for line in complaint.splitlines())
-
-
-@pytest.mark.parametrize("times", [1, 3])
-def test_a_node_ends_after_its_callback_and_once(times: int) -> None:
-    # `ros2 launch` passes on an interrupt that the terminal has sent already.
-    status, printed, complaint = interrupt(times, seconds=1.0, patience=30.0)
-    assert (status, quiet(complaint)) == (0, True), complaint
-    assert printed[-1] == "destroyed" and printed.count("destroyed") == 1
-    assert "ended" in printed
-
-
-def test_a_callback_that_does_not_end_holds_nobody_up() -> None:
-    status, printed, complaint = interrupt(1, seconds=600.0, patience=0.2)
-    assert (status, quiet(complaint)) == (0, True), complaint
-    assert "destroyed" not in printed

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Any, Protocol
+from typing import Protocol
 
 from avs_ros.streaming.inputs import Frame as Frame
 from avs_ros.streaming.inputs import Sound as Sound
