@@ -169,7 +169,7 @@ def _process(
     pipeline = Pipeline(segmenter, synchronizer, Postprocessor(config))
     selection = Selection(args.fps, args.start, args.duration)
     folder = RunFolder(
-        args.output or _default_folder(args), source.info, segmenter, config.sounding_threshold,
+        args.output or _default_folder(args), source.info, segmenter, config,
         _recorded_camera(source), args.all_topics,
     )
     began = time.monotonic()

@@ -16,7 +16,7 @@ from avs_ros.conversions import (
     make_status,
 )
 from avs_ros.conversions.diagnostics import OK
-from avs_ros.conversions.topics import ANSWER_TOPICS, DIAGNOSTICS, LABEL_INFO, Answer
+from avs_ros.conversions.topics import ANSWER_TOPICS, DIAGNOSTICS, LABEL_INFO, Answer, messages
 from avs_ros.errors import MediaError
 from avs_ros.inference.segmenter import Segmenter
 from avs_ros.media.bag_messages import BAG
@@ -25,6 +25,7 @@ from avs_ros.media.moments import choose_moments, thumbnails
 from avs_ros.media.results import ResultFiles
 from avs_ros.media.source import Sound, SourceInfo
 from avs_ros.media.video_writer import VideoWriter
+from avs_ros.postprocess import PostprocessConfig
 from avs_ros.report.run_report import Moment, RunSummary, write_report
 from avs_ros.segmentation import Segmentation
 from avs_ros.streaming import COUNTERS, Pair
@@ -42,15 +43,15 @@ class RunFolder:
         folder: Path,
         source: SourceInfo,
         segmenter: Segmenter,
-        threshold: float,
+        config: PostprocessConfig,
         camera: CameraModel | None = None,
         all_topics: bool = False,
     ) -> None:
         """Create ``folder``; older results of a run in it are replaced."""
         self.folder = folder
         self._source, self._segmenter, self._camera = source, segmenter, camera
-        self._threshold = threshold
-        self.summary = RunSummary("", "", threshold=threshold)
+        self._threshold = config.threshold
+        self.summary = RunSummary("", "", threshold=config.sounding_threshold)
         self._stages: dict[str, list[float]] = {}
         self._last_ns: int | None = None
         self._files = ExitStack()
@@ -104,9 +105,8 @@ class RunFolder:
             self._camera, sync_error_ms=pair.sync_error_ms,
         )
         self._video.frame(stamp_ns, answer.overlay)
-        for topic in self._topics:
-            if topic.make and (message := topic.make(BAG, answer)) is not None:
-                self._bag.write(_full(topic.name), message, stamp_ns)
+        for topic, message in messages(BAG, answer, self._topics.__contains__):
+            self._bag.write(_full(topic.name), message, stamp_ns)
         self._add_to_summary(segmentation, time_s)
 
     def _add_to_summary(self, segmentation: Segmentation, time_s: float) -> None:
