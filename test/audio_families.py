@@ -1,10 +1,6 @@
-"""Sound families in tests: the one that is installed, and the other one in its own prefix."""
+"""Which family of sound a test finds installed."""
 
 from __future__ import annotations
-
-import os
-import sys
-from pathlib import Path
 
 import pytest
 
@@ -23,25 +19,3 @@ def need(audio_type: str) -> None:
         interface(AUDIO_TYPES[audio_type])
     except MessageTypeError:
         pytest.skip(f"{audio_type} is of the other family: see test_nodes_audio_families.py")
-
-
-def ros_drivers() -> dict[str, str]:
-    """The environment of a process for which ros-drivers' family is the installed one.
-
-    It cannot be this process: two packages share one name.
-    """
-    prefix = Path(sys.prefix) / "ros_drivers"
-    python = f"python{sys.version_info.major}.{sys.version_info.minor}"
-    packages = prefix / "lib" / python / "site-packages"
-    if not (packages / "audio_common_msgs").is_dir():
-        pytest.skip("the second audio_common_msgs of the ROS 2 build is not there: run make")
-
-    def first(variable: str, path: Path) -> str:
-        return os.pathsep.join(filter(None, (str(path), os.environ.get(variable))))
-
-    return {
-        **os.environ,
-        "AMENT_PREFIX_PATH": first("AMENT_PREFIX_PATH", prefix),
-        "PYTHONPATH": first("PYTHONPATH", packages),
-        "LD_LIBRARY_PATH": first("LD_LIBRARY_PATH", prefix / "lib"),
-    }

@@ -7,11 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from ros_packages import require_ros
+from ros_packages import require_ros, ros_drivers_environment
 
 require_ros()
 
-from audio_families import PUBLISHED, ros_drivers  # noqa: E402
+from audio_families import PUBLISHED  # noqa: E402
 
 from avs_ros.errors import MessageTypeError  # noqa: E402
 from avs_ros.nodes.message_types import (  # noqa: E402
@@ -61,7 +61,7 @@ def test_a_package_that_is_missing_is_told() -> None:
 
 
 def test_beside_ros_drivers_the_choice_is_theirs() -> None:
-    done = python(ros_drivers(), "-c", PROGRAM)
+    done = python(ros_drivers_environment(), "-c", PROGRAM)
     chosen, told = done.stdout.splitlines()[-2:]
     assert chosen == "('AudioDataStamped', 'RawAudio') AudioDataStamped"
     assert "other family" in told and "mgonzs13" in told
@@ -70,7 +70,7 @@ def test_beside_ros_drivers_the_choice_is_theirs() -> None:
 @pytest.mark.parametrize("file", ["test_nodes_microphone.py", "test_nodes_player.py"])
 def test_the_tests_of_the_other_family_pass_beside_it(file: str) -> None:
     done = python(
-        ros_drivers(), "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist",
-        "-k", "AudioDataStamped or AudioData", str(HERE / file))
+        ros_drivers_environment(), "-m", "pytest", "-q", "-p", "no:cacheprovider",
+        "-p", "no:xdist", "-k", "AudioDataStamped or AudioData", str(HERE / file))
     assert done.returncode == 0, done.stdout
     assert "passed" in done.stdout and "skipped" not in done.stdout, done.stdout

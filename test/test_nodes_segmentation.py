@@ -320,8 +320,7 @@ def test_incompatible_publishers_are_told_in_words(graph: NodeGraph) -> None:
 
 def test_subscriptions_follow_parameters_and_overrides(graph: NodeGraph) -> None:
     start(graph, audio_qos="reliable", image_qos="sensor_data", image_transport="raw",
-          audio_type="RawAudio",
-          **{"qos_overrides./image.subscription.depth": 3})
+          audio_type="RawAudio", **{"qos_overrides./image.subscription.depth": 3})
     for topic in ("/audio", "/image"):
         graph.wait(lambda t=topic: graph.tester.get_subscriptions_info_by_topic(t), topic)
     (audio,) = graph.tester.get_subscriptions_info_by_topic("/audio")
