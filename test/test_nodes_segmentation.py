@@ -392,14 +392,15 @@ def test_a_bag_played_in_a_loop_with_its_clock_starts_anew_and_is_counted(
         message.clock.sec = BASE_NS // 1_000_000_000
         clock.publish(message)
         graph.wait(lambda: node.get_clock().now().nanoseconds == BASE_NS, "the clock")
-        recording.sound(0.0, 2.0)
-        stamp_ns = recording.frame(1.5)
+        recording.sound(0.0, 1.0)
+        stamp_ns = recording.frame(0.9)
         graph.wait(lambda n=loop: len(masks) > 2 * n, f"the mask of round {loop}")
         assert stamp_to_ns(masks[-1].header.stamp) == stamp_ns and read_mask(masks[-1]).any()
         message.clock.sec += 2
         clock.publish(message)
         graph.wait(lambda: node.get_clock().now().nanoseconds > BASE_NS, "the clock")
-        recording.frame(1.9)  # so that the next round begins with a jump back
+        recording.sound(1.0, 1.0)
+        recording.frame(1.9)
         graph.wait(lambda n=loop: len(masks) == 2 * n + 2, "its mask")
     assert graph.wait(lambda: values(latest.get("stream")).get("jumps_back") == "2")
 
