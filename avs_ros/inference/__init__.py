@@ -13,7 +13,13 @@ __all__ = ["Segmenter", "create_segmenter"]
 def create_segmenter(
     model: str | Path = "c3n_light", engine: str = "auto", device: str = "auto", **options: Any
 ) -> Segmenter:
-    """See :func:`avs_ros.inference.registry.create_segmenter` (imported on first use)."""
+    """See :func:`avs_ros.inference.registry.create_segmenter` (imported on first use).
+
+    Raises also what :func:`avs_ros.inference.installed_torch.require_torch` does.
+    """
+    from avs_ros.inference.installed_torch import require_torch
+
+    require_torch()
     from avs_ros.inference import registry
 
     return registry.create_segmenter(model, engine, device, **options)
