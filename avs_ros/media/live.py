@@ -18,6 +18,7 @@ import numpy as np
 from avs_ros.errors import MediaError, MissingDependencyError
 from avs_ros.media.source import Frame, Sound, SourceInfo
 from avs_ros.segmentation import Bytes
+from avs_ros.streaming.findings import Facts
 
 STALL_S = 5.0
 BLOCK_S = 0.032
@@ -212,6 +213,10 @@ class LiveSource:
                     f"{self._microphone.name} has given no sound for {STALL_S:.0f} s; "
                     "is it unplugged or muted by the system?"
                 )
+
+    def findings(self, facts: Facts) -> list[str]:
+        """Nothing: what a device gives is what there is."""
+        return []
 
     def _release(self) -> None:
         self._microphone.close()
