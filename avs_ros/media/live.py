@@ -24,6 +24,7 @@ from avs_ros.media.microphone import (
 )
 from avs_ros.media.source import Frame, Sound, SourceInfo
 from avs_ros.segmentation import Bytes
+from avs_ros.streaming.findings import Facts
 
 STALL_S = 5.0
 
@@ -166,6 +167,10 @@ class LiveSource:
                     f"{self._microphone.name} has given no sound for {STALL_S:.0f} s; "
                     "is it unplugged or muted by the system?"
                 )
+
+    def findings(self, facts: Facts) -> list[str]:
+        """Nothing: what a device gives is what there is."""
+        return []
 
     def close(self) -> None:
         """Stop recording."""
