@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from avs_ros.errors import EngineError, ParameterError
+from avs_ros.errors import EngineError
+from avs_ros.gate import apply_gate
 from avs_ros.inference.segmenter import Segmenter
-from avs_ros.nodes.declared_parameters import names
 from avs_ros.nodes.diagnostics import StreamState
 from avs_ros.postprocess import PostprocessConfig, Postprocessor
 from avs_ros.segmentation import Segmentation
@@ -48,21 +48,6 @@ def warm_up(segmenter: Segmenter, width: int = 640, height: int = 480, steps: in
     segmenter.reset()
 
 
-def postprocess_config(parameters: Mapping[str, Any]) -> PostprocessConfig:
-    """The post-processing that the parameters ask for; raises :class:`ParameterError`."""
-    return PostprocessConfig(
-        threshold=parameters["threshold"],
-        sounding_threshold=parameters["sounding_threshold"],
-        hysteresis=parameters["hysteresis"],
-        min_area=parameters["min_area"],
-        silence_dbfs=parameters["silence_dbfs"],
-        labels_keep=names(parameters["labels_keep"]),
-        labels_ignore=names(parameters["labels_ignore"]),
-        smoothing=parameters["smoothing"],
-        max_instances=parameters["max_instances"],
-    )
-
-
 class SegmentationStream:
     """Synchronizer, post-processing and pipeline around a segmenter, which it owns.
 
@@ -74,18 +59,14 @@ class SegmentationStream:
         on_error: Callable[[Exception], None],
     ) -> None:
         """Build the stream; raises :class:`ParameterError` when the parameters do not fit."""
-        window_s = parameters["audio_window"] or segmenter.window_s
-        if window_s != segmenter.window_s:
-            raise ParameterError(
-                f"audio_window is {window_s} s, model {segmenter.name} hears "
-                f"{segmenter.window_s} s: set audio_window to that or to 0"
-            )
+        config = PostprocessConfig.of(parameters)
+        apply_gate(segmenter, config.gate)
         self._segmenter = segmenter
         self._synchronizer = Synchronizer(
-            window_s=window_s, offset_s=parameters["audio_offset"],
+            window_s=segmenter.window_s, offset_s=parameters["audio_offset"],
             deadline_s=parameters["deadline"], rate_hz=segmenter.sample_rate,
         )
-        self._postprocessor = Postprocessor(postprocess_config(parameters))
+        self._postprocessor = Postprocessor(config)
         self._on_result = on_result
         self._lock = threading.Lock()
         self._last: Pair | None = None
@@ -133,7 +114,8 @@ class SegmentationStream:
 
     def apply(self, parameters: Mapping[str, Any]) -> None:
         """Take over changed parameters; raises :class:`ParameterError` and then changes none."""
-        config = postprocess_config(parameters)
+        config = PostprocessConfig.of(parameters)
+        apply_gate(self._segmenter, config.gate)
         self._postprocessor.config = config
         self._pipeline.max_rate = parameters["max_rate"]
         self._synchronizer.offset_s = parameters["audio_offset"]
