@@ -186,10 +186,10 @@ def apply_gate(segmenter: Any, gate: GateConfig) -> None:
     A segmenter without a gate of its own is left to post-processing.  Raises
     :class:`ParameterError` for an option that would have no effect; then nothing changes.
     """
-    honoured = getattr(segmenter, "gate_options", POSTPROCESSED)
+    honoured = getattr(segmenter, "gate_options", None)
     categories = getattr(segmenter, "categories", segmenter.labels)
-    gate.check_for(segmenter.name, honoured, categories)
-    if hasattr(segmenter, "gate"):
+    gate.check_for(segmenter.name, honoured or POSTPROCESSED, categories)
+    if honoured is not None:
         segmenter.gate = gate
 
 

@@ -9,13 +9,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from avs_ros.errors import ParameterError
 from avs_ros.gate import GateConfig, lowered
-from avs_ros.segmentation import Bytes, Float, Instance, Layer, Prediction, Segmentation
+from avs_ros.instances import Region, attention_point, connected_regions, regions_of_layers
+from avs_ros.segmentation import Bytes, Float, Instance, Prediction, Segmentation
 
 MAX_INSTANCES = 254  # 0 means nothing and 255 "unknown" in a label mask
 SMOOTHING_STEP_S = 0.1
@@ -70,15 +70,15 @@ class PostprocessConfig:
 
 
 class FrameAndSound(Protocol):
-    """What post-processing needs of a pair: its frame, stamp and sound's figures."""
+    """What post-processing needs of a pair: its image, stamp and sound's figures."""
 
     @property
     def stamp_ns(self) -> int:
         """Header stamp of the frame."""
 
     @property
-    def frame(self) -> Any:
-        """Array uint8 ``[H, W, 3]``."""
+    def image(self) -> Any:
+        """The frame's image, uint8 ``[H, W, 3]``."""
 
     @property
     def coverage(self) -> float:
@@ -87,17 +87,6 @@ class FrameAndSound(Protocol):
     @property
     def level_dbfs(self) -> float:
         """Level of the window."""
-
-
-@dataclass(frozen=True)
-class _Region:
-    """A candidate instance in the model frame."""
-
-    pixels: NDArray[np.bool_]
-    probability: Float
-    label: str
-    score: float
-    strength: float
 
 
 class Postprocessor:
@@ -121,7 +110,7 @@ class Postprocessor:
         self._was_marked: NDArray[np.bool_] | None = None
 
     def process(self, prediction: Prediction, pair: FrameAndSound) -> Segmentation:
-        """Segmentation of the pair's frame (an array by now), in the frame's own pixels.
+        """Segmentation of the pair's frame, in the frame's own pixels.
 
         Instances are the prediction's layers if it has any, else the connected parts of the
         thresholded map; the strongest (largest sum of probability) comes first.  The point is the
@@ -130,7 +119,7 @@ class Postprocessor:
         with an ignored label everything is empty, the probability map too.
         """
         config = self.config
-        shape = np.shape(pair.frame)
+        shape = np.shape(pair.image)
         height, width = int(shape[0]), int(shape[1])
         if pair.level_dbfs < config.gate.silence_dbfs:
             self.reset()
@@ -191,7 +180,7 @@ class Postprocessor:
 
     def _regions(
         self, prediction: Prediction, config: PostprocessConfig, heard_allowed: bool
-    ) -> tuple[list[_Region], Float]:
+    ) -> tuple[list[Region], Float]:
         """Candidate instances, strongest first, and the probability map to show."""
         shape = prediction.probability.shape
 
@@ -203,16 +192,17 @@ class Postprocessor:
         smallest = max(1.0, config.min_area * shape[0] * shape[1])
         layers = [layer for layer in prediction.layers if allowed(layer.label)]
         if prediction.layers:
-            regions = self._layer_regions(layers, smallest, config)
-            shown = np.max([layer.probability for layer in layers], axis=0) if layers else None
+            nothing = np.zeros(shape, np.float32)
+            shown = np.max([nothing, *(layer.probability for layer in layers)], axis=0)
+            regions = regions_of_layers(layers, self._marked(shown, config), smallest)
         elif allowed(prediction.label):
-            regions = self._parts(prediction, smallest, config)
             shown = prediction.probability
+            regions = connected_regions(
+                shown, self._marked(shown, config), prediction.label, smallest
+            )
         else:
-            regions, shown = [], None
+            shown, regions = np.zeros(shape, np.float32), []
         regions.sort(key=lambda region: -region.strength)
-        if shown is None:
-            shown = np.zeros(shape, dtype=np.float32)
         return regions[: config.max_instances], np.asarray(shown, dtype=np.float32)
 
     def _marked(self, probability: Float, config: PostprocessConfig) -> NDArray[np.bool_]:
@@ -222,46 +212,9 @@ class Postprocessor:
             marked |= past & (probability > config.threshold - config.hysteresis)
         return np.asarray(marked)
 
-    def _parts(
-        self, prediction: Prediction, smallest: float, config: PostprocessConfig
-    ) -> list[_Region]:
-        """Connected parts (8 neighbours) of the thresholded map, ``smallest`` pixels at least."""
-        probability = prediction.probability
-        marked = self._marked(probability, config)
-        count, labels = cv2.connectedComponents(marked.astype(np.uint8), connectivity=8)
-        sums = np.bincount(labels.ravel(), weights=probability.ravel(), minlength=count)
-        areas = np.bincount(labels.ravel(), minlength=count)
-        return [
-            _Region(
-                labels == i, probability, prediction.label, float(sums[i] / areas[i]),
-                float(sums[i]),
-            )
-            for i in range(1, count)
-            if areas[i] >= smallest
-        ]
-
-    def _layer_regions(
-        self, layers: list[Layer], smallest: float, config: PostprocessConfig
-    ) -> list[_Region]:
-        """One region per layer; a pixel claimed by several goes to the most probable."""
-        if not layers:
-            return []
-        stack = np.stack([layer.probability for layer in layers])
-        owner = stack.argmax(axis=0)
-        marked = self._marked(stack.max(axis=0), config)
-        regions = []
-        for i, layer in enumerate(layers):
-            pixels = marked & (owner == i)
-            if np.count_nonzero(pixels) >= smallest:
-                strength = float(layer.probability[pixels].sum())
-                regions.append(
-                    _Region(pixels, layer.probability, layer.label, layer.score, strength)
-                )
-        return regions
-
     def _assemble(
         self, prediction: Prediction, pair: FrameAndSound, width: int, height: int,
-        regions: list[_Region], shown: Float,
+        regions: list[Region], shown: Float,
     ) -> Segmentation:
         label_map = np.zeros(shown.shape, dtype=np.uint8)
         sx, sy = width / shown.shape[1], height / shown.shape[0]
@@ -301,25 +254,6 @@ class Postprocessor:
             prediction.audio_score, (), None, 0.0, np.zeros(shape, dtype=np.float32), nothing,
             self.config.threshold, pair.coverage, pair.level_dbfs, prediction.ms,
         )
-
-
-def attention_point(
-    probability: Float, pixels: NDArray[np.bool_], sx: float = 1.0, sy: float = 1.0
-) -> tuple[float, float]:
-    """Where to look: (x, y) of the probability-weighted centroid of ``pixels``, inside them.
-
-    ``probability`` and ``pixels``: ``[h, w]``, the latter not empty.  A centroid that misses the
-    pixels (a ring, a crescent) moves to the centre of the nearest one.  The result is scaled by
-    ``sx``, ``sy``.
-    """
-    rows, columns = np.nonzero(pixels)
-    weights = np.maximum(probability[rows, columns].astype(np.float64), 1e-12)
-    x = float(np.average(columns + 0.5, weights=weights))
-    y = float(np.average(rows + 0.5, weights=weights))
-    if not pixels[int(y), int(x)]:
-        nearest = int(np.argmin((columns + 0.5 - x) ** 2 + (rows + 0.5 - y) ** 2))
-        x, y = columns[nearest] + 0.5, rows[nearest] + 0.5
-    return x * sx, y * sy
 
 
 def _named(label: str, names: Iterable[str]) -> bool:

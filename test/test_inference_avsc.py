@@ -17,6 +17,7 @@ from avs_ros.inference import create_segmenter
 from avs_ros.inference.light import BUNDLED
 from avs_ros.inference.registry import step_program
 from avs_ros.inference.segmenter import Segmenter
+from avs_ros.media.bag_messages import BAG
 from avs_ros.models.avsc import AVSC, AVSCConfig, save_avsc
 from avs_ros.models.light.checkpoint import load_light
 from avs_ros.postprocess import PostprocessConfig, Postprocessor
@@ -87,7 +88,7 @@ def hum(pitch: float = 220.0, level: float = 0.1) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Pair:
-    frame: np.ndarray
+    image: np.ndarray
     stamp_ns: int = 0
     coverage: float = 1.0
     level_dbfs: float = -20.0
@@ -96,8 +97,8 @@ class Pair:
 def test_instances_of_one_label_reach_label_mask_and_detections_apart(
     segmenter: Segmenter,
 ) -> None:
-    from avs_ros.messages.detections import make_detections, read_detections
-    from avs_ros.messages.header import make_header
+    from avs_ros.conversions.detections import make_detections, read_detections
+    from avs_ros.conversions.header import make_header
 
     frame = picture()
     segmenter.reset()
@@ -120,7 +121,7 @@ def test_instances_of_one_label_reach_label_mask_and_detections_apart(
         values = answer.label_mask()
         assert values.shape == frame.shape[:2]
         assert {one.index for one in people} <= set(np.unique(values).tolist())
-        found = read_detections(make_detections(make_header(0, "camera"), answer))
+        found = read_detections(make_detections(BAG, make_header(BAG, 0, "camera"), answer))
         assert [one.index for one in found] == [one.index for one in answer.instances]
         assert len({one.box for one in found if one.label == "person"}) == 2
 

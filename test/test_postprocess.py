@@ -8,16 +8,17 @@ import pytest
 
 from avs_ros.errors import ParameterError
 from avs_ros.gate import GateConfig
-from avs_ros.postprocess import PostprocessConfig, Postprocessor, attention_point
+from avs_ros.instances import attention_point
+from avs_ros.postprocess import PostprocessConfig, Postprocessor
 from avs_ros.segmentation import Layer, Prediction
-from avs_ros.streaming import Pair
+from avs_ros.streaming import Frame, Pair
 
 STEP_NS = 100_000_000
 
 
 def pair(height=480, width=640, stamp_ns=0, level_dbfs=-20.0) -> Pair:
-    frame = np.zeros((height, width, 3), np.uint8)
-    return Pair(stamp_ns, frame, np.zeros(16000, np.float32), 0.9, False, level_dbfs, 0.0)
+    frame = Frame.of(stamp_ns, np.zeros((height, width, 3), np.uint8))
+    return Pair(frame, np.zeros(16000, np.float32), 0.9, False, level_dbfs, 0.0)
 
 
 def prediction(probability, sounding=0.9, label="tabby, tabby cat", heard="Meow", layers=()):

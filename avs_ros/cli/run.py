@@ -7,23 +7,20 @@ import math
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from avs_ros.cli.gate_options import add_policy, policy_of
 from avs_ros.cli.interruption import Interruption
-from avs_ros.errors import AvsError, ImageFormatError, MediaError, ParameterError
-from avs_ros.gate import apply_gate
+from avs_ros.errors import AvsError, MediaError, ParameterError
 from avs_ros.inference.segmenter import Segmenter
-from avs_ros.media.source import Frame, Sound, Source
+from avs_ros.media.source import Sound, Source
 from avs_ros.postprocess import PostprocessConfig
+from avs_ros.streaming.inputs import Event
 
 if TYPE_CHECKING:
-    from avs_ros.cli.progress import FrameProgress
     from avs_ros.cli.run_folder import RunFolder
-    from avs_ros.messages import CameraModel
-    from avs_ros.streaming.sequential import Result
+    from avs_ros.conversions import CameraModel
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -73,7 +70,6 @@ def run(args: argparse.Namespace, load: Callable[..., Segmenter] | None = None) 
             load = create_segmenter
         segmenter = load(model=args.model, engine=args.engine, device=args.device)
         try:
-            apply_gate(segmenter, config.gate)
             return _process(args, config, source, segmenter)
         finally:
             segmenter.close()
@@ -111,7 +107,7 @@ class Selection:
         self.zero_ns: int | None = None
         self._fps, self._start_s, self._duration_s = fps, start_s, duration_s
 
-    def of(self, events: Iterator[Frame | Sound]) -> Iterator[Frame | Sound]:
+    def of(self, events: Iterator[Event]) -> Iterator[Event]:
         """Those of ``events`` that were asked for."""
         tick = 0
         for event in events:
@@ -144,73 +140,59 @@ def _process(
     from avs_ros.cli.progress import FrameProgress
     from avs_ros.cli.run_folder import RunFolder
     from avs_ros.postprocess import Postprocessor
-    from avs_ros.streaming.sequential import SequentialRunner
-    from avs_ros.streaming.synchronizer import Synchronizer
+    from avs_ros.streaming import Pipeline, Synchronizer
 
     synchronizer = Synchronizer(
         segmenter.window_s, args.audio_offset, None, rate_hz=segmenter.sample_rate,
         max_waiting=None,
     )
-    runner = SequentialRunner(segmenter, synchronizer, Postprocessor(config))
+    pipeline = Pipeline(segmenter, synchronizer, Postprocessor(config))
     selection = Selection(args.fps, args.start, args.duration)
-    camera = _recorded_camera(source)
     folder = RunFolder(
         args.output or _default_folder(args), source.info, segmenter,
-        config.gate.sounding_threshold,
-        camera, args.all_topics,
+        config.gate.sounding_threshold, _recorded_camera(source), args.all_topics,
     )
-    counters = source.counters
-    counters.setdefault("undecodable_frames", 0)
     began = time.monotonic()
     with Interruption() as interruption, FrameProgress(source.info, args) as progress:
         try:
-            for event in selection.of(source.events()):
+            events = _heard(selection.of(source.events()), folder, interruption)
+            for segmentation, pair in pipeline.run(events):
                 if interruption.status:
                     break
-                if isinstance(event, Sound):
-                    folder.sound(event)
-                    ready = runner.push_audio(event.stamp_ns, event.samples, event.rate_hz)
-                else:
-                    begin = time.perf_counter()
-                    try:
-                        rgb = event.decode()
-                    except ImageFormatError:
-                        counters["undecodable_frames"] += 1
-                        continue
-                    decode_ms = (time.perf_counter() - begin) * 1e3
-                    context = (event, rgb, decode_ms)
-                    ready = runner.push_frame(event.stamp_ns, rgb, context)
-                _add(folder, progress, ready, selection)
-            if not interruption.status:
-                _add(folder, progress, runner.finish(), selection)
-            all_counters = {**synchronizer.counters(), **counters}
-            folder.finish_bag(all_counters)
+                time_s = (pair.stamp_ns - (selection.zero_ns or 0)) * 1e-9
+                folder.add(segmentation, pair, time_s)
+                progress.advance(segmentation)
+            counters = {**pipeline.counters(), **source.counters}
+            folder.finish_bag(counters)
         finally:
             folder.close()
     if not folder.summary.times:
         if interruption.status:
             return interruption.status
+        if pipeline.last_error is not None:
+            raise MediaError(f"{args.input}: no frame can be decoded: {pipeline.last_error}")
         raise MediaError(f"{args.input}: no frame in the part that was asked for")
     notes = ["Interrupted: this is what was done until then."] if interruption.status else []
-    folder.write_report(all_counters, notes)
+    folder.write_report(counters, notes)
     _tell(args, folder, time.monotonic() - began, interruption.status)
     return interruption.status
 
 
-def _add(
-    folder: RunFolder, progress: FrameProgress, ready: list[Result], selection: Selection
-) -> None:
-    for segmentation, pair in ready:
-        frame, rgb, decode_ms = pair.context
-        timed = replace(segmentation, ms={**segmentation.ms, "decode": decode_ms})
-        time_s = (pair.stamp_ns - (selection.zero_ns or 0)) * 1e-9
-        folder.add(timed, pair, rgb, frame, time_s)
-        progress.advance(timed)
+def _heard(
+    events: Iterator[Event], folder: RunFolder, interruption: Interruption
+) -> Iterator[Event]:
+    """``events`` until the interruption; their sound is kept for the video on its way."""
+    for event in events:
+        if interruption.status:
+            return
+        if isinstance(event, Sound):
+            folder.sound(event)
+        yield event
 
 
 def _recorded_camera(source: Source) -> CameraModel | None:
     """The calibration in a bag, so that its attention topic can be written too."""
-    from avs_ros.messages import read_camera_info
+    from avs_ros.conversions import read_camera_info
 
     info = getattr(source, "camera_info", None)
     try:

@@ -18,6 +18,8 @@ from avs_ros.streaming.pcm import SAMPLE_FORMATS
 
 _P = ParameterSpec
 _QOS = ("sensor_data", "reliable", "system_default")
+_INPUT_QOS = ("auto", *_QOS)
+_AUTO = "auto is reliable where every publisher offers it, else best effort."
 _AUDIO_TYPES = ("AudioDataStamped", "AudioStamped", "RawAudio", "AudioData")
 
 
@@ -48,14 +50,15 @@ SEGMENTATION: Table = (
     _P("image_transport", "auto",
        "Take `image` (raw) or `image/compressed`; auto takes what is published, raw first.",
        choices=("auto", "raw", "compressed"), change=Change.UNCONFIGURED),
-    _P("image_qos", "sensor_data", "Quality of service of the picture subscription (depth 1).",
-       choices=_QOS, change=Change.UNCONFIGURED),
+    _P("image_qos", "auto",
+       f"Quality of service of the image subscription (depth 1); {_AUTO}",
+       choices=_INPUT_QOS, change=Change.UNCONFIGURED),
     _P("image_rectified", False,
        "The picture is rectified: `~/attention` uses P of camera_info instead of K and D."),
     _P("audio_type", "auto", "Message type of `audio`; auto takes the type that is published.",
        choices=("auto", *_AUDIO_TYPES), change=Change.UNCONFIGURED),
-    _P("audio_qos", "sensor_data", "Quality of service of the sound subscription.",
-       choices=_QOS, change=Change.UNCONFIGURED),
+    _P("audio_qos", "auto", f"Quality of service of the sound subscription; {_AUTO}",
+       choices=_INPUT_QOS, change=Change.UNCONFIGURED),
     _P("audio_depth", 50, "Sound messages kept while the node is busy.", 1, 1000,
        change=Change.UNCONFIGURED),
     _P("audio_rate", 16000, "Hz; for sound messages that do not carry it (AudioInfo overrides).",
@@ -110,8 +113,10 @@ PLAYER: Table = (
        change=Change.NEVER),
     _P("image_type", "Image", "Message type of the pictures; both publishes both.",
        choices=("Image", "CompressedImage", "both"), change=Change.NEVER),
-    _P("audio_type", "AudioStamped", "Message type of the sound.", choices=_AUDIO_TYPES,
-       change=Change.NEVER),
+    _P("audio_type", "auto",
+       "Message type of the sound; auto: AudioDataStamped, RawAudio or AudioStamped, the first "
+       "that is installed.",
+       choices=("auto", *_AUDIO_TYPES), change=Change.NEVER),
     _P("audio_chunk", 0.032, "s of sound per message.", 0.005, 1.0, change=Change.NEVER),
     _P("qos", "reliable", "Quality of service of pictures and sound.", choices=_QOS,
        change=Change.NEVER),
@@ -142,7 +147,7 @@ ATTENTION: Table = (
     _P("use_mask", True, "Aim at the middle of the instance in `label_mask` if it is published.",
        change=Change.NEVER),
     _P("image_rectified", False, "Pictures are rectified: use P of camera_info, not K and D."),
-    _P("qos", "sensor_data", "Quality of service of the subscriptions.", choices=_QOS,
+    _P("qos", "auto", f"Quality of service of the subscriptions; {_AUTO}", choices=_INPUT_QOS,
        change=Change.NEVER),
 )
 
@@ -152,8 +157,10 @@ MICROPHONE: Table = (
     _P("rate", 16000, "Hz; 0 takes the device's own.", 0, 384000, change=Change.NEVER),
     _P("channels", 1, "Channels to record.", 1, 64, change=Change.NEVER),
     _P("block", 0.032, "s of sound per message.", 0.005, 1.0, change=Change.NEVER),
-    _P("audio_type", "AudioStamped", "Message type of the sound.", choices=_AUDIO_TYPES,
-       change=Change.NEVER),
+    _P("audio_type", "auto",
+       "Message type of the sound; auto: AudioDataStamped, RawAudio or AudioStamped, the first "
+       "that is installed.",
+       choices=("auto", *_AUDIO_TYPES), change=Change.NEVER),
     _P("qos", "sensor_data", "Quality of service of the sound.", choices=_QOS,
        change=Change.NEVER),
     _P("frame_id", "microphone", "frame_id of the sound.", change=Change.NEVER),
@@ -170,7 +177,7 @@ EVALUATOR: Table = (
        change=Change.NEVER),
     _P("use_probability", True, "Subscribe to `probability` too: M_F then rests on it.",
        change=Change.NEVER),
-    _P("qos", "reliable", "Quality of service of the subscriptions.", choices=_QOS,
+    _P("qos", "auto", f"Quality of service of the subscriptions; {_AUTO}", choices=_INPUT_QOS,
        change=Change.NEVER),
 )
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
+from avs_ros.conversions.detections import Detection
 from avs_ros.errors import ParameterError
-from avs_ros.messages.detections import Detection
 
 Ray = tuple[float, float, float]
 _NANOSECONDS = 1e9
