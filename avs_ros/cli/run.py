@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from avs_ros.cli.gate_options import add_policy, policy_of
 from avs_ros.cli.interruption import Interruption
 from avs_ros.cli.sound_options import add_sound_options, audio_format
 from avs_ros.errors import AvsError, MediaError, ParameterError
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     from avs_ros.cli.run_folder import RunFolder
     from avs_ros.conversions import CameraModel
     from avs_ros.streaming.findings import Findings
-
-DEFAULTS = PostprocessConfig()
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -43,22 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     part.add_argument("--start", type=float, default=0.0, metavar="S",
                       help="seconds to leave out at the beginning")
     part.add_argument("--duration", type=float, metavar="S", help="stop after this many seconds")
-    marks = parser.add_argument_group("what counts as sounding")
-    for name, meaning in (
-        ("threshold", "probability from which a pixel is marked, 0..1"),
-        ("sounding-threshold", "probability that something visible sounds, for any mark, 0..1"),
-        ("hysteresis", "what was marked stays so until this much below its threshold, 0..1"),
-        ("min-area", "smallest instance, share of the picture"),
-        ("silence-dbfs", "sound below this level is silence"),
-        ("smoothing", "share of the past left after 0.1 s, 0 (off) to below 1"),
-    ):
-        default = getattr(DEFAULTS, name.replace("-", "_"))
-        marks.add_argument(f"--{name}", type=float, default=default, metavar="X",
-                           help=f"{meaning} (%(default)s)")
-    marks.add_argument("--keep", action="append", default=[], metavar="LABEL",
-                       help="mark only this label (can be repeated)")
-    marks.add_argument("--ignore", action="append", default=[], metavar="LABEL",
-                       help="never mark this label (can be repeated)")
+    add_policy(parser)
     bag = parser.add_argument_group("bags")
     bag.add_argument("--image", default="", metavar="TOPIC", help="picture topic")
     bag.add_argument("--audio", default="", metavar="TOPIC", help="sound topic")
@@ -104,11 +88,7 @@ def _config(args: argparse.Namespace) -> PostprocessConfig:
             raise ParameterError(f"{name} is {value:g}; must be above 0")
     if args.start < 0:
         raise ParameterError(f"--start is {args.start:g}; must be 0 or above")
-    return PostprocessConfig(
-        threshold=args.threshold, sounding_threshold=args.sounding_threshold,
-        hysteresis=args.hysteresis, min_area=args.min_area, silence_dbfs=args.silence_dbfs,
-        smoothing=args.smoothing, labels_keep=tuple(args.keep), labels_ignore=tuple(args.ignore),
-    )
+    return policy_of(args)
 
 
 def _open(args: argparse.Namespace) -> Source:
@@ -187,7 +167,7 @@ def _process(
         args.output or _default_folder(args), source.info, segmenter, config,
         _recorded_camera(source), args.all_topics,
     )
-    findings = Findings(config.silence_dbfs, segmenter.sample_rate)
+    findings = Findings(config.gate.silence_dbfs, segmenter.sample_rate)
     began = time.monotonic()
     with Interruption() as interruption, FrameProgress(source.info, args) as progress:
         try:

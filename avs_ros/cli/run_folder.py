@@ -51,7 +51,7 @@ class RunFolder:
         self.folder = folder
         self._source, self._segmenter, self._camera = source, segmenter, camera
         self._threshold = config.threshold
-        self.summary = RunSummary("", "", threshold=config.sounding_threshold)
+        self.summary = RunSummary("", "", threshold=config.gate.sounding_threshold)
         self._stages: dict[str, list[float]] = {}
         self._last_ns: int | None = None
         self._files = ExitStack()
