@@ -52,7 +52,10 @@ class OnnxRuntimeRunner:
         # One block planned for all results at once is larger than what the arena needs piece by
         # piece, and no faster.
         options.enable_mem_pattern = False
-        providers = [(wanted, {} if provider == "cpu" else {"device_id": index})]
+        about: dict[str, str | int] = {} if provider == "cpu" else {"device_id": index}
+        if provider == "cuda":
+            about["use_tf32"] = 0  # 10 bits of mantissa, and it is on by itself
+        providers = [(wanted, about)]
         try:
             self._session = onnxruntime.InferenceSession(
                 str(path or program.graph), options, providers=providers
