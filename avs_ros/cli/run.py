@@ -37,6 +37,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     model.add_argument("--engine", default="auto",
                        help="inference engine; auto takes the fastest that passes its self-check")
     model.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    model.add_argument("--threads", type=int, metavar="N",
+                       help="computing threads (default: as many as the engine takes); with "
+                       "--engine torch, 1 gives the same masks whatever the number of cores")
     part = parser.add_argument_group("which frames")
     part.add_argument("--fps", type=float, metavar="N", help="process at most N frames a second")
     part.add_argument("--start", type=float, default=0.0, metavar="S",
@@ -63,8 +66,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, load: Callable[..., Segmenter] | None = None) -> int:
     """Run the verb.
 
-    ``load`` makes the segmenter out of the keywords ``model``, ``engine`` and ``device`` (None:
-    :func:`avs_ros.inference.create_segmenter`).
+    ``load`` makes the segmenter out of the keywords ``model``, ``engine``, ``device`` and
+    ``threads`` (None: :func:`avs_ros.inference.create_segmenter`).
     """
     config = _config(args)
     source = _open(args)
@@ -73,7 +76,9 @@ def run(args: argparse.Namespace, load: Callable[..., Segmenter] | None = None) 
             from avs_ros.inference import create_segmenter
 
             load = create_segmenter
-        segmenter = load(model=args.model, engine=args.engine, device=args.device)
+        segmenter = load(
+            model=args.model, engine=args.engine, device=args.device, threads=args.threads
+        )
         try:
             return _process(args, config, source, segmenter)
         finally:
@@ -83,7 +88,9 @@ def run(args: argparse.Namespace, load: Callable[..., Segmenter] | None = None) 
 
 
 def _config(args: argparse.Namespace) -> PostprocessConfig:
-    for name, value in (("--fps", args.fps), ("--duration", args.duration)):
+    for name, value in (
+        ("--fps", args.fps), ("--duration", args.duration), ("--threads", args.threads),
+    ):
         if value is not None and not value > 0:
             raise ParameterError(f"{name} is {value:g}; must be above 0")
     if args.start < 0:
@@ -153,6 +160,7 @@ def _process(
 ) -> int:
     from avs_ros.cli.progress import FrameProgress
     from avs_ros.cli.run_folder import RunFolder
+    from avs_ros.inference.description import describe
     from avs_ros.postprocess import Postprocessor
     from avs_ros.streaming import Pipeline, Synchronizer
     from avs_ros.streaming.findings import Findings
@@ -165,7 +173,7 @@ def _process(
     selection = Selection(args.fps, args.start, args.duration)
     folder = RunFolder(
         args.output or _default_folder(args), source.info, segmenter, config,
-        _recorded_camera(source), args.all_topics,
+        describe(segmenter, args.model, args.threads), _recorded_camera(source), args.all_topics,
     )
     findings = Findings(config.gate.silence_dbfs, segmenter.sample_rate)
     began = time.monotonic()

@@ -44,13 +44,17 @@ class RunFolder:
         source: SourceInfo,
         segmenter: Segmenter,
         config: PostprocessConfig,
+        metadata: Mapping[str, Any],
         camera: CameraModel | None = None,
         all_topics: bool = False,
     ) -> None:
-        """Create ``folder``; older results of a run in it are replaced."""
+        """Create ``folder``; older results of a run in it are replaced.
+
+        ``metadata``: of the segmenter (``inference.description.describe``).
+        """
         self.folder = folder
         self._source, self._segmenter, self._camera = source, segmenter, camera
-        self._threshold = config.threshold
+        self._threshold, self._metadata = config.threshold, metadata
         self.summary = RunSummary("", "", threshold=config.gate.sounding_threshold)
         self._stages: dict[str, list[float]] = {}
         self._last_ns: int | None = None
@@ -58,7 +62,7 @@ class RunFolder:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             (folder / "report.html").unlink(missing_ok=True)
-            self._results = ResultFiles(folder)
+            self._results = ResultFiles(folder, metadata)
         except OSError as error:
             raise MediaError(f"{folder}: cannot be written ({error.strerror})") from error
         self._files.callback(self._results.close)
@@ -148,7 +152,8 @@ class RunFolder:
         summary.counters = counters_in_words(counters)
         summary.facts = {
             "input": f"{source.name} ({source.kind})", **source.details,
-            "model": segmenter.name, "engine": segmenter.engine, "device": segmenter.device,
+            **{name: value for name, value in self._metadata.items() if name != "weights"},
+            **{f"SHA-256 of {name}": digest for name, digest in self._metadata["weights"].items()},
             "frames per second": f"{1000 / max(float(np.mean(summary.latencies_ms)), 1e-6):.1f} "
             "(processing alone)",
         }
