@@ -148,6 +148,7 @@ class LiveSource:
     def __init__(self, camera: Camera, microphone: Microphone) -> None:
         """Begin to record from both; they are closed with the source."""
         self.counters: dict[str, int] = {"frames_skipped": 0}
+        self.doubts: list[str] = []
         self._camera, self._microphone = camera, microphone
         self._sounds: queue.SimpleQueue[Sound] = queue.SimpleQueue()
         self._newest: tuple[int, Bytes] | None = None
@@ -214,9 +215,8 @@ class LiveSource:
                     "is it unplugged or muted by the system?"
                 )
 
-    def findings(self, facts: Facts) -> list[str]:
-        """Nothing: what a device gives is what there is."""
-        return []
+    def tell(self, facts: Facts) -> None:
+        """Add nothing: what a device gives is what there is."""
 
     def _release(self) -> None:
         self._microphone.close()
