@@ -12,7 +12,7 @@ NODE = [
     "PyYAML",
     "torch>=2.1",
     "torchaudio>=2.1",
-    "timm>=1.0",
+    "timm>=1.0.8",
     "soxr>=0.3",
     "safetensors>=0.4",
     "opencv-python-headless>=4.5",

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from avs_ros.cli.gate_options import add_policy, policy_of
 from avs_ros.cli.interruption import Interruption
 from avs_ros.cli.sound_options import add_sound_options, audio_format
 from avs_ros.errors import AvsError, MediaError, ParameterError
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     from avs_ros.cli.run_folder import RunFolder
     from avs_ros.conversions import CameraModel
     from avs_ros.streaming.findings import Findings
-
-DEFAULTS = PostprocessConfig()
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,27 +37,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     model.add_argument("--engine", default="auto",
                        help="inference engine; auto takes the fastest that passes its self-check")
     model.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    model.add_argument("--threads", type=int, metavar="N",
+                       help="computing threads (default: as many as the engine takes); with "
+                       "--engine torch, 1 gives the same masks whatever the number of cores")
     part = parser.add_argument_group("which frames")
     part.add_argument("--fps", type=float, metavar="N", help="process at most N frames a second")
     part.add_argument("--start", type=float, default=0.0, metavar="S",
                       help="seconds to leave out at the beginning")
     part.add_argument("--duration", type=float, metavar="S", help="stop after this many seconds")
-    marks = parser.add_argument_group("what counts as sounding")
-    for name, meaning in (
-        ("threshold", "probability from which a pixel is marked, 0..1"),
-        ("sounding-threshold", "probability that something visible sounds, for any mark, 0..1"),
-        ("hysteresis", "what was marked stays so until this much below its threshold, 0..1"),
-        ("min-area", "smallest instance, share of the picture"),
-        ("silence-dbfs", "sound below this level is silence"),
-        ("smoothing", "share of the past left after 0.1 s, 0 (off) to below 1"),
-    ):
-        default = getattr(DEFAULTS, name.replace("-", "_"))
-        marks.add_argument(f"--{name}", type=float, default=default, metavar="X",
-                           help=f"{meaning} (%(default)s)")
-    marks.add_argument("--keep", action="append", default=[], metavar="LABEL",
-                       help="mark only this label (can be repeated)")
-    marks.add_argument("--ignore", action="append", default=[], metavar="LABEL",
-                       help="never mark this label (can be repeated)")
+    add_policy(parser)
     bag = parser.add_argument_group("bags")
     bag.add_argument("--image", default="", metavar="TOPIC", help="picture topic")
     bag.add_argument("--audio", default="", metavar="TOPIC", help="sound topic")
@@ -79,8 +66,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, load: Callable[..., Segmenter] | None = None) -> int:
     """Run the verb.
 
-    ``load`` makes the segmenter out of the keywords ``model``, ``engine`` and ``device`` (None:
-    :func:`avs_ros.inference.create_segmenter`).
+    ``load`` makes the segmenter out of the keywords ``model``, ``engine``, ``device`` and
+    ``threads`` (None: :func:`avs_ros.inference.create_segmenter`).
     """
     config = _config(args)
     source = _open(args)
@@ -91,7 +78,9 @@ def run(args: argparse.Namespace, load: Callable[..., Segmenter] | None = None) 
             from avs_ros.inference import create_segmenter
 
             load = create_segmenter
-        segmenter = load(model=args.model, engine=args.engine, device=args.device)
+        segmenter = load(
+            model=args.model, engine=args.engine, device=args.device, threads=args.threads
+        )
         try:
             return _process(args, config, source, segmenter)
         finally:
@@ -101,16 +90,14 @@ def run(args: argparse.Namespace, load: Callable[..., Segmenter] | None = None) 
 
 
 def _config(args: argparse.Namespace) -> PostprocessConfig:
-    for name, value in (("--fps", args.fps), ("--duration", args.duration)):
+    for name, value in (
+        ("--fps", args.fps), ("--duration", args.duration), ("--threads", args.threads),
+    ):
         if value is not None and not value > 0:
             raise ParameterError(f"{name} is {value:g}; must be above 0")
     if args.start < 0:
         raise ParameterError(f"--start is {args.start:g}; must be 0 or above")
-    return PostprocessConfig(
-        threshold=args.threshold, sounding_threshold=args.sounding_threshold,
-        hysteresis=args.hysteresis, min_area=args.min_area, silence_dbfs=args.silence_dbfs,
-        smoothing=args.smoothing, labels_keep=tuple(args.keep), labels_ignore=tuple(args.ignore),
-    )
+    return policy_of(args)
 
 
 def _open(args: argparse.Namespace) -> Source:
@@ -175,6 +162,7 @@ def _process(
 ) -> int:
     from avs_ros.cli.progress import FrameProgress
     from avs_ros.cli.run_folder import RunFolder
+    from avs_ros.inference.description import describe
     from avs_ros.postprocess import Postprocessor
     from avs_ros.streaming import Pipeline, Synchronizer
     from avs_ros.streaming.findings import Findings
@@ -186,10 +174,10 @@ def _process(
     pipeline = Pipeline(segmenter, synchronizer, Postprocessor(config))
     selection = Selection(args.fps, args.start, args.duration)
     folder = RunFolder(
-        args.output or _default_folder(args), source.info, segmenter, config.sounding_threshold,
-        _recorded_camera(source), args.all_topics,
+        args.output or _default_folder(args), source.info, segmenter, config,
+        describe(segmenter, args.model, args.threads), _recorded_camera(source), args.all_topics,
     )
-    findings = Findings(config.silence_dbfs, segmenter.sample_rate)
+    findings = Findings(config.gate.silence_dbfs, segmenter.sample_rate)
     began = time.monotonic()
     with Interruption() as interruption, FrameProgress(source.info, args) as progress:
         try:

@@ -71,7 +71,9 @@ def open_reader(path: Path) -> Any:
     try:
         from rosbags.rosbag2 import Reader
     except ImportError as error:
-        raise MissingDependencyError("rosbags", "Reading bags", "pip install rosbags") from error
+        raise MissingDependencyError(
+            "rosbags", "Reading bags", "pip install 'avs_ros[tools]'"
+        ) from error
 
     class UnpackingReader(Reader):
         """Also takes files whose names do not end in lower case, and unpacks messages."""
