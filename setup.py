@@ -12,7 +12,7 @@ NODE = [
     "PyYAML",
     "torch>=2.1",
     "torchaudio>=2.1",
-    "timm>=1.0",
+    "timm>=1.0.8",
     "soxr>=0.3",
     "safetensors>=0.4",
     "opencv-python-headless>=4.5",
@@ -26,6 +26,7 @@ TOOLS = [
     "scipy>=1.10",
     "soundfile>=0.12",
     "pillow>=9",
+    'backports.zstd>=1.0; python_version < "3.14"',
 ]
 
 setup(

@@ -62,8 +62,8 @@ ARGUMENTS = [
         description="Topic of the masks of these detections (sensor_msgs/Image).",
     ),
     DeclareLaunchArgument(
-        "choose", default_value="", choices=["", "loudest", "largest", "label_priority"],
-        description="Which of several to look at; empty: as in params_file (loudest).",
+        "choose", default_value="", choices=["", "highest_score", "largest", "label_priority"],
+        description="Which of several to look at; empty: as in params_file (highest_score).",
     ),
 ]
 

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from avs_ros.errors import AudioFormatError, ModelError
+from avs_ros.gate import GateConfig
 from avs_ros.inference import create_segmenter
 from avs_ros.inference.light import BUNDLED
 from avs_ros.inference.registry import step_program
@@ -139,17 +140,19 @@ def test_silence_and_the_end_of_a_sound_leave_nothing(segmenter: Segmenter) -> N
 
 
 def test_a_higher_threshold_leaves_nothing(checkpoint: Path) -> None:
-    strict = create_segmenter(checkpoint, engine="torch", device="cpu", threshold=0.999)
+    gate = GateConfig(sounding_threshold=1.0)
+    strict = create_segmenter(checkpoint, engine="torch", device="cpu", gate=gate)
     prediction = strict.step(picture(), hum(), 0)
-    assert prediction.layers == () and 0 < prediction.sounding < 0.5
-    with pytest.raises(ModelError, match="between 0 and 1"):
-        create_segmenter(checkpoint, engine="torch", device="cpu", threshold=1.0)
+    assert prediction.layers == () and prediction.gated and 0 < prediction.sounding < 1
+    answer = Postprocessor().process(prediction, Pair(picture()))
+    assert not answer.sounding and not answer.probability_map.any()
 
 
 def test_frames_share_what_is_heard_and_each_has_its_own_masks(checkpoint: Path) -> None:
     """The audio network runs every half second, the segmenter at every frame."""
     model = create_segmenter(
-        checkpoint, engine="torch", device="cpu", hearing_period_s=0.5, context_s=0.0
+        checkpoint, engine="torch", device="cpu",
+        gate=GateConfig(audio_period=0.5, context=0.0),
     )
     rng = np.random.default_rng(2)
     other = rng.normal(0, 0.2, RATE).astype(np.float32)

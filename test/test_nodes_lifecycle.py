@@ -241,7 +241,7 @@ def test_other_changes_are_refused_with_a_reason(graph: NodeGraph) -> None:
         ({"threshold": 1.5}, "threshold"),
         ({"max_rate": -1.0}, "max_rate"),
         ({"max_instances": 0}, "max_instances"),
-        ({"audio_sample_format": "S17LE"}, "S16LE"),
+        ({"audio_format": "S17LE"}, "S16LE"),
         ({"autostart": False}, "read-only"),
     ):
         (result,) = graph.set_parameters(NODE, **values)
@@ -277,11 +277,13 @@ def test_a_wrong_start_value_is_one_sentence(
         start(graph, Models(), **parameters)
 
 
-def test_a_window_that_the_model_cannot_hear_fails_configure(graph: NodeGraph) -> None:
-    start(graph, Models(), autostart=False, audio_window=2.0)
+def test_an_option_that_the_model_does_not_have_fails_configure(graph: NodeGraph) -> None:
+    start(graph, Models(), autostart=False, companion_threshold=0.9)
     assert not change(graph, "configure")
-    (result,) = graph.set_parameters(NODE, audio_window=1.0)
+    (result,) = graph.set_parameters(NODE, companion_threshold=0.5)
     assert result.successful and change(graph, "configure")
+    (result,) = graph.set_parameters(NODE, release=0.2)
+    assert not result.successful and "brightness has no release" in result.reason
 
 
 def test_enable_and_reset(graph: NodeGraph) -> None:

@@ -27,19 +27,15 @@ import rclpy.qos  # noqa: E402
 from audio_families import PUBLISHED_TYPE, need  # noqa: E402
 
 from avs_ros.conversions import AudioFormat, read_audio, read_audio_info  # noqa: E402
-from avs_ros.errors import MissingDependencyError, ParameterError  # noqa: E402
+from avs_ros.errors import MediaError, MissingDependencyError, ParameterError  # noqa: E402
+from avs_ros.media.microphone import MicrophoneRequest  # noqa: E402
 from avs_ros.nodes import microphone_node  # noqa: E402
-from avs_ros.nodes.capture import (  # noqa: E402
-    NANOSECONDS,
-    Block,
-    CaptureError,
-    CaptureRequest,
-    age_of_block,
-)
 from avs_ros.nodes.microphone_node import MicrophoneNode  # noqa: E402
+from avs_ros.streaming import Sound  # noqa: E402
 
 PATIENCE = 20.0
 RATE = 16000
+NANOSECONDS = 1_000_000_000
 
 
 class Tone:
@@ -51,35 +47,38 @@ class Tone:
         self.overflow = False
 
     def open(
-        self, request: CaptureRequest, now_ns: Callable[[], int], on_block: Callable[..., None]
-    ) -> ToneCapture:
+        self, request: MicrophoneRequest, on_sound: Callable[..., None], now_ns: Callable[[], int]
+    ) -> ToneMicrophone:
         if not self.plugged:
-            raise CaptureError("no input device 'tone' (there are: none)")
+            raise MediaError("no input device 'tone' (there are: none)")
         self.opened += 1
-        return ToneCapture(self, request, now_ns, on_block)
+        return ToneMicrophone(self, request, on_sound, now_ns)
 
 
-class ToneCapture:
+class ToneMicrophone:
     """One opened stream of a ``Tone``."""
 
-    def __init__(self, tone: Tone, request: CaptureRequest, now_ns: Any, on_block: Any) -> None:
-        self.name, self.rate, self.channels = "tone", request.rate or 48000, request.channels
-        self._tone, self._now_ns, self._on_block = tone, now_ns, on_block
-        self._count = round(self.rate * request.block_s)
+    def __init__(self, tone: Tone, request: MicrophoneRequest, on_sound: Any, now_ns: Any) -> None:
+        self.name, self.channels = "tone", request.channels
+        self.rate_hz = request.rate_hz or 48000
+        self._tone, self._now_ns, self._on_sound = tone, now_ns, on_sound
+        self.overflows = 0
+        self._count = round(self.rate_hz * request.block_s)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run)
         self._thread.start()
 
     def _run(self) -> None:
         phase = 0
-        while not self._stop.wait(self._count / self.rate) and self._tone.plugged:
+        while not self._stop.wait(self._count / self.rate_hz) and self._tone.plugged:
             n = np.arange(phase, phase + self._count)
             phase += self._count
-            one = np.rint(8000 * np.sin(2 * np.pi * 440 * n / self.rate)).astype(np.int16)
-            length_ns = self._count * NANOSECONDS // self.rate
-            self._on_block(Block(
+            one = np.rint(8000 * np.sin(2 * np.pi * 440 * n / self.rate_hz)).astype(np.int16)
+            length_ns = self._count * NANOSECONDS // self.rate_hz
+            self.overflows += self._tone.overflow
+            self._on_sound(Sound(
                 self._now_ns() - length_ns, np.repeat(one[:, None], self.channels, axis=1),
-                self._tone.overflow))
+                self.rate_hz))
 
     @property
     def active(self) -> bool:
@@ -106,7 +105,7 @@ class Bench:
 
     def start(self) -> None:
         self.microphone = MicrophoneNode(
-            open_capture=self.source, context=self.context, cli_args=self.arguments)
+            open_microphone=self.source, context=self.context, cli_args=self.arguments)
         self.executor.add_node(self.microphone)
 
     def listen(self, kind: str, topic: str = "audio", depth: int = 50) -> list[Any]:
@@ -142,12 +141,6 @@ def bench() -> Iterator[Callable[..., Bench]]:
     yield make
     for one in benches:
         one.close()
-
-
-def test_a_block_is_at_least_as_old_as_it_is_long() -> None:
-    assert age_of_block(100.0, 100.05, 0.032) == pytest.approx(0.05)
-    for adc, now in ((0.0, 100.0), (100.0, 100.001), (100.1, 100.0), (10.0, 100.0)):
-        assert age_of_block(adc, now, 0.032) == 0.032
 
 
 @pytest.mark.parametrize(("family", "kind"), [
@@ -218,14 +211,14 @@ def test_unplug_and_replug(
 
 def test_a_device_that_falls_silent_is_opened_again(bench: Callable[..., Bench]) -> None:
     class Silent:
-        name, rate, channels = "silent", RATE, 1
+        name, rate_hz, channels, overflows = "silent", RATE, 1, 0
         active = True
         closed = 0
 
         def close(self) -> None:
             type(self).closed += 1
 
-    one = bench("-p", "retry_period:=0.1", source=lambda request, now_ns, on_block: Silent())
+    one = bench("-p", "retry_period:=0.1", source=lambda request, on_sound, now_ns: Silent())
     one.start()
     one.until(lambda: Silent.closed >= 2, "the second attempt")
 

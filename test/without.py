@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 ROS = (r"rclpy", r"rpyutils", r"rosidl_\w+", r"ament_\w+", r"\w+_msgs", r"\w+_interfaces",
-       r"std_srvs")
+       r"std_srvs", r"cv_bridge")
 
 
 class _Hiding:

@@ -16,7 +16,7 @@ from avs_ros.conversions import (
     rgb_to_compressed,
 )
 from avs_ros.conversions.diagnostics import OK
-from avs_ros.conversions.topics import ANSWER_TOPICS, DIAGNOSTICS, Answer
+from avs_ros.conversions.topics import DIAGNOSTICS, Answer, messages
 from avs_ros.inference.segmenter import Segmenter
 from avs_ros.media.bag_messages import BAG
 from avs_ros.media.bag_writer import BagWriter
@@ -65,17 +65,13 @@ def play_here(
         for segmentation, pair in pipeline.run(kept(source.events())):
             header = make_header(BAG, pair.stamp_ns, pair.frame.frame_id)
             if not bag.counts[LABEL_INFO]:
-                info = make_label_info(BAG, header, segmenter.labels, config.sounding_threshold)
+                info = make_label_info(BAG, header, segmenter.labels, config.threshold)
                 bag.write(LABEL_INFO, info, pair.stamp_ns)
             bag.write(image, rgb_to_compressed(BAG, header, pair.image), pair.stamp_ns)
             answer = Answer(segmentation, pair.image, header, sync_error_ms=pair.sync_error_ms)
             stamp_ns = pair.stamp_ns + round(processing_ms(segmentation) * 1e6)
-            for topic in ANSWER_TOPICS:
-                name = topic.name.replace("~", NODE)
-                if topic.make is None or topic.in_file != "always":
-                    continue
-                if (message := topic.make(BAG, answer)) is not None:
-                    bag.write(name, message, stamp_ns)
+            for topic, message in messages(BAG, answer, lambda one: one.in_file == "always"):
+                bag.write(topic.name.replace("~", NODE), message, stamp_ns)
             advance(1)
         values = {
             "model": segmenter.name, "engine": segmenter.engine, "device": segmenter.device,

@@ -19,9 +19,11 @@ import numpy as np
 from avs_ros.conversions import (
     AUDIO_TYPES,
     AudioFormat,
+    MalformedImage,
     check_picture,
     read_audio,
     read_audio_info,
+    read_camera_info,
     read_picture,
     stamp_to_ns,
 )
@@ -30,6 +32,7 @@ from avs_ros.media.bag_files import broken, open_reader
 from avs_ros.media.bag_topics import choose_topic, other_topics
 from avs_ros.media.bag_types import typestore_for
 from avs_ros.media.source import Frame, Sound, SourceInfo, merge
+from avs_ros.streaming.findings import Facts
 from avs_ros.streaming.sound_format import CHUNKS, Format, FormatCheck
 
 IMAGE_TYPES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
@@ -59,9 +62,10 @@ class BagSource:
     """Frames and sound of one bag.  Raises :class:`BagError` when it lacks what is needed.
 
     ``counters``: messages that could not be used, by topic kind (``malformed_images``,
-    ``malformed_sounds``); the first one's reason is in ``info.details``.  ``camera_info``: the
+    ``malformed_sounds``), and a calibration that cannot (``camera_distortion``,
+    ``camera_uncalibrated``); the first one's reason is in ``info.details``.  ``camera_info``: the
     first ``CameraInfo`` beside the pictures, as the bag's own message; None without one.
-    ``doubts``: what contradicts the sound's format or the stamps, a sentence each.
+    ``doubts``: what contradicts the format of the sound, and a calibration of no use.
     """
 
     def __init__(self, path: Path, options: BagOptions | None = None) -> None:
@@ -103,6 +107,7 @@ class BagSource:
         self._types = typestore_for(self.path, [*image, *audio, *beside])
         self._format = self._find_format(sounds, audio, beside)
         self.camera_info = self._nearest(sounds, beside, CAMERA_INFO, image[0].topic)
+        self._check_camera()
         self._frames = self._frame_events(pictures, image)
         self._sounds = self._sound_events(sounds, audio)
         first_frame, rgb = self._first_picture()
@@ -142,6 +147,16 @@ class BagSource:
             except AvsError as error:
                 self._refuse("malformed_images", error)
         return None, None
+
+    def _check_camera(self) -> None:
+        """Say that a calibration cannot be used; a camera without one is nothing unusual."""
+        try:
+            if self.camera_info is not None:
+                read_camera_info(self.camera_info)
+        except MalformedImage as error:
+            self.counters[error.reason] = 1
+            if error.reason == "camera_distortion":
+                self.doubts.append(f"no directions can be given: {error}")
 
     def _find_format(self, reader: Any, audio: list[Any], beside: list[Any]) -> AudioFormat:
         """What the messages do not say: from the options, an ``AudioInfo``, or assumed.
@@ -263,13 +278,18 @@ class BagSource:
             self._delays["sound"].append(recorded_ns - stamp_ns - length_ns)
             yield Sound(stamp_ns, chunk.samples, chunk.rate), recorded_ns
 
-    def clocks_apart_s(self) -> float:
-        """How much the pictures' stamps are ahead of the sound's, by the times of recording (s).
+    def tell(self, facts: Facts) -> None:
+        """Add what the times of recording show, and why messages were refused.
 
-        Delays on the way are in it: below a second it means nothing.
+        Delays on the way are in those times: below a second they mean nothing.
         """
-        pictures, sounds = (np.median(delays) if delays else 0 for delays in self._delays.values())
-        return float(sounds - pictures) * 1e-9
+        images, sounds = (np.median(delays) if delays else 0 for delays in self._delays.values())
+        facts.clocks_apart_s = float(sounds - images) * 1e-9
+        facts.format_doubted = bool(self.doubts)
+        facts.reasons = {
+            name: self._details[f"first {name}"] for name in self.counters
+            if f"first {name}" in self._details
+        }
 
     def connections(self) -> list[Any]:
         """All topics of the bag, as the reader describes them (topic, msgtype, msgcount)."""

@@ -12,6 +12,7 @@ import argparse
 import sys
 from collections.abc import Mapping, Sequence
 
+from avs_ros.gate import CATEGORY_THRESHOLDS, GATE_OPTIONS
 from avs_ros.nodes.parameter_spec import Change, ParameterSpec, Table
 from avs_ros.streaming.pcm import SAMPLE_FORMATS
 
@@ -20,6 +21,24 @@ _QOS = ("sensor_data", "reliable", "system_default")
 _INPUT_QOS = ("auto", *_QOS)
 _AUTO = "auto is reliable where every publisher offers it, else best effort."
 _AUDIO_TYPES = ("AudioDataStamped", "AudioStamped", "RawAudio", "AudioData")
+
+
+
+def _gate_parameters() -> Table:
+    """The gate's options; a negative number stands for the model's own value."""
+    numbers = tuple(
+        _P(option.name, -1.0, f"{option.description}; -1 takes the model's own.", -1.0,
+           option.maximum)
+        if option.default is None
+        else _P(option.name, option.default, f"{option.description}.", option.minimum,
+                option.maximum)
+        for option in GATE_OPTIONS
+    )
+    return (
+        *numbers,
+        _P("category_thresholds", [""], f"{CATEGORY_THRESHOLDS}; an empty text is ignored."),
+    )
+
 
 SEGMENTATION: Table = (
     _P("autostart", True, "Configure and activate without being told to.", change=Change.NEVER),
@@ -46,28 +65,24 @@ SEGMENTATION: Table = (
        1000, 384000),
     _P("audio_channels", 1, "For sound messages that do not carry it (AudioInfo overrides).",
        1, 64),
-    _P("audio_sample_format", "S16LE",
+    _P("audio_format", "S16LE",
        "For sound messages that do not carry it (AudioInfo overrides).",
        choices=SAMPLE_FORMATS),
     _P("audio_stamp_offset", 0.0,
        "s; added to every sound stamp (negative if the microphone's stamps are late).",
        -10.0, 10.0),
-    _P("audio_window", 0.0, "s of sound per frame; 0 takes the model's own length.", 0.0, 30.0,
-       change=Change.UNCONFIGURED),
     _P("audio_offset", 0.0, "s; the window of sound ends this much after the frame's stamp.",
        -5.0, 5.0),
     _P("deadline", 0.5, "s that a frame waits for its sound before it is served with what came.",
        0.0, 10.0),
     _P("max_rate", 0.0, "Frames per second at most; 0 is as fast as the model goes.", 0.0, 240.0),
     _P("threshold", 0.5, "Probability from which a pixel is marked.", 0.01, 0.99),
-    _P("sounding_threshold", 0.5, "Probability that something visible sounds, for any mark.",
-       0.0, 1.0),
+    *_gate_parameters(),
     _P("hysteresis", 0.0,
-       "What was marked stays so until this much below its threshold; 0 is none.", 0.0, 1.0),
+       "A pixel that was marked stays so until this much below `threshold`; 0 is none.",
+       0.0, 1.0),
     _P("min_area", 0.002, "Smallest instance, as a share of the picture.", 0.0, 1.0),
     _P("max_instances", 16, "Instances per frame at most (largest first).", 1, 254),
-    _P("silence_dbfs", -60.0, "Sound below this level is silence: nothing is marked.",
-       -120.0, 0.0),
     _P("smoothing", 0.0,
        "Share of the past left in the probability map after 0.1 s; 0 is none.", 0.0, 0.99),
     _P("labels_keep", [""], "Mark only these labels; an empty name is ignored."),
@@ -114,12 +129,18 @@ PLAYER: Table = (
        change=Change.NEVER),
     _P("audio_topic", "", "Bag: topic of the sound; empty takes the only or first one.",
        change=Change.NEVER),
+    _P("audio_rate", 0, "Bag: Hz of sound messages that do not carry it; 0 goes by AudioInfo, "
+       "else 16000.", 0, 384000, change=Change.NEVER),
+    _P("audio_channels", 0, "Bag: their channels; 0 goes by AudioInfo, else 1.", 0, 64,
+       change=Change.NEVER),
+    _P("audio_format", "", "Bag: their sample format; empty goes by AudioInfo, else S16LE.",
+       choices=("", *SAMPLE_FORMATS), change=Change.NEVER),
 )
 
 ATTENTION: Table = (
-    _P("choose", "loudest",
+    _P("choose", "highest_score",
        "Which of several to look at: the highest score, the largest box, or labels in order.",
-       choices=("loudest", "largest", "label_priority")),
+       choices=("highest_score", "largest", "label_priority")),
     _P("label_priority", [""], "Labels from most to least wanted, for choose:=label_priority."),
     _P("only_listed_labels", False, "Never look at labels outside label_priority."),
     _P("min_score", 0.3, "Detections below this score are not looked at.", 0.0, 1.0),

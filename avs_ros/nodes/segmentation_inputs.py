@@ -256,7 +256,7 @@ class SensorInputs:
     def _format(self) -> AudioFormat:
         parameters = self._parameters
         return self._info or AudioFormat(
-            parameters["audio_sample_format"], parameters["audio_channels"],
+            parameters["audio_format"], parameters["audio_channels"],
             parameters["audio_rate"],
         )
 

@@ -10,8 +10,9 @@ from math import nan
 import numpy as np
 
 from avs_ros.errors import EngineError, ParameterError
+from avs_ros.gate import apply_gate
 from avs_ros.inference.segmenter import Segmenter
-from avs_ros.postprocess import Postprocessor
+from avs_ros.postprocess import PostprocessConfig, Postprocessor
 from avs_ros.segmentation import Segmentation
 from avs_ros.streaming.inputs import Event, Frame, Pair
 from avs_ros.streaming.statistics import Percentiles, RateMeter, RollingPercentiles
@@ -74,7 +75,8 @@ class Pipeline:
     ) -> None:
         """``synchronizer``: None makes one that fits the model and waits for sound for ever.
 
-        Raises :class:`ParameterError` unless its windows have the rate that the segmenter wants.
+        Raises :class:`ParameterError` unless its windows have the rate that the segmenter wants,
+        and for an option of ``postprocessor``'s gate that the segmenter does not have.
         """
         self.segmenter = segmenter
         self.synchronizer = synchronizer or Synchronizer(
@@ -87,6 +89,7 @@ class Pipeline:
                 f"rate_hz={segmenter.sample_rate}"
             )
         self.postprocessor = postprocessor or Postprocessor()
+        self.policy = self.postprocessor.config
         self.last_error: Exception | None = None
         self._on_error = on_error
         self._epoch: int | None = None
@@ -96,6 +99,16 @@ class Pipeline:
         self._processing = RollingPercentiles()
         self._stages: dict[str, RollingPercentiles] = {}
         self._rates = {name: RateMeter() for name in ("frame", "audio", "result")}
+
+    @property
+    def policy(self) -> PostprocessConfig:
+        """What is marked; set it at any time, for post-processing and the segmenter's gate."""
+        return self.postprocessor.config
+
+    @policy.setter
+    def policy(self, config: PostprocessConfig) -> None:
+        apply_gate(self.segmenter, config.gate)
+        self.postprocessor.config = config
 
     def push(self, event: Event) -> None:
         """Take a frame or a chunk of sound; see :meth:`Synchronizer.push`."""

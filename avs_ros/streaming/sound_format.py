@@ -147,9 +147,9 @@ class FormatCheck:
 
 def _candidates(bytes_per_second: float) -> Iterator[Format]:
     """Formats of about this rate, the most usual first."""
-    for rate in RATES:
-        for channels in (1, 2, 4, 6, 8):
-            for name in FORMATS:
+    for name in FORMATS:
+        for rate in RATES:
+            for channels in (1, 2, 4, 6, 8):
                 one = Format(rate, channels, name)
                 if abs(one.bytes_per_second / bytes_per_second - 1) < 0.03:
                     yield one
