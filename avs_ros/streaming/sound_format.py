@@ -182,12 +182,12 @@ def _twins(values: NDArray[np.float64]) -> bool:
 
 def _centred(samples: NDArray[np.generic]) -> NDArray[np.float64]:
     """-1..1, without the mean."""
-    values = samples.astype(np.float64)
-    if samples.dtype.kind != "f":
-        values = (values - (128 if samples.dtype == np.uint8 else 0)) / 2.0 ** (
-            8 * samples.dtype.itemsize - 1
-        )
     with np.errstate(all="ignore"):
+        values = samples.astype(np.float64)
+        if samples.dtype.kind != "f":
+            values = (values - (128 if samples.dtype == np.uint8 else 0)) / 2.0 ** (
+                8 * samples.dtype.itemsize - 1
+            )
         return np.asarray(values - values.mean(axis=0) if len(values) else values)
 
 
