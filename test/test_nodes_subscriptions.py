@@ -134,10 +134,16 @@ def test_what_was_not_overridden_can_be_chosen_anew(graph: NodeGraph) -> None:
     assert "reliable, depth 9" in again.describe()
 
 
-def test_an_override_that_is_none_is_one_sentence(graph: NodeGraph) -> None:
-    with pytest.raises(ParameterError, match="no such reliability"):
+@pytest.mark.parametrize(("value", "said"), [
+    ("reliability:=sometimes", "no such reliability"), ("history:=keep", "no such history"),
+    ("depth:=0", "no such depth"), ("depth:=deep", "INTEGER"),
+])
+def test_an_override_that_is_none_is_one_sentence(
+    graph: NodeGraph, value: str, said: str
+) -> None:
+    with pytest.raises(ParameterError, match=said):
         Listener(graph, "auto", [
-            "--ros-args", "-p", "qos_overrides./chat.subscription.reliability:=sometimes"])
+            "--ros-args", "-p", f"qos_overrides./chat.subscription.{value}"])
 
 
 def test_a_type_that_is_not_installed_is_one_sentence(graph: NodeGraph) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from rclpy.exceptions import InvalidParameterTypeException
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.qos import (
@@ -72,17 +73,23 @@ def override(node: Node, topic: str, wanted: QoSProfile) -> set[str]:
     same topic too: a subscription that follows its publishers needs what the *user* said.
     Raises :class:`ParameterError` for a value that is none.
     """
-    kinds = {"reliability": ReliabilityPolicy, "history": HistoryPolicy, "depth": int}
+    text, number = Parameter.Type.STRING, Parameter.Type.INTEGER
     given = set()
-    for policy, kind in kinds.items():
+    for policy, kind in (("reliability", text), ("history", text), ("depth", number)):
         name = f"qos_overrides.{topic}.subscription.{policy}"
-        value = _user_value(node, name, Parameter.Type.INTEGER if kind is int
-                            else Parameter.Type.STRING)
+        value = _user_value(node, name, kind)
         if value is None:
             continue
         try:
-            setattr(wanted, policy, value if kind is int else kind[value.upper()])
-        except (KeyError, ValueError) as error:
+            if policy == "reliability":
+                wanted.reliability = ReliabilityPolicy[value.upper()]
+            elif policy == "history":
+                wanted.history = HistoryPolicy[value.upper()]
+            elif value > 0:
+                wanted.depth = value
+            else:
+                raise KeyError(value)
+        except KeyError as error:
             raise ParameterError(f"parameter {name} is {value!r}: no such {policy}") from error
         given.add(policy)
     return given
@@ -91,7 +98,10 @@ def override(node: Node, topic: str, wanted: QoSProfile) -> set[str]:
 def _user_value(node: Node, name: str, kind: Parameter.Type) -> Any:
     """The value that the user gave to ``name``; None, and no such parameter, without one."""
     if not node.has_parameter(name):
-        node.declare_parameter(name, kind)
+        try:
+            node.declare_parameter(name, kind)
+        except InvalidParameterTypeException as error:
+            raise ParameterError(str(error)) from error
         if node.get_parameter_type(name) == Parameter.Type.NOT_SET.value:
             node.undeclare_parameter(name)
             return None
