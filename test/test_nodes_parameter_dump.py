@@ -36,9 +36,9 @@ def clip(folder: Path) -> str:
 
 
 class NoDevice:
-    """A capture that never brings anything."""
+    """A microphone that never brings anything."""
 
-    name, rate_hz, channels, active, overflows = "none", 16000, 1, True, 0
+    name, rate_hz, channels, overflows, active = "none", 16000, 1, 0, True
 
     def close(self) -> None:
         pass
