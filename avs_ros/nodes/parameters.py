@@ -23,7 +23,6 @@ _AUTO = "auto is reliable where every publisher offers it, else best effort."
 _AUDIO_TYPES = ("AudioDataStamped", "AudioStamped", "RawAudio", "AudioData")
 
 
-
 def _gate_parameters() -> Table:
     """The gate's options; a negative number stands for the model's own value."""
     numbers = tuple(
