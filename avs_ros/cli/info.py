@@ -1,4 +1,4 @@
-"""``avs info``: versions, devices, engines, models, middleware; a table, or ``--json``."""
+"""``avs info``: versions, devices, engines, models, ROS 2; a table, or ``--json``."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import avs_ros
-from avs_ros.errors import AvsError
+from avs_ros.errors import EXTRAS
+from avs_ros.ros_installation import ros_lacks
 
 # What the nodes need, then what tools and engines may use.
 PACKAGES = (
     "numpy", "opencv-python-headless", "torch", "torchaudio", "timm", "soxr", "safetensors",
-    "PyYAML", "cyclonedds", "rosbags", "av", "rich", "scikit-image", "sounddevice", "onnx",
+    "PyYAML", "rosbags", "av", "rich", "scipy", "scikit-image", "sounddevice", "onnx",
     "onnxruntime", "onnxruntime-gpu", "openvino", "tensorrt",
 )
-INSTALL = {"onnxruntime": "onnx", "openvino": "openvino"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,7 +38,7 @@ def collect() -> dict[str, Any]:
         "devices": _devices(),
         "engines": _engines(),
         "models": _models(),
-        "middleware": _middleware(),
+        "ros": _ros(),
     }
 
 
@@ -93,7 +93,7 @@ def _engines() -> list[dict[str, Any]]:
     for name, engine in ENGINES.items():
         lacks = ""
         if engine.requires and version(engine.requires) is None:
-            extra = INSTALL.get(engine.requires)
+            extra = EXTRAS.get(engine.requires)
             how = f"pip install 'avs_ros[{extra}]'" if extra else f"install {engine.requires}"
             lacks = f"needs {engine.requires}: {how}"
         elif not kinds & set(engine.devices):
@@ -143,21 +143,19 @@ def _downloaded() -> list[Path]:
     return sorted(path for path in folder.glob("**/*") if path.is_file())
 
 
-def _middleware() -> dict[str, Any]:
-    """Which of the two it is, and what decides how far it reaches."""
+def _ros() -> dict[str, Any]:
+    """Whether the nodes can run here, and what decides how far ROS 2 reaches."""
     environment = {
         name: os.environ[name]
         for name in ("ROS_DISTRO", "RMW_IMPLEMENTATION", "ROS_LOCALHOST_ONLY",
-                     "ROS_AUTOMATIC_DISCOVERY_RANGE", "CYCLONEDDS_URI", "AVS_ROS_MIDDLEWARE")
+                     "ROS_AUTOMATIC_DISCOVERY_RANGE", "ROS_STATIC_PEERS")
         if os.environ.get(name)
     }
-    domain = os.environ.get("ROS_DOMAIN_ID") or "0"
-    try:
-        from avs_ros.middleware import MIDDLEWARE
-    except AvsError as error:
-        return {"middleware": None, "lacks": str(error), "domain": domain, **environment}
-    words = {"rclpy": "the installed ROS 2", "embedded": "embedded runtime over Cyclone DDS"}
-    return {"middleware": MIDDLEWARE, "words": words[MIDDLEWARE], "domain": domain, **environment}
+    lacks = ros_lacks()
+    return {
+        "installed": not lacks, "lacks": lacks,
+        "domain": os.environ.get("ROS_DOMAIN_ID") or "0", **environment,
+    }
 
 
 def run(args: argparse.Namespace) -> int:
@@ -187,10 +185,10 @@ def _show(found: dict[str, Any]) -> None:
 
     console.print(f"[bold]avs_ros {found['avs_ros']}[/], Python {found['python']}, "
                   f"{found['system']}\n")
-    middleware = found["middleware"]
-    says = middleware.get("words") or f"[red]none[/]: {middleware['lacks']}"
-    console.print(f"[bold]Middleware[/]  {middleware['middleware'] or ''} ({says}), "
-                  f"domain {middleware['domain']}\n")
+    ros = found["ros"]
+    says = Text(f"not for the nodes: {ros['lacks']}", "red") if ros["lacks"] else "installed"
+    distribution = f" {ros['ROS_DISTRO']}" if "ROS_DISTRO" in ros else ""
+    console.print(f"[bold]ROS 2{distribution}[/] ", says, f"(domain {ros['domain']})\n")
     shown = table("Devices", "device", "name", "")
     for one in found["devices"]:
         amount = f"{one['threads']} threads" if "threads" in one else f"{one['memory_gib']} GiB"

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avs_ros.errors import MediaError
-from avs_ros.media.video import import_av
+from avs_ros.media.film_line import FilmLine
+from avs_ros.media.video import import_av, local_url
 from avs_ros.segmentation import Bytes
 
 TIME_BASE = Fraction(1, 90_000)
@@ -25,6 +26,8 @@ class VideoWriter:
     """An mp4 that is whole after :meth:`close`, however many frames it got.
 
     The first frame's stamp is the film's zero: sound before it is left out, gaps become silence.
+    Where stamps leap (a recording played in a loop, a clock that was set), the film goes on from
+    where it is, pictures and sound moved by the same amount.
     A picture of odd size grows by one pixel (its last row or column again), as H.264 needs.
     """
 
@@ -37,18 +40,20 @@ class VideoWriter:
         audio_rate_hz: int = 0,
         audio_channels: int = 1,
         quality: int = 20,
+        pixel_aspect: Fraction = Fraction(1),
     ) -> None:
         """Create the file; ``audio_rate_hz`` 0 makes a silent film.
 
         ``fps`` is only a hint for the encoder: frames stand where their stamps say.
         ``quality`` is x264's constant rate factor (lower is better and larger).
+        ``pixel_aspect``: width of a pixel over its height, for players.
         """
         self._av = import_av()
         self._size = (width, height)
         if not path.parent.is_dir():
             raise MediaError(f"{path}: cannot be written, its folder does not exist")
         try:
-            self._file = self._av.open(str(path), "w", options={"movflags": "+faststart"})
+            self._file = self._av.open(local_url(path), "w", options={"movflags": "+faststart"})
         except self._av.FFmpegError as error:
             raise MediaError(f"{path}: cannot be written ({error.strerror})") from error
         h264 = "libx264" in self._av.codecs_available
@@ -58,6 +63,7 @@ class VideoWriter:
         self._video.width, self._video.height = width + width % 2, height + height % 2
         self._video.pix_fmt = "yuv420p"
         self._video.codec_context.time_base = TIME_BASE
+        self._video.codec_context.sample_aspect_ratio = pixel_aspect
         self._video.options = (
             {"crf": str(quality), "preset": "veryfast"} if h264 else {"q:v": "3"}
         )
@@ -68,16 +74,18 @@ class VideoWriter:
             layout = "stereo" if self._channels == 2 else "mono"
             self._audio = self._file.add_stream("aac", rate=self._rate, layout=layout)
         self._zero_ns: int | None = None
+        self._line = FilmLine()
         self._last_pts = -1
         self._early: list[tuple[int, NDArray[Any], int]] = []
         self._written = 0
 
     def frame(self, stamp_ns: int, rgb: Bytes) -> None:
-        """Add one picture, uint8 ``[height, width, 3]`` RGB (else it is resized); stamps rise."""
+        """Add one picture, uint8 ``[height, width, 3]`` RGB (else it is resized)."""
+        stamp_ns = self._line.place("picture", stamp_ns, stamp_ns)
         if self._zero_ns is None:
             self._zero_ns = stamp_ns
             for early in self._early:
-                self.sound(*early)
+                self._add_sound(*early)
             self._early = []
         if rgb.shape[1::-1] != self._size:
             rgb = np.asarray(cv2.resize(rgb, self._size, interpolation=cv2.INTER_AREA))
@@ -94,6 +102,10 @@ class VideoWriter:
         """Add sound, ``[n]`` or ``[n, channels]`` (int16, int32, uint8, float); first at stamp."""
         if self._audio is None or len(samples) == 0:
             return
+        end_ns = stamp_ns + round(len(samples) * 1e9 / rate_hz)
+        self._add_sound(self._line.place("sound", stamp_ns, end_ns), samples, rate_hz)
+
+    def _add_sound(self, stamp_ns: int, samples: NDArray[Any], rate_hz: int) -> None:
         if self._zero_ns is None:
             self._early.append((stamp_ns, samples, rate_hz))
             return
@@ -122,7 +134,7 @@ class VideoWriter:
             import soxr
 
             block = np.asarray(soxr.resample(block, rate_hz, self._rate), np.float32)
-        return np.clip(np.nan_to_num(block), -1.0, 1.0).reshape(-1, self._channels)
+        return np.asarray(np.clip(np.nan_to_num(block), -1.0, 1.0)).reshape(-1, self._channels)
 
     def _encode(self, block: NDArray[np.float32]) -> None:
         if len(block) == 0:
