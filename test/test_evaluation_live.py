@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from avs_ros.middleware import get_message
 from test_evaluation_replay import START, TENTH, lamp_scene
 
 from avs_ros.cli import main
@@ -26,7 +27,6 @@ from avs_ros.evaluation.score_sheet import ScoreSheet
 from avs_ros.evaluation.truth import read_truth
 from avs_ros.media.bag_messages import BAG
 from avs_ros.media.bag_writer import BagWriter
-from avs_ros.middleware import get_message
 
 NODE = "/segmentation_node"
 # Four times slower than the pictures come: frames must be dropped.

@@ -19,12 +19,12 @@ packages = pytest.importorskip("ament_index_python.packages", reason="ROS 2 is n
 
 import launch_testing.actions  # noqa: E402
 import launch_testing.asserts  # noqa: E402
+from avs_ros.middleware import get_message, get_service, rclpy  # noqa: E402
 from launch import LaunchDescription  # noqa: E402
 from launch.actions import IncludeLaunchDescription  # noqa: E402
 from launch.launch_description_sources import PythonLaunchDescriptionSource  # noqa: E402
 
 from avs_ros.conversions import make_audio, make_header, rgb_to_image  # noqa: E402
-from avs_ros.middleware import get_message, get_service, rclpy  # noqa: E402
 from avs_ros.nodes.message_types import ROS  # noqa: E402
 
 try:
