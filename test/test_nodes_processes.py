@@ -1,4 +1,4 @@
-"""Player, node, recorder, attention and evaluator: processes of their own, over DDS on loopback."""
+"""Player, node, recorder, attention and evaluator: real processes over DDS on loopback."""
 
 from __future__ import annotations
 
@@ -107,7 +107,8 @@ def test_five_nodes_work_together(
         stdout=subprocess.DEVNULL, env=os.environ)
     try:
         graph.wait(
-            lambda: graph.tester.count_subscribers(MASK) == 4  # this one's, recorder's, 2 of scores
+            # This one's, the recorder's and the evaluator's two.
+            lambda: graph.tester.count_subscribers(MASK) == 4
             and graph.tester.count_publishers("/attention_node/state"), "everybody", START_S)
         player = NodeProgram(
             "player_node", "-p", f"input:={video}", "-p", "exit_when_done:=true",
