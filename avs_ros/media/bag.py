@@ -8,7 +8,7 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -160,7 +160,8 @@ class BagSource:
     def _find_format(self, reader: Any, audio: list[Any], beside: list[Any]) -> AudioFormat:
         """What the sound messages do not say themselves."""
         given, topic = self.options.audio_format, audio[0].topic
-        if audio[0].msgtype not in FORMATLESS:
+        self._says_format, self._format_doubted = audio[0].msgtype not in FORMATLESS, False
+        if self._says_format:
             if given is not None:
                 raise BagError(
                     f"{self.path}: {topic} ({audio[0].msgtype}) says the format of its sound; "
@@ -174,6 +175,7 @@ class BagSource:
         except AvsError as error:
             raise BagError(f"{self.path}: {error}") from error
         self.doubts += found.doubts
+        self._format_doubted = bool(found.doubts)
         return found.form
 
     def _open(self) -> Any:
@@ -253,15 +255,16 @@ class BagSource:
             if by_bag:
                 _overwrite_stamp(msg, recorded_ns)
             try:
-                chunk = read_audio(msg, self._format, recorded_ns)
+                sound = read_audio(msg, self._format, recorded_ns)
             except AvsError as error:
                 self._refuse("malformed_sounds", error)
                 continue
             # A message is recorded when it is whole: its first sample is older by its length.
-            length_ns = round(len(chunk.samples) * 1e9 / chunk.rate)
-            stamp_ns = recorded_ns - length_ns if by_bag else chunk.stamp_ns
-            self._delays["sound"].append(recorded_ns - stamp_ns - length_ns)
-            yield Sound(stamp_ns, chunk.samples, chunk.rate), recorded_ns
+            length_ns = sound.end_ns - sound.stamp_ns
+            if by_bag:
+                sound = replace(sound, stamp_ns=recorded_ns - length_ns)
+            self._delays["sound"].append(recorded_ns - sound.end_ns)
+            yield sound, recorded_ns
 
     def tell(self, facts: Facts) -> None:
         """Add what the times of recording show, and why messages were refused.
@@ -270,7 +273,7 @@ class BagSource:
         """
         images, sounds = (np.median(delays) if delays else 0 for delays in self._delays.values())
         facts.clocks_apart_s = float(sounds - images) * 1e-9
-        facts.format_doubted = bool(self.doubts)
+        facts.format_doubted, facts.format_given = self._format_doubted, self._says_format
         facts.reasons = {
             name: self._details[f"first {name}"] for name in self.counters
             if f"first {name}" in self._details

@@ -116,12 +116,12 @@ class PlayerNode(AcceptsOwnDump):
 
     def _given_format(self) -> AudioFormat | None:
         """What the parameters say of sound that does not say it itself; None for nothing."""
-        names = ("audio_format", "audio_channels", "audio_rate")
-        given = [self._settings[name] for name in names]
-        if not any(given):
-            return None
-        usual = (AudioFormat.sample_format, AudioFormat.channels, AudioFormat.rate)
-        return AudioFormat(*(own or other for own, other in zip(given, usual, strict=True)))
+        given = {
+            "sample_format": self._settings["audio_format"],
+            "channels": self._settings["audio_channels"], "rate": self._settings["audio_rate"],
+        }
+        given = {name: value for name, value in given.items() if value}
+        return AudioFormat(**given) if given else None
 
     def _start_stamp(self) -> int:
         return start_stamp_ns(self._settings["start_stamp"], time.time_ns(), self._zero_ns)
@@ -276,7 +276,7 @@ class PlayerNode(AcceptsOwnDump):
 
     def _publish_audio_info(self) -> None:
         """Again and again: subscribers that come later must learn the format too."""
-        if self._sound_format is not None:
+        if self._sound_format is not None and self._format_publisher is not None:
             self._format_publisher.publish(make_audio_info(ROS, *self._sound_format))
 
     def _publish_clock(self) -> None:
