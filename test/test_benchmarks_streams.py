@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 
 import numpy as np
@@ -55,7 +56,8 @@ def test_throughput_accounts_for_every_frame(tmp_path, capsys):
 def test_through_the_real_node(tmp_path, capsys):
     require_ros()
     said: list[str] = []
-    found = measure_node(SMALL, "torch", "cpu", rounds=2, seconds=0.5, tell=said.append)
+    domain = int(os.environ["ROS_DOMAIN_ID"])
+    found = measure_node(SMALL, "torch", "cpu", 2, 0.5, said.append, domain)
     assert list(found["states"]) == ["unconfigured", "inactive", "active, idle", "active, 10 Hz"]
     memory = [state["rss_mib"] for state in found["states"].values()]
     assert 0 < memory[0] < memory[1], "the model comes in with configure"

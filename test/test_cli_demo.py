@@ -12,6 +12,7 @@ import pytest
 from ros_packages import require_ros, ros_drivers_environment
 from rosbags.highlevel import AnyReader
 from run_command import start
+from without import start_without_ros
 
 from avs_ros.cli.demo_result import judge, summarize
 from avs_ros.cli.processes import ChildError, Children
@@ -106,11 +107,7 @@ def test_the_report_tells_of_drops_and_latency(demo: tuple[Path, str, str]) -> N
 def test_without_ros_the_scene_goes_through_the_same_pipeline(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    broken = tmp_path / "python" / "rclpy"
-    broken.mkdir(parents=True)
-    (broken / "__init__.py").write_text("raise ModuleNotFoundError(\"No module named 'rclpy'\")")
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(
-        filter(None, (str(broken.parent), os.environ.get("PYTHONPATH")))))
+    start_without_ros(tmp_path, monkeypatch)
     folder = tmp_path / "out"
     process = start("demo", "-o", folder, "--duration", "2.5", script=COMMAND)
     out, err = process.communicate(timeout=100)

@@ -17,9 +17,8 @@ from typing import Any, TextIO
 
 from avs_ros.benchmarks.subject import Subject
 from avs_ros.errors import AvsError, MiddlewareError
-from avs_ros.ros_installation import require_ros
+from avs_ros.ros_installation import own_graph, require_ros
 
-_DOMAINS = range(2, 58)
 _END_S = 15.0
 _LAST_LINES = 8
 _NODE_WORDS = (
@@ -44,12 +43,8 @@ def measure_node(
     ``bare_step``, taken in turns.  ``seconds``: how long each state is watched.  Raises
     MiddlewareError where the node does not answer.
     """
-    environment = {
-        **os.environ, "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
-        "ROS_DOMAIN_ID": str(_DOMAINS[os.getpid() % len(_DOMAINS)] if domain is None else domain),
-        "PYTHONUNBUFFERED": "1",
-    }
     require_ros()
+    environment = {**os.environ, **own_graph(domain)}
     values = json.dumps(subject.values())
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as log:
         words = ["-m", "avs_ros.nodes.benchmark_subject", values, engine, device, *_NODE_WORDS]

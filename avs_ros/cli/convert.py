@@ -39,9 +39,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         )
         kind.add_argument(
             "--audio-type",
-            default="AudioStamped",
-            choices=("AudioStamped", "AudioDataStamped", "RawAudio", "AudioData"),
-            help="message type of the sound (AudioStamped)",
+            # What apt installs, and what the nodes take first.
+            default="AudioDataStamped",
+            choices=("AudioDataStamped", "AudioStamped", "RawAudio", "AudioData"),
+            help="message type of the sound (AudioDataStamped)",
         )
         kind.add_argument("--compressed", action="store_true", help="JPEG pictures")
         if name == "avsbench":

@@ -8,7 +8,7 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -268,15 +268,16 @@ class BagSource:
             if by_bag:
                 _overwrite_stamp(msg, recorded_ns)
             try:
-                chunk = read_audio(msg, self._format, recorded_ns)
+                sound = read_audio(msg, self._format, recorded_ns)
             except AvsError as error:
                 self._refuse("malformed_sounds", error)
                 continue
             # A message is recorded when it is whole: its first sample is older by its length.
-            length_ns = round(len(chunk.samples) * 1e9 / chunk.rate)
-            stamp_ns = recorded_ns - length_ns if by_bag else chunk.stamp_ns
-            self._delays["sound"].append(recorded_ns - stamp_ns - length_ns)
-            yield Sound(stamp_ns, chunk.samples, chunk.rate), recorded_ns
+            length_ns = sound.end_ns - sound.stamp_ns
+            if by_bag:
+                sound = replace(sound, stamp_ns=recorded_ns - length_ns)
+            self._delays["sound"].append(recorded_ns - sound.end_ns)
+            yield sound, recorded_ns
 
     def tell(self, facts: Facts) -> None:
         """Add what the times of recording show, and why messages were refused.
