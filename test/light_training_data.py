@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from avs_ros.training.light.families import SOUNDS
-from avs_ros.training.light.pictures import SIZE, Picture
-from avs_ros.training.light.recordings import RATE, Recording
+from avs_ros.models.light.families import SOUNDS
+from recipes.c3n_light.pictures import SIZE, Picture
+from recipes.c3n_light.recordings import RATE, Recording
 
-CONFIGS = Path(__file__).resolve().parents[1] / "config" / "train"
+CONFIGS = Path(__file__).resolve().parents[1] / "recipes" / "c3n_light"
 TINY = {
     "image_size": 64, "small_size": 64, "segment_size": 64, "batch": 2, "gate_pictures": 8,
     "gate_sounds": 480, "gate_steps": 3, "refine_steps": 4, "trunk_steps": 2, "trunk_pairs": 4,

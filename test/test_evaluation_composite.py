@@ -30,8 +30,8 @@ from avs_ros.evaluation.composite_data import Library, Picture, Recording, View,
 from avs_ros.evaluation.composite_generated import generated_library
 from avs_ros.evaluation.label_sets import names_it
 from avs_ros.segmentation import Bytes, Float, Layer, Prediction
-from avs_ros.training.light import pictures as training_pictures
-from avs_ros.training.light import recordings as training_recordings
+from recipes.c3n_light import pictures as training_pictures
+from recipes.c3n_light import recordings as training_recordings
 
 soundfile = pytest.importorskip("soundfile")
 RATE = 16000
