@@ -1,9 +1,11 @@
-# Two commands: `make demo` and `make test`. Both make the environment they need in .venv.
+# Two commands: `make demo` and `make test`. Both make the environment they need in .venv,
+# with a real ROS 2 in it where g++ is there to compile its message packages.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-STAMP := $(VENV)/.installed
-EXTRAS := test,microphone,onnx,openvino,labels,train
+PACKAGE := $(VENV)/.installed
+ROS := $(VENV)/.ros
+EXTRAS := demo,test,microphone,onnx,openvino,labels,train,recipes
 
 .PHONY: demo test lint env clean
 
@@ -17,14 +19,21 @@ lint: env
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-env: $(STAMP)
+env: $(PACKAGE) $(ROS)
 
-$(STAMP): setup.py constraints.txt Makefile
+$(PACKAGE): setup.py constraints.txt
 	$(PYTHON) -m venv $(VENV) || { echo "Python's venv module is missing: apt-get install python3-venv"; exit 2; }
 	$(BIN)/pip install --quiet --upgrade pip "setuptools<81" wheel
+	@echo "PyTorch: installing"
 	$(BIN)/pip install --quiet -c constraints.txt torch torchvision torchaudio
+	@echo "avs_ros and what it needs: installing"
 	$(BIN)/pip install --quiet -c constraints.txt -e ".[$(EXTRAS)]"
 	touch $@
+
+# Status 3: it cannot be built on this machine, and says why. Everything but the nodes works
+# without; it is tried again next time.
+$(ROS): $(PACKAGE) tools/ros_wheels.py $(shell find msgs -name '*.msg')
+	@$(BIN)/python tools/ros_wheels.py && touch $@ || [ $$? -eq 3 ]
 
 clean:
 	rm -rf $(VENV) build dist demo_output *.egg-info

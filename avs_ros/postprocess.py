@@ -5,17 +5,17 @@ Works at the model's resolution; only boxes and points are scaled to the input p
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from avs_ros.errors import ParameterError
-from avs_ros.segmentation import Bytes, Float, Instance, Layer, Prediction, Segmentation
+from avs_ros.gate import GateConfig, lowered
+from avs_ros.instances import Region, attention_point, connected_regions, regions_of_layers
+from avs_ros.segmentation import Bytes, Float, Instance, Prediction, Segmentation
 
 MAX_INSTANCES = 254  # 0 means nothing and 255 "unknown" in a label mask
 SMOOTHING_STEP_S = 0.1
@@ -25,52 +25,60 @@ SMOOTHING_STEP_S = 0.1
 class PostprocessConfig:
     """What counts as a sounding thing.
 
-    ``threshold``: probability above which a pixel is marked, 0..1.  ``sounding_threshold``:
-    ``Prediction.sounding`` below which nothing is.  ``hysteresis``: what was marked (pixel or
-    whole answer) stays so until this much below its threshold.  ``min_area``: smallest instance,
-    share of the picture.  ``silence_dbfs``: level of sound below which nothing is marked.
-    ``labels_keep`` (empty: all) and ``labels_ignore``: names of visual labels or of what is heard,
-    upper and lower case alike; for "tabby, tabby cat" either name or both will do.
-    ``smoothing``: share of the past that is left after 0.1 s, 0 (off) .. below 1.
-    ``max_instances``: 1..254.
+    ``threshold``: probability above which a pixel is marked, 0..1.  ``hysteresis``: a pixel that
+    was marked stays so until this much below its threshold.  ``min_area``: smallest instance,
+    share of the picture.  ``labels_keep`` (empty: all) and ``labels_ignore``: names of visual
+    labels or of what is heard, upper and lower case alike; for "tabby, tabby cat" either name or
+    both will do.  ``smoothing``: share of the past that is left after 0.1 s, 0 (off) .. below 1.
+    ``max_instances``: 1..254.  ``gate``: whether anything sounds at all; a model that decides by
+    a gate of its own must be given the same one (:func:`avs_ros.gate.apply_gate`).
     """
 
     threshold: float = 0.5
-    sounding_threshold: float = 0.5
     min_area: float = 0.002
-    silence_dbfs: float = -60.0
     labels_keep: tuple[str, ...] = ()
     labels_ignore: tuple[str, ...] = ()
     smoothing: float = 0.0
     max_instances: int = 16
     hysteresis: float = 0.0
+    gate: GateConfig = field(default_factory=GateConfig)
 
     def __post_init__(self) -> None:
         """Raise :class:`ParameterError` for a value out of its range."""
-        for name in ("threshold", "sounding_threshold", "min_area", "hysteresis"):
+        for name in ("threshold", "min_area", "hysteresis"):
             value = getattr(self, name)
             if not 0.0 <= value <= 1.0:
                 raise ParameterError(f"{name} is {value}; must be from 0 to 1")
         if not 0.0 <= self.smoothing < 1.0:
             raise ParameterError(f"smoothing is {self.smoothing}; must be 0 or more, below 1")
-        if math.isnan(self.silence_dbfs):
-            raise ParameterError("silence_dbfs is not a number; use e.g. -60, or -inf for no gate")
         if not 1 <= self.max_instances <= MAX_INSTANCES:
             raise ParameterError(
                 f"max_instances is {self.max_instances}; must be from 1 to {MAX_INSTANCES}"
             )
 
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> PostprocessConfig:
+        """From node parameters or command-line arguments, by name; others are passed over.
+
+        Empty names of labels are ignored (ROS 2 has no empty array).  Raises ParameterError.
+        """
+        plain = ("threshold", "min_area", "smoothing", "max_instances", "hysteresis")
+        given = {name: values[name] for name in plain if name in values}
+        for name in ("labels_keep", "labels_ignore"):
+            given[name] = tuple(label for label in values.get(name) or () if label)
+        return cls(**given, gate=GateConfig.of(values))
+
 
 class FrameAndSound(Protocol):
-    """What post-processing needs of a pair: its frame, stamp and sound's figures."""
+    """What post-processing needs of a pair: its image, stamp and sound's figures."""
 
     @property
     def stamp_ns(self) -> int:
         """Header stamp of the frame."""
 
     @property
-    def frame(self) -> Any:
-        """Array uint8 ``[H, W, 3]``."""
+    def image(self) -> Any:
+        """The frame's image, uint8 ``[H, W, 3]``."""
 
     @property
     def coverage(self) -> float:
@@ -81,22 +89,11 @@ class FrameAndSound(Protocol):
         """Level of the window."""
 
 
-@dataclass(frozen=True)
-class _Region:
-    """A candidate instance in the model frame."""
-
-    pixels: NDArray[np.bool_]
-    probability: Float
-    label: str
-    score: float
-    strength: float
-
-
 class Postprocessor:
     """Turns the predictions of one stream into segmentations.
 
-    ``config`` may be replaced at any time.  Keeps the past only for ``smoothing`` and
-    ``hysteresis``.
+    ``config`` may be replaced at any time.  Keeps the past only for ``smoothing``,
+    ``hysteresis`` and ``hold``.
     """
 
     def __init__(self, config: PostprocessConfig | None = None) -> None:
@@ -113,29 +110,37 @@ class Postprocessor:
         self._was_marked: NDArray[np.bool_] | None = None
 
     def process(self, prediction: Prediction, pair: FrameAndSound) -> Segmentation:
-        """Segmentation of the pair's frame (an array by now), in the frame's own pixels.
+        """Segmentation of the pair's frame, in the frame's own pixels.
 
         Instances are the prediction's layers if it has any, else the connected parts of the
         thresholded map; the strongest (largest sum of probability) comes first.  The point is the
-        probability-weighted centroid of the strongest, moved to the nearest of its pixels.  Below
-        ``sounding_threshold``, below the silence gate, or with an ignored label everything is
-        empty, the probability map too.
+        probability-weighted centroid of the strongest, moved to the nearest of its pixels.  Where
+        the gate (the model's own, else that of ``config``) lets nothing through, in silence, or
+        with an ignored label everything is empty, the probability map too.
         """
         config = self.config
-        shape = np.shape(pair.frame)
+        shape = np.shape(pair.image)
         height, width = int(shape[0]), int(shape[1])
-        if pair.level_dbfs < config.silence_dbfs:
+        if pair.level_dbfs < config.gate.silence_dbfs:
             self.reset()
             return self._empty(prediction, pair, width, height, 0.0)
         prediction = self._smooth(prediction, pair.stamp_ns, config)
-        needed = config.sounding_threshold - (config.hysteresis if self._was_sounding else 0.0)
-        self._was_sounding = prediction.sounding >= needed
+        self._was_sounding = self._sounds(prediction, config.gate)
         heard_allowed = _named(prediction.audio_label, config.labels_keep)
         if not self._was_sounding or _named(prediction.audio_label, config.labels_ignore):
             self._was_marked = None
             return self._empty(prediction, pair, width, height, prediction.sounding)
         regions, shown = self._regions(prediction, config, heard_allowed)
         return self._assemble(prediction, pair, width, height, regions, shown)
+
+    def _sounds(self, prediction: Prediction, gate: GateConfig) -> bool:
+        """Whether anything does: by the model's own gate, else by score, held over or not."""
+        if prediction.gated:
+            return bool(prediction.layers)
+        threshold = gate.threshold_of(prediction.label)
+        if self._was_sounding and gate.hold:
+            return prediction.sounding >= float(lowered(threshold, gate.hold))
+        return threshold < 1 and prediction.sounding >= threshold
 
     def _smooth(
         self, prediction: Prediction, stamp_ns: int, config: PostprocessConfig
@@ -175,7 +180,7 @@ class Postprocessor:
 
     def _regions(
         self, prediction: Prediction, config: PostprocessConfig, heard_allowed: bool
-    ) -> tuple[list[_Region], Float]:
+    ) -> tuple[list[Region], Float]:
         """Candidate instances, strongest first, and the probability map to show."""
         shape = prediction.probability.shape
 
@@ -187,16 +192,17 @@ class Postprocessor:
         smallest = max(1.0, config.min_area * shape[0] * shape[1])
         layers = [layer for layer in prediction.layers if allowed(layer.label)]
         if prediction.layers:
-            regions = self._layer_regions(layers, smallest, config)
-            shown = np.max([layer.probability for layer in layers], axis=0) if layers else None
+            nothing = np.zeros(shape, np.float32)
+            shown = np.max([nothing, *(layer.probability for layer in layers)], axis=0)
+            regions = regions_of_layers(layers, self._marked(shown, config), smallest)
         elif allowed(prediction.label):
-            regions = self._parts(prediction, smallest, config)
             shown = prediction.probability
+            regions = connected_regions(
+                shown, self._marked(shown, config), prediction.label, smallest
+            )
         else:
-            regions, shown = [], None
+            shown, regions = np.zeros(shape, np.float32), []
         regions.sort(key=lambda region: -region.strength)
-        if shown is None:
-            shown = np.zeros(shape, dtype=np.float32)
         return regions[: config.max_instances], np.asarray(shown, dtype=np.float32)
 
     def _marked(self, probability: Float, config: PostprocessConfig) -> NDArray[np.bool_]:
@@ -206,46 +212,9 @@ class Postprocessor:
             marked |= past & (probability > config.threshold - config.hysteresis)
         return np.asarray(marked)
 
-    def _parts(
-        self, prediction: Prediction, smallest: float, config: PostprocessConfig
-    ) -> list[_Region]:
-        """Connected parts (8 neighbours) of the thresholded map, ``smallest`` pixels at least."""
-        probability = prediction.probability
-        marked = self._marked(probability, config)
-        count, labels = cv2.connectedComponents(marked.astype(np.uint8), connectivity=8)
-        sums = np.bincount(labels.ravel(), weights=probability.ravel(), minlength=count)
-        areas = np.bincount(labels.ravel(), minlength=count)
-        return [
-            _Region(
-                labels == i, probability, prediction.label, float(sums[i] / areas[i]),
-                float(sums[i]),
-            )
-            for i in range(1, count)
-            if areas[i] >= smallest
-        ]
-
-    def _layer_regions(
-        self, layers: list[Layer], smallest: float, config: PostprocessConfig
-    ) -> list[_Region]:
-        """One region per layer; a pixel claimed by several goes to the most probable."""
-        if not layers:
-            return []
-        stack = np.stack([layer.probability for layer in layers])
-        owner = stack.argmax(axis=0)
-        marked = self._marked(stack.max(axis=0), config)
-        regions = []
-        for i, layer in enumerate(layers):
-            pixels = marked & (owner == i)
-            if np.count_nonzero(pixels) >= smallest:
-                strength = float(layer.probability[pixels].sum())
-                regions.append(
-                    _Region(pixels, layer.probability, layer.label, layer.score, strength)
-                )
-        return regions
-
     def _assemble(
         self, prediction: Prediction, pair: FrameAndSound, width: int, height: int,
-        regions: list[_Region], shown: Float,
+        regions: list[Region], shown: Float,
     ) -> Segmentation:
         label_map = np.zeros(shown.shape, dtype=np.uint8)
         sx, sy = width / shown.shape[1], height / shown.shape[0]
@@ -285,25 +254,6 @@ class Postprocessor:
             prediction.audio_score, (), None, 0.0, np.zeros(shape, dtype=np.float32), nothing,
             self.config.threshold, pair.coverage, pair.level_dbfs, prediction.ms,
         )
-
-
-def attention_point(
-    probability: Float, pixels: NDArray[np.bool_], sx: float = 1.0, sy: float = 1.0
-) -> tuple[float, float]:
-    """Where to look: (x, y) of the probability-weighted centroid of ``pixels``, inside them.
-
-    ``probability`` and ``pixels``: ``[h, w]``, the latter not empty.  A centroid that misses the
-    pixels (a ring, a crescent) moves to the centre of the nearest one.  The result is scaled by
-    ``sx``, ``sy``.
-    """
-    rows, columns = np.nonzero(pixels)
-    weights = np.maximum(probability[rows, columns].astype(np.float64), 1e-12)
-    x = float(np.average(columns + 0.5, weights=weights))
-    y = float(np.average(rows + 0.5, weights=weights))
-    if not pixels[int(y), int(x)]:
-        nearest = int(np.argmin((columns + 0.5 - x) ** 2 + (rows + 0.5 - y) ** 2))
-        x, y = columns[nearest] + 0.5, rows[nearest] + 0.5
-    return x * sx, y * sy
 
 
 def _named(label: str, names: Iterable[str]) -> bool:

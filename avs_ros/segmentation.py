@@ -38,10 +38,13 @@ class Prediction:
 
     ``probability``: float32 ``[h, w]``, 0..1, stretched over the whole input picture
     (the model sees the picture resized without keeping the aspect, as AVSBench does).
-    ``sounding``: 0..1, probability that something visible is making the sound.
+    ``sounding``: 0..1, score that something visible is making the sound; a model that is
+    calibrated scales it so that 0.5 is where its weight file accepts.
     ``label``: the unified label's name, "" for none; ``label_index``: its row in the visual
     vocabulary, -1 for none.  ``audio_label``/``audio_score``: the best AudioSet class heard.
-    ``layers``: separate sources, if the model separates them.  ``ms``: stage -> milliseconds.
+    ``layers``: separate sources, if the model separates them.  ``gated``: the model has decided
+    by its gate: ``layers`` is all that sounds, and without any nothing does.  ``ms``: stage ->
+    milliseconds.
     """
 
     probability: Float
@@ -52,6 +55,7 @@ class Prediction:
     audio_score: float
     layers: tuple[Layer, ...] = ()
     ms: Mapping[str, float] = field(default_factory=dict)
+    gated: bool = False
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,8 @@ from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
 
+from avs_ros.nodes.topic_names import logger_name
+
 SHARE = FindPackageShare("avs_ros")
 
 ARGUMENTS = [
@@ -36,7 +38,7 @@ ARGUMENTS = [
     ),
     DeclareLaunchArgument(
         "log_level", default_value="info", choices=["debug", "info", "warn", "error", "fatal"],
-        description="Least severe messages to log.",
+        description="Least severe messages of our nodes to log.",
     ),
     DeclareLaunchArgument(
         "segmentation", default_value="true", choices=["true", "false"],
@@ -60,10 +62,17 @@ ARGUMENTS = [
         description="Topic of the masks of these detections (sensor_msgs/Image).",
     ),
     DeclareLaunchArgument(
-        "choose", default_value="", choices=["", "loudest", "largest", "label_priority"],
-        description="Which of several to look at; empty: as in params_file (loudest).",
+        "choose", default_value="", choices=["", "highest_score", "largest", "label_priority"],
+        description="Which of several to look at; empty: as in params_file (highest_score).",
     ),
 ]
+
+
+def log_level(context: LaunchContext, node: str) -> str:
+    """Set the level of this node's logger and of no other (rcl's debug messages are a flood)."""
+    pushed = context.launch_configurations.get("ros_namespace", "")
+    name = logger_name(node, pushed, LaunchConfiguration("namespace").perform(context))
+    return f"{name}:={LaunchConfiguration('log_level').perform(context)}"
 
 
 def attention_node(context: LaunchContext) -> list:
@@ -91,7 +100,7 @@ def attention_node(context: LaunchContext) -> list:
                 ("label_mask", value["label_mask"]),
                 ("camera_info", camera_info),
             ],
-            arguments=["--ros-args", "--log-level", LaunchConfiguration("log_level")],
+            arguments=["--ros-args", "--log-level", log_level(context, "attention_node")],
             output="screen",
             emulate_tty=True,
         )

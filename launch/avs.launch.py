@@ -18,6 +18,8 @@ from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
 
+from avs_ros.nodes.topic_names import logger_name
+
 SHARE = FindPackageShare("avs_ros")
 BOOLEAN = ["true", "false"]
 # An empty value means "not given": what the parameter file says stays.
@@ -42,7 +44,7 @@ ARGUMENTS = [
     ),
     DeclareLaunchArgument(
         "log_level", default_value="info", choices=["debug", "info", "warn", "error", "fatal"],
-        description="Least severe messages to log.",
+        description="Least severe messages of our nodes to log.",
     ),
     DeclareLaunchArgument(
         "model", default_value="",
@@ -106,6 +108,13 @@ RVIZ_TOPICS = [
 ]
 
 
+def log_level(context: LaunchContext, node: str) -> str:
+    """Set the level of this node's logger and of no other (rcl's debug messages are a flood)."""
+    pushed = context.launch_configurations.get("ros_namespace", "")
+    name = logger_name(node, pushed, LaunchConfiguration("namespace").perform(context))
+    return f"{name}:={LaunchConfiguration('log_level').perform(context)}"
+
+
 def segmentation_node(context: LaunchContext) -> list:
     """Pass on what was given and nothing else."""
     parameters = {
@@ -126,7 +135,7 @@ def segmentation_node(context: LaunchContext) -> list:
             namespace=LaunchConfiguration("namespace"),
             parameters=[LaunchConfiguration("params_file"), parameters],
             remappings=remappings,
-            arguments=["--ros-args", "--log-level", LaunchConfiguration("log_level")],
+            arguments=["--ros-args", "--log-level", log_level(context, "segmentation_node")],
             output="screen",
             emulate_tty=True,
         )

@@ -6,6 +6,8 @@ The bag starts when the model is loaded and active, on simulated time; when it i
 evaluator writes its report and everything ends.
 """
 
+from pathlib import Path
+
 from launch import LaunchContext, LaunchDescription
 from launch.actions import (
     DeclareLaunchArgument,
@@ -19,6 +21,7 @@ from launch.actions import (
 )
 from launch.event_handlers import OnProcessExit, OnProcessStart
 from launch.events import matches_action
+from launch.events.process import ProcessExited
 from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
 from launch_ros.actions import LifecycleNode, Node
 from launch_ros.event_handlers import OnStateTransition
@@ -26,6 +29,8 @@ from launch_ros.events.lifecycle import ChangeState
 from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
 from lifecycle_msgs.msg import Transition
+
+from avs_ros.nodes.topic_names import logger_name
 
 ARGUMENTS = [
     DeclareLaunchArgument("bag", description="The rosbag2 to replay (folder, .mcap or .db3)."),
@@ -48,7 +53,7 @@ ARGUMENTS = [
     ),
     DeclareLaunchArgument(
         "log_level", default_value="info", choices=["debug", "info", "warn", "error", "fatal"],
-        description="Least severe messages to log.",
+        description="Least severe messages of our nodes to log.",
     ),
     DeclareLaunchArgument(
         "model", default_value="",
@@ -109,12 +114,45 @@ def truth(context: LaunchContext) -> list:
     ]
 
 
-def common() -> dict:
+def log_level(context: LaunchContext, node: str) -> str:
+    """Set the level of this node's logger and of no other (rcl's debug messages are a flood)."""
+    pushed = context.launch_configurations.get("ros_namespace", "")
+    name = logger_name(node, pushed, LaunchConfiguration("namespace").perform(context))
+    return f"{name}:={LaunchConfiguration('log_level').perform(context)}"
+
+
+def existing_bag(context: LaunchContext) -> str:
+    """The bag's path; fails before a model is loaded for nothing.
+
+    An exception makes `ros2 launch` return 1.
+    """
+    bag = Path(LaunchConfiguration("bag").perform(context)).expanduser()
+    if not bag.exists():
+        raise FileNotFoundError(f"bag:={bag}: there is no such file or folder")
+    if bag.is_dir() and not (bag / "metadata.yaml").is_file():
+        raise FileNotFoundError(
+            f"bag:={bag}: no metadata.yaml in this folder; if it is a bag: ros2 bag reindex {bag}"
+        )
+    return str(bag)
+
+
+def fail(reason: str) -> OpaqueFunction:
+    """End everything, with exit status 1 (a Shutdown event would give 0)."""
+
+    def fail_now(context: LaunchContext) -> list:
+        raise RuntimeError(reason)
+
+    return OpaqueFunction(function=fail_now)
+
+
+def common(context: LaunchContext, node: str) -> dict:
     """What both nodes are started with."""
     return {
         "package": "avs_ros",
+        "executable": node,
+        "name": node,
         "namespace": LaunchConfiguration("namespace"),
-        "arguments": ["--ros-args", "--log-level", LaunchConfiguration("log_level")],
+        "arguments": ["--ros-args", "--log-level", log_level(context, node)],
         "output": "screen",
         "emulate_tty": True,
     }
@@ -122,6 +160,7 @@ def common() -> dict:
 
 def replay(context: LaunchContext) -> list:
     """Evaluator and node first; the bag when the node is active."""
+    bag = existing_bag(context)
     parameters = {
         "use_sim_time": True,
         # This file leads the node through its states, to know when it is ready.
@@ -129,15 +168,11 @@ def replay(context: LaunchContext) -> list:
         **given(context, "model", "engine", "device", "audio_type"),
     }
     node = LifecycleNode(
-        executable="segmentation_node",
-        name="segmentation_node",
         parameters=[LaunchConfiguration("params_file"), parameters],
         remappings=remappings(context, image="image", audio="audio"),
-        **common(),
+        **common(context, "segmentation_node"),
     )
     evaluator = Node(
-        executable="evaluator_node",
-        name="evaluator_node",
         parameters=[
             LaunchConfiguration("params_file"),
             {"use_sim_time": True, **given(context, "output")},
@@ -148,11 +183,11 @@ def replay(context: LaunchContext) -> list:
             ("probability", "segmentation_node/probability"),
             *truth(context),
         ],
-        **common(),
+        **common(context, "evaluator_node"),
     )
     player = ExecuteProcess(
         cmd=[
-            "ros2", "bag", "play", LaunchConfiguration("bag"), "--clock", "100",
+            "ros2", "bag", "play", bag, "--clock", "100",
             "--rate", LaunchConfiguration("rate"), "--disable-keyboard-controls",
         ],
         output="screen",
@@ -170,7 +205,17 @@ def replay(context: LaunchContext) -> list:
             OnStateTransition(target_lifecycle_node=node, entities=actions, **states)
         )
 
-    failed = [Shutdown(reason="the node could not be configured or activated: see its log")]
+    def bag_ended(event: ProcessExited, context: LaunchContext) -> list:
+        if context.is_shutdown:
+            return []
+        if event.returncode:
+            return [fail(f"`ros2 bag play` ended with {event.returncode}: see what it says above")]
+        return [over]
+
+    def node_ended(event: ProcessExited, context: LaunchContext) -> list:
+        return [] if context.is_shutdown else [fail(f"{event.process_name} ended too early")]
+
+    failed = [fail("the node could not be configured or activated: see its log")]
     over = TimerAction(
         period=float(LaunchConfiguration("linger").perform(context)),
         actions=[Shutdown(reason="the bag is over")],
@@ -187,7 +232,9 @@ def replay(context: LaunchContext) -> list:
         at(failed, start_state="configuring", goal_state="unconfigured"),
         at(failed, start_state="activating", goal_state="inactive"),
         at(failed, goal_state="errorprocessing"),
-        RegisterEventHandler(OnProcessExit(target_action=player, on_exit=[over])),
+        RegisterEventHandler(OnProcessExit(target_action=player, on_exit=bag_ended)),
+        RegisterEventHandler(OnProcessExit(target_action=node, on_exit=node_ended)),
+        RegisterEventHandler(OnProcessExit(target_action=evaluator, on_exit=node_ended)),
         evaluator,
         node,
     ]

@@ -10,6 +10,8 @@ from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
 
+from avs_ros.nodes.topic_names import logger_name
+
 ARGUMENTS = [
     DeclareLaunchArgument("namespace", default_value="", description="Namespace of the node."),
     DeclareLaunchArgument(
@@ -23,7 +25,7 @@ ARGUMENTS = [
     ),
     DeclareLaunchArgument(
         "log_level", default_value="info", choices=["debug", "info", "warn", "error", "fatal"],
-        description="Least severe messages to log.",
+        description="Least severe messages of our nodes to log.",
     ),
     # An empty value means "not given": what the parameter file says stays.
     DeclareLaunchArgument(
@@ -60,6 +62,13 @@ PARAMETER_TYPES = {
 }
 
 
+def log_level(context: LaunchContext, node: str) -> str:
+    """Set the level of this node's logger and of no other (rcl's debug messages are a flood)."""
+    pushed = context.launch_configurations.get("ros_namespace", "")
+    name = logger_name(node, pushed, LaunchConfiguration("namespace").perform(context))
+    return f"{name}:={LaunchConfiguration('log_level').perform(context)}"
+
+
 def microphone_node(context: LaunchContext) -> list:
     """Pass on what was given and nothing else."""
     parameters = {
@@ -76,7 +85,7 @@ def microphone_node(context: LaunchContext) -> list:
             namespace=LaunchConfiguration("namespace"),
             parameters=[LaunchConfiguration("params_file"), parameters],
             remappings=[("audio", topic)] if topic else [],
-            arguments=["--ros-args", "--log-level", LaunchConfiguration("log_level")],
+            arguments=["--ros-args", "--log-level", log_level(context, "microphone_node")],
             output="screen",
             emulate_tty=True,
         )

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +31,39 @@ def pytest_configure(config: pytest.Config) -> None:
     claim_domain()
     if "PYTEST_XDIST_WORKER" in os.environ:
         os.environ.setdefault("OMP_NUM_THREADS", "1")
-    os.environ.setdefault("ROS_LOCALHOST_ONLY", "1")
+    # Before anything loads rclpy.  The older variable would win over it, and be warned of.
+    os.environ.pop("ROS_LOCALHOST_ONLY", None)
+    os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
+
+
+# A reason for a skip that speaks of ROS 2: its name, its client library, a message package.
+_FOR_WANT_OF_ROS = re.compile(r"\bROS\b|rclpy|rosidl|_msgs\b")
+
+
+def _refuse_skip(report: pytest.CollectReport | pytest.TestReport) -> None:
+    """Where AVS_REQUIRE_ROS is set, a test that ROS 2 is missing for fails."""
+    if not (report.skipped and os.environ.get("AVS_REQUIRE_ROS") not in (None, "", "0")):
+        return
+    reason = str(report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr)
+    if _FOR_WANT_OF_ROS.search(reason):
+        report.outcome = "failed"
+        report.longrepr = f"AVS_REQUIRE_ROS is set, but: {reason}"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Iterator[None]:
+    """See :func:`_refuse_skip`; tests that skip themselves."""
+    report: pytest.TestReport = yield  # type: ignore[misc]
+    _refuse_skip(report)
+    return report  # type: ignore[return-value]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Iterator[None]:
+    """See :func:`_refuse_skip`; files that skip as a whole."""
+    report: pytest.CollectReport = yield  # type: ignore[misc]
+    _refuse_skip(report)
+    return report  # type: ignore[return-value]
 
 
 @pytest.fixture(autouse=True)

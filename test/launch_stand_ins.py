@@ -26,6 +26,7 @@ NAMES = {
     "launch.conditions": ["IfCondition"],
     "launch.event_handlers": ["OnProcessExit", "OnProcessStart"],
     "launch.events": ["matches_action"],
+    "launch.events.process": ["ProcessExited"],
     "launch.launch_description_sources": ["PythonLaunchDescriptionSource"],
     "launch.substitutions": ["PathJoinSubstitution"],
     "launch_ros": [],
@@ -47,8 +48,18 @@ class Recorded:
         self.args, self.kwargs = args, kwargs
 
 
+class Context(dict[str, str]):
+    """The values of the arguments."""
+
+    is_shutdown = False
+
+    @property
+    def launch_configurations(self) -> dict[str, str]:
+        return self
+
+
 class LaunchConfiguration(Recorded):
-    """The value of an argument; the context is a plain dictionary here."""
+    """The value of an argument."""
 
     def perform(self, context: dict[str, str]) -> str:
         return context[self.args[0]]
@@ -91,7 +102,7 @@ class Started:
             name: value if isinstance(value := kwargs.get("default_value"), str) else "/share/x"
             for name, kwargs in self.arguments.items()
         }
-        self.context = {**defaults, **arguments}
+        self.context = Context({**defaults, **arguments})
         self.actions: list[Any] = []
         self._flatten(actions)
 

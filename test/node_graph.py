@@ -8,9 +8,20 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from ros_packages import get_message, require_ros
 
-from avs_ros.messages import make_audio, make_header, rgb_to_image
-from avs_ros.middleware import get_message, get_service, rclpy
+from avs_ros.conversions import AUDIO_TYPES, make_audio, make_header, rgb_to_image
+
+require_ros()
+
+import rclpy  # noqa: E402
+import rclpy.context  # noqa: E402
+import rclpy.executors  # noqa: E402
+import rclpy.node  # noqa: E402
+import rclpy.parameter  # noqa: E402
+import rclpy.qos  # noqa: E402
+
+from avs_ros.nodes.message_types import ROS  # noqa: E402
 
 TIMEOUT_S = 20.0
 BASE_NS = 1_000_000_000_000  # recordings of the tests begin 1000 s after the epoch
@@ -38,15 +49,23 @@ class NodeGraph:
         self.tester = rclpy.node.Node("tester", context=self.context)
         self.executor.add_node(self.tester)
         self.nodes: list[Any] = [self.tester]
-        self.thread = threading.Thread(target=self.executor.spin, daemon=True)
+        self._ends = threading.Event()
+        self.thread = threading.Thread(target=self._spin, daemon=True)
         self.thread.start()
 
+    def _spin(self) -> None:
+        while not self._ends.is_set():
+            self.executor.spin_once(timeout_sec=0.1)
+
     def close(self) -> None:
+        """Callbacks end first, then what they work on."""
+        self._ends.set()
+        self.thread.join(TIMEOUT_S)
+        self.executor._executor.shutdown()
         self.executor.shutdown(timeout_sec=5.0)
         for node in reversed(self.nodes):
             node.destroy_node()
         rclpy.shutdown(context=self.context)
-        self.thread.join(5.0)
 
     def add(self, create: Callable[..., Any], *args: Any, parameters: dict[str, Any] | None = None,
             cli: list[str] | None = None, **options: Any) -> Any:
@@ -79,21 +98,23 @@ class NodeGraph:
             time.sleep(0.005)
         return value
 
-    def listen(self, type_name: str, topic: str, depth: int = 50, latched: bool = False) -> list:
+    # Kinds of messages and services are classes, or names ("std_msgs/msg/String").
+
+    def listen(self, kind: Any, topic: str, depth: int = 50, latched: bool = False) -> list:
         """A list that fills with the messages of ``topic``."""
         heard: list[Any] = []
         qos = rclpy.qos.QoSProfile(depth=depth)
         if latched:
             qos.durability = rclpy.qos.DurabilityPolicy.TRANSIENT_LOCAL
-        self.tester.create_subscription(get_message(type_name), topic, heard.append, qos)
+        self.tester.create_subscription(get_message(kind), topic, heard.append, qos)
         return heard
 
-    def publisher(self, type_name: str, topic: str, qos: Any = 50) -> Any:
-        return self.tester.create_publisher(get_message(type_name), topic, qos)
+    def publisher(self, kind: Any, topic: str, qos: Any = 50) -> Any:
+        return self.tester.create_publisher(get_message(kind), topic, qos)
 
-    def call(self, type_name: str, name: str, **fields: Any) -> Any:
+    def call(self, kind: Any, name: str, **fields: Any) -> Any:
         """Call a service of the graph and wait for the answer."""
-        service = get_service(type_name)
+        service = get_message(kind)
         client = self.tester.create_client(service, name)
         assert client.wait_for_service(timeout_sec=TIMEOUT_S), f"no service {name}"
         future = client.call_async(service.Request(**fields))
@@ -122,8 +143,6 @@ class Recording:
         audio_type: str = "AudioStamped", image_topic: str = "image", audio_topic: str = "audio",
         image_qos: Any = 5, audio_qos: Any = 50,
     ) -> None:
-        from avs_ros.messages import AUDIO_TYPES
-
         self.graph = graph
         self.audio_type = audio_type
         self.images = graph.publisher(image_type, image_topic, image_qos)
@@ -138,11 +157,11 @@ class Recording:
         """One chunk of sound from ``start_s`` on."""
         samples = tone(seconds) if samples is None else samples
         stamp_ns = BASE_NS + round(start_s * 1e9)
-        self.sounds.publish(make_audio(self.audio_type, stamp_ns, samples, 16000))
+        self.sounds.publish(make_audio(ROS, self.audio_type, stamp_ns, samples, 16000))
 
     def frame(self, at_s: float, picture: np.ndarray | None = None) -> int:
         """One picture at ``at_s``; returns its stamp."""
         stamp_ns = BASE_NS + round(at_s * 1e9)
-        header = make_header(stamp_ns, "camera_optical_frame")
-        self.images.publish(rgb_to_image(header, lamp() if picture is None else picture))
+        header = make_header(ROS, stamp_ns, "camera_optical_frame")
+        self.images.publish(rgb_to_image(ROS, header, lamp() if picture is None else picture))
         return stamp_ns

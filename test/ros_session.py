@@ -10,7 +10,13 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from avs_ros.middleware.embedded import rclpy
+from ros_packages import require_ros
+
+require_ros()
+
+import rclpy  # noqa: E402
+import rclpy.executors  # noqa: E402
+import rclpy.node  # noqa: E402
 
 PATIENCE_S = 20.0
 

@@ -26,7 +26,9 @@ class SlowBrightness(BrightnessSegmenter):
 
 
 def start(*words: object, script: Path = HERE) -> subprocess.Popen[str]:
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(HERE.parent)}
+    inherited = os.environ.get("PYTHONPATH")
+    path = os.pathsep.join(filter(None, (str(HERE.parent), inherited)))
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": path}
     return subprocess.Popen(
         [sys.executable, str(script), *map(str, words)], stdout=subprocess.PIPE,
         stderr=subprocess.PIPE, text=True, env=environment,

@@ -6,15 +6,16 @@ import json
 import platform
 
 import numpy as np
+from ros_packages import require_ros
 from run_command import avs
+from without import ROS, run_without
 
 import avs_ros
 from avs_ros.inference.engines import ENGINES
 from avs_ros.inference.registry import DEFAULT_MODEL, MODELS
-from avs_ros.middleware import MIDDLEWARE
 
 
-def test_json_names_every_engine_model_device_and_the_middleware() -> None:
+def test_json_names_every_engine_model_and_device() -> None:
     done = avs("info", "--json")
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
@@ -23,7 +24,6 @@ def test_json_names_every_engine_model_device_and_the_middleware() -> None:
     assert found["packages"]["numpy"] == np.__version__
     assert found["devices"][0]["device"] == "cpu"
     assert found["devices"][0]["threads"] >= 1
-    assert found["middleware"]["middleware"] == MIDDLEWARE
     engines = {one["engine"]: one for one in found["engines"]}
     assert set(engines) == set(ENGINES)
     assert engines["torch"]["available"]
@@ -40,15 +40,22 @@ def test_json_names_every_engine_model_device_and_the_middleware() -> None:
 def test_the_table_says_the_same() -> None:
     done = avs("info")
     assert done.returncode == 0, done.stderr
-    for words in (f"avs_ros {avs_ros.__version__}", "Middleware", MIDDLEWARE, "Devices",
-                  *ENGINES, *MODELS):
+    for words in (f"avs_ros {avs_ros.__version__}", "ROS 2", "Devices", *ENGINES, *MODELS):
         assert words in done.stdout
 
 
-def test_a_middleware_that_cannot_be_had_is_told_not_raised(monkeypatch) -> None:  # type: ignore[no-untyped-def]
-    monkeypatch.setenv("AVS_ROS_MIDDLEWARE", "nonsense")
-    done = avs("info", "--json")
+def test_ros_is_told_where_it_is_installed() -> None:
+    require_ros()
+    ros = json.loads(avs("info", "--json").stdout)["ros"]
+    assert ros["installed"] and ros["lacks"] == []
+    assert ros["ROS_AUTOMATIC_DISCOVERY_RANGE"] == "LOCALHOST"
+
+
+def test_what_is_missing_of_ros_is_named() -> None:
+    done = run_without(
+        ROS, "import sys; from avs_ros.cli.main import main; sys.exit(main(['info', '--json']))")
     assert done.returncode == 0, done.stderr
-    middleware = json.loads(done.stdout)["middleware"]
-    assert middleware["middleware"] is None
-    assert "nonsense" in middleware["lacks"]
+    ros = json.loads(done.stdout)["ros"]
+    assert not ros["installed"]
+    assert ros["lacks"] == ["rclpy", "sensor_msgs", "vision_msgs", "diagnostic_msgs",
+                            "audio_common_msgs or foxglove_msgs"]

@@ -238,7 +238,7 @@ def test_a_picture_that_cannot_be_decoded_is_left_out(tmp_path: Path) -> None:
     status, _, err = run(bag.close(), "-o", tmp_path / "out")
     assert status == 0, err
     assert [line["index"] for line in records(tmp_path / "out")] == [0, 1, 3, 4, 5]
-    assert "undecodable frames" in (tmp_path / "out" / "report.html").read_text()
+    assert "frames that could not be decoded" in (tmp_path / "out" / "report.html").read_text()
 
 
 def test_a_bag_that_breaks_in_the_middle_leaves_whole_files_and_no_report(

@@ -8,24 +8,25 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from avs_ros.middleware import get_message
 from test_evaluation_replay import START, TENTH, lamp_scene
 
 from avs_ros.cli import main
 from avs_ros.cli.evaluate_bag import run
-from avs_ros.evaluation.live import LiveRun, drops_by_reason, pixel_of, topics_of
-from avs_ros.evaluation.run_files import read_run
-from avs_ros.evaluation.score_sheet import ScoreSheet
-from avs_ros.evaluation.truth import read_truth
-from avs_ros.media.bag_writer import BagWriter
-from avs_ros.messages import (
+from avs_ros.conversions import (
     make_camera_info,
     make_header,
     make_ray,
     mask_to_image,
     read_camera_info,
 )
-from avs_ros.messages.diagnostics import make_diagnostics, make_status
-from avs_ros.middleware import get_message
+from avs_ros.conversions.diagnostics import make_diagnostics, make_status
+from avs_ros.evaluation.live import LiveRun, drops_by_reason, pixel_of, topics_of
+from avs_ros.evaluation.run_files import read_run
+from avs_ros.evaluation.score_sheet import ScoreSheet
+from avs_ros.evaluation.truth import read_truth
+from avs_ros.media.bag_messages import BAG
+from avs_ros.media.bag_writer import BagWriter
 
 NODE = "/segmentation_node"
 # Four times slower than the pictures come: frames must be dropped.
@@ -80,16 +81,16 @@ def recorded(path: Path, bag: Path, *, answered: slice) -> Path:
         writer.declare(topic, kind)
     chosen = {stamp for stamp, _ in truths[answered]}
     for stamp, truth in truths:
-        header = make_header(stamp)
-        writer.write("/camera_info", make_camera_info(header, 64, 48, 1.0), stamp)
+        header = make_header(BAG, stamp)
+        writer.write("/camera_info", make_camera_info(BAG, header, 64, 48, 1.0), stamp)
         if stamp in chosen:
-            mask = mask_to_image(header, truth.mask)
+            mask = mask_to_image(BAG, header, truth.mask)
             writer.write(f"{NODE}/mask", mask, stamp + 30_000_000)
             age = get_message("std_msgs/msg/Float64")(data=60.0)
             writer.write(f"{NODE}/debug/latency_ms", age, stamp + 30_000_001)
     values = {"frames_received": "28", "dropped_busy": "7", "frames_paired": "21"}
-    status = make_status("segmentation_node: stream", b"\x00", "running", values)
-    page = make_diagnostics(make_header(truths[-1][0]), [status])
+    status = make_status(BAG, "segmentation_node: stream", b"\x00", "running", values)
+    page = make_diagnostics(BAG, make_header(BAG, truths[-1][0]), [status])
     writer.write("/diagnostics", page, truths[-1][0] + TENTH)
     writer.close()
     return path
@@ -118,12 +119,12 @@ def test_a_recording_becomes_scores_drops_and_latencies(tmp_path: Path) -> None:
 
 
 def test_points_come_back_from_rays() -> None:
-    message = make_camera_info(make_header(1), 64, 48, 1.0)
+    message = make_camera_info(BAG, make_header(BAG, 1), 64, 48, 1.0)
     for distortion in ([0.0] * 5, [-0.2, 0.05, 0.001, 0.0, 0.0]):
         message.d = distortion
         camera = read_camera_info(message)
         assert pixel_of(camera, camera.ray((50.0, 10.0))) == pytest.approx((50.0, 10.0), abs=0.05)
-    assert make_ray(make_header(1), camera.ray((1.0, 2.0))).point.z > 0
+    assert make_ray(BAG, make_header(BAG, 1), camera.ray((1.0, 2.0))).point.z > 0
 
 
 def test_counters_that_are_no_trouble_are_no_drops() -> None:

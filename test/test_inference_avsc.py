@@ -12,10 +12,12 @@ import pytest
 import torch
 
 from avs_ros.errors import AudioFormatError, ModelError
+from avs_ros.gate import GateConfig
 from avs_ros.inference import create_segmenter
 from avs_ros.inference.light import BUNDLED
 from avs_ros.inference.registry import step_program
 from avs_ros.inference.segmenter import Segmenter
+from avs_ros.media.bag_messages import BAG
 from avs_ros.models.avsc import AVSC, AVSCConfig, save_avsc
 from avs_ros.models.light.checkpoint import load_light
 from avs_ros.postprocess import PostprocessConfig, Postprocessor
@@ -86,7 +88,7 @@ def hum(pitch: float = 220.0, level: float = 0.1) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Pair:
-    frame: np.ndarray
+    image: np.ndarray
     stamp_ns: int = 0
     coverage: float = 1.0
     level_dbfs: float = -20.0
@@ -95,8 +97,8 @@ class Pair:
 def test_instances_of_one_label_reach_label_mask_and_detections_apart(
     segmenter: Segmenter,
 ) -> None:
-    from avs_ros.messages.detections import make_detections, read_detections
-    from avs_ros.messages.header import make_header
+    from avs_ros.conversions.detections import make_detections, read_detections
+    from avs_ros.conversions.header import make_header
 
     frame = picture()
     segmenter.reset()
@@ -119,7 +121,7 @@ def test_instances_of_one_label_reach_label_mask_and_detections_apart(
         values = answer.label_mask()
         assert values.shape == frame.shape[:2]
         assert {one.index for one in people} <= set(np.unique(values).tolist())
-        found = read_detections(make_detections(make_header(0, "camera"), answer))
+        found = read_detections(make_detections(BAG, make_header(BAG, 0, "camera"), answer))
         assert [one.index for one in found] == [one.index for one in answer.instances]
         assert len({one.box for one in found if one.label == "person"}) == 2
 
@@ -138,17 +140,19 @@ def test_silence_and_the_end_of_a_sound_leave_nothing(segmenter: Segmenter) -> N
 
 
 def test_a_higher_threshold_leaves_nothing(checkpoint: Path) -> None:
-    strict = create_segmenter(checkpoint, engine="torch", device="cpu", threshold=0.999)
+    gate = GateConfig(sounding_threshold=1.0)
+    strict = create_segmenter(checkpoint, engine="torch", device="cpu", gate=gate)
     prediction = strict.step(picture(), hum(), 0)
-    assert prediction.layers == () and 0 < prediction.sounding < 0.5
-    with pytest.raises(ModelError, match="between 0 and 1"):
-        create_segmenter(checkpoint, engine="torch", device="cpu", threshold=1.0)
+    assert prediction.layers == () and prediction.gated and 0 < prediction.sounding < 1
+    answer = Postprocessor().process(prediction, Pair(picture()))
+    assert not answer.sounding and not answer.probability_map.any()
 
 
 def test_frames_share_what_is_heard_and_each_has_its_own_masks(checkpoint: Path) -> None:
     """The audio network runs every half second, the segmenter at every frame."""
     model = create_segmenter(
-        checkpoint, engine="torch", device="cpu", hearing_period_s=0.5, context_s=0.0
+        checkpoint, engine="torch", device="cpu",
+        gate=GateConfig(audio_period=0.5, context=0.0),
     )
     rng = np.random.default_rng(2)
     other = rng.normal(0, 0.2, RATE).astype(np.float32)

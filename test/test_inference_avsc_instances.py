@@ -25,7 +25,7 @@ def choose(
     """Category, score and area of what sounds."""
     classes = np.array([SURE[category] for category, _ in queries], np.float32)
     masks = np.stack([mask for _, mask in queries])
-    found, _ = sounding_instances(classes, masks, np.array(heard, np.float32), threshold)
+    found = sounding_instances(classes, masks, np.array(heard, np.float32), threshold)
     areas = [int((one.probability > 0.5).sum()) for one in found]
     return [(one.category, round(one.score, 2), a) for one, a in zip(found, areas, strict=True)]
 
@@ -75,7 +75,7 @@ def test_queries_of_a_category_help_each_other_with_outlines() -> None:
     # Another is not sure enough of its dog to be one, but sees these cells.
     classes = np.array([SURE[DOG], [1.0, 0.0, 1.1]], np.float32)
     masks = np.stack([timid, helper])
-    found, _ = sounding_instances(classes, masks, np.array([0.9, 0.0], np.float32), 0.3)
+    found = sounding_instances(classes, masks, np.array([0.9, 0.0], np.float32), 0.3)
     assert [int((one.probability > 0.5).sum()) for one in found] == [144]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ import yaml
 from launch_stand_ins import LAUNCH, Started
 
 from avs_ros.nodes.parameters import TABLES
+from avs_ros.nodes.topic_names import logger_name
 from avs_ros.nodes.topics import TOPICS
 
 ROOT = LAUNCH.parent
@@ -27,14 +29,23 @@ def published() -> set[str]:
     }
 
 
+@pytest.fixture
+def bag(tmp_path: Path) -> str:
+    """What passes for a bag: nothing is played here."""
+    (tmp_path / "metadata.yaml").touch()
+    return str(tmp_path)
+
+
 def test_the_expected_files_are_there() -> None:
     assert FILES == ["attention.launch.py", "avs.launch.py", "evaluate.launch.py",
                      "microphone.launch.py"]
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_every_argument_is_described(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    arguments = Started(monkeypatch, name, bag="b").arguments
+def test_every_argument_is_described(
+    monkeypatch: pytest.MonkeyPatch, bag: str, name: str
+) -> None:
+    arguments = Started(monkeypatch, name, bag=bag).arguments
     for argument, options in arguments.items():
         assert options["description"].endswith("."), argument
         default = options.get("default_value")
@@ -51,11 +62,12 @@ def test_the_arguments_that_everybody_knows(monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.mark.parametrize("name", FILES)
 def test_nodes_get_only_parameters_that_they_have(
-    monkeypatch: pytest.MonkeyPatch, name: str
+    monkeypatch: pytest.MonkeyPatch, bag: str, name: str
 ) -> None:
-    options = Started(monkeypatch, name, bag="b").arguments
+    options = Started(monkeypatch, name, bag=bag).arguments
     everything = {
         argument: options[argument].get("choices", ["1"])[-1] for argument in options}
+    everything.update({"bag": bag} if "bag" in options else {})
     started = Started(monkeypatch, name, **everything)
     for node in started.of("Node", "LifecycleNode"):
         executable = node.kwargs["executable"]
@@ -116,8 +128,10 @@ def test_camera_info_is_beside_the_pictures(monkeypatch: pytest.MonkeyPatch) -> 
     assert not started.of("IncludeLaunchDescription")
 
 
-def test_the_bag_starts_when_the_node_is_active(monkeypatch: pytest.MonkeyPatch) -> None:
-    started = Started(monkeypatch, "evaluate.launch.py", bag="/data/clip", rate="2.0",
+def test_the_bag_starts_when_the_node_is_active(
+    monkeypatch: pytest.MonkeyPatch, bag: str
+) -> None:
+    started = Started(monkeypatch, "evaluate.launch.py", bag=bag, rate="2.0",
                       output="/tmp/report", ground_truth="/truth/mask")
     assert started.parameters("segmentation_node") == {"use_sim_time": True, "autostart": False}
     assert started.parameters("evaluator_node") == {
@@ -132,12 +146,57 @@ def test_the_bag_starts_when_the_node_is_active(monkeypatch: pytest.MonkeyPatch)
     [player] = active["entities"]
     command = [one.perform(started.context) if not isinstance(one, str) else one
                for one in player.kwargs["cmd"]]
-    assert command[:4] == ["ros2", "bag", "play", "/data/clip"] and "--clock" in command
+    assert command[:4] == ["ros2", "bag", "play", bag] and "--clock" in command
     assert command[command.index("--rate") + 1] == "2.0"
     assert not started.of("ExecuteProcess"), "the player must not start by itself"
-    ends = [one for one in handlers if any(
-        type(action).__name__ == "Shutdown" for action in one.get("entities", []))]
+    ends = [one for one in handlers if "goal_state" in one
+            and any(type(action).__name__ == "OpaqueFunction" for action in one["entities"])]
     assert {one["goal_state"] for one in ends} == {"unconfigured", "inactive", "errorprocessing"}
+    with pytest.raises(RuntimeError, match="see its log"):
+        ends[0]["entities"][0].kwargs["function"](started.context)
+
+
+def test_a_bag_that_is_not_there_is_told_before_anything_starts(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for bag, told in ((tmp_path / "no", "no such file"), (tmp_path, "ros2 bag reindex")):
+        with pytest.raises(FileNotFoundError, match=told):
+            Started(monkeypatch, "evaluate.launch.py", bag=str(bag))
+
+
+def test_what_ends_too_early_is_a_failure(monkeypatch: pytest.MonkeyPatch, bag: str) -> None:
+    started = Started(monkeypatch, "evaluate.launch.py", bag=bag)
+    exits = {
+        handler["target_action"].kwargs.get("executable", "bag"): handler["on_exit"]
+        for one in started.of("RegisterEventHandler")
+        if "on_exit" in (handler := one.args[0].kwargs)}
+    assert set(exits) == {"segmentation_node", "evaluator_node", "bag"}
+    event = SimpleNamespace(returncode=0, process_name="it")
+    [timer] = exits["bag"](event, started.context)
+    assert type(timer).__name__ == "TimerAction"
+    event.returncode = 1
+    for ended in exits.values():
+        [action] = ended(event, started.context)
+        with pytest.raises(RuntimeError, match="ended"):
+            action.kwargs["function"](started.context)
+    started.context.is_shutdown = True  # as after Ctrl-C
+    assert not any(ended(event, started.context) for ended in exits.values())
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_the_log_level_is_the_nodes_own(
+    monkeypatch: pytest.MonkeyPatch, bag: str, name: str
+) -> None:
+    started = Started(monkeypatch, name, bag=bag, namespace="robot/left", log_level="debug")
+    for node in started.of("Node", "LifecycleNode"):
+        logger = f"robot.left.{node.kwargs['name']}"
+        assert node.kwargs["arguments"] == ["--ros-args", "--log-level", f"{logger}:=debug"]
+
+
+def test_a_logger_is_called_by_its_namespaces() -> None:
+    assert logger_name("n") == logger_name("n", "", "/") == "n"
+    assert logger_name("n", "a/b", "c") == "a.b.c.n"
+    assert logger_name("n", "a", "/c") == "c.n"
 
 
 def test_rviz_shows_topics_that_exist_and_launch_moves_them(

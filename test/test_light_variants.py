@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from avs_ros.errors import ModelError
+from avs_ros.gate import GateConfig
 from avs_ros.inference import create_segmenter
 from avs_ros.inference.consensus_cam import cam_program
 from avs_ros.inference.engines import build_runner
@@ -158,8 +159,10 @@ def test_a_family_may_have_a_threshold_of_its_own(tmp_path: Path) -> None:
     rgb, meow = library.pictures[0].view().rgb, library.recordings[0].second()
     assert LightSegmenter().step(rgb, meow, 0).label == "cat"
     assert LightSegmenter(path).step(rgb, meow, 0).layers == ()
-    # What is given goes before what the file says.
-    assert LightSegmenter(path, threshold=0.5).step(rgb, meow, 0).label == "cat"
+    # What is asked for counts on the file's own scale.
+    gate = GateConfig(category_thresholds={"Cat": 0.1})
+    eager = create_segmenter(path, engine="torch", device="cpu", gate=gate)
+    assert eager.step(rgb, meow, 0).label == "cat"
 
 
 def test_a_window_that_stands_alone_is_judged_whole() -> None:

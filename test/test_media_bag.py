@@ -11,12 +11,13 @@ import pytest
 from media_files import SECOND, BagMaker, lamp, tone, write_bag
 from rosbags.highlevel import AnyReader
 
+from avs_ros.conversions import make_audio, make_header, mask_to_image
 from avs_ros.errors import AvsError, BagError
 from avs_ros.media.bag import BagOptions, BagSource
+from avs_ros.media.bag_messages import BAG
 from avs_ros.media.bag_writer import BagWriter
 from avs_ros.media.opening import open_recording
 from avs_ros.media.source import Frame, Sound
-from avs_ros.messages import make_audio, make_header, mask_to_image
 
 START = 1_700_000_000 * SECOND
 
@@ -196,9 +197,9 @@ def test_a_written_bag_is_one_file_that_others_read(tmp_path: Path) -> None:
     mask = (lamp()[..., 0] > 100).astype(np.uint8) * 255
     for i in range(4):
         stamp = START + i * SECOND
-        writer.write("/node/mask", mask_to_image(make_header(stamp, "cam"), mask), stamp)
+        writer.write("/node/mask", mask_to_image(BAG, make_header(BAG, stamp, "cam"), mask), stamp)
     chunk = tone(0.1)
-    writer.write("/audio", make_audio("AudioStamped", START, chunk, 16000), START)
+    writer.write("/audio", make_audio(BAG, "AudioStamped", START, chunk, 16000), START)
     assert path.read_bytes() == b"older"  # until it is whole
     writer.close()
     assert [p.name for p in tmp_path.iterdir()] == ["out.mcap"]

@@ -118,7 +118,7 @@ def test_broken_packets_are_left_out_and_counted(tmp_path: Path) -> None:
     assert 0 < len(after) <= len(before)
     assert sounds
     assert all(a.stamp_ns < b.stamp_ns for a, b in itertools.pairwise(after))
-    assert set(source.counters) == {"broken_packets", "repaired_times"}
+    assert source.counters["broken_packets"] > 0 == source.counters["joined_parts"]
 
 
 @pytest.mark.parametrize(

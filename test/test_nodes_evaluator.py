@@ -11,16 +11,17 @@ import numpy as np
 import pytest
 from node_graph import BASE_NS, NodeGraph
 
-from avs_ros.evaluation.pairing import StampPairing
-from avs_ros.evaluation.score_sheet import ScoreSheet
-from avs_ros.messages import (
+from avs_ros.conversions import (
     make_detections,
     make_header,
     make_image,
     mask_to_image,
     probability_to_image,
 )
+from avs_ros.evaluation.pairing import StampPairing
+from avs_ros.evaluation.score_sheet import ScoreSheet
 from avs_ros.nodes.evaluator_node import EvaluatorNode
+from avs_ros.nodes.message_types import ROS
 from avs_ros.segmentation import Instance, Segmentation
 
 TENTH = 100_000_000
@@ -52,6 +53,7 @@ class Replay:
     def __init__(self, graph: NodeGraph, output: Path, **parameters: Any) -> None:
         self.graph = graph
         self.output = output
+        self.diagnostics = graph.listen("diagnostic_msgs/msg/DiagnosticArray", "/diagnostics")
         self.node = graph.add(EvaluatorNode, parameters={"output": str(output), **parameters})
         image, array = "sensor_msgs/msg/Image", "vision_msgs/msg/Detection2DArray"
         self.mask = graph.publisher(image, "mask", 50)
@@ -65,17 +67,23 @@ class Replay:
             graph.wait(publisher.get_subscription_count, "the evaluator's subscription")
 
     def frame(self, number: int, answer: bool | None, truth: bool) -> None:
-        header = make_header(BASE_NS + number * TENTH)
-        self.truth.publish(mask_to_image(header, box(truth)))
+        header = make_header(ROS, BASE_NS + number * TENTH)
+        self.truth.publish(mask_to_image(ROS, header, box(truth)))
         if truth:
-            self.true_detections.publish(make_detections(header, found("dog")))
+            self.true_detections.publish(make_detections(ROS, header, found("dog")))
         if answer is None:
             return
-        self.mask.publish(mask_to_image(header, box(answer)))
+        self.mask.publish(mask_to_image(ROS, header, box(answer)))
         shown = np.float32(0.9) * (box(answer) > 0)
-        self.probability.publish(probability_to_image(header, shown))
+        self.probability.publish(probability_to_image(ROS, header, shown))
         if answer:
-            self.detections.publish(make_detections(header, found("dog")))
+            self.detections.publish(make_detections(ROS, header, found("dog")))
+
+    def refused(self, reason: str) -> str:
+        """How many messages /diagnostics counts under ``reason``."""
+        pages = [page.status[0] for page in self.diagnostics]
+        counts = {pair.key: pair.value for pair in pages[-1].values} if pages else {}
+        return counts.get(f"refused {reason}", "")
 
     def scores(self) -> dict[str, Any]:
         self.graph.remove(self.node)  # as at shutdown
@@ -94,7 +102,8 @@ def test_frames_are_paired_by_stamp_and_scored(graph: NodeGraph, tmp_path: Path)
         replay.frame(number, answer=True, truth=True)
     replay.frame(4, answer=True, truth=False)  # marked though nothing sounds
     replay.frame(5, answer=None, truth=True)  # never answered
-    replay.mask.publish(mask_to_image(make_header(BASE_NS + 9 * TENTH), box(True)))  # no truth
+    without_truth = make_header(ROS, BASE_NS + 9 * TENTH)
+    replay.mask.publish(mask_to_image(ROS, without_truth, box(True)))
     pairing = replay.node._pairing
     complete = [BASE_NS + n * TENTH for n in range(4)]
     graph.wait(
@@ -140,9 +149,9 @@ def test_a_looped_bag_is_a_new_recording(graph: NodeGraph, tmp_path: Path) -> No
 
 def test_malformed_masks_are_counted(graph: NodeGraph, tmp_path: Path) -> None:
     replay = Replay(graph, tmp_path / "out", wait=60.0)
-    wrong = make_image(make_header(BASE_NS), np.zeros((48, 64, 3), np.uint8), "rgb8")
+    wrong = make_image(ROS, make_header(ROS, BASE_NS), np.zeros((48, 64, 3), np.uint8), "rgb8")
     replay.mask.publish(wrong)
-    graph.wait(lambda: replay.node._malformed == 1, "the count")
+    graph.wait(lambda: replay.refused("image_encoding") == "1", "the count")
     replay.frame(1, answer=True, truth=True)
     graph.wait(lambda: held(replay) == 1, "the frame")
     parts = replay.node._pairing._parts
@@ -175,11 +184,11 @@ def test_an_answer_may_overtake_the_first_truth_of_a_loop() -> None:
 def test_boxes_are_the_truth_where_there_are_no_masks(graph: NodeGraph, tmp_path: Path) -> None:
     replay = Replay(graph, tmp_path / "out", wait=60.0)
     for number in range(3):
-        header = make_header(BASE_NS + number * TENTH)
-        replay.true_detections.publish(make_detections(header, found("dog")))
+        header = make_header(ROS, BASE_NS + number * TENTH)
+        replay.true_detections.publish(make_detections(ROS, header, found("dog")))
         if number < 2:
-            replay.mask.publish(mask_to_image(header, box(True)))
-            replay.detections.publish(make_detections(header, found("dog")))
+            replay.mask.publish(mask_to_image(ROS, header, box(True)))
+            replay.detections.publish(make_detections(ROS, header, found("dog")))
     parts = replay.node._pairing._parts
     graph.wait(
         lambda: (

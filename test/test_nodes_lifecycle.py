@@ -14,17 +14,18 @@ from typing import Any
 
 import pytest
 from fakes import BrightnessSegmenter
-from node_graph import BASE_NS, NodeGraph, Recording
+from node_graph import BASE_NS, NodeGraph, Recording, rclpy
+from ros_packages import get_message
 
+from avs_ros.conversions import read_mask, stamp_to_ns
 from avs_ros.errors import CheckpointError, ParameterError
-from avs_ros.messages import read_mask, stamp_to_ns
-from avs_ros.middleware import get_message, rclpy
 from avs_ros.nodes.attention_node import AttentionNode
 from avs_ros.nodes.microphone_node import MicrophoneNode
 from avs_ros.nodes.parameters import SEGMENTATION
 from avs_ros.nodes.player_node import PlayerNode
+from avs_ros.nodes.segmentation_inputs import SensorInputs
 from avs_ros.nodes.segmentation_node import SegmentationNode, main
-from avs_ros.nodes.segmentation_stream import SegmentationStream
+from avs_ros.streaming import Worker
 
 NODE = "/segmentation_node"
 IMAGE = "sensor_msgs/msg/Image"
@@ -164,6 +165,27 @@ class FailingActivation(SegmentationNode):
         return result
 
 
+def test_what_a_transition_dies_of_is_logged(
+    graph: NodeGraph, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """rclpy itself keeps only that it has failed."""
+
+    def lose(self: Any, *args: Any) -> None:
+        raise RuntimeError("lost the camera")
+
+    models = Models()
+    log = graph.listen("rcl_interfaces/msg/Log", "/rosout")
+    start(graph, models, autostart=False)
+    graph.wait(lambda: graph.tester.count_publishers("/rosout") > 1)
+    assert change(graph, "configure")
+    monkeypatch.setattr(SensorInputs, "open", lose)
+    assert not change(graph, "activate")
+    (line,) = graph.wait(
+        lambda: [one for one in log if "lost the camera" in one.msg], "the reason")
+    assert line.level == 40 and "on_activate" in line.msg
+    assert state(graph) == "unconfigured" and models.made[0].closed
+
+
 def test_error_processing_recovers(graph: NodeGraph) -> None:
     models = Models()
     graph.add(
@@ -255,11 +277,13 @@ def test_a_wrong_start_value_is_one_sentence(
         start(graph, Models(), **parameters)
 
 
-def test_a_window_that_the_model_cannot_hear_fails_configure(graph: NodeGraph) -> None:
-    start(graph, Models(), autostart=False, audio_window=2.0)
+def test_an_option_that_the_model_does_not_have_fails_configure(graph: NodeGraph) -> None:
+    start(graph, Models(), autostart=False, companion_threshold=0.9)
     assert not change(graph, "configure")
-    (result,) = graph.set_parameters(NODE, audio_window=1.0)
+    (result,) = graph.set_parameters(NODE, companion_threshold=0.5)
     assert result.successful and change(graph, "configure")
+    (result,) = graph.set_parameters(NODE, release=0.2)
+    assert not result.successful and "brightness has no release" in result.reason
 
 
 def test_enable_and_reset(graph: NodeGraph) -> None:
@@ -355,10 +379,6 @@ def test_main_says_what_is_wrong_with_a_parameter(
     assert not rclpy.ok()
 
 
-def test_rclpy_is_what_the_middleware_hands_out() -> None:
-    assert issubclass(SegmentationNode, rclpy.lifecycle.LifecycleNode)
-
-
 class StubbornSegmenter(BrightnessSegmenter):
     """Cannot be stopped inside its step until it is let go."""
 
@@ -378,7 +398,7 @@ class StubbornSegmenter(BrightnessSegmenter):
 def test_a_model_that_hangs_is_not_closed_under_its_own_feet(
     graph: NodeGraph, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(SegmentationStream.stop, "__defaults__", (0.05,))
+    monkeypatch.setattr(Worker.stop, "__defaults__", (0.05,))
     segmenter = StubbornSegmenter()
     graph.add(SegmentationNode, create_segmenter=lambda _: segmenter)
     recording = Recording(graph)

@@ -19,9 +19,10 @@ import pytest
 
 pytest.importorskip("cyclonedds", reason="the embedded runtime needs cyclonedds")
 
-from avs_ros.errors import MissingDependencyError, ParameterError
-from avs_ros.messages import AudioFormat, read_audio, read_audio_info
 from avs_ros.middleware import get_message, rclpy
+
+from avs_ros.conversions import AudioFormat, read_audio, read_audio_info
+from avs_ros.errors import MissingDependencyError, ParameterError
 from avs_ros.nodes import microphone_node
 from avs_ros.nodes.capture import (
     NANOSECONDS,

@@ -14,26 +14,29 @@ import numpy as np
 import pytest
 from node_graph import NodeGraph, tone
 
-from avs_ros.errors import MediaError, ParameterError
-from avs_ros.media.bag_writer import BagWriter
-from avs_ros.media.video_writer import VideoWriter
-from avs_ros.messages import (
+from avs_ros.conversions import (
     AUDIO_TYPES,
     image_to_rgb,
     make_audio,
     make_camera_info,
     make_header,
     read_audio,
-    read_audio_info,
     rgb_to_compressed,
     rgb_to_image,
     stamp_to_ns,
 )
+from avs_ros.errors import MediaError, ParameterError
+from avs_ros.media.bag_messages import BAG
+from avs_ros.media.bag_writer import BagWriter
+from avs_ros.media.video_writer import VideoWriter
+from avs_ros.nodes.message_types import published_audio_type
 from avs_ros.nodes.player_node import PlayerNode
 
 IMAGE = "sensor_msgs/msg/Image"
 FPS, SECONDS, RATE = 20, 1.0, 16000
 START_S = 1_600_000_000
+# What the player takes by itself here.
+SOUND = AUDIO_TYPES[published_audio_type("auto")]
 
 
 def picture(number: int) -> np.ndarray:
@@ -63,10 +66,11 @@ def bag(tmp_path_factory: pytest.TempPathFactory) -> Path:
     writer.declare("/mic", AUDIO_TYPES["RawAudio"])
     for number in range(10):
         stamp_ns = START_S * 10**9 + number * 10**9 // 10
-        header = make_header(stamp_ns, "cam")
-        writer.write("/mic", make_audio("RawAudio", stamp_ns, tone(0.1), RATE), stamp_ns)
-        writer.write("/cam/image/compressed", rgb_to_compressed(header, picture(number)), stamp_ns)
-        writer.write("/cam/camera_info", make_camera_info(header, 64, 48, 0.7), stamp_ns)
+        header = make_header(BAG, stamp_ns, "cam")
+        writer.write("/mic", make_audio(BAG, "RawAudio", stamp_ns, tone(0.1), RATE), stamp_ns)
+        compressed = rgb_to_compressed(BAG, header, picture(number))
+        writer.write("/cam/image/compressed", compressed, stamp_ns)
+        writer.write("/cam/camera_info", make_camera_info(BAG, header, 64, 48, 0.7), stamp_ns)
     writer.close()
     return path
 
@@ -88,7 +92,7 @@ def play(graph: NodeGraph, path: Path, **parameters: Any) -> Any:
 def test_a_video_becomes_camera_microphone_and_clock(graph: NodeGraph, video: Path) -> None:
     images = graph.listen(IMAGE, "image")
     cameras = graph.listen("sensor_msgs/msg/CameraInfo", "camera_info")
-    sounds = graph.listen(AUDIO_TYPES["AudioStamped"], "audio", 200)
+    sounds = graph.listen(SOUND, "audio", 200)
     clocks = graph.listen("rosgraph_msgs/msg/Clock", "/clock", 1000)
     player = play(graph, video, start_stamp="1000.0", rate=2.0, audio_chunk=0.05)
     graph.wait(lambda: player.finished, "the end")
@@ -119,26 +123,23 @@ def test_a_bag_keeps_its_stamps_and_its_calibration(graph: NodeGraph, bag: Path)
     images = graph.listen(IMAGE, "image")
     compressed = graph.listen("sensor_msgs/msg/CompressedImage", "image/compressed")
     cameras = graph.listen("sensor_msgs/msg/CameraInfo", "camera_info")
-    sounds = graph.listen(AUDIO_TYPES["AudioDataStamped"], "audio", 200)
-    infos = graph.listen("audio_common_msgs/msg/AudioInfo", "audio_info")
+    sounds = graph.listen(AUDIO_TYPES["AudioStamped"], "audio", 200)
     player = play(
-        graph, bag, start_stamp="recorded", image_type="both", audio_type="AudioDataStamped")
+        graph, bag, start_stamp="recorded", image_type="both", audio_type="AudioStamped")
     graph.wait(lambda: player.finished and len(images) == len(compressed) == 10, "every picture")
     assert [stamp_to_ns(msg.header.stamp) for msg in images] == [
         START_S * 10**9 + number * 10**8 for number in range(10)]
-    expected = make_camera_info(make_header(1), 64, 48, 0.7)
+    expected = make_camera_info(BAG, make_header(BAG, 1), 64, 48, 0.7)
     assert list(cameras[0].k) == list(expected.k)
-    graph.wait(lambda: infos, "audio_info")
-    described = read_audio_info(infos[0])
-    assert (described.rate, described.channels) == (RATE, 1)
-    first = read_audio(sounds[0], described)
-    assert first.stamp_ns == START_S * 10**9
+    graph.wait(lambda: sounds, "sound")
+    first = read_audio(sounds[0])
+    assert (first.stamp_ns, first.rate) == (START_S * 10**9, RATE)
 
 
 @pytest.mark.parametrize("jumps", [False, True])
 def test_a_loop_goes_on_or_jumps_back(graph: NodeGraph, bag: Path, jumps: bool) -> None:
     images = graph.listen(IMAGE, "image")
-    graph.listen(AUDIO_TYPES["AudioStamped"], "audio", 200)
+    graph.listen(SOUND, "audio", 200)
     play(graph, bag, loop=True, loop_jumps_back=jumps, start_stamp="1000.0", rate=10.0)
     graph.wait(lambda: len(images) >= 25, "two and a half passes")
     stamps = [stamp_to_ns(msg.header.stamp) for msg in images]
@@ -151,7 +152,7 @@ def test_a_loop_goes_on_or_jumps_back(graph: NodeGraph, bag: Path, jumps: bool) 
 
 def test_it_can_be_held(graph: NodeGraph, bag: Path) -> None:
     images = graph.listen(IMAGE, "image")
-    graph.listen(AUDIO_TYPES["AudioStamped"], "audio", 200)
+    graph.listen(SOUND, "audio", 200)
     clocks = graph.listen("rosgraph_msgs/msg/Clock", "/clock", 1000)
     player = play(graph, bag, paused=True, start_stamp="1000.0")
     graph.wait(lambda: len(clocks) > 20, "the clock of a held playback")
@@ -165,7 +166,7 @@ def test_nothing_starts_before_its_subscribers(graph: NodeGraph, bag: Path) -> N
     player = play(graph, bag)
     clocks = graph.listen("rosgraph_msgs/msg/Clock", "/clock", 1000)
     graph.wait(lambda: len(clocks) > 5, "the clock")
-    sounds = graph.listen(AUDIO_TYPES["AudioStamped"], "audio", 200)
+    sounds = graph.listen(SOUND, "audio", 200)
     graph.set_parameters("/player_node", rate=4.0)
     assert not sounds and not player.finished
     images = graph.listen(IMAGE, "image")
@@ -187,7 +188,7 @@ def test_what_cannot_be_played_is_one_sentence(
 
 def test_main_plays_to_the_end_and_exits(graph: NodeGraph, video: Path) -> None:
     images = graph.listen(IMAGE, "image")
-    graph.listen(AUDIO_TYPES["AudioStamped"], "audio", 200)
+    graph.listen(SOUND, "audio", 200)
     code = "import sys; from avs_ros.nodes.player_node import main; sys.exit(main(sys.argv))"
     done = subprocess.run(
         [sys.executable, "-c", code, "--ros-args", "-p", f"input:={video}", "-p", "rate:=5.0",
@@ -200,10 +201,10 @@ def test_main_plays_to_the_end_and_exits(graph: NodeGraph, video: Path) -> None:
 
 def test_the_picture_published_is_the_picture_read(graph: NodeGraph, bag: Path) -> None:
     images = graph.listen(IMAGE, "image")
-    graph.listen(AUDIO_TYPES["AudioStamped"], "audio", 200)
+    graph.listen(SOUND, "audio", 200)
     play(graph, bag)
     graph.wait(lambda: len(images) == 10, "every picture")
-    sent = image_to_rgb(rgb_to_image(make_header(1), picture(9)))
+    sent = image_to_rgb(rgb_to_image(BAG, make_header(BAG, 1), picture(9)))
     assert np.abs(image_to_rgb(images[9]).astype(int) - sent).mean() < 8
 
 
@@ -213,6 +214,6 @@ def test_now_is_when_it_begins_to_play(graph: NodeGraph, bag: Path) -> None:
     play(graph, bag, rate=1.0)
     graph.wait(lambda: graph.tester.count_publishers("audio"), "the player")
     later_ns = time.time_ns()
-    graph.listen(AUDIO_TYPES["AudioStamped"], "audio", 200)
+    graph.listen(SOUND, "audio", 200)
     graph.wait(lambda: images, "a picture")
     assert begin_ns < later_ns <= stamp_to_ns(images[0].header.stamp) <= time.time_ns()

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from node_graph import NodeGraph, tone
 
+from avs_ros.conversions import read_mask, stamp_to_ns
 from avs_ros.media.video_writer import VideoWriter
-from avs_ros.messages import read_mask, stamp_to_ns
 
 IMAGE = "sensor_msgs/msg/Image"
 FPS, SECONDS = 10, 3.0

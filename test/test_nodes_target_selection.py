@@ -6,8 +6,8 @@ import math
 
 import pytest
 
+from avs_ros.conversions import Detection
 from avs_ros.errors import ParameterError
-from avs_ros.messages import Detection
 from avs_ros.nodes.target_selection import (
     Attention,
     RaySmoother,

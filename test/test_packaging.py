@@ -17,15 +17,15 @@ from typing import Any
 
 import pytest
 import setuptools
+from media_files import write_video
+from ros_packages import require_ros
+
+import avs_ros
+from avs_ros.cli.main import VERBS
+from avs_ros.errors import EXTRAS
 
 ROOT = Path(__file__).resolve().parents[1]
 NODES = ["attention_node", "evaluator_node", "microphone_node", "player_node", "segmentation_node"]
-# rosdep keys that exist in the distributions' lists; anything else must be a ROS package.
-PYTHON_KEYS = {
-    "python3-numpy", "python3-opencv", "python3-yaml", "python3-torch", "python3-timm-pip",
-    "python3-sounddevice-pip", "python3-pytest", "python3-pytest-timeout", "python3-rosbags-pip",
-}
-
 
 @pytest.fixture
 def setup(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
@@ -59,7 +59,7 @@ def test_every_command_has_a_function(setup: dict[str, Any]) -> None:
     commands = dict(
         re.split(r"\s*=\s*", one) for one in setup["entry_points"]["console_scripts"])
     assert {"avs", *NODES} <= set(commands)
-    pytest.importorskip("cyclonedds", reason="the nodes need a middleware")
+    require_ros()
     for target in commands.values():
         module, _, function = target.partition(":")
         assert callable(getattr(importlib.import_module(module), function)), target
@@ -72,20 +72,104 @@ def test_ros2_run_finds_the_nodes() -> None:
     assert config["develop"]["script_dir"] == "$base/lib/avs_ros"
 
 
-def test_the_manifest_names_only_what_exists(setup: dict[str, Any]) -> None:
+def test_the_manifest_names_what_the_nodes_import(setup: dict[str, Any]) -> None:
     package = ElementTree.parse(ROOT / "package.xml").getroot()
     assert package.get("format") == "3"
     assert package.findtext("name") == setup["name"] == "avs_ros"
-    assert package.findtext("version") == setup["version"]
+    assert package.findtext("version") == setup["version"] == avs_ros.__version__
     assert package.findtext("export/build_type") == "ament_python"
     keys = [one.text or "" for one in package if one.tag.endswith("depend")]
     assert len(keys) == len(set(keys))
-    assert {key for key in keys if key.startswith("python3-")} <= PYTHON_KEYS
-    # Every message package that the nodes name is a dependency.
-    source = "".join(path.read_text() for path in (ROOT / "avs_ros").rglob("*.py")
-                     if "embedded" not in path.parts)
+    source = "".join(path.read_text() for path in (ROOT / "avs_ros").rglob("*.py"))
     used = set(re.findall(r"[\"'](\w+)/(?:msg|srv)/\w+[\"']", source))
-    assert used - set(keys) <= {"example_interfaces"}
+    imported = r"^\s*(?:from|import) (rclpy|\w+_msgs|std_srvs|cv_bridge)\b"
+    used |= set(re.findall(imported, source, re.M))
+    assert {"rclpy", "sensor_msgs", "vision_msgs"} <= used <= set(keys)
+
+
+def test_a_plain_installation_brings_what_the_nodes_need_and_no_dds(setup: dict[str, Any]) -> None:
+    def named(requirements: list[str]) -> set[str]:
+        return {re.split(r"[<>=;\[ ]", one)[0].lower() for one in requirements}
+
+    assert named(setup["install_requires"]) == {
+        "numpy", "pyyaml", "torch", "torchaudio", "timm", "soxr", "safetensors",
+        "opencv-python-headless"}
+    every = named([one for extra in setup["extras_require"].values() for one in extra])
+    assert not [name for name in every if "dds" in name or "rclpy" in name]
+    assert set(EXTRAS.values()) <= set(setup["extras_require"])
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder into which `pip install` has put the wheel of a clean copy of the package."""
+    folder = tmp_path_factory.mktemp("wheel")
+    clean_copy(folder / "source")
+    pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
+    commands = (
+        [*pip, "wheel", "--no-index", "--no-deps", "--no-build-isolation", "-w", str(folder),
+         str(folder / "source")],
+        [*pip, "install", "--no-index", "--no-deps", "--find-links", str(folder),
+         "--target", str(folder / "installed"), "avs_ros"],
+    )
+    for command in commands:
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=280)
+        assert done.returncode == 0, done.stdout + done.stderr
+    return folder / "installed"
+
+
+def clean_copy(target: Path) -> None:
+    shutil.copytree(
+        ROOT, target,
+        ignore=shutil.ignore_patterns(
+            ".*", "__pycache__", "*.egg-info", "build", "install", "log", "demo_output", "test"),
+    )
+
+
+def run_installed(folder: Path, command: str, *words: object) -> str:
+    """Standard output of an installed command that must succeed, run from elsewhere."""
+    done = subprocess.run(
+        [sys.executable, str(folder / "bin" / command), *map(str, words)], text=True,
+        capture_output=True, timeout=200, check=False, cwd=folder.parent,
+        env={**os.environ, "PYTHONPATH": str(folder), "OMP_NUM_THREADS": "1"})
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_wheel_is_the_whole_package(installed: Path) -> None:
+    missing = [
+        str(path.relative_to(ROOT)) for path in (ROOT / "avs_ros").rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+        and not (installed / path.relative_to(ROOT)).exists()
+    ]
+    assert missing == []
+    assert sorted(path.name for path in (installed / "bin").iterdir()) == sorted(["avs", *NODES])
+    assert (installed / "share" / "avs_ros" / "launch" / "avs.launch.py").is_file()
+
+
+def test_what_is_installed_runs_a_clip(installed: Path, tmp_path: Path) -> None:
+    assert run_installed(installed, "avs", "--version") == f"avs_ros {avs_ros.__version__}\n"
+    for verb in VERBS:
+        assert verb in run_installed(installed, "avs", "--help")
+    clip = write_video(tmp_path / "clip.mp4", seconds=1.0, fps=5)
+    out = run_installed(
+        installed, "avs", "run", clip, "-o", tmp_path / "out", "--engine", "torch",
+        "--duration", "0.5")
+    assert "3 frames" in out
+    assert len((tmp_path / "out" / "results.jsonl").read_text().splitlines()) >= 3
+    code = "import avs_ros; print(avs_ros.__file__)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], text=True, capture_output=True, check=True,
+        cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(installed)})
+    assert Path(done.stdout.strip()).is_relative_to(installed)
+
+
+def test_an_installed_node_says_what_it_needs(installed: Path) -> None:
+    require_ros()
+    done = subprocess.run(
+        [sys.executable, str(installed / "bin" / "player_node")], text=True, capture_output=True,
+        timeout=100, check=False, env={**os.environ, "PYTHONPATH": str(installed)})
+    assert done.returncode == 2 and "input" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 @pytest.fixture(scope="module")
@@ -94,11 +178,7 @@ def colcon_prefix(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pytest.importorskip("colcon_ros", reason="colcon is not installed: pip install '.[test]'")
     pytest.importorskip("colcon_python_setup_py", reason="colcon is not installed")
     workspace = tmp_path_factory.mktemp("workspace")
-    shutil.copytree(
-        ROOT, workspace / "src" / "avs_ros",
-        ignore=shutil.ignore_patterns(
-            ".*", "__pycache__", "*.egg-info", "build", "install", "log", "demo_output"),
-    )
+    clean_copy(workspace / "src" / "avs_ros")
     colcon = "import sys; from colcon_core.command import main; sys.exit(main())"
     done = subprocess.run(
         [sys.executable, "-c", colcon, "build"],

@@ -7,16 +7,18 @@ import numpy as np
 import pytest
 
 from avs_ros.errors import ParameterError
-from avs_ros.postprocess import PostprocessConfig, Postprocessor, attention_point
+from avs_ros.gate import GateConfig
+from avs_ros.instances import attention_point
+from avs_ros.postprocess import PostprocessConfig, Postprocessor
 from avs_ros.segmentation import Layer, Prediction
-from avs_ros.streaming import Pair
+from avs_ros.streaming import Frame, Pair
 
 STEP_NS = 100_000_000
 
 
 def pair(height=480, width=640, stamp_ns=0, level_dbfs=-20.0) -> Pair:
-    frame = np.zeros((height, width, 3), np.uint8)
-    return Pair(stamp_ns, frame, np.zeros(16000, np.float32), 0.9, False, level_dbfs, 0.0)
+    frame = Frame.of(stamp_ns, np.zeros((height, width, 3), np.uint8))
+    return Pair(frame, np.zeros(16000, np.float32), 0.9, False, level_dbfs, 0.0)
 
 
 def prediction(probability, sounding=0.9, label="tabby, tabby cat", heard="Meow", layers=()):
@@ -77,7 +79,7 @@ def test_when_nothing_sounds_everything_is_empty(change, frame):
 
 
 def test_the_silence_gate_can_be_opened():
-    config = PostprocessConfig(silence_dbfs=-math.inf)
+    config = PostprocessConfig(gate=GateConfig(silence_dbfs=-math.inf))
     assert Postprocessor(config).process(prediction(TWO), pair(level_dbfs=-math.inf)).sounding
 
 
@@ -190,7 +192,7 @@ def test_smoothing_keeps_layers_apart():
 
 
 def test_hysteresis_holds_what_was_marked():
-    post = Postprocessor(PostprocessConfig(hysteresis=0.2))
+    post = Postprocessor(PostprocessConfig(hysteresis=0.2, gate=GateConfig(hold=0.7)))
     half = boxes((slice(0, 30), slice(0, 40), 0.4))
     assert not post.process(prediction(half), pair()).sounding
     full = boxes((slice(0, 30), slice(0, 20), 0.9))
@@ -211,9 +213,9 @@ def test_the_config_may_be_replaced_at_any_time():
 
 @pytest.mark.parametrize(
     "options",
-    [{"threshold": 1.1}, {"threshold": math.nan}, {"sounding_threshold": -0.1}, {"min_area": 2},
+    [{"threshold": 1.1}, {"threshold": math.nan}, {"min_area": 2},
      {"smoothing": 1.0}, {"smoothing": -0.1}, {"max_instances": 0}, {"max_instances": 255},
-     {"silence_dbfs": math.nan}, {"hysteresis": 1.5}],
+     {"hysteresis": 1.5}],
 )
 def test_settings_out_of_range_are_refused_by_name(options):
     with pytest.raises(ParameterError, match=next(iter(options))):

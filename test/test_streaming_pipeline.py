@@ -1,4 +1,4 @@
-"""The worker thread: newest wins, nothing is lost without a count, errors do not end it."""
+"""The pipeline and its worker: newest wins, nothing is lost uncounted, errors do not end it."""
 
 import math
 import queue
@@ -10,8 +10,7 @@ from fakes import BrightnessSegmenter, ManualClock
 
 from avs_ros.errors import EngineError, ImageFormatError, ParameterError
 from avs_ros.postprocess import PostprocessConfig, Postprocessor
-from avs_ros.streaming import COUNTERS, AudioEvent, FrameEvent, Pipeline, Synchronizer
-from avs_ros.streaming.sequential import SequentialRunner
+from avs_ros.streaming import COUNTERS, Frame, Pipeline, Sound, Synchronizer, Worker
 
 MS = 1_000_000
 START_NS = 1_700_000_000_000_000_000
@@ -54,25 +53,24 @@ class Rig:
         self.segmenter = segmenter or BrightnessSegmenter()
         self.results: queue.Queue = queue.Queue()
         self.errors: queue.Queue = queue.Queue()
-        self.synchronizer = Synchronizer(window_s=0.5, deadline_s=0.5)
-        options.setdefault("on_error", self.errors.put)
-        options.setdefault("on_result", lambda result, pair: self.results.put((result, pair)))
         self.postprocessor = Postprocessor()
         self.pipeline = Pipeline(
-            self.segmenter, self.synchronizer, self.postprocessor, clock=self.clock,
-            **options,
+            self.segmenter, Synchronizer(window_s=0.5, deadline_s=0.5, clock=self.clock),
+            self.postprocessor, options.pop("on_error", self.errors.put),
         )
-        self.pipeline.push_audio(START_NS, buzz(5000), 16000)
+        options.setdefault("on_result", lambda result, pair: self.results.put((result, pair)))
+        self.worker = Worker(self.pipeline, **options)
+        self.pipeline.push(Sound(START_NS, buzz(5000), 16000))
 
-    def frame(self, ms: int, frame=None) -> None:
-        self.pipeline.push_frame(START_NS + ms * MS, picture if frame is None else frame, ms)
+    def frame(self, ms: int, decode=picture) -> None:
+        self.pipeline.push(Frame(START_NS + ms * MS, ms, decode))
 
     def result_ms(self) -> int:
-        return self.results.get(timeout=WAIT_S)[1].context
+        return self.results.get(timeout=WAIT_S)[1].frame.index
 
     def __enter__(self):
         waits = self.clock.waits
-        self.pipeline.start()
+        self.worker.start()
         self.clock.wait_until_idle(waits + 1)
         return self
 
@@ -85,7 +83,7 @@ class Rig:
     def __exit__(self, *exc) -> None:
         if isinstance(self.segmenter, GatedSegmenter):
             self.segmenter.gate.release(1000)
-        assert self.pipeline.stop(WAIT_S)
+        assert self.worker.stop(WAIT_S)
 
 
 def test_a_frame_becomes_a_segmentation_with_its_own_stamp_and_timings():
@@ -95,7 +93,7 @@ def test_a_frame_becomes_a_segmentation_with_its_own_stamp_and_timings():
     assert result.stamp_ns == pair.stamp_ns == START_NS + 1000 * MS
     assert result.sounding and result.instances[0].box == (20, 10, 50, 30)
     assert set(result.ms) == {"decode", "model", "step", "postprocess"}
-    assert pair.frame.shape == (48, 64, 3) and pair.complete
+    assert pair.image.shape == (48, 64, 3) and pair.complete
     assert rig.pipeline.counters()["results"] == 1
 
 
@@ -152,7 +150,7 @@ def test_an_error_of_the_model_is_kept_counted_reported_and_survived():
         rig.clock.advance(0.1)
         assert rig.result_ms() == 1100
         assert rig.pipeline.counters()["worker_errors"] == 1
-        assert rig.pipeline.running
+        assert rig.worker.running
 
 
 def test_an_answer_that_is_no_number_is_an_error_and_leaves_no_trace():
@@ -211,7 +209,7 @@ def test_an_error_of_the_receiver_is_kept_too():
         rig.frame(1000)
         assert "publisher destroyed" in str(rig.errors.get(timeout=WAIT_S))
         assert rig.pipeline.counters()["callback_errors"] == 1
-        assert rig.pipeline.running
+        assert rig.worker.running
 
 
 def test_a_failing_error_report_does_not_end_the_worker():
@@ -230,7 +228,7 @@ def test_reset_throws_away_the_result_under_way_and_the_models_past():
         rig.segmenter.entered.get(timeout=WAIT_S)
         rig.pipeline.reset()
         rig.segmenter.gate.release()
-        rig.pipeline.push_audio(START_NS, buzz(1000), 16000)
+        rig.pipeline.push(Sound(START_NS, buzz(1000), 16000))
         rig.frame(900)
         rig.segmenter.gate.release()
         assert rig.result_ms() == 900
@@ -242,7 +240,7 @@ def test_a_jump_back_resets_the_model():
     with Rig() as rig:
         rig.frame(4000)
         assert rig.result_ms() == 4000
-        rig.pipeline.push_audio(START_NS, buzz(1000), 16000)
+        rig.pipeline.push(Sound(START_NS, buzz(1000), 16000))
         rig.frame(500)
         assert rig.result_ms() == 500
         assert rig.segmenter.resets == 2 and rig.segmenter.stamps[-1] == START_NS + 500 * MS
@@ -250,14 +248,14 @@ def test_a_jump_back_resets_the_model():
 
 def test_stop_waits_for_the_worker_and_says_when_it_did_not_end():
     rig = Rig(GatedSegmenter())
-    rig.pipeline.start()
+    rig.worker.start()
     rig.frame(1000)
     rig.segmenter.entered.get(timeout=WAIT_S)
-    assert not rig.pipeline.stop(0.0)
-    with pytest.raises(RuntimeError, match="still at its last frame"):
-        rig.pipeline.start()
+    assert not rig.worker.stop(0.0)
+    with pytest.raises(EngineError, match="still at its last frame"):
+        rig.worker.start()
     rig.segmenter.gate.release()
-    assert rig.pipeline.stop(WAIT_S) and not rig.pipeline.running
+    assert rig.worker.stop(WAIT_S) and not rig.worker.running
     assert rig.results.empty() and rig.pipeline.counters()["dropped_stale"] == 1
 
 
@@ -268,7 +266,7 @@ def test_after_a_stop_a_new_stream_can_begin():
         assert rig.result_ms() == 4000
     rig.frame(4500)  # nobody works: it waits, and is of no interest later
     with rig:
-        rig.pipeline.push_audio(START_NS, buzz(1000), 16000)
+        rig.pipeline.push(Sound(START_NS, buzz(1000), 16000))
         rig.frame(800)
         assert rig.result_ms() == 800
     assert rig.segmenter.resets == 2
@@ -278,20 +276,20 @@ def test_the_receiver_may_stop_the_pipeline():
     done = threading.Event()
 
     def stop(result, pair):
-        rig.pipeline.stop(WAIT_S)
+        rig.worker.stop(WAIT_S)
         done.set()
 
     rig = Rig(on_result=stop)
-    rig.pipeline.start()
+    rig.worker.start()
     rig.frame(1000)
-    assert done.wait(WAIT_S) and rig.pipeline.stop(WAIT_S)
+    assert done.wait(WAIT_S) and rig.worker.stop(WAIT_S)
 
 
 def test_starting_twice_and_stopping_before_the_start_do_nothing():
     rig = Rig()
-    assert rig.pipeline.stop(0.0)
+    assert rig.worker.stop(0.0)
     with rig:
-        rig.pipeline.start()
+        rig.worker.start()
         rig.frame(1000)
         assert rig.result_ms() == 1000
         assert rig.results.empty()
@@ -325,26 +323,26 @@ def test_every_counter_is_explained():
 def test_what_does_not_fit_is_refused():
     segmenter, sync = BrightnessSegmenter(), Synchronizer(rate_hz=8000)
     with pytest.raises(ParameterError, match="rate_hz=16000"):
-        Pipeline(segmenter, sync, Postprocessor(), lambda *_: None)
+        Pipeline(segmenter, sync)
     with pytest.raises(ParameterError, match="max_rate"):
-        Pipeline(segmenter, Synchronizer(), Postprocessor(), lambda *_: None, max_rate=-1)
+        Worker(Pipeline(segmenter), lambda *_: None, max_rate=-1)
 
 
 def recording(chunk_ms: int, frames_first: bool) -> list:
-    events = [FrameEvent(START_NS + ms * MS, picture, ms) for ms in range(0, 3000, 40)]
+    events = [Frame(START_NS + ms * MS, ms, picture) for ms in range(0, 3000, 40)]
     sound = buzz(2500)
     for ms in range(0, 2500, chunk_ms):
         part = sound[ms * 16 : (ms + chunk_ms) * 16]
-        events.append(AudioEvent(START_NS + ms * MS, part, 16000))
+        events.append(Sound(START_NS + ms * MS, part, 16000))
     return events if frames_first else sorted(events, key=lambda event: event.stamp_ns)
 
 
-def test_sequential_results_do_not_depend_on_how_the_recording_is_cut():
+def test_a_recordings_results_do_not_depend_on_how_it_is_cut():
     runs = []
     for chunk_ms, frames_first in ((20, False), (100, False), (500, True)):
-        runner = SequentialRunner(BrightnessSegmenter())
-        runs.append(list(runner.run(recording(chunk_ms, frames_first))))
-    assert [pair.context for _, pair in runs[0]] == list(range(0, 3000, 40))
+        pipeline = Pipeline(BrightnessSegmenter())
+        runs.append(list(pipeline.run(recording(chunk_ms, frames_first))))
+    assert [pair.frame.index for _, pair in runs[0]] == list(range(0, 3000, 40))
     for results in runs[1:]:
         for (a, pair_a), (b, pair_b) in zip(runs[0], results, strict=True):
             assert np.array_equal(pair_a.window, pair_b.window)
@@ -352,26 +350,57 @@ def test_sequential_results_do_not_depend_on_how_the_recording_is_cut():
     assert runs[0][10][0].sounding and runs[0][-1][1].coverage == pytest.approx(0.54, abs=1e-3)
 
 
-def test_sequential_serves_every_frame_when_there_is_no_sound():
-    runner = SequentialRunner(BrightnessSegmenter())
-    results = list(runner.run(FrameEvent(START_NS + i * 40 * MS, picture) for i in range(200)))
+def test_a_recording_serves_every_frame_when_there_is_no_sound():
+    frames = (Frame(START_NS + i * 40 * MS, i, picture) for i in range(200))
+    results = list(Pipeline(BrightnessSegmenter()).run(frames))
     assert len(results) == 200 and not any(result.sounding for result, _ in results)
 
 
-def test_sequential_raises_where_it_happens():
+def test_a_recording_raises_where_it_happens():
     class Failing(BrightnessSegmenter):
         def step(self, frame, window, stamp_ns):
             raise ValueError("bad weights")
 
     with pytest.raises(ValueError, match="bad weights"):
-        list(SequentialRunner(Failing()).run(recording(100, False)))
+        list(Pipeline(Failing()).run(recording(100, False)))
 
 
-def test_sequential_reset_begins_a_new_recording():
+def test_a_recording_reset_begins_a_new_recording():
     segmenter = BrightnessSegmenter()
     config = PostprocessConfig(smoothing=0.5)
-    runner = SequentialRunner(segmenter, postprocessor=Postprocessor(config))
-    first = [result.point for result, _ in runner.run(recording(100, False))]
-    runner.reset()
-    second = [result.point for result, _ in runner.run(recording(100, False))]
+    pipeline = Pipeline(segmenter, postprocessor=Postprocessor(config))
+    first = [result.point for result, _ in pipeline.run(recording(100, False))]
+    pipeline.reset()
+    second = [result.point for result, _ in pipeline.run(recording(100, False))]
     assert first == second and segmenter.resets == 2
+
+
+def test_a_recording_goes_on_after_a_frame_that_cannot_be_decoded():
+    def broken():
+        raise ImageFormatError("cut short")
+
+    errors = []
+    pipeline = Pipeline(BrightnessSegmenter(), on_error=errors.append)
+    events = recording(100, False)
+    events.insert(events.index(next(one for one in events if one.stamp_ns > START_NS + 645 * MS)),
+                  Frame(START_NS + 645 * MS, 645, broken))
+    results = list(pipeline.run(events))
+    assert 645 not in [pair.frame.index for _, pair in results] and len(results) == 75
+    counters = pipeline.counters()
+    assert (counters["decode_errors"], counters["results"]) == (1, 75)
+    assert errors == [pipeline.last_error] and "cut short" in str(errors[0])
+
+
+def test_a_recordings_frames_are_decoded_when_their_sound_has_come():
+    decoded = []
+
+    def lazily(ms):
+        return lambda: decoded.append(ms) or picture()
+
+    pipeline = Pipeline(BrightnessSegmenter())
+    for ms in (100, 200, 300):
+        pipeline.push(Frame(START_NS + ms * MS, ms, lazily(ms)))
+    results = pipeline.run([Sound(START_NS, buzz(250), 16000)])
+    assert next(results)[1].frame.index == 100 and decoded == [100]
+    assert [pair.frame.index for _, pair in results] == [200, 300]
+    assert decoded == [100, 200, 300]

@@ -44,19 +44,19 @@ def measure_node(
     MiddlewareError where the node does not answer.
     """
     environment = {
-        **os.environ, "ROS_LOCALHOST_ONLY": "1", "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
+        **os.environ, "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
         "ROS_DOMAIN_ID": str(_DOMAINS[os.getpid() % len(_DOMAINS)] if domain is None else domain),
         "PYTHONUNBUFFERED": "1",
     }
     values = json.dumps(subject.values())
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as log:
-        words = ["-m", "avs_ros.benchmarks.node_process", values, engine, device, *_NODE_WORDS]
+        words = ["-m", "avs_ros.nodes.benchmark_subject", values, engine, device, *_NODE_WORDS]
         with _process(words, environment, log, log) as node:
             spec = {
                 "subject": subject.values(), "engine": engine, "device": device,
                 "pid": node.pid, "rounds": rounds, "seconds": seconds,
             }
-            words = ["-m", "avs_ros.benchmarks.node_client", json.dumps(spec)]
+            words = ["-m", "avs_ros.nodes.benchmark_client", json.dumps(spec)]
             with _process(words, environment, log, subprocess.PIPE) as client:
                 try:
                     return _result(client, tell)

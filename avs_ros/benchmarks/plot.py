@@ -31,7 +31,7 @@ def plot(results: dict[str, Any], path: Path) -> Path:
         from matplotlib.layout_engine import ConstrainedLayoutEngine
     except ImportError as error:
         raise MissingDependencyError(
-            "matplotlib", "the plot", "pip install matplotlib"
+            "matplotlib", "the plot", "pip install 'avs_ros[tools]'"
         ) from error
     panels = _panels(results)
     columns = min(_COLUMNS, len(panels))

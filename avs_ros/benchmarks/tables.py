@@ -6,7 +6,6 @@ from typing import Any
 
 from avs_ros.benchmarks.forms import AUTHORS
 from avs_ros.benchmarks.machine import in_words
-from avs_ros.errors import MissingDependencyError
 
 WORDS = {
     AUTHORS: "published form",
@@ -24,10 +23,8 @@ AXES = {"clip": "frames per clip T", "size": "frame size (px)"}
 
 def show(results: dict[str, Any], width: int | None = None) -> None:
     """Print every part that ``results`` holds; ``width``: of the output, in characters."""
-    try:
-        from rich.console import Console
-    except ImportError as error:
-        raise MissingDependencyError("rich", "the table", "pip install rich") from error
+    from rich.console import Console
+
     console = Console(highlight=False, width=width)
     console.print(in_words(results["machine"]), style="dim", soft_wrap=True)
     parts = {"comparison": _comparison, "scaling": _scaling, "node": _node,
@@ -113,9 +110,9 @@ def _cell(found: dict[str, Any], field: str) -> str:
 
 
 def _node(part: dict[str, Any]) -> list[Any]:
-    width, height = part["picture"]
+    width, height = part["image"]
     ends = _table(
-        f"{part['model']} on {part['engine']} through the node ({part['middleware']} middleware), "
+        f"{part['model']} on {part['engine']} through the node ({part['rmw']}), "
         f"{width}x{height} frames; median of {part['rounds']} interleaved rounds",
         "", "ms", "90 %",
     )

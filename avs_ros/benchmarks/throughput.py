@@ -12,8 +12,7 @@ from avs_ros.benchmarks.scene_stream import RATE, SceneStream
 from avs_ros.benchmarks.subject import Subject, segmenter
 from avs_ros.inference.segmenter import Segmenter
 from avs_ros.postprocess import PostprocessConfig, Postprocessor
-from avs_ros.streaming.pipeline import Pipeline
-from avs_ros.streaming.synchronizer import Synchronizer
+from avs_ros.streaming import Frame, Pipeline, Sound, Synchronizer, Worker
 
 # Of the rate that the bare model could keep up with.
 FACTORS = (0.5, 1.0, 2.0, 4.0)
@@ -69,13 +68,15 @@ def _run(served: Segmenter, scene: SceneStream, rate: float, seconds: float) -> 
         served,
         Synchronizer(window_s=served.window_s, deadline_s=0.5, rate_hz=served.sample_rate),
         Postprocessor(PostprocessConfig()),
-        lambda _, pair: arrived.__setitem__(pair.stamp_ns, time.perf_counter()),
+    )
+    worker = Worker(
+        pipeline, lambda _, pair: arrived.__setitem__(pair.stamp_ns, time.perf_counter())
     )
     pushed: dict[int, float] = {}
-    pipeline.push_audio(0, scene.sound(0, 2 * RATE), RATE)
+    pipeline.push(Sound(0, scene.sound(0, 2 * RATE), RATE))
     base_s, chunk = 2.0, round(_SOUND_S * RATE)
     heard = 2 * RATE
-    pipeline.start()
+    worker.start()
     began = time.perf_counter()
     try:
         for number in range(max(1, round(seconds * rate))):
@@ -83,11 +84,11 @@ def _run(served: Segmenter, scene: SceneStream, rate: float, seconds: float) -> 
             time.sleep(max(0.0, due - time.perf_counter()))
             stamp_s = base_s + number / rate
             while heard < (stamp_s + _SOUND_S) * RATE:
-                pipeline.push_audio(round(heard / RATE * 1e9), scene.sound(heard, chunk), RATE)
+                pipeline.push(Sound(round(heard / RATE * 1e9), scene.sound(heard, chunk), RATE))
                 heard += chunk
             stamp_ns = round(stamp_s * 1e9)
             pushed[stamp_ns] = time.perf_counter()
-            pipeline.push_frame(stamp_ns, scene.frame(number))
+            pipeline.push(Frame.of(stamp_ns, scene.frame(number), number))
         last = max(pushed)
         # The newest frame is never dropped: its answer is the last one.
         until = time.perf_counter() + _DRAIN_S
@@ -95,7 +96,7 @@ def _run(served: Segmenter, scene: SceneStream, rate: float, seconds: float) -> 
             time.sleep(0.002)
         lasted = max(arrived.values(), default=time.perf_counter()) - began
     finally:
-        pipeline.stop()
+        worker.stop()
     counters = pipeline.counters()
     latency = [(at - pushed[stamp]) * 1e3 for stamp, at in arrived.items()]
     p50, p90 = np.percentile(latency, (50, 90)) if latency else (float("nan"),) * 2

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from avs_ros.errors import MediaError, MissingDependencyError, ParameterError
+from avs_ros.errors import MediaError, ParameterError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -137,10 +137,8 @@ class _Progress:
 
     def __init__(self) -> None:
         """Nothing is shown yet."""
-        try:
-            from rich.console import Console
-        except ImportError as error:
-            raise MissingDependencyError("rich", "The progress", "pip install rich") from error
+        from rich.console import Console
+
         self._console = Console(stderr=True)
         self._status = self._console.status("starting")
         self._last = ""

@@ -93,7 +93,7 @@ def _play(
 
 def _topics() -> tuple[dict[str, str], list[str]]:
     """What is recorded (name -> type), and which of it is latched."""
-    from avs_ros.messages import AUDIO_TYPES
+    from avs_ros.conversions import AUDIO_TYPES
     from avs_ros.nodes.topics import DIAGNOSTICS, SEGMENTATION_OUTPUTS
 
     topics = {

@@ -7,19 +7,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
 
-from avs_ros.errors import MissingDependencyError
-
 
 class Steps:
     """Steps one after the other, on stderr; plain lines where it is no terminal."""
 
     def __init__(self) -> None:
         """Nothing is shown before it is entered."""
-        try:
-            from rich.console import Console
-            from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
-        except ImportError as error:
-            raise MissingDependencyError("rich", "Showing progress", "pip install rich") from error
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
+
         self._console = Console(stderr=True, highlight=False)
         self._progress = Progress(
             SpinnerColumn(), TextColumn("{task.description}"), BarColumn(bar_width=30),

@@ -1,9 +1,10 @@
-"""``avs info``: versions, devices, engines, models, middleware; a table, or ``--json``."""
+"""``avs info``: versions, devices, engines, models, ROS 2; a table, or ``--json``."""
 
 from __future__ import annotations
 
 import argparse
 import importlib.metadata
+import importlib.util
 import json
 import os
 import platform
@@ -12,15 +13,17 @@ from pathlib import Path
 from typing import Any
 
 import avs_ros
-from avs_ros.errors import AvsError
+from avs_ros.errors import EXTRAS
 
 # What the nodes need, then what tools and engines may use.
 PACKAGES = (
     "numpy", "opencv-python-headless", "torch", "torchaudio", "timm", "soxr", "safetensors",
-    "PyYAML", "cyclonedds", "rosbags", "av", "rich", "scikit-image", "sounddevice", "onnx",
+    "PyYAML", "rosbags", "av", "rich", "scipy", "scikit-image", "sounddevice", "onnx",
     "onnxruntime", "onnxruntime-gpu", "openvino", "tensorrt",
 )
-INSTALL = {"onnxruntime": "onnx", "openvino": "openvino"}
+# What the nodes need of ROS 2 beside rclpy; of the sound's two packages one is enough.
+MESSAGES = ("sensor_msgs", "vision_msgs", "diagnostic_msgs")
+SOUND_MESSAGES = ("audio_common_msgs", "foxglove_msgs")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,7 +41,7 @@ def collect() -> dict[str, Any]:
         "devices": _devices(),
         "engines": _engines(),
         "models": _models(),
-        "middleware": _middleware(),
+        "ros": _ros(),
     }
 
 
@@ -93,7 +96,7 @@ def _engines() -> list[dict[str, Any]]:
     for name, engine in ENGINES.items():
         lacks = ""
         if engine.requires and version(engine.requires) is None:
-            extra = INSTALL.get(engine.requires)
+            extra = EXTRAS.get(engine.requires)
             how = f"pip install 'avs_ros[{extra}]'" if extra else f"install {engine.requires}"
             lacks = f"needs {engine.requires}: {how}"
         elif not kinds & set(engine.devices):
@@ -143,21 +146,21 @@ def _downloaded() -> list[Path]:
     return sorted(path for path in folder.glob("**/*") if path.is_file())
 
 
-def _middleware() -> dict[str, Any]:
-    """Which of the two it is, and what decides how far it reaches."""
+def _ros() -> dict[str, Any]:
+    """What is installed of ROS 2, and what decides how far it reaches; nothing is imported."""
     environment = {
         name: os.environ[name]
         for name in ("ROS_DISTRO", "RMW_IMPLEMENTATION", "ROS_LOCALHOST_ONLY",
-                     "ROS_AUTOMATIC_DISCOVERY_RANGE", "CYCLONEDDS_URI", "AVS_ROS_MIDDLEWARE")
+                     "ROS_AUTOMATIC_DISCOVERY_RANGE", "ROS_STATIC_PEERS")
         if os.environ.get(name)
     }
-    domain = os.environ.get("ROS_DOMAIN_ID") or "0"
-    try:
-        from avs_ros.middleware import MIDDLEWARE
-    except AvsError as error:
-        return {"middleware": None, "lacks": str(error), "domain": domain, **environment}
-    words = {"rclpy": "the installed ROS 2", "embedded": "embedded runtime over Cyclone DDS"}
-    return {"middleware": MIDDLEWARE, "words": words[MIDDLEWARE], "domain": domain, **environment}
+    lacking = [name for name in ("rclpy", *MESSAGES) if importlib.util.find_spec(name) is None]
+    if not any(importlib.util.find_spec(name) for name in SOUND_MESSAGES):
+        lacking.append(" or ".join(SOUND_MESSAGES))
+    return {
+        "installed": not lacking, "lacks": lacking,
+        "domain": os.environ.get("ROS_DOMAIN_ID") or "0", **environment,
+    }
 
 
 def run(args: argparse.Namespace) -> int:
@@ -187,10 +190,13 @@ def _show(found: dict[str, Any]) -> None:
 
     console.print(f"[bold]avs_ros {found['avs_ros']}[/], Python {found['python']}, "
                   f"{found['system']}\n")
-    middleware = found["middleware"]
-    says = middleware.get("words") or f"[red]none[/]: {middleware['lacks']}"
-    console.print(f"[bold]Middleware[/]  {middleware['middleware'] or ''} ({says}), "
-                  f"domain {middleware['domain']}\n")
+    ros = found["ros"]
+    says = "installed" if ros["installed"] else (
+        f"[red]not for the nodes[/]: {', '.join(ros['lacks'])} not found (source ROS 2's setup "
+        "file, or install them)"
+    )
+    distribution = f" {ros['ROS_DISTRO']}" if "ROS_DISTRO" in ros else ""
+    console.print(f"[bold]ROS 2{distribution}[/]  {says}, domain {ros['domain']}\n")
     shown = table("Devices", "device", "name", "")
     for one in found["devices"]:
         amount = f"{one['threads']} threads" if "threads" in one else f"{one['memory_gib']} GiB"

@@ -20,13 +20,13 @@ from collections.abc import Sequence
 from types import FrameType
 
 import avs_ros
-from avs_ros.errors import AvsError
+from avs_ros.errors import EXTRAS, AvsError
 
 # verb -> the line that `avs --help` shows; the module is avs_ros.cli.<verb>
 VERBS: dict[str, str] = {
     "run": "segment a video file, a rosbag2 or a live camera: masks, labels, video, bag, report",
     "demo": "play a scene through the real node over DDS, record it, render it",
-    "info": "versions, devices, engines, models, middleware",
+    "info": "versions, devices, engines, models, ROS 2",
     "train": "train C3N, AVSC or the bundled light model",
     "weights": "list, download, convert and verify public weight files",
     "export": "a model's step as an ONNX file or a TensorRT engine",
@@ -80,6 +80,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.traceback:
             raise
         print(f"avs {args.verb}: {error}", file=sys.stderr)
+        return 2
+    except ModuleNotFoundError as error:
+        extra = EXTRAS.get((error.name or "").partition(".")[0])
+        if args.traceback or extra is None:
+            raise
+        print(f"avs {args.verb}: {error.name} is not installed: pip install 'avs_ros[{extra}]'",
+              file=sys.stderr)
         return 2
     except BrokenPipeError:
         # `avs … | head`: the reader has gone; keep Python from complaining about it at exit.

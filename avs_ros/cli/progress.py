@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 from types import TracebackType
 
-from avs_ros.errors import MissingDependencyError
 from avs_ros.media.source import SourceInfo
 from avs_ros.segmentation import Segmentation
 
@@ -15,17 +14,15 @@ class FrameProgress:
 
     def __init__(self, source: SourceInfo, args: argparse.Namespace) -> None:
         """Expect the frames that ``--fps``, ``--start`` and ``--duration`` leave."""
-        try:
-            from rich.console import Console
-            from rich.progress import (
-                BarColumn,
-                MofNCompleteColumn,
-                Progress,
-                TextColumn,
-                TimeRemainingColumn,
-            )
-        except ImportError as error:
-            raise MissingDependencyError("rich", "The progress bar", "pip install rich") from error
+        from rich.console import Console
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeRemainingColumn,
+        )
+
         console = Console(stderr=True)
         self._bar = Progress(
             TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),

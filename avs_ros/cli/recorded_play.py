@@ -76,7 +76,7 @@ class RecordedPlay:
 
         Raises :class:`AvsError` with the node's own sentence when it cannot start.
         """
-        words = ["-m", "avs_ros.cli.recorder", str(recording)]
+        words = ["-m", "avs_ros.nodes.recorder_node", str(recording)]
         for name in latched:
             words += ["--latched", name]
         for name, type_name in topics.items():
@@ -156,8 +156,8 @@ def _environment(domain: int | None) -> dict[str, str]:
     if domain is None:
         domain = DOMAINS[os.getpid() % len(DOMAINS)]
     return {
-        "ROS_DOMAIN_ID": str(domain), "ROS_LOCALHOST_ONLY": "1",
-        "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST", "PYTHONUNBUFFERED": "1",
+        "ROS_DOMAIN_ID": str(domain), "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
+        "PYTHONUNBUFFERED": "1",
     }
 
 

@@ -7,23 +7,20 @@ import math
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from avs_ros.cli.gate_options import add_policy, policy_of
 from avs_ros.cli.interruption import Interruption
-from avs_ros.errors import AvsError, ImageFormatError, MediaError, ParameterError
+from avs_ros.errors import AvsError, MediaError, ParameterError
 from avs_ros.inference.segmenter import Segmenter
-from avs_ros.media.source import Frame, Sound, Source
+from avs_ros.media.source import Sound, Source
 from avs_ros.postprocess import PostprocessConfig
+from avs_ros.streaming.inputs import Event
 
 if TYPE_CHECKING:
-    from avs_ros.cli.progress import FrameProgress
     from avs_ros.cli.run_folder import RunFolder
-    from avs_ros.messages import CameraModel
-    from avs_ros.streaming.sequential import Result
-
-DEFAULTS = PostprocessConfig()
+    from avs_ros.conversions import CameraModel
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -43,22 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     part.add_argument("--start", type=float, default=0.0, metavar="S",
                       help="seconds to leave out at the beginning")
     part.add_argument("--duration", type=float, metavar="S", help="stop after this many seconds")
-    marks = parser.add_argument_group("what counts as sounding")
-    for name, meaning in (
-        ("threshold", "probability from which a pixel is marked, 0..1"),
-        ("sounding-threshold", "probability that something visible sounds, for any mark, 0..1"),
-        ("hysteresis", "what was marked stays so until this much below its threshold, 0..1"),
-        ("min-area", "smallest instance, share of the picture"),
-        ("silence-dbfs", "sound below this level is silence"),
-        ("smoothing", "share of the past left after 0.1 s, 0 (off) to below 1"),
-    ):
-        default = getattr(DEFAULTS, name.replace("-", "_"))
-        marks.add_argument(f"--{name}", type=float, default=default, metavar="X",
-                           help=f"{meaning} (%(default)s)")
-    marks.add_argument("--keep", action="append", default=[], metavar="LABEL",
-                       help="mark only this label (can be repeated)")
-    marks.add_argument("--ignore", action="append", default=[], metavar="LABEL",
-                       help="never mark this label (can be repeated)")
+    add_policy(parser)
     bag = parser.add_argument_group("bags")
     bag.add_argument("--image", default="", metavar="TOPIC", help="picture topic")
     bag.add_argument("--audio", default="", metavar="TOPIC", help="sound topic")
@@ -101,11 +83,7 @@ def _config(args: argparse.Namespace) -> PostprocessConfig:
             raise ParameterError(f"{name} is {value:g}; must be above 0")
     if args.start < 0:
         raise ParameterError(f"--start is {args.start:g}; must be 0 or above")
-    return PostprocessConfig(
-        threshold=args.threshold, sounding_threshold=args.sounding_threshold,
-        hysteresis=args.hysteresis, min_area=args.min_area, silence_dbfs=args.silence_dbfs,
-        smoothing=args.smoothing, labels_keep=tuple(args.keep), labels_ignore=tuple(args.ignore),
-    )
+    return policy_of(args)
 
 
 def _open(args: argparse.Namespace) -> Source:
@@ -129,7 +107,7 @@ class Selection:
         self.zero_ns: int | None = None
         self._fps, self._start_s, self._duration_s = fps, start_s, duration_s
 
-    def of(self, events: Iterator[Frame | Sound]) -> Iterator[Frame | Sound]:
+    def of(self, events: Iterator[Event]) -> Iterator[Event]:
         """Those of ``events`` that were asked for."""
         tick = 0
         for event in events:
@@ -162,72 +140,59 @@ def _process(
     from avs_ros.cli.progress import FrameProgress
     from avs_ros.cli.run_folder import RunFolder
     from avs_ros.postprocess import Postprocessor
-    from avs_ros.streaming.sequential import SequentialRunner
-    from avs_ros.streaming.synchronizer import Synchronizer
+    from avs_ros.streaming import Pipeline, Synchronizer
 
     synchronizer = Synchronizer(
         segmenter.window_s, args.audio_offset, None, rate_hz=segmenter.sample_rate,
         max_waiting=None,
     )
-    runner = SequentialRunner(segmenter, synchronizer, Postprocessor(config))
+    pipeline = Pipeline(segmenter, synchronizer, Postprocessor(config))
     selection = Selection(args.fps, args.start, args.duration)
-    camera = _recorded_camera(source)
     folder = RunFolder(
-        args.output or _default_folder(args), source.info, segmenter, config.sounding_threshold,
-        camera, args.all_topics,
+        args.output or _default_folder(args), source.info, segmenter,
+        config.gate.sounding_threshold, _recorded_camera(source), args.all_topics,
     )
-    counters = source.counters
-    counters.setdefault("undecodable_frames", 0)
     began = time.monotonic()
     with Interruption() as interruption, FrameProgress(source.info, args) as progress:
         try:
-            for event in selection.of(source.events()):
+            events = _heard(selection.of(source.events()), folder, interruption)
+            for segmentation, pair in pipeline.run(events):
                 if interruption.status:
                     break
-                if isinstance(event, Sound):
-                    folder.sound(event)
-                    ready = runner.push_audio(event.stamp_ns, event.samples, event.rate_hz)
-                else:
-                    begin = time.perf_counter()
-                    try:
-                        rgb = event.decode()
-                    except ImageFormatError:
-                        counters["undecodable_frames"] += 1
-                        continue
-                    decode_ms = (time.perf_counter() - begin) * 1e3
-                    context = (event, rgb, decode_ms)
-                    ready = runner.push_frame(event.stamp_ns, rgb, context)
-                _add(folder, progress, ready, selection)
-            if not interruption.status:
-                _add(folder, progress, runner.finish(), selection)
-            all_counters = {**synchronizer.counters(), **counters}
-            folder.finish_bag(all_counters)
+                time_s = (pair.stamp_ns - (selection.zero_ns or 0)) * 1e-9
+                folder.add(segmentation, pair, time_s)
+                progress.advance(segmentation)
+            counters = {**pipeline.counters(), **source.counters}
+            folder.finish_bag(counters)
         finally:
             folder.close()
     if not folder.summary.times:
         if interruption.status:
             return interruption.status
+        if pipeline.last_error is not None:
+            raise MediaError(f"{args.input}: no frame can be decoded: {pipeline.last_error}")
         raise MediaError(f"{args.input}: no frame in the part that was asked for")
     notes = ["Interrupted: this is what was done until then."] if interruption.status else []
-    folder.write_report(all_counters, notes)
+    folder.write_report(counters, notes)
     _tell(args, folder, time.monotonic() - began, interruption.status)
     return interruption.status
 
 
-def _add(
-    folder: RunFolder, progress: FrameProgress, ready: list[Result], selection: Selection
-) -> None:
-    for segmentation, pair in ready:
-        frame, rgb, decode_ms = pair.context
-        timed = replace(segmentation, ms={**segmentation.ms, "decode": decode_ms})
-        time_s = (pair.stamp_ns - (selection.zero_ns or 0)) * 1e-9
-        folder.add(timed, pair, rgb, frame, time_s)
-        progress.advance(timed)
+def _heard(
+    events: Iterator[Event], folder: RunFolder, interruption: Interruption
+) -> Iterator[Event]:
+    """``events`` until the interruption; their sound is kept for the video on its way."""
+    for event in events:
+        if interruption.status:
+            return
+        if isinstance(event, Sound):
+            folder.sound(event)
+        yield event
 
 
 def _recorded_camera(source: Source) -> CameraModel | None:
     """The calibration in a bag, so that its attention topic can be written too."""
-    from avs_ros.messages import read_camera_info
+    from avs_ros.conversions import read_camera_info
 
     info = getattr(source, "camera_info", None)
     try:

@@ -2,49 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from avs_ros.errors import MediaError
-from avs_ros.inference.segmenter import Segmenter
-from avs_ros.media.bag_writer import BagWriter
-from avs_ros.media.moments import choose_moments, thumbnails
-from avs_ros.media.overlay import draw_overlay
-from avs_ros.media.results import ResultFiles
-from avs_ros.media.source import Frame, Sound, SourceInfo
-from avs_ros.media.video_writer import VideoWriter
-from avs_ros.messages import (
+from avs_ros.conversions import (
     CameraModel,
-    make_detections,
     make_diagnostics,
     make_header,
     make_label_info,
-    make_ray,
     make_status,
-    mask_to_image,
-    probability_to_image,
-    rgb_to_compressed,
-    rgb_to_image,
 )
-from avs_ros.messages.diagnostics import OK
-from avs_ros.middleware import get_message
-from avs_ros.nodes.segmentation_outputs import colour_mask
-from avs_ros.nodes.topics import DIAGNOSTICS, SEGMENTATION_OUTPUTS
+from avs_ros.conversions.diagnostics import OK
+from avs_ros.conversions.topics import ANSWER_TOPICS, DIAGNOSTICS, LABEL_INFO, Answer
+from avs_ros.errors import MediaError
+from avs_ros.inference.segmenter import Segmenter
+from avs_ros.media.bag_messages import BAG
+from avs_ros.media.bag_writer import BagWriter
+from avs_ros.media.moments import choose_moments, thumbnails
+from avs_ros.media.results import ResultFiles
+from avs_ros.media.source import Sound, SourceInfo
+from avs_ros.media.video_writer import VideoWriter
 from avs_ros.report.run_report import Moment, RunSummary, write_report
-from avs_ros.segmentation import Bytes, Segmentation
-from avs_ros.streaming.audio_buffer import AUDIO_COUNTERS
-from avs_ros.streaming.synchronizer import FRAME_COUNTERS, Pair
+from avs_ros.segmentation import Segmentation
+from avs_ros.streaming import COUNTERS, Pair
+from avs_ros.streaming.pipeline import processing_ms
 
 NODE = "/segmentation_node"
-# A minute of them in VGA is a gigabyte: written only when asked for.
-LARGE = ("~/probability", "~/overlay", "~/label_mask_color")
-# Means nothing where frames come from a file.
-LIVE_ONLY = ("~/debug/latency_ms",)
-TOTALS = ("frames_received", "frames_paired")
+TOTALS = ("frames_received", "frames_paired", "results")
 
 
 class RunFolder:
@@ -84,16 +71,17 @@ class RunFolder:
         source = self._source
         self._video = VideoWriter(
             self.folder / "overlay.mp4", source.width, source.height, source.fps or 25.0,
-            source.audio_rate_hz, source.audio_channels,
+            source.audio_rate_hz, source.audio_channels, pixel_aspect=source.pixel_aspect,
         )
         self._files.callback(self._video.close)
         self._bag = BagWriter(self.folder / "output.mcap")
         self._files.callback(self._bag.close)
-        for topic in SEGMENTATION_OUTPUTS:
-            if topic.name in LIVE_ONLY or (topic.name in LARGE and not all_topics):
-                continue
-            if topic.name == "~/attention" and self._camera is None:
-                continue
+        self._topics = [
+            topic for topic in ANSWER_TOPICS
+            if (topic.in_file == "always" or (topic.in_file == "large" and all_topics))
+            and (topic.name != "~/attention" or self._camera is not None)
+        ]
+        for topic in self._topics:
             self._bag.declare(_full(topic.name), topic.type_name, topic.quality == "latched")
         self._bag.declare(DIAGNOSTICS.name, DIAGNOSTICS.type_name)
 
@@ -101,48 +89,25 @@ class RunFolder:
         """Keep the sound for the video."""
         self._video.sound(sound.stamp_ns, sound.samples, sound.rate_hz)
 
-    def add(
-        self, segmentation: Segmentation, pair: Pair, rgb: Bytes, frame: Frame, time_s: float
-    ) -> None:
+    def add(self, segmentation: Segmentation, pair: Pair, time_s: float) -> None:
         """Write one answer in every form; ``time_s`` counts from the source's first frame."""
+        stamp_ns = segmentation.stamp_ns
         if self._last_ns is None:
             info = make_label_info(
-                make_header(segmentation.stamp_ns), self._segmenter.labels, self._threshold
+                BAG, make_header(BAG, stamp_ns), self._segmenter.labels, self._threshold
             )
-            self._bag.write(_full("~/label_info"), info, segmentation.stamp_ns)
-        self._last_ns = segmentation.stamp_ns
-        self._results.add(segmentation, frame.index, time_s)
-        overlay = draw_overlay(rgb, segmentation)
-        self._video.frame(segmentation.stamp_ns, overlay)
-        self._add_to_bag(segmentation, pair, overlay, frame.frame_id)
+            self._bag.write(_full(LABEL_INFO.name), info, stamp_ns)
+        self._last_ns = stamp_ns
+        self._results.add(segmentation, pair.frame.index, time_s)
+        answer = Answer(
+            segmentation, pair.image, make_header(BAG, stamp_ns, pair.frame.frame_id),
+            self._camera, sync_error_ms=pair.sync_error_ms,
+        )
+        self._video.frame(stamp_ns, answer.overlay)
+        for topic in self._topics:
+            if topic.make and (message := topic.make(BAG, answer)) is not None:
+                self._bag.write(_full(topic.name), message, stamp_ns)
         self._add_to_summary(segmentation, time_s)
-
-    def _add_to_bag(
-        self, segmentation: Segmentation, pair: Pair, overlay: Bytes, frame_id: str
-    ) -> None:
-        header = make_header(segmentation.stamp_ns, frame_id)
-        float64 = get_message("std_msgs/msg/Float64")
-        makers: dict[str, Callable[[], Any]] = {
-            "~/mask": lambda: mask_to_image(header, segmentation.mask()),
-            "~/label_mask": lambda: mask_to_image(header, segmentation.label_mask()),
-            "~/label_mask_color": lambda: rgb_to_image(header, colour_mask(segmentation)),
-            "~/probability": lambda: probability_to_image(header, segmentation.probability()),
-            "~/detections": lambda: make_detections(header, segmentation),
-            "~/overlay": lambda: rgb_to_image(header, overlay),
-            "~/overlay/compressed": lambda: rgb_to_compressed(header, overlay),
-            "~/attention": lambda: self._attention(segmentation, header),
-            "~/debug/processing_ms": lambda: float64(data=_total_ms(segmentation)),
-            "~/debug/sync_error_ms": lambda: float64(data=float(pair.sync_error_ms)),
-        }
-        for name, make in makers.items():
-            if _full(name) in self._bag.counts and (message := make()) is not None:
-                self._bag.write(_full(name), message, segmentation.stamp_ns)
-
-    def _attention(self, segmentation: Segmentation, header: Any) -> Any:
-        if segmentation.point is None or self._camera is None:
-            return None
-        size = (segmentation.width, segmentation.height)
-        return make_ray(header, self._camera.ray(segmentation.point, size))
 
     def _add_to_summary(self, segmentation: Segmentation, time_s: float) -> None:
         summary = self.summary
@@ -151,7 +116,7 @@ class RunFolder:
         summary.marked.append(segmentation.label if segmentation.instances else "")
         summary.heard.append(segmentation.audio_label)
         summary.levels_dbfs.append(float(segmentation.level_dbfs))
-        summary.latencies_ms.append(_total_ms(segmentation))
+        summary.latencies_ms.append(processing_ms(segmentation))
         for stage, value in segmentation.ms.items():
             self._stages.setdefault(stage, []).append(float(value))
 
@@ -161,8 +126,8 @@ class RunFolder:
             return
         stamp_ns = self._last_ns
         values = {name: str(count) for name, count in counters.items()}
-        status = make_status("segmentation_node: stream", OK, "offline run", values)
-        page = make_diagnostics(make_header(stamp_ns), [status])
+        status = make_status(BAG, "segmentation_node: stream", OK, "offline run", values)
+        page = make_diagnostics(BAG, make_header(BAG, stamp_ns), [status])
         self._bag.write(DIAGNOSTICS.name, page, stamp_ns)
 
     def close(self) -> None:
@@ -206,18 +171,10 @@ def _full(name: str) -> str:
     return name.replace("~", NODE, 1)
 
 
-def _total_ms(segmentation: Segmentation) -> float:
-    """Decoding, the whole model step, post-processing (the model's own stages lie within step)."""
-    return sum(
-        float(segmentation.ms.get(stage, 0.0)) for stage in ("decode", "step", "postprocess")
-    )
-
-
 def counters_in_words(counters: Mapping[str, int]) -> dict[str, int]:
     """What was counted, in words: the totals, and of the troubles only those that happened."""
-    words = {**FRAME_COUNTERS, **AUDIO_COUNTERS}
     told = {
-        words.get(name, name.replace("_", " ")): count
+        COUNTERS.get(name, name.replace("_", " ")): count
         for name, count in counters.items() if count or name in TOTALS
     }
     quiet = sum(1 for name, count in counters.items() if not count and name not in TOTALS)

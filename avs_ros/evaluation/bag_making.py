@@ -10,16 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from avs_ros.errors import DatasetError
-from avs_ros.evaluation.avsbench import AVSBenchClip
-from avs_ros.evaluation.box_files import BoxNote
-from avs_ros.evaluation.boxes import Box, box_of
-from avs_ros.evaluation.clip_arrays import SAMPLE_RATE, read_clip
-from avs_ros.evaluation.run_files import make_folder
-from avs_ros.evaluation.truth import Truth
-from avs_ros.media.bag_writer import BagWriter
-from avs_ros.media.source import Frame, Sound, Source
-from avs_ros.messages import (
+from avs_ros.conversions import (
     AUDIO_TYPES,
     make_audio,
     make_audio_info,
@@ -30,6 +21,16 @@ from avs_ros.messages import (
     rgb_to_compressed,
     rgb_to_image,
 )
+from avs_ros.errors import DatasetError
+from avs_ros.evaluation.avsbench import AVSBenchClip
+from avs_ros.evaluation.box_files import BoxNote
+from avs_ros.evaluation.boxes import Box, box_of
+from avs_ros.evaluation.clip_arrays import SAMPLE_RATE, read_clip
+from avs_ros.evaluation.run_files import make_folder
+from avs_ros.evaluation.truth import Truth
+from avs_ros.media.bag_messages import BAG
+from avs_ros.media.bag_writer import BagWriter
+from avs_ros.media.source import Frame, Sound, Source
 from avs_ros.segmentation import Bytes, Instance, Segmentation
 
 IMAGE, COMPRESSED, AUDIO = "/image", "/image/compressed", "/audio"
@@ -73,32 +74,32 @@ class SceneWriter:
 
     def picture(self, stamp_ns: int, rgb: Bytes) -> None:
         """uint8 ``[H, W, 3]`` RGB and the calibration of an ideal camera."""
-        header = make_header(stamp_ns, CAMERA_FRAME)
+        header = make_header(BAG, stamp_ns, CAMERA_FRAME)
         height, width = rgb.shape[:2]
         make = rgb_to_compressed if self._compressed else rgb_to_image
-        self._bag.write(self._image, make(header, rgb), stamp_ns)
-        info = make_camera_info(header, width, height, FIELD_OF_VIEW)
+        self._bag.write(self._image, make(BAG, header, rgb), stamp_ns)
+        info = make_camera_info(BAG, header, width, height, FIELD_OF_VIEW)
         self._bag.write(CAMERA_INFO, info, stamp_ns)
 
     def sound(self, stamp_ns: int, samples: Any, rate: int) -> None:
         """Samples ``[n]`` or ``[n, channels]`` whose first one is at ``stamp_ns``."""
         channels = 1 if samples.ndim == 1 else samples.shape[1]
         if self._formatless and not self._described:
-            self._bag.write(AUDIO_INFO, make_audio_info(rate, channels), stamp_ns)
+            self._bag.write(AUDIO_INFO, make_audio_info(BAG, rate, channels), stamp_ns)
             self._described = True
         for start in range(0, len(samples), CHUNK):
             at_ns = stamp_ns + round(start * SECOND_NS / rate)
             part = samples[start : start + CHUNK]
-            message = make_audio(self._audio_type, at_ns, part, rate, SOUND_FRAME)
+            message = make_audio(BAG, self._audio_type, at_ns, part, rate, SOUND_FRAME)
             # Recorded when its last sample had been heard, as a real bag has it.
             self._bag.write(AUDIO, message, at_ns + round(len(part) * SECOND_NS / rate))
 
     def truth(self, stamp_ns: int, mask: Bytes, labels: Sequence[str] = ()) -> None:
         """uint8 ``[h, w]``, above 0 = sounding, and the names of what sounds."""
         self._bag.declare(TRUE_MASK, "sensor_msgs/msg/Image")
-        header = make_header(stamp_ns, CAMERA_FRAME)
+        header = make_header(BAG, stamp_ns, CAMERA_FRAME)
         shown = np.where(mask > 0, np.uint8(255), np.uint8(0))
-        self._bag.write(TRUE_MASK, mask_to_image(header, shown), stamp_ns)
+        self._bag.write(TRUE_MASK, mask_to_image(BAG, header, shown), stamp_ns)
         height, width = mask.shape
         around = box_of(mask) or (0.0, 0.0, float(width), float(height))
         self.boxes(stamp_ns, (width, height), [(name, around) for name in labels])
@@ -117,8 +118,8 @@ class SceneWriter:
             stamp_ns, width, height, bool(found), 1.0, "", "", 0.0, instances, None, 0.0,
             empty.astype(np.float32), empty,
         )  # fmt: skip
-        header = make_header(stamp_ns, CAMERA_FRAME)
-        self._bag.write(TRUE_DETECTIONS, make_detections(header, answer), stamp_ns)
+        header = make_header(BAG, stamp_ns, CAMERA_FRAME)
+        self._bag.write(TRUE_DETECTIONS, make_detections(BAG, header, answer), stamp_ns)
 
     def close(self) -> None:
         """Finish the file."""
@@ -253,6 +254,6 @@ def _placed(notes: Sequence[BoxNote], stamps: Sequence[int]) -> dict[int, list[B
 
 
 def _int16(samples: Any) -> Any:
-    from avs_ros.messages.audio_writing import to_int16
+    from avs_ros.conversions.audio_writing import to_int16
 
     return to_int16(samples)

@@ -21,7 +21,7 @@ from avs_ros.evaluation.label_sets import names_it
 from avs_ros.inference.segmenter import Segmenter
 from avs_ros.postprocess import PostprocessConfig, Postprocessor
 from avs_ros.segmentation import Bytes, Float, Segmentation
-from avs_ros.streaming.pair import Pair
+from avs_ros.streaming.inputs import Frame, Pair
 
 MATCHED, MISMATCHED, SILENT, TWO = "matched", "mismatched", "silence", "two objects"
 BOTH = "two sounds"
@@ -269,7 +269,7 @@ class CompositeBenchmark:
         window[count - len(tail) :] = tail
         self.segmenter.reset()
         prediction = self.segmenter.step(rgb, window, 0)
-        pair = Pair(0, rgb, window, 1.0, True, float(level), 0.0)
+        pair = Pair(Frame.of(0, rgb), window, 1.0, True, float(level), 0.0)
         return Postprocessor(self.postprocess).process(prediction, pair)
 
 

@@ -191,7 +191,7 @@ def _reader(path: Path) -> Callable[[], Float]:
             import soxr
         except ImportError as error:
             raise MissingDependencyError(
-                "soundfile and soxr", "reading recorded sounds", "pip install soundfile soxr"
+                "soundfile and soxr", "reading recorded sounds", "pip install 'avs_ros[tools]'"
             ) from error
         try:
             samples, rate = soundfile.read(str(path), dtype="float32", always_2d=True)

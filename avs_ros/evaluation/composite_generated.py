@@ -101,6 +101,6 @@ def _photograph(family: str) -> Bytes:
         from skimage import data
     except ImportError as error:
         raise MissingDependencyError(
-            "scikit-image", "The generated set", "pip install scikit-image"
+            "scikit-image", "The generated set", "pip install 'avs_ros[demo]'"
         ) from error
     return np.asarray(data.chelsea() if family == "cat" else data.astronaut(), np.uint8)

@@ -15,14 +15,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from avs_ros.errors import BagError
-from avs_ros.evaluation import metrics
-from avs_ros.evaluation.fitting import fitted
-from avs_ros.evaluation.pairing import StampPairing
-from avs_ros.evaluation.score_sheet import ScoredFrame, ScoreSheet
-from avs_ros.evaluation.truth import Truth
-from avs_ros.media.bag_types import typestore_for
-from avs_ros.messages import (
+from avs_ros.conversions import (
     CameraModel,
     read_camera_info,
     read_detections,
@@ -31,6 +24,13 @@ from avs_ros.messages import (
     read_ray,
     stamp_to_ns,
 )
+from avs_ros.errors import BagError
+from avs_ros.evaluation import metrics
+from avs_ros.evaluation.fitting import fitted
+from avs_ros.evaluation.pairing import StampPairing
+from avs_ros.evaluation.score_sheet import ScoredFrame, ScoreSheet
+from avs_ros.evaluation.truth import Truth
+from avs_ros.media.bag_types import typestore_for
 from avs_ros.segmentation import Bytes
 from avs_ros.streaming.audio_buffer import AUDIO_COUNTERS
 from avs_ros.streaming.synchronizer import FRAME_COUNTERS

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,8 +21,8 @@ from avs_ros.media.source import Frame
 from avs_ros.postprocess import PostprocessConfig, Postprocessor
 from avs_ros.report.evaluation_report import WorstFrame
 from avs_ros.segmentation import Bytes, Segmentation
-from avs_ros.streaming.pair import Pair
-from avs_ros.streaming.sequential import SequentialRunner
+from avs_ros.streaming.inputs import Event
+from avs_ros.streaming.pipeline import Pipeline, Result
 
 KEPT_WORST = 10
 
@@ -58,34 +59,32 @@ class Replay:
         truths = read_truth(path, self.options.truth)
         source = BagSource(path, self.options.bag)
         self.sheet.begin(name)
-        runner = SequentialRunner(
+        pipeline = Pipeline(
             self.segmenter, postprocessor=Postprocessor(self.options.postprocess)
         )
-        scored: set[int] = set()
-        try:
-            for event in source.events():
-                if isinstance(event, Frame):
-                    if not self.options.every_frame and event.stamp_ns not in truths:
-                        continue
-                    rgb = event.decode()
-                    ready = runner.push_frame(event.stamp_ns, rgb, rgb)
-                else:
-                    ready = runner.push_audio(event.stamp_ns, event.samples, event.rate_hz)
-                scored.update(self._score(ready, truths, name))
-            scored.update(self._score(runner.finish(), truths, name))
-        finally:
-            source.close()
+        with closing(source):
+            results = pipeline.run(self._wanted(source.events(), truths))
+            scored = set(self._score(results, truths, name))
         for stamp_ns in sorted(set(truths) - scored):
             truth = truths[stamp_ns]
             shape = (source.info.height, source.info.width)
             self.sheet.add_missed(stamp_ns, truth.mask, truth.labels, truth.boxes, shape)
         return len(scored)
 
+    def _wanted(self, events: Iterator[Event], truths: dict[int, Truth]) -> Iterator[Event]:
+        for event in events:
+            if (
+                self.options.every_frame
+                or not isinstance(event, Frame)
+                or event.stamp_ns in truths
+            ):
+                yield event
+
     def _score(
-        self, ready: Sequence[tuple[Segmentation, Pair]], truths: dict[int, Truth], name: str
+        self, results: Iterator[Result], truths: dict[int, Truth], name: str
     ) -> Iterator[int]:
         """Stamps of the answers that have a truth, once they are scored."""
-        for answer, pair in ready:
+        for answer, pair in results:
             truth = truths.get(answer.stamp_ns)
             if truth is None:
                 continue
@@ -103,7 +102,7 @@ class Replay:
                 heard=answer.audio_label,
             )
             likeness = self.sheet.add(fitted(frame))
-            self._keep(likeness, answer, pair.context, truth, name)
+            self._keep(likeness, answer, pair.image, truth, name)
             yield answer.stamp_ns
 
     def _keep(

@@ -23,11 +23,11 @@ from avs_ros.evaluation.robustness_conditions import CLEAN, Condition, Recording
 from avs_ros.evaluation.truth import Truth, read_truth
 from avs_ros.inference.segmenter import Segmenter
 from avs_ros.media.bag import BagOptions, BagSource
-from avs_ros.media.source import Frame, Sound
+from avs_ros.media.source import Sound
 from avs_ros.postprocess import PostprocessConfig, Postprocessor
 from avs_ros.segmentation import Bytes, Segmentation
 from avs_ros.streaming.pcm import to_mono
-from avs_ros.streaming.sequential import SequentialRunner
+from avs_ros.streaming.pipeline import Pipeline
 
 # Quieter tenths of a second do not count for a recording's level.
 ACTIVE_DBFS = -60.0
@@ -180,16 +180,9 @@ class RobustnessSuite:
     def _answers(
         self, recording: Recording, perturbation: Perturbation
     ) -> Iterator[Segmentation]:
-        runner = SequentialRunner(
-            self.segmenter, postprocessor=Postprocessor(self.postprocess)
-        )
-        for event in perturbation(self._events(recording)):
-            if isinstance(event, Frame):
-                ready = runner.push_frame(event.stamp_ns, event.decode)
-            else:
-                ready = runner.push_audio(event.stamp_ns, event.samples, event.rate_hz)
-            yield from (answer for answer, _ in ready)
-        yield from (answer for answer, _ in runner.finish())
+        pipeline = Pipeline(self.segmenter, postprocessor=Postprocessor(self.postprocess))
+        for answer, _ in pipeline.run(perturbation(self._events(recording))):
+            yield answer
 
     def _events(self, recording: Recording) -> Iterator[Event]:
         """The recording's events; a bag that fits into memory is read only once in a row."""

@@ -25,7 +25,7 @@ from avs_ros.inference.segmenter import Segmenter
 from avs_ros.media.overlay import WHITE, draw_overlay, put_text
 from avs_ros.postprocess import PostprocessConfig, Postprocessor
 from avs_ros.segmentation import Bytes, Float, Segmentation
-from avs_ros.streaming.pair import Pair
+from avs_ros.streaming.inputs import Frame, Pair
 
 WIDTH = 384
 HEAD, GAP = 26, 4
@@ -107,7 +107,7 @@ def ask(segmenter: Segmenter, shot: Shot) -> Segmentation:
     level = -np.inf if silent else 20 * np.log10(float(np.sqrt(np.mean(shot.window**2))))
     segmenter.reset()
     prediction = segmenter.step(shot.view.rgb, shot.window, 0)
-    pair = Pair(0, shot.view.rgb, shot.window, 1.0, True, float(level), 0.0)
+    pair = Pair(Frame.of(0, shot.view.rgb), shot.window, 1.0, True, float(level), 0.0)
     return Postprocessor(PostprocessConfig()).process(prediction, pair)
 
 

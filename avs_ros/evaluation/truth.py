@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from avs_ros.conversions import read_detections, read_mask, stamp_to_ns
 from avs_ros.errors import AvsError, BagError
 from avs_ros.evaluation.boxes import Box, filled
 from avs_ros.media.bag_types import typestore_for
-from avs_ros.messages import read_detections, read_mask, stamp_to_ns
 from avs_ros.segmentation import Bytes
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def read_truth(path: Path, topic: str = "") -> dict[int, Truth]:
     that ends in ``ground_truth/mask``, else boxes on the one in ``ground_truth/detections``.
     Raises BagError when the bag has no such topic, no message on it, or one that is broken.
     """
-    from avs_ros.media.bag import open_reader
+    from avs_ros.media.bag_files import open_reader
 
     reader = open_reader(path)
     try:

@@ -10,20 +10,20 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
-from avs_ros.errors import AudioFormatError, ModelError
+from avs_ros.errors import ModelError
+from avs_ros.gate import CATEGORY_OPTIONS, GateConfig
 from avs_ros.inference.bundle import Bundle, Senses, identity_of, open_senses
+from avs_ros.inference.category_gate import CategoryGate
 from avs_ros.inference.engines import choose_device
 from avs_ros.inference.frames import FramePreparation
 from avs_ros.inference.heard_families import HeardFamilies
-from avs_ros.inference.hearing import SAMPLE_RATE, Hearing
-from avs_ros.inference.loudness import SILENCE_DBFS, Ending, level_dbfs
+from avs_ros.inference.hearing import SAMPLE_RATE, Hearing, StreamHearing, check_window
 from avs_ros.inference.sounding_instances import (
     SoundingInstance,
     sigmoid,
     sounding_instances,
     strongest_candidate,
 )
-from avs_ros.models.light.hearing_context import HearingContext
 from avs_ros.segmentation import Bytes, Float, Layer, Prediction
 
 if TYPE_CHECKING:
@@ -39,27 +39,16 @@ UNCALIBRATED = 0.3
 class AVSCSegmenter:
     """AVSC for one stream: the segmenter at the frames' rate, the audio network at its own.
 
-    ``senses``: its steps, opened with the facts of ``avsc_bundle``.  ``threshold``: score from
-    which an instance sounds (the calibrated one by default).  ``context_s``: seconds of past
-    sound, at most, that the categories' scores may rest on.  ``release_s``: the masks end when the
-    window's last so many seconds are silent against its loudest moment; 0 waits until the whole
-    window is.  ``hearing_period_s``: the audio network runs again once the stamp has moved on by
-    this much; frames between share its scores.
+    ``senses``: its steps, opened with the facts of ``avsc_bundle``.  ``gate``: what counts as
+    sounding; may be replaced at any time (see :func:`avs_ros.gate.apply_gate`).  Scores are scaled
+    so that the weight file's threshold reads 0.5.  Raises ModelError where that is none.
     """
 
     sample_rate = SAMPLE_RATE
     window_s = 1.0
+    gate_options = CATEGORY_OPTIONS
 
-    def __init__(
-        self,
-        name: str,
-        senses: Senses,
-        *,
-        threshold: float | None = None,
-        context_s: float = 3.0,
-        release_s: float = 0.5,
-        hearing_period_s: float = 0.0,
-    ) -> None:
+    def __init__(self, name: str, senses: Senses) -> None:
         facts = senses.facts
         self.name = name
         self.metadata: Mapping[str, Any] = facts["metadata"]
@@ -67,10 +56,14 @@ class AVSCSegmenter:
         self._voices: Sequence[str] = facts["voices"]
         self._audioset: Sequence[str] = self.metadata["audioset"]
         calibration = self.metadata.get("calibration", {})
-        known = calibration.get("score", UNCALIBRATED)
-        self._threshold = float(known if threshold is None else threshold)
-        if not 0 < self._threshold < 1:
-            raise ModelError(f"threshold is {self._threshold}; it must lie between 0 and 1")
+        known = float(calibration.get("score", UNCALIBRATED))
+        if not 0 < known < 1:
+            raise ModelError(
+                f"{name}: the weight file's threshold is {known}; it must lie between 0 and 1"
+            )
+        self._gate = CategoryGate(
+            self.labels, np.full(len(self.labels), known), calibration, SAMPLE_RATE
+        )
         self._senses, self._runner = senses, senses.seeing
         self.engine, self.device = self._runner.engine, self._runner.device
         self._hearing = Hearing(senses.hearing)
@@ -78,16 +71,29 @@ class AVSCSegmenter:
         self._frames = FramePreparation(
             facts["image_size"], facts["image_mean"], facts["image_std"], cv2.INTER_AREA
         )
-        self._context = HearingContext(max(0.0, context_s - self.window_s))
-        self._ending = Ending(round(release_s * SAMPLE_RATE))
-        self._period_ns = int(hearing_period_s * 1e9)
-        self._heard: tuple[int, Float, Float] | None = None
+        self._heard = StreamHearing(
+            self._hearing,
+            lambda scores, residual: np.asarray(self._affinity(scores) + residual[0], np.float32),
+        )
+
+    @property
+    def categories(self) -> Sequence[str]:
+        """Names of what it tells apart."""
+        return self.labels
+
+    @property
+    def gate(self) -> GateConfig:
+        """What counts as sounding."""
+        return self._gate.config
+
+    @gate.setter
+    def gate(self, config: GateConfig) -> None:
+        self._gate.config = config
 
     def reset(self) -> None:
-        """See :class:`Segmenter`; only hearing has a past."""
-        self._context.reset()
-        self._ending.reset()
-        self._heard = None
+        """See :class:`Segmenter`; only hearing and the gate have a past."""
+        self._heard.reset()
+        self._gate.reset()
 
     def close(self) -> None:
         """See :class:`Segmenter`."""
@@ -101,21 +107,18 @@ class AVSCSegmenter:
         ``layers``: one per instance that sounds, several of one label among them.  ``ms``:
         "hearing", "seeing", "joining".
         """
-        if window.shape != (SAMPLE_RATE,) or not np.isfinite(window).all():
-            raise AudioFormatError(
-                f"the window must be {SAMPLE_RATE} finite samples, got {list(window.shape)}"
-            )
+        check_window(window)
         began = time.perf_counter()
-        evidence, rests_on = self._hear(window, stamp_ns)
+        known = self._heard(stamp_ns, window, self._gate.listen(stamp_ns, window))
         listened = time.perf_counter()
         classes, masks = self._runner(self._frames(frame))
         seen = time.perf_counter()
-        heard = sigmoid(evidence)
-        ended = self._ending(stamp_ns, window)
-        if level_dbfs(window) < SILENCE_DBFS or ended:
+        heard = sigmoid(known.evidence)
+        if self._gate.silent or self._gate.ended:
             heard = np.zeros_like(heard)
         answer = self._answer(
-            np.asarray(classes[0], np.float32), np.asarray(masks[0], np.float32), heard, rests_on
+            np.asarray(classes[0], np.float32), np.asarray(masks[0], np.float32), heard,
+            known.context_logits,
         )
         answer["ms"] = {
             "hearing": (listened - began) * 1e3,
@@ -129,30 +132,20 @@ class AVSCSegmenter:
         residual, logits = self._hearing(window)
         return sigmoid(self._affinity(logits[0]) + residual[0])
 
-    def _hear(self, window: Float, stamp_ns: int) -> tuple[Float, Float]:
-        """Evidence ``[K]`` (logits) and the AudioSet logits ``[527]`` it rests on."""
-        if self._heard is not None and 0 <= stamp_ns - self._heard[0] < self._period_ns:
-            return self._heard[1:]
-        residual, logits = self._hearing(window)
-
-        def evidence_of(scores: Float) -> Float:
-            return np.asarray(self._affinity(scores) + residual[0], np.float32)
-
-        evidence, rests_on = self._context.hear(
-            stamp_ns, logits[0], level_dbfs(window), evidence_of
-        )
-        self._heard = (stamp_ns, evidence, rests_on)
-        return evidence, rests_on
-
     def _answer(
         self, classes: Float, masks: Float, heard: Float, rests_on: Float
     ) -> dict[str, Any]:
-        found, best = sounding_instances(classes, masks, heard, self._threshold)
+        found = sounding_instances(classes, masks, heard, self._gate.required())
         voices = self._affinity.voices(rests_on)
+
+        def score(one: SoundingInstance) -> float:
+            return float(self._gate.scaled(np.full(len(heard), one.score))[one.category])
+
         layers = tuple(
-            Layer(one.probability, self._name(one, voices), self._scaled(one.score))
-            for one in found
+            Layer(one.probability, self._name(one, voices), score(one)) for one in found
         )
+        self._gate.remember(np.isin(np.arange(len(heard)), [one.category for one in found]))
+        sounding = max((layer.score for layer in layers), default=0.0)
         if layers:
             probability = np.maximum.reduce([layer.probability for layer in layers])
         else:
@@ -160,23 +153,19 @@ class AVSCSegmenter:
             candidate = strongest_candidate(classes, masks, heard)
             probability = np.zeros(masks.shape[1:], np.float32)
             if candidate is not None:
-                probability = candidate.probability * np.float32(self._scaled(candidate.score))
-            best = min(best, np.nextafter(self._threshold, 0.0))
+                sounding = score(candidate)
+                probability = candidate.probability * np.float32(sounding)
         audio = int(rests_on.argmax())
         return {
             "probability": probability,
-            "sounding": self._scaled(best),
+            "sounding": sounding,
             "label": layers[0].label if layers else "",
             "label_index": found[0].category if found else -1,
             "audio_label": self._audioset[audio],
             "audio_score": float(sigmoid(rests_on[audio])),
             "layers": layers,
+            "gated": True,
         }
-
-    def _scaled(self, score: float) -> float:
-        """0..1 -> 0..1, the threshold -> 0.5."""
-        low = self._threshold
-        return 0.5 * score / low if score < low else 0.5 + 0.5 * (score - low) / (1 - low)
 
     def _name(self, found: SoundingInstance, voices: Float) -> str:
         return self._affinity.name(found.category, self.labels, self._voices, voices)
@@ -190,9 +179,8 @@ def create(
     checkpoint: str | Path | None = None,
     configuration: str = LIGHT,
     random_weights: bool = False,
-    **options: Any,
 ) -> AVSCSegmenter:
-    """An :class:`AVSCSegmenter` under ``name``; ``options`` are its own.
+    """An :class:`AVSCSegmenter` under ``name``.
 
     ``checkpoint``: an AVSC file; it decides everything.  ``configuration``: without one, which
     ready form.  ``random_weights``: for measuring speed, untrained.  Raises ModelError where
@@ -208,7 +196,7 @@ def create(
 
     identity = None if path is None else identity_of("avsc", files=(path,))
     senses = open_senses(name, identity, make, engine, choose_device(device))
-    return AVSCSegmenter(name, senses, **options)
+    return AVSCSegmenter(name, senses)
 
 
 def program(

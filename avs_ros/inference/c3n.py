@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from avs_ros.gate import POSTPROCESSED, GateConfig
 from avs_ros.inference.bundle import Bundle, Senses, open_senses
 from avs_ros.inference.engines import choose_device
 from avs_ros.inference.frames import FramePreparation
@@ -32,12 +33,14 @@ class C3NSegmenter:
 
     ``labels``: a name per row of the network's similarity.  ``audio_context``: lets the label
     rest on more than this second's scores; the mask's audio feature stays this second's.
-    ``interpolation``: how pictures are resized (OpenCV's).
+    ``interpolation``: how pictures are resized (OpenCV's).  ``gate``: only its ``audio_period``
+    is the model's own affair; the rest is post-processing's.  May be replaced at any time.
     Raises EngineError for an engine or device that cannot serve.
     """
 
     sample_rate = SAMPLE_RATE
     window_s = 1.0
+    gate_options = POSTPROCESSED | {"audio_period"}
 
     def __init__(
         self,
@@ -85,6 +88,7 @@ class C3NSegmenter:
             facts["image_size"], facts["image_mean"], facts["image_std"], interpolation
         )
         self._hearing = Hearing(senses.hearing)
+        self.gate = GateConfig()
         self._context = audio_context
         self._memory = StreamMemory(tuple(facts["state"]), facts["frames_per_clip"])
         self._audio_names = audioset().names
@@ -98,7 +102,8 @@ class C3NSegmenter:
         times = [time.perf_counter()]
         pixels = self._frames(frame)
         times.append(time.perf_counter())
-        feature, scores = self._hearing(window)
+        period_s = self.gate.settled({}).audio_period or 0.0
+        (feature, scores), _ = self._hearing.at(stamp_ns, window, period_s)
         rests_on = scores if self._context is None else self._context(stamp_ns, scores[0])[None]
         times.append(time.perf_counter())
         past, shares = self._memory.recall(stamp_ns)
@@ -126,6 +131,7 @@ class C3NSegmenter:
     def reset(self) -> None:
         """See :class:`Segmenter`."""
         self._memory.reset()
+        self._hearing.reset()
 
     def close(self) -> None:
         """See :class:`Segmenter`."""

@@ -9,13 +9,14 @@ from pathlib import Path
 import numpy as np
 
 from avs_ros.errors import ModelError
+from avs_ros.gate import GateConfig
 from avs_ros.inference.bundle import HEARING, SEEING, Bundle, open_senses
 from avs_ros.inference.engines import StepProgram, choose_device
 from avs_ros.inference.frames import FramePreparation
 from avs_ros.inference.hearing import Hearing
 from avs_ros.inference.hearing_steps import hearing_program
 from avs_ros.inference.light import BUNDLED
-from avs_ros.inference.loudness import SILENCE_DBFS, level_dbfs
+from avs_ros.inference.loudness import level_dbfs
 from avs_ros.models.audio.network import SAMPLE_RATE, AudioNetwork
 from avs_ros.models.audio.registry import build
 from avs_ros.models.c3n.backbone import MobileNetV2
@@ -37,12 +38,15 @@ LEVEL, SHARPNESS = 0.4, 10.0
 class ConsensusCamSegmenter:
     """The consensus class's activation map, for one stream; no memory, no refusal but silence.
 
-    ``level``: share of the map's maximum from which a pixel is marked.  Raises ModelError for a
-    level outside 0..1, EngineError for an engine or device that cannot serve.
+    ``level``: share of the map's maximum from which a pixel is marked.  ``gate``: it has no score
+    to set a threshold to, so only the level of silence and the audio network's period count; may
+    be replaced at any time.  Raises ModelError for a level outside 0..1, EngineError for an engine
+    or device that cannot serve.
     """
 
     sample_rate = SAMPLE_RATE
     window_s = 1.0
+    gate_options = frozenset({"silence_dbfs", "audio_period"})
 
     def __init__(
         self,
@@ -67,20 +71,22 @@ class ConsensusCamSegmenter:
         backbone = module.backbone
         self._frames = FramePreparation(module.image_size, backbone.image_mean, backbone.image_std)
         self._hearing = Hearing(senses.hearing)
+        self.gate = GateConfig()
         self._audio_names = audioset().names
 
     def step(self, frame: Bytes, window: Float, stamp_ns: int) -> Prediction:
         """See :class:`Segmenter`.
 
-        ``sounding``: 1 where the window holds any sound, 0 in silence (below -60 dBFS): two
-        classifiers alone cannot say more.  ``ms``: "hearing", "seeing".
+        ``sounding``: 1 where the window holds any sound, 0 in silence: two classifiers alone
+        cannot say more.  ``ms``: "hearing", "seeing".
         """
+        gate = self.gate.settled({})
         began = time.perf_counter()
-        _, logits = self._hearing(window)
+        (_, logits), _ = self._hearing.at(stamp_ns, window, gate.audio_period or 0.0)
         listened = time.perf_counter()
         cam, label = self._runner(self._frames(frame), logits)
         seen = time.perf_counter()
-        silent = level_dbfs(window) < SILENCE_DBFS
+        silent = level_dbfs(window) < gate.silence_dbfs
         share = np.asarray(cam, np.float32)[0, 0]
         # The level reads 0.5, the maximum 1.
         probability = np.interp(share, (0.0, self._level, 1.0), (0.0, 0.5, 1.0))
@@ -96,7 +102,8 @@ class ConsensusCamSegmenter:
         )
 
     def reset(self) -> None:
-        """See :class:`Segmenter`; there is nothing to forget."""
+        """See :class:`Segmenter`."""
+        self._hearing.reset()
 
     def close(self) -> None:
         """See :class:`Segmenter`."""

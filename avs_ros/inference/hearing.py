@@ -1,17 +1,22 @@
-"""An audio network for a stream: each window is heard once."""
+"""An audio network for a stream: each window is heard once, at a period of its own."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from avs_ros.errors import AudioFormatError
+from avs_ros.gate import GateConfig
+from avs_ros.inference.loudness import level_dbfs
+from avs_ros.models.light.hearing_context import HearingContext
 from avs_ros.segmentation import Float
 
 SAMPLE_RATE = 16000
+WINDOW_S = 1.0
 
 
 class Hearing:
@@ -26,15 +31,28 @@ class Hearing:
         self._network = network
         self._known: OrderedDict[bytes, tuple[Float, Float]] = OrderedDict()
         self._remembered = remembered
+        self._last: tuple[int, tuple[Float, Float]] | None = None
+
+    def reset(self) -> None:
+        """Forget when the network ran last."""
+        self._last = None
+
+    def at(
+        self, stamp_ns: int, window: Float, period_s: float
+    ) -> tuple[tuple[Float, Float], bool]:
+        """What is heard at ``stamp_ns``, and whether it is news.
+
+        Until ``period_s`` have passed since the network ran, its last answer stands.
+        """
+        check_window(window)
+        if self._last is not None and 0 <= stamp_ns - self._last[0] < round(period_s * 1e9):
+            return self._last[1], False
+        self._last = (stamp_ns, self(window))
+        return self._last[1], True
 
     def __call__(self, window: Float) -> tuple[Float, Float]:
         """See the class.  Raises AudioFormatError for another length, NaN or infinite values."""
-        if window.shape != (SAMPLE_RATE,):
-            raise AudioFormatError(
-                f"a window must be {SAMPLE_RATE} samples (1 s), got {list(window.shape)}"
-            )
-        if not np.isfinite(window).all():
-            raise AudioFormatError("the window of sound holds NaN or infinite values")
+        check_window(window)
         window = np.ascontiguousarray(window, np.float32)
         key = window.tobytes()
         if key in self._known:
@@ -47,3 +65,58 @@ class Hearing:
         if len(self._known) > self._remembered:
             self._known.popitem(last=False)
         return heard
+
+
+def check_window(window: Float) -> None:
+    """Raise AudioFormatError for another length, NaN or infinite values."""
+    if window.shape != (SAMPLE_RATE,) or not np.isfinite(window).all():
+        raise AudioFormatError(
+            f"the window must be {SAMPLE_RATE} finite samples (1 s), got {list(window.shape)}"
+        )
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What is heard at a frame.
+
+    ``feature`` ``[1, A]``; ``evidence`` ``[K]``, logits of each category; ``context_logits``
+    ``[527]``, the AudioSet logits that the evidence rests on.
+    """
+
+    feature: Float
+    evidence: Float
+    context_logits: Float
+
+
+class StreamHearing:
+    """What one stream hears: the audio network at its own period, its scores over a context.
+
+    ``evidence_of``: AudioSet logits ``[527]`` and the network's feature -> evidence ``[K]``.
+    """
+
+    def __init__(self, hearing: Hearing, evidence_of: Callable[[Float, Float], Float]) -> None:
+        self._hearing = hearing
+        self._evidence_of = evidence_of
+        self._context = HearingContext()
+        self._heard: Heard | None = None
+
+    def reset(self) -> None:
+        """Forget everything heard."""
+        self._hearing.reset()
+        self._context.reset()
+        self._heard = None
+
+    def __call__(self, stamp_ns: int, window: Float, gate: GateConfig) -> Heard:
+        """The window that ends at ``stamp_ns``, by a gate whose options are all settled."""
+        assert gate.context is not None and gate.audio_period is not None
+        (feature, logits), news = self._hearing.at(stamp_ns, window, gate.audio_period)
+        if not news and self._heard is not None:
+            return self._heard
+        self._context.reach_s = max(0.0, gate.context - WINDOW_S)
+        self._context.silence_dbfs = gate.silence_dbfs
+        evidence, rests_on = self._context.hear(
+            stamp_ns, logits[0], level_dbfs(window),
+            lambda scores: self._evidence_of(scores, feature),
+        )
+        self._heard = Heard(feature, evidence, rests_on)
+        return self._heard

@@ -6,8 +6,6 @@ import numpy as np
 
 from avs_ros.segmentation import Float
 
-# Below this nothing sounds.
-SILENCE_DBFS = -60.0
 # A sound has ended where it stays this far below the window's loudest moment.
 RELEASE_DB = 30.0
 # A window's loudest moment counts for this much longer.
@@ -26,11 +24,12 @@ class Ending:
 
     It has where the last ``release`` samples of a window are silent against the loudest moment of
     that window, or of those shortly before: when the loudest moment has left the window, what
-    still fades away in it must not start again.  0 samples never tell.
+    still fades away in it must not start again.  ``release`` is taken in whole moments of 50 ms,
+    one at least, and may be set at any time; 0 samples never tell.
     """
 
     def __init__(self, release: int) -> None:
-        self._release = release
+        self.release = release
         self.reset()
 
     def reset(self) -> None:
@@ -40,7 +39,7 @@ class Ending:
 
     def __call__(self, stamp_ns: int, window: Float) -> bool:
         """Judge the second that ends at ``stamp_ns``; its length is a multiple of ``BLOCK``."""
-        if self._release < BLOCK:
+        if self.release <= 0:
             return False
         last, self._last_ns = self._last_ns, stamp_ns
         if last is None or not 0 <= stamp_ns - last < REMEMBERED_NS:
@@ -48,6 +47,6 @@ class Ending:
         blocks = np.square(window).reshape(-1, BLOCK).mean(axis=1)
         self._peaks.append((stamp_ns, float(blocks.max())))
         self._peaks = [p for p in self._peaks if stamp_ns - p[0] <= REMEMBERED_NS]
-        tail = float(blocks[-(self._release // BLOCK) :].max())
+        tail = float(blocks[-max(1, self.release // BLOCK) :].max())
         loudest = max(power for _, power in self._peaks)
         return tail < loudest * 10 ** (-RELEASE_DB / 10)

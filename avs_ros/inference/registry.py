@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from avs_ros.errors import ModelError
+from avs_ros.errors import ModelError, ParameterError
+from avs_ros.gate import GateConfig, apply_gate
 from avs_ros.inference.segmenter import Segmenter
 
 if TYPE_CHECKING:
@@ -83,21 +84,32 @@ def create_segmenter(
     model: str | Path = DEFAULT_MODEL,
     engine: str = "auto",
     device: str = "auto",
+    *,
+    gate: GateConfig | None = None,
     **options: Any,
 ) -> Segmenter:
     """A segmenter for one stream.
 
     ``model``: a name in :data:`MODELS`, or the path of a checkpoint file.  ``engine``: "auto"
     (the fastest that passes its self-check) or a name in ``engines.ENGINES``.  ``device``:
-    "auto", "cpu", "cuda" or "cuda:N".  ``options``: see the model's own ``create``.
+    "auto", "cpu", "cuda" or "cuda:N".  ``gate``: what counts as sounding (None: as the weight
+    file says); give :class:`~avs_ros.postprocess.Postprocessor` the same.  ``options``: see the
+    model's own ``create``.
 
     Raises ModelError for an unknown name or a model that lacks its weights, CheckpointError for
-    a file that does not fit, EngineError for an engine or device that cannot serve.
+    a file that does not fit, EngineError for an engine or device that cannot serve,
+    ParameterError for an option of the gate that the model does not have.
     """
     entry, name, checkpoint = _find(model)
     made: Segmenter = importlib.import_module(entry.module).create(
         name=name, engine=engine, device=device, **entry.arguments, **checkpoint, **options
     )
+    if gate is not None:
+        try:
+            apply_gate(made, gate)
+        except ParameterError:
+            made.close()
+            raise
     return made
 
 

@@ -30,9 +30,9 @@ class SoundingInstance:
 
 
 def sounding_instances(
-    class_logits: Float, mask_logits: Float, heard: Float, threshold: float
-) -> tuple[list[SoundingInstance], float]:
-    """Instances whose score is at least ``threshold``, strongest first, and the best score of all.
+    class_logits: Float, mask_logits: Float, heard: Float, threshold: float | Float
+) -> list[SoundingInstance]:
+    """Instances whose score is at least ``threshold`` (one, or ``[K]``), strongest first.
 
     ``class_logits`` ``[N, K + 1]``, ``mask_logits`` ``[N, h, w]``, ``heard`` ``[K]`` in 0..1.
     Queries that say "no object" have no part in it.  Several instances of one category are kept;
@@ -41,7 +41,8 @@ def sounding_instances(
     """
     category, score, likely = _judge(class_logits, heard)
     order = np.argsort(-score, kind="stable")
-    chosen = [int(i) for i in order if score[i] >= threshold and score[i] > 0]
+    needed = np.broadcast_to(np.asarray(threshold, np.float32), heard.shape)[category]
+    chosen = [int(i) for i in order if score[i] >= needed[i] and score[i] > 0]
     kept: list[SoundingInstance] = []
     shapes: list[np.ndarray] = []
     for i in chosen:
@@ -56,7 +57,7 @@ def sounding_instances(
             shapes.append(shape)
     if kept:
         kept = _second_opinions(kept, likely, sigmoid(mask_logits))
-    return _apart(kept), float(score.max(initial=0.0))
+    return _apart(kept)
 
 
 def strongest_candidate(

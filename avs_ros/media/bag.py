@@ -6,17 +6,17 @@ Reads folders, ``.mcap`` and ``.db3`` files of every distribution through rosbag
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from avs_ros.errors import AvsError, BagError, MissingDependencyError
-from avs_ros.media.bag_types import typestore_for
-from avs_ros.media.source import Frame, Sound, SourceInfo, merge
-from avs_ros.messages import (
+import numpy as np
+
+from avs_ros.conversions import (
     AUDIO_TYPES,
     AudioFormat,
     check_picture,
@@ -25,13 +25,18 @@ from avs_ros.messages import (
     read_picture,
     stamp_to_ns,
 )
+from avs_ros.errors import AvsError, BagError
+from avs_ros.media.bag_files import broken, open_reader
+from avs_ros.media.bag_topics import choose_topic, other_topics
+from avs_ros.media.bag_types import typestore_for
+from avs_ros.media.source import Frame, Sound, SourceInfo, merge
+from avs_ros.streaming.sound_format import CHUNKS, Format, FormatCheck
 
 IMAGE_TYPES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
+# These say nothing about their samples.
+FORMATLESS = (AUDIO_TYPES["AudioDataStamped"], AUDIO_TYPES["AudioData"])
 AUDIO_INFO = "audio_common_msgs/msg/AudioInfo"
 CAMERA_INFO = "sensor_msgs/msg/CameraInfo"
-# Words in the names of image topics that are not what a camera sees.
-NOT_A_CAMERA = ("depth", "mask", "overlay", "ground_truth", "label", "probability", "disparity",
-                "infra", "heatmap", "cost")
 
 
 @dataclass(frozen=True)
@@ -39,13 +44,15 @@ class BagOptions:
     """What cannot be read off every bag.
 
     ``image``, ``audio``: topics ("" chooses by type).  ``stamps``: "header", or "bag" to go by
-    the times of recording.  ``audio_format``: for ``AudioDataStamped`` without ``AudioInfo``.
+    the times of recording.  ``audio_format``: of sound messages that do not carry it
+    (``AudioDataStamped``, ``AudioData``), whatever an ``AudioInfo`` says; None goes by that, and
+    without it assumes 16 kHz, one channel, S16LE.
     """
 
     image: str = ""
     audio: str = ""
     stamps: str = "header"
-    audio_format: AudioFormat = field(default_factory=AudioFormat)
+    audio_format: AudioFormat | None = None
 
 
 class BagSource:
@@ -54,6 +61,7 @@ class BagSource:
     ``counters``: messages that could not be used, by topic kind (``malformed_images``,
     ``malformed_sounds``); the first one's reason is in ``info.details``.  ``camera_info``: the
     first ``CameraInfo`` beside the pictures, as the bag's own message; None without one.
+    ``doubts``: what contradicts the sound's format or the stamps, a sentence each.
     """
 
     def __init__(self, path: Path, options: BagOptions | None = None) -> None:
@@ -61,6 +69,8 @@ class BagSource:
         self.path = path
         self.options = options or BagOptions()
         self.counters: dict[str, int] = {"malformed_images": 0, "malformed_sounds": 0}
+        self.doubts: list[str] = []
+        self._delays: dict[str, list[int]] = {"picture": [], "sound": []}
         self._details: dict[str, str] = {}
         self._readers: list[Any] = []
         try:
@@ -72,81 +82,104 @@ class BagSource:
     def _start(self) -> None:
         # One reader for each stream: each walks the file at its own pace.
         pictures, sounds = self._open(), self._open()
-        image = self._choose(pictures, "image", IMAGE_TYPES, self.options.image)
-        audio = self._choose(sounds, "sound", tuple(AUDIO_TYPES.values()), self.options.audio)
-        self._format = self.options.audio_format
+        image = choose_topic(
+            self.path, pictures.connections, "image", IMAGE_TYPES, self.options.image
+        )
+        audio = choose_topic(
+            self.path, sounds.connections, "sound", tuple(AUDIO_TYPES.values()),
+            self.options.audio,
+        )
+        for what, option, chosen, types in (
+            ("image", "--image", image, IMAGE_TYPES),
+            ("sound", "--audio", audio, tuple(AUDIO_TYPES.values())),
+        ):
+            if others := other_topics(pictures.connections, types, chosen[0].topic):
+                self._details[f"other {what} topics"] = f"{others} (choose with {option})"
+        self.topics = (image[0].topic, audio[0].topic)
         beside = [c for c in sounds.connections if c.msgtype in (AUDIO_INFO, CAMERA_INFO)]
         if audio[0].msgtype == AUDIO_TYPES["AudioStamped"]:
             # Another package's AudioInfo goes by the same name.
             beside = [c for c in beside if c.msgtype != AUDIO_INFO]
         self._types = typestore_for(self.path, [*image, *audio, *beside])
-        described = self._nearest(sounds, beside, AUDIO_INFO, audio[0].topic)
-        if described is not None:
-            self._format = read_audio_info(described)
+        self._format = self._find_format(sounds, audio, beside)
         self.camera_info = self._nearest(sounds, beside, CAMERA_INFO, image[0].topic)
         self._frames = self._frame_events(pictures, image)
         self._sounds = self._sound_events(sounds, audio)
-        first_frame, first_sound = next(self._frames, None), next(self._sounds, None)
+        first_frame, rgb = self._first_picture()
+        first_sound = next(self._sounds, None)
         if first_frame is None:
             raise BagError(self._unusable("pictures", image[0].topic, "malformed_images"))
         if first_sound is None:
             raise BagError(self._unusable("sound", audio[0].topic, "malformed_sounds"))
         duration = pictures.duration * 1e-9
-        apart = abs(first_frame.stamp_ns - first_sound.stamp_ns) * 1e-9
+        apart = abs(first_frame[0].stamp_ns - first_sound[0].stamp_ns) * 1e-9
         if apart > duration + 60:
             raise BagError(
                 f"{self.path}: the stamps of {image[0].topic} and {audio[0].topic} are "
                 f"{apart:.0f} s apart in a bag of {duration:.0f} s, so no picture has its sound; "
                 "their clocks disagree: try --stamps bag"
             )
-        rgb = first_frame.decode()
         count = sum(c.msgcount for c in image)
         self._first = (first_frame, first_sound)
-        samples = first_sound.samples
+        samples, rate_hz = first_sound[0].samples, first_sound[0].rate_hz
         channels = 1 if samples.ndim == 1 else int(samples.shape[1])
         self._details |= {
             "picture": f"{image[0].topic} ({image[0].msgtype}), {rgb.shape[1]}x{rgb.shape[0]}",
-            "sound": f"{audio[0].topic} ({audio[0].msgtype}), {first_sound.rate_hz} Hz, "
+            "sound": f"{audio[0].topic} ({audio[0].msgtype}), {rate_hz} Hz, "
             f"{channels} ch",
         }
         self.info = SourceInfo(
             self.path.name, "rosbag2", rgb.shape[1], rgb.shape[0],
             count / duration if duration > 0 else 0.0, count, duration,
-            first_sound.rate_hz, channels, self._details,
+            rate_hz, channels, self._details,
         )
+
+    def _first_picture(self) -> tuple[tuple[Frame, int] | None, Any]:
+        """The first frame that can be decoded, and its pixels; those before it are refused."""
+        for frame, recorded_ns in self._frames:
+            try:
+                return (frame, recorded_ns), frame.decode()
+            except AvsError as error:
+                self._refuse("malformed_images", error)
+        return None, None
+
+    def _find_format(self, reader: Any, audio: list[Any], beside: list[Any]) -> AudioFormat:
+        """What the messages do not say: from the options, an ``AudioInfo``, or assumed.
+
+        It is held against the first chunks.
+        """
+        given, topic = self.options.audio_format, audio[0].topic
+        if audio[0].msgtype not in FORMATLESS:
+            if given is not None:
+                raise BagError(
+                    f"{self.path}: {topic} ({audio[0].msgtype}) says the format of its sound; "
+                    "leave --audio-rate, --audio-channels and --audio-format away"
+                )
+            return AudioFormat()
+        info = self._nearest(reader, beside, AUDIO_INFO, topic) if given is None else None
+        try:
+            form = given or (AudioFormat() if info is None else read_audio_info(info))
+        except AvsError as error:
+            raise BagError(f"{self.path}: {topic}: {error}") from error
+        check = FormatCheck(Format(form.rate, form.channels, form.sample_format))
+        for recorded_ns, msg in self._messages(reader, audio, CHUNKS):
+            stamped = self.options.stamps == "header" and hasattr(msg, "header")
+            stamp_ns = stamp_to_ns(msg.header.stamp) if stamped else recorded_ns
+            check.add(stamp_ns, bytes(msg.audio.data if hasattr(msg, "audio") else msg.data))
+        if codec := check.codec():
+            raise BagError(
+                f"{self.path}: {topic} holds {codec} frames, samples are needed: record with the "
+                "capture node's format:=wave"
+            )
+        says = "as the options say" if given else "as its AudioInfo says" if info else ""
+        if finding := check.finding(topic, says):
+            self.doubts.append(finding)
+        return form
 
     def _open(self) -> Any:
         reader = open_reader(self.path)
         self._readers.append(reader)
         return reader
-
-    def _choose(self, reader: Any, what: str, types: Sequence[str], topic: str) -> list[Any]:
-        """Connections of the topic that was asked for, or of the likeliest one."""
-        fitting = [c for c in reader.connections if c.msgtype in types]
-        option = "--image" if what == "image" else "--audio"
-        if topic:
-            name = "/" + topic.lstrip("/")
-            chosen = [c for c in fitting if c.topic == name]
-            if not chosen:
-                others = sorted({c.topic for c in fitting})
-                kinds = {c.msgtype for c in reader.connections if c.topic == name}
-                says = f"is {kinds.pop()}, not {what}" if kinds else "is not in the bag"
-                offer = f"; its {what} topics: {', '.join(others)}" if others else ""
-                raise BagError(f"{self.path}: topic {name} {says}{offer}")
-            return chosen
-        filled = [c for c in fitting if c.msgcount > 0]
-        if not filled:
-            has = ", ".join(sorted({c.topic for c in reader.connections})) or "no topics"
-            raise BagError(
-                f"{self.path}: no {what} topic with messages (looked for {', '.join(types)}; the "
-                f"bag has {has})"
-            )
-        best = min(filled, key=lambda c: (_unlikely(c.topic), types.index(c.msgtype),
-                                          -c.msgcount, c.topic))
-        others = sorted({c.topic for c in filled} - {best.topic})
-        if others:
-            self._details[f"other {what} topics"] = f"{', '.join(others)} (choose with {option})"
-        return [c for c in filled if c.topic == best.topic]
 
     def _nearest(
         self, reader: Any, connections: list[Any], kind: str, topic: str
@@ -160,9 +193,7 @@ class BagSource:
             return len(posixpath.commonpath([name, topic]))
 
         nearest = min(fitting, key=lambda c: (-shared(c.topic), c.topic))
-        for connection, _, raw in reader.messages([nearest]):
-            return self._types.deserialize_cdr(raw, connection.msgtype)
-        return None
+        return next((message for _, message in self._messages(reader, [nearest])), None)
 
     def _unusable(self, what: str, topic: str, counter: str) -> str:
         reason = self._details.get(f"first {counter}", "there are no messages")
@@ -173,17 +204,33 @@ class BagSource:
         self.counters[counter] += 1
         self._details.setdefault(f"first {counter}", str(error))
 
-    def _messages(self, reader: Any, connections: list[Any]) -> Iterator[tuple[int, Any]]:
-        try:
-            for connection, recorded_ns, raw in reader.messages(connections):
-                yield recorded_ns, self._types.deserialize_cdr(raw, connection.msgtype)
-        except AvsError:
-            raise
-        except Exception as error:
-            raise BagError(f"{self.path}: broken in the middle ({_says(error)})") from error
+    def _messages(
+        self, reader: Any, connections: list[Any], most: int | None = None, counter: str = ""
+    ) -> Iterator[tuple[int, Any]]:
+        """Time of recording and message; those that are damaged are refused under ``counter``."""
+        messages = islice(reader.messages(connections), most)
+        while True:
+            try:
+                item = next(messages, None)
+            except Exception as error:  # a broken file breaks the reader in any way it likes
+                raise broken(self.path, "broken in the middle", error) from error
+            if item is None:
+                return
+            connection, recorded_ns, raw = item
+            try:
+                message = self._types.deserialize_cdr(raw, connection.msgtype)
+            except Exception as error:  # as does a damaged message
+                if counter:
+                    says = str(error) or type(error).__name__
+                    self._refuse(counter, BagError(f"a message that cannot be read: {says}"))
+                continue
+            yield recorded_ns, message
 
-    def _frame_events(self, reader: Any, connections: list[Any]) -> Iterator[Frame]:
-        for index, (recorded_ns, msg) in enumerate(self._messages(reader, connections)):
+    def _frame_events(
+        self, reader: Any, connections: list[Any]
+    ) -> Iterator[tuple[Frame, int]]:
+        messages = self._messages(reader, connections, counter="malformed_images")
+        for index, (recorded_ns, msg) in enumerate(messages):
             stamp_ns = stamp_to_ns(msg.header.stamp)
             if self.options.stamps == "bag":
                 stamp_ns = recorded_ns
@@ -194,10 +241,14 @@ class BagSource:
             except AvsError as error:
                 self._refuse("malformed_images", error)
                 continue
-            yield Frame(stamp_ns, index, partial(read_picture, msg), msg.header.frame_id)
+            self._delays["picture"].append(recorded_ns - stamp_ns)
+            frame = Frame(stamp_ns, index, partial(read_picture, msg), msg.header.frame_id)
+            yield frame, recorded_ns
 
-    def _sound_events(self, reader: Any, connections: list[Any]) -> Iterator[Sound]:
-        for recorded_ns, msg in self._messages(reader, connections):
+    def _sound_events(
+        self, reader: Any, connections: list[Any]
+    ) -> Iterator[tuple[Sound, int]]:
+        for recorded_ns, msg in self._messages(reader, connections, counter="malformed_sounds"):
             by_bag = self.options.stamps == "bag"
             if by_bag:
                 _overwrite_stamp(msg, recorded_ns)
@@ -209,7 +260,16 @@ class BagSource:
             # A message is recorded when it is whole: its first sample is older by its length.
             length_ns = round(len(chunk.samples) * 1e9 / chunk.rate)
             stamp_ns = recorded_ns - length_ns if by_bag else chunk.stamp_ns
-            yield Sound(stamp_ns, chunk.samples, chunk.rate)
+            self._delays["sound"].append(recorded_ns - stamp_ns - length_ns)
+            yield Sound(stamp_ns, chunk.samples, chunk.rate), recorded_ns
+
+    def clocks_apart_s(self) -> float:
+        """How much the pictures' stamps are ahead of the sound's, by the times of recording (s).
+
+        Delays on the way are in it: below a second it means nothing.
+        """
+        pictures, sounds = (np.median(delays) if delays else 0 for delays in self._delays.values())
+        return float(sounds - pictures) * 1e-9
 
     def connections(self) -> list[Any]:
         """All topics of the bag, as the reader describes them (topic, msgtype, msgcount)."""
@@ -227,48 +287,10 @@ class BagSource:
         self._readers = []
 
 
-def open_reader(path: Path) -> Any:
-    """A rosbags ``Reader`` that is open; the caller closes it.  Raises :class:`BagError`."""
-    try:
-        from rosbags.rosbag2 import Reader
-    except ImportError as error:
-        raise MissingDependencyError("rosbags", "Reading bags", "pip install rosbags") from error
-    reader = Reader(storage_of(path))
-    try:
-        reader.open()
-    except Exception as error:  # a broken file breaks the reader in any way it likes
-        raise BagError(
-            f"{path}: cannot be read as a rosbag2 ({_says(error)}); if it was cut short, "
-            "`ros2 bag reindex` may mend it"
-        ) from error
-    return reader
-
-
-def storage_of(path: Path) -> Path:
-    """The path that the reader takes: a folder without metadata stands for its only file."""
-    if not path.exists():
-        raise BagError(f"{path}: no such bag")
-    if not path.is_dir() or (path / "metadata.yaml").exists():
-        return path
-    files = sorted([*path.glob("*.mcap"), *path.glob("*.db3")])
-    if len(files) != 1:
-        found = f"{len(files)} storage files" if files else "no metadata.yaml and no storage file"
-        raise BagError(f"{path}: the folder is not a rosbag2 ({found})")
-    return files[0]
-
-
 def _overwrite_stamp(msg: Any, stamp_ns: int) -> None:
     stamp = msg.header.stamp if hasattr(msg, "header") else getattr(msg, "timestamp", None)
     if stamp is not None:
         stamp.sec, stamp.nanosec = divmod(stamp_ns, 1_000_000_000)
-
-
-def _says(error: Exception) -> str:
-    return str(error).rstrip(".") or type(error).__name__
-
-
-def _unlikely(topic: str) -> int:
-    return int(any(word in topic for word in NOT_A_CAMERA))
 
 
 def _chain(first: Any, rest: Iterator[Any]) -> Iterator[Any]:

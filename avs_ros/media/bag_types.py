@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from avs_ros.errors import BagError, MissingDependencyError
+from avs_ros.media.message_definitions import MESSAGES, SECOND_AUDIO_FAMILY
 
 if TYPE_CHECKING:
     from rosbags.typesys.store import Typestore
@@ -27,14 +28,12 @@ def known_types(second_audio: bool = False) -> Typestore:
         from rosbags.typesys import Stores, get_types_from_msg, get_typestore
     except ImportError as error:
         raise MissingDependencyError(
-            "rosbags", "Reading and writing bags", "pip install rosbags"
+            "rosbags", "Reading and writing bags", "pip install 'avs_ros[tools]'"
         ) from error
-    from avs_ros.middleware.embedded import definitions
-
-    texts = dict(definitions.MESSAGES)
+    texts = dict(MESSAGES)
     if second_audio:
         texts = {name: text for name, text in texts.items() if "audio_common" not in name}
-        texts |= definitions.SECOND_AUDIO_FAMILY
+        texts |= SECOND_AUDIO_FAMILY
     store = get_typestore(Stores.ROS2_JAZZY)
     parsed: dict[str, Any] = {}
     for name, text in texts.items():

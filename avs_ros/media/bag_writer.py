@@ -8,15 +8,15 @@ from types import TracebackType
 from typing import Any, Final
 
 from avs_ros.errors import BagError, MissingDependencyError, ParameterError
+from avs_ros.media.bag_messages import serialize
 from avs_ros.media.bag_types import SECOND_AUDIO, STORAGES, known_types
-from avs_ros.middleware import rclpy
 
 # The newest form of metadata that `ros2 bag` of Humble can read, too.
 METADATA_VERSION: Final = 8
 
 
 class BagWriter:
-    """A bag of middleware messages, whole after :meth:`close`; :meth:`abort` leaves nothing.
+    """A bag of messages, whole after :meth:`close`; :meth:`abort` leaves nothing.
 
     A path that ends in ``.mcap`` becomes one file, any other a folder with ``metadata.yaml``.
     Chunks of an mcap are compressed with zstd: masks shrink to almost nothing.
@@ -32,7 +32,7 @@ class BagWriter:
             from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
         except ImportError as error:
             raise MissingDependencyError(
-                "rosbags", "Writing bags", "pip install rosbags"
+                "rosbags", "Writing bags", "pip install 'avs_ros[tools]'"
             ) from error
         _check(path, storage)
         self.path = path
@@ -62,8 +62,9 @@ class BagWriter:
         self.counts[topic] = 0
 
     def write(self, topic: str, message: Any, stamp_ns: int) -> None:
-        """Add a message of the middleware to a declared topic, recorded at ``stamp_ns``."""
-        self.write_serialized(topic, rclpy.serialization.serialize_message(message), stamp_ns)
+        """Add a message of :class:`BagMessages` to a declared topic, recorded at ``stamp_ns``."""
+        data = serialize(message, self._connections[topic].msgtype)
+        self.write_serialized(topic, data, stamp_ns)
 
     def write_serialized(self, topic: str, data: bytes, stamp_ns: int) -> None:
         """Add a message that is CDR bytes already."""

@@ -102,7 +102,7 @@ class PortAudioMicrophone:
             import sounddevice
         except ImportError as error:
             raise MissingDependencyError(
-                "sounddevice", "The microphone", "pip install sounddevice"
+                "sounddevice", "The microphone", "pip install 'avs_ros[microphone]'"
             ) from error
         except OSError as error:
             raise MissingDependencyError(

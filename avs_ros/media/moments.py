@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from avs_ros.media.video import import_av
+from avs_ros.media.video import import_av, local_url
 from avs_ros.segmentation import Bytes
 
 
@@ -49,7 +49,7 @@ def thumbnails(video: Path, positions: Sequence[int], width: int = 480) -> list[
     """Frames number ``positions`` (rising) of a film as JPEG pictures."""
     wanted = set(positions)
     found = []
-    with import_av().open(str(video)) as container:
+    with import_av().open(local_url(video)) as container:
         for position, frame in enumerate(container.decode(video=0)):
             if position in wanted:
                 found.append(jpeg(frame.to_ndarray(format="rgb24"), width))

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from avs_ros.conversions import read_audio, read_detections, read_mask, stamp_to_ns
 from avs_ros.errors import BagError
 from avs_ros.media.bag_types import typestore_for
-from avs_ros.messages import read_audio, read_detections, read_mask, stamp_to_ns
 from avs_ros.segmentation import Bytes
 
 WINDOW_S = 1.0

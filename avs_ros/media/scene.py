@@ -83,7 +83,7 @@ def _photographs() -> tuple[Bytes, Bytes]:
         from skimage import data
     except ImportError as error:
         raise MissingDependencyError(
-            "scikit-image", "The demo scene", "pip install scikit-image"
+            "scikit-image", "The demo scene", "pip install 'avs_ros[demo]'"
         ) from error
     return data.chelsea(), data.astronaut()
 

@@ -7,43 +7,13 @@ run over a file gives the same answer each time, however the file is interleaved
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from fractions import Fraction
+from typing import Protocol
 
-from numpy.typing import NDArray
-
-from avs_ros.segmentation import Bytes
-
-
-@dataclass(frozen=True)
-class Frame:
-    """One picture: ``stamp_ns`` (ns), ``decode()`` -> uint8 ``[H, W, 3]`` RGB, computed on call.
-
-    ``index`` counts the source's pictures from 0; ``frame_id`` is the header's, "" for files.
-    """
-
-    stamp_ns: int
-    index: int
-    decode: Callable[[], Bytes]
-    frame_id: str = ""
-
-
-@dataclass(frozen=True)
-class Sound:
-    """A run of samples: ``stamp_ns`` is the time of the first one.
-
-    ``samples``: int16, int32, uint8 or float32 (-1..1), ``[n]`` or ``[n, channels]``.
-    """
-
-    stamp_ns: int
-    samples: NDArray[Any]
-    rate_hz: int
-
-    @property
-    def end_ns(self) -> int:
-        """Time just after the last sample."""
-        return self.stamp_ns + round(len(self.samples) * 1e9 / self.rate_hz)
+from avs_ros.streaming.inputs import Frame as Frame
+from avs_ros.streaming.inputs import Sound as Sound
 
 
 @dataclass
@@ -51,7 +21,8 @@ class SourceInfo:
     """What is known before the first event.
 
     ``fps``, ``frames`` and ``duration_s`` are the container's own words: estimates, or 0 where
-    it says nothing.  ``details`` are lines for the report ("codec" -> "h264").
+    it says nothing.  ``details`` are lines for the report ("codec" -> "h264").  ``pixel_aspect``:
+    width of a pixel over its height (DV and DVD have other than 1).
     """
 
     name: str
@@ -64,6 +35,7 @@ class SourceInfo:
     audio_rate_hz: int
     audio_channels: int
     details: dict[str, str] = field(default_factory=dict)
+    pixel_aspect: Fraction = Fraction(1)
 
 
 class Source(Protocol):
@@ -81,19 +53,86 @@ class Source(Protocol):
         ...
 
 
+# Stamps that go back by more than this begin the stream anew (a recording played in a loop).
+JUMP_BACK_NS = 500_000_000
+# The other stream's jump comes within so much time of recording, or not at all.
+TOGETHER_NS = 2_000_000_000
+
+
 def merge(
-    frames: Iterator[Frame], sounds: Iterator[Sound]
+    frames: Iterator[tuple[Frame, int]], sounds: Iterator[tuple[Sound, int]]
 ) -> Iterator[Frame | Sound]:
-    """Hand out each frame once the sound has reached its stamp, or has ended."""
-    heard_ns: int | None = None
-    ended = False
-    for frame in frames:
-        while not ended and (heard_ns is None or heard_ns < frame.stamp_ns):
-            sound = next(sounds, None)
-            if sound is None:
-                ended = True
-            else:
-                heard_ns = sound.end_ns if heard_ns is None else max(heard_ns, sound.end_ns)
-                yield sound
+    """Hand out each frame once the sound has reached its stamp, or has ended.
+
+    Frames and sounds come with the time (ns) at which they were recorded, by one clock for both.
+    Where stamps jump back, the sound before the jump belongs to the frames before it, and the
+    sound after it to those after it, whichever of the two jumps first; if only one of them jumps,
+    the other one goes on.
+    """
+    pairing = _Merge(sounds)
+    for frame, recorded_ns in frames:
+        yield from pairing.sound_for(frame, recorded_ns)
         yield frame
-    yield from sounds
+    yield from pairing.rest()
+
+
+class _Merge:
+    """Walks through the sound as far as each frame needs it."""
+
+    def __init__(self, sounds: Iterator[tuple[Sound, int]]) -> None:
+        self._sounds = sounds
+        # How often each stream has jumped back; the end of the sound since its last jump.
+        self._frame_laps = self._sound_laps = 0
+        self._reached_ns: int | None = None
+        self._frame_ns: int | None = None
+        self._frame_jump_ns = self._sound_recorded_ns = 0
+        # The first sound after a jump that the frames have not made yet.
+        self._held: Sound | None = None
+
+    def sound_for(self, frame: Frame, recorded_ns: int) -> Iterator[Sound]:
+        """The sound that has not been handed out and belongs before ``frame``."""
+        if self._frame_ns is not None and frame.stamp_ns < self._frame_ns - JUMP_BACK_NS:
+            self._frame_laps += 1
+            self._frame_jump_ns = recorded_ns
+        self._frame_ns = frame.stamp_ns
+        if self._held is not None and recorded_ns > self._sound_recorded_ns + TOGETHER_NS:
+            self._frame_laps = max(self._frame_laps, self._sound_laps)
+        while self._wanted(frame) and (sound := self._next()) is not None:
+            yield sound
+
+    def _wanted(self, frame: Frame) -> bool:
+        if self._frame_laps > self._sound_laps and (
+            self._sound_recorded_ns > self._frame_jump_ns + TOGETHER_NS
+        ):
+            self._sound_laps = self._frame_laps
+        if self._frame_laps != self._sound_laps:
+            return self._frame_laps > self._sound_laps
+        return self._held is not None or (
+            self._reached_ns is None or self._reached_ns < frame.stamp_ns
+        )
+
+    def _next(self) -> Sound | None:
+        """The next sound; None at the end, or where it jumps before the frames do."""
+        if self._held is not None:
+            held, self._held = self._held, None
+            self._reached_ns = held.end_ns
+            return held
+        sound, recorded_ns = next(self._sounds, (None, 0))
+        if sound is None:
+            return None
+        self._sound_recorded_ns = recorded_ns
+        if self._reached_ns is None or sound.end_ns >= self._reached_ns - JUMP_BACK_NS:
+            self._reached_ns = max(self._reached_ns or sound.end_ns, sound.end_ns)
+            return sound
+        self._sound_laps += 1
+        if self._sound_laps > self._frame_laps:
+            self._held = sound
+            return None
+        self._reached_ns = sound.end_ns
+        return sound
+
+    def rest(self) -> Iterator[Sound]:
+        """What no frame has waited for."""
+        if self._held is not None:
+            yield self._held
+        yield from (sound for sound, _ in self._sounds)

@@ -7,6 +7,8 @@ however the packets are interleaved.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
+from fractions import Fraction
 from functools import partial
 from pathlib import Path
 from types import ModuleType
@@ -16,11 +18,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avs_ros.errors import MediaError, MissingDependencyError
+from avs_ros.media.joined_parts import breaks, find_moves, packet_time
+from avs_ros.media.orientation import Orientation, orientation_of, oriented
 from avs_ros.media.source import Frame, Sound, SourceInfo, merge
 from avs_ros.segmentation import Bytes
 
 # ROS takes stamp 0 for "no stamp": the first sample or frame of a file is at one second.
 START_NS = 1_000_000_000
+# So many packets one after the other that cannot be decoded: the rest will not be better.
+HOPELESS = 5000
+# FFmpeg's AVFMT_TS_DISCONT: MPEG-TS, MPEG-PS, Ogg.
+TIMES_MAY_LEAP = 0x0200
+# Containers that do not know their rate give that of their clock (1000 Hz in Matroska).
+HIGHEST_FPS = 240
+# Sound missing for less than this where a packet was broken is filled with silence at once.
+PACKET_S = 1.0
 
 
 def import_av() -> ModuleType:
@@ -29,27 +41,40 @@ def import_av() -> ModuleType:
         import av
     except ImportError as error:
         raise MissingDependencyError(
-            "PyAV", "Reading and writing video files", "pip install av"
+            "PyAV", "Reading and writing video files", "pip install 'avs_ros[tools]'"
         ) from error
     av.logging.set_level(av.logging.PANIC)
     return av
+
+
+def local_url(path: Path) -> str:
+    """``path`` as FFmpeg takes it: what stands before a colon in a name is no protocol."""
+    return f"file:{path}"
 
 
 class VideoSource:
     """Frames and sound of one video file (mp4, mkv, mov, avi, webm, …).
 
     Stamps: presentation time in ns, shifted so that whatever comes first is at
-    :data:`START_NS`.  Raises :class:`MediaError` when the file is missing, broken, or lacks a
-    picture or sound stream.  ``counters``: ``broken_packets`` that could not be decoded and
-    ``repaired_times``, frames whose presentation time was missing or ran backwards.
+    :data:`START_NS`; where the file's time starts anew (joined files), picture and sound go on
+    together.  Pictures are turned and mirrored as players show them.  Raises
+    :class:`MediaError` when the file is missing, broken, or lacks a picture or sound stream.
+    ``counters``: ``broken_packets`` that could not be decoded and were left out;
+    ``empty_packets`` without content (a repeated picture); ``repaired_times``, frames whose
+    presentation time was missing or ran backwards; ``joined_parts`` after the first.
+    ``packets``: all that were read so far.
     """
 
     def __init__(self, path: Path) -> None:
         """Open the file and decode the first frame and the first sound of it."""
         self.path = path
-        self.counters: dict[str, int] = {"broken_packets": 0, "repaired_times": 0}
+        self.counters: dict[str, int] = dict.fromkeys(
+            ("broken_packets", "empty_packets", "repaired_times", "joined_parts"), 0
+        )
+        self.packets = 0
         self._av = import_av()
         self._first: Any = None
+        self._moves: dict[int, list[tuple[int, float]]] | None = None
         self._pictures = self._open()
         self._sounds: Any = None
         try:
@@ -65,7 +90,7 @@ class VideoSource:
         if self.path.stat().st_size == 0:
             raise MediaError(f"{self.path}: the file is empty (0 bytes)")
         try:
-            return self._av.open(str(self.path))
+            return self._av.open(local_url(self.path), metadata_errors="replace")
         except (self._av.FFmpegError, UnicodeDecodeError) as error:
             raise MediaError(
                 f"{self.path}: not a video that can be read ({_reason(error)}); "
@@ -73,20 +98,18 @@ class VideoSource:
             ) from error
 
     def _start(self) -> None:
-        video = self._pictures.streams.best("video")
+        video = self._picture_stream()
         audio = self._sounds.streams.best("audio")
-        if video is None:
-            raise MediaError(f"{self.path}: has no picture stream")
         if audio is None:
             raise MediaError(
                 f"{self.path}: has no sound stream, and without sound nothing can be found to "
                 "make it; give a video with sound"
             )
+        self._indices = (video.index, self._known(audio).index)
         # Not by frames ("AUTO"): such decoders run ahead in threads of their own, and one of them
         # that wants Python's lock while the interpreter ends would wait for ever.
         video.thread_type = "SLICE"
-        rate = video.average_rate or video.guessed_rate or video.base_rate
-        self._frame_s = float(1 / rate) if rate else 1 / 25
+        self._frame_s = self._frame_time(video)
         self._frames = self._timed(self._pictures, video, self._frame_s)
         self._chunks = self._timed(self._sounds, audio, 0.0)
         first_frame, first_chunk = next(self._frames, None), next(self._chunks, None)
@@ -96,67 +119,177 @@ class VideoSource:
             raise MediaError(f"{self.path}: nothing of its sound stream can be decoded")
         self._first = (first_frame, first_chunk)
         self._zero_s = min(first_frame[0], first_chunk[0])
-        height, width = _oriented_shape(first_frame[1])
+        orientation = orientation_of(first_frame[1])
+        sides = (first_frame[1].width, first_frame[1].height)
+        width, height = sides[::-1] if orientation[0] else sides
+        aspect = Fraction(video.sample_aspect_ratio or 1)
+        aspect = 1 / aspect if orientation[0] and aspect else aspect or Fraction(1)
         duration = float(self._pictures.duration or 0) / 1e6
         frames = int(video.frames or round(duration / self._frame_s))
+        fps = 1 / self._frame_s
+        shape = f", pixels {aspect.numerator}:{aspect.denominator}" if aspect != 1 else ""
         self.info = SourceInfo(
-            self.path.name, "video file", width, height, 1 / self._frame_s, frames, duration,
+            self.path.name, "video file", width, height, fps, frames, duration,
             int(first_chunk[1].sample_rate), int(first_chunk[1].layout.nb_channels),
             {
-                "picture": f"{video.codec_context.name}, {width}x{height}, "
-                f"{1 / self._frame_s:.4g} fps",
+                "picture": f"{video.codec_context.name}, {width}x{height}, {fps:.4g} fps{shape}",
                 "sound": f"{audio.codec_context.name}, {first_chunk[1].sample_rate} Hz, "
                 f"{first_chunk[1].layout.nb_channels} ch",
             },
+            aspect,
         )
+
+    def _picture_stream(self) -> Any:
+        """The film's stream; a song's cover is none."""
+        streams = self._pictures.streams
+        cover = self._av.stream.Disposition.attached_pic
+        films = [one for one in streams.video if not one.disposition & cover]
+        if not films:
+            only = " (only a cover)" if streams.video else ""
+            raise MediaError(f"{self.path}: has no picture stream{only}; give a video")
+        best = streams.best("video")
+        chosen = best if best in films else films[0]
+        return self._known(chosen)
+
+    def _known(self, stream: Any) -> Any:
+        if stream.codec_context is None:
+            kind = {"video": "picture", "audio": "sound"}[stream.type]
+            raise MediaError(
+                f"{self.path}: its {kind} stream is in a format that FFmpeg does not know here; "
+                "convert it first"
+            )
+        return stream
+
+    def _frame_time(self, video: Any) -> float:
+        """Seconds from frame to frame: the container's word, else from the first times."""
+        for rate in (video.average_rate, video.guessed_rate):
+            if rate and 0 < rate <= HIGHEST_FPS:
+                return float(1 / rate)
+        times: list[float] = []
+        with self._open() as container:
+            for packet in container.demux(container.streams[video.index]):
+                if packet.pts is not None:
+                    times.append(float(packet.pts * packet.time_base))
+                if len(times) == 100:
+                    break
+        steps = np.diff(np.unique(times))
+        return float(np.median(steps)) if len(steps) else 1 / 25
+
+    def _packets(self, container: Any, streams: Any) -> Iterator[Any]:
+        """Packets in the file's order; where the container is damaged, those after the damage."""
+        failures = 0
+        packets = container.demux(streams)
+        while True:
+            try:
+                packet = next(packets, None)
+            except self._av.EOFError:
+                return
+            except self._av.FFmpegError:
+                self.counters["broken_packets"] += 1
+                failures += 1
+                if failures > HOPELESS:
+                    return
+                packets = container.demux(streams)
+                continue
+            if packet is None:
+                return
+            failures = 0
+            yield packet
 
     def _timed(self, container: Any, stream: Any, step_s: float) -> Iterator[tuple[float, Any]]:
         """Decoded frames with their times in seconds; a packet that is broken is left out."""
         last: float | None = None
-        packets = container.demux(stream)
-        while True:
-            try:
-                packet = next(packets, None)
-                if packet is None:
-                    return
-                decoded = packet.decode()
-            except self._av.EOFError:
-                return
-            except self._av.InvalidDataError:
-                self.counters["broken_packets"] += 1
+        for frame in self._decoded(container, stream):
+            time = None if frame.pts is None else float(frame.pts * frame.time_base)
+            if step_s and last is not None and (time is None or time <= last):
+                self.counters["repaired_times"] += 1
+                time = last + step_s
+            elif time is None:
+                time = last if last is not None else 0.0
+            last = time if step_s else time + frame.samples / frame.sample_rate
+            yield time, frame
+
+    def _decoded(self, container: Any, stream: Any) -> Iterator[Any]:
+        decoder = stream.codec_context
+        may_leap = bool(int(container.format.flags) & TIMES_MAY_LEAP)
+        last: float | None = None
+        in_a_row = 0
+
+        def timed(frame: Any) -> Any:
+            if frame.time_base is None:  # a frame that the decoder had kept back
+                frame.time_base = stream.time_base
+            return frame
+
+        for number, packet in enumerate(self._packets(container, stream)):
+            time = packet_time(packet)
+            if time is not None:
+                if self._moves is None and breaks(last, time, may_leap):
+                    self._moves = self._find_moves(may_leap)
+                last = time
+            if not packet.size:
+                # A picture repeated, or the demuxer's end: a decoder takes either for the end.
+                self.counters["empty_packets"] += time is not None
                 continue
+            self._move(packet, number)
+            self.packets += 1
+            try:
+                frames = decoder.decode(packet)
             except self._av.FFmpegError:
                 self.counters["broken_packets"] += 1
-                return
-            for frame in decoded:
-                time = None if frame.pts is None else float(frame.pts * frame.time_base)
-                if step_s and last is not None and (time is None or time <= last):
-                    self.counters["repaired_times"] += 1
-                    time = last + step_s
-                elif time is None:
-                    time = last if last is not None else 0.0
-                last = time if step_s else time + frame.samples / frame.sample_rate
-                yield time, frame
+                in_a_row += 1
+                if in_a_row > HOPELESS:
+                    return
+                continue
+            in_a_row = 0
+            yield from map(timed, frames)
+        with suppress(self._av.FFmpegError):
+            yield from map(timed, decoder.decode(None))
+
+    def _find_moves(self, may_leap: bool) -> dict[int, list[tuple[int, float]]]:
+        """Once, when a stream's time leaps: one walk through the packets of the whole file."""
+        with self._open() as container:
+            streams = [container.streams[index] for index in self._indices]
+            moves = find_moves(self._packets(container, streams), may_leap)
+        self.counters["joined_parts"] = max((len(found) for found in moves.values()), default=0)
+        return moves
+
+    def _move(self, packet: Any, number: int) -> None:
+        """Put a packet of a later part where the part before it ended."""
+        moves = (self._moves or {}).get(packet.stream.index, [])
+        shift_s = next((shift for first, shift in reversed(moves) if number >= first), 0.0)
+        if shift_s:
+            ticks = round(shift_s / packet.time_base)
+            packet.pts = None if packet.pts is None else packet.pts + ticks
+            packet.dts = None if packet.dts is None else packet.dts + ticks
 
     def _stamp(self, time_s: float) -> int:
         return START_NS + round((time_s - self._zero_s) * 1e9)
 
     def _frame_events(self) -> Iterator[Frame]:
         for index, (time, frame) in enumerate(_chain(self._first[0], self._frames)):
-            yield Frame(self._stamp(time), index, partial(_rgb, frame))
+            yield Frame(self._stamp(time), index, partial(_rgb, frame, orientation_of(frame)))
 
     def _sound_events(self) -> Iterator[Sound]:
         end_s: float | None = None
         for time, frame in _chain(self._first[1], self._chunks):
-            # Matroska rounds times to a millisecond: within the rounding, sound is continuous.
-            if end_s is not None and abs(time - end_s) <= 1.5 * float(frame.time_base):
-                time = end_s
+            if end_s is not None:
+                missing_s = time - end_s
+                rate = int(frame.sample_rate)
+                # Matroska rounds times to a millisecond: within the rounding, sound is continuous.
+                if abs(missing_s) <= 1.5 * float(frame.time_base):
+                    time = end_s
+                elif 0 < missing_s < PACKET_S and self.counters["broken_packets"]:
+                    # What follows keeps its place to the sample.
+                    channels = frame.layout.nb_channels
+                    silence = np.zeros((round(missing_s * rate), channels), np.float32)
+                    yield Sound(self._stamp(end_s), silence, rate)
             end_s = time + frame.samples / frame.sample_rate
             yield Sound(self._stamp(time), _samples(frame), int(frame.sample_rate))
 
     def events(self) -> Iterator[Frame | Sound]:
         """Frames and sound in time order; each frame after the sound up to its stamp."""
-        return merge(self._frame_events(), self._sound_events())
+        frames, sounds = self._frame_events(), self._sound_events()
+        return merge(((f, f.stamp_ns) for f in frames), ((s, s.stamp_ns) for s in sounds))
 
     def close(self) -> None:
         """Close the file and free its decoders now, not when the interpreter ends."""
@@ -178,16 +311,9 @@ def _reason(error: Exception) -> str:
     return str(getattr(error, "strerror", None) or error)
 
 
-def _oriented_shape(frame: Any) -> tuple[int, int]:
-    quarter = round(frame.rotation / 90) % 2
-    return (frame.width, frame.height) if quarter else (frame.height, frame.width)
-
-
-def _rgb(frame: Any) -> Bytes:
-    """The picture as it is to be looked at: the container's rotation is applied."""
-    image = frame.to_ndarray(format="rgb24")
-    turns = round(frame.rotation / 90) % 4
-    return np.ascontiguousarray(np.rot90(image, turns)) if turns else image
+def _rgb(frame: Any, orientation: Orientation) -> Bytes:
+    """The picture as it is to be looked at."""
+    return oriented(frame.to_ndarray(format="rgb24"), orientation)
 
 
 def _samples(frame: Any) -> NDArray[Any]:

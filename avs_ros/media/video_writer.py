@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avs_ros.errors import MediaError
-from avs_ros.media.video import import_av
+from avs_ros.media.video import import_av, local_url
 from avs_ros.segmentation import Bytes
 
 TIME_BASE = Fraction(1, 90_000)
@@ -19,12 +19,16 @@ TIME_BASE = Fraction(1, 90_000)
 AAC_RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000)
 # A chunk this far from where the last one ended is a gap or an overlap, not jitter.
 TOLERANCE_S = 0.02
+# Stamps that leap further back or ahead than this belong to another part: the film just goes on.
+BACK_NS, AHEAD_NS = 500_000_000, 60_000_000_000
 
 
 class VideoWriter:
     """An mp4 that is whole after :meth:`close`, however many frames it got.
 
     The first frame's stamp is the film's zero: sound before it is left out, gaps become silence.
+    Where stamps leap (a recording played in a loop, a clock that was set), the film goes on from
+    where it is, pictures and sound moved by the same amount.
     A picture of odd size grows by one pixel (its last row or column again), as H.264 needs.
     """
 
@@ -37,18 +41,20 @@ class VideoWriter:
         audio_rate_hz: int = 0,
         audio_channels: int = 1,
         quality: int = 20,
+        pixel_aspect: Fraction = Fraction(1),
     ) -> None:
         """Create the file; ``audio_rate_hz`` 0 makes a silent film.
 
         ``fps`` is only a hint for the encoder: frames stand where their stamps say.
         ``quality`` is x264's constant rate factor (lower is better and larger).
+        ``pixel_aspect``: width of a pixel over its height, for players.
         """
         self._av = import_av()
         self._size = (width, height)
         if not path.parent.is_dir():
             raise MediaError(f"{path}: cannot be written, its folder does not exist")
         try:
-            self._file = self._av.open(str(path), "w", options={"movflags": "+faststart"})
+            self._file = self._av.open(local_url(path), "w", options={"movflags": "+faststart"})
         except self._av.FFmpegError as error:
             raise MediaError(f"{path}: cannot be written ({error.strerror})") from error
         h264 = "libx264" in self._av.codecs_available
@@ -58,6 +64,7 @@ class VideoWriter:
         self._video.width, self._video.height = width + width % 2, height + height % 2
         self._video.pix_fmt = "yuv420p"
         self._video.codec_context.time_base = TIME_BASE
+        self._video.codec_context.sample_aspect_ratio = pixel_aspect
         self._video.options = (
             {"crf": str(quality), "preset": "veryfast"} if h264 else {"q:v": "3"}
         )
@@ -68,16 +75,18 @@ class VideoWriter:
             layout = "stereo" if self._channels == 2 else "mono"
             self._audio = self._file.add_stream("aac", rate=self._rate, layout=layout)
         self._zero_ns: int | None = None
+        self._line = FilmLine()
         self._last_pts = -1
         self._early: list[tuple[int, NDArray[Any], int]] = []
         self._written = 0
 
     def frame(self, stamp_ns: int, rgb: Bytes) -> None:
-        """Add one picture, uint8 ``[height, width, 3]`` RGB (else it is resized); stamps rise."""
+        """Add one picture, uint8 ``[height, width, 3]`` RGB (else it is resized)."""
+        stamp_ns = self._line.place("picture", stamp_ns, stamp_ns)
         if self._zero_ns is None:
             self._zero_ns = stamp_ns
             for early in self._early:
-                self.sound(*early)
+                self._add_sound(*early)
             self._early = []
         if rgb.shape[1::-1] != self._size:
             rgb = np.asarray(cv2.resize(rgb, self._size, interpolation=cv2.INTER_AREA))
@@ -94,6 +103,10 @@ class VideoWriter:
         """Add sound, ``[n]`` or ``[n, channels]`` (int16, int32, uint8, float); first at stamp."""
         if self._audio is None or len(samples) == 0:
             return
+        end_ns = stamp_ns + round(len(samples) * 1e9 / rate_hz)
+        self._add_sound(self._line.place("sound", stamp_ns, end_ns), samples, rate_hz)
+
+    def _add_sound(self, stamp_ns: int, samples: NDArray[Any], rate_hz: int) -> None:
         if self._zero_ns is None:
             self._early.append((stamp_ns, samples, rate_hz))
             return
@@ -147,3 +160,36 @@ class VideoWriter:
             self._file.close()
             # Encoders keep threads: free them now, not when the interpreter ends.
             self._video = self._audio = self._file = None
+
+
+class FilmLine:
+    """Stamps that may leap -> one line of time for both streams of a film.
+
+    Where a stream's stamps leap it begins a new part, which is moved so that it follows what was
+    placed before; the other stream's leap to about the same stamps is moved by the same amount.
+    """
+
+    def __init__(self) -> None:
+        """Nothing placed yet."""
+        self._shift_ns: dict[str, int] = {}
+        self._last_ns: dict[str, int] = {}
+        self._end_ns: int | None = None
+        self._part: tuple[int, int] = (0, 0)
+
+    def place(self, stream: str, stamp_ns: int, end_ns: int) -> int:
+        """The film's time (ns) of what ``stream`` has from ``stamp_ns`` to ``end_ns``."""
+        last = self._last_ns.get(stream)
+        if last is not None and self._end_ns is not None:
+            placed = stamp_ns + self._shift_ns[stream]
+            if stamp_ns < last - BACK_NS or placed > self._end_ns + AHEAD_NS:
+                begin, shift = self._part
+                if not abs(stamp_ns - begin) < AHEAD_NS or shift == self._shift_ns[stream]:
+                    begin, shift = stamp_ns, self._end_ns - stamp_ns
+                self._part = begin, shift
+                self._shift_ns[stream] = shift
+        elif last is None:
+            self._shift_ns[stream] = self._part[1]
+        self._last_ns[stream] = stamp_ns
+        placed = stamp_ns + self._shift_ns[stream]
+        self._end_ns = max(self._end_ns or placed, end_ns + self._shift_ns[stream])
+        return placed

@@ -54,7 +54,9 @@ def _read_hdf5(path: Path) -> NDArray[np.generic]:
     try:
         import h5py
     except ImportError as error:
-        raise MissingDependencyError("h5py", f"reading {path.name}", "pip install h5py") from error
+        raise MissingDependencyError(
+            "h5py", f"reading {path.name}", "pip install 'avs_ros[labels]'"
+        ) from error
     with h5py.File(path, "r") as file:
         return np.asarray(file[DATASET])
 

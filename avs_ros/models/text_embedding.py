@@ -56,7 +56,7 @@ def _sentence_transformer(name: str) -> Embedder:
         from sentence_transformers import SentenceTransformer
     except ImportError as error:
         raise MissingDependencyError(
-            "sentence-transformers", f"the embedding {name}", "pip install sentence-transformers"
+            "sentence-transformers", f"the embedding {name}", "pip install 'avs_ros[labels]'"
         ) from error
     try:
         model = SentenceTransformer(name, device="cpu")

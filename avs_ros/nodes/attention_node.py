@@ -7,26 +7,30 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from rclpy.clock import Clock, ClockType
+from sensor_msgs.msg import Image
+from std_msgs.msg import String
+from vision_msgs.msg import Detection2DArray
 
-from avs_ros.errors import AvsError
-from avs_ros.messages import (
+from avs_ros.conversions import (
     Detection,
-    Message,
     make_bearing,
     make_ray,
     make_ray_pose,
-    read_camera_info,
     read_detections,
     read_mask,
     stamp_to_ns,
 )
-from avs_ros.messages.camera import CameraModel
-from avs_ros.middleware import get_message, rclpy
 from avs_ros.nodes import quality_of_service
-from avs_ros.nodes.declared_parameters import DeclaredParameters, names
+from avs_ros.nodes.calibration import Calibration
+from avs_ros.nodes.declared_parameters import AcceptsOwnDump, DeclaredParameters, names
+from avs_ros.nodes.diagnostics import InputsPage
+from avs_ros.nodes.diagnostics_publisher import DiagnosticsPublisher
 from avs_ros.nodes.entry_point import run_node
+from avs_ros.nodes.message_counters import MessageCounters
+from avs_ros.nodes.message_types import ROS
 from avs_ros.nodes.parameters import ATTENTION
-from avs_ros.nodes.subscriptions import subscribe
+from avs_ros.nodes.subscriptions import InputSubscription
 from avs_ros.nodes.target_selection import (
     Attention,
     RaySmoother,
@@ -34,7 +38,7 @@ from avs_ros.nodes.target_selection import (
     TargetSelector,
     find_again,
 )
-from avs_ros.nodes.topics import ATTENTION_INPUTS, ATTENTION_OUTPUTS
+from avs_ros.nodes.topics import ATTENTION_INPUTS, ATTENTION_OUTPUTS, qos_of
 from avs_ros.segmentation import Bytes
 
 _SILENT_STREAM_S = 1.0
@@ -63,7 +67,7 @@ def selection_config(parameters: Mapping[str, Any]) -> SelectionConfig:
     )
 
 
-class AttentionNode(rclpy.node.Node):  # type: ignore[misc, name-defined]
+class AttentionNode(AcceptsOwnDump):
     """Looks at what sounds: ``~/target``, ``~/bearing`` and ``~/state`` for each frame."""
 
     def __init__(self, node_name: str = "attention_node", **options: Any) -> None:
@@ -82,33 +86,39 @@ class AttentionNode(rclpy.node.Node):  # type: ignore[misc, name-defined]
         self._settings = DeclaredParameters(self, ATTENTION, self._apply_settings)
         self._selector = TargetSelector(selection_config(self._settings))
         self._smoother.seconds = self._settings["smoothing"]
-        self._camera_message: Message | None = None
-        self._masks: dict[int, Message] = {}
-        self._waiting: Message | None = None
+        self._refused = MessageCounters(self.get_logger())
+        self._calibration = Calibration(self._settings, self._refused, self.get_logger())
+        self._masks: dict[int, Image] = {}
+        self._waiting: Detection2DArray | None = None
         self._mask_seen_s = 0.0
         self._heard_s = time.monotonic()
         self._attention: Attention | None = None
         self._looked_at: Detection | None = None
         self._out = {
             topic.name: self.create_publisher(
-                get_message(topic.type_name), topic.name, topic.qos(),
+                ROS(topic.type_name), topic.name, qos_of(topic),
                 qos_overriding_options=quality_of_service.overridable(),
             )
             for topic in ATTENTION_OUTPUTS
         }
         callbacks = {
             "detections": self._on_detections, "label_mask": self._on_mask,
-            "camera_info": self._on_camera_info,
+            "camera_info": self._calibration.take,
         }
-        for topic in ATTENTION_INPUTS:
-            if topic.name == "label_mask" and not self._settings["use_mask"]:
-                continue
-            subscribe(
+        self._inputs = [
+            InputSubscription(
                 self, topic.type_name, topic.name, callbacks[topic.name],
-                qos=self._settings["qos"], depth=topic.depth, report=self.get_logger().warning,
+                qos=self._settings["qos"], depth=topic.depth, counters=self._refused,
             )
-        steady = rclpy.clock.Clock(clock_type=rclpy.clock.ClockType.STEADY_TIME)
-        self.create_timer(0.2, self._watch, clock=steady)
+            for topic in ATTENTION_INPUTS
+            if topic.name != "label_mask" or self._settings["use_mask"]
+        ]
+        page = InputsPage(
+            self.get_name(), self._inputs, self._refused,
+            lambda: {"camera": self._calibration.describe()},
+        )
+        self._diagnostics = DiagnosticsPublisher(self, page.write)
+        self.create_timer(0.2, self._watch, clock=Clock(clock_type=ClockType.STEADY_TIME))
         self._enter(Attention.NOTHING_SOUNDING)
 
     def _apply_settings(self, values: Mapping[str, Any]) -> None:
@@ -117,10 +127,7 @@ class AttentionNode(rclpy.node.Node):  # type: ignore[misc, name-defined]
             self._selector.config = config
         self._smoother.seconds = values["smoothing"]
 
-    def _on_camera_info(self, msg: Message) -> None:
-        self._camera_message = msg
-
-    def _on_mask(self, msg: Message) -> None:
+    def _on_mask(self, msg: Image) -> None:
         """Keep the newest few; detections of the same frame may be waiting for this one."""
         self._mask_seen_s = time.monotonic()
         self._masks[stamp_to_ns(msg.header.stamp)] = msg
@@ -131,7 +138,7 @@ class AttentionNode(rclpy.node.Node):  # type: ignore[misc, name-defined]
             self._waiting = None
             self._attend(waiting)
 
-    def _on_detections(self, msg: Message) -> None:
+    def _on_detections(self, msg: Detection2DArray) -> None:
         """Attend to the frame, once its mask is here too (if masks are coming at all)."""
         self._heard_s = time.monotonic()
         if self._waiting is not None:
@@ -143,7 +150,7 @@ class AttentionNode(rclpy.node.Node):  # type: ignore[misc, name-defined]
         else:
             self._attend(msg)
 
-    def _attend(self, msg: Message) -> None:
+    def _attend(self, msg: Detection2DArray) -> None:
         stamp_ns = stamp_to_ns(msg.header.stamp)
         if self._selector is None:
             return
@@ -153,7 +160,12 @@ class AttentionNode(rclpy.node.Node):  # type: ignore[misc, name-defined]
             self._smoother.reset()
             self._looked_at = None
             return
-        camera = self._camera()
+        if not self._calibration.received:
+            self.get_logger().warning(
+                f"no camera_info on {self.resolve_topic_name('camera_info')}: no ray can be given",
+                throttle_duration_sec=10.0,
+            )
+        camera = self._calibration.model()
         if camera is None:
             return
         point, size = self._aim(selection.target, self._masks.get(stamp_ns))
@@ -161,39 +173,28 @@ class AttentionNode(rclpy.node.Node):  # type: ignore[misc, name-defined]
             self._smoother.reset()
         self._looked_at = selection.target
         ray = self._smoother.smooth(stamp_ns, camera.ray(point, size))
-        self._out["~/target"].publish(make_ray(msg.header, ray))
-        self._out["~/ray"].publish(make_ray_pose(msg.header, ray))
-        self._out["~/bearing"].publish(make_bearing(msg.header, ray))
+        self._out["~/target"].publish(make_ray(ROS, msg.header, ray))
+        self._out["~/ray"].publish(make_ray_pose(ROS, msg.header, ray))
+        self._out["~/bearing"].publish(make_bearing(ROS, msg.header, ray))
 
     def _aim(
-        self, target: Detection, mask: Message | None
+        self, target: Detection, mask: Image | None
     ) -> tuple[tuple[float, float], tuple[int, int] | None]:
         """The pixel to look at, and the size of the picture it is in (None: the camera's)."""
         if mask is None or not self._settings["use_mask"]:
             return target.center, None
         try:
             labels = read_mask(mask)
-        except AvsError as error:
-            self.get_logger().warning(f"mask ignored: {error}", throttle_duration_sec=10.0)
+        except Exception as error:
+            self._refused.refuse(error, "mask")
             return target.center, None
         size = (labels.shape[1], labels.shape[0])
         return middle_of(labels == target.index) or target.center, size
 
-    def _camera(self) -> CameraModel | None:
-        if self._camera_message is None:
-            self.get_logger().warning(
-                f"no camera_info on {self.resolve_topic_name('camera_info')}: no ray can be given",
-                throttle_duration_sec=10.0,
-            )
-            return None
-        try:
-            return read_camera_info(self._camera_message, self._settings["image_rectified"])
-        except AvsError as error:
-            self.get_logger().warning(f"no ray: {error}", throttle_duration_sec=10.0)
-            return None
-
     def _watch(self) -> None:
-        """When no detections come at all any more, nothing sounds either."""
+        """Follow the publishers; when no detections come at all any more, nothing sounds."""
+        for one in self._inputs:
+            one.follow()
         silent_s = time.monotonic() - self._heard_s
         if self._selector is not None and silent_s > self._settings["hold"] + _SILENT_STREAM_S:
             self._selector.reset()
@@ -203,7 +204,7 @@ class AttentionNode(rclpy.node.Node):  # type: ignore[misc, name-defined]
         """Latch the state when it changes."""
         if attention is not self._attention:
             self._attention = attention
-            self._out["~/state"].publish(get_message("std_msgs/msg/String")(data=attention.value))
+            self._out["~/state"].publish(String(data=attention.value))
 
 
 def main(args: Sequence[str] | None = None) -> int:

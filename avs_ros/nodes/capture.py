@@ -77,7 +77,7 @@ def load_sounddevice() -> Any:
         import sounddevice
     except ImportError as error:
         raise MissingDependencyError(
-            "sounddevice", "the microphone", "pip install sounddevice"
+            "sounddevice", "the microphone", "pip install 'avs_ros[microphone]'"
         ) from error
     except OSError as error:
         # The Python module is there, the C library that it loads is not.

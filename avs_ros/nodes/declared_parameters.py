@@ -5,16 +5,51 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from rcl_interfaces.msg import (
+    FloatingPointRange,
+    IntegerRange,
+    ParameterDescriptor,
+    SetParametersResult,
+)
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+
 from avs_ros.errors import AvsError
-from avs_ros.middleware import get_message
 from avs_ros.nodes.parameter_spec import Change, ParameterSpec, Table, Value
 
 Apply = Callable[[Mapping[str, Value]], None]
 
 
-def _descriptor(spec: ParameterSpec) -> Any:
+class AcceptsOwnDump(Node):
+    """A node that takes back what `ros2 param dump` wrote.
+
+    rclpy refuses every write to a read-only parameter, even of the value that it has; `ros2 param
+    load` of a node's own dump would report failures for nothing.
+    """
+
+    def set_parameters_atomically(self, parameter_list: list[Parameter]) -> SetParametersResult:
+        """As rclpy's, with nothing to do for parameters that have their value already."""
+        changed = [one for one in parameter_list if not self._holds(one)]
+        if parameter_list and not changed:
+            return SetParametersResult(successful=True)
+        return super().set_parameters_atomically(changed)
+
+    def _holds(self, parameter: Parameter) -> bool:
+        if not self.has_parameter(parameter.name):
+            return False
+        held = self.get_parameter_or(parameter.name, Parameter(parameter.name))
+        return bool(held.type_ == parameter.type_ and _plain(held) == _plain(parameter))
+
+
+def _plain(parameter: Parameter) -> Any:
+    """The value; rclpy hands arrays back as list, array or tuple, depending on the release."""
+    value = parameter.value
+    return list(value) if hasattr(value, "__iter__") and not isinstance(value, str) else value
+
+
+def _descriptor(spec: ParameterSpec) -> ParameterDescriptor:
     """``rcl_interfaces/ParameterDescriptor`` of one row of the table."""
-    descriptor = get_message("rcl_interfaces/msg/ParameterDescriptor")(
+    descriptor = ParameterDescriptor(
         description=f"{spec.description} Change: {spec.change.value}.",
         additional_constraints=spec.constraint if spec.choices else "",
         read_only=spec.change is Change.NEVER,
@@ -22,13 +57,13 @@ def _descriptor(spec: ParameterSpec) -> Any:
     if spec.minimum is not None and spec.maximum is not None:
         if isinstance(spec.default, float):
             descriptor.floating_point_range = [
-                get_message("rcl_interfaces/msg/FloatingPointRange")(
+                FloatingPointRange(
                     from_value=float(spec.minimum), to_value=float(spec.maximum), step=0.0
                 )
             ]
         else:
             descriptor.integer_range = [
-                get_message("rcl_interfaces/msg/IntegerRange")(
+                IntegerRange(
                     from_value=int(spec.minimum), to_value=int(spec.maximum), step=0
                 )
             ]
@@ -40,7 +75,7 @@ class DeclaredParameters(Mapping[str, Any]):
 
     def __init__(
         self,
-        node: Any,
+        node: Node,
         table: Table,
         apply: Apply | None = None,
         is_configured: Callable[[], bool] = lambda: False,
@@ -56,11 +91,8 @@ class DeclaredParameters(Mapping[str, Any]):
         self._values: dict[str, Value] = {}
         self._apply = apply
         self._is_configured = is_configured
-        self._message = get_message("rcl_interfaces/msg/SetParametersResult")
         for spec in table:
-            value = node.declare_parameter(spec.name, spec.default, _descriptor(spec)).value
-            # rclpy hands arrays back as array or tuple, depending on the release.
-            value = list(value) if isinstance(spec.default, list) else value
+            value = _plain(node.declare_parameter(spec.name, spec.default, _descriptor(spec)))
             spec.check(value)
             self._values[spec.name] = value
         node.add_on_set_parameters_callback(self._on_set)
@@ -74,7 +106,7 @@ class DeclaredParameters(Mapping[str, Any]):
     def __len__(self) -> int:
         return len(self._values)
 
-    def _on_set(self, parameters: list[Any]) -> Any:
+    def _on_set(self, parameters: list[Parameter]) -> SetParametersResult:
         """Check, apply, then accept; names outside the table are somebody else's."""
         changed: dict[str, Value] = {}
         try:
@@ -82,11 +114,10 @@ class DeclaredParameters(Mapping[str, Any]):
                 spec = self._table.get(parameter.name)
                 if spec is None:
                     continue
-                value = parameter.value
-                value = list(value) if isinstance(spec.default, list) else value
+                value = _plain(parameter)
                 spec.check(value)
                 if spec.change is Change.UNCONFIGURED and self._is_configured():
-                    return self._message(
+                    return SetParametersResult(
                         successful=False,
                         reason=f"{spec.name} is fixed by configure: clean the node up first "
                         "(`ros2 lifecycle set <node> deactivate`, then `cleanup`)",
@@ -96,9 +127,9 @@ class DeclaredParameters(Mapping[str, Any]):
             if changed and self._apply is not None:
                 self._apply(values)
         except AvsError as error:
-            return self._message(successful=False, reason=str(error))
+            return SetParametersResult(successful=False, reason=str(error))
         self._values = values
-        return self._message(successful=True)
+        return SetParametersResult(successful=True)
 
 
 def names(values: list[str]) -> tuple[str, ...]:

@@ -1,14 +1,16 @@
-"""The segmentation node's page on /diagnostics: model, inputs and stream in three statuses."""
+"""What nodes say on /diagnostics: of model, inputs and stream, or of their inputs alone."""
 
 from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from avs_ros.messages.diagnostics import ERROR, OK, WARN
+from avs_ros.conversions.diagnostics import ERROR, OK, WARN
+from avs_ros.nodes.message_counters import MessageCounters
+from avs_ros.nodes.subscriptions import InputSubscription
 from avs_ros.streaming.pipeline import PipelineStats
 from avs_ros.streaming.statistics import Percentiles
 
@@ -21,6 +23,7 @@ class Status:
     level: bytes
     message: str
     values: dict[str, str] = field(default_factory=dict)
+    hardware_id: str = ""
 
 
 @dataclass
@@ -153,3 +156,36 @@ class DiagnosticsPage:
         elif state.stats is not None:
             message += f", {_number(state.stats.result_rate)} Hz"
         return Status(f"{self._node_name}: stream", level, message, values)
+
+
+class InputsPage:
+    """The one status of a node that only listens: its subscriptions and what it refused."""
+
+    def __init__(
+        self, node_name: str, inputs: Iterable[InputSubscription], counters: MessageCounters,
+        values: Callable[[], Mapping[str, str]] = dict,
+    ) -> None:
+        """Write a status called ``<node_name>: inputs`` about ``inputs`` and ``counters``.
+
+        ``values()``: what else is to be said.
+        """
+        self._name = f"{node_name}: inputs"
+        self._inputs = tuple(inputs)
+        self._counters = counters
+        self._values = values
+        self._before: dict[str, int] = {}
+
+    def write(self) -> list[Status]:
+        """WARN while messages are refused, ERROR while a publisher cannot be heard."""
+        counts = self._counters.counts()
+        rising = [name for name, count in counts.items() if count > self._before.get(name, 0)]
+        self._before = counts
+        problems = [one.problem for one in self._inputs if one.problem]
+        level, message = OK, "listening"
+        if problems:
+            level, message = ERROR, problems[0]
+        elif rising:
+            level, message = WARN, self._counters.sentences().get(rising[0], rising[0])
+        values = {one.topic: one.describe() for one in self._inputs} | dict(self._values())
+        values.update({f"refused {name}": str(count) for name, count in counts.items()})
+        return [Status(self._name, level, message, values)]

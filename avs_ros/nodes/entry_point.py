@@ -10,51 +10,87 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
+
+import rclpy
+from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
+from rclpy.executors import MultiThreadedExecutor
+from rclpy.node import Node
+from rclpy.signals import SignalHandlerOptions
 
 from avs_ros.errors import AvsError
-from avs_ros.middleware import rclpy
 
-# Pictures, sound, services and timers each find a free thread.
+# Images, sound, services and timers each find a free thread.
 THREADS = 4
 # For the callbacks that run when the end comes; `ros2 launch` becomes impatient after 5 s.
-PATIENCE_S = 3.0
+SHUTDOWN_TIMEOUT_S = 3.0
+_POLL_S = 0.1
 
-_USERS_FAULT = (
-    AvsError,
-    rclpy.exceptions.InvalidParameterTypeException,
-    rclpy.exceptions.InvalidParameterValueException,
-)
+_USERS_FAULT = (AvsError, InvalidParameterTypeException, InvalidParameterValueException)
+
+AnyNode = TypeVar("AnyNode", bound=Node)
 
 
-def _let_the_end_be_undisturbed() -> None:
-    """Take no notice of further SIGINTs: `ros2 launch` may pass a terminal's Ctrl-C on again."""
+def _ask_to_end(end: threading.Event) -> None:
+    """Let SIGINT and SIGTERM set ``end`` and do nothing else, however often they come.
+
+    rclpy's own handlers end the context at once, under whatever a node is doing; and a
+    KeyboardInterrupt can strike in the middle of rclpy.  So a node ends in order: callbacks,
+    node (which may log and publish till the last), context.
+    """
     if threading.current_thread() is threading.main_thread():
-        # Not SIG_IGN: rclpy puts the former handler back while it shuts down.
-        signal.signal(signal.SIGINT, lambda number, frame: None)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda number, frame: end.set())
 
 
-def _callbacks_ended(executor: Any) -> bool:
-    """Shut the executor down; False when a callback still runs after ``PATIENCE_S``."""
-    pool = getattr(executor, "_executor", None)
-    if isinstance(pool, concurrent.futures.Executor):
-        # rclpy's own shutdown (Humble to Jazzy) does not wait: callbacks would go on while the
-        # node under them is destroyed.
-        waiting = threading.Thread(target=pool.shutdown, daemon=True)
+class _Spinner:
+    """Runs a node's callbacks in threads of its own, so that no signal interrupts them."""
+
+    def __init__(self, node: Node, end: threading.Event) -> None:
+        self.error: BaseException | None = None
+        self._node = node
+        self._end = end
+        self._executor = MultiThreadedExecutor(num_threads=THREADS)
+        self._executor.add_node(node)
+        self._thread = threading.Thread(target=self._spin, name="executor", daemon=True)
+        self._thread.start()
+
+    def _spin(self) -> None:
+        try:
+            while self._node.context.ok() and not self._end.is_set():
+                self._executor.spin_once(timeout_sec=0.5)
+        except BaseException as error:  # told by the main thread
+            self.error = error
+        finally:
+            self._end.set()
+
+    def stop(self) -> bool:
+        """Wait for the callbacks; False when one still runs after the timeout."""
+        self._end.set()
+        self._executor.wake()
+        # rclpy's own shutdown does not wait: callbacks would go on while the node under them is
+        # destroyed.
+        pool = getattr(self._executor, "_executor", None)
+        waiting = threading.Thread(target=self._wait, args=(pool,), daemon=True)
         waiting.start()
-        waiting.join(PATIENCE_S)
+        waiting.join(SHUTDOWN_TIMEOUT_S)
         if waiting.is_alive():
             return False
-    return bool(executor.shutdown(timeout_sec=PATIENCE_S))
+        self._executor.shutdown(timeout_sec=SHUTDOWN_TIMEOUT_S)
+        return True
+
+    def _wait(self, pool: Any) -> None:
+        self._thread.join()
+        if isinstance(pool, concurrent.futures.Executor):
+            pool.shutdown()
 
 
-def _leave_at_once() -> None:
+def _leave_at_once(error: BaseException | None) -> None:
     """End the process while a callback runs on, as while a model is loading.
 
     Such a thread cannot be stopped, the node cannot be taken from under it, and Python's own exit
     would wait for it.
     """
-    error = sys.exc_info()[1]
     if error is not None:
         traceback.print_exception(error)
     sys.stdout.flush()
@@ -63,43 +99,44 @@ def _leave_at_once() -> None:
 
 
 def run_node(
-    create: Callable[[], Any],
+    create: Callable[[], AnyNode],
     args: Sequence[str] | None = None,
-    finished: Callable[[Any], bool] = lambda node: False,
+    finished: Callable[[AnyNode], bool] = lambda node: False,
 ) -> int:
     """Create the node and spin it until it is interrupted, shut down or ``finished(node)``.
 
     Returns the exit status: 0, or 2 with one sentence on stderr when the node cannot be made as
-    asked (a parameter out of range, a missing library, a file that is not there).
+    asked (an argument or parameter that is wrong, a missing library, a file that is not there).
+    An exception of the node's own callbacks is raised again, after the node's orderly end.
     """
-    executor: Any = None
-    node: Any = None
-    started = False
+    end = threading.Event()
+    _ask_to_end(end)
     try:
-        rclpy.init(args=list(args) if args is not None else None)
-        started = True
+        rclpy.init(
+            args=list(args) if args is not None else None,
+            signal_handler_options=SignalHandlerOptions.NO,
+        )
+    except Exception as error:  # rcl says what is wrong with the arguments
+        sys.stderr.write(f"{error}\n")
+        return 2
+    node: AnyNode | None = None
+    spinner: _Spinner | None = None
+    try:
         node = create()
-        executor = rclpy.executors.MultiThreadedExecutor(num_threads=THREADS)
-        executor.add_node(node)
-        while rclpy.ok() and not finished(node):
-            executor.spin_once(timeout_sec=0.5)
-    except (KeyboardInterrupt, rclpy.executors.ExternalShutdownException):
-        pass
-    except Exception as error:
-        if started and not rclpy.ok():
-            return 0  # interrupted while the node was still being made
-        if not isinstance(error, _USERS_FAULT):
-            raise
+        spinner = _Spinner(node, end)
+        while not end.wait(_POLL_S) and not finished(node):
+            pass
+    except _USERS_FAULT as error:
         sys.stderr.write(f"{error}\n")
         return 2
     finally:
-        _let_the_end_be_undisturbed()
-        if executor is not None and not _callbacks_ended(executor):
-            _leave_at_once()
+        if spinner is not None and not spinner.stop():
+            _leave_at_once(spinner.error)
         if node is not None:
             node.destroy_node()
-        # A signal may have shut the context down already.
         rclpy.try_shutdown()
         # Spares Python a last look at every object of a model: seconds on a busy robot.
         gc.freeze()
+    if spinner is not None and spinner.error is not None:
+        raise spinner.error
     return 0

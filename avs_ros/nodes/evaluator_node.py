@@ -6,27 +6,39 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from avs_ros.errors import AvsError, DatasetError
-from avs_ros.evaluation import run_files
-from avs_ros.evaluation.pairing import StampPairing
-from avs_ros.evaluation.score_sheet import ScoreSheet
-from avs_ros.messages import (
+import numpy as np
+from rclpy.clock import Clock, ClockType
+from sensor_msgs.msg import Image
+from std_msgs.msg import Float64
+from vision_msgs.msg import Detection2DArray
+
+from avs_ros.conversions import (
+    Detection,
     Message,
     read_detections,
     read_mask,
     read_probability,
     stamp_to_ns,
 )
-from avs_ros.middleware import get_message, rclpy
-from avs_ros.nodes import quality_of_service
-from avs_ros.nodes.declared_parameters import DeclaredParameters
+from avs_ros.errors import DatasetError
+from avs_ros.evaluation import run_files
+from avs_ros.evaluation.pairing import StampPairing
+from avs_ros.evaluation.score_sheet import ScoreSheet
+from avs_ros.nodes.declared_parameters import AcceptsOwnDump, DeclaredParameters
+from avs_ros.nodes.diagnostics import InputsPage
+from avs_ros.nodes.diagnostics_publisher import DiagnosticsPublisher
 from avs_ros.nodes.entry_point import run_node
+from avs_ros.nodes.message_counters import MessageCounters
+from avs_ros.nodes.message_types import ROS
 from avs_ros.nodes.parameters import EVALUATOR
-from avs_ros.nodes.topics import EVALUATOR_INPUTS, EVALUATOR_OUTPUTS
+from avs_ros.nodes.subscriptions import InputSubscription
+from avs_ros.nodes.topics import EVALUATOR_INPUTS, EVALUATOR_OUTPUTS, qos_of
 from avs_ros.report.evaluation_report import EvaluationSummary, write_report
 
+_FOLLOW_PERIOD_S = 0.25
 
-class EvaluatorNode(rclpy.node.Node):  # type: ignore[misc, name-defined]
+
+class EvaluatorNode(AcceptsOwnDump):
     """Scores every frame that has a truth; at the end writes what :mod:`run_files` describes and
     ``report.html``.
 
@@ -36,11 +48,22 @@ class EvaluatorNode(rclpy.node.Node):  # type: ignore[misc, name-defined]
     def __init__(self, node_name: str = "evaluator_node", **options: Any) -> None:
         """Subscribe; ``options`` go to ``rclpy.node.Node``."""
         super().__init__(node_name, **options)
+        self._written = True  # nothing to write before there is anything to score
+        try:
+            self._set_up()
+        except BaseException:
+            # A node that could not be made must not stay on the graph.
+            super().destroy_node()
+            raise
+        self._written = False
+
+    def _set_up(self) -> None:
         self._settings = DeclaredParameters(self, EVALUATOR)
         self._sheet = ScoreSheet(self._settings["batch_frames"])
         self._pairing = StampPairing(self._sheet, self._settings["wait"])
-        self._malformed = 0
-        self._written = False
+        self._refused = MessageCounters(self.get_logger())
+        [topic] = EVALUATOR_OUTPUTS
+        self._mean = self.create_publisher(ROS(topic.type_name), topic.name, qos_of(topic))
         callbacks = {
             "mask": self._on_mask,
             "detections": self._on_detections,
@@ -48,47 +71,38 @@ class EvaluatorNode(rclpy.node.Node):  # type: ignore[misc, name-defined]
             "ground_truth/mask": self._on_truth,
             "ground_truth/detections": self._on_true_detections,
         }
-        for topic in EVALUATOR_INPUTS:
-            if topic.name == "probability" and not self._settings["use_probability"]:
-                continue
-            resolved = self.resolve_topic_name(topic.name)
-            self.create_subscription(
-                get_message(topic.type_name),
-                topic.name,
-                callbacks[topic.name],
-                quality_of_service.profile(self._settings["qos"], topic.depth),
-                event_callbacks=quality_of_service.subscription_events(
-                    resolved, self.get_logger().warning
-                ),
-                qos_overriding_options=quality_of_service.overridable(),
+        self._inputs = [
+            InputSubscription(
+                self, topic.type_name, topic.name, callbacks[topic.name],
+                qos=self._settings["qos"], depth=topic.depth, counters=self._refused,
             )
-        topic = EVALUATOR_OUTPUTS[0]
-        self._mean = self.create_publisher(get_message(topic.type_name), topic.name, topic.qos())
+            for topic in EVALUATOR_INPUTS
+            if topic.name != "probability" or self._settings["use_probability"]
+        ]
+        page = InputsPage(self.get_name(), self._inputs, self._refused)
+        self._diagnostics = DiagnosticsPublisher(self, page.write)
+        self.create_timer(
+            _FOLLOW_PERIOD_S, self._follow, clock=Clock(clock_type=ClockType.STEADY_TIME)
+        )
+
+    def _follow(self) -> None:
+        for one in self._inputs:
+            one.follow()
 
     def _put(self, msg: Message, **parts: Any) -> None:
         self._pairing.put(stamp_to_ns(msg.header.stamp), **parts)
 
-    def _refuse(self, error: AvsError) -> None:
-        self._malformed += 1
-        self.get_logger().warning(f"message refused: {error}", throttle_duration_sec=5.0)
-
-    def _on_mask(self, msg: Message) -> None:
+    def _on_mask(self, msg: Image) -> None:
         age_ns = self.get_clock().now().nanoseconds - stamp_to_ns(msg.header.stamp)
-        try:
-            self._put(msg, mask=read_mask(msg), latency_ms=age_ns * 1e-6)
-        except AvsError as error:
-            self._refuse(error)
+        self._put(msg, mask=read_mask(msg), latency_ms=age_ns * 1e-6)
         if (mean := self._sheet.running_iou()) is not None:
-            self._mean.publish(get_message("std_msgs/msg/Float64")(data=mean))
+            self._mean.publish(Float64(data=mean))
 
-    def _on_probability(self, msg: Message) -> None:
-        try:
-            self._put(msg, probability=read_probability(msg))
-        except AvsError as error:
-            self._refuse(error)
+    def _on_probability(self, msg: Image) -> None:
+        self._put(msg, probability=read_probability(msg))
 
-    def _on_detections(self, msg: Message) -> None:
-        found = read_detections(msg)
+    def _on_detections(self, msg: Detection2DArray) -> None:
+        found = self._read(msg)
         self._put(
             msg,
             labels=tuple(one.label for one in found),
@@ -96,33 +110,34 @@ class EvaluatorNode(rclpy.node.Node):  # type: ignore[misc, name-defined]
             point=max(found, key=lambda one: one.score).center if found else None,
         )
 
-    def _on_truth(self, msg: Message) -> None:
-        try:
-            self._put(msg, truth=read_mask(msg))
-        except AvsError as error:
-            self._refuse(error)
+    def _on_truth(self, msg: Image) -> None:
+        self._put(msg, truth=read_mask(msg))
 
-    def _on_true_detections(self, msg: Message) -> None:
-        found = read_detections(msg)
+    def _on_true_detections(self, msg: Detection2DArray) -> None:
+        found = self._read(msg)
         self._put(
             msg,
             true_labels=tuple(one.label for one in found if one.label),
             true_boxes=tuple(one.box for one in found),
         )
 
+    def _read(self, msg: Detection2DArray) -> list[Detection]:
+        """The detections; those whose box is not finite are counted and left out."""
+        found = read_detections(msg)
+        finite = [one for one in found if np.isfinite((*one.box, one.score)).all()]
+        for _ in range(len(found) - len(finite)):
+            self._refused.count("detection_not_finite", "a detection's box or score is not finite")
+        return finite
+
     def finish(self) -> None:
         """Score what is held and write the files; once."""
         if self._written:
             return
         self._written = True
-        self._pairing.flush()
         folder = Path(self._settings["output"]).expanduser()
         try:
+            self._pairing.flush()
             scores = self._sheet.result()
-        except DatasetError as error:
-            self.get_logger().error(str(error))
-            return
-        try:
             run_files.make_folder(folder)
         except DatasetError as error:
             self.get_logger().error(str(error))
@@ -130,7 +145,7 @@ class EvaluatorNode(rclpy.node.Node):  # type: ignore[misc, name-defined]
         run_files.write_frames(folder / run_files.FRAMES, self._sheet.records())
         about = {
             "mode": "live", "source": "evaluator_node", "frames_file": run_files.FRAMES, **scores,
-            "malformed_messages": self._malformed,
+            "malformed_messages": self._refused.total(),
         }
         run_files.write_metrics(folder, about)
         summary = EvaluationSummary(
@@ -143,7 +158,7 @@ class EvaluatorNode(rclpy.node.Node):  # type: ignore[misc, name-defined]
             ),
             drops={
                 "frames without an answer": scores["missed_frames"],
-                "malformed messages": self._malformed,
+                "malformed messages": self._refused.total(),
             },
         )
         write_report(folder / "report.html", summary)

@@ -10,18 +10,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from rclpy.clock import Clock, ClockType
+from rclpy.publisher import Publisher
 
+from avs_ros.conversions import AUDIO_TYPES, make_audio, make_audio_info
+from avs_ros.conversions.diagnostics import ERROR, OK, WARN
 from avs_ros.errors import AvsError, MissingDependencyError
-from avs_ros.messages import (
-    AUDIO_TYPES,
-    make_audio,
-    make_audio_info,
-    make_diagnostics,
-    make_header,
-    make_status,
-)
-from avs_ros.messages.diagnostics import ERROR, OK, WARN
-from avs_ros.middleware import get_message, rclpy
 from avs_ros.nodes import quality_of_service
 from avs_ros.nodes.capture import (
     Block,
@@ -34,10 +28,14 @@ from avs_ros.nodes.capture import (
     load_sounddevice,
     refresh_devices,
 )
-from avs_ros.nodes.declared_parameters import DeclaredParameters
+from avs_ros.nodes.declared_parameters import AcceptsOwnDump, DeclaredParameters
+from avs_ros.nodes.diagnostics import Status
+from avs_ros.nodes.diagnostics_publisher import DiagnosticsPublisher
 from avs_ros.nodes.entry_point import run_node
+from avs_ros.nodes.message_types import ROS, published_audio_type
 from avs_ros.nodes.parameters import MICROPHONE
-from avs_ros.nodes.topics import DIAGNOSTICS, MICROPHONE_OUTPUTS
+from avs_ros.nodes.topic_names import sibling_topic
+from avs_ros.nodes.topics import MICROPHONE_OUTPUTS, qos_of
 
 _QUEUED_BLOCKS = 200
 # A device that is silent this long (s, and in blocks) is gone, whatever its driver says.
@@ -45,7 +43,6 @@ _SILENCE_S = 1.0
 _SILENCE_BLOCKS = 10
 # audio_capture's habit: who joins late learns the format after this long at most (s).
 _INFO_PERIOD_S = 5.0
-_DIAGNOSTICS_PERIOD_S = 1.0
 # The families whose messages carry no rate.
 _BARE_TYPES = ("AudioDataStamped", "AudioData")
 
@@ -56,7 +53,7 @@ def open_port_audio(request: CaptureRequest, now_ns: Any, on_block: Any) -> Capt
     return PortAudioCapture(request, now_ns, on_block)
 
 
-class MicrophoneNode(rclpy.node.Node):  # type: ignore[misc, name-defined]
+class MicrophoneNode(AcceptsOwnDump):
     """Publishes what a microphone hears on ``audio``; opens it again when it was gone.
 
     One thread opens the device, publishes its blocks and notices when it falls silent; the
@@ -73,7 +70,8 @@ class MicrophoneNode(rclpy.node.Node):  # type: ignore[misc, name-defined]
         """Declare parameters and start to record.
 
         ``open_capture``: where the sound comes from; ``options`` go to ``rclpy.node.Node``.
-        Raises :class:`ParameterError` for a start value out of range.
+        Raises :class:`ParameterError` for a start value out of range, :class:`MessageTypeError`
+        when ``audio_type`` is not installed.
         """
         super().__init__(node_name, **options)
         self._open_capture = open_capture
@@ -92,7 +90,7 @@ class MicrophoneNode(rclpy.node.Node):  # type: ignore[misc, name-defined]
         self._request = CaptureRequest(
             settings["device"], settings["rate"], settings["channels"], settings["block"]
         )
-        self._type = settings["audio_type"]
+        self._type = published_audio_type(settings["audio_type"])
         self._blocks: queue.Queue[Block] = queue.Queue(_QUEUED_BLOCKS)
         self._stopping = threading.Event()
         self._capture: Capture | None = None
@@ -101,20 +99,21 @@ class MicrophoneNode(rclpy.node.Node):  # type: ignore[misc, name-defined]
         self._level_dbfs = float("-inf")
         audio, info = MICROPHONE_OUTPUTS
         self._audio = self.create_publisher(
-            get_message(AUDIO_TYPES[self._type]), audio.name,
+            ROS(AUDIO_TYPES[self._type]), audio.name,
             quality_of_service.profile(settings["qos"], audio.depth),
             qos_overriding_options=quality_of_service.overridable(),
         )
-        # A steady clock: with use_sim_time and no /clock yet, ROS time stands still.
-        steady = rclpy.clock.Clock(clock_type=rclpy.clock.ClockType.STEADY_TIME)
-        self._info = None
+        self._info: Publisher | None = None
         if self._type in _BARE_TYPES:
-            self._info = self.create_publisher(get_message(info.type_name), info.name, info.qos())
-            self.create_timer(_INFO_PERIOD_S, self._publish_info, clock=steady)
-        self._diagnostics = self.create_publisher(
-            get_message(DIAGNOSTICS.type_name), DIAGNOSTICS.name, DIAGNOSTICS.qos()
-        )
-        self.create_timer(_DIAGNOSTICS_PERIOD_S, self._publish_diagnostics, clock=steady)
+            self._info = self.create_publisher(
+                ROS(info.type_name), sibling_topic(self, "audio_info", "audio"), qos_of(info)
+            )
+            # A steady clock: with use_sim_time and no /clock yet, ROS time stands still.
+            self.create_timer(
+                _INFO_PERIOD_S, self._publish_info,
+                clock=Clock(clock_type=ClockType.STEADY_TIME),
+            )
+        self._diagnostics = DiagnosticsPublisher(self, self._status)
 
     def _now_ns(self) -> int:
         return int(self.get_clock().now().nanoseconds)
@@ -192,7 +191,7 @@ class MicrophoneNode(rclpy.node.Node):  # type: ignore[misc, name-defined]
         self._level_dbfs = 10.0 * np.log10(max(power, 1e-2) / 32768.0**2)
         self._audio.publish(
             make_audio(
-                self._type, block.stamp_ns, block.samples, rate, self._settings["frame_id"]
+                ROS, self._type, block.stamp_ns, block.samples, rate, self._settings["frame_id"]
             )
         )
 
@@ -203,9 +202,9 @@ class MicrophoneNode(rclpy.node.Node):  # type: ignore[misc, name-defined]
     def _publish_info(self) -> None:
         capture = self._capture
         if self._info is not None and capture is not None:
-            self._info.publish(make_audio_info(capture.rate, capture.channels))
+            self._info.publish(make_audio_info(ROS, capture.rate, capture.channels))
 
-    def _publish_diagnostics(self) -> None:
+    def _status(self) -> list[Status]:
         capture = self._capture
         if capture is None:
             level, message = ERROR, self._problem
@@ -220,10 +219,8 @@ class MicrophoneNode(rclpy.node.Node):  # type: ignore[misc, name-defined]
             "audio_level_dbfs": f"{self._level_dbfs:.1f}",
             **{name: str(count) for name, count in self._counters.items()},
         }
-        status = make_status(
-            f"{self.get_name()}: microphone", level, message, values, hardware_id=values["device"]
-        )
-        self._diagnostics.publish(make_diagnostics(make_header(self._now_ns(), ""), [status]))
+        name = f"{self.get_name()}: microphone"
+        return [Status(name, level, message, values, hardware_id=values["device"])]
 
     def destroy_node(self) -> None:
         """Stop recording, then take the node off the graph."""

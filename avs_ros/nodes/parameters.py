@@ -12,12 +12,33 @@ import argparse
 import sys
 from collections.abc import Mapping, Sequence
 
+from avs_ros.gate import CATEGORY_THRESHOLDS, GATE_OPTIONS
 from avs_ros.nodes.parameter_spec import Change, ParameterSpec, Table
 from avs_ros.streaming.pcm import SAMPLE_FORMATS
 
 _P = ParameterSpec
 _QOS = ("sensor_data", "reliable", "system_default")
+_INPUT_QOS = ("auto", *_QOS)
+_AUTO = "auto is reliable where every publisher offers it, else best effort."
 _AUDIO_TYPES = ("AudioDataStamped", "AudioStamped", "RawAudio", "AudioData")
+
+
+
+def _gate_parameters() -> Table:
+    """The gate's options; a negative number stands for the model's own value."""
+    numbers = tuple(
+        _P(option.name, -1.0, f"{option.description}; -1 takes the model's own.", -1.0,
+           option.maximum)
+        if option.default is None
+        else _P(option.name, option.default, f"{option.description}.", option.minimum,
+                option.maximum)
+        for option in GATE_OPTIONS
+    )
+    return (
+        *numbers,
+        _P("category_thresholds", [""], f"{CATEGORY_THRESHOLDS}; an empty text is ignored."),
+    )
+
 
 SEGMENTATION: Table = (
     _P("autostart", True, "Configure and activate without being told to.", change=Change.NEVER),
@@ -29,14 +50,15 @@ SEGMENTATION: Table = (
     _P("image_transport", "auto",
        "Take `image` (raw) or `image/compressed`; auto takes what is published, raw first.",
        choices=("auto", "raw", "compressed"), change=Change.UNCONFIGURED),
-    _P("image_qos", "sensor_data", "Quality of service of the picture subscription (depth 1).",
-       choices=_QOS, change=Change.UNCONFIGURED),
+    _P("image_qos", "auto",
+       f"Quality of service of the image subscription (depth 1); {_AUTO}",
+       choices=_INPUT_QOS, change=Change.UNCONFIGURED),
     _P("image_rectified", False,
        "The picture is rectified: `~/attention` uses P of camera_info instead of K and D."),
     _P("audio_type", "auto", "Message type of `audio`; auto takes the type that is published.",
        choices=("auto", *_AUDIO_TYPES), change=Change.UNCONFIGURED),
-    _P("audio_qos", "sensor_data", "Quality of service of the sound subscription.",
-       choices=_QOS, change=Change.UNCONFIGURED),
+    _P("audio_qos", "auto", f"Quality of service of the sound subscription; {_AUTO}",
+       choices=_INPUT_QOS, change=Change.UNCONFIGURED),
     _P("audio_depth", 50, "Sound messages kept while the node is busy.", 1, 1000,
        change=Change.UNCONFIGURED),
     _P("audio_rate", 16000, "Hz; for sound messages that do not carry it (AudioInfo overrides).",
@@ -49,22 +71,18 @@ SEGMENTATION: Table = (
     _P("audio_stamp_offset", 0.0,
        "s; added to every sound stamp (negative if the microphone's stamps are late).",
        -10.0, 10.0),
-    _P("audio_window", 0.0, "s of sound per frame; 0 takes the model's own length.", 0.0, 30.0,
-       change=Change.UNCONFIGURED),
     _P("audio_offset", 0.0, "s; the window of sound ends this much after the frame's stamp.",
        -5.0, 5.0),
     _P("deadline", 0.5, "s that a frame waits for its sound before it is served with what came.",
        0.0, 10.0),
     _P("max_rate", 0.0, "Frames per second at most; 0 is as fast as the model goes.", 0.0, 240.0),
     _P("threshold", 0.5, "Probability from which a pixel is marked.", 0.01, 0.99),
-    _P("sounding_threshold", 0.5, "Probability that something visible sounds, for any mark.",
-       0.0, 1.0),
+    *_gate_parameters(),
     _P("hysteresis", 0.0,
-       "What was marked stays so until this much below its threshold; 0 is none.", 0.0, 1.0),
+       "A pixel that was marked stays so until this much below `threshold`; 0 is none.",
+       0.0, 1.0),
     _P("min_area", 0.002, "Smallest instance, as a share of the picture.", 0.0, 1.0),
     _P("max_instances", 16, "Instances per frame at most (largest first).", 1, 254),
-    _P("silence_dbfs", -60.0, "Sound below this level is silence: nothing is marked.",
-       -120.0, 0.0),
     _P("smoothing", 0.0,
        "Share of the past left in the probability map after 0.1 s; 0 is none.", 0.0, 0.99),
     _P("labels_keep", [""], "Mark only these labels; an empty name is ignored."),
@@ -95,8 +113,10 @@ PLAYER: Table = (
        change=Change.NEVER),
     _P("image_type", "Image", "Message type of the pictures; both publishes both.",
        choices=("Image", "CompressedImage", "both"), change=Change.NEVER),
-    _P("audio_type", "AudioStamped", "Message type of the sound.", choices=_AUDIO_TYPES,
-       change=Change.NEVER),
+    _P("audio_type", "auto",
+       "Message type of the sound; auto: AudioDataStamped, RawAudio or AudioStamped, the first "
+       "that is installed.",
+       choices=("auto", *_AUDIO_TYPES), change=Change.NEVER),
     _P("audio_chunk", 0.032, "s of sound per message.", 0.005, 1.0, change=Change.NEVER),
     _P("qos", "reliable", "Quality of service of pictures and sound.", choices=_QOS,
        change=Change.NEVER),
@@ -112,9 +132,9 @@ PLAYER: Table = (
 )
 
 ATTENTION: Table = (
-    _P("choose", "loudest",
+    _P("choose", "highest_score",
        "Which of several to look at: the highest score, the largest box, or labels in order.",
-       choices=("loudest", "largest", "label_priority")),
+       choices=("highest_score", "largest", "label_priority")),
     _P("label_priority", [""], "Labels from most to least wanted, for choose:=label_priority."),
     _P("only_listed_labels", False, "Never look at labels outside label_priority."),
     _P("min_score", 0.3, "Detections below this score are not looked at.", 0.0, 1.0),
@@ -127,7 +147,7 @@ ATTENTION: Table = (
     _P("use_mask", True, "Aim at the middle of the instance in `label_mask` if it is published.",
        change=Change.NEVER),
     _P("image_rectified", False, "Pictures are rectified: use P of camera_info, not K and D."),
-    _P("qos", "sensor_data", "Quality of service of the subscriptions.", choices=_QOS,
+    _P("qos", "auto", f"Quality of service of the subscriptions; {_AUTO}", choices=_INPUT_QOS,
        change=Change.NEVER),
 )
 
@@ -137,8 +157,10 @@ MICROPHONE: Table = (
     _P("rate", 16000, "Hz; 0 takes the device's own.", 0, 384000, change=Change.NEVER),
     _P("channels", 1, "Channels to record.", 1, 64, change=Change.NEVER),
     _P("block", 0.032, "s of sound per message.", 0.005, 1.0, change=Change.NEVER),
-    _P("audio_type", "AudioStamped", "Message type of the sound.", choices=_AUDIO_TYPES,
-       change=Change.NEVER),
+    _P("audio_type", "auto",
+       "Message type of the sound; auto: AudioDataStamped, RawAudio or AudioStamped, the first "
+       "that is installed.",
+       choices=("auto", *_AUDIO_TYPES), change=Change.NEVER),
     _P("qos", "sensor_data", "Quality of service of the sound.", choices=_QOS,
        change=Change.NEVER),
     _P("frame_id", "microphone", "frame_id of the sound.", change=Change.NEVER),
@@ -155,7 +177,7 @@ EVALUATOR: Table = (
        change=Change.NEVER),
     _P("use_probability", True, "Subscribe to `probability` too: M_F then rests on it.",
        change=Change.NEVER),
-    _P("qos", "reliable", "Quality of service of the subscriptions.", choices=_QOS,
+    _P("qos", "auto", f"Quality of service of the subscriptions; {_AUTO}", choices=_INPUT_QOS,
        change=Change.NEVER),
 )
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from avs_ros.conversions import Message
 from avs_ros.errors import ParameterError
-from avs_ros.media.opening import is_bag
-from avs_ros.messages import Message
+from avs_ros.media.bag_files import is_bag
 
 _CAMERA_INFO = "sensor_msgs/msg/CameraInfo"
 
@@ -16,12 +17,10 @@ def recorded_camera_info(path: Path) -> Message | None:
     """The first ``CameraInfo`` of a bag, as the bag's own message object; None without one."""
     if not is_bag(path):
         return None
-    from rosbags.rosbag2 import Reader
-
-    from avs_ros.media.bag import storage_of
+    from avs_ros.media.bag_files import open_reader
     from avs_ros.media.bag_types import typestore_for
 
-    with Reader(storage_of(path)) as reader:
+    with closing(open_reader(path)) as reader:
         connections = [c for c in reader.connections if c.msgtype == _CAMERA_INFO and c.msgcount]
         if not connections:
             return None  # rosbags takes an empty choice for every topic

@@ -8,12 +8,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from avs_ros.errors import AvsError, ParameterError
-from avs_ros.media.opening import open_recording
-from avs_ros.media.source import Frame, Sound
-from avs_ros.messages import (
+from rclpy.clock import Clock, ClockType
+from rclpy.duration import Duration
+from rclpy.publisher import Publisher
+from rosgraph_msgs.msg import Clock as ClockMessage
+from sensor_msgs.msg import CameraInfo
+from std_msgs.msg import Header
+
+from avs_ros.conversions import (
     AUDIO_TYPES,
-    Message,
     copy_camera_info,
     make_audio,
     make_audio_info,
@@ -23,31 +26,35 @@ from avs_ros.messages import (
     rgb_to_compressed,
     rgb_to_image,
 )
-from avs_ros.middleware import get_message, rclpy
+from avs_ros.errors import MediaError, ParameterError
+from avs_ros.media.opening import open_recording
+from avs_ros.media.source import Frame, Sound
 from avs_ros.nodes import quality_of_service
-from avs_ros.nodes.declared_parameters import DeclaredParameters
+from avs_ros.nodes.declared_parameters import AcceptsOwnDump, DeclaredParameters
 from avs_ros.nodes.entry_point import run_node
+from avs_ros.nodes.message_types import ROS, published_audio_type
 from avs_ros.nodes.parameters import PLAYER
-from avs_ros.nodes.playback import PlaybackClock, in_order
+from avs_ros.nodes.playback import Due, PlaybackClock, in_order
 from avs_ros.nodes.playback_source import (
     describe,
     recorded_camera_info,
     start_stamp_ns,
 )
+from avs_ros.nodes.topic_names import sibling_topic, transport_topic
 
 _AUDIO_INFO_PERIOD_S = 1.0
 _FORMATLESS = ("AudioDataStamped", "AudioData")
 _ACKNOWLEDGE_S = 2.0
 
 
-class PlayerNode(rclpy.node.Node):  # type: ignore[misc, name-defined]
+class PlayerNode(AcceptsOwnDump):
     """One recording, played once or in a loop; ``finished`` after its last message."""
 
     def __init__(self, node_name: str = "player_node", **options: Any) -> None:
         """Open ``input`` and start playing; ``options`` go to ``rclpy.node.Node``.
 
         Raises :class:`ParameterError`, :class:`MediaError` or :class:`BagError` when the input
-        cannot be played.
+        cannot be played, :class:`MessageTypeError` when ``audio_type`` is not installed.
         """
         super().__init__(node_name, **options)
         try:
@@ -59,6 +66,7 @@ class PlayerNode(rclpy.node.Node):  # type: ignore[misc, name-defined]
 
     def _set_up(self) -> None:
         self.finished = False
+        self.failure: Exception | None = None
         self._started = False
         self._playback = PlaybackClock(paused=True)
         self._settings = DeclaredParameters(self, PLAYER, self._apply_settings)
@@ -68,17 +76,17 @@ class PlayerNode(rclpy.node.Node):  # type: ignore[misc, name-defined]
         self._source = self._open()
         self._camera_info = recorded_camera_info(self._path)
         self._upcoming = in_order(self._source.events(), self._settings["audio_chunk"])
-        self._first_due = next(self._upcoming)
+        self._first_due = self._first()
         self._zero_ns = self._first_due.event.stamp_ns
         self._start_ns = self._start_stamp()
         self._playback.set(rate=self._settings["rate"], paused=True)
+        self._audio_type = published_audio_type(self._settings["audio_type"])
         self._images, self._audio, self._format_publisher = self._create_publishers()
         self._sound_format: tuple[int, int] | None = None
-        steady = rclpy.clock.Clock(clock_type=rclpy.clock.ClockType.STEADY_TIME)
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
         if self._settings["publish_clock"]:
             self._clock_publisher = self.create_publisher(
-                get_message("rosgraph_msgs/msg/Clock"), "/clock",
-                quality_of_service.profile("reliable", 1),
+                ClockMessage, "/clock", quality_of_service.profile("reliable", 1)
             )
             period_s = 1.0 / self._settings["clock_rate"]
             self.create_timer(period_s, self._publish_clock, clock=steady)
@@ -104,26 +112,28 @@ class PlayerNode(rclpy.node.Node):  # type: ignore[misc, name-defined]
     def _start_stamp(self) -> int:
         return start_stamp_ns(self._settings["start_stamp"], time.time_ns(), self._zero_ns)
 
-    def _create_publishers(self) -> tuple[dict[str, Any], Any, Any]:
-        def publisher(type_name: str, topic: str, depth: int) -> Any:
+    def _create_publishers(self) -> tuple[dict[str, Publisher], Publisher, Publisher | None]:
+        def publisher(type_name: str, topic: str, depth: int) -> Publisher:
             return self.create_publisher(
-                get_message(type_name), topic,
+                ROS(type_name), topic,
                 quality_of_service.profile(self._settings["qos"], depth),
                 qos_overriding_options=quality_of_service.overridable(),
             )
 
+        # Remapping `image` takes what belongs to it along, as camera drivers lay it out.
         wanted = self._settings["image_type"]
-        images = {"camera_info": publisher("sensor_msgs/msg/CameraInfo", "camera_info", 1)}
+        camera_info = sibling_topic(self, "camera_info", "image")
+        images = {"camera_info": publisher("sensor_msgs/msg/CameraInfo", camera_info, 1)}
         if wanted in ("Image", "both"):
             images["image"] = publisher("sensor_msgs/msg/Image", "image", 1)
         if wanted in ("CompressedImage", "both"):
-            beside = f"{self.resolve_topic_name('image')}/compressed"
+            beside = transport_topic(self, "image", "compressed")
             images["compressed"] = publisher("sensor_msgs/msg/CompressedImage", beside, 1)
-        audio_type = self._settings["audio_type"]
-        audio = publisher(AUDIO_TYPES[audio_type], "audio", 50)
-        if audio_type not in _FORMATLESS:
+        audio = publisher(AUDIO_TYPES[self._audio_type], "audio", 50)
+        if self._audio_type not in _FORMATLESS:
             return images, audio, None
-        return images, audio, publisher("audio_common_msgs/msg/AudioInfo", "audio_info", 1)
+        audio_info = sibling_topic(self, "audio_info", "audio")
+        return images, audio, publisher("audio_common_msgs/msg/AudioInfo", audio_info, 1)
 
     def _apply_settings(self, values: Mapping[str, Any]) -> None:
         """Speed and hold take effect at once (but nothing starts before its subscribers)."""
@@ -140,10 +150,12 @@ class PlayerNode(rclpy.node.Node):  # type: ignore[misc, name-defined]
             self._playback.set(paused=self._settings["paused"])
             counts = self._play_all()
             self._wait_until_received()
-            if self.context.ok():  # after Ctrl-C there is no /rosout to say it on
-                self.get_logger().info(f"played {counts[0]} pictures, {counts[1]} chunks of sound")
-        except AvsError as error:
-            self.get_logger().error(f"playing stopped: {error}")
+            self.get_logger().info(f"played {counts[0]} images, {counts[1]} chunks of sound")
+        except Exception as error:
+            # Without a context (somebody else ended it) nothing can be published any more.
+            if self.context.ok() and not self._playback.stopped:
+                self.failure = error
+                self.get_logger().error(f"playing stopped: {error}")
         finally:
             self.finished = True
 
@@ -179,7 +191,12 @@ class PlayerNode(rclpy.node.Node):  # type: ignore[misc, name-defined]
         self._source.close()
         self._source = self._open()
         self._upcoming = in_order(self._source.events(), self._settings["audio_chunk"])
-        self._first_due = next(self._upcoming)
+        self._first_due = self._first()
+
+    def _first(self) -> Due:
+        if (first := next(self._upcoming, None)) is None:
+            raise MediaError(f"{self._path}: neither images nor sound can be read from it")
+        return first
 
     def _wait_for_subscribers(self) -> None:
         """Until somebody listens to pictures and to sound, or the time for it is over."""
@@ -197,26 +214,30 @@ class PlayerNode(rclpy.node.Node):  # type: ignore[misc, name-defined]
         """Give reliable subscribers the last messages before the node may go."""
         if self._playback.stopped or self._settings["qos"] != "reliable":
             return
-        timeout = rclpy.duration.Duration(seconds=_ACKNOWLEDGE_S)
+        timeout = Duration(seconds=_ACKNOWLEDGE_S)
         for publisher in (*self._images.values(), self._audio):
             publisher.wait_for_all_acked(timeout)
 
     # ---------------------------------------------------------------- messages
 
     def _publish_frame(self, frame: Frame, stamp_ns: int) -> None:
-        rgb = frame.decode()
-        header = make_header(stamp_ns, self._settings["frame_id"])
+        try:
+            rgb = frame.decode()
+        except Exception as error:  # a decoder's too: one damaged image is no reason to stop
+            self.get_logger().warning(f"image left out: {error}", throttle_duration_sec=5.0)
+            return
+        header = make_header(ROS, stamp_ns, self._settings["frame_id"])
         height, width = rgb.shape[:2]
         self._images["camera_info"].publish(self._camera_message(header, width, height))
         if (publisher := self._images.get("image")) is not None:
-            publisher.publish(rgb_to_image(header, rgb))
+            publisher.publish(rgb_to_image(ROS, header, rgb))
         if (publisher := self._images.get("compressed")) is not None:
-            publisher.publish(rgb_to_compressed(header, rgb))
+            publisher.publish(rgb_to_compressed(ROS, header, rgb))
 
-    def _camera_message(self, header: Message, width: int, height: int) -> Message:
+    def _camera_message(self, header: Header, width: int, height: int) -> CameraInfo:
         if self._camera_info is not None:
-            return copy_camera_info(header, self._camera_info)
-        return make_camera_info(header, width, height, self._settings["horizontal_fov"])
+            return copy_camera_info(ROS, header, self._camera_info)
+        return make_camera_info(ROS, header, width, height, self._settings["horizontal_fov"])
 
     def _publish_sound(self, sound: Sound, stamp_ns: int) -> None:
         channels = 1 if sound.samples.ndim == 1 else sound.samples.shape[1]
@@ -225,7 +246,7 @@ class PlayerNode(rclpy.node.Node):  # type: ignore[misc, name-defined]
             self._publish_audio_info()
         self._audio.publish(
             make_audio(
-                self._settings["audio_type"], stamp_ns, sound.samples, sound.rate_hz,
+                ROS, self._audio_type, stamp_ns, sound.samples, sound.rate_hz,
                 self._settings["audio_frame_id"],
             )
         )
@@ -233,15 +254,19 @@ class PlayerNode(rclpy.node.Node):  # type: ignore[misc, name-defined]
     def _publish_audio_info(self) -> None:
         """Again and again: subscribers that come later must learn the format too."""
         if self._sound_format is not None:
-            self._format_publisher.publish(make_audio_info(*self._sound_format))
+            self._format_publisher.publish(make_audio_info(ROS, *self._sound_format))
 
     def _publish_clock(self) -> None:
-        stamp = ns_to_stamp(self._start_ns + self._playback.now())
-        self._clock_publisher.publish(get_message("rosgraph_msgs/msg/Clock")(clock=stamp))
+        stamp = ns_to_stamp(ROS, self._start_ns + self._playback.now())
+        self._clock_publisher.publish(ClockMessage(clock=stamp))
 
 
 def _play_to_the_end(node: PlayerNode) -> bool:
-    return bool(node.finished and node.get_parameter("exit_when_done").value)
+    if not (node.finished and node.get_parameter("exit_when_done").value):
+        return False
+    if node.failure is not None:
+        raise node.failure
+    return True
 
 
 def main(args: Sequence[str] | None = None) -> int:

@@ -2,34 +2,61 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
+from rclpy.clock import Clock, ClockType
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from std_srvs.srv import SetBool, Trigger
+
 from avs_ros.errors import AvsError
 from avs_ros.inference.segmenter import Segmenter
-from avs_ros.messages import Message
-from avs_ros.middleware import MIDDLEWARE, get_service, rclpy
-from avs_ros.nodes.declared_parameters import DeclaredParameters
-from avs_ros.nodes.diagnostics import StreamState
+from avs_ros.nodes.declared_parameters import AcceptsOwnDump, DeclaredParameters
+from avs_ros.nodes.diagnostics import DiagnosticsPage, StreamState
 from avs_ros.nodes.diagnostics_publisher import DiagnosticsPublisher
 from avs_ros.nodes.entry_point import run_node
 from avs_ros.nodes.message_counters import MessageCounters
 from avs_ros.nodes.parameters import SEGMENTATION
 from avs_ros.nodes.segmentation_inputs import SensorInputs
-from avs_ros.nodes.segmentation_outputs import Answer, SegmentationOutputs
-from avs_ros.nodes.segmentation_stream import SegmentationStream, create_segmenter, warm_up
+from avs_ros.nodes.segmentation_model import (
+    apply_parameters,
+    create_segmenter,
+    make_pipeline,
+    warm_up,
+)
+from avs_ros.nodes.segmentation_outputs import SegmentationOutputs
 from avs_ros.segmentation import Segmentation
-from avs_ros.streaming.synchronizer import Pair
+from avs_ros.streaming.inputs import Pair
+from avs_ros.streaming.pipeline import Pipeline
+from avs_ros.streaming.statistics import RollingPercentiles
+from avs_ros.streaming.worker import Worker
 
 _WATCH_PERIOD_S = 0.25
-_JUMP_BACK_S = 0.5
 
 CreateSegmenter = Callable[[Mapping[str, Any]], Segmenter]
-_RETURN = rclpy.lifecycle.TransitionCallbackReturn
+Transition = Callable[["SegmentationNode", LifecycleState], TransitionCallbackReturn]
 
 
-class SegmentationNode(rclpy.lifecycle.LifecycleNode):  # type: ignore[misc, name-defined]
+def _logged(transition: Transition) -> Transition:
+    """Log what a transition dies of: rclpy keeps only that it has failed."""
+
+    @functools.wraps(transition)
+    def logged(self: SegmentationNode, state: LifecycleState) -> TransitionCallbackReturn:
+        try:
+            return transition(self, state)
+        except Exception as error:
+            self.get_logger().error(
+                f"{transition.__name__} failed: {type(error).__name__}: {error}"
+            )
+            raise
+
+    return logged
+
+
+class SegmentationNode(AcceptsOwnDump, LifecycleNode):  # type: ignore[misc]
     """Which pixels are making the sound, and what they are.
 
     =========== ==================================================================
@@ -38,6 +65,10 @@ class SegmentationNode(rclpy.lifecycle.LifecycleNode):  # type: ignore[misc, nam
     deactivate  unsubscribes and stops the worker; the model stays in memory
     cleanup     takes the publishers off the graph and frees the model's memory
     =========== ==================================================================
+
+    A frame's way: ``SensorInputs`` (callback) -> ``Pipeline.push`` -> ``Synchronizer`` ->
+    ``Worker`` (its thread) -> ``Pipeline.step`` (decode, segment, post-process) ->
+    ``SegmentationOutputs`` (conversions, publishers).
     """
 
     def __init__(
@@ -61,131 +92,130 @@ class SegmentationNode(rclpy.lifecycle.LifecycleNode):  # type: ignore[misc, nam
 
     def _set_up(self, create_segmenter: CreateSegmenter) -> None:
         self._create_segmenter = create_segmenter
-        self._segmenter: Segmenter | None = None
+        self._pipeline: Pipeline | None = None
+        self._worker: Worker | None = None
         self._outputs: SegmentationOutputs | None = None
-        self._stream: SegmentationStream | None = None
         self._state = "unconfigured"
         self._enabled = True
         # Transitions and ~/enable come in different threads.
         self._switch = threading.Lock()
         self._failure = ""
-        self._malformed = MessageCounters()
+        self._malformed = MessageCounters(self.get_logger())
+        self._age = RollingPercentiles()
         self._settings = DeclaredParameters(
-            self, SEGMENTATION, self._apply_settings, lambda: self._segmenter is not None
+            self, SEGMENTATION, self._apply_settings, lambda: self._pipeline is not None
         )
-        self._inputs = SensorInputs(
-            self, self._settings, self._push_frame, self._push_audio, self._malformed
-        )
-        group = rclpy.callback_groups.MutuallyExclusiveCallbackGroup
-        self._start_group, self._timer_group = group(), group()
-        self.create_service(get_service("std_srvs/srv/SetBool"), "~/enable", self._on_enable)
-        self.create_service(get_service("std_srvs/srv/Trigger"), "~/reset", self._on_reset)
+        self._inputs = SensorInputs(self, self._settings, self._malformed)
+        self._start_group = MutuallyExclusiveCallbackGroup()
+        timers = MutuallyExclusiveCallbackGroup()
+        self.create_service(SetBool, "~/enable", self._on_enable)
+        self.create_service(Trigger, "~/reset", self._on_reset)
         # A steady clock: with use_sim_time and no /clock yet, ROS time stands still.
-        self._steady = rclpy.clock.Clock(clock_type=rclpy.clock.ClockType.STEADY_TIME)
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        page = DiagnosticsPage(self.get_name())
         self._diagnostics = DiagnosticsPublisher(
-            self, self._settings["diagnostics_period"], self._stream_state, self._timer_group,
-            self._steady,
+            self, lambda: page.write(self._stream_state()), self._settings["diagnostics_period"],
+            timers,
         )
         self.create_timer(
-            _WATCH_PERIOD_S, self._inputs.watch, callback_group=self._timer_group,
-            clock=self._steady,
-        )
-        self._jump = self.get_clock().create_jump_callback(
-            rclpy.clock.JumpThreshold(
-                min_forward=None, min_backward=rclpy.duration.Duration(seconds=-_JUMP_BACK_S),
-                on_clock_change=True,
-            ),
-            post_callback=self._on_time_jump,
+            _WATCH_PERIOD_S, self._inputs.watch, callback_group=timers, clock=steady
         )
         if self._settings["autostart"]:
             self._autostart = self.create_timer(
-                0.01, self._start, callback_group=self._start_group, clock=self._steady
+                0.01, self._start, callback_group=self._start_group, clock=steady
             )
 
     def _start(self) -> None:
         """Configure and activate, once, on the executor: services answer meanwhile."""
         self.destroy_timer(self._autostart)
         try:
-            if self._state == "unconfigured" and self.trigger_configure() == _RETURN.SUCCESS:
+            done = TransitionCallbackReturn.SUCCESS
+            if self._state == "unconfigured" and self.trigger_configure() == done:
                 self.trigger_activate()
         except Exception:
             if self.context.ok():
                 raise
             # Interrupted while the model was loading: no transition can be published any more.
 
-    def on_configure(self, state: Any) -> Any:
+    @_logged
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Load, check and warm the model; FAILURE (and one sentence in the log) if it cannot."""
         segmenter: Segmenter | None = None
         try:
             segmenter = self._create_segmenter(self._settings)
             warm_up(segmenter)
-            self._stream = SegmentationStream(
-                segmenter, self._settings, self._publish_answer, self._on_stream_error
-            )
+            pipeline = make_pipeline(segmenter, self._settings, self._on_stream_error)
+            worker = Worker(pipeline, self._publish, self._settings["max_rate"])
         except Exception as error:  # out of memory, a driver's error: the node must survive it
-            sentence = str(error)
+            reason = str(error)
             if not isinstance(error, AvsError):
-                sentence = f"the model failed: {type(error).__name__}: {error}"
-            self._failure = sentence
-            self.get_logger().error(f"cannot configure: {sentence}")
+                reason = f"the model failed: {type(error).__name__}: {error}"
+            self._failure = reason
+            self.get_logger().error(f"cannot configure: {reason}")
             if segmenter is not None:
                 segmenter.close()
-            return _RETURN.FAILURE
-        self._segmenter, self._failure = segmenter, ""
+            return TransitionCallbackReturn.FAILURE
+        self._pipeline, self._worker, self._failure = pipeline, worker, ""
         self._outputs = SegmentationOutputs(self, self._settings, segmenter.labels)
         self.get_logger().info(
-            f"model {segmenter.name} on {segmenter.device} ({segmenter.engine}), {MIDDLEWARE}"
+            f"model {segmenter.name} on {segmenter.device} ({segmenter.engine})"
         )
         return self._entered("inactive", super().on_configure(state))
 
-    def on_activate(self, state: Any) -> Any:
+    @_logged
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Subscribe and start the worker."""
-        if self._outputs is None or self._stream is None:
-            return _RETURN.ERROR
+        if self._outputs is None or self._pipeline is None or self._worker is None:
+            return TransitionCallbackReturn.ERROR
         try:
-            self._stream.start()
+            self._worker.start()
         except AvsError as error:
             self.get_logger().error(str(error))
-            return _RETURN.FAILURE
+            return TransitionCallbackReturn.FAILURE
         result = super().on_activate(state)
         self._outputs.publish_label_info(self._settings["threshold"], self._now_ns())
         with self._switch:
             self._state = "active"
             if self._enabled:
-                self._inputs.open()
+                self._inputs.open(self._pipeline.push)
         return result
 
-    def on_deactivate(self, state: Any) -> Any:
+    @_logged
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Unsubscribe and stop the worker; the model stays loaded."""
         self._stop()
         return self._entered("inactive", super().on_deactivate(state))
 
-    def on_cleanup(self, state: Any) -> Any:
+    @_logged
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Free the model and take the publishers off the graph."""
         result = super().on_cleanup(state)
         self._release()
         return self._entered("unconfigured", result)
 
-    def on_shutdown(self, state: Any) -> Any:
+    @_logged
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Stop and free everything, from any state."""
         result = super().on_shutdown(state)
         self._release()
         return self._entered("finalized", result)
 
-    def on_error(self, state: Any) -> Any:
+    @_logged
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Recover: free everything and go back to unconfigured."""
         self.get_logger().error("a transition failed: back to unconfigured")
         self._release()
-        return self._entered("unconfigured", _RETURN.SUCCESS)
+        return self._entered("unconfigured", TransitionCallbackReturn.SUCCESS)
 
     def destroy_node(self) -> None:
         """Stop the worker before the node's publishers go."""
         self._release()
-        self._jump.unregister()
         super().destroy_node()
 
-    def _entered(self, state: str, result: Any) -> Any:
-        if result == _RETURN.SUCCESS:
+    def _entered(
+        self, state: str, result: TransitionCallbackReturn
+    ) -> TransitionCallbackReturn:
+        if result == TransitionCallbackReturn.SUCCESS:
             self._state = state
         return result
 
@@ -194,69 +224,49 @@ class SegmentationNode(rclpy.lifecycle.LifecycleNode):  # type: ignore[misc, nam
             if self._state == "active":
                 self._state = "inactive"
             self._inputs.close()
-        if self._stream is not None and not self._stream.stop():
+        if self._worker is not None and not self._worker.stop():
             self.get_logger().warning("the model is still busy with its last frame")
 
     def _release(self) -> None:
         self._stop()
-        stream, self._stream, self._segmenter = self._stream, None, None
-        if stream is not None:
-            stream.close()
+        worker, self._worker, self._pipeline = self._worker, None, None
+        if worker is not None:
+            worker.close()
         if self._outputs is not None:
             self._outputs.destroy()
             self._outputs = None
 
-    def _push_frame(self, stamp_ns: int, decode: Callable[[], Any], header: Message) -> None:
-        stream = self._stream
-        if stream is not None:
-            stream.push_frame(stamp_ns, decode, header)
-
-    def _push_audio(self, stamp_ns: int, samples: Any, rate_hz: float) -> None:
-        stream = self._stream
-        if stream is not None:
-            stream.push_audio(stamp_ns, samples, rate_hz)
-
-    def _publish_answer(self, segmentation: Segmentation, pair: Pair) -> None:
-        """Called in the pipeline's thread with each answer."""
-        outputs = self._outputs
-        stream = self._stream
-        if outputs is None or stream is None:
-            return
+    def _publish(self, segmentation: Segmentation, pair: Pair) -> None:
+        """Called in the worker's thread with each answer."""
         latency_ms = (self._now_ns() - pair.stamp_ns) * 1e-6
-        stream.note_age(latency_ms)
-        processing_ms = segmentation.ms["step"] + segmentation.ms["postprocess"]
-        outputs.publish(
-            Answer(
-                segmentation, pair.frame, pair.context, self._inputs.camera_info,  # type: ignore[arg-type]
-                latency_ms, processing_ms, pair.sync_error_ms,
-            )
-        )
+        self._age.add(latency_ms)
+        if (outputs := self._outputs) is not None:
+            outputs.publish(segmentation, pair, self._inputs.calibration, latency_ms)
 
     def _on_stream_error(self, error: Exception) -> None:
         self.get_logger().error(
             f"frame lost: {type(error).__name__}: {error}", throttle_duration_sec=5.0
         )
 
-    def _on_time_jump(self, jump: Any) -> None:
-        self._reset_stream()
-
     def _now_ns(self) -> int:
         return int(self.get_clock().now().nanoseconds)
 
     def _apply_settings(self, values: Mapping[str, Any]) -> None:
         """Take over changed parameters; raises to refuse them."""
-        if self._stream is not None:
-            self._stream.apply(values)
+        if self._pipeline is not None and self._worker is not None:
+            apply_parameters(self._pipeline, self._worker, values)
         changed = values["threshold"] != self._settings["threshold"]
         if changed and self._state == "active" and self._outputs is not None:
             self._outputs.publish_label_info(values["threshold"], self._now_ns())
 
-    def _on_enable(self, request: Any, response: Any) -> Any:
+    def _on_enable(
+        self, request: SetBool.Request, response: SetBool.Response
+    ) -> SetBool.Response:
         """Stop or resume listening; the model stays loaded."""
         with self._switch:
             self._enabled = bool(request.data)
-            if self._state == "active" and self._enabled:
-                self._inputs.open()
+            if self._state == "active" and self._enabled and self._pipeline is not None:
+                self._inputs.open(self._pipeline.push)
             elif not self._enabled:
                 self._inputs.close()
                 self._reset_stream()
@@ -266,7 +276,7 @@ class SegmentationNode(rclpy.lifecycle.LifecycleNode):  # type: ignore[misc, nam
         )
         return response
 
-    def _on_reset(self, request: Any, response: Any) -> Any:
+    def _on_reset(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         """Forget the past: frames, sound, the model's memory."""
         response.success = self._reset_stream()
         response.message = (
@@ -276,9 +286,9 @@ class SegmentationNode(rclpy.lifecycle.LifecycleNode):  # type: ignore[misc, nam
         return response
 
     def _reset_stream(self) -> bool:
-        if self._stream is None:
+        if self._pipeline is None:
             return False
-        self._stream.reset()
+        self._pipeline.reset()
         return True
 
     def _stream_state(self) -> StreamState:
@@ -287,13 +297,16 @@ class SegmentationNode(rclpy.lifecycle.LifecycleNode):  # type: ignore[misc, nam
             malformed=self._malformed.counts(), sentences=self._malformed.sentences(),
             inputs=self._inputs.describe(), problems=dict(self._inputs.problems),
         )
-        if (segmenter := self._segmenter) is not None:
+        if (pipeline := self._pipeline) is not None:
+            segmenter, error = pipeline.segmenter, pipeline.last_error
             state.model = {
                 "model": segmenter.name, "engine": segmenter.engine, "device": segmenter.device,
-                "middleware": MIDDLEWARE,
             }
-        if (stream := self._stream) is not None:
-            stream.report(state)
+            state.stats, state.counters = pipeline.stats(), pipeline.counters()
+            state.last_error = f"{type(error).__name__}: {error}" if error else ""
+            state.age_ms = self._age.percentiles()
+            state.level_dbfs, state.coverage = state.stats.level_dbfs, state.stats.coverage
+            state.sync_error_ms = state.stats.sync_error_ms
         return state
 
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
+from avs_ros.conversions.detections import Detection
 from avs_ros.errors import ParameterError
-from avs_ros.messages.detections import Detection
 
 Ray = tuple[float, float, float]
 _NANOSECONDS = 1e9
@@ -28,14 +28,14 @@ class Attention(Enum):
 
 @dataclass(frozen=True)
 class SelectionConfig:
-    """``choose``: loudest (score), largest (box) or label_priority; times in seconds.
+    """``choose``: highest_score, largest (box) or label_priority; times in seconds.
 
     ``hysteresis``: share by which another must be better; ``dwell``: for how long, before the
     target changes (and before a first target is taken); ``hold``: how long a target that fell
     silent is kept.
     """
 
-    choose: str = "loudest"
+    choose: str = "highest_score"
     label_priority: tuple[str, ...] = ()
     only_listed_labels: bool = False
     min_score: float = 0.3

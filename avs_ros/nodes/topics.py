@@ -3,80 +3,53 @@
 Publishers are made from it and the README's table is printed from it::
 
     python -m avs_ros.nodes.topics
+
+Those that tell the segmentation node's answers are rows of :mod:`avs_ros.conversions.topics`.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from avs_ros.conversions.topics import (
+    ANSWER_TOPICS,
+    COMPRESSED,
+    DETECTIONS,
+    DIAGNOSTICS,
+    FLOAT,
+    IMAGE,
+    POINT,
+    Topic,
+)
 from avs_ros.nodes import quality_of_service
 
 BEGIN, END = "<!-- topics:begin -->", "<!-- topics:end -->"
-
-
-@dataclass(frozen=True)
-class Topic:
-    """One topic; ``quality`` is a profile name, ``latched``, or the parameter that chooses it."""
-
-    name: str
-    type_name: str
-    meaning: str
-    quality: str = "reliable"
-    depth: int = 1
-
-    def qos(self) -> Any:
-        """A fresh ``QoSProfile`` for a publisher."""
-        if self.quality == "latched":
-            return quality_of_service.latched()
-        return quality_of_service.profile(self.quality, self.depth)
-
-
-_IMAGE = "sensor_msgs/msg/Image"
-_COMPRESSED = "sensor_msgs/msg/CompressedImage"
 _CAMERA_INFO = "sensor_msgs/msg/CameraInfo"
 _AUDIO = "AudioDataStamped, AudioStamped, RawAudio or AudioData"
-_DETECTIONS = "vision_msgs/msg/Detection2DArray"
-_POINT = "geometry_msgs/msg/PointStamped"
-_FLOAT = "std_msgs/msg/Float64"
+
+
+def qos_of(topic: Topic) -> Any:
+    """A fresh ``QoSProfile`` for a publisher of ``topic``."""
+    if topic.quality == "latched":
+        return quality_of_service.latched()
+    return quality_of_service.profile(topic.quality, topic.depth)
+
 
 SEGMENTATION_INPUTS = (
-    Topic("image", _IMAGE, "Pictures; any usual 8-bit, 16-bit, YUV or Bayer encoding.",
+    Topic("image", IMAGE, "Pictures; any usual 8-bit, 16-bit, YUV or Bayer encoding.",
           "image_qos"),
-    Topic("image/compressed", _COMPRESSED, "The same as JPEG or PNG.", "image_qos"),
+    Topic("image/compressed", COMPRESSED, "The same as JPEG or PNG.", "image_qos"),
     Topic("audio", _AUDIO, "Sound; the stamp is the time of the first sample.", "audio_qos", 50),
     Topic("audio_info", "audio_common_msgs/msg/AudioInfo",
           "Rate, channels and format for AudioDataStamped and AudioData.", "sensor_data"),
     Topic("camera_info", _CAMERA_INFO, "Calibration, next to `image`; needed for `~/attention`.",
           "sensor_data"),
 )
-SEGMENTATION_OUTPUTS = (
-    Topic("~/mask", _IMAGE, "mono8, 255 where something sounds, at the picture's size."),
-    Topic("~/label_mask", _IMAGE, "mono8, 0 nothing, i = the detection whose id is i."),
-    Topic("~/label_mask_color", _IMAGE, "rgb8, the label mask in colours."),
-    Topic("~/probability", _IMAGE, "32FC1, 0 to 1."),
-    Topic("~/detections", _DETECTIONS, "Box, label (class_id) and score of each instance.",
-          depth=10),
-    Topic("~/label_info", "vision_msgs/msg/LabelInfo", "The model's labels and the threshold.",
-          "latched"),
-    Topic("~/overlay", _IMAGE, "rgb8, the picture with masks and names drawn on it."),
-    Topic("~/overlay/compressed", _COMPRESSED, "The overlay as JPEG."),
-    Topic("~/attention", _POINT,
-          "Ray to the strongest instance, optical frame; needs camera_info.", depth=10),
-    Topic("~/debug/latency_ms", _FLOAT, "Age of the frame when its answer is published.",
-          depth=10),
-    Topic("~/debug/processing_ms", _FLOAT, "Time spent on the frame.", depth=10),
-    Topic("~/debug/sync_error_ms", _FLOAT,
-          "How far the sound ended before the frame's window did.", depth=10),
-)
-DIAGNOSTICS = Topic("/diagnostics", "diagnostic_msgs/msg/DiagnosticArray",
-                    "State, rates, drops and errors of the node.")
-
 PLAYER_OUTPUTS = (
-    Topic("image", _IMAGE, "rgb8 pictures (image_type).", "qos"),
-    Topic("image/compressed", _COMPRESSED, "JPEG pictures (image_type).", "qos"),
+    Topic("image", IMAGE, "rgb8 pictures (image_type).", "qos"),
+    Topic("image/compressed", COMPRESSED, "JPEG pictures (image_type).", "qos"),
     Topic("camera_info", _CAMERA_INFO, "An ideal camera, or the bag's.", "qos"),
     Topic("audio", _AUDIO, "Sound (audio_type).", "qos", 50),
     Topic("audio_info", "audio_common_msgs/msg/AudioInfo",
@@ -91,12 +64,12 @@ MICROPHONE_OUTPUTS = (
 )
 
 ATTENTION_INPUTS = (
-    Topic("detections", _DETECTIONS, "What sounds.", "qos"),
-    Topic("label_mask", _IMAGE, "Optional: aim at the instance, not the box (use_mask).", "qos"),
+    Topic("detections", DETECTIONS, "What sounds.", "qos"),
+    Topic("label_mask", IMAGE, "Optional: aim at the instance, not the box (use_mask).", "qos"),
     Topic("camera_info", _CAMERA_INFO, "Calibration of the camera.", "qos"),
 )
 ATTENTION_OUTPUTS = (
-    Topic("~/target", _POINT, "Unit ray in the camera's optical frame.", depth=10),
+    Topic("~/target", POINT, "Unit ray in the camera's optical frame.", depth=10),
     Topic("~/ray", "geometry_msgs/msg/PoseStamped",
           "The same as an arrow for RViz and Foxglove (x axis along the ray).", depth=10),
     Topic("~/bearing", "geometry_msgs/msg/Vector3Stamped",
@@ -106,26 +79,30 @@ ATTENTION_OUTPUTS = (
 )
 
 EVALUATOR_INPUTS = (
-    Topic("mask", _IMAGE, "Answers: `segmentation_node/mask`.", "qos", 50),
-    Topic("probability", _IMAGE, "Answers: `segmentation_node/probability` (use_probability).",
+    Topic("mask", IMAGE, "Answers: `segmentation_node/mask`.", "qos", 50),
+    Topic("probability", IMAGE, "Answers: `segmentation_node/probability` (use_probability).",
           "qos", 50),
-    Topic("detections", _DETECTIONS, "Answers: `segmentation_node/detections`.", "qos", 50),
-    Topic("ground_truth/mask", _IMAGE, "Truth: mono8, above 0 where something sounds.", "qos", 50),
-    Topic("ground_truth/detections", _DETECTIONS,
+    Topic("detections", DETECTIONS, "Answers: `segmentation_node/detections`.", "qos", 50),
+    Topic("ground_truth/mask", IMAGE, "Truth: mono8, above 0 where something sounds.", "qos", 50),
+    Topic("ground_truth/detections", DETECTIONS,
           "Truth: names of what sounds; its boxes, where there are no masks.", "qos", 50),
 )
 EVALUATOR_OUTPUTS = (
-    Topic("~/iou", _FLOAT, "Mean frame IoU so far.", depth=10),
+    Topic("~/iou", FLOAT, "Mean frame IoU so far.", depth=10),
 )
 
 TOPICS: Mapping[str, Mapping[str, tuple[Topic, ...]]] = {
     "segmentation_node": {
-        "subscribes": SEGMENTATION_INPUTS, "publishes": (*SEGMENTATION_OUTPUTS, DIAGNOSTICS),
+        "subscribes": SEGMENTATION_INPUTS, "publishes": (*ANSWER_TOPICS, DIAGNOSTICS),
     },
     "player_node": {"publishes": PLAYER_OUTPUTS},
-    "attention_node": {"subscribes": ATTENTION_INPUTS, "publishes": ATTENTION_OUTPUTS},
+    "attention_node": {
+        "subscribes": ATTENTION_INPUTS, "publishes": (*ATTENTION_OUTPUTS, DIAGNOSTICS),
+    },
     "microphone_node": {"publishes": (*MICROPHONE_OUTPUTS, DIAGNOSTICS)},
-    "evaluator_node": {"subscribes": EVALUATOR_INPUTS, "publishes": EVALUATOR_OUTPUTS},
+    "evaluator_node": {
+        "subscribes": EVALUATOR_INPUTS, "publishes": (*EVALUATOR_OUTPUTS, DIAGNOSTICS),
+    },
 }
 
 

@@ -118,6 +118,14 @@ class AudioBuffer:
         """The clock of the current run (drift, jitter); None before the first sample."""
         return self._runs[-1].clock if self._runs else None
 
+    def restarts(self, stamp_ns: int, count: int, rate_hz: float) -> bool:
+        """Whether ``count`` samples from ``stamp_ns`` on would start everything anew."""
+        run = self._runs[-1] if self._runs else None
+        if run is None or count == 0 or not rate_hz > 0:
+            return False
+        late = run.clock.lateness_s(run.next_index, stamp_ns)
+        return late + count / rate_hz < -self.jump_back_s
+
     def push(self, stamp_ns: int, samples: NDArray[Any], rate_hz: float) -> None:
         """Take a chunk whose first sample was captured at ``stamp_ns``.
 
@@ -145,7 +153,7 @@ class AudioBuffer:
         if late < -self.gap_s and self._revoke_gap(run, stamp_ns):
             run = self._runs[-1]
             late = run.clock.lateness_s(run.next_index, stamp_ns)
-        if late + mono.size / rate < -self.jump_back_s:
+        if self.restarts(stamp_ns, mono.size, rate):
             self._count("audio_restarts")
             self._runs.clear()
             self._append(self._begin(rate), stamp_ns, mono)

@@ -1,21 +1,20 @@
-"""The worker thread between what comes in and what goes out."""
+"""Frames and sound in, segmentations out: the one walk that files, bags and topics share."""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from math import nan
 
-from numpy.typing import NDArray
+import numpy as np
 
-from avs_ros.errors import ParameterError
+from avs_ros.errors import EngineError, ParameterError
+from avs_ros.gate import apply_gate
 from avs_ros.inference.segmenter import Segmenter
-from avs_ros.postprocess import Postprocessor
+from avs_ros.postprocess import PostprocessConfig, Postprocessor
 from avs_ros.segmentation import Segmentation
-from avs_ros.streaming.clock import Clock
-from avs_ros.streaming.pair import Frame, Pair
-from avs_ros.streaming.pair_processor import PairProcessor, check_fit
+from avs_ros.streaming.inputs import Event, Frame, Pair
 from avs_ros.streaming.statistics import Percentiles, RateMeter, RollingPercentiles
 from avs_ros.streaming.synchronizer import Synchronizer
 
@@ -26,8 +25,8 @@ PIPELINE_COUNTERS: dict[str, str] = {
     "callback_errors": "results whose receiver failed",
     "dropped_stale": "results thrown away: the stream was reset or stopped meanwhile",
 }
-_BACK_OFF_FIRST_S = 0.1
-_BACK_OFF_LAST_S = 5.0
+
+Result = tuple[Segmentation, Pair]
 
 
 @dataclass(frozen=True)
@@ -35,7 +34,8 @@ class PipelineStats:
     """How the stream is doing, over the last results and seconds.
 
     ``latency_ms``: frame's arrival to result (waiting for sound included); ``processing_ms``:
-    model and post-processing; ``stages_ms``: mean per stage; rates in Hz.
+    see :func:`processing_ms`; ``stages_ms``: mean per stage; rates in Hz.  ``level_dbfs``,
+    ``coverage`` and ``sync_error_ms``: of the last result's :class:`Pair`, NaN before the first.
     """
 
     latency_ms: Percentiles
@@ -44,51 +44,56 @@ class PipelineStats:
     frame_rate: float = 0.0
     audio_rate: float = 0.0
     result_rate: float = 0.0
+    level_dbfs: float = nan
+    coverage: float = nan
+    sync_error_ms: float = nan
+
+
+def processing_ms(segmentation: Segmentation) -> float:
+    """Time spent on a frame (ms): decoding, the whole model step and post-processing."""
+    stages = ("decode", "step", "postprocess")
+    return sum(float(segmentation.ms.get(stage, 0.0)) for stage in stages)
 
 
 class Pipeline:
-    """Frames and sound in, segmentations out; the newest complete pair wins.
+    """Pairs frames with their sound, decodes, segments, post-processes, and counts.
 
-    ``push_frame`` and ``push_audio`` return at once and may be called from any thread.  One worker
-    thread takes the newest frame whose sound has come, and hands the result to ``on_result``
-    (called in the worker's thread, in the order of stamps).  Frames overtaken while the worker was
-    busy are dropped and counted.  An error is kept in ``last_error``, counted and told to
-    ``on_error``, and the stream goes on: after an error of the model or of ``on_result`` with a
-    pause (0.1 s, doubling up to 5 s while errors follow each other), after a frame that cannot be
-    decoded at once.
+    ``push`` may be called from any thread and returns at once.  Files and bags then go through
+    :meth:`run`: every frame in order, the same results each time.  A live stream is served by a
+    :class:`~avs_ros.streaming.worker.Worker`, which takes the newest frame instead.
+
+    A frame that cannot be decoded is counted, kept in ``last_error`` and told to ``on_error``,
+    and the stream goes on.
     """
 
     def __init__(
         self,
         segmenter: Segmenter,
-        synchronizer: Synchronizer,
-        postprocessor: Postprocessor,
-        on_result: Callable[[Segmentation, Pair], None],
-        max_rate: float = 0.0,
-        clock: Clock | None = None,
+        synchronizer: Synchronizer | None = None,
+        postprocessor: Postprocessor | None = None,
         on_error: Callable[[Exception], None] | None = None,
     ) -> None:
-        """``max_rate``: results per second at most (0: no limit; may be set at any time).
+        """``synchronizer``: None makes one that fits the model and waits for sound for ever.
 
-        ``clock``: in place of the synchronizer's (it is given to it too).  Raises
-        :class:`ParameterError` if the synchronizer's rate is not the segmenter's.
+        Raises :class:`ParameterError` unless its windows have the rate that the segmenter wants,
+        and for an option of ``postprocessor``'s gate that the segmenter does not have.
         """
-        check_fit(segmenter, synchronizer)
-        if not max_rate >= 0:
-            raise ParameterError(f"max_rate of {max_rate} Hz; must be 0 (no limit) or above")
-        if clock is not None:
-            synchronizer.clock = clock
-        self.max_rate = max_rate
-        self.synchronizer = synchronizer
+        self.segmenter = segmenter
+        self.synchronizer = synchronizer or Synchronizer(
+            segmenter.window_s, deadline_s=None, rate_hz=segmenter.sample_rate, max_waiting=None
+        )
+        if segmenter.sample_rate != self.synchronizer.rate_hz:
+            raise ParameterError(
+                f"model {segmenter.name} hears {segmenter.sample_rate} Hz, the synchronizer makes "
+                f"windows at {self.synchronizer.rate_hz} Hz; give it "
+                f"rate_hz={segmenter.sample_rate}"
+            )
+        self.postprocessor = postprocessor or Postprocessor()
+        self.policy = self.postprocessor.config
         self.last_error: Exception | None = None
-        self._clock = synchronizer.clock
-        self._processor = PairProcessor(segmenter, postprocessor)
-        self._on_result = on_result
         self._on_error = on_error
-        self._condition = synchronizer.condition
-        self._thread: threading.Thread | None = None
-        self._stopping = threading.Event()
-        self._failures = 0
+        self._epoch: int | None = None
+        self._last: Pair | None = None
         self._counters: dict[str, int] = dict.fromkeys(PIPELINE_COUNTERS, 0)
         self._latency = RollingPercentiles()
         self._processing = RollingPercentiles()
@@ -96,148 +101,136 @@ class Pipeline:
         self._rates = {name: RateMeter() for name in ("frame", "audio", "result")}
 
     @property
-    def running(self) -> bool:
-        """Whether the worker thread is alive."""
-        return self._thread is not None and self._thread.is_alive()
+    def policy(self) -> PostprocessConfig:
+        """What is marked; set it at any time, for post-processing and the segmenter's gate."""
+        return self.postprocessor.config
 
-    def start(self) -> None:
-        """Start the worker; does nothing if it runs.  After :meth:`stop` a new stream begins.
+    @policy.setter
+    def policy(self, config: PostprocessConfig) -> None:
+        apply_gate(self.segmenter, config.gate)
+        self.postprocessor.config = config
 
-        Raises :class:`RuntimeError` while a worker that was told to stop is still at its frame.
+    def push(self, event: Event) -> None:
+        """Take a frame or a chunk of sound; see :meth:`Synchronizer.push`."""
+        with self.synchronizer.condition:
+            rate = self._rates["frame" if isinstance(event, Frame) else "audio"]
+            rate.add(self.synchronizer.clock.now_ns())
+            self.synchronizer.push(event)
+
+    def run(self, events: Iterable[Event]) -> Iterator[Result]:
+        """Results of a whole recording, one per frame, as soon as each frame's sound has come.
+
+        Frames may run ahead of their sound (they wait in memory, undecoded); sound may run ahead
+        of its frames by the synchronizer's capacity less one window (29 s), older sound is
+        forgotten.  Errors of the model are raised where they happen.
         """
-        if self.running:
-            if self._stopping.is_set():
-                raise RuntimeError("the worker was told to stop and is still at its last frame")
-            return
-        if self._thread is not None:
-            self.reset()
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(
-            target=self._work, args=(self._stopping,), name="avs-pipeline", daemon=True
-        )
-        self._thread.start()
+        for event in events:
+            self.push(event)
+            yield from self._ready()
+        self.synchronizer.finish()
+        yield from self._ready()
 
-    def stop(self, timeout: float | None = 5.0) -> bool:
-        """End the worker after the frame it is working on; True once it has ended.
+    def _ready(self) -> Iterator[Result]:
+        while (pair := self.synchronizer.poll()) is not None:
+            segmentation = self.step(pair)
+            if segmentation is not None:
+                self.account(segmentation, pair)
+                yield segmentation, pair
 
-        ``timeout``: seconds to wait for it.  After False its result, when it comes, is thrown
-        away, so no ``on_result`` begins after this call.  Called by ``on_result`` itself, it
-        returns False at once.
+    def step(self, pair: Pair) -> Segmentation | None:
+        """One pair through decoding, model and post-processing; one thread at a time.
+
+        ``ms`` of the result holds every stage: ``decode``, the model's own, ``step`` (the whole
+        model) and ``postprocess``.  None where the frame cannot be decoded.  The model's memory is
+        reset when the pair begins a new epoch, the first one included.  Raises what the model
+        raises, :class:`EngineError` if it answers with NaN or infinity.
         """
-        with self._condition:
-            self._stopping.set()
-            self._condition.notify_all()
-        thread = self._thread
-        if thread is None or thread is threading.current_thread():
-            return thread is None
-        thread.join(timeout)
-        return not thread.is_alive()
-
-    def push_frame(self, stamp_ns: int, frame: Frame, context: Any = None) -> None:
-        """Take a frame; see :meth:`Synchronizer.push_frame`."""
-        with self._condition:
-            self._rates["frame"].add(self._clock.now_ns())
-            self.synchronizer.push_frame(stamp_ns, frame, context)
-
-    def push_audio(self, stamp_ns: int, samples: NDArray[Any], rate_hz: float) -> None:
-        """Take a chunk of sound; see :meth:`AudioBuffer.push`."""
-        with self._condition:
-            self._rates["audio"].add(self._clock.now_ns())
-            self.synchronizer.push_audio(stamp_ns, samples, rate_hz)
-
-    def reset(self) -> None:
-        """Forget frames, sound and the model's past; a result under way is thrown away."""
-        self.synchronizer.reset()
-
-    def counters(self) -> dict[str, int]:
-        """Every counter of the stream since the start, see ``COUNTERS`` for what they mean."""
-        with self._condition:
-            return {**self.synchronizer.counters(), **self._counters}
-
-    def stats(self) -> PipelineStats:
-        """Latency, processing time and rates of the last results."""
-        with self._condition:
-            now = self._clock.now_ns()
-            rates = {f"{name}_rate": meter.rate(now) for name, meter in self._rates.items()}
-            return PipelineStats(
-                self._latency.percentiles(),
-                self._processing.percentiles(),
-                {name: values.mean() for name, values in self._stages.items()},
-                **rates,
+        began = time.perf_counter_ns()
+        try:
+            image = pair.image
+        except Exception as error:  # whatever a decoder makes of a broken image
+            self.report(error, "decode_errors")
+            return None
+        decoded = time.perf_counter_ns()
+        if pair.epoch != self._epoch:
+            self.segmenter.reset()
+            self.postprocessor.reset()
+        self._epoch = pair.epoch
+        prediction = self.segmenter.step(image, pair.window, pair.stamp_ns)
+        stepped = time.perf_counter_ns()
+        if not (np.isfinite(prediction.sounding) and np.isfinite(prediction.probability).all()):
+            # Let through, it would stay in the smoothed past of every later frame.
+            raise EngineError(
+                f"model {self.segmenter.name} on engine {self.segmenter.engine} answered with NaN "
+                "or infinity; use float32 or another engine"
             )
+        segmentation = self.postprocessor.process(prediction, pair)
+        ended = time.perf_counter_ns()
+        return replace(
+            segmentation,
+            ms={
+                "decode": (decoded - began) * 1e-6, **prediction.ms,
+                "step": (stepped - decoded) * 1e-6, "postprocess": (ended - stepped) * 1e-6,
+            },
+        )
 
-    def _work(self, stopping: threading.Event) -> None:
-        not_before_ns = self._clock.now_ns()
-        limited = False
-        while True:
-            with self._condition:
-                if stopping.is_set():
-                    return
-                now = self._clock.now_ns()
-                pair = None
-                if now >= not_before_ns:
-                    reason = "dropped_max_rate" if limited else "dropped_busy"
-                    pair = self.synchronizer.poll_newest(now, reason)
-                if pair is None:
-                    self._clock.wait(self._condition, self._timeout_s(now, not_before_ns))
-                    continue
-            failed = not self._serve(pair, stopping)
-            done = self._clock.now_ns()
-            self._failures = self._failures + 1 if failed else 0
-            if failed:
-                not_before_ns = done + round(self._back_off_s() * 1e9)
-            elif self.max_rate > 0:
-                not_before_ns = now + round(1e9 / self.max_rate)
-            limited = not failed and not_before_ns > done
+    def account(self, segmentation: Segmentation, pair: Pair) -> None:
+        """Count a result that is handed out, and note its times."""
+        with self.synchronizer.condition:
+            now = self.synchronizer.clock.now_ns()
+            self._last = pair
+            self._counters["results"] += 1
+            self._rates["result"].add(now)
+            self._latency.add((now - pair.arrival_ns) * 1e-6)
+            self._processing.add(processing_ms(segmentation))
+            for name, value in segmentation.ms.items():
+                self._stages.setdefault(name, RollingPercentiles()).add(value)
 
-    def _timeout_s(self, now_ns: int, not_before_ns: int) -> float | None:
-        """Seconds until something may be done without a new arrival; None: nothing will."""
-        deadline_ns = self.synchronizer.next_deadline_ns()
-        if now_ns < not_before_ns:
-            return (not_before_ns - now_ns) * 1e-9
-        return None if deadline_ns is None else max(0.0, (deadline_ns - now_ns) * 1e-9)
-
-    def _back_off_s(self) -> float:
-        return min(_BACK_OFF_LAST_S, _BACK_OFF_FIRST_S * 2.0 ** min(self._failures - 1, 10))
-
-    def _serve(self, pair: Pair, stopping: threading.Event) -> bool:
-        """Process one pair and hand the result out; False after an error."""
-        try:
-            decoded, decode_ms = self._processor.decode(pair)
-        except Exception as error:  # a broken picture costs nothing: no need for a pause
-            self._report(error, "decode_errors")
-            return True
-        step = "worker_errors"
-        try:
-            result = self._processor.process(decoded, decode_ms)
-            with self._condition:
-                if stopping.is_set() or pair.epoch != self.synchronizer.epoch:
-                    self._counters["dropped_stale"] += 1
-                    return True
-                self._note(result, pair)
-            step = "callback_errors"
-            self._on_result(result, decoded)
-        except Exception as error:  # the stream must survive any failure of one frame
-            self._report(error, step)
-            return False
-        return True
-
-    def _note(self, result: Segmentation, pair: Pair) -> None:
-        now = self._clock.now_ns()
-        self._counters["results"] += 1
-        self._rates["result"].add(now)
-        self._latency.add((now - pair.arrival_ns) * 1e-6)
-        self._processing.add(result.ms["step"] + result.ms["postprocess"])
-        for name, value in result.ms.items():
-            self._stages.setdefault(name, RollingPercentiles()).add(value)
-
-    def _report(self, error: Exception, counter: str) -> None:
-        with self._condition:
+    def report(self, error: Exception, counter: str) -> None:
+        """Count an error under ``counter``, keep it and tell ``on_error``."""
+        with self.synchronizer.condition:
             self.last_error = error
             self._counters[counter] += 1
         if self._on_error is None:
             return
         try:
             self._on_error(error)
-        except Exception as second:  # a failing error report must not end the worker either
+        except Exception as second:  # a failing error report must not end the stream either
             self.last_error = second
+
+    def count(self, counter: str) -> None:
+        """Add one to a counter of ``PIPELINE_COUNTERS``."""
+        with self.synchronizer.condition:
+            self._counters[counter] += 1
+
+    def reset(self) -> None:
+        """Forget frames, sound and the model's past; a result under way is thrown away."""
+        self.synchronizer.reset()
+
+    def close(self) -> None:
+        """Free the model and the sound that is kept (with the resamplers behind it)."""
+        self.segmenter.close()
+        self.synchronizer.reset()
+
+    def counters(self) -> dict[str, int]:
+        """Every counter of the stream since the start, see ``COUNTERS`` for what they mean."""
+        with self.synchronizer.condition:
+            return {**self.synchronizer.counters(), **self._counters}
+
+    def stats(self) -> PipelineStats:
+        """Latency, processing time and rates of the last results."""
+        with self.synchronizer.condition:
+            now, last = self.synchronizer.clock.now_ns(), self._last
+            rates = {f"{name}_rate": meter.rate(now) for name, meter in self._rates.items()}
+            stats = PipelineStats(
+                self._latency.percentiles(),
+                self._processing.percentiles(),
+                {name: values.mean() for name, values in self._stages.items()},
+                **rates,
+            )
+        if last is None:
+            return stats
+        return replace(
+            stats, level_dbfs=last.level_dbfs, coverage=last.coverage,
+            sync_error_ms=last.sync_error_ms,
+        )

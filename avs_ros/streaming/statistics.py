@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from dataclasses import dataclass
 
@@ -20,30 +21,30 @@ class Percentiles:
 
 
 class RollingPercentiles:
-    """Percentiles of the last ``size`` values."""
+    """Percentiles of the last ``size`` values; thread-safe."""
 
     def __init__(self, size: int = 512) -> None:
         """Remember ``size`` values."""
         self._values: deque[float] = deque(maxlen=size)
+        self._lock = threading.Lock()
 
     def add(self, value: float) -> None:
         """Take in one value."""
-        self._values.append(value)
-
-    def clear(self) -> None:
-        """Forget all values."""
-        self._values.clear()
+        with self._lock:
+            self._values.append(value)
 
     def mean(self) -> float:
         """Mean of the values; NaN while no value is known."""
-        return sum(self._values) / len(self._values) if self._values else float("nan")
+        with self._lock:
+            return sum(self._values) / len(self._values) if self._values else float("nan")
 
     def percentiles(self) -> Percentiles:
         """The figures; all NaN while no value is known."""
-        if not self._values:
+        with self._lock:
+            values = np.array(self._values, dtype=np.float64)
+        if not values.size:
             nan = float("nan")
             return Percentiles(nan, nan, nan, nan, 0)
-        values = np.fromiter(self._values, dtype=np.float64)
         p50, p90, p99 = np.percentile(values, (50, 90, 99))
         return Percentiles(float(p50), float(p90), float(p99), float(values.max()), values.size)
 
@@ -60,10 +61,6 @@ class RateMeter:
         """Note an event at ``now_ns``."""
         self._times.append(now_ns)
         self._forget(now_ns)
-
-    def clear(self) -> None:
-        """Forget all events."""
-        self._times.clear()
 
     def rate(self, now_ns: int) -> float:
         """Events per second (Hz) between the oldest event looked at and ``now_ns``."""

@@ -6,14 +6,11 @@ import math
 import threading
 from collections import deque
 from dataclasses import dataclass
-from typing import Any
-
-from numpy.typing import NDArray
 
 from avs_ros.errors import ParameterError
 from avs_ros.streaming.audio_buffer import AudioBuffer
 from avs_ros.streaming.clock import Clock, MonotonicClock
-from avs_ros.streaming.pair import Frame, Pair
+from avs_ros.streaming.inputs import Event, Frame, Pair
 
 # counter -> what it counts; diagnostics print these words
 FRAME_COUNTERS: dict[str, str] = {
@@ -33,9 +30,7 @@ FRAME_COUNTERS: dict[str, str] = {
 
 @dataclass(frozen=True)
 class _Waiting:
-    stamp_ns: int
     frame: Frame
-    context: Any
     arrival_ns: int
 
 
@@ -76,6 +71,7 @@ class Synchronizer:
         self.deadline_s = deadline_s
         self._max_waiting = max_waiting
         self._waiting: deque[_Waiting] = deque()
+        self._settled: deque[Pair] = deque()
         self._last_stamp_ns: int | None = None
         self._finished = False
         self._epoch = 0
@@ -153,32 +149,39 @@ class Synchronizer:
         with self.condition:
             return {**self._counters, **self._audio.counters}
 
-    def push_audio(self, stamp_ns: int, samples: NDArray[Any], rate_hz: float) -> None:
-        """Take a chunk of sound; see :meth:`AudioBuffer.push`."""
+    def push(self, event: Event) -> None:
+        """Take a chunk of sound (see :meth:`AudioBuffer.push`) or a frame.
+
+        Frames that come twice or out of order are dropped.
+        """
         with self.condition:
-            self._audio.push(stamp_ns, samples, rate_hz)
-            self._finished = False
+            if isinstance(event, Frame):
+                self._take_frame(event)
+            else:
+                if self._waiting and self.deadline_s is None and self._audio.restarts(
+                    event.stamp_ns, len(event.samples), event.rate_hz
+                ):
+                    self._settle()
+                self._audio.push(event.stamp_ns, event.samples, event.rate_hz)
+                self._finished = False
             self.condition.notify_all()
 
-    def push_frame(self, stamp_ns: int, frame: Frame, context: Any = None) -> None:
-        """Take a frame captured at ``stamp_ns``; duplicates and stragglers are dropped."""
-        with self.condition:
-            self._count("frames_received")
-            last = self._last_stamp_ns
-            if last is not None and stamp_ns <= last:
-                if stamp_ns == last:
-                    self._count("dropped_duplicate")
-                    return
-                if last - stamp_ns <= self.jump_back_s * 1e9:
-                    self._count("dropped_out_of_order")
-                    return
-                self._jump_back(last, stamp_ns)
-            self._last_stamp_ns = stamp_ns
-            self._waiting.append(_Waiting(stamp_ns, frame, context, self.clock.now_ns()))
-            if self._max_waiting is not None and len(self._waiting) > self._max_waiting:
-                self._waiting.popleft()
-                self._count("dropped_queue_full")
-            self.condition.notify_all()
+    def _take_frame(self, frame: Frame) -> None:
+        self._count("frames_received")
+        last = self._last_stamp_ns
+        if last is not None and frame.stamp_ns <= last:
+            if frame.stamp_ns == last:
+                self._count("dropped_duplicate")
+                return
+            if last - frame.stamp_ns <= self.jump_back_s * 1e9:
+                self._count("dropped_out_of_order")
+                return
+            self._jump_back(last, frame.stamp_ns)
+        self._last_stamp_ns = frame.stamp_ns
+        self._waiting.append(_Waiting(frame, self.clock.now_ns()))
+        if self._max_waiting is not None and len(self._waiting) > self._max_waiting:
+            self._waiting.popleft()
+            self._count("dropped_queue_full")
 
     def finish(self) -> None:
         """Say that no more sound comes: every waiting frame is served with what there is.
@@ -194,6 +197,7 @@ class Synchronizer:
         """Forget frames and sound, begin a new epoch; the counters stay."""
         with self.condition:
             self._new_epoch()
+            self._settled.clear()
             self._audio.reset()
             self._finished = False
             self._last_stamp_ns = None
@@ -206,6 +210,8 @@ class Synchronizer:
         """
         with self.condition:
             now = self.clock.now_ns() if now_ns is None else now_ns
+            if self._settled:
+                return self._settled.popleft()
             if not self._waiting:
                 return None
             first = self._waiting[0]
@@ -223,12 +229,12 @@ class Synchronizer:
         with self.condition:
             now = self.clock.now_ns() if now_ns is None else now_ns
             chosen = -1
-            for i, frame in enumerate(self._waiting):
-                if self._arrived(frame):
+            for i, waiting in enumerate(self._waiting):
+                if self._arrived(waiting):
                     chosen = i
             if chosen < 0:
-                for i, frame in enumerate(self._waiting):
-                    if self._expired(frame, now):
+                for i, waiting in enumerate(self._waiting):
+                    if self._expired(waiting, now):
                         chosen = i
             if chosen < 0:
                 return None
@@ -247,35 +253,47 @@ class Synchronizer:
     def _end_ns(self, stamp_ns: int) -> int:
         return stamp_ns + round(self.offset_s * 1e9)
 
-    def _arrived(self, frame: _Waiting) -> bool:
+    def _arrived(self, waiting: _Waiting) -> bool:
         latest = self._audio.latest_ns
-        return self._finished or (latest is not None and latest >= self._end_ns(frame.stamp_ns))
+        return self._finished or (
+            latest is not None and latest >= self._end_ns(waiting.frame.stamp_ns)
+        )
 
-    def _expired(self, frame: _Waiting, now_ns: int) -> bool:
+    def _expired(self, waiting: _Waiting, now_ns: int) -> bool:
         deadline = self.deadline_s
-        return deadline is not None and now_ns - frame.arrival_ns >= round(deadline * 1e9)
+        return deadline is not None and now_ns - waiting.arrival_ns >= round(deadline * 1e9)
 
-    def _pair(self, frame: _Waiting) -> Pair:
-        end_ns = self._end_ns(frame.stamp_ns)
+    def _pair(self, waiting: _Waiting) -> Pair:
+        end_ns = self._end_ns(waiting.frame.stamp_ns)
         latest = self._audio.latest_ns
-        if not self._arrived(frame):
+        if not self._arrived(waiting):
             self._count("frames_deadline")
         window = self._audio.window(end_ns, self.window_s)
         self._count("frames_paired")
         self._count("frames_incomplete", 0 if window.complete else 1)
         error = math.nan if latest is None else max(0.0, (end_ns - latest) * 1e-6)
         return Pair(
-            frame.stamp_ns, frame.frame, window.samples, window.coverage, window.complete,
-            window.level_dbfs, error, frame.context, self._epoch, frame.arrival_ns,
+            waiting.frame, window.samples, window.coverage, window.complete, window.level_dbfs,
+            error, self._epoch, waiting.arrival_ns,
         )
 
     def _jump_back(self, last_ns: int, stamp_ns: int) -> None:
         """Begin a new epoch; forget the sound too, unless it has jumped already."""
         self._count("jumps_back")
+        if self.deadline_s is None:
+            self._settle()
         self._new_epoch()
         latest = self._audio.latest_ns
         if latest is not None and abs(latest - last_ns) < abs(latest - stamp_ns):
             self._audio.reset()
+
+    def _settle(self) -> None:
+        """Pair every waiting frame with what there is, before the sound goes."""
+        self._audio.flush()
+        finished, self._finished = self._finished, True
+        while self._waiting:
+            self._settled.append(self._pair(self._waiting.popleft()))
+        self._finished = finished
 
     def _new_epoch(self) -> None:
         self._count("dropped_reset", len(self._waiting))

@@ -57,7 +57,7 @@ class RunReporter:
         except ImportError:
             self._progress.console.print(
                 "TensorBoard is not installed; log.jsonl holds the same numbers "
-                "(pip install tensorboard)"
+                "(pip install 'avs_ros[train]')"
             )
         else:
             self._board = SummaryWriter(str(self.output / "tensorboard"))

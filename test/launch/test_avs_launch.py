@@ -19,12 +19,13 @@ packages = pytest.importorskip("ament_index_python.packages", reason="ROS 2 is n
 
 import launch_testing.actions  # noqa: E402
 import launch_testing.asserts  # noqa: E402
+from avs_ros.middleware import get_message, get_service, rclpy  # noqa: E402
 from launch import LaunchDescription  # noqa: E402
 from launch.actions import IncludeLaunchDescription  # noqa: E402
 from launch.launch_description_sources import PythonLaunchDescriptionSource  # noqa: E402
 
-from avs_ros.messages import make_audio, make_header, rgb_to_image  # noqa: E402
-from avs_ros.middleware import get_message, get_service, rclpy  # noqa: E402
+from avs_ros.conversions import make_audio, make_header, rgb_to_image  # noqa: E402
+from avs_ros.nodes.message_types import ROS  # noqa: E402
 
 try:
     SHARE = packages.get_package_share_directory("avs_ros")
@@ -134,9 +135,9 @@ class TestSegmentation(unittest.TestCase):
 
         def step() -> list[Any]:
             stamp = start + len(sent) * 100_000_000
-            header = make_header(stamp, "test_camera")
-            microphone.publish(make_audio(AUDIO_TYPE, stamp - 100_000_000, sound, RATE))
-            camera.publish(rgb_to_image(header, picture))
+            header = make_header(ROS, stamp, "test_camera")
+            microphone.publish(make_audio(ROS, AUDIO_TYPE, stamp - 100_000_000, sound, RATE))
+            camera.publish(rgb_to_image(ROS, header, picture))
             sent.add((header.stamp.sec, header.stamp.nanosec))
             for _ in range(2):
                 self.executor.spin_once(timeout_sec=0.05)

@@ -18,15 +18,15 @@ class HearingContext:
     The window itself spans one second, so windows of the last ``reach_s`` make a context of
     ``reach_s + 1`` seconds.  It is forgotten when the level falls below ``silence_dbfs`` and when
     the window by itself names another family with a clear margin: a new sound is not judged by
-    the old one.
+    the old one.  ``reach_s`` and ``silence_dbfs`` may be set at any time.
     """
 
     def __init__(
         self, reach_s: float = 2.0, margin: float = 2.0, silence_dbfs: float = -60.0
     ) -> None:
-        self._reach_ns = int(reach_s * 1e9)
+        self.reach_s = reach_s
+        self.silence_dbfs = silence_dbfs
         self._margin = margin
-        self._silence = silence_dbfs
         self._past: deque[tuple[int, Float]] = deque()
 
     def reset(self) -> None:
@@ -41,7 +41,7 @@ class HearingContext:
         ``families``: AudioSet logits -> family evidence.
         """
         now = families(logits)
-        if level_dbfs < self._silence:
+        if level_dbfs < self.silence_dbfs:
             self._past.clear()
             return now, logits
         past = self._mean(stamp_ns)
@@ -58,7 +58,8 @@ class HearingContext:
         return np.asarray(np.minimum(0.5 * (now + context), now.max() + 0.5)), mean
 
     def _mean(self, stamp_ns: int) -> Float | None:
-        while self._past and self._past[0][0] < stamp_ns - self._reach_ns:
+        reach_ns = int(self.reach_s * 1e9)
+        while self._past and self._past[0][0] < stamp_ns - reach_ns:
             self._past.popleft()
         if not self._past:
             return None

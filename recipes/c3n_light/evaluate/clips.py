@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,8 +17,8 @@ from avs_ros.media.opening import open_recording
 from avs_ros.media.overlay import draw_overlay
 from avs_ros.media.source import Frame
 from avs_ros.segmentation import Bytes, Segmentation
-from avs_ros.streaming.pair import Pair
-from avs_ros.streaming.sequential import SequentialRunner
+from avs_ros.streaming.inputs import Event, Pair
+from avs_ros.streaming.pipeline import Pipeline
 from recipes.c3n_light.evaluate.contestants import Contestant
 from recipes.c3n_light.evaluate.evidence import Evidence
 from recipes.c3n_light.evaluate.sheet import Sheet, scaled
@@ -75,20 +76,19 @@ def run_clip(
 ) -> Iterator[tuple[Segmentation, Pair]]:
     """Answers at ``rate_hz`` frames per second, in order, as ``avs run`` would give them."""
     segmenter.reset()
-    runner = SequentialRunner(segmenter)
-    source = open_recording(path)
+    with closing(open_recording(path)) as source:
+        yield from Pipeline(segmenter).run(_thinned(source.events(), rate_hz))
+
+
+def _thinned(events: Iterator[Event], rate_hz: float) -> Iterator[Event]:
+    """All sound, and frames at ``rate_hz``."""
     next_ns = 0
-    try:
-        for event in source.events():
-            if not isinstance(event, Frame):
-                yield from runner.push_audio(event.stamp_ns, event.samples, event.rate_hz)
-            elif event.stamp_ns >= next_ns:
-                next_ns = event.stamp_ns + round(0.95e9 / rate_hz)
-                rgb = event.decode()
-                yield from runner.push_frame(event.stamp_ns, rgb, rgb)
-        yield from runner.finish()
-    finally:
-        source.close()
+    for event in events:
+        if isinstance(event, Frame):
+            if event.stamp_ns < next_ns:
+                continue
+            next_ns = event.stamp_ns + round(0.95e9 / rate_hz)
+        yield event
 
 
 def facts_of(answers: Sequence[Segmentation]) -> ClipFacts:
@@ -151,9 +151,9 @@ def _watch(
         evidence.begin()
     for answer, pair in run_clip(model, clip.path, rate_hz):
         answers.append(answer)
-        drawn.append(scaled(draw_overlay(pair.context, answer), TILE_HEIGHT))
+        drawn.append(scaled(draw_overlay(pair.image, answer), TILE_HEIGHT))
         if evidence:
-            evidence.add(pair.context, pair.window)
+            evidence.add(pair.image, pair.window)
     # The middles of equal parts: at its very beginning a clip has not been heard.
     count = min(SHOWN, len(drawn))
     at = ((np.arange(count) + 0.5) * len(drawn) / max(count, 1)).astype(int)

@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from avs_ros.inference.light import BUNDLED, RATE, SILENCE_DBFS
+from avs_ros.gate import SILENCE_DBFS
+from avs_ros.inference.light import BUNDLED, RATE
 from avs_ros.models.light.checkpoint import load_light
 from avs_ros.models.light.families import FAMILY_NAMES
 from avs_ros.segmentation import Bytes, Float, Layer, Prediction

@@ -1,0 +1,98 @@
+"""The demo's scene through the pipeline in this process: what is done where ROS 2 is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from avs_ros.conversions import (
+    AUDIO_TYPES,
+    make_audio,
+    make_diagnostics,
+    make_header,
+    make_label_info,
+    make_status,
+    rgb_to_compressed,
+)
+from avs_ros.conversions.diagnostics import OK
+from avs_ros.conversions.topics import ANSWER_TOPICS, DIAGNOSTICS, Answer
+from avs_ros.inference.segmenter import Segmenter
+from avs_ros.media.bag_messages import BAG
+from avs_ros.media.bag_writer import BagWriter
+from avs_ros.media.source import Sound
+from avs_ros.media.video import VideoSource
+from avs_ros.postprocess import PostprocessConfig, Postprocessor
+from avs_ros.streaming import Pipeline
+from avs_ros.streaming.inputs import Event
+from avs_ros.streaming.pipeline import processing_ms
+
+AUDIO_TYPE = "RawAudio"
+
+
+def play_here(
+    scene: Path,
+    recording: Path,
+    segmenter: Segmenter,
+    topics: dict[str, str],
+    node: str,
+    advance: Callable[[int], None] = lambda images: None,
+) -> None:
+    """Segment the video ``scene``; ``recording`` (mcap) becomes what a recorder would have kept.
+
+    ``topics``: name -> type of what to write, answers under the name of ``node``.  An answer is
+    recorded when it would have been ready: the frame's stamp plus the time spent on it.
+    """
+    config = PostprocessConfig()
+    pipeline = Pipeline(segmenter, postprocessor=Postprocessor(config))
+    source = VideoSource(scene)
+    with BagWriter(recording) as bag:
+        for name, type_name in topics.items():
+            bag.declare(name, type_name, name == f"{node}/label_info")
+
+        def kept(events: Iterator[Event]) -> Iterator[Event]:
+            for event in events:
+                if isinstance(event, Sound):
+                    message = make_audio(
+                        BAG, AUDIO_TYPE, event.stamp_ns, event.samples, event.rate_hz
+                    )
+                    bag.write("/audio", message, event.end_ns)
+                yield event
+
+        stamp_ns = 0
+        for segmentation, pair in pipeline.run(kept(source.events())):
+            header = make_header(BAG, pair.stamp_ns, pair.frame.frame_id)
+            if not bag.counts[f"{node}/label_info"]:
+                needed = config.gate.sounding_threshold
+                info = make_label_info(BAG, header, segmenter.labels, needed)
+                bag.write(f"{node}/label_info", info, pair.stamp_ns)
+            bag.write(
+                "/image/compressed", rgb_to_compressed(BAG, header, pair.image), pair.stamp_ns
+            )
+            answer = Answer(segmentation, pair.image, header, sync_error_ms=pair.sync_error_ms)
+            stamp_ns = pair.stamp_ns + round(processing_ms(segmentation) * 1e6)
+            for topic in ANSWER_TOPICS:
+                name = topic.name.replace("~", node)
+                if name in topics and topic.make:
+                    if (message := topic.make(BAG, answer)) is not None:
+                        bag.write(name, message, stamp_ns)
+            advance(1)
+        values = {
+            "model": segmenter.name, "engine": segmenter.engine, "device": segmenter.device,
+            **{name: str(count) for name, count in pipeline.counters().items()},
+        }
+        status = make_status(BAG, "segmentation_node: stream", OK, "in one process", values)
+        page = make_diagnostics(BAG, make_header(BAG, stamp_ns), [status])
+        bag.write(DIAGNOSTICS.name, page, stamp_ns)
+
+
+def recorded_topics(image: str, audio: str, audio_type: str, node: str) -> dict[str, str]:
+    """What a recording of the demo holds, name -> type: camera, sound, answers, diagnostics."""
+    topics = {
+        image: "sensor_msgs/msg/CompressedImage",
+        audio: AUDIO_TYPES.get(audio_type, audio_type),
+        DIAGNOSTICS.name: DIAGNOSTICS.type_name,
+    }
+    for topic in ANSWER_TOPICS:
+        if topic.in_file != "large":
+            topics[topic.name.replace("~", node)] = topic.type_name
+    return topics

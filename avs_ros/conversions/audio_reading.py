@@ -1,0 +1,195 @@
+"""The three audio message families of ROS 2 -> one chunk of samples.
+
+======================================  ========================  =============================
+type                                    family                    rate, channels, format
+======================================  ========================  =============================
+``audio_common_msgs/msg/AudioDataStamped``  ros-drivers           from ``AudioInfo`` or assumed
+``audio_common_msgs/msg/AudioStamped``      mgonzs13              in each message
+``foxglove_msgs/msg/RawAudio``              Foxglove              in each message
+``audio_common_msgs/msg/AudioData``         ros-drivers, no stamp from ``AudioInfo`` or assumed
+======================================  ========================  =============================
+
+Two packages share the name ``audio_common_msgs``, so families are told apart by the outer type's
+name or by the fields, never by importing both.  A chunk's stamp is the time of its first sample.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avs_ros.conversions.header import NANOSECONDS, stamp_to_ns
+from avs_ros.conversions.malformed import MalformedAudio
+from avs_ros.conversions.message_types import Message
+from avs_ros.errors import AudioFormatError
+from avs_ros.streaming import pcm
+
+# Short name (as the `audio_type` parameter takes it) -> full type name.
+AUDIO_TYPES = {
+    "AudioDataStamped": "audio_common_msgs/msg/AudioDataStamped",
+    "AudioStamped": "audio_common_msgs/msg/AudioStamped",
+    "RawAudio": "foxglove_msgs/msg/RawAudio",
+    "AudioData": "audio_common_msgs/msg/AudioData",
+}
+MAX_CHANNELS = 64
+# PortAudio's sample flags -> the field of mgonzs13's AudioData that holds the samples.
+_PORTAUDIO = {
+    1: ("float32_data", np.float32),
+    2: ("int32_data", np.int32),
+    8: ("int16_data", np.int16),
+    16: ("int8_data", np.int8),
+    32: ("uint8_data", np.uint8),
+}
+
+
+@dataclass(frozen=True)
+class AudioFormat:
+    """What a chunk without its own description is taken to be."""
+
+    sample_format: str = "S16LE"
+    channels: int = 1
+    rate: int = 16000
+
+
+@dataclass(frozen=True)
+class AudioChunk:
+    """``samples`` ``[n, channels]`` (int8, int16, int32, uint8 or float) from ``stamp_ns`` on.
+
+    ``stamp_ns``: time of the first sample; ``rate`` in Hz; ``stamped`` False where the message
+    had no stamp and the time of reception stands in for it.
+    """
+
+    stamp_ns: int
+    samples: NDArray[Any]
+    rate: int
+    frame_id: str = ""
+    stamped: bool = True
+
+
+def _check(channels: int, rate: int) -> None:
+    """What every family must satisfy."""
+    try:
+        pcm.check_rate(rate)
+    except AudioFormatError as error:
+        raise MalformedAudio("audio_rate", str(error)) from error
+    if not 1 <= channels <= MAX_CHANNELS:
+        raise MalformedAudio("audio_channels", f"{channels} channels: need 1 to {MAX_CHANNELS}")
+
+
+def _sample_format(name: str) -> str:
+    try:
+        return pcm.canonical_format(name)
+    except AudioFormatError as error:
+        raise MalformedAudio("audio_format", str(error)) from error
+
+
+def _decode(data: Any, described: AudioFormat) -> NDArray[Any]:
+    """PCM bytes -> ``[n, channels]`` samples as ``described``."""
+    _check(described.channels, described.rate)
+    name = _sample_format(described.sample_format)
+    if len(data) == 0:
+        raise MalformedAudio("audio_empty", "sound message without any samples")
+    try:
+        return pcm.decode(data, name, described.channels)
+    except AudioFormatError as error:
+        # A compressed stream (audio_capture's default is MP3) ends here sooner or later.
+        raise MalformedAudio(
+            "audio_truncated", f"{error}; a compressed stream needs format:=wave at its source"
+        ) from error
+
+
+def _from_audio_stamped(msg: Message) -> AudioChunk:
+    """mgonzs13: one of five arrays is filled, ``info.format`` says which."""
+    info, arrays = msg.audio.info, msg.audio.audio_data
+    if int(info.format) not in _PORTAUDIO:
+        raise MalformedAudio(
+            "audio_format",
+            f"PortAudio sample format {info.format}: expected {', '.join(map(str, _PORTAUDIO))}",
+        )
+    field, dtype = _PORTAUDIO[int(info.format)]
+    channels, rate = int(info.channels), int(info.rate)
+    _check(channels, rate)
+    flat = np.asarray(getattr(arrays, field), dtype=dtype)
+    if flat.size == 0:
+        raise MalformedAudio("audio_empty", f"sound message whose {field} holds no samples")
+    if flat.size % channels:
+        raise MalformedAudio(
+            "audio_truncated", f"{flat.size} samples do not divide into {channels} channels"
+        )
+    samples = flat.reshape(-1, channels)
+    return AudioChunk(stamp_to_ns(msg.header.stamp), samples, rate, msg.header.frame_id)
+
+
+def _from_raw_audio(msg: Message) -> AudioChunk:
+    """Foxglove: ``pcm-s16`` is the only format defined today."""
+    described = AudioFormat(msg.format, int(msg.number_of_channels), int(msg.sample_rate))
+    return AudioChunk(
+        stamp_to_ns(msg.timestamp), _decode(msg.data, described), described.rate
+    )
+
+
+def read_audio(
+    msg: Message, assumed: AudioFormat | None = None, received_ns: int = 0
+) -> AudioChunk:
+    """Any message of the families above -> :class:`AudioChunk`.
+
+    ``assumed``: rate, channels and sample format where the message carries none.
+    ``received_ns``: the node's time at reception, used (minus the chunk's length) for the
+    unstamped ``AudioData`` only.  Raises :class:`MalformedAudio` with reason ``audio_type``,
+    ``audio_format``, ``audio_truncated``, ``audio_rate``, ``audio_channels``, ``audio_empty`` or
+    ``audio_stamp_zero``.  NaN samples pass: the audio buffer mends and counts them.
+    """
+    assumed = assumed or AudioFormat()
+    if hasattr(msg, "number_of_channels"):
+        chunk = _from_raw_audio(msg)
+    elif hasattr(msg, "audio") and hasattr(msg.audio, "audio_data"):
+        chunk = _from_audio_stamped(msg)
+    elif hasattr(msg, "audio"):
+        samples = _decode(msg.audio.data, assumed)
+        stamp_ns = stamp_to_ns(msg.header.stamp)
+        chunk = AudioChunk(stamp_ns, samples, assumed.rate, msg.header.frame_id)
+    elif hasattr(msg, "data"):
+        samples = _decode(msg.data, assumed)
+        length_ns = samples.shape[0] * NANOSECONDS // assumed.rate
+        return AudioChunk(received_ns - length_ns, samples, assumed.rate, stamped=False)
+    else:
+        raise MalformedAudio(
+            "audio_type",
+            f"{type(msg).__name__} holds no sound this node reads: publish one of "
+            f"{', '.join(AUDIO_TYPES.values())} (AudioData of the ros-drivers package)",
+        )
+    if chunk.stamp_ns == 0:
+        raise MalformedAudio(
+            "audio_stamp_zero",
+            "sound with stamp 0 cannot be paired with a picture: the publisher must set the stamp",
+        )
+    return chunk
+
+
+def read_audio_info(msg: Message) -> AudioFormat:
+    """``audio_common_msgs/AudioInfo`` of ros-drivers -> the stream's format.
+
+    Raises :class:`MalformedAudio` with reason ``audio_coded`` for a compressed stream (MP3 is
+    what audio_capture sends by default), ``audio_format`` for an unknown sample format,
+    ``audio_rate`` / ``audio_channels``, or ``audio_type`` for the other package's AudioInfo.
+    """
+    if not hasattr(msg, "sample_format"):
+        raise MalformedAudio(
+            "audio_type",
+            "this AudioInfo is not of the ros-drivers package but of another one of the same "
+            "name (mgonzs13's): publish its AudioStamped, which carries the format itself",
+        )
+    coding = str(getattr(msg, "coding_format", "")).lower()
+    if coding not in ("", "wave", "wav", "raw", "pcm"):
+        raise MalformedAudio(
+            "audio_coded",
+            f"the sound is coded as {coding}, samples are needed: start the capture node with "
+            "format:=wave",
+        )
+    found = AudioFormat(str(msg.sample_format) or "S16LE", int(msg.channels), int(msg.sample_rate))
+    _sample_format(found.sample_format)
+    _check(found.channels, found.rate)
+    return found

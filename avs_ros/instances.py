@@ -1,0 +1,75 @@
+"""Which pixels belong to which instance, and where to look, in the model frame (NumPy, OpenCV)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from avs_ros.segmentation import Float, Layer
+
+Bools = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Region:
+    """A candidate instance: bool ``pixels`` ``[h, w]`` of a ``probability`` map ``[h, w]``.
+
+    ``score``: 0..1; ``strength``: sum of its pixels' probabilities.
+    """
+
+    pixels: Bools
+    probability: Float
+    label: str
+    score: float
+    strength: float
+
+
+def connected_regions(
+    probability: Float, marked: Bools, label: str, smallest: float
+) -> list[Region]:
+    """Connected parts (8 neighbours) of ``marked``, ``smallest`` pixels at least."""
+    count, parts = cv2.connectedComponents(marked.astype(np.uint8), connectivity=8)
+    sums = np.bincount(parts.ravel(), weights=probability.ravel(), minlength=count)
+    areas = np.bincount(parts.ravel(), minlength=count)
+    return [
+        Region(parts == i, probability, label, float(sums[i] / areas[i]), float(sums[i]))
+        for i in range(1, count)
+        if areas[i] >= smallest
+    ]
+
+
+def regions_of_layers(layers: Sequence[Layer], marked: Bools, smallest: float) -> list[Region]:
+    """One region per layer; a pixel claimed by several goes to the most probable."""
+    if not layers:
+        return []
+    owner = np.stack([layer.probability for layer in layers]).argmax(axis=0)
+    regions = []
+    for i, layer in enumerate(layers):
+        pixels = marked & (owner == i)
+        if np.count_nonzero(pixels) >= smallest:
+            strength = float(layer.probability[pixels].sum())
+            regions.append(Region(pixels, layer.probability, layer.label, layer.score, strength))
+    return regions
+
+
+def attention_point(
+    probability: Float, pixels: Bools, sx: float = 1.0, sy: float = 1.0
+) -> tuple[float, float]:
+    """Where to look: (x, y) of the probability-weighted centroid of ``pixels``, inside them.
+
+    ``probability`` and ``pixels``: ``[h, w]``, the latter not empty.  A centroid that misses the
+    pixels (a ring, a crescent) moves to the centre of the nearest one.  The result is scaled by
+    ``sx``, ``sy``.
+    """
+    rows, columns = np.nonzero(pixels)
+    weights = np.maximum(probability[rows, columns].astype(np.float64), 1e-12)
+    x = float(np.average(columns + 0.5, weights=weights))
+    y = float(np.average(rows + 0.5, weights=weights))
+    if not pixels[int(y), int(x)]:
+        nearest = int(np.argmin((columns + 0.5 - x) ** 2 + (rows + 0.5 - y) ** 2))
+        x, y = columns[nearest] + 0.5, rows[nearest] + 0.5
+    return x * sx, y * sy

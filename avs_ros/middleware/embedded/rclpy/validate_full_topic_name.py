@@ -1,7 +1,0 @@
-"""rclpy's place for ``validate_full_topic_name``."""
-
-from __future__ import annotations
-
-from .names import validate_full_topic_name
-
-__all__ = ["validate_full_topic_name"]
