@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from avs_ros.cli.model_choice import add_models, chosen_models
+from avs_ros.cli.model_choice import add_models, add_threads, chosen_models, threads_of
 from avs_ros.errors import ParameterError
 
 if TYPE_CHECKING:
@@ -40,10 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument("-o", "--output", type=Path, default=Path("composite"), metavar="DIR")
     add_models(parser)
-    parser.add_argument(
-        "--threads", type=int, default=1,
-        help="computing threads (1); another number may change last digits",
-    )  # fmt: skip
+    add_threads(parser)
     parser.add_argument("--limit", type=int, default=0, help="most cases of each kind (all)")
     parser.add_argument("--seed", type=int, default=0, help="which sound meets which picture (0)")
 
@@ -61,8 +58,7 @@ def run(args: argparse.Namespace, load: Callable[..., Segmenter] | None = None) 
 
     if args.limit < 0:
         raise ParameterError(f"--limit is {args.limit}; it must be 0 (all) or more")
-    if args.threads < 1:
-        raise ParameterError(f"--threads is {args.threads}; it must be at least 1")
+    threads = threads_of(args)
     models = chosen_models(args)
     library = read_library(args.data, args.split) if args.data else generated_library()
     cases = make_cases(library, args.seed, args.limit)
@@ -70,7 +66,7 @@ def run(args: argparse.Namespace, load: Callable[..., Segmenter] | None = None) 
         from avs_ros.evaluation.parallel import use_threads
         from avs_ros.inference import create_segmenter
 
-        use_threads(args.threads)
+        use_threads(threads)
         load = create_segmenter
     results = {}
     for name in models:

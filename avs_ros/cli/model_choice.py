@@ -30,6 +30,21 @@ def add_computing(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N")
 
 
+def add_threads(parser: argparse.ArgumentParser) -> None:
+    """``--threads`` of an evaluation in one process; :func:`threads_of` reads it."""
+    parser.add_argument(
+        "--threads", type=int, default=1,
+        help="computing threads (1); another number may change last digits",
+    )  # fmt: skip
+
+
+def threads_of(args: argparse.Namespace) -> int:
+    """``--threads``.  Raises ParameterError for a number below 1."""
+    if args.threads < 1:
+        raise ParameterError(f"--threads is {args.threads}; it must be at least 1")
+    return int(args.threads)
+
+
 def add_workers(parser: argparse.ArgumentParser) -> None:
     """``--jobs``, ``--threads`` and ``--ray``."""
     parser.add_argument("--jobs", type=int, default=1, help="processes on this machine (1)")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import math
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -14,6 +13,7 @@ from avs_ros.cli.gate_options import add_policy, policy_of
 from avs_ros.cli.interruption import Interruption
 from avs_ros.errors import AvsError, MediaError, ParameterError
 from avs_ros.inference.segmenter import Segmenter
+from avs_ros.media.selection import FrameSelection
 from avs_ros.media.source import Sound, Source
 from avs_ros.postprocess import PostprocessConfig
 from avs_ros.streaming.inputs import Event
@@ -96,40 +96,6 @@ def _open(args: argparse.Namespace) -> Source:
     return open_recording(Path(args.input), args.image, args.audio, args.stamps)
 
 
-class Selection:
-    """The frames that were asked for, with all sound up to the last of them.
-
-    ``zero_ns``: stamp of the source's first frame, from which times count (None before it came).
-    """
-
-    def __init__(self, fps: float | None, start_s: float, duration_s: float | None) -> None:
-        """Of a source faster than ``fps``, the first frame of each 1 / ``fps`` seconds stays."""
-        self.zero_ns: int | None = None
-        self._fps, self._start_s, self._duration_s = fps, start_s, duration_s
-
-    def of(self, events: Iterator[Event]) -> Iterator[Event]:
-        """Those of ``events`` that were asked for."""
-        tick = 0
-        for event in events:
-            if isinstance(event, Sound):
-                yield event
-                continue
-            if self.zero_ns is None:
-                self.zero_ns = event.stamp_ns
-            since_s = (event.stamp_ns - self.zero_ns) * 1e-9 - self._start_s
-            if self._duration_s is not None and since_s >= self._duration_s:
-                return
-            if since_s < 0:
-                continue
-            if self._fps is not None:
-                # A little early is on time: stamps are rounded, cameras jitter.
-                steps = math.floor(since_s * self._fps + 0.05)
-                if steps < tick:
-                    continue
-                tick = steps + 1
-            yield event
-
-
 def _default_folder(args: argparse.Namespace) -> Path:
     return Path(f"{Path(args.input).resolve().stem if args.input != 'live' else 'live'}_avs")
 
@@ -147,7 +113,7 @@ def _process(
         max_waiting=None,
     )
     pipeline = Pipeline(segmenter, synchronizer, Postprocessor(config))
-    selection = Selection(args.fps, args.start, args.duration)
+    selection = FrameSelection(args.fps, args.start, args.duration)
     folder = RunFolder(
         args.output or _default_folder(args), source.info, segmenter,
         config.gate.sounding_threshold, _recorded_camera(source), args.all_topics,

@@ -21,7 +21,7 @@ from avs_ros.streaming.inputs import Event, Pair
 from avs_ros.streaming.pipeline import Pipeline
 from recipes.c3n_light.evaluate.contestants import Contestant
 from recipes.c3n_light.evaluate.evidence import Evidence
-from recipes.c3n_light.evaluate.sheet import Sheet, scaled
+from avs_ros.report.sheet import Sheet, scaled
 
 SHOWN, TILE_HEIGHT = 6, 150
 

@@ -33,7 +33,7 @@ from recipes.c3n_light.evaluate.cases import (
     draw_cases,
 )
 from recipes.c3n_light.evaluate.contestants import Contestant
-from recipes.c3n_light.evaluate.sheet import Sheet
+from avs_ros.report.sheet import Sheet
 from recipes.c3n_light.hearing import last_second
 from recipes.c3n_light.pictures import IGNORE, SIZE
 from recipes.c3n_light.synthetic_sounds import GENERATORS
