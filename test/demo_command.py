@@ -25,8 +25,11 @@ sys.exit(run_node(lambda: SegmentationNode(create_segmenter=create)))
 """
 
 if __name__ == "__main__":
+    from fakes import BrightnessSegmenter
+
     from avs_ros.cli import demo, main
 
     verb = demo.run
-    demo.run = lambda args: verb(args, NODE)  # type: ignore[assignment]
+    demo.run = lambda args: verb(  # type: ignore[assignment]
+        args, NODE, lambda **_: BrightnessSegmenter())
     sys.exit(main.main())

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
+
+# Outputs of the published code (see the README there).
+REFERENCE = Path(__file__).parent / "data" / "reference"
 
 
 def generated_tensor(key: str, shape: tuple[int, ...], gain: float = 1.0) -> Tensor:

@@ -9,6 +9,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from ros_packages import require_ros, ros_drivers_environment
 from rosbags.highlevel import AnyReader
 from run_command import start
 
@@ -28,6 +29,7 @@ FILES = ["logs", "output.mcap", "overlay.mp4", "picture.jpg", "report.html"]
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, str]:
     """The first 3.5 seconds through the real node with the brightness model."""
+    require_ros()
     folder = tmp_path_factory.mktemp("demo") / "out"
     process = start("demo", "-o", folder, "--duration", "3.5",
                     "--domain", os.environ["ROS_DOMAIN_ID"], script=COMMAND)
@@ -99,7 +101,52 @@ def test_the_report_tells_of_drops_and_latency(demo: tuple[Path, str, str]) -> N
         assert words in page
 
 
+def test_without_ros_the_scene_goes_through_the_same_pipeline(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = tmp_path / "python" / "rclpy"
+    broken.mkdir(parents=True)
+    (broken / "__init__.py").write_text("raise ModuleNotFoundError(\"No module named 'rclpy'\")")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(
+        filter(None, (str(broken.parent), os.environ.get("PYTHONPATH")))))
+    folder = tmp_path / "out"
+    process = start("demo", "-o", folder, "--duration", "2.5", script=COMMAND)
+    out, err = process.communicate(timeout=100)
+    assert process.returncode == 0, err
+    assert "ROS 2 cannot be used here (No module named 'rclpy')" in err
+    assert [line.split()[0] for line in out.splitlines()] == ["video", "bag", "report"]
+    run = read_run(folder / "output.mcap", "/segmentation_node", "/image/compressed", "/audio")
+    assert len(run.frames) == len(run.answers) == round(2.5 * FPS)  # every one is answered
+    late = [run.answers[stamp] for stamp, _ in run.frames[round(1.4 * FPS):]]
+    assert all(a.label == "lamp" and a.label_mask is not None and a.label_mask.any()
+               for a in late)
+    assert run.level_dbfs(run.frames[0][0] + 2_000_000_000) > -35
+    page = (folder / "report.html").read_text()
+    assert "in one process, without ROS 2" in page and "over DDS" not in page
+    assert VideoSource(folder / "overlay.mp4").info.width == 2 * 640 + 6
+
+
+def test_with_the_other_audio_family_it_is_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in ros_drivers_environment().items():
+        monkeypatch.setenv(name, value)
+    folder = tmp_path / "out"
+    process = start("demo", "-o", folder, "--duration", "2.5",
+                    "--domain", os.environ["ROS_DOMAIN_ID"], script=COMMAND)
+    _, err = process.communicate(timeout=200)
+    assert process.returncode == 0, err
+    with AnyReader([folder / "output.mcap"]) as reader:
+        kinds = {name: info.msgtype for name, info in reader.topics.items()}
+    assert kinds["/audio"] == "audio_common_msgs/msg/AudioDataStamped"
+    assert kinds["/audio_info"] == "audio_common_msgs/msg/AudioInfo"
+    run = read_run(folder / "output.mcap", "/segmentation_node", "/image/compressed", "/audio")
+    assert 1.5 < len(run.sound) / run.rate_hz < 2.8
+    assert any(answer.label == "lamp" for answer in run.answers.values())
+
+
 def test_a_node_that_dies_is_told_with_its_last_words(tmp_path: Path) -> None:
+    require_ros()
     process = start("demo", "-o", tmp_path / "out", "--duration", "2", "--model", "dies",
                     "--domain", os.environ["ROS_DOMAIN_ID"], script=COMMAND)
     out, err = process.communicate(timeout=100)
@@ -111,6 +158,7 @@ def test_a_node_that_dies_is_told_with_its_last_words(tmp_path: Path) -> None:
 
 
 def test_a_model_that_cannot_be_loaded_is_one_sentence(tmp_path: Path) -> None:
+    require_ros()
     process = start("demo", "-o", tmp_path / "out", "--duration", "2", "--model", "unknown",
                     "--domain", os.environ["ROS_DOMAIN_ID"], script=COMMAND)
     _, err = process.communicate(timeout=100)

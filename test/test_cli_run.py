@@ -43,7 +43,9 @@ def run(*words: object) -> tuple[int, str, str]:
 
 
 def records(folder: Path) -> list[dict]:
-    return [json.loads(line) for line in (folder / "results.jsonl").read_text().splitlines()]
+    lines = [json.loads(line) for line in (folder / "results.jsonl").read_text().splitlines()]
+    assert list(lines[0]) == ["metadata"]
+    return lines[1:]
 
 
 @pytest.fixture(scope="module")
@@ -337,7 +339,7 @@ def test_interrupted_in_the_middle_every_file_is_whole(
     process = start("run", video, "-o", folder, "--slow")
     results = folder / "results.jsonl"
     deadline = time.monotonic() + 60
-    while not (results.exists() and results.read_text().count("\n") >= 5):
+    while not (results.exists() and results.read_text().count("\n") >= 6):
         assert time.monotonic() < deadline
         assert process.poll() is None
         time.sleep(0.02)

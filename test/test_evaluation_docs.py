@@ -1,4 +1,4 @@
-"""docs/metrics.md names everything that the evaluations write, and nothing else."""
+"""docs/research/metrics.md names everything that the evaluations write, and nothing else."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from avs_ros.evaluation.replay import Replay
 from avs_ros.evaluation.score_sheet import ScoreSheet
 from avs_ros.evaluation.truth import read_truth
 
-DOCUMENT = Path(__file__).parents[1] / "docs" / "metrics.md"
+DOCUMENT = Path(__file__).parents[1] / "docs" / "research" / "metrics.md"
 # Written by the evaluator node, or only when the run is live alone.
 ELSEWHERE = {"source", "malformed_messages", "rate"}
 

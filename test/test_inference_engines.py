@@ -116,14 +116,6 @@ def test_a_clip_of_one_frame_has_no_empty_input():
     assert shapes["past"] == (1, 4, 33) and shapes["shares"] == (2,)
 
 
-@pytest.mark.slow
-def test_swin_exports():
-    net = C3N("swin_base_patch4_window7_224", 24, networks.small_similarity(30), channels=16)
-    program = c3n_program(networks.lively(net), "swin", 2)
-    for engine in GRAPH_ENGINES:
-        build_runner(program, engine, "cpu").close()
-
-
 def test_an_engine_with_other_numbers_is_refused():
     pytest.importorskip("onnxruntime")
     right, wrong = toy(seed=1), toy(seed=2)

@@ -12,6 +12,7 @@ from media_files import lamp, tone
 
 from avs_ros.errors import MediaError
 from avs_ros.media import live
+from avs_ros.media.microphone import age_of_block
 from avs_ros.media.source import Frame, Sound
 
 
@@ -44,13 +45,16 @@ class PlayedMicrophone:
     name = "played microphone"
     rate_hz = 16000
     channels = 1
+    overflows = 0
+    active = True
 
     def __init__(self) -> None:
         self.say: Callable[[Sound], None] = lambda sound: None
         self.closed = False
 
-    def start(self, on_sound: Callable[[Sound], None]) -> None:
+    def open(self, on_sound: Callable[[Sound], None]) -> PlayedMicrophone:
         self.say = on_sound
+        return self
 
     def close(self) -> None:
         self.closed = True
@@ -63,7 +67,7 @@ def sound(ns: int) -> Sound:
 def test_newest_picture_all_sound() -> None:
     camera, microphone = PlayedCamera(), PlayedMicrophone()
     camera.pictures.put((0, lamp()))
-    source = live.LiveSource(camera, microphone)
+    source = live.LiveSource(camera, microphone.open)
     assert (source.info.width, source.info.height, source.info.audio_rate_hz) == (96, 64, 16000)
     for i in range(1, 5):
         camera.pictures.put((i * 100, lamp()))
@@ -89,7 +93,7 @@ def test_a_microphone_that_falls_silent_is_told(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(live, "STALL_S", 0.2)
     camera, microphone = PlayedCamera(), PlayedMicrophone()
     camera.pictures.put((0, lamp()))
-    source = live.LiveSource(camera, microphone)
+    source = live.LiveSource(camera, microphone.open)
     with pytest.raises(MediaError, match="played microphone has given no sound"):
         for _ in source.events():
             pass
@@ -101,9 +105,37 @@ def test_a_camera_without_a_picture_is_refused() -> None:
     camera, microphone = PlayedCamera(), PlayedMicrophone()
     camera.pictures.put(None)
     with pytest.raises(MediaError, match="played camera gives no picture"):
-        live.LiveSource(camera, microphone)
+        live.LiveSource(camera, microphone.open)
     assert camera.closed
-    assert microphone.closed
+
+
+def test_a_camera_is_freed_where_there_is_no_microphone() -> None:
+    def none(on_sound: Callable[[Sound], None]) -> PlayedMicrophone:
+        raise MediaError("no default input device (there are: none)")
+
+    camera = PlayedCamera()
+    camera.pictures.put((0, lamp()))
+    with pytest.raises(MediaError, match="no default input device"):
+        live.LiveSource(camera, none)
+    assert camera.closed
+
+
+def test_lost_samples_of_the_microphone_are_counted() -> None:
+    camera, microphone = PlayedCamera(), PlayedMicrophone()
+    camera.pictures.put((0, lamp()))
+    source = live.LiveSource(camera, microphone.open)
+    microphone.overflows = 3
+    microphone.say(sound(0))
+    camera.pictures.put(None)
+    assert [event.stamp_ns for event in source.events()] == [0]
+    assert source.counters["microphone_overflows"] == 3
+    source.close()
+
+
+def test_a_piece_of_sound_is_at_least_as_old_as_it_is_long() -> None:
+    assert age_of_block(100.0, 100.05, 0.032) == pytest.approx(0.05)
+    for adc, now in ((0.0, 100.0), (100.0, 100.001), (100.1, 100.0), (10.0, 100.0)):
+        assert age_of_block(adc, now, 0.032) == 0.032
 
 
 def test_a_camera_that_does_not_exist() -> None:

@@ -36,7 +36,7 @@ def test_files_are_whole_after_every_frame_and_older_masks_are_gone(tmp_path: Pa
     (tmp_path / "masks").mkdir()
     write_mask(tmp_path / "masks" / "000099.png", np.zeros((2, 2), np.uint8))
     (tmp_path / "masks" / "notes.txt").write_text("mine")
-    files = ResultFiles(tmp_path)
+    files = ResultFiles(tmp_path, {"model": "none"})
     found = answer(64, 48, [(1, 2, 11, 12)], ["cat"])
     for index in (0, 5):
         files.add(found, index, index / 10)

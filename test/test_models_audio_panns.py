@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
-from generated_weights import generated_from_list
+from generated_weights import REFERENCE, generated_from_list
 
 from avs_ros.errors import AudioFormatError, CheckpointError
 from avs_ros.models import audio
@@ -16,8 +14,8 @@ from avs_ros.models.weight_file import WeightFile
 
 
 @pytest.fixture(scope="module")
-def expected(shared: Path) -> dict[str, np.ndarray]:
-    return dict(np.load(shared / "reference" / "panns_cnn14_16k.npz"))
+def expected() -> dict[str, np.ndarray]:
+    return dict(np.load(REFERENCE / "panns_cnn14_16k.npz"))
 
 
 @pytest.fixture(scope="module")

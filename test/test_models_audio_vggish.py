@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
-from generated_weights import generated_from_list
+from generated_weights import REFERENCE, generated_from_list
 
 from avs_ros.errors import AudioFormatError, CheckpointError
 from avs_ros.models.audio.vggish import EmbeddingClassifier, VGGish, VGGishLogMel
@@ -17,8 +15,8 @@ GAIN = 1.414213562
 
 
 @pytest.fixture(scope="module")
-def expected(shared: Path) -> dict[str, np.ndarray]:
-    return dict(np.load(shared / "reference" / "vggish.npz"))
+def expected() -> dict[str, np.ndarray]:
+    return dict(np.load(REFERENCE / "vggish.npz"))
 
 
 @pytest.fixture(scope="module")

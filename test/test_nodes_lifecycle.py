@@ -174,7 +174,7 @@ def test_what_a_transition_dies_of_is_logged(
         raise RuntimeError("lost the camera")
 
     models = Models()
-    log = graph.listen("rcl_interfaces/msg/Log", "/rosout")
+    log = graph.listen("rcl_interfaces/msg/Log", "/rosout", latched=True)
     start(graph, models, autostart=False)
     graph.wait(lambda: graph.tester.count_publishers("/rosout") > 1)
     assert change(graph, "configure")

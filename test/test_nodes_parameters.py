@@ -1,7 +1,8 @@
-"""The parameter tables, and what is made from them: parameter file, README, ranges."""
+"""The parameter tables, and what is made from them: parameter file, documents, ranges."""
 
 from __future__ import annotations
 
+import importlib.util
 import math
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,8 @@ import pytest
 import yaml
 
 from avs_ros.errors import ParameterError
-from avs_ros.nodes import parameter_text, topics
 from avs_ros.nodes.parameter_spec import Change, ParameterSpec
-from avs_ros.nodes.parameters import TABLES, main
+from avs_ros.nodes.parameters import TABLES
 
 ROOT = Path(__file__).resolve().parents[1]
 SPECS = [(node, spec) for node, table in TABLES.items() for spec in table]
@@ -48,31 +48,18 @@ def test_the_parameter_file_holds_the_defaults() -> None:
         for name, value in given.items():
             (spec,) = [spec for spec in table if spec.name == name]
             spec.check(value)
-    assert text == parameter_text.to_yaml(TABLES), (
-        "config/avs.yaml is not what `python -m avs_ros.nodes.parameters` prints")
 
 
-def between(text: str, begin: str, end: str) -> str:
-    return text[text.index(begin) : text.index(end) + len(end)]
-
-
-def test_the_readme_shows_the_tables() -> None:
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    for expected, begin, end in (
-        (parameter_text.to_markdown(TABLES), parameter_text.BEGIN, parameter_text.END),
-        (topics.to_markdown(), topics.BEGIN, topics.END),
-    ):
-        assert begin in readme, f"README.md has no {begin}"
-        assert between(readme, begin, end).strip() == expected.strip()
-
-
-def test_the_tables_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--format", "markdown"]) == 0
-    printed = capsys.readouterr().out
-    for _, spec in SPECS:
-        assert f"`{spec.name}`" in printed
-    assert main([]) == 0
-    assert yaml.safe_load(capsys.readouterr().out)
+def test_the_documents_show_the_tables() -> None:
+    spec = importlib.util.spec_from_file_location(
+        "document_tables", ROOT / "tools" / "document_tables.py")
+    assert spec is not None and spec.loader is not None
+    program = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(program)
+    for path, text in program.files().items():
+        assert path.read_text(encoding="utf-8") == text, "run `python tools/document_tables.py`"
+        for _, parameter in SPECS if path.stem != "topics" else ():
+            assert parameter.name in text
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from audio_families import PUBLISHED_TYPE, need
 from node_graph import NodeGraph, tone
 
 from avs_ros.conversions import (
@@ -21,22 +22,20 @@ from avs_ros.conversions import (
     make_camera_info,
     make_header,
     read_audio,
+    read_audio_info,
     rgb_to_compressed,
     rgb_to_image,
     stamp_to_ns,
 )
-from avs_ros.errors import MediaError, ParameterError
+from avs_ros.errors import MediaError, MessageTypeError, ParameterError
 from avs_ros.media.bag_messages import BAG
 from avs_ros.media.bag_writer import BagWriter
 from avs_ros.media.video_writer import VideoWriter
-from avs_ros.nodes.message_types import published_audio_type
 from avs_ros.nodes.player_node import PlayerNode
 
 IMAGE = "sensor_msgs/msg/Image"
 FPS, SECONDS, RATE = 20, 1.0, 16000
 START_S = 1_600_000_000
-# What the player takes by itself here.
-SOUND = AUDIO_TYPES[published_audio_type("auto")]
 
 
 def picture(number: int) -> np.ndarray:
@@ -82,9 +81,11 @@ def graph() -> Iterator[NodeGraph]:
     graph.close()
 
 
-def play(graph: NodeGraph, path: Path, **parameters: Any) -> Any:
+def play(
+    graph: NodeGraph, path: Path, cli: list[str] | None = None, **parameters: Any
+) -> Any:
     return graph.add(
-        PlayerNode,
+        PlayerNode, cli=cli,
         parameters={"input": str(path), "rate": 5.0, "wait_for_subscribers": 20.0, **parameters},
     )
 
@@ -92,7 +93,7 @@ def play(graph: NodeGraph, path: Path, **parameters: Any) -> Any:
 def test_a_video_becomes_camera_microphone_and_clock(graph: NodeGraph, video: Path) -> None:
     images = graph.listen(IMAGE, "image")
     cameras = graph.listen("sensor_msgs/msg/CameraInfo", "camera_info")
-    sounds = graph.listen(SOUND, "audio", 200)
+    sounds = graph.listen(PUBLISHED_TYPE, "audio", 200)
     clocks = graph.listen("rosgraph_msgs/msg/Clock", "/clock", 1000)
     player = play(graph, video, start_stamp="1000.0", rate=2.0, audio_chunk=0.05)
     graph.wait(lambda: player.finished, "the end")
@@ -136,10 +137,38 @@ def test_a_bag_keeps_its_stamps_and_its_calibration(graph: NodeGraph, bag: Path)
     assert (first.stamp_ns, first.rate) == (START_S * 10**9, RATE)
 
 
+@pytest.mark.parametrize("audio_type", ["AudioDataStamped", "AudioData"])
+def test_bare_sound_has_its_format_beside_it(
+    graph: NodeGraph, bag: Path, audio_type: str
+) -> None:
+    need(audio_type)
+    images = graph.listen(IMAGE, "image")
+    sounds = graph.listen(AUDIO_TYPES[audio_type], "ears/sound", 200)
+    infos = graph.listen("audio_common_msgs/msg/AudioInfo", "ears/audio_info")
+    player = play(graph, bag, start_stamp="recorded", audio_type=audio_type,
+                  cli=["--ros-args", "-r", "audio:=ears/sound"])
+    graph.wait(lambda: player.finished and len(images) == 10 and infos, "everything")
+    described = read_audio_info(infos[0])
+    assert (described.rate, described.channels) == (RATE, 1)
+    first = read_audio(sounds[0], described, START_S * 10**9)
+    if audio_type == "AudioDataStamped":
+        assert first.stamp_ns == START_S * 10**9
+    assert len(first.samples) == 512
+
+
+def test_what_belongs_to_the_image_is_remapped_with_it(graph: NodeGraph, bag: Path) -> None:
+    cameras = graph.listen("sensor_msgs/msg/CameraInfo", "/cam/camera_info")
+    images = graph.listen(IMAGE, "/cam/image_raw")
+    graph.listen(PUBLISHED_TYPE, "audio", 200)
+    play(graph, bag, cli=["--ros-args", "-r", "image:=/cam/image_raw"])
+    graph.wait(lambda: len(images) == len(cameras) == 10, "images and their calibration")
+    assert not graph.tester.count_publishers("/camera_info")
+
+
 @pytest.mark.parametrize("jumps", [False, True])
 def test_a_loop_goes_on_or_jumps_back(graph: NodeGraph, bag: Path, jumps: bool) -> None:
     images = graph.listen(IMAGE, "image")
-    graph.listen(SOUND, "audio", 200)
+    graph.listen(PUBLISHED_TYPE, "audio", 200)
     play(graph, bag, loop=True, loop_jumps_back=jumps, start_stamp="1000.0", rate=10.0)
     graph.wait(lambda: len(images) >= 25, "two and a half passes")
     stamps = [stamp_to_ns(msg.header.stamp) for msg in images]
@@ -152,7 +181,7 @@ def test_a_loop_goes_on_or_jumps_back(graph: NodeGraph, bag: Path, jumps: bool) 
 
 def test_it_can_be_held(graph: NodeGraph, bag: Path) -> None:
     images = graph.listen(IMAGE, "image")
-    graph.listen(SOUND, "audio", 200)
+    graph.listen(PUBLISHED_TYPE, "audio", 200)
     clocks = graph.listen("rosgraph_msgs/msg/Clock", "/clock", 1000)
     player = play(graph, bag, paused=True, start_stamp="1000.0")
     graph.wait(lambda: len(clocks) > 20, "the clock of a held playback")
@@ -166,7 +195,7 @@ def test_nothing_starts_before_its_subscribers(graph: NodeGraph, bag: Path) -> N
     player = play(graph, bag)
     clocks = graph.listen("rosgraph_msgs/msg/Clock", "/clock", 1000)
     graph.wait(lambda: len(clocks) > 5, "the clock")
-    sounds = graph.listen(SOUND, "audio", 200)
+    sounds = graph.listen(PUBLISHED_TYPE, "audio", 200)
     graph.set_parameters("/player_node", rate=4.0)
     assert not sounds and not player.finished
     images = graph.listen(IMAGE, "image")
@@ -176,7 +205,8 @@ def test_nothing_starts_before_its_subscribers(graph: NodeGraph, bag: Path) -> N
 @pytest.mark.parametrize(
     ("parameters", "error"),
     [({"input": ""}, ParameterError), ({"input": "/nowhere/clip.mp4"}, MediaError),
-     ({"start_stamp": "soon"}, ParameterError)])
+     ({"start_stamp": "soon"}, ParameterError),
+     ({"audio_type": "AudioDataStamped"}, MessageTypeError)])
 def test_what_cannot_be_played_is_one_sentence(
     graph: NodeGraph, bag: Path, parameters: dict[str, Any], error: type[Exception]
 ) -> None:
@@ -188,7 +218,7 @@ def test_what_cannot_be_played_is_one_sentence(
 
 def test_main_plays_to_the_end_and_exits(graph: NodeGraph, video: Path) -> None:
     images = graph.listen(IMAGE, "image")
-    graph.listen(SOUND, "audio", 200)
+    graph.listen(PUBLISHED_TYPE, "audio", 200)
     code = "import sys; from avs_ros.nodes.player_node import main; sys.exit(main(sys.argv))"
     done = subprocess.run(
         [sys.executable, "-c", code, "--ros-args", "-p", f"input:={video}", "-p", "rate:=5.0",
@@ -201,7 +231,7 @@ def test_main_plays_to_the_end_and_exits(graph: NodeGraph, video: Path) -> None:
 
 def test_the_picture_published_is_the_picture_read(graph: NodeGraph, bag: Path) -> None:
     images = graph.listen(IMAGE, "image")
-    graph.listen(SOUND, "audio", 200)
+    graph.listen(PUBLISHED_TYPE, "audio", 200)
     play(graph, bag)
     graph.wait(lambda: len(images) == 10, "every picture")
     sent = image_to_rgb(rgb_to_image(BAG, make_header(BAG, 1), picture(9)))
@@ -214,6 +244,6 @@ def test_now_is_when_it_begins_to_play(graph: NodeGraph, bag: Path) -> None:
     play(graph, bag, rate=1.0)
     graph.wait(lambda: graph.tester.count_publishers("audio"), "the player")
     later_ns = time.time_ns()
-    graph.listen(SOUND, "audio", 200)
+    graph.listen(PUBLISHED_TYPE, "audio", 200)
     graph.wait(lambda: images, "a picture")
     assert begin_ns < later_ns <= stamp_to_ns(images[0].header.stamp) <= time.time_ns()

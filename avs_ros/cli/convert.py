@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from avs_ros.cli.sound_options import add_sound_options, audio_format
 from avs_ros.errors import BagError, DatasetError, ParameterError
 from avs_ros.media.bag_types import STORAGES
+from avs_ros.streaming.findings import Facts
 
 if TYPE_CHECKING:
     from avs_ros.evaluation.box_files import BoxNote
@@ -63,6 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                 "--stamps", choices=("header", "bag"), default="header",
                 help="bag: go by the times of recording, for clocks that disagree (header)",
             )  # fmt: skip
+            add_sound_options(kind)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -113,8 +116,7 @@ def _convert_one(args: argparse.Namespace, form: dict[str, Any]) -> int:
     target: Path = args.target
     if target.exists() and args.source.exists() and target.samefile(args.source):
         raise DatasetError(f"{target} is the source itself; choose another target")
-    chosen = (args.image, args.audio, args.stamps) if args.kind == "bag" else ()
-    source = open_recording(args.source, *chosen)
+    source = open_recording(args.source, *_chosen(args))
     try:
         notes, truths = _notes(args), _truths(args)
         if notes and truths:
@@ -126,10 +128,20 @@ def _convert_one(args: argparse.Namespace, form: dict[str, Any]) -> int:
     finally:
         source.close()
     extra = [f"{counts[name]} {words}" for name, words in
-             (("masks", "true masks"), ("boxes", "true boxes")) if counts[name]]
+             (("masks", "true masks"), ("boxes", "true boxes"),
+              ("refused", "pictures left out: they cannot be decoded")) if counts[name]]
     told = [f"{counts['frames']} pictures", f"{counts['sounds']} chunks of sound", *extra]
     print(f"{target}: {', '.join(told)}")
+    for sentence in source.findings(Facts()):
+        print(f"note: {sentence}")
     return 0
+
+
+def _chosen(args: argparse.Namespace) -> tuple[Any, ...]:
+    """What a bag may need to be told."""
+    if args.kind != "bag":
+        return ()
+    return args.image, args.audio, args.stamps, audio_format(args)
 
 
 def _notes(args: argparse.Namespace) -> Sequence[BoxNote]:

@@ -1,18 +1,28 @@
 """``avs demo``: a scene that the project makes itself, through the real node, over DDS.
 
 Three processes on a DDS domain of their own: the player (camera and microphone), the segmentation
-node, and a recorder.  What the recorder kept becomes a film, and a report.
+node, and a recorder.  What the recorder kept becomes a film, and a report.  Where ROS 2 is not
+installed, the same scene goes through the same pipeline in this process.
 """
 
 from __future__ import annotations
 
 import argparse
 import shutil
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from avs_ros.cli.recorded_play import NODE, SEGMENTATION_NODE, RecordedPlay
+from avs_ros.cli.recorded_play import (
+    LABEL_INFO,
+    SEGMENTATION_NODE,
+    RecordedPlay,
+    recorded_answers,
+)
 from avs_ros.errors import MediaError, ParameterError
+from avs_ros.inference.segmenter import Segmenter
+from avs_ros.ros_installation import HOW_TO_GET_ROS, ros_lacks
 
 IMAGE, AUDIO = "/image/compressed", "/audio"
 
@@ -29,8 +39,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--domain", type=int, metavar="N", help="DDS domain (default: a free one)")
 
 
-def run(args: argparse.Namespace, node_code: str = SEGMENTATION_NODE) -> int:
-    """Run the verb; ``node_code`` is the Python that runs the node (tests choose its model)."""
+def run(
+    args: argparse.Namespace,
+    node_code: str = SEGMENTATION_NODE,
+    load: Callable[..., Segmenter] | None = None,
+) -> int:
+    """Run the verb.
+
+    ``node_code`` is the Python that runs the node (tests choose its model); ``load`` makes the
+    segmenter where there is no node (None: :func:`avs_ros.inference.create_segmenter`).
+    """
     from avs_ros.cli.demo_steps import Steps
     from avs_ros.media.scene import FPS, SECONDS, write_scene
 
@@ -43,16 +61,25 @@ def run(args: argparse.Namespace, node_code: str = SEGMENTATION_NODE) -> int:
         raise MediaError(f"{folder}: cannot be written ({error.strerror})") from error
     for stale in ("overlay.mp4", "output.mcap", "report.html", "picture.jpg"):
         (folder / stale).unlink(missing_ok=True)
+    if lacks := ros_lacks():
+        print(
+            f"avs demo: ROS 2 cannot be used here ({lacks}), so the scene goes through the same "
+            f"pipeline in this process; for the real node over DDS, {HOW_TO_GET_ROS}",
+            file=sys.stderr,
+        )
     with Steps() as steps:
         with steps.step("making the scene"):
             scene = folder / "scene.mp4"
             write_scene(scene, args.duration)
         frames = round(args.duration * FPS)
-        _play(args, scene, folder, steps, frames, node_code)
+        if lacks:
+            _play_here(args, scene, folder, steps, frames, load)
+        else:
+            _play(args, scene, folder, steps, frames, node_code)
         from avs_ros.cli.demo_result import render
 
         with steps.step("rendering the film", frames) as advance:
-            render(folder, args.duration, advance)
+            render(folder, args.duration, advance, over_dds=not lacks)
     scene.unlink()
     print("video   ", folder / "overlay.mp4")
     print("bag     ", folder / "output.mcap")
@@ -68,7 +95,10 @@ def _play(
     shutil.rmtree(logs, ignore_errors=True)
     with RecordedPlay(logs, args.domain, IMAGE) as play:
         with steps.step("starting the node"):
-            topics, latched = _topics()
+            topics = {
+                IMAGE: "sensor_msgs/msg/CompressedImage",
+                "/camera_info": "sensor_msgs/msg/CameraInfo", **recorded_answers(),
+            }
             play.start(
                 folder / "output.mcap", topics,
                 {
@@ -76,7 +106,7 @@ def _play(
                     "image_transport": "compressed", "image_qos": "reliable",
                     "audio_qos": "reliable",
                 },
-                latched=latched, node_code=node_code,
+                sound=AUDIO, latched=[LABEL_INFO], node_code=node_code,
             )
         with steps.step("playing", frames) as advance:
             play.play(
@@ -91,21 +121,21 @@ def _play(
     play.check_answered()
 
 
-def _topics() -> tuple[dict[str, str], list[str]]:
-    """What is recorded (name -> type), and which of it is latched."""
-    from avs_ros.conversions import AUDIO_TYPES
-    from avs_ros.nodes.topics import DIAGNOSTICS, SEGMENTATION_OUTPUTS
+def _play_here(
+    args: argparse.Namespace, scene: Path, folder: Path, steps: Any, frames: int,
+    load: Callable[..., Segmenter] | None,
+) -> None:
+    """The same without ROS 2."""
+    from avs_ros.cli.scene_here import play_here
 
-    topics = {
-        IMAGE: "sensor_msgs/msg/CompressedImage", AUDIO: AUDIO_TYPES["AudioStamped"],
-        "/camera_info": "sensor_msgs/msg/CameraInfo", DIAGNOSTICS.name: DIAGNOSTICS.type_name,
-    }
-    large = ("~/probability", "~/overlay", "~/label_mask_color")
-    latched = []
-    for topic in SEGMENTATION_OUTPUTS:
-        name = topic.name.replace("~", NODE)
-        if topic.name not in large:
-            topics[name] = topic.type_name
-        if topic.quality == "latched":
-            latched.append(name)
-    return topics, latched
+    with steps.step("loading the model"):
+        if load is None:
+            from avs_ros.inference import create_segmenter
+
+            load = create_segmenter
+        segmenter = load(model=args.model, engine=args.engine, device=args.device)
+    try:
+        with steps.step("segmenting", frames) as advance:
+            play_here(scene, folder / "output.mcap", segmenter, IMAGE, AUDIO, advance)
+    finally:
+        segmenter.close()

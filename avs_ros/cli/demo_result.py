@@ -26,13 +26,17 @@ PICTURES = 2
 
 
 def render(
-    folder: Path, seconds: float = SECONDS, advance: Callable[[int], None] = lambda n: None
+    folder: Path, seconds: float = SECONDS, advance: Callable[[int], None] = lambda n: None,
+    over_dds: bool = True,
 ) -> RunSummary:
-    """``output.mcap`` -> ``overlay.mp4``, ``picture.jpg`` and ``report.html`` beside it."""
+    """``output.mcap`` -> ``overlay.mp4``, ``picture.jpg`` and ``report.html`` beside it.
+
+    ``over_dds``: whether a real node was recorded; else one process did it all.
+    """
     run = read_run(folder / "output.mcap", NODE, IMAGE, AUDIO)
     film = folder / "overlay.mp4"
     write_film(run, film, lambda: advance(1))
-    summary = summarize(run, seconds)
+    summary = summarize(run, seconds, over_dds)
     stamps = [stamp for stamp, _ in run.frames]
     answered = sorted(set(run.answers) & set(stamps))
     chosen = choose_moments(summary.times, summary.scores, summary.marked)
@@ -52,7 +56,9 @@ def render(
     return summary
 
 
-def summarize(run: RecordedRun, seconds: float = SECONDS) -> RunSummary:
+def summarize(
+    run: RecordedRun, seconds: float = SECONDS, over_dds: bool = True
+) -> RunSummary:
     """Everything about the run that the report shows, but the pictures."""
     first_ns = run.frames[0][0]
     stamps = sorted(set(run.answers) & {stamp for stamp, _ in run.frames})
@@ -69,13 +75,14 @@ def summarize(run: RecordedRun, seconds: float = SECONDS) -> RunSummary:
     return RunSummary(
         "avs demo",
         f"{told.get('model', 'the model')} on {told.get('engine', '?')} "
-        f"({told.get('device', '?')}), through DDS ({told.get('middleware', '?')})",
+        f"({told.get('device', '?')}), "
+        + ("through the real node over DDS" if over_dds else "in one process, without ROS 2"),
         times=times,
         scores=[answer.score for answer in answers],
         marked=[answer.label for answer in answers],
         levels_dbfs=[run.level_dbfs(stamp) for stamp in stamps],
         latencies_ms=[a.latency_ms for a in answers if a.latency_ms is not None],
-        latency_name="picture to mask, over DDS",
+        latency_name="picture to mask, over DDS" if over_dds else "time spent on a picture",
         end_s=lasted + 0.04,
         threshold=None,
         score_name="score of the surest instance",
@@ -86,18 +93,20 @@ def summarize(run: RecordedRun, seconds: float = SECONDS) -> RunSummary:
             **counters_in_words(counters),
         },
         facts={
-            **{name: told[name] for name in ("model", "engine", "device", "middleware")
-               if name in told},
+            **{name: told[name] for name in ("model", "engine", "device") if name in told},
             **judge(run, stamps, times, played, seconds),
         },
         files={
             "overlay.mp4": "camera, the node's overlay, and the sound",
-            "output.mcap": "everything that went over DDS (ROS 2 bag, opens in Foxglove)",
+            "output.mcap": ("everything that went over DDS" if over_dds else "camera, sound and "
+                            "answers") + " (ROS 2 bag, opens in Foxglove)",
         },
         notes=[
             "A cat (left) and an astronaut (right) take turns to make a sound. The pictures come "
-            "with scikit-image, the voices are synthesised. The node was given camera and "
-            "microphone topics in real time, and nothing else.",
+            "with scikit-image, the voices are synthesised. "
+            + ("The node was given camera and microphone topics in real time, and nothing else."
+               if over_dds else "ROS 2 is not installed: the same pipeline went through every "
+               "picture, as fast as it can."),
         ],
     )
 

@@ -16,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the verb."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = (
-        "The file is one static graph (batch 1, opset 17) of a live stream's step, the class\n"
+        "The file is one static graph (batch 1) of a live stream's step, the class\n"
         "activation's backward pass included.  In, all float32:\n"
         "  frame [1,3,S,S]         RGB, resized to S x S, normalised\n"
         "  audio_feature [1,A]     audio network's feature of the second of sound\n"
@@ -45,6 +45,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--device", default="auto", help="tensorrt: the GPU (%(default)s)")
     parser.add_argument(
+        "--opset", type=int, choices=(16, 17), default=17,
+        help="onnx: operators' version; 16 for TensorRT before 8.6 (JetPack 5) (%(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
         "--random-weights", action="store_true", help="untrained, to measure speed"
     )
 
@@ -62,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
     if args.engine == "onnx":
         from avs_ros.inference.export import export_onnx
 
-        export_onnx(program, path)
+        export_onnx(program, path, opset=args.opset)
         checked = _check(program, path)
     else:
         from avs_ros.inference.engines import choose_device

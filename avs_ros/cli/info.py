@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import importlib.metadata
-import importlib.util
 import json
 import os
 import platform
@@ -14,6 +13,7 @@ from typing import Any
 
 import avs_ros
 from avs_ros.errors import EXTRAS
+from avs_ros.ros_installation import ros_lacks
 
 # What the nodes need, then what tools and engines may use.
 PACKAGES = (
@@ -21,9 +21,6 @@ PACKAGES = (
     "PyYAML", "rosbags", "av", "rich", "scipy", "scikit-image", "sounddevice", "onnx",
     "onnxruntime", "onnxruntime-gpu", "openvino", "tensorrt",
 )
-# What the nodes need of ROS 2 beside rclpy; of the sound's two packages one is enough.
-MESSAGES = ("sensor_msgs", "vision_msgs", "diagnostic_msgs")
-SOUND_MESSAGES = ("audio_common_msgs", "foxglove_msgs")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -147,18 +144,16 @@ def _downloaded() -> list[Path]:
 
 
 def _ros() -> dict[str, Any]:
-    """What is installed of ROS 2, and what decides how far it reaches; nothing is imported."""
+    """Whether the nodes can run here, and what decides how far ROS 2 reaches."""
     environment = {
         name: os.environ[name]
         for name in ("ROS_DISTRO", "RMW_IMPLEMENTATION", "ROS_LOCALHOST_ONLY",
                      "ROS_AUTOMATIC_DISCOVERY_RANGE", "ROS_STATIC_PEERS")
         if os.environ.get(name)
     }
-    lacking = [name for name in ("rclpy", *MESSAGES) if importlib.util.find_spec(name) is None]
-    if not any(importlib.util.find_spec(name) for name in SOUND_MESSAGES):
-        lacking.append(" or ".join(SOUND_MESSAGES))
+    lacks = ros_lacks()
     return {
-        "installed": not lacking, "lacks": lacking,
+        "installed": not lacks, "lacks": lacks,
         "domain": os.environ.get("ROS_DOMAIN_ID") or "0", **environment,
     }
 
@@ -191,12 +186,9 @@ def _show(found: dict[str, Any]) -> None:
     console.print(f"[bold]avs_ros {found['avs_ros']}[/], Python {found['python']}, "
                   f"{found['system']}\n")
     ros = found["ros"]
-    says = "installed" if ros["installed"] else (
-        f"[red]not for the nodes[/]: {', '.join(ros['lacks'])} not found (source ROS 2's setup "
-        "file, or install them)"
-    )
+    says = Text(f"not for the nodes: {ros['lacks']}", "red") if ros["lacks"] else "installed"
     distribution = f" {ros['ROS_DISTRO']}" if "ROS_DISTRO" in ros else ""
-    console.print(f"[bold]ROS 2{distribution}[/]  {says}, domain {ros['domain']}\n")
+    console.print(f"[bold]ROS 2{distribution}[/] ", says, f"(domain {ros['domain']})\n")
     shown = table("Devices", "device", "name", "")
     for one in found["devices"]:
         amount = f"{one['threads']} threads" if "threads" in one else f"{one['memory_gib']} GiB"

@@ -72,7 +72,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb; return the exit status (the console script hands it to the shell)."""
     words = list(sys.argv[1:] if argv is None else argv)
     verb = next((word for word in words if not word.startswith("-")), None)
-    args = build_parser(verb).parse_args(words)
+    try:
+        args = build_parser(verb).parse_args(words)
+    except SystemExit:
+        for word in words:
+            if word.startswith("-") and os.path.lexists(word):
+                print(f"avs: for the file of the name {word} write ./{word}", file=sys.stderr)
+        raise
     previous = signal.signal(signal.SIGTERM, _terminate)
     try:
         return int(args.run(args) or 0)

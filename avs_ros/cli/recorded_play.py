@@ -14,7 +14,10 @@ from pathlib import Path
 from types import TracebackType
 
 from avs_ros.cli.processes import Child, Children
+from avs_ros.conversions.topics import ANSWER_TOPICS, DIAGNOSTICS
+from avs_ros.conversions.topics import LABEL_INFO as LABEL_INFO_TOPIC
 from avs_ros.errors import AvsError, MiddlewareError
+from avs_ros.ros_installation import require_ros
 
 START_S = 180.0
 SETTLED_S = 1.8
@@ -24,6 +27,16 @@ NODE = "/segmentation_node"
 DOMAINS = range(2, 58)
 NODE_CODE = "import sys; from avs_ros.nodes.{0} import main; sys.exit(main())"
 SEGMENTATION_NODE = NODE_CODE.format("segmentation_node")
+LABEL_INFO = LABEL_INFO_TOPIC.name.replace("~", NODE)
+
+
+def recorded_answers() -> dict[str, str]:
+    """What is recorded of the node's own topics, name -> type: all but the large ones."""
+    answers = {
+        topic.name.replace("~", NODE): topic.type_name
+        for topic in ANSWER_TOPICS if topic.in_file != "large"
+    }
+    return {**answers, DIAGNOSTICS.name: DIAGNOSTICS.type_name}
 
 
 class Watcher:
@@ -69,14 +82,20 @@ class RecordedPlay:
         topics: Mapping[str, str],
         parameters: Mapping[str, object],
         *,
+        sound: str = "",
         latched: Sequence[str] = (),
         node_code: str = SEGMENTATION_NODE,
     ) -> None:
         """Record ``topics`` (name -> type); start the node and wait until it is active.
 
-        Raises :class:`AvsError` with the node's own sentence when it cannot start.
+        ``sound``: topic on which the player's sound is recorded, whatever its type ("": not).
+        Raises :class:`AvsError` with the node's own sentence when it cannot start,
+        :class:`MiddlewareError` where ROS 2 is not installed.
         """
+        require_ros()
         words = ["-m", "avs_ros.nodes.recorder_node", str(recording)]
+        if sound:
+            words += ["--sound", sound]
         for name in latched:
             words += ["--latched", name]
         for name, type_name in topics.items():

@@ -11,16 +11,18 @@ from typing import TYPE_CHECKING
 
 from avs_ros.cli.gate_options import add_policy, policy_of
 from avs_ros.cli.interruption import Interruption
+from avs_ros.cli.sound_options import add_sound_options, audio_format
 from avs_ros.errors import AvsError, MediaError, ParameterError
 from avs_ros.inference.segmenter import Segmenter
 from avs_ros.media.selection import FrameSelection
-from avs_ros.media.source import Sound, Source
+from avs_ros.media.source import Sound, Source, pick_channel
 from avs_ros.postprocess import PostprocessConfig
 from avs_ros.streaming.inputs import Event
 
 if TYPE_CHECKING:
     from avs_ros.cli.run_folder import RunFolder
     from avs_ros.conversions import CameraModel
+    from avs_ros.streaming.findings import Findings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,6 +37,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     model.add_argument("--engine", default="auto",
                        help="inference engine; auto takes the fastest that passes its self-check")
     model.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    model.add_argument("--threads", type=int, metavar="N",
+                       help="computing threads (default: as many as the engine takes); with "
+                       "--engine torch, 1 gives the same masks whatever the number of cores")
     part = parser.add_argument_group("which frames")
     part.add_argument("--fps", type=float, metavar="N", help="process at most N frames a second")
     part.add_argument("--start", type=float, default=0.0, metavar="S",
@@ -46,11 +51,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     bag.add_argument("--audio", default="", metavar="TOPIC", help="sound topic")
     bag.add_argument("--stamps", choices=("header", "bag"), default="header",
                      help="go by the messages' own stamps, or by the times of recording")
+    add_sound_options(bag)
     live = parser.add_argument_group("live")
     live.add_argument("--camera", default="0", help="number, device path or address (%(default)s)")
     live.add_argument("--microphone", default="", help="number or part of the name")
     parser.add_argument("--audio-offset", type=float, default=0.0, metavar="S",
                         help="the second of sound ends this much after its frame (%(default)s)")
+    parser.add_argument("--channel", type=int, metavar="N",
+                        help="use this channel of the sound alone: 1, 2, … (the mean of all)")
     parser.add_argument("--all-topics", action="store_true",
                         help="also write the large topics (probability, raw overlay) to the bag")
 
@@ -58,8 +66,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, load: Callable[..., Segmenter] | None = None) -> int:
     """Run the verb.
 
-    ``load`` makes the segmenter out of the keywords ``model``, ``engine`` and ``device`` (None:
-    :func:`avs_ros.inference.create_segmenter`).
+    ``load`` makes the segmenter out of the keywords ``model``, ``engine``, ``device`` and
+    ``threads`` (None: :func:`avs_ros.inference.create_segmenter`).
     """
     config = _config(args)
     source = _open(args)
@@ -68,7 +76,9 @@ def run(args: argparse.Namespace, load: Callable[..., Segmenter] | None = None) 
             from avs_ros.inference import create_segmenter
 
             load = create_segmenter
-        segmenter = load(model=args.model, engine=args.engine, device=args.device)
+        segmenter = load(
+            model=args.model, engine=args.engine, device=args.device, threads=args.threads
+        )
         try:
             return _process(args, config, source, segmenter)
         finally:
@@ -78,7 +88,9 @@ def run(args: argparse.Namespace, load: Callable[..., Segmenter] | None = None) 
 
 
 def _config(args: argparse.Namespace) -> PostprocessConfig:
-    for name, value in (("--fps", args.fps), ("--duration", args.duration)):
+    for name, value in (
+        ("--fps", args.fps), ("--duration", args.duration), ("--threads", args.threads),
+    ):
         if value is not None and not value > 0:
             raise ParameterError(f"{name} is {value:g}; must be above 0")
     if args.start < 0:
@@ -93,7 +105,9 @@ def _open(args: argparse.Namespace) -> Source:
         return open_live(args.camera, args.microphone)
     from avs_ros.media.opening import open_recording
 
-    return open_recording(Path(args.input), args.image, args.audio, args.stamps)
+    return open_recording(
+        Path(args.input), args.image, args.audio, args.stamps, audio_format(args)
+    )
 
 
 def _default_folder(args: argparse.Namespace) -> Path:
@@ -105,8 +119,10 @@ def _process(
 ) -> int:
     from avs_ros.cli.progress import FrameProgress
     from avs_ros.cli.run_folder import RunFolder
+    from avs_ros.inference.description import describe
     from avs_ros.postprocess import Postprocessor
     from avs_ros.streaming import Pipeline, Synchronizer
+    from avs_ros.streaming.findings import Findings
 
     synchronizer = Synchronizer(
         segmenter.window_s, args.audio_offset, None, rate_hz=segmenter.sample_rate,
@@ -115,18 +131,21 @@ def _process(
     pipeline = Pipeline(segmenter, synchronizer, Postprocessor(config))
     selection = FrameSelection(args.fps, args.start, args.duration)
     folder = RunFolder(
-        args.output or _default_folder(args), source.info, segmenter,
-        config.gate.sounding_threshold, _recorded_camera(source), args.all_topics,
+        args.output or _default_folder(args), source.info, segmenter, config,
+        describe(segmenter, args.model, args.threads), _recorded_camera(source), args.all_topics,
     )
+    findings = Findings(config.gate.silence_dbfs, segmenter.sample_rate)
     began = time.monotonic()
     with Interruption() as interruption, FrameProgress(source.info, args) as progress:
         try:
-            events = _heard(selection.of(source.events()), folder, interruption)
+            events = pick_channel(source.events(), args.channel)
+            events = _heard(selection.of(events), folder, findings, interruption)
             for segmentation, pair in pipeline.run(events):
                 if interruption.status:
                     break
                 time_s = (pair.stamp_ns - (selection.zero_ns or 0)) * 1e-9
                 folder.add(segmentation, pair, time_s)
+                findings.pair(pair)
                 progress.advance(segmentation)
             counters = {**pipeline.counters(), **source.counters}
             folder.finish_bag(counters)
@@ -139,13 +158,16 @@ def _process(
             raise MediaError(f"{args.input}: no frame can be decoded: {pipeline.last_error}")
         raise MediaError(f"{args.input}: no frame in the part that was asked for")
     notes = ["Interrupted: this is what was done until then."] if interruption.status else []
-    folder.write_report(counters, notes)
+    found = [*source.findings(findings.facts), *findings.explain(counters)]
+    folder.write_report(counters, [*notes, *(f"Note: {sentence}." for sentence in found)])
     _tell(args, folder, time.monotonic() - began, interruption.status)
+    for sentence in found:
+        print(f"note: {sentence}")
     return interruption.status
 
 
 def _heard(
-    events: Iterator[Event], folder: RunFolder, interruption: Interruption
+    events: Iterator[Event], folder: RunFolder, findings: Findings, interruption: Interruption
 ) -> Iterator[Event]:
     """``events`` until the interruption; their sound is kept for the video on its way."""
     for event in events:
@@ -153,6 +175,7 @@ def _heard(
             return
         if isinstance(event, Sound):
             folder.sound(event)
+            findings.sound(event)
         yield event
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from avs_ros.conversions import (
     make_status,
 )
 from avs_ros.conversions.diagnostics import OK
-from avs_ros.conversions.topics import ANSWER_TOPICS, DIAGNOSTICS, LABEL_INFO, Answer
+from avs_ros.conversions.topics import ANSWER_TOPICS, DIAGNOSTICS, LABEL_INFO, Answer, messages
 from avs_ros.errors import MediaError
 from avs_ros.inference.segmenter import Segmenter
 from avs_ros.media.bag_messages import BAG
@@ -25,6 +26,7 @@ from avs_ros.media.moments import choose_moments, thumbnails
 from avs_ros.media.results import ResultFiles
 from avs_ros.media.source import Sound, SourceInfo
 from avs_ros.media.video_writer import VideoWriter
+from avs_ros.postprocess import PostprocessConfig
 from avs_ros.report.run_report import Moment, RunSummary, write_report
 from avs_ros.segmentation import Segmentation
 from avs_ros.streaming import COUNTERS, Pair
@@ -42,22 +44,26 @@ class RunFolder:
         folder: Path,
         source: SourceInfo,
         segmenter: Segmenter,
-        threshold: float,
+        config: PostprocessConfig,
+        metadata: Mapping[str, Any],
         camera: CameraModel | None = None,
         all_topics: bool = False,
     ) -> None:
-        """Create ``folder``; older results of a run in it are replaced."""
+        """Create ``folder``; older results of a run in it are replaced.
+
+        ``metadata``: of the segmenter (``inference.description.describe``).
+        """
         self.folder = folder
         self._source, self._segmenter, self._camera = source, segmenter, camera
-        self._threshold = threshold
-        self.summary = RunSummary("", "", threshold=threshold)
+        self._threshold, self._metadata = config.threshold, metadata
+        self.summary = RunSummary("", "", threshold=config.gate.sounding_threshold)
         self._stages: dict[str, list[float]] = {}
         self._last_ns: int | None = None
         self._files = ExitStack()
         try:
             folder.mkdir(parents=True, exist_ok=True)
             (folder / "report.html").unlink(missing_ok=True)
-            self._results = ResultFiles(folder)
+            self._results = ResultFiles(folder, metadata)
         except OSError as error:
             raise MediaError(f"{folder}: cannot be written ({error.strerror})") from error
         self._files.callback(self._results.close)
@@ -104,9 +110,8 @@ class RunFolder:
             self._camera, sync_error_ms=pair.sync_error_ms,
         )
         self._video.frame(stamp_ns, answer.overlay)
-        for topic in self._topics:
-            if topic.make and (message := topic.make(BAG, answer)) is not None:
-                self._bag.write(_full(topic.name), message, stamp_ns)
+        for topic, message in messages(BAG, answer, self._topics.__contains__):
+            self._bag.write(_full(topic.name), message, stamp_ns)
         self._add_to_summary(segmentation, time_s)
 
     def _add_to_summary(self, segmentation: Segmentation, time_s: float) -> None:
@@ -148,7 +153,8 @@ class RunFolder:
         summary.counters = counters_in_words(counters)
         summary.facts = {
             "input": f"{source.name} ({source.kind})", **source.details,
-            "model": segmenter.name, "engine": segmenter.engine, "device": segmenter.device,
+            **{name: value for name, value in self._metadata.items() if name != "weights"},
+            **{f"SHA-256 of {name}": digest for name, digest in self._metadata["weights"].items()},
             "frames per second": f"{1000 / max(float(np.mean(summary.latencies_ms)), 1e-6):.1f} "
             "(processing alone)",
         }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from avs_ros.cli.recorded_play import LABEL_INFO, NODE, recorded_answers
 from avs_ros.conversions import (
     AUDIO_TYPES,
     make_audio,
@@ -15,7 +16,7 @@ from avs_ros.conversions import (
     rgb_to_compressed,
 )
 from avs_ros.conversions.diagnostics import OK
-from avs_ros.conversions.topics import ANSWER_TOPICS, DIAGNOSTICS, Answer
+from avs_ros.conversions.topics import DIAGNOSTICS, Answer, messages
 from avs_ros.inference.segmenter import Segmenter
 from avs_ros.media.bag_messages import BAG
 from avs_ros.media.bag_writer import BagWriter
@@ -33,21 +34,23 @@ def play_here(
     scene: Path,
     recording: Path,
     segmenter: Segmenter,
-    topics: dict[str, str],
-    node: str,
+    image: str,
+    audio: str,
     advance: Callable[[int], None] = lambda images: None,
 ) -> None:
     """Segment the video ``scene``; ``recording`` (mcap) becomes what a recorder would have kept.
 
-    ``topics``: name -> type of what to write, answers under the name of ``node``.  An answer is
-    recorded when it would have been ready: the frame's stamp plus the time spent on it.
+    ``image``, ``audio``: topics of the frames (JPEG) and of the sound.  An answer is recorded when
+    it would have been ready: at the frame's stamp plus the time spent on it.
     """
     config = PostprocessConfig()
     pipeline = Pipeline(segmenter, postprocessor=Postprocessor(config))
     source = VideoSource(scene)
     with BagWriter(recording) as bag:
-        for name, type_name in topics.items():
-            bag.declare(name, type_name, name == f"{node}/label_info")
+        for name, type_name in recorded_answers().items():
+            bag.declare(name, type_name, name == LABEL_INFO)
+        bag.declare(image, "sensor_msgs/msg/CompressedImage")
+        bag.declare(audio, AUDIO_TYPES[AUDIO_TYPE])
 
         def kept(events: Iterator[Event]) -> Iterator[Event]:
             for event in events:
@@ -55,26 +58,20 @@ def play_here(
                     message = make_audio(
                         BAG, AUDIO_TYPE, event.stamp_ns, event.samples, event.rate_hz
                     )
-                    bag.write("/audio", message, event.end_ns)
+                    bag.write(audio, message, event.end_ns)
                 yield event
 
         stamp_ns = 0
         for segmentation, pair in pipeline.run(kept(source.events())):
             header = make_header(BAG, pair.stamp_ns, pair.frame.frame_id)
-            if not bag.counts[f"{node}/label_info"]:
-                needed = config.gate.sounding_threshold
-                info = make_label_info(BAG, header, segmenter.labels, needed)
-                bag.write(f"{node}/label_info", info, pair.stamp_ns)
-            bag.write(
-                "/image/compressed", rgb_to_compressed(BAG, header, pair.image), pair.stamp_ns
-            )
+            if not bag.counts[LABEL_INFO]:
+                info = make_label_info(BAG, header, segmenter.labels, config.threshold)
+                bag.write(LABEL_INFO, info, pair.stamp_ns)
+            bag.write(image, rgb_to_compressed(BAG, header, pair.image), pair.stamp_ns)
             answer = Answer(segmentation, pair.image, header, sync_error_ms=pair.sync_error_ms)
             stamp_ns = pair.stamp_ns + round(processing_ms(segmentation) * 1e6)
-            for topic in ANSWER_TOPICS:
-                name = topic.name.replace("~", node)
-                if name in topics and topic.make:
-                    if (message := topic.make(BAG, answer)) is not None:
-                        bag.write(name, message, stamp_ns)
+            for topic, message in messages(BAG, answer, lambda one: one.in_file == "always"):
+                bag.write(topic.name.replace("~", NODE), message, stamp_ns)
             advance(1)
         values = {
             "model": segmenter.name, "engine": segmenter.engine, "device": segmenter.device,
@@ -83,16 +80,3 @@ def play_here(
         status = make_status(BAG, "segmentation_node: stream", OK, "in one process", values)
         page = make_diagnostics(BAG, make_header(BAG, stamp_ns), [status])
         bag.write(DIAGNOSTICS.name, page, stamp_ns)
-
-
-def recorded_topics(image: str, audio: str, audio_type: str, node: str) -> dict[str, str]:
-    """What a recording of the demo holds, name -> type: camera, sound, answers, diagnostics."""
-    topics = {
-        image: "sensor_msgs/msg/CompressedImage",
-        audio: AUDIO_TYPES.get(audio_type, audio_type),
-        DIAGNOSTICS.name: DIAGNOSTICS.type_name,
-    }
-    for topic in ANSWER_TOPICS:
-        if topic.in_file != "large":
-            topics[topic.name.replace("~", node)] = topic.type_name
-    return topics

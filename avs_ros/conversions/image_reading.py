@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from avs_ros.conversions.malformed import MalformedImage
 from avs_ros.conversions.message_types import Message
@@ -40,7 +42,8 @@ def _nv24_to_rgb(planes: Bytes) -> Bytes:
     """Brightness ``[H, W]`` and below it colour ``[2 H, W]``, U and V in turns for every pixel."""
     height = planes.shape[0] // 3
     colour = planes[height:].reshape(height, -1, 2)
-    yuv = np.dstack([planes[:height], colour]).astype(np.float32) - np.float32([16, 128, 128])
+    yuv = np.dstack([planes[:height], colour]).astype(np.float32)
+    yuv -= np.array([16, 128, 128], np.float32)
     # BT.601 in video range, as OpenCV's other YUV formats.
     rgb = cv2.transform(yuv, np.array([[1.164, 0, 1.596], [1.164, -0.392, -0.813],
                                        [1.164, 2.017, 0]], np.float32))
@@ -217,16 +220,17 @@ def _cut_short(data: bytes) -> MalformedImage:
     )
 
 
-def _decode(data: bytes) -> Bytes | None:
+def _decode(data: bytes) -> NDArray[Any] | None:
     """``[H, W]`` or ``[H, W, 3]`` (the file's BGR), uint8 or uint16; None for no picture."""
     flags = cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
     try:
-        return cv2.imdecode(np.frombuffer(data, dtype=np.uint8), flags)
+        decoded = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), flags)
     except cv2.error:
         return None
+    return None if decoded is None else np.asarray(decoded)
 
 
-def _decode_endless(data: bytes) -> Bytes | None:
+def _decode_endless(data: bytes) -> NDArray[Any]:
     """A JPEG without its end marker.  Raises :class:`MalformedImage` where rows are missing.
 
     The decoder makes missing rows grey.  To tell them from a grey picture: bytes that are put
@@ -263,7 +267,12 @@ def compressed_to_rgb(msg: Message) -> Bytes:
             "PNG or other picture that OpenCV reads",
         )
     if picture.dtype == np.uint16:
-        picture = np.ascontiguousarray(picture >> 8).astype(np.uint8)
+        picture = (picture >> 8).astype(np.uint8)
+    elif picture.dtype != np.uint8:  # a TIFF of floats
+        raise MalformedImage(
+            "image_encoding",
+            f"compressed picture of {picture.dtype} samples: 8 or 16 bits are read",
+        )
     encoding, separator, coded = msg.format.partition(";")
     encoding = encoding.strip() if separator else ""
     if picture.ndim == 2:

@@ -6,7 +6,7 @@ somebody listens, ``avs run`` writes it to ``output.mcap``, the README's table s
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -142,3 +142,14 @@ ANSWER_TOPICS = (
 )
 DIAGNOSTICS = Topic("/diagnostics", "diagnostic_msgs/msg/DiagnosticArray",
                     "State, rates, drops and errors of the node.")
+
+
+def messages(
+    types: MessageTypes, answer: Answer, wanted: Callable[[Topic], object]
+) -> Iterator[tuple[Topic, Message]]:
+    """What ``answer`` tells on each topic that is ``wanted``; nothing else is made."""
+    for topic in ANSWER_TOPICS:
+        if topic.make is not None and wanted(topic):
+            message = topic.make(types, answer)
+            if message is not None:
+                yield topic, message

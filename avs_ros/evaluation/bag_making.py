@@ -21,7 +21,7 @@ from avs_ros.conversions import (
     rgb_to_compressed,
     rgb_to_image,
 )
-from avs_ros.errors import DatasetError
+from avs_ros.errors import DatasetError, ImageFormatError
 from avs_ros.evaluation.avsbench import AVSBenchClip
 from avs_ros.evaluation.box_files import BoxNote
 from avs_ros.evaluation.boxes import Box, box_of
@@ -30,6 +30,7 @@ from avs_ros.evaluation.run_files import make_folder
 from avs_ros.evaluation.truth import Truth
 from avs_ros.media.bag_messages import BAG
 from avs_ros.media.bag_writer import BagWriter
+from avs_ros.media.film_line import FilmLine
 from avs_ros.media.source import Frame, Sound, Source
 from avs_ros.segmentation import Bytes, Instance, Segmentation
 
@@ -81,8 +82,11 @@ class SceneWriter:
         info = make_camera_info(BAG, header, width, height, FIELD_OF_VIEW)
         self._bag.write(CAMERA_INFO, info, stamp_ns)
 
-    def sound(self, stamp_ns: int, samples: Any, rate: int) -> None:
-        """Samples ``[n]`` or ``[n, channels]`` whose first one is at ``stamp_ns``."""
+    def sound(self, stamp_ns: int, samples: Any, rate: int) -> int:
+        """Samples ``[n]`` or ``[n, channels]`` whose first one is at ``stamp_ns``.
+
+        Returns the number of messages.
+        """
         channels = 1 if samples.ndim == 1 else samples.shape[1]
         if self._formatless and not self._described:
             self._bag.write(AUDIO_INFO, make_audio_info(BAG, rate, channels), stamp_ns)
@@ -93,6 +97,7 @@ class SceneWriter:
             message = make_audio(BAG, self._audio_type, at_ns, part, rate, SOUND_FRAME)
             # Recorded when its last sample had been heard, as a real bag has it.
             self._bag.write(AUDIO, message, at_ns + round(len(part) * SECOND_NS / rate))
+        return -(-len(samples) // CHUNK)
 
     def truth(self, stamp_ns: int, mask: Bytes, labels: Sequence[str] = ()) -> None:
         """uint8 ``[h, w]``, above 0 = sounding, and the names of what sounds."""
@@ -206,21 +211,28 @@ def convert_recording(
     """A video file or another bag -> a bag with this package's topic names.
 
     ``notes``: boxes for ``/ground_truth/detections``, each at the picture that is nearest to it;
-    ``truths``: stamp -> what is true there.  Returns how many ``frames``, ``sounds``, ``masks``
-    and ``boxes`` were written.
+    ``truths``: stamp -> what is true there.  Where stamps jump back (a recording played in a
+    loop), time goes on.  Returns how many ``frames``, ``sounds`` (messages of either), ``masks``
+    and ``boxes`` were written, and how many frames were ``refused``: they cannot be decoded.
     """
-    counts = {"frames": 0, "sounds": 0, "masks": 0, "boxes": 0}
+    counts = dict.fromkeys(("frames", "sounds", "masks", "boxes", "refused"), 0)
+    line = FilmLine(ahead_ns=None)
     sizes: dict[int, tuple[int, int]] = {}
     with SceneWriter(path, **form) as writer:
         for event in source.events():
             if isinstance(event, Frame):
-                rgb = event.decode()
-                writer.picture(event.stamp_ns, rgb)
-                sizes[event.stamp_ns] = (rgb.shape[1], rgb.shape[0])
+                try:
+                    rgb = event.decode()
+                except ImageFormatError:
+                    counts["refused"] += 1
+                    continue
+                stamp_ns = line.place("picture", event.stamp_ns, event.stamp_ns)
+                writer.picture(stamp_ns, rgb)
+                sizes[stamp_ns] = (rgb.shape[1], rgb.shape[0])
                 counts["frames"] += 1
             elif isinstance(event, Sound):
-                writer.sound(event.stamp_ns, _int16(event.samples), event.rate_hz)
-                counts["sounds"] += 1
+                stamp_ns = line.place("sound", event.stamp_ns, event.end_ns)
+                counts["sounds"] += writer.sound(stamp_ns, _int16(event.samples), event.rate_hz)
         for stamp_ns, near in _placed(notes, list(sizes)).items():
             width, height = size = sizes[stamp_ns]
             boxes = [(n.label, box) for n in near for box in n.in_pixels(width, height)]

@@ -1,6 +1,6 @@
 """What an evaluation leaves: ``metrics.json`` and one line per frame beside it.
 
-``docs/metrics.md`` says what every name means; a test holds the two against each other.
+``docs/research/metrics.md`` says what every name means; a test holds the two against each other.
 """
 
 from __future__ import annotations

@@ -82,6 +82,8 @@ class C3NSegmenter:
         facts = senses.facts
         self.name = name
         self.labels: tuple[str, ...] = tuple(facts["labels"])
+        # Files read beside the checkpoint: {name: SHA-256}.
+        self.weights: dict[str, str] = facts.get("weights", {})
         self._senses, self._runner = senses, senses.seeing
         self.engine, self.device = self._runner.engine, self._runner.device
         self._frames = FramePreparation(

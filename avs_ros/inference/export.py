@@ -2,7 +2,7 @@
 
 Inputs and outputs carry the program's names and shapes; batch is 1.  The graph holds the
 classifier's backward pass too: it was written out in plain tensor operations, so nothing in the
-file needs autograd.  Opset 17.
+file needs autograd.  All shapes are constants.
 """
 
 from __future__ import annotations
@@ -24,8 +24,11 @@ import torch
 from avs_ros.errors import EngineError, MissingDependencyError
 from avs_ros.inference.engines.cache import cached_path, forget_old
 from avs_ros.inference.engines.program import StepProgram
+from avs_ros.inference.static_graph import fold_shapes
 
 OPSET = 17
+# The last one without LayerNormalization, which TensorRT before 8.6 cannot read.
+OLD_OPSET = 16
 # Smaller tensors stay in the graph's own file, where engines look when they fold constants.
 _APART_BYTES = 1024
 
@@ -35,13 +38,14 @@ def export_onnx(
     path: str | Path,
     metadata: Mapping[str, Any] | None = None,
     weights_beside: bool = False,
+    opset: int = OPSET,
 ) -> Path:
     """Write ``program`` to ``path`` and return it.
 
     ``metadata``: stored in the file's ``metadata_props`` as JSON text (needs the onnx package
     where given).  ``weights_beside``: keep them in ``path`` + ".data", which engines map into
-    memory instead of reading it.  Raises EngineError when the graph cannot be made,
-    MissingDependencyError without onnx.
+    memory instead of reading it.  ``opset``: version of the operators.  Raises EngineError when
+    the graph cannot be made, MissingDependencyError without onnx.
     """
     try:
         import onnx
@@ -56,7 +60,7 @@ def export_onnx(
     options: dict[str, Any] = {
         "input_names": list(program.inputs),
         "output_names": list(program.outputs),
-        "opset_version": OPSET,
+        "opset_version": opset,
         # It stores a matrix and its transpose, which the backward pass uses; without it the two
         # share a constant, and OpenVINO 2026.4 computes wrong numbers.
         "do_constant_folding": True,
@@ -68,6 +72,7 @@ def export_onnx(
         with _quiet(), torch.no_grad():
             torch.onnx.export(program.module, arguments, str(partial), **options)
         model = onnx.load(str(partial))
+        fold_shapes(model)
         facts = {"step": program.name, "fingerprint": program.fingerprint, **(metadata or {})}
         for key, value in facts.items():
             entry = model.metadata_props.add()
@@ -85,12 +90,12 @@ def export_onnx(
     return path
 
 
-def exported(program: StepProgram) -> Path:
+def exported(program: StepProgram, opset: int = OPSET) -> Path:
     """The program's file in the cache, exported now if it is not there yet."""
-    path = cached_path(program, f"_opset{OPSET}.onnx")
+    path = cached_path(program, f"_opset{opset}.onnx")
     if not path.is_file():
-        export_onnx(program, path, weights_beside=True)
-        forget_old(path.parent, program.name, f"_opset{OPSET}.onnx")
+        export_onnx(program, path, weights_beside=True, opset=opset)
+        forget_old(path.parent, program.name, f"_opset{opset}.onnx")
     return path
 
 

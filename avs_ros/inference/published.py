@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from avs_ros.inference.bundle import Bundle, identity_of, open_senses
 from avs_ros.inference.c3n import AudioContext, C3NSegmenter
 from avs_ros.inference.engines import choose_device
 from avs_ros.weights import cache_folder, cached_paths, find_source
+from avs_ros.weights.identity import sha256_of
 
 if TYPE_CHECKING:
     from avs_ros.inference.engines import StepProgram
@@ -53,8 +55,10 @@ def create(
         from avs_ros.inference.c3n_steps import c3n_bundle
 
         loaded = _load(name, checkpoint, visual, audio, similarity, random_weights)
-        hearing = _hearing(loaded, audio_weights, random_weights)
-        return c3n_bundle(loaded.network, hearing, loaded.labels, name, frames_per_clip)
+        hearing, files = _hearing(loaded, audio_weights, random_weights)
+        bundle = c3n_bundle(loaded.network, hearing, loaded.labels, name, frames_per_clip)
+        hashes = {path.name: sha256_of(path) for path in files}
+        return replace(bundle, facts={**bundle.facts, "weights": hashes})
 
     options = (visual, audio, random_weights, frames_per_clip)
     identity = _identity(checkpoint, audio_weights, similarity, options)
@@ -113,23 +117,29 @@ def _load(
 
 def _hearing(
     loaded: LoadedNetwork, weights: AudioWeights | None, random_weights: bool
-) -> AudioNetwork:
+) -> tuple[AudioNetwork, list[Path]]:
+    """The audio network, and the files beside the checkpoint that it was read from."""
     from avs_ros.models import audio as audio_networks
     from avs_ros.models.state_dict import load_state_dict_strictly
 
-    if weights is not None or random_weights:
-        return audio_networks.build(loaded.audio, checkpoint=weights)
-    if loaded.hearing:
+    if weights is None and random_weights:
+        return audio_networks.build(loaded.audio), []
+    if weights is None and loaded.hearing:
         network = audio_networks.build(loaded.audio)
         load_state_dict_strictly(network, loaded.hearing, "the checkpoint's audio network")
-        return network
-    downloaded = cached_paths(find_source(loaded.audio))
-    if downloaded is None:
+        return network, []
+    if weights is None:
+        weights = cached_paths(find_source(loaded.audio))
+    if weights is None:
         raise ModelError(
             f"the checkpoint does not hold its audio network's weights: download them with "
             f"`avs weights download {loaded.audio}`, or give the file (audio_weights)"
         )
-    return audio_networks.build(loaded.audio, checkpoint=downloaded)
+    return audio_networks.build(loaded.audio, checkpoint=weights), _files(weights)
+
+
+def _files(weights: AudioWeights) -> list[Path]:
+    return [Path(x) for x in ([weights] if isinstance(weights, str | Path) else weights)]
 
 
 def _identity(
@@ -140,10 +150,7 @@ def _identity(
 ) -> str:
     """Of a model: its files' contents, its options, and what downloaded weights there are."""
     files = [] if checkpoint is None else [Path(checkpoint)]
-    if isinstance(audio_weights, str | Path):
-        files.append(Path(audio_weights))
-    elif audio_weights is not None:
-        files += map(Path, audio_weights)
+    files += [] if audio_weights is None else _files(audio_weights)
     words: tuple[object, ...] = ("published", *options)
     if isinstance(similarity, str | Path):
         words += (str(similarity),)

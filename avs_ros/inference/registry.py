@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from avs_ros.errors import ModelError, ParameterError
 from avs_ros.gate import GateConfig, apply_gate
+from avs_ros.inference.engines.threads import limited_threads
 from avs_ros.inference.segmenter import Segmenter
 
 if TYPE_CHECKING:
     from avs_ros.inference.engines import StepProgram
 
 DEFAULT_MODEL = "c3n_light"
+_DATA = Path(__file__).resolve().parents[1] / "data"
 _FILE_SUFFIXES = (".safetensors", ".pth", ".pt", ".ckpt", ".tar")
 
 
@@ -86,6 +88,7 @@ def create_segmenter(
     device: str = "auto",
     *,
     gate: GateConfig | None = None,
+    threads: int | None = None,
     **options: Any,
 ) -> Segmenter:
     """A segmenter for one stream.
@@ -93,7 +96,8 @@ def create_segmenter(
     ``model``: a name in :data:`MODELS`, or the path of a checkpoint file.  ``engine``: "auto"
     (the fastest that passes its self-check) or a name in ``engines.ENGINES``.  ``device``:
     "auto", "cpu", "cuda" or "cuda:N".  ``gate``: what counts as sounding (None: as the weight
-    file says); give :class:`~avs_ros.postprocess.Postprocessor` the same.  ``options``: see the
+    file says); give :class:`~avs_ros.postprocess.Postprocessor` the same.  ``threads``: how many
+    compute (None: as many as the engine takes; see ``engines.threads``).  ``options``: see the
     model's own ``create``.
 
     Raises ModelError for an unknown name or a model that lacks its weights, CheckpointError for
@@ -101,9 +105,10 @@ def create_segmenter(
     ParameterError for an option of the gate that the model does not have.
     """
     entry, name, checkpoint = _find(model)
-    made: Segmenter = importlib.import_module(entry.module).create(
-        name=name, engine=engine, device=device, **entry.arguments, **checkpoint, **options
-    )
+    with limited_threads(threads):
+        made: Segmenter = importlib.import_module(entry.module).create(
+            name=name, engine=engine, device=device, **entry.arguments, **checkpoint, **options
+        )
     if gate is not None:
         try:
             apply_gate(made, gate)
@@ -120,6 +125,14 @@ def step_program(model: str | Path = DEFAULT_MODEL, **options: Any) -> StepProgr
         name=name, **entry.arguments, **checkpoint, **options
     )
     return program
+
+
+def weight_file(model: str | Path) -> Path | None:
+    """The file that a model's own weights are in; None for one that has none."""
+    entry, _, checkpoint = _find(model)
+    if checkpoint:
+        return checkpoint["checkpoint"]
+    return _DATA / f"{entry.weights}.safetensors" if entry.weights else None
 
 
 def _find(model: str | Path) -> tuple[Model, str, dict[str, Path]]:

@@ -30,6 +30,7 @@ from avs_ros.media.bag_files import broken, open_reader
 from avs_ros.media.bag_topics import choose_topic, other_topics
 from avs_ros.media.bag_types import typestore_for
 from avs_ros.media.source import Frame, Sound, SourceInfo, merge
+from avs_ros.streaming.findings import Facts
 from avs_ros.streaming.sound_format import CHUNKS, Format, FormatCheck
 
 IMAGE_TYPES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
@@ -61,7 +62,6 @@ class BagSource:
     ``counters``: messages that could not be used, by topic kind (``malformed_images``,
     ``malformed_sounds``); the first one's reason is in ``info.details``.  ``camera_info``: the
     first ``CameraInfo`` beside the pictures, as the bag's own message; None without one.
-    ``doubts``: what contradicts the sound's format or the stamps, a sentence each.
     """
 
     def __init__(self, path: Path, options: BagOptions | None = None) -> None:
@@ -69,7 +69,7 @@ class BagSource:
         self.path = path
         self.options = options or BagOptions()
         self.counters: dict[str, int] = {"malformed_images": 0, "malformed_sounds": 0}
-        self.doubts: list[str] = []
+        self._doubts: list[str] = []
         self._delays: dict[str, list[int]] = {"picture": [], "sound": []}
         self._details: dict[str, str] = {}
         self._readers: list[Any] = []
@@ -173,7 +173,7 @@ class BagSource:
             )
         says = "as the options say" if given else "as its AudioInfo says" if info else ""
         if finding := check.finding(topic, says):
-            self.doubts.append(finding)
+            self._doubts.append(finding)
         return form
 
     def _open(self) -> Any:
@@ -263,13 +263,18 @@ class BagSource:
             self._delays["sound"].append(recorded_ns - stamp_ns - length_ns)
             yield Sound(stamp_ns, chunk.samples, chunk.rate), recorded_ns
 
-    def clocks_apart_s(self) -> float:
-        """How much the pictures' stamps are ahead of the sound's, by the times of recording (s).
+    def findings(self, facts: Facts) -> list[str]:
+        """What contradicts the sound's format; adds to ``facts`` what the times of recording show.
 
-        Delays on the way are in it: below a second it means nothing.
+        Delays on the way are in them: below a second they mean nothing.
         """
-        pictures, sounds = (np.median(delays) if delays else 0 for delays in self._delays.values())
-        return float(sounds - pictures) * 1e-9
+        images, sounds = (np.median(delays) if delays else 0 for delays in self._delays.values())
+        facts.clocks_apart_s = float(sounds - images) * 1e-9
+        names = {"first malformed_images": "malformed_images",
+                 "first malformed_sounds": "malformed_sounds"}
+        facts.reasons = {name: self._details[key] for key, name in names.items()
+                         if key in self._details}
+        return self._doubts
 
     def connections(self) -> list[Any]:
         """All topics of the bag, as the reader describes them (topic, msgtype, msgcount)."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Generator
 from pathlib import Path
 from typing import Any
 
@@ -71,13 +71,18 @@ def open_reader(path: Path) -> Any:
     try:
         from rosbags.rosbag2 import Reader
     except ImportError as error:
-        raise MissingDependencyError("rosbags", "Reading bags", "pip install rosbags") from error
+        raise MissingDependencyError(
+            "rosbags", "Reading bags", "pip install 'avs_ros[tools]'"
+        ) from error
 
     class UnpackingReader(Reader):
         """Also takes files whose names do not end in lower case, and unpacks messages."""
 
-        def messages(self, *args: Any, **kwargs: Any) -> Iterator[tuple[Any, int, bytes]]:
-            for connection, recorded_ns, raw in super().messages(*args, **kwargs):
+        def messages(
+            self, connections: Collection[Any] = (), start: int | None = None,
+            stop: int | None = None,
+        ) -> Generator[tuple[Any, int, bytes], None, None]:
+            for connection, recorded_ns, raw in super().messages(connections, start, stop):
                 # A message in CDR begins with 0.
                 yield connection, recorded_ns, _unpack(raw) if raw[:4] == _ZSTD else raw
 

@@ -15,12 +15,18 @@ from typing import Any, Protocol
 import cv2
 import numpy as np
 
-from avs_ros.errors import MediaError, MissingDependencyError
+from avs_ros.errors import MediaError
+from avs_ros.media.microphone import (
+    Microphone,
+    MicrophoneRequest,
+    OnSound,
+    PortAudioMicrophone,
+)
 from avs_ros.media.source import Frame, Sound, SourceInfo
 from avs_ros.segmentation import Bytes
+from avs_ros.streaming.findings import Facts
 
 STALL_S = 5.0
-BLOCK_S = 0.032
 
 
 class Camera(Protocol):
@@ -31,22 +37,6 @@ class Camera(Protocol):
 
     def read(self) -> tuple[int, Bytes] | None:
         """Wait for the next picture; None when the device is gone."""
-        ...
-
-    def close(self) -> None:
-        """Free the device."""
-        ...
-
-
-class Microphone(Protocol):
-    """Calls back with sound until it is closed."""
-
-    name: str
-    rate_hz: int
-    channels: int
-
-    def start(self, on_sound: Callable[[Sound], None]) -> None:
-        """Begin to record; ``on_sound`` is called from the device's own thread."""
         ...
 
     def close(self) -> None:
@@ -93,61 +83,22 @@ class Webcam:
         self._capture.release()
 
 
-class PortAudioMicrophone:
-    """A microphone through sounddevice, mono float32 at the device's own rate."""
-
-    def __init__(self, device: str = "") -> None:
-        """Find it; raises :class:`MediaError` when there is none."""
-        try:
-            import sounddevice
-        except ImportError as error:
-            raise MissingDependencyError(
-                "sounddevice", "The microphone", "pip install 'avs_ros[microphone]'"
-            ) from error
-        except OSError as error:
-            raise MissingDependencyError(
-                "the PortAudio library", "The microphone", "apt-get install libportaudio2"
-            ) from error
-        chosen: Any = int(device) if device.isdecimal() else device or None
-        try:
-            found = sounddevice.query_devices(chosen, "input")
-            self.rate_hz, self.channels = int(found["default_samplerate"]), 1
-            self.name = str(found["name"])
-            self._stream = sounddevice.InputStream(
-                self.rate_hz, round(BLOCK_S * self.rate_hz), chosen, 1, "float32",
-                callback=self._take,
-            )
-        except (sounddevice.PortAudioError, ValueError) as error:
-            raise MediaError(
-                f"no sound from microphone {device or '(default)'} ({error}); "
-                "choose another with --microphone"
-            ) from error
-        self._on_sound: Callable[[Sound], None] = lambda sound: None
-
-    def _take(self, data: Any, frames: int, at: Any, status: Any) -> None:
-        """PortAudio says how long ago the block's first sample was converted."""
-        ago_ns = round((at.currentTime - at.inputBufferAdcTime) * 1e9)
-        if not 0 <= ago_ns < 2_000_000_000:  # some backends leave these times at zero
-            ago_ns = round(frames * 1e9 / self.rate_hz)
-        self._on_sound(Sound(time.time_ns() - ago_ns, data[:, 0].copy(), self.rate_hz))
-
-    def start(self, on_sound: Callable[[Sound], None]) -> None:
-        """Begin to record."""
-        self._on_sound = on_sound
-        self._stream.start()
-
-    def close(self) -> None:
-        """Free the device."""
-        self._stream.close()
-
-
 class LiveSource:
-    """Newest picture, all sound.  ``counters["frames_skipped"]``: pictures nobody had time for."""
+    """Newest image, all sound.
 
-    def __init__(self, camera: Camera, microphone: Microphone) -> None:
-        """Begin to record from both; they are closed with the source."""
-        self.counters: dict[str, int] = {"frames_skipped": 0}
-        self._camera, self._microphone = camera, microphone
+    ``counters``: ``frames_skipped``, images nobody had time for; ``microphone_overflows``, how
+    often the microphone lost samples.
+    """
+
+    def __init__(
+        self, camera: Camera, open_microphone: Callable[[OnSound], Microphone]
+    ) -> None:
+        """Begin to record from both; they are closed with the source.
+
+        Raises :class:`MediaError`, and closes the camera, when one of them gives nothing.
+        """
+        self.counters: dict[str, int] = {"frames_skipped": 0, "microphone_overflows": 0}
+        self._camera = camera
         self._sounds: queue.SimpleQueue[Sound] = queue.SimpleQueue()
         self._newest: tuple[int, Bytes] | None = None
         self._index = -1
@@ -155,10 +106,14 @@ class LiveSource:
         self._closed = False
         self._ended = False
         self._thread = threading.Thread(target=self._watch, name="camera", daemon=True)
-        first = camera.read()
-        if first is None:
-            self._release()
-            raise MediaError(f"{camera.name} gives no picture")
+        try:
+            first = camera.read()
+            if first is None:
+                raise MediaError(f"{camera.name} gives no picture")
+            self._microphone = microphone = open_microphone(self._hear)
+        except BaseException:
+            camera.close()
+            raise
         height, width = first[1].shape[:2]
         self.info = SourceInfo(
             "live", "camera and microphone", width, height, camera.fps or 30.0, 0, 0.0,
@@ -167,7 +122,6 @@ class LiveSource:
              "sound": f"{microphone.name}, {microphone.rate_hz} Hz"},
         )
         self._thread.start()
-        microphone.start(self._hear)
 
     def _hear(self, sound: Sound) -> None:
         self._sounds.put(sound)
@@ -202,6 +156,7 @@ class LiveSource:
             while not self._sounds.empty():
                 heard = time.monotonic()
                 yield self._sounds.get()
+            self.counters["microphone_overflows"] = self._microphone.overflows
             if newest is not None:
                 stamp_ns, picture = newest
                 yield Frame(stamp_ns, index, partial(np.asarray, picture), "camera")
@@ -213,23 +168,21 @@ class LiveSource:
                     "is it unplugged or muted by the system?"
                 )
 
-    def _release(self) -> None:
-        self._microphone.close()
-        self._camera.close()
+    def findings(self, facts: Facts) -> list[str]:
+        """Nothing: what a device gives is what there is."""
+        return []
 
     def close(self) -> None:
         """Stop recording."""
         self._closed = True
         if self._thread.is_alive():
             self._thread.join(2.0)
-        self._release()
+        self._microphone.close()
+        self._camera.close()
 
 
 def open_live(camera: str = "0", microphone: str = "") -> LiveSource:
     """Webcam and microphone by name or number; raises :class:`MediaError` in one sentence."""
-    webcam = Webcam(camera)
-    try:
-        return LiveSource(webcam, PortAudioMicrophone(microphone))
-    except BaseException:
-        webcam.close()
-        raise
+    # At the device's own rate, whatever that is: every model resamples.
+    request = MicrophoneRequest(microphone, rate_hz=0)
+    return LiveSource(Webcam(camera), lambda on_sound: PortAudioMicrophone(request, on_sound))

@@ -12,10 +12,6 @@ MESSAGES: dict[str, str] = {
     "vision_msgs/msg/BoundingBox2D": (
         "vision_msgs/Pose2D center\nfloat64 size_x\nfloat64 size_y"
     ),
-    "vision_msgs/msg/BoundingBox2DArray": (
-        "std_msgs/Header header\nvision_msgs/BoundingBox2D[] boxes"
-    ),
-    "vision_msgs/msg/BoundingBox3D": "geometry_msgs/Pose center\ngeometry_msgs/Vector3 size",
     "vision_msgs/msg/ObjectHypothesis": "string class_id\nfloat64 score",
     "vision_msgs/msg/ObjectHypothesisWithPose": (
         "vision_msgs/ObjectHypothesis hypothesis\ngeometry_msgs/PoseWithCovariance pose"
@@ -27,15 +23,9 @@ MESSAGES: dict[str, str] = {
     "vision_msgs/msg/Detection2DArray": (
         "std_msgs/Header header\nvision_msgs/Detection2D[] detections"
     ),
-    "vision_msgs/msg/Classification": (
-        "std_msgs/Header header\nvision_msgs/ObjectHypothesis[] results"
-    ),
     "vision_msgs/msg/VisionClass": "uint16 class_id\nstring class_name",
     "vision_msgs/msg/LabelInfo": (
         "std_msgs/Header header\nvision_msgs/VisionClass[] class_map\nfloat32 threshold"
-    ),
-    "vision_msgs/msg/VisionInfo": (
-        "std_msgs/Header header\nstring method\nstring database_location\nint32 database_version"
     ),
     "foxglove_msgs/msg/RawAudio": (
         "builtin_interfaces/Time timestamp\nuint8[] data\nstring format\nuint32 sample_rate\n"

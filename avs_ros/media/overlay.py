@@ -77,7 +77,7 @@ def draw_masks(rgb: Bytes, label_mask: Bytes, instances: tuple[Instance, ...]) -
 
 def _scale(rgb: Bytes) -> float:
     """1 for a 640x360 picture; text and lines grow with the picture."""
-    return max(0.6, min(rgb.shape[0] / 360, rgb.shape[1] / 640))
+    return float(max(0.6, min(rgb.shape[0] / 360, rgb.shape[1] / 640)))
 
 
 def _letters(height_px: float) -> tuple[float, int]:

@@ -9,7 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from avs_ros.conversions import read_audio, read_detections, read_mask, stamp_to_ns
+from avs_ros.conversions import (
+    AudioFormat,
+    read_audio,
+    read_audio_info,
+    read_detections,
+    read_mask,
+    stamp_to_ns,
+)
 from avs_ros.errors import BagError
 from avs_ros.media.bag_types import typestore_for
 from avs_ros.segmentation import Bytes
@@ -61,12 +68,15 @@ class RecordedRun:
 def read_run(path: Path, node: str, image: str, audio: str) -> RecordedRun:
     """Read a recording of ``node``'s topics, of the pictures (JPEG) and of the sound.
 
+    Sound that does not tell its format is described on the topic ``<audio>_info``.
+
     Raises :class:`BagError` when no picture, no sound or no answer was recorded.
     """
     from rosbags.rosbag2 import Reader
 
     run = RecordedRun()
-    pieces: list[tuple[int, Any, int]] = []
+    sounds: list[Any] = []
+    audio_format: AudioFormat | None = None
     arrived: dict[int, int] = {}
     with Reader(path) as reader:
         types = typestore_for(path, reader.connections)
@@ -78,8 +88,9 @@ def read_run(path: Path, node: str, image: str, audio: str) -> RecordedRun:
                 run.frames.append((stamp_ns, bytes(message.data)))
                 arrived[stamp_ns] = recorded_ns
             elif topic == audio:
-                chunk = read_audio(message)
-                pieces.append((chunk.stamp_ns, chunk.samples, chunk.rate))
+                sounds.append(message)
+            elif topic == f"{audio}_info":
+                audio_format = read_audio_info(message)
             elif topic == "/diagnostics":
                 for status in message.status:
                     run.diagnostics.update({pair.key: pair.value for pair in status.values})
@@ -87,8 +98,9 @@ def read_run(path: Path, node: str, image: str, audio: str) -> RecordedRun:
                 stamp_ns = stamp_to_ns(message.header.stamp)
                 _add(run, topic.removeprefix(f"{node}/"), stamp_ns, message, recorded_ns, arrived)
     run.frames.sort(key=lambda frame: frame[0])
-    _join(run, pieces)
-    for what, found in (("picture", run.frames), ("sound", pieces), ("answer", run.answers)):
+    chunks = [read_audio(message, audio_format) for message in sounds]
+    _join(run, [(chunk.stamp_ns, chunk.samples, chunk.rate) for chunk in chunks])
+    for what, found in (("picture", run.frames), ("sound", sounds), ("answer", run.answers)):
         if not found:
             raise BagError(f"{path}: no {what} was recorded")
     return run

@@ -1,7 +1,8 @@
 """``results.jsonl`` and ``masks/``: the answers of a run as plain files.
 
-One JSON object per processed frame: ``index`` (of the frame in its source), ``time`` (s from the
-source's first frame), ``sounding``, ``score`` (0..1), ``label``, ``audio_label``, ``point``
+The first line says what computed them (``metadata``: see ``inference.description.describe``).
+Then one JSON object per processed frame: ``index`` (of the frame in its source), ``time`` (s from
+the source's first frame), ``sounding``, ``score`` (0..1), ``label``, ``audio_label``, ``point``
 ([x, y] px or null), ``area`` (share of the frame), ``instances`` (``label``, ``score``, ``box``
 [x0, y0, x1, y1] px) and ``ms`` ({stage: milliseconds}).
 """
@@ -9,6 +10,7 @@ source's first frame), ``sounding``, ``score`` (0..1), ``label``, ``audio_label`
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -45,19 +47,25 @@ def to_record(segmentation: Segmentation, index: int, time_s: float) -> dict[str
 class ResultFiles:
     """Writes ``results.jsonl`` and ``masks/<index>.png``; a line is whole once it is written."""
 
-    def __init__(self, folder: Path) -> None:
-        """Begin in ``folder``, which exists; masks of an older run there are removed."""
+    def __init__(self, folder: Path, metadata: Mapping[str, Any]) -> None:
+        """Begin in ``folder``, which exists; masks of an older run there are removed.
+
+        ``metadata``: what computed the answers.
+        """
         self.masks = folder / "masks"
         self.masks.mkdir(exist_ok=True)
         for old in self.masks.glob("[0-9]*.png"):
             old.unlink()
         self._file: TextIO = (folder / "results.jsonl").open("w", encoding="utf-8")
+        self._write({"metadata": metadata})
 
     def add(self, segmentation: Segmentation, index: int, time_s: float) -> None:
         """Write one frame's line and its mask (0|255, input size)."""
         write_mask(self.masks / f"{index:06d}.png", segmentation.mask())
-        json.dump(to_record(segmentation, index, time_s), self._file, ensure_ascii=False)
-        self._file.write("\n")
+        self._write(to_record(segmentation, index, time_s))
+
+    def _write(self, line: Mapping[str, Any]) -> None:
+        self._file.write(json.dumps(line, ensure_ascii=False) + "\n")
         self._file.flush()
 
     def close(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+from avs_ros.media.source import JUMP_BACK_NS
 from avs_ros.streaming.inputs import Event, Sound
 
 
@@ -22,13 +23,20 @@ class FrameSelection:
     def of(self, events: Iterator[Event]) -> Iterator[Event]:
         """Those of ``events`` that were asked for."""
         tick = 0
+        # Where stamps jump back (a recording played in a loop), the time that was asked for goes
+        # on from where it was.
+        begin_ns, last_ns, before_ns = 0, 0, 0
         for event in events:
             if isinstance(event, Sound):
                 yield event
                 continue
             if self.zero_ns is None:
-                self.zero_ns = event.stamp_ns
-            since_s = (event.stamp_ns - self.zero_ns) * 1e-9 - self._start_s
+                self.zero_ns = begin_ns = event.stamp_ns
+            elif event.stamp_ns < last_ns - JUMP_BACK_NS:
+                before_ns += last_ns - begin_ns
+                begin_ns = event.stamp_ns
+            last_ns = event.stamp_ns
+            since_s = (event.stamp_ns - begin_ns + before_ns) * 1e-9 - self._start_s
             if self._duration_s is not None and since_s >= self._duration_s:
                 return
             if since_s < 0:

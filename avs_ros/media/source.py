@@ -8,10 +8,12 @@ run over a file gives the same answer each time, however the file is interleaved
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Protocol
 
+from avs_ros.errors import ParameterError
+from avs_ros.streaming.findings import Facts
 from avs_ros.streaming.inputs import Frame as Frame
 from avs_ros.streaming.inputs import Sound as Sound
 
@@ -48,9 +50,34 @@ class Source(Protocol):
         """Frames and sound in time order, under the promise above; can be walked once."""
         ...
 
+    def findings(self, facts: Facts) -> list[str]:
+        """What this source knows to be wrong with it, a sentence each; adds to ``facts``."""
+        ...
+
     def close(self) -> None:
         """Release files and devices."""
         ...
+
+
+def pick_channel(events: Iterator[Frame | Sound], channel: int | None) -> Iterator[Frame | Sound]:
+    """``events`` with channel ``channel`` (from 1) of their sound alone; None: with all.
+
+    Raises :class:`ParameterError` for a channel that the sound does not have.
+    """
+    if channel is None:
+        return events
+    return (_one_channel(event, channel) for event in events)
+
+
+def _one_channel(event: Frame | Sound, channel: int) -> Frame | Sound:
+    if isinstance(event, Frame):
+        return event
+    channels = event.samples.reshape(len(event.samples), -1)
+    if not 1 <= channel <= channels.shape[1]:
+        raise ParameterError(
+            f"--channel is {channel}; the sound has {channels.shape[1]}, counted from 1"
+        )
+    return replace(event, samples=channels[:, channel - 1])
 
 
 # Stamps that go back by more than this begin the stream anew (a recording played in a loop).

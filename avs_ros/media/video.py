@@ -22,6 +22,7 @@ from avs_ros.media.joined_parts import breaks, find_moves, packet_time
 from avs_ros.media.orientation import Orientation, orientation_of, oriented
 from avs_ros.media.source import Frame, Sound, SourceInfo, merge
 from avs_ros.segmentation import Bytes
+from avs_ros.streaming.findings import Facts
 
 # ROS takes stamp 0 for "no stamp": the first sample or frame of a file is at one second.
 START_NS = 1_000_000_000
@@ -290,6 +291,11 @@ class VideoSource:
         """Frames and sound in time order; each frame after the sound up to its stamp."""
         frames, sounds = self._frame_events(), self._sound_events()
         return merge(((f, f.stamp_ns) for f in frames), ((s, s.stamp_ns) for s in sounds))
+
+    def findings(self, facts: Facts) -> list[str]:
+        """Nothing of its own; adds to ``facts`` how much was read."""
+        facts.packets = self.packets
+        return []
 
     def close(self) -> None:
         """Close the file and free its decoders now, not when the interpreter ends."""

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avs_ros.errors import MediaError
+from avs_ros.media.film_line import FilmLine
 from avs_ros.media.video import import_av, local_url
 from avs_ros.segmentation import Bytes
 
@@ -19,8 +20,6 @@ TIME_BASE = Fraction(1, 90_000)
 AAC_RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000)
 # A chunk this far from where the last one ended is a gap or an overlap, not jitter.
 TOLERANCE_S = 0.02
-# Stamps that leap further back or ahead than this belong to another part: the film just goes on.
-BACK_NS, AHEAD_NS = 500_000_000, 60_000_000_000
 
 
 class VideoWriter:
@@ -135,7 +134,7 @@ class VideoWriter:
             import soxr
 
             block = np.asarray(soxr.resample(block, rate_hz, self._rate), np.float32)
-        return np.clip(np.nan_to_num(block), -1.0, 1.0).reshape(-1, self._channels)
+        return np.asarray(np.clip(np.nan_to_num(block), -1.0, 1.0)).reshape(-1, self._channels)
 
     def _encode(self, block: NDArray[np.float32]) -> None:
         if len(block) == 0:
@@ -160,36 +159,3 @@ class VideoWriter:
             self._file.close()
             # Encoders keep threads: free them now, not when the interpreter ends.
             self._video = self._audio = self._file = None
-
-
-class FilmLine:
-    """Stamps that may leap -> one line of time for both streams of a film.
-
-    Where a stream's stamps leap it begins a new part, which is moved so that it follows what was
-    placed before; the other stream's leap to about the same stamps is moved by the same amount.
-    """
-
-    def __init__(self) -> None:
-        """Nothing placed yet."""
-        self._shift_ns: dict[str, int] = {}
-        self._last_ns: dict[str, int] = {}
-        self._end_ns: int | None = None
-        self._part: tuple[int, int] = (0, 0)
-
-    def place(self, stream: str, stamp_ns: int, end_ns: int) -> int:
-        """The film's time (ns) of what ``stream`` has from ``stamp_ns`` to ``end_ns``."""
-        last = self._last_ns.get(stream)
-        if last is not None and self._end_ns is not None:
-            placed = stamp_ns + self._shift_ns[stream]
-            if stamp_ns < last - BACK_NS or placed > self._end_ns + AHEAD_NS:
-                begin, shift = self._part
-                if not abs(stamp_ns - begin) < AHEAD_NS or shift == self._shift_ns[stream]:
-                    begin, shift = stamp_ns, self._end_ns - stamp_ns
-                self._part = begin, shift
-                self._shift_ns[stream] = shift
-        elif last is None:
-            self._shift_ns[stream] = self._part[1]
-        self._last_ns[stream] = stamp_ns
-        placed = stamp_ns + self._shift_ns[stream]
-        self._end_ns = max(self._end_ns or placed, end_ns + self._shift_ns[stream])
-        return placed

@@ -16,18 +16,17 @@ from avs_ros.nodes.message_counters import MessageCounters
 class _Reading(NamedTuple):
     """What came of one content."""
 
-    content: tuple[Any, ...]
+    content: str
     model: CameraModel | None
     error: AvsError | None
 
 
-def _content(msg: CameraInfo) -> tuple[Any, ...]:
-    """What the model is made of: all but the header."""
-    roi = msg.roi
-    return (
-        msg.width, msg.height, msg.distortion_model, tuple(msg.d), tuple(msg.k), tuple(msg.p),
-        msg.binning_x, msg.binning_y, roi.x_offset, roi.y_offset, roi.width, roi.height,
-    )
+def _content(msg: CameraInfo, rectified: bool) -> str:
+    """What the model is made of: all but the header (as text, in which NaN equals NaN)."""
+    return repr((
+        rectified, msg.width, msg.height, msg.distortion_model, list(msg.d), list(msg.k),
+        list(msg.p), msg.binning_x, msg.binning_y, msg.roi,
+    ))
 
 
 class Calibration:
@@ -44,7 +43,7 @@ class Calibration:
         self._counters = counters
         self._logger = logger
         self._message: CameraInfo | None = None
-        self._reading = _Reading((), None, None)
+        self._reading = _Reading("", None, None)
 
     @property
     def received(self) -> bool:
@@ -73,7 +72,7 @@ class Calibration:
         if msg is None:
             return reading
         rectified = bool(self._parameters["image_rectified"])
-        content = (rectified, *_content(msg))
+        content = _content(msg, rectified)
         if content != reading.content:
             try:
                 reading = _Reading(content, read_camera_info(msg, rectified), None)

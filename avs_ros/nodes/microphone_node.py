@@ -16,18 +16,15 @@ from rclpy.publisher import Publisher
 from avs_ros.conversions import AUDIO_TYPES, make_audio, make_audio_info
 from avs_ros.conversions.diagnostics import ERROR, OK, WARN
 from avs_ros.errors import AvsError, MissingDependencyError
-from avs_ros.nodes import quality_of_service
-from avs_ros.nodes.capture import (
-    Block,
-    Capture,
-    CaptureError,
-    CaptureRequest,
-    OpenCapture,
-    PortAudioCapture,
+from avs_ros.media.microphone import (
+    Microphone,
+    MicrophoneRequest,
+    OpenMicrophone,
     list_input_devices,
     load_sounddevice,
-    refresh_devices,
+    open_port_audio,
 )
+from avs_ros.nodes import quality_of_service
 from avs_ros.nodes.declared_parameters import AcceptsOwnDump, DeclaredParameters
 from avs_ros.nodes.diagnostics import Status
 from avs_ros.nodes.diagnostics_publisher import DiagnosticsPublisher
@@ -36,6 +33,7 @@ from avs_ros.nodes.message_types import ROS, published_audio_type
 from avs_ros.nodes.parameters import MICROPHONE
 from avs_ros.nodes.topic_names import sibling_topic
 from avs_ros.nodes.topics import MICROPHONE_OUTPUTS, qos_of
+from avs_ros.streaming.inputs import Sound
 
 _QUEUED_BLOCKS = 200
 # A device that is silent this long (s, and in blocks) is gone, whatever its driver says.
@@ -45,12 +43,6 @@ _SILENCE_BLOCKS = 10
 _INFO_PERIOD_S = 5.0
 # The families whose messages carry no rate.
 _BARE_TYPES = ("AudioDataStamped", "AudioData")
-
-
-def open_port_audio(request: CaptureRequest, now_ns: Any, on_block: Any) -> Capture:
-    """Look for devices again, then open one: it may have been plugged in since."""
-    refresh_devices()
-    return PortAudioCapture(request, now_ns, on_block)
 
 
 class MicrophoneNode(AcceptsOwnDump):
@@ -64,17 +56,17 @@ class MicrophoneNode(AcceptsOwnDump):
         self,
         node_name: str = "microphone_node",
         *,
-        open_capture: OpenCapture = open_port_audio,
+        open_microphone: OpenMicrophone = open_port_audio,
         **options: Any,
     ) -> None:
         """Declare parameters and start to record.
 
-        ``open_capture``: where the sound comes from; ``options`` go to ``rclpy.node.Node``.
+        ``open_microphone``: where the sound comes from; ``options`` go to ``rclpy.node.Node``.
         Raises :class:`ParameterError` for a start value out of range, :class:`MessageTypeError`
         when ``audio_type`` is not installed.
         """
         super().__init__(node_name, **options)
-        self._open_capture = open_capture
+        self._open_microphone = open_microphone
         try:
             self._set_up()
         except BaseException:
@@ -87,13 +79,13 @@ class MicrophoneNode(AcceptsOwnDump):
     def _set_up(self) -> None:
         self._settings = DeclaredParameters(self, MICROPHONE)
         settings = self._settings
-        self._request = CaptureRequest(
+        self._request = MicrophoneRequest(
             settings["device"], settings["rate"], settings["channels"], settings["block"]
         )
         self._type = published_audio_type(settings["audio_type"])
-        self._blocks: queue.Queue[Block] = queue.Queue(_QUEUED_BLOCKS)
+        self._blocks: queue.Queue[Sound] = queue.Queue(_QUEUED_BLOCKS)
         self._stopping = threading.Event()
-        self._capture: Capture | None = None
+        self._microphone: Microphone | None = None
         self._problem = "the device is not open yet"
         self._counters = {"blocks": 0, "overflows": 0, "blocks_dropped": 0, "reopened": 0}
         self._level_dbfs = float("-inf")
@@ -118,17 +110,17 @@ class MicrophoneNode(AcceptsOwnDump):
     def _now_ns(self) -> int:
         return int(self.get_clock().now().nanoseconds)
 
-    def _take(self, block: Block) -> None:
+    def _take(self, sound: Sound) -> None:
         """Called by the device's thread: it must not wait for anybody."""
         try:
-            self._blocks.put_nowait(block)
+            self._blocks.put_nowait(sound)
         except queue.Full:
             self._counters["blocks_dropped"] += 1
 
     def _run(self) -> None:
         while not self._stopping.is_set():
             try:
-                capture = self._open_capture(self._request, self._now_ns, self._take)
+                microphone = self._open_microphone(self._request, self._take, self._now_ns)
             except AvsError as error:
                 self._problem = str(error)
                 self.get_logger().warning(
@@ -137,61 +129,63 @@ class MicrophoneNode(AcceptsOwnDump):
                 )
                 self._stopping.wait(self._settings["retry_period"])
                 continue
-            self._capture = capture
+            self._microphone = microphone
             self.get_logger().info(
-                f"recording '{capture.name}': {capture.rate} Hz, {capture.channels} channel(s), "
-                f"published as {self._type}"
+                f"recording '{microphone.name}': {microphone.rate_hz} Hz, "
+                f"{microphone.channels} channel(s), published as {self._type}"
             )
             self._publish_info()
             try:
-                self._publish_blocks(capture)
+                self._publish_blocks(microphone)
             finally:
-                self._capture = None
-                capture.close()
+                self._microphone = None
+                microphone.close()
             if not self._stopping.is_set():
-                self._problem = f"'{capture.name}' is gone"
+                self._problem = f"'{microphone.name}' is gone"
                 self._counters["reopened"] += 1
                 self.get_logger().error(f"{self._problem}; waiting for it to come back")
                 self._drain()
 
-    def _publish_blocks(self, capture: Capture) -> None:
+    def _publish_blocks(self, microphone: Microphone) -> None:
         """Publish until the device is gone or the node stops."""
         patience = max(_SILENCE_S, _SILENCE_BLOCKS * self._request.block_s)
-        last = time.monotonic()
+        last, overflows = time.monotonic(), 0
         while not self._stopping.is_set():
             try:
-                block = self._blocks.get(timeout=0.1)
+                sound = self._blocks.get(timeout=0.1)
             except queue.Empty:
-                if not capture.active or time.monotonic() - last > patience:
+                if not microphone.active or time.monotonic() - last > patience:
                     return
                 continue
             last = time.monotonic()
+            if (lost := microphone.overflows - overflows) > 0:
+                overflows += lost
+                self._counters["overflows"] += lost
+                self.get_logger().warning(
+                    "the sound card lost samples: this machine is too busy",
+                    throttle_duration_sec=10.0,
+                )
             try:
-                self._publish(block, capture.rate)
+                self._publish(sound)
             except Exception:
                 # A signal may have ended the context between two blocks.
                 if self.context.ok():
                     raise
                 return
 
-    def _publish(self, block: Block, rate: int) -> None:
-        if block.overflow:
-            self._counters["overflows"] += 1
-            self.get_logger().warning(
-                "the sound card lost samples: this machine is too busy",
-                throttle_duration_sec=10.0,
-            )
-        if block.stamp_ns <= 0:
+    def _publish(self, sound: Sound) -> None:
+        if sound.stamp_ns <= 0:
             # With use_sim_time, time is 0 until /clock speaks.
             self._problem = "there is no time yet (use_sim_time without /clock)"
             return
         self._problem = ""
         self._counters["blocks"] += 1
-        power = float(np.mean(np.square(block.samples, dtype=np.float64)))
+        power = float(np.mean(np.square(sound.samples, dtype=np.float64)))
         self._level_dbfs = 10.0 * np.log10(max(power, 1e-2) / 32768.0**2)
         self._audio.publish(
             make_audio(
-                ROS, self._type, block.stamp_ns, block.samples, rate, self._settings["frame_id"]
+                ROS, self._type, sound.stamp_ns, sound.samples, sound.rate_hz,
+                self._settings["frame_id"],
             )
         )
 
@@ -200,21 +194,21 @@ class MicrophoneNode(AcceptsOwnDump):
             self._blocks.get_nowait()
 
     def _publish_info(self) -> None:
-        capture = self._capture
-        if self._info is not None and capture is not None:
-            self._info.publish(make_audio_info(ROS, capture.rate, capture.channels))
+        microphone = self._microphone
+        if self._info is not None and microphone is not None:
+            self._info.publish(make_audio_info(ROS, microphone.rate_hz, microphone.channels))
 
     def _status(self) -> list[Status]:
-        capture = self._capture
-        if capture is None:
+        microphone = self._microphone
+        if microphone is None:
             level, message = ERROR, self._problem
         elif self._problem:
             level, message = WARN, self._problem
         else:
             level, message = OK, "recording"
         values = {
-            "device": capture.name if capture else self._request.device or "default",
-            "rate": str(capture.rate if capture else self._request.rate),
+            "device": microphone.name if microphone else self._request.device or "default",
+            "rate": str(microphone.rate_hz if microphone else self._request.rate_hz),
             "channels": str(self._request.channels),
             "audio_level_dbfs": f"{self._level_dbfs:.1f}",
             **{name: str(count) for name, count in self._counters.items()},
@@ -241,9 +235,6 @@ def main(args: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"{error}\n")
         return 2
     return run_node(MicrophoneNode, args)
-
-
-__all__ = ["CaptureError", "MicrophoneNode", "main", "open_port_audio"]
 
 
 if __name__ == "__main__":

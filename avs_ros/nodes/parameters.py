@@ -1,16 +1,12 @@
 """ONE table of parameters per node: name, default (and with it the type), range, description.
 
-Descriptors, ``config/avs.yaml`` and the README's table all come from here::
-
-    python -m avs_ros.nodes.parameters --format yaml > config/avs.yaml
-    python -m avs_ros.nodes.parameters --format markdown
+Descriptors, ``config/avs.yaml`` and the documents' table all come from here
+(``python tools/document_tables.py``).
 """
 
 from __future__ import annotations
 
-import argparse
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from avs_ros.gate import CATEGORY_THRESHOLDS, GATE_OPTIONS
 from avs_ros.nodes.parameter_spec import Change, ParameterSpec, Table
@@ -21,7 +17,6 @@ _QOS = ("sensor_data", "reliable", "system_default")
 _INPUT_QOS = ("auto", *_QOS)
 _AUTO = "auto is reliable where every publisher offers it, else best effort."
 _AUDIO_TYPES = ("AudioDataStamped", "AudioStamped", "RawAudio", "AudioData")
-
 
 
 def _gate_parameters() -> Table:
@@ -188,19 +183,3 @@ TABLES: Mapping[str, Table] = {
     "microphone_node": MICROPHONE,
     "evaluator_node": EVALUATOR,
 }
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the tables as a ROS parameter file or as Markdown."""
-    # Imported here: the renderers read the tables above.
-    from avs_ros.nodes.parameter_text import to_markdown, to_yaml
-
-    parser = argparse.ArgumentParser(description="Print the parameters of the nodes.")
-    parser.add_argument("--format", choices=("yaml", "markdown"), default="yaml")
-    chosen = parser.parse_args(arguments)
-    sys.stdout.write(to_yaml(TABLES) if chosen.format == "yaml" else to_markdown(TABLES))
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from avs_ros.media.film_line import FilmLine
 from avs_ros.media.source import Frame, Sound
 
 _NANOSECONDS = 1_000_000_000
@@ -83,7 +84,11 @@ class Rechunker:
 
 
 def in_order(events: Iterator[Frame | Sound], chunk_s: float) -> Iterator[Due]:
-    """Frames and sound, rechunked to ``chunk_s``, in the order in which they are due."""
+    """Frames and sound, rechunked to ``chunk_s``, in the order in which they are due.
+
+    Where stamps leap (a recording of a loop), what follows is due right after what was before.
+    """
+    line = FilmLine()
     rechunker = Rechunker(chunk_s)
     waiting: list[tuple[int, int, Frame | Sound]] = []
     number = 0
@@ -91,7 +96,11 @@ def in_order(events: Iterator[Frame | Sound], chunk_s: float) -> Iterator[Due]:
 
     def push(event: Frame | Sound) -> None:
         nonlocal number, newest_ns
-        due_ns = event.end_ns if isinstance(event, Sound) else event.stamp_ns
+        if isinstance(event, Sound):
+            due_ns = line.place("sound", event.stamp_ns, event.end_ns)
+            due_ns += event.end_ns - event.stamp_ns
+        else:
+            due_ns = line.place("image", event.stamp_ns, event.stamp_ns)
         heapq.heappush(waiting, (due_ns, number, event))
         number += 1
         newest_ns = max(newest_ns, due_ns)

@@ -45,6 +45,7 @@ from avs_ros.nodes.topic_names import sibling_topic, transport_topic
 _AUDIO_INFO_PERIOD_S = 1.0
 _FORMATLESS = ("AudioDataStamped", "AudioData")
 _ACKNOWLEDGE_S = 2.0
+_DISCOVERY_S = 0.5
 
 
 class PlayerNode(AcceptsOwnDump):
@@ -199,12 +200,21 @@ class PlayerNode(AcceptsOwnDump):
         return first
 
     def _wait_for_subscribers(self) -> None:
-        """Until somebody listens to pictures and to sound, or the time for it is over."""
+        """Until somebody listens to pictures and to sound, or the time for it is over.
+
+        Discovery goes on for a moment after the first one: those who were there before the
+        player, a recorder for example, shall miss nothing.
+        """
         until = time.monotonic() + self._settings["wait_for_subscribers"]
         pictures = [pub for name, pub in self._images.items() if name != "camera_info"]
+        every = [*self._images.values(), self._audio]
+        counts, since = [0], time.monotonic()
         while time.monotonic() < until and not self._playback.stopped:
-            seen = any(pub.get_subscription_count() for pub in pictures)
-            if seen and self._audio.get_subscription_count():
+            now = [pub.get_subscription_count() for pub in every]
+            if now != counts:
+                counts, since = now, time.monotonic()
+            heard = any(pub.get_subscription_count() for pub in pictures)
+            if heard and now[-1] and time.monotonic() - since > _DISCOVERY_S:
                 return
             time.sleep(0.02)
         if self._settings["wait_for_subscribers"] and not self._playback.stopped:

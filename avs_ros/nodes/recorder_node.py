@@ -23,9 +23,11 @@ from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.serialization import deserialize_message
 
+from avs_ros.conversions import AUDIO_TYPES
+from avs_ros.media.bag import AUDIO_INFO
 from avs_ros.media.bag_writer import BagWriter
 from avs_ros.nodes.entry_point import run_node
-from avs_ros.nodes.message_types import ROS
+from avs_ros.nodes.message_types import ROS, published_audio_type
 
 # Topic, CDR bytes, time of arrival (ns).
 Recorded = tuple[str, bytes, int]
@@ -34,6 +36,15 @@ TELL_PERIOD_S = 0.5
 DEPTH = 200
 DIAGNOSTICS = "/diagnostics"
 MODEL_STATUS = "segmentation_node: model"
+
+
+def sound_topics(topic: str) -> dict[str, str]:
+    """The sound of a player with default settings on ``topic``, with its format: name -> type."""
+    name = published_audio_type("auto")
+    found = {topic: AUDIO_TYPES[name]}
+    if name == "AudioDataStamped":  # says nothing about itself
+        found[f"{topic}_info"] = AUDIO_INFO
+    return found
 
 
 def tell(**values: object) -> None:
@@ -106,10 +117,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="recorder", description="Record topics to an mcap file.")
     parser.add_argument("path", type=Path)
     parser.add_argument("--topic", nargs=2, action="append", metavar=("NAME", "TYPE"), default=[])
+    parser.add_argument("--sound", metavar="NAME", help="sound, whatever its type")
     parser.add_argument("--latched", action="append", metavar="NAME", default=[])
     args = parser.parse_args(argv)
-    topics = dict(args.topic)
-    return run_node(lambda: RecorderNode(args.path, topics, args.latched), [])
+
+    def create() -> RecorderNode:
+        sound = sound_topics(args.sound) if args.sound else {}
+        return RecorderNode(args.path, {**dict(args.topic), **sound}, args.latched)
+
+    return run_node(create, [])
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from typing import Any
 from rclpy.lifecycle import LifecycleNode
 
 from avs_ros.conversions import make_header, make_label_info
-from avs_ros.conversions.topics import ANSWER_TOPICS, LABEL_INFO, Answer
+from avs_ros.conversions.topics import ANSWER_TOPICS, LABEL_INFO, Answer, Topic, messages
 from avs_ros.nodes import quality_of_service
 from avs_ros.nodes.calibration import Calibration
 from avs_ros.nodes.message_types import ROS
@@ -50,15 +50,13 @@ class SegmentationOutputs:
         self, segmentation: Segmentation, pair: Pair, calibration: Calibration, latency_ms: float
     ) -> None:
         """Publish everything that somebody listens to; nothing else is computed."""
-        wanted = [
-            topic for topic in ANSWER_TOPICS
-            if topic.make and self._publishers[topic.name].get_subscription_count()
-        ]
         answer = Answer(
             segmentation, pair.image, make_header(ROS, pair.stamp_ns, pair.frame.frame_id),
             calibration.model(), latency_ms, pair.sync_error_ms,
             int(self._parameters["jpeg_quality"]),
         )
-        for topic in wanted:
-            if topic.make and (message := topic.make(ROS, answer)) is not None:
-                self._publishers[topic.name].publish(message)
+        for topic, message in messages(ROS, answer, self._is_heard):
+            self._publishers[topic.name].publish(message)
+
+    def _is_heard(self, topic: Topic) -> bool:
+        return bool(self._publishers[topic.name].get_subscription_count())

@@ -1,15 +1,12 @@
 """ONE table of topics per node: name, type, quality of service, meaning.
 
-Publishers are made from it and the README's table is printed from it::
-
-    python -m avs_ros.nodes.topics
+Publishers are made from it, and the documents' table (``python tools/document_tables.py``).
 
 Those that tell the segmentation node's answers are rows of :mod:`avs_ros.conversions.topics`.
 """
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -25,7 +22,6 @@ from avs_ros.conversions.topics import (
 )
 from avs_ros.nodes import quality_of_service
 
-BEGIN, END = "<!-- topics:begin -->", "<!-- topics:end -->"
 _CAMERA_INFO = "sensor_msgs/msg/CameraInfo"
 _AUDIO = "AudioDataStamped, AudioStamped, RawAudio or AudioData"
 
@@ -104,23 +100,3 @@ TOPICS: Mapping[str, Mapping[str, tuple[Topic, ...]]] = {
         "subscribes": EVALUATOR_INPUTS, "publishes": (*EVALUATOR_OUTPUTS, DIAGNOSTICS),
     },
 }
-
-
-def to_markdown() -> str:
-    """One Markdown table per node, between the markers that the README keeps it in."""
-    lines = [BEGIN]
-    for node, sides in TOPICS.items():
-        lines += [f"#### {node}", "", "| | topic | type | QoS, depth | meaning |",
-                  "|---|---|---|---|---|"]
-        for side, topics in sides.items():
-            lines += [
-                f"| {side} | `{topic.name}` | {topic.type_name.replace('/msg/', '/')} | "
-                f"{topic.quality}, {topic.depth} | {topic.meaning} |"
-                for topic in topics
-            ]
-        lines.append("")
-    return "\n".join([*lines, END]) + "\n"
-
-
-if __name__ == "__main__":
-    sys.stdout.write(to_markdown())

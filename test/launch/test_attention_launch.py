@@ -17,11 +17,10 @@ packages = pytest.importorskip("ament_index_python.packages", reason="ROS 2 is n
 
 import launch_testing.actions  # noqa: E402
 import launch_testing.asserts  # noqa: E402
+from avs_ros.middleware import get_message, rclpy  # noqa: E402
 from launch import LaunchDescription  # noqa: E402
 from launch.actions import IncludeLaunchDescription  # noqa: E402
 from launch.launch_description_sources import PythonLaunchDescriptionSource  # noqa: E402
-
-from avs_ros.middleware import get_message, rclpy  # noqa: E402
 
 try:
     SHARE = packages.get_package_share_directory("avs_ros")

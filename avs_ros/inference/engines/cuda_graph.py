@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -43,8 +44,9 @@ class CudaGraphRunner:
 
     def _capture(self, dtype: torch.dtype) -> list[Tensor]:
         def run() -> list[Tensor]:
-            out = self._module(*(x.to(dtype) for x in self._inputs))
-            return [t.float() if t.is_floating_point() else t for t in out]
+            # Convolutions in full float32: TF32 has 10 bits of mantissa, and is on by itself.
+            with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+                return replayed(self._module, self._inputs, dtype)
 
         # Libraries pick their kernels and workspaces on first use, outside the capture.
         self._stream.wait_stream(torch.cuda.current_stream())
@@ -70,6 +72,12 @@ class CudaGraphRunner:
     def close(self) -> None:
         """See :class:`StepRunner`."""
         del self._graph, self._inputs, self._outputs, self._module
+
+
+def replayed(module: nn.Module, inputs: Sequence[Tensor], dtype: torch.dtype) -> list[Tensor]:
+    """What the graph holds: inputs to ``dtype``, the step, floating-point outputs to float32."""
+    out = module(*(x.to(dtype) for x in inputs))
+    return [t.float() if t.is_floating_point() else t for t in out]
 
 
 def to_half(module: nn.Module) -> nn.Module:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from avs_ros.errors import EngineError, MissingDependencyError
 from avs_ros.inference.engines.prepared import Array, Results, Step
+from avs_ros.inference.engines.threads import computing_threads
 
 
 class OnnxRuntimeRunner:
@@ -46,11 +47,15 @@ class OnnxRuntimeRunner:
         # Threads that spin between operators take the cores from whoever else runs (the camera's
         # driver, the audio callback) and lose more than they win as soon as someone does.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.intra_op_num_threads = computing_threads()  # 0: all
         index = int(device.split(":")[1]) if ":" in device else 0
         # One block planned for all results at once is larger than what the arena needs piece by
         # piece, and no faster.
         options.enable_mem_pattern = False
-        providers = [(wanted, {} if provider == "cpu" else {"device_id": index})]
+        about: dict[str, str | int] = {} if provider == "cpu" else {"device_id": index}
+        if provider == "cuda":
+            about["use_tf32"] = 0  # 10 bits of mantissa, and it is on by itself
+        providers = [(wanted, about)]
         try:
             self._session = onnxruntime.InferenceSession(
                 str(path or program.graph), options, providers=providers

@@ -5,6 +5,7 @@ from __future__ import annotations
 from avs_ros.errors import EngineError, MissingDependencyError
 from avs_ros.inference.engines.mapped import passing_through
 from avs_ros.inference.engines.prepared import Array, Results, Step
+from avs_ros.inference.engines.threads import computing_threads
 
 
 class OpenVinoRunner:
@@ -22,7 +23,11 @@ class OpenVinoRunner:
         if not device.startswith("cpu"):
             raise EngineError(f"engine openvino runs on the CPU here, got {device}")
         core = openvino.Core()
-        options = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
+        options: dict[str, str | int] = {
+            "INFERENCE_PRECISION_HINT": "f32",
+            "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_NUM_THREADS": computing_threads(),  # 0: all
+        }
         graph = program.graph
         try:
             # It packs the weights anew, and keeps the file's mapped as long as it lives.

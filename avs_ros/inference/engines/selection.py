@@ -18,6 +18,7 @@ from avs_ros.errors import AvsError, EngineError, MissingDependencyError
 from avs_ros.inference.engines.cache import cached_path
 from avs_ros.inference.engines.prepared import PreparedStep, Step, StepRunner
 from avs_ros.inference.engines.self_check import require_agreement
+from avs_ros.inference.engines.threads import computing_threads
 
 _log = logging.getLogger(__name__)
 
@@ -231,7 +232,8 @@ def _gpu_count() -> int:
 
 def _machine(device: str) -> str:
     """Short name of what a measured decision holds for: device, cores, library versions."""
-    parts = [device, str(os.cpu_count()), importlib.metadata.version("torch")]
+    threads = computing_threads() or os.cpu_count()
+    parts = [device, str(threads), importlib.metadata.version("torch")]
     if device.startswith("cuda"):
         import torch
 

@@ -13,7 +13,11 @@ from numpy.typing import NDArray
 from avs_ros.errors import EngineError, MissingDependencyError
 from avs_ros.inference.engines.cache import cached_path
 from avs_ros.inference.engines.prepared import Array, Step
+from avs_ros.inference.engines.program import StepProgram
+from avs_ros.inference.export import OLD_OPSET, exported
 
+# Before it the parser has no LayerNormalization.
+_LAYER_NORM_SINCE = (8, 6)
 _WORKSPACE_BYTES = 2 << 30
 # Layers whose sums or powers do not survive half precision.
 _SINGLE_LAYERS = ("SOFTMAX", "NORMALIZATION", "REDUCE", "UNARY", "TOPK")
@@ -94,11 +98,12 @@ def build_plan(program: Step, device: str, half: bool = True) -> Path:
         explicit = getattr(trt.NetworkDefinitionCreationFlag, "EXPLICIT_BATCH", None)
         network = builder.create_network(0 if explicit is None else 1 << int(explicit))
         parser = trt.OnnxParser(network, logger)
-        if not parser.parse_from_file(str(program.graph)):
+        if not parser.parse_from_file(str(_graph(program, trt.__version__))):
             reasons = "; ".join(str(parser.get_error(i)) for i in range(parser.num_errors))
             raise EngineError(f"TensorRT cannot read the exported step: {reasons}")
         config = builder.create_builder_config()
         config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, _WORKSPACE_BYTES)
+        config.clear_flag(trt.BuilderFlag.TF32)  # 10 bits of mantissa, and it is on by itself
         if half:
             config.set_flag(trt.BuilderFlag.FP16)
             config.set_flag(trt.BuilderFlag.OBEY_PRECISION_CONSTRAINTS)
@@ -110,6 +115,14 @@ def build_plan(program: Step, device: str, half: bool = True) -> Path:
     partial.write_bytes(bytes(plan))
     partial.replace(path)
     return path
+
+
+def _graph(program: Step, version: str) -> Path:
+    """The exported step in operators that this TensorRT reads."""
+    release = tuple(int(part) for part in version.split(".")[:2])
+    if release >= _LAYER_NORM_SINCE or not isinstance(program, StepProgram):
+        return program.graph
+    return exported(program, OLD_OPSET)
 
 
 def _keep_single(trt: Any, network: Any) -> None:

@@ -9,6 +9,7 @@ import torch
 from avs_ros.inference.engines.packed_linear import pack_linears
 from avs_ros.inference.engines.prepared import Array, Results
 from avs_ros.inference.engines.program import StepProgram
+from avs_ros.inference.engines.threads import computing_threads
 
 
 class TorchRunner:
@@ -20,6 +21,8 @@ class TorchRunner:
         self.device = device
         self._device = torch.device(device)
         on_cpu = self._device.type == "cpu"
+        if threads := computing_threads():
+            torch.set_num_threads(threads)
         module = program.module if on_cpu else copy.deepcopy(program.module).to(device)
         # Features come channels-last from the transformers; such kernels need no reordering.
         for tensor in (*module.parameters(), *module.buffers()):

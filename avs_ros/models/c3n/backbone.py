@@ -123,7 +123,9 @@ class PyramidVisionTransformer(Backbone):
 class SwinTransformer(Backbone):
     """Swin (timm), with a norm per stage (C3N's norm0..norm3) and the head on the last one.
 
-    timm has one norm after the last stage; it becomes ``norms[3]``.
+    timm has one norm after the last stage; it becomes ``norms[3]``.  Every second block shifts
+    its windows by half, in the last stage too, where the map is one window: the published code
+    does so (timm drops the shift there unless told to partition always).
     """
 
     def __init__(self, name: str, num_classes: int, image_size: int, drop_path: float) -> None:
@@ -134,6 +136,7 @@ class SwinTransformer(Backbone):
             num_classes=num_classes,
             drop_path_rate=drop_path,
             img_size=image_size,
+            always_partition=True,
         )
         self.widths = tuple(info["num_chs"] for info in self.net.feature_info)
         self.norms = nn.ModuleList([*(nn.LayerNorm(c) for c in self.widths[:3]), self.net.norm])

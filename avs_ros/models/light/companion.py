@@ -36,7 +36,9 @@ class CompanionGate(FamilyJudge):
         ``heard``: ``[B, K]`` voice logits; ``seen``: ``[B, K, 3]``; ``first``: ``[B]``, indices.
         """
         heard = heard.clamp(-12, 12)
-        itself = torch.arange(heard.shape[1], device=heard.device) == first[:, None]
+        # int32: engines for GPUs compute on no wider integers.
+        places = torch.arange(heard.shape[1], dtype=torch.int32, device=heard.device)
+        itself = places == first[:, None].int()
         excess = heard - self.usual[first]
         inputs = [
             *evidence_inputs(heard, seen, but=itself),

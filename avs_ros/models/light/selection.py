@@ -101,5 +101,7 @@ def _strongest_other(values: Tensor) -> Tensor:
     """For each entry of ``[B, K]`` the maximum over the other ones."""
     two = values.topk(2, dim=1)
     first, second = two.values[:, :1], two.values[:, 1:]
-    is_first = torch.arange(values.shape[1], device=values.device) == two.indices[:, :1]
+    # int32: engines for GPUs compute on no wider integers.
+    places = torch.arange(values.shape[1], dtype=torch.int32, device=values.device)
+    is_first = places == two.indices[:, :1].int()
     return torch.where(is_first, second, first)

@@ -1,74 +1,64 @@
 """Sound from an input device through PortAudio, stamped with the time of its first sample.
 
-PortAudio is loaded only when it is used; the node and its tests can take any other source that
-keeps to :class:`Capture`.
+PortAudio is loaded only when it is used; whoever records can take any other source that keeps to
+:class:`Microphone`.
 """
 
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
-from avs_ros.errors import AvsError, MissingDependencyError
+from avs_ros.errors import MediaError, MissingDependencyError
+from avs_ros.streaming.inputs import Sound
 
-NANOSECONDS = 1_000_000_000
 # An ADC time further away than this is not one (some drivers give 0 or another clock's time).
 _MAX_LATENCY_S = 5.0
 
 
-class CaptureError(AvsError):
-    """An input device that is not there, or does not record as asked."""
-
-
 @dataclass(frozen=True)
-class CaptureRequest:
-    """What to record: device name (or part of it) or index ("" is the default), Hz (0 is the
-    device's own), channels, s of sound per block.
+class MicrophoneRequest:
+    """What to record.
+
+    ``device``: its name (or part of it) or number ("" is the default); ``rate_hz``: 0 is the
+    device's own; ``block_s``: seconds of sound in each piece.
     """
 
     device: str = ""
-    rate: int = 16000
+    rate_hz: int = 16000
     channels: int = 1
     block_s: float = 0.032
 
 
-@dataclass(frozen=True)
-class Block:
-    """int16 ``samples`` ``[n, channels]`` whose first one was taken at ``stamp_ns``.
+class Microphone(Protocol):
+    """A device that is recording; it hands out int16 ``[n, channels]`` from a thread of its own.
 
-    ``overflow``: samples before this block were lost.
+    ``overflows``: how often samples were lost, since this machine was too busy.
     """
 
-    stamp_ns: int
-    samples: NDArray[np.int16]
-    overflow: bool = False
-
-
-class Capture(Protocol):
-    """A source that is recording; it calls ``on_block`` from a thread of its own."""
-
     name: str
-    rate: int
+    rate_hz: int
     channels: int
+    overflows: int
 
     @property
     def active(self) -> bool:
-        """Whether blocks can still be expected."""
+        """Whether sound can still be expected."""
         ...
 
     def close(self) -> None:
-        """Stop; no block comes afterwards."""
+        """Stop; no sound comes afterwards."""
         ...
 
 
 Now = Callable[[], int]
-OnBlock = Callable[[Block], None]
-OpenCapture = Callable[[CaptureRequest, Now, OnBlock], Capture]
+OnSound = Callable[[Sound], None]
+OpenMicrophone = Callable[[MicrophoneRequest, OnSound, Now], Microphone]
 
 
 def load_sounddevice() -> Any:
@@ -106,7 +96,7 @@ def list_input_devices() -> str:
 def refresh_devices() -> None:
     """Let PortAudio look for devices again; it sees no change by itself.
 
-    No stream may be open in this process.  Raises :class:`CaptureError` when it does not start.
+    No stream may be open in this process.  Raises :class:`MediaError` when it does not start.
     """
     sounddevice = load_sounddevice()
     # After an attempt that failed there is nothing to terminate.
@@ -115,7 +105,7 @@ def refresh_devices() -> None:
     try:
         sounddevice._initialize()
     except sounddevice.PortAudioError as error:
-        raise CaptureError(f"PortAudio does not start: {error}") from error
+        raise MediaError(f"PortAudio does not start: {error}") from error
 
 
 def _find_device(sounddevice: Any, wanted: str) -> dict[str, Any]:
@@ -131,7 +121,7 @@ def _find_device(sounddevice: Any, wanted: str) -> dict[str, Any]:
             for index, device in enumerate(sounddevice.query_devices())
             if device["max_input_channels"] > 0
         )
-        raise CaptureError(f"{what} (there are: {there or 'none'})") from error
+        raise MediaError(f"{what} (there are: {there or 'none'})") from error
 
 
 def age_of_block(adc_time: float, current_time: float, length: float) -> float:
@@ -144,33 +134,35 @@ def age_of_block(adc_time: float, current_time: float, length: float) -> float:
     return age if adc_time > 0.0 and length <= age <= _MAX_LATENCY_S else length
 
 
-class PortAudioCapture:
+class PortAudioMicrophone:
     """An open PortAudio stream."""
 
-    def __init__(self, request: CaptureRequest, now_ns: Now, on_block: OnBlock) -> None:
+    def __init__(
+        self, request: MicrophoneRequest, on_sound: OnSound, now_ns: Now = time.time_ns
+    ) -> None:
         """Open and start the device.
 
-        ``now_ns`` is the clock of the stamps.  Raises :class:`CaptureError` when there is no
-        such device or it does not record as asked, :class:`MissingDependencyError` without
-        PortAudio.
+        ``now_ns`` is the clock of the stamps.  Raises :class:`MediaError` when there is no such
+        device or it does not record as asked, :class:`MissingDependencyError` without PortAudio.
         """
         sounddevice = load_sounddevice()
         device = _find_device(sounddevice, request.device)
         self.name = str(device["name"])
-        self.rate = request.rate or int(device["default_samplerate"])
+        self.rate_hz = request.rate_hz or int(device["default_samplerate"])
         self.channels = request.channels
+        self.overflows = 0
         if self.channels > device["max_input_channels"]:
-            raise CaptureError(
+            raise MediaError(
                 f"'{self.name}' records {device['max_input_channels']} channels at most, "
                 f"not {self.channels}"
             )
         self._now_ns = now_ns
-        self._on_block = on_block
+        self._on_sound = on_sound
         self._error = sounddevice.PortAudioError
         try:
             self._stream = sounddevice.RawInputStream(
-                samplerate=self.rate,
-                blocksize=max(1, round(self.rate * request.block_s)),
+                samplerate=self.rate_hz,
+                blocksize=max(1, round(self.rate_hz * request.block_s)),
                 device=device["index"],
                 channels=self.channels,
                 dtype="int16",
@@ -178,8 +170,8 @@ class PortAudioCapture:
             )
             self._stream.start()
         except self._error as error:
-            raise CaptureError(
-                f"'{self.name}' does not record {self.channels} channels at {self.rate} Hz "
+            raise MediaError(
+                f"'{self.name}' does not record {self.channels} channels at {self.rate_hz} Hz "
                 f"({error}); its own rate is {device['default_samplerate']:g} Hz (rate: 0)"
             ) from error
 
@@ -188,10 +180,10 @@ class PortAudioCapture:
         # for the interpreter's lock) must not move the stamp.
         stream_now = self._stream.time
         now_ns = self._now_ns()
-        age = age_of_block(times.inputBufferAdcTime, stream_now, frames / self.rate)
+        age = age_of_block(times.inputBufferAdcTime, stream_now, frames / self.rate_hz)
         samples = np.frombuffer(bytes(data), np.int16).reshape(-1, self.channels)
-        stamp_ns = now_ns - round(age * NANOSECONDS)
-        self._on_block(Block(stamp_ns, samples, bool(status.input_overflow)))
+        self.overflows += bool(status.input_overflow)
+        self._on_sound(Sound(now_ns - round(age * 1e9), samples, self.rate_hz))
 
     @property
     def active(self) -> bool:
@@ -208,3 +200,11 @@ class PortAudioCapture:
             self._stream.close(ignore_errors=True)
         except self._error:
             return
+
+
+def open_port_audio(
+    request: MicrophoneRequest, on_sound: OnSound, now_ns: Now = time.time_ns
+) -> Microphone:
+    """Look for devices again, then open one: it may have been plugged in since."""
+    refresh_devices()
+    return PortAudioMicrophone(request, on_sound, now_ns)

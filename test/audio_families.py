@@ -1,0 +1,21 @@
+"""Which family of sound a test finds installed."""
+
+from __future__ import annotations
+
+import pytest
+
+from avs_ros.conversions import AUDIO_TYPES
+from avs_ros.errors import MessageTypeError
+from avs_ros.nodes.message_types import interface, published_audio_type
+
+# What a publisher takes by itself here.
+PUBLISHED = published_audio_type("auto")
+PUBLISHED_TYPE = AUDIO_TYPES[PUBLISHED]
+
+
+def need(audio_type: str) -> None:
+    """Skip where the family of ``audio_type`` is not the installed one."""
+    try:
+        interface(AUDIO_TYPES[audio_type])
+    except MessageTypeError:
+        pytest.skip(f"{audio_type} is of the other family: see test_nodes_audio_families.py")
