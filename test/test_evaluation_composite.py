@@ -258,7 +258,8 @@ def test_joined_views_keep_their_masks() -> None:
 
 
 def test_unknown_pixels_are_not_scored() -> None:
-    from avs_ros.evaluation.composite import Case, CompositeBenchmark
+    from avs_ros.evaluation.composite import Case
+    from avs_ros.evaluation.composite_benchmark import CompositeBenchmark
 
     rgb = np.zeros((40, 40, 3), np.uint8)
     rgb[:20] = GREY["dog"]

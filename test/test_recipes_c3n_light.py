@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from recipes.c3n_light.evaluate import Row, marked
 
 from avs_ros.models.labels import audioset
 from avs_ros.models.light.families import (
@@ -21,7 +22,6 @@ from avs_ros.models.light.families import (
 )
 from recipes.c3n_light import deciding, evidence, joint
 from recipes.c3n_light.distortion import RATE, distort, level
-from recipes.c3n_light.evaluate import Row, marked
 from recipes.c3n_light.hearing import last_second, voice_loss, voice_targets
 from recipes.c3n_light.pictures import OUTLINES, SIZE, Picture
 from recipes.c3n_light.recordings import Library, Recording

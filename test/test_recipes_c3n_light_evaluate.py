@@ -8,12 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-from avs_ros.errors import ParameterError
-from avs_ros.evaluation.composite_generated import generated_library
-from avs_ros.models.light.families import FAMILY_NAMES, OVERLAPS, SOUNDS, VOICES
-from avs_ros.segmentation import Layer, Prediction, Segmentation
-from recipes.c3n_light.__main__ import main
 from recipes.c3n_light.evaluate import Row, evaluate
 from recipes.c3n_light.evaluate.answers import Answer, judge
 from recipes.c3n_light.evaluate.cases import (
@@ -34,7 +28,13 @@ from recipes.c3n_light.evaluate.contestants import contestant
 from recipes.c3n_light.evaluate.failures import badness, free_scenes, worst
 from recipes.c3n_light.evaluate.figures import row, rows_of
 from recipes.c3n_light.evaluate.judging import SPEED, lead
-from recipes.c3n_light.held_out_pairs import held_out, held_out_pairs, kind_of
+
+from avs_ros.errors import ParameterError
+from avs_ros.evaluation.composite_generated import generated_library
+from avs_ros.evaluation.held_out_pairs import held_out, held_out_pairs, kind_of
+from avs_ros.models.light.families import FAMILY_NAMES, OVERLAPS, SOUNDS, VOICES
+from avs_ros.segmentation import Layer, Prediction, Segmentation
+from recipes.c3n_light.__main__ import main
 from recipes.c3n_light.pictures import SIZE, Picture
 from recipes.c3n_light.recordings import RATE, Recording
 

@@ -15,6 +15,7 @@ import torch
 from light_training_data import CONFIGS, make_work
 
 from avs_ros.errors import DatasetError, ParameterError
+from avs_ros.evaluation.held_out_pairs import held_out_pairs
 from avs_ros.inference.light import BUNDLED
 from avs_ros.models.light import LightC3N
 from avs_ros.models.light.families import FAMILY_NAMES, VOICES
@@ -22,7 +23,6 @@ from avs_ros.training.config import load_settings
 from avs_ros.training.curves import draw_curves
 from recipes.c3n_light import deciding, evidence, spoken
 from recipes.c3n_light.course import load_start
-from recipes.c3n_light.held_out_pairs import held_out_pairs
 from recipes.c3n_light.joint import PairSampler
 from recipes.c3n_light.lessons import learn
 from recipes.c3n_light.pictures import IGNORE, Picture, outlined

@@ -14,6 +14,7 @@ from light_training_data import make_work
 from torch.nn.functional import interpolate
 
 from avs_ros.errors import CheckpointError
+from avs_ros.evaluation.baselines import VOC_FILE, VocNetwork
 from avs_ros.inference.light import BUNDLED
 from avs_ros.models.light import LightC3N
 from avs_ros.models.light.deeplab import DeepLabV3
@@ -26,7 +27,6 @@ from recipes.c3n_light.deciding import train_gate
 from recipes.c3n_light.evidence import gather_material
 from recipes.c3n_light.hearing import voices_without_recordings
 from recipes.c3n_light.lessons import learn
-from recipes.c3n_light.pictures import VocTeacher
 from recipes.c3n_light.recordings import Library
 from recipes.c3n_light.scenes import SceneSampler
 from recipes.c3n_light.segmenting import (
@@ -35,7 +35,7 @@ from recipes.c3n_light.segmenting import (
     lead_segmenter_back,
     voc_of_family,
 )
-from recipes.c3n_light.voc_network import VOC_FILE, voc_network
+from recipes.c3n_light.voc_network import voc_network
 
 
 class Reporter:
@@ -132,7 +132,7 @@ def test_the_teacher_holds_it_back(work: Path, start: LightC3N) -> None:
 def test_the_starting_network_says_what_its_file_says(shared: Path) -> None:
     data = pytest.importorskip("skimage.data")
     folder = shared / "data"
-    teacher = VocTeacher(folder / "weights" / VOC_FILE, folder / "labels" / "voc21_names.txt")
+    teacher = VocNetwork(folder / "weights" / VOC_FILE, folder / "labels" / "voc21_names.txt")
     picture = cv2.resize(data.chelsea(), (513, 513), interpolation=cv2.INTER_LINEAR)
     frames = torch.from_numpy(picture[:512, :512]).permute(2, 0, 1)[None].float() / 127.5 - 1
     with torch.no_grad():

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-
-from avs_ros.inference.light import ALONE
-from avs_ros.models.light.families import FAMILY_NAMES
 from recipes.c3n_light.evaluate.cases import BOTH, MATCHED, MISMATCHED, TWO, Case
 from recipes.c3n_light.evaluate.thresholds import (
     GROUPS,
@@ -18,6 +15,9 @@ from recipes.c3n_light.evaluate.thresholds import (
     group_of,
     keep_where_unasked,
 )
+
+from avs_ros.inference.light import ALONE
+from avs_ros.models.light.families import FAMILY_NAMES
 from recipes.c3n_light.recordings import RATE
 
 CAT, PERSON = FAMILY_NAMES.index("cat"), FAMILY_NAMES.index("person")

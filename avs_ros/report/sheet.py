@@ -10,6 +10,7 @@ import numpy as np
 
 from avs_ros.media.moments import jpeg
 from avs_ros.media.overlay import put_text, text_width
+from avs_ros.media.panels import decode
 from avs_ros.segmentation import Bytes
 
 LETTERS, STRIP, GAP = 9, 20, 4
@@ -44,6 +45,15 @@ class Sheet:
         part = path.with_name(path.name + ".part")
         part.write_bytes(jpeg(np.asarray(whole, np.uint8), width, quality))
         part.replace(path)
+
+
+def write_sheet(path: Path, shown: Sequence[tuple[bytes, str]]) -> None:
+    """Pictures (JPEG) with a line of words each, one below the other."""
+    pictures = [decode(data) for data, _ in shown]
+    sheet = Sheet(pictures[0].shape[0] if pictures else 1)
+    for picture, (_, words) in zip(pictures, shown, strict=True):
+        sheet.add([picture], words)
+    sheet.write(path)
 
 
 def scaled(picture: Bytes, height: int) -> Bytes:

@@ -1,4 +1,7 @@
-"""``python -m recipes.c3n_light VERB``: train the bundled model, judge it, try its parts."""
+"""``python -m recipes.c3n_light VERB``: train the bundled model, try its parts, set its gate.
+
+What it is worth say ``avs evaluate composite`` and ``avs evaluate clips``.
+"""
 
 from __future__ import annotations
 
@@ -9,16 +12,17 @@ from pathlib import Path
 import torch
 
 from avs_ros.errors import AvsError, ParameterError
+from avs_ros.inference.light import BUNDLED
 from avs_ros.training.config import load_settings, parse_overrides
 from avs_ros.training.report import RunReporter
 from recipes.c3n_light import train
 from recipes.c3n_light.ablation import run_ablation
 from recipes.c3n_light.course import gather
-from recipes.c3n_light.evaluate import command as judging
 from recipes.c3n_light.settings import LightSettings
+from recipes.c3n_light.thresholds import set_thresholds
 
 PROGRAM = "python -m recipes.c3n_light"
-TRAIN, ABLATE = "train", "ablate"
+TRAIN, ABLATE, THRESHOLDS = VERBS = ("train", "ablate", "thresholds")
 TRUNK = Path(__file__).with_name("light_trunk.yaml")
 
 
@@ -28,19 +32,19 @@ def say(line: str) -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """``train``, ``ablate``, ``evaluate``, ``clips``, ``failures`` or ``thresholds``."""
+    """``train``, ``ablate`` or ``thresholds``."""
     given = sys.argv[1:] if arguments is None else arguments
     verb = given[0] if given else ""
-    verbs = ", ".join((TRAIN, ABLATE, *judging.VERBS))
+    verbs = ", ".join(VERBS)
     try:
-        if verb in judging.VERBS:
-            judging.run(given, say)
-        elif verb == TRAIN:
+        if verb == TRAIN:
             parser = argparse.ArgumentParser(prog=f"{PROGRAM} {TRAIN}", description=train.__doc__)
             train.add_arguments(parser)
             train.run(parser.parse_args(given[1:]))
         elif verb == ABLATE:
             _ablate(given[1:])
+        elif verb == THRESHOLDS:
+            _thresholds(given[1:])
         elif verb in ("-h", "--help"):
             say(f"{__doc__}\nverbs: {verbs}; each has --help")
         else:
@@ -70,6 +74,18 @@ def _ablate(arguments: list[str]) -> None:
         gather(settings, args.data, args.work, reporter.say)
         run_ablation(settings, args.data, args.work, args.output, reporter)
     say((args.output / "ablation.md").read_text(encoding="utf-8"))
+
+
+def _thresholds(arguments: list[str]) -> None:
+    parser = argparse.ArgumentParser(
+        prog=f"{PROGRAM} {THRESHOLDS}", description="Choose the gate's thresholds on composites."
+    )
+    parser.add_argument("--data", type=Path, required=True, help="folder of pictures and sounds")
+    parser.add_argument("--model", type=Path, default=BUNDLED, help="light C3N file (bundled)")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="file to write")
+    parser.add_argument("--limit", type=int, default=0, help="most cases of each kind (all)")
+    args = parser.parse_args(arguments)
+    set_thresholds(args.data, args.model, args.output, say, args.limit)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What each part of the recipe brings: short runs from one state, on the same questions.
+"""What each part of the recipe brings: short runs from one state, on the same cases.
 
 The trunk's runs change one thing each against the first of them; the last run is the whole
 recipe, with as many steps.
@@ -18,24 +18,16 @@ import cv2
 import numpy as np
 import torch
 
+from avs_ros.evaluation.composite import MATCHED, MISMATCHED, SILENT, TWO, Case, make_cases
+from avs_ros.evaluation.composite_benchmark import Answer, CompositeBenchmark, judge
+from avs_ros.evaluation.composite_data import read_library
+from avs_ros.evaluation.composite_scores import intervals, score
 from avs_ros.evaluation.run_files import make_folder, write_whole
 from avs_ros.inference.light import BUNDLED, LightSegmenter
 from avs_ros.models.light import LightC3N
 from avs_ros.models.light.checkpoint import load_light
-from avs_ros.segmentation import Prediction
+from avs_ros.segmentation import Bytes
 from recipes.c3n_light.course import train_whole
-from recipes.c3n_light.evaluate.answers import Answer, ask, judge, marked
-from recipes.c3n_light.evaluate.cases import (
-    MATCHED,
-    MISMATCHED,
-    SILENT,
-    TWO,
-    Case,
-    Composites,
-    draw_cases,
-)
-from recipes.c3n_light.evaluate.figures import Row, rows_of
-from recipes.c3n_light.evaluate.judging import SEED
 from recipes.c3n_light.joint import PairSampler
 from recipes.c3n_light.lessons import Cost, Reporter, learn
 from recipes.c3n_light.seeing import new_network
@@ -43,16 +35,15 @@ from recipes.c3n_light.settings import LightSettings
 from recipes.c3n_light.trunk import Sensed, Trunk, TrunkLesson, answers_of, sense_all
 
 ASKED = (MATCHED, MISMATCHED, SILENT, TWO)
-# Columns of the table: heading, figure of the evaluation.
+# Columns of the table: heading, score of the composite benchmark.
 COLUMNS = (
-    ("M_J all", "M_J, all pairs"),
-    ("person", "M_J, person"),
-    ("others", "M_J, pairs without person"),
-    ("mismatch: empty", "mismatched sound: empty share"),
-    ("mismatch: false pixels", "mismatched sound: false pixels"),
-    ("silence: empty", "silence: empty share"),
-    ("two objects", "two objects: share on the sounding one"),
-    ("(by area)", "two objects: share that plain area gives"),
+    ("M_J", "m_j"),
+    ("classes equal", "m_j_classes"),
+    ("mismatch: empty", "mismatch_empty"),
+    ("mismatch: false pixels", "mismatch_false"),
+    ("silence: empty", "silence_empty"),
+    ("two objects", "two_share"),
+    ("(by area)", "two_by_area"),
 )
 FIRST = "CCAM gates only"
 VARIANTS: tuple[tuple[str, dict[str, Any]], ...] = (
@@ -70,22 +61,33 @@ VARIANTS: tuple[tuple[str, dict[str, Any]], ...] = (
 
 @dataclass(frozen=True)
 class Outcome:
-    """One run: its name, cost and figures."""
+    """One run: its name, cost, scores of the composite benchmark and their 95 % intervals."""
 
     name: str
     cost: dict[str, float]
-    rows: tuple[Row, ...]
+    scores: dict[str, Any]
+    intervals: dict[str, Any]
+
+    @staticmethod
+    def of(name: str, cost: dict[str, float], answers: Sequence[Answer]) -> Outcome:
+        """What the answers of a run come to."""
+        return Outcome(name, cost, score(answers), dict(intervals(answers)))
 
     def to_json(self) -> str:
         """Everything; :meth:`read` reads it back."""
-        rows = [dataclasses.asdict(row) for row in self.rows]
-        return json.dumps({"name": self.name, "cost": self.cost, "rows": rows}, indent=1) + "\n"
+        return json.dumps(dataclasses.asdict(self), indent=1) + "\n"
 
     @staticmethod
     def read(path: Path) -> Outcome:
         """What :meth:`to_json` wrote."""
-        found = json.loads(path.read_text(encoding="utf-8"))
-        return Outcome(found["name"], found["cost"], tuple(Row(**row) for row in found["rows"]))
+        return Outcome(**json.loads(path.read_text(encoding="utf-8")))
+
+    def cell(self, name: str) -> str:
+        """A score and its interval."""
+        value, ends = self.scores[name], self.intervals.get(name)
+        if value is None:
+            return "-"
+        return f"{value:.3f}" + (f" ({ends[0]:.2f} .. {ends[1]:.2f})" if ends else "")
 
 
 def start_network(data: Path, settings: LightSettings) -> LightC3N:
@@ -128,16 +130,18 @@ class TrunkRuns:
             seed=seed, checkpoint_every=settings.checkpoint_every,
         )  # fmt: skip
         if not frozen or size not in self._asked:
-            frames = [_resized(case, size) for case in self.cases]
-            sensed = sense_all(net, frames, [case.window for case in self.cases])
+            frames = [_resized(case.view().rgb, size) for case in self.cases]
+            sensed = sense_all(net, frames, [case.sound() for case in self.cases])
             if frozen:
                 self._asked = {size: sensed}
         else:
             sensed = self._asked[size]
         answers = []
         for case, mask in zip(self.cases, answers_of(trunk, sensed), strict=True):
-            prediction = Prediction(mask, float(mask.max()), "", -1, "", 0.0)
-            answers.append(judge(case, prediction, marked(prediction, case.mask.shape)))
+            view = case.view()
+            whole = cv2.resize(mask, view.unknown.shape[::-1], interpolation=cv2.INTER_LINEAR)
+            answer = judge(case, view, np.asarray(whole > 0.5))
+            answers.append(dataclasses.replace(answer, shown=None))
         return cost, answers
 
 
@@ -145,22 +149,24 @@ def train_trunk(
     settings: LightSettings, data: Path, work: Path, output: Path, reporter: Reporter
 ) -> list[str]:
     """Train the trunk of ``settings``, write ``scores.json``; its figures as lines."""
-    cases = _cases(work)
+    cases = _cases(data)
     cost, answers = TrunkRuns(data, work, cases).run(settings, output, reporter)
-    outcome = Outcome("trunk", cost.minutes(), tuple(rows_of(answers)))
+    outcome = Outcome.of("trunk", cost.minutes(), answers)
     write_whole(output / "scores.json", outcome.to_json())
-    return [*map(str, outcome.rows), f"scores: {output / 'scores.json'}"]
+    told = [f"{head}: {outcome.cell(name)}" for head, name in COLUMNS]
+    return [*told, f"scores: {output / 'scores.json'}"]
 
 
-def _cases(work: Path) -> list[Case]:
-    return [case for case in draw_cases(Composites(work, SEED)) if case.kind in ASKED]
+def _cases(data: Path) -> list[Case]:
+    """The benchmark's own, but for two sounds at once: the trunk has one mask."""
+    return [case for case in make_cases(read_library(data)) if case.kind in ASKED]
 
 
 def run_ablation(
     settings: LightSettings, data: Path, work: Path, output: Path, reporter: Reporter
 ) -> list[Outcome]:
     """Every run of :data:`VARIANTS`; finished ones are read back from ``output``."""
-    cases = _cases(work)
+    cases = _cases(data)
     runs, outcomes = TrunkRuns(data, work, cases), []
     for name, changes in VARIANTS:
         folder = make_folder(output / name.replace(" ", "_").replace("'", ""))
@@ -177,7 +183,8 @@ def run_ablation(
             net = start_network(data, chosen)
             target = train_whole(chosen, data, work, folder, reporter, start=net)
             with_file = LightSegmenter(target, engine="torch")
-            answers = [answer for answer, _ in ask(with_file, cases)]
+            benchmark = CompositeBenchmark(with_file)
+            answers = [dataclasses.replace(benchmark.ask(one), shown=None) for one in cases]
             with_file.close()
         else:
             chosen = dataclasses.replace(settings, **own)
@@ -187,11 +194,9 @@ def run_ablation(
             "wall_minutes": round((time.monotonic() - began[0]) / 60, 1),
             "cpu_minutes": round((time.process_time() - began[1]) / 60, 1),
         }
-        outcome = Outcome(name, cost, tuple(rows_of(answers)))
+        outcome = Outcome.of(name, cost, answers)
         write_whole(folder / "outcome.json", outcome.to_json())
-        reporter.say(
-            f"{name}: {cost}; " + "; ".join(str(r) for r in outcome.rows if "all" in r.name)
-        )
+        reporter.say(f"{name}: {cost}; M_J {outcome.cell('m_j')}")
         outcomes.append(outcome)
     write_whole(output / "ablation.md", to_markdown(outcomes, settings))
     every = [json.loads(outcome.to_json()) for outcome in outcomes]
@@ -203,19 +208,18 @@ def run_ablation(
 def to_markdown(outcomes: Sequence[Outcome], settings: LightSettings) -> str:
     """One line for each run; in brackets 95 % intervals over pictures."""
     heads = [head for head, _ in COLUMNS]
-    first = {row.name: row.count for row in outcomes[0].rows}
-    counts = [str(first.get(figure, 0)) for _, figure in COLUMNS]
     lines = [
         f"| variant | {' | '.join(heads)} | CPU min |",
         f"|---|{'---:|' * (len(heads) + 1)}",
-        f"| pairs | {' | '.join(counts)} | |",
     ]
     for outcome in outcomes:
-        rows = {row.name: row for row in outcome.rows}
-        cells = [_cell(rows.get(figure)) for _, figure in COLUMNS]
+        cells = [outcome.cell(name) for _, name in COLUMNS]
         lines.append(f"| {outcome.name} | {' | '.join(cells)} | {outcome.cost['cpu_minutes']} |")
+    asked = outcomes[0].scores
     lines += [
         "",
+        f"{asked['matched']} matching pairs, {asked['mismatched']} mismatches, {asked['silent']} "
+        f"silences, {asked['two']} scenes of two. "
         f"{settings.trunk_steps} steps of {settings.batch} pairs each, seed {settings.seed}, from "
         "the same state (public eye, bundled ear, new decoder): a short schedule that tells the "
         "parts apart, not what they reach. Where nothing else is said: the trunk's own mask, "
@@ -225,12 +229,5 @@ def to_markdown(outcomes: Sequence[Outcome], settings: LightSettings) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _cell(row: Row | None) -> str:
-    if row is None or not np.isfinite(row.value):
-        return "-"
-    ends = "" if row.low is None else f" ({row.low:.2f} .. {row.high:.2f})"
-    return f"{row.value:.3f}{ends}"
-
-
-def _resized(case: Case, size: int) -> Any:
-    return cv2.resize(case.frame, (size, size), interpolation=cv2.INTER_AREA)
+def _resized(rgb: Bytes, size: int) -> Bytes:
+    return np.asarray(cv2.resize(rgb, (size, size), interpolation=cv2.INTER_AREA))

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from avs_ros.errors import CheckpointError
+from avs_ros.evaluation.baselines import VOC_FILE
 from avs_ros.inference.light import BUNDLED
 from avs_ros.models.light import LightC3N
 from avs_ros.models.light.checkpoint import load_light
@@ -47,7 +48,7 @@ from recipes.c3n_light.segmenting import (
     lead_segmenter_back,
 )
 from recipes.c3n_light.settings import BUNDLED_NAME, LightSettings
-from recipes.c3n_light.voc_network import VOC_FILE, voc_network
+from recipes.c3n_light.voc_network import voc_network
 
 NETWORK = "c3n_light.safetensors"
 # Log-odds by which a family that sounds may fall below its threshold and go on: on held-out sounds

@@ -15,13 +15,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from avs_ros.evaluation.held_out_pairs import held_out
 from avs_ros.models.light import LightC3N
 from avs_ros.models.light.families import FAMILIES, FAMILY_NAMES, VOICE_FAMILY
 from avs_ros.models.light.selection import visible_evidence
 from avs_ros.segmentation import Float
 from recipes.c3n_light.distortion import distort, noise, together
 from recipes.c3n_light.hearing import SoundSampler, both_targets, last_second
-from recipes.c3n_light.held_out_pairs import held_out
 from recipes.c3n_light.pictures import IGNORE, load
 from recipes.c3n_light.recordings import RATE
 from recipes.c3n_light.scenes import SceneSampler

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from avs_ros.evaluation.baselines import VOC_FILE
 from avs_ros.models.labels import audioset
 from avs_ros.models.light import LightC3N
 from avs_ros.models.light.checkpoint import save_light
@@ -19,7 +20,6 @@ from avs_ros.models.light.families import (
     VOICES,
 )
 from recipes.c3n_light.similarity import members, row_names
-from recipes.c3n_light.voc_network import VOC_FILE
 
 LICENCE = (
     "non-commercial, research use: trained on photos, sounds and people pictures whose terms "

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor
 
+from avs_ros.evaluation.held_out_pairs import held_out
 from avs_ros.models.light import LightC3N, LightOutput
 from avs_ros.models.light.families import FAMILIES, FAMILY_NAMES, SOUNDS, VOICES
 from avs_ros.segmentation import Bytes, Float
@@ -26,7 +27,6 @@ from recipes.c3n_light.hearing import (
     voice_targets,
     voices_without_recordings,
 )
-from recipes.c3n_light.held_out_pairs import held_out
 from recipes.c3n_light.pictures import IGNORE
 from recipes.c3n_light.recordings import RATE
 from recipes.c3n_light.scenes import SceneSampler

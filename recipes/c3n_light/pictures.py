@@ -17,10 +17,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from avs_ros.errors import DatasetError, MissingDependencyError
+from avs_ros.errors import DatasetError
+from avs_ros.evaluation.baselines import VOC_FILE, VocNetwork
 from avs_ros.models.light.families import FAMILIES
 from avs_ros.segmentation import Bytes
-from recipes.c3n_light.voc_network import VOC_FILE
 
 SIZE = 288
 IGNORE = 255
@@ -56,35 +56,6 @@ def _held_out(name: str, percent: int) -> bool:
     return zlib.crc32(name.encode()) % 100 < percent
 
 
-class VocTeacher:
-    """The Apache-2.0 VOC-21 network as a source of pseudo masks."""
-
-    def __init__(self, model: Path, names: Path) -> None:
-        try:
-            from ai_edge_litert.interpreter import Interpreter
-        except ImportError as error:
-            raise MissingDependencyError(
-                "ai-edge-litert", "the VOC-21 teacher", "pip install ai-edge-litert"
-            ) from error
-        self._net = Interpreter(model_path=str(model), num_threads=1)
-        self._net.allocate_tensors()
-        self._in = self._net.get_input_details()[0]["index"]
-        self._out = self._net.get_output_details()[0]["index"]
-        table = names.read_text().split("\n")
-        index = {family.voc: k + 1 for k, family in reversed(list(enumerate(FAMILIES)))}
-        index.pop("", None)
-        self._map = np.array([index.get(name.strip(), 0) for name in table[:21]], np.uint8)
-
-    def __call__(self, image: Bytes) -> tuple[Bytes, Bytes]:
-        """RGB ``[H, W, 3]`` -> (family mask, anything-of-VOC mask 0|1), both ``[H, W]``."""
-        big = cv2.resize(image, (513, 513), interpolation=cv2.INTER_LINEAR)
-        self._net.set_tensor(self._in, big[None])
-        self._net.invoke()
-        voc = self._net.get_tensor(self._out)[0].astype(np.uint8)
-        voc = cv2.resize(voc, image.shape[1::-1], interpolation=cv2.INTER_NEAREST)
-        return self._map[voc], (voc > 0).astype(np.uint8)
-
-
 def _read(path: Path) -> Bytes:
     image = cv2.imread(str(path), cv2.IMREAD_COLOR_RGB)
     if image is None:
@@ -103,7 +74,7 @@ def _resize(mask: Bytes) -> Bytes:
     return np.asarray(cv2.resize(mask, (SIZE, SIZE), interpolation=cv2.INTER_NEAREST))
 
 
-def _coco(root: Path, teacher: VocTeacher) -> Iterator[tuple[Picture, Bytes, Bytes]]:
+def _coco(root: Path, teacher: VocNetwork) -> Iterator[tuple[Picture, Bytes, Bytes]]:
     wanted = {name: k + 1 for k, family in enumerate(FAMILIES) for name in family.coco}
     for entry in json.loads((root / "annotations.json").read_text())["images"]:
         image = _read(root / entry["file"])
@@ -120,7 +91,7 @@ def _coco(root: Path, teacher: VocTeacher) -> Iterator[tuple[Picture, Bytes, Byt
         yield Picture("coco", name, -1, _held_out(name, 25)), image, mask
 
 
-def _people(root: Path, teacher: VocTeacher) -> Iterator[tuple[Picture, Bytes, Bytes]]:
+def _people(root: Path, teacher: VocNetwork) -> Iterator[tuple[Picture, Bytes, Bytes]]:
     for path in sorted(root.glob("*.jpg")):
         image = _read(path)
         person = _resize(_labels(path.with_suffix(".png"), cv2.IMREAD_GRAYSCALE)) > 127
@@ -130,7 +101,7 @@ def _people(root: Path, teacher: VocTeacher) -> Iterator[tuple[Picture, Bytes, B
         yield Picture("people", path.stem, -1, _held_out(path.stem, 15)), image, mask
 
 
-def _davis(root: Path, teacher: VocTeacher) -> Iterator[tuple[Picture, Bytes, Bytes]]:
+def _davis(root: Path, teacher: VocNetwork) -> Iterator[tuple[Picture, Bytes, Bytes]]:
     names = [family.name for family in FAMILIES]
     for sequence, family_name in DAVIS.items():
         for path in sorted((root / sequence).glob("*.jpg"))[::6]:
@@ -141,7 +112,7 @@ def _davis(root: Path, teacher: VocTeacher) -> Iterator[tuple[Picture, Bytes, By
             yield Picture("davis", f"{sequence}/{path.stem}", -1, held), image, mask
 
 
-def _davis_unnamed(root: Path, teacher: VocTeacher) -> Iterator[tuple[Picture, Bytes, Bytes]]:
+def _davis_unnamed(root: Path, teacher: VocNetwork) -> Iterator[tuple[Picture, Bytes, Bytes]]:
     """What the teacher sees; the rest of the main object is unknown."""
     for sequence in UNNAMED:
         for path in sorted((root / sequence).glob("*.jpg"))[::4]:
@@ -152,7 +123,7 @@ def _davis_unnamed(root: Path, teacher: VocTeacher) -> Iterator[tuple[Picture, B
             yield Picture("davis, unnamed", f"{sequence}/{path.stem}", -1, False), image, mask
 
 
-def _imagenet(root: Path, teacher: VocTeacher) -> Iterator[tuple[Picture, Bytes, Bytes]]:
+def _imagenet(root: Path, teacher: VocNetwork) -> Iterator[tuple[Picture, Bytes, Bytes]]:
     family_of = {i: k + 1 for k, family in enumerate(FAMILIES) for i in family.imagenet}
     outlines = _outlines()
     with (root / "classes.csv").open() as table:
@@ -208,7 +179,7 @@ def gather(data: Path, work: Path) -> None:
     if (work / "pictures.json").exists():
         return
     images = data / "images"
-    teacher = VocTeacher(
+    teacher = VocNetwork(
         data / "weights" / VOC_FILE,
         data / "labels" / "voc21_names.txt",
     )

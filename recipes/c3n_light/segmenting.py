@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor
 
+from avs_ros.evaluation.baselines import VOC_FILE
 from avs_ros.models.light import LightC3N
 from avs_ros.models.light.deeplab import DeepLabV3, VocOutput
 from avs_ros.models.light.families import FAMILIES
@@ -24,7 +25,7 @@ from avs_ros.models.light.family_segmenter import FamilySegmenter
 from avs_ros.models.light.folding import fold_batch_norm
 from recipes.c3n_light.scenes import SceneSampler
 from recipes.c3n_light.seeing import fuse_silently, map_losses, pixels
-from recipes.c3n_light.voc_network import VOC_FILE, voc_network
+from recipes.c3n_light.voc_network import voc_network
 
 # The teacher is at home at 513 px; from 400 on it is as good, at a third less.
 TEACHER_SIZE = 416

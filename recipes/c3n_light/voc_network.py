@@ -13,7 +13,6 @@ from avs_ros.errors import CheckpointError, MissingDependencyError
 from avs_ros.models.light.deeplab import DeepLabV3
 from avs_ros.models.light.folding import fold_batch_norm
 
-VOC_FILE = "deeplabv3_mnv2_voc21_513_quant.tflite"
 _HEADS = {
     "aspp0": "aspp",
     "image_pooling": "image_pooling",
@@ -26,7 +25,7 @@ _GROUPS = (1, 2, 3, 4, 3, 3, 1)
 
 
 def voc_network(file: Path) -> DeepLabV3:
-    """The network of the data folder's :data:`VOC_FILE`, folded, in evaluation mode.
+    """The network of the data folder's ``baselines.VOC_FILE``, folded, in evaluation mode.
 
     Raises MissingDependencyError without ai-edge-litert and CheckpointError for another file.
     """

@@ -3,7 +3,7 @@
 A gate may be less sure of buses than of people: then one threshold that refuses enough voices
 refuses nearly every vehicle.  But several are more to overfit with, so they have to serve pictures
 that they were not chosen on.  After it the companion's: from where on a second thing is marked.
-The questions are drawn with other seeds than those that :mod:`judging` asks: same held-out
+The questions are drawn with other seeds than ``avs evaluate composite`` asks: same held-out
 pictures, other sounds, other pairs.
 """
 
@@ -19,6 +19,9 @@ import torch
 from numpy.typing import NDArray
 
 from avs_ros.errors import DatasetError
+from avs_ros.evaluation.composite import BOTH, MATCHED, MISMATCHED, TWO, Case, make_cases
+from avs_ros.evaluation.composite_data import read_library
+from avs_ros.evaluation.composite_scores import NEGLIGIBLE
 from avs_ros.inference.alike import alike_indices, pool_alike, without_alike
 from avs_ros.inference.frames import FramePreparation
 from avs_ros.inference.light import ALONE
@@ -27,18 +30,6 @@ from avs_ros.models.light.checkpoint import LightModel, load_light, tensors_of
 from avs_ros.models.light.families import FAMILY_NAMES
 from avs_ros.models.light.selection import raise_to_visible
 from avs_ros.segmentation import Float
-from recipes.c3n_light.evaluate.answers import NEGLIGIBLE
-from recipes.c3n_light.evaluate.cases import (
-    BOTH,
-    MATCHED,
-    MISMATCHED,
-    NEW_TWO,
-    TWO,
-    Case,
-    Composites,
-    draw_cases,
-)
-from recipes.c3n_light.pictures import IGNORE
 
 # One draw of sounds is too few mismatches to choose by.
 SEEDS = (23, 24, 25)
@@ -61,7 +52,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 OTHERS = "others"
 _PASSES = 3
-_ASKED = (MATCHED, MISMATCHED, TWO, NEW_TWO, BOTH)
+_ASKED = (MATCHED, MISMATCHED, TWO, BOTH)
 
 
 @dataclass(frozen=True)
@@ -82,12 +73,15 @@ class Figures:
 class Weighed:
     """A case, the gate's probability ``[K]`` and the families' maps (log-odds ``[K, h, w]``).
 
+    ``own``, ``asked``: bool ``[H, W]``, pixels of what sounds, and those that are known.
     ``beside``: probability ``[K]`` beside the first; ``alike``: see :mod:`inference.alike`.
     """
 
     case: Case
     gate: Float
     maps: Float
+    own: NDArray[np.bool_]
+    asked: NDArray[np.bool_]
     beside: Float = field(default_factory=lambda: np.zeros(len(FAMILY_NAMES), np.float32))
     alike: tuple[tuple[int, ...], ...] = ()
     known: dict[tuple[int, ...], float] = field(default_factory=dict)
@@ -97,10 +91,9 @@ class Weighed:
         if accepted not in self.known:
             marked = self._marked(accepted)
             if self.case.kind == MATCHED:
-                own = self.case.mask == FAMILY_NAMES.index(self.case.family) + 1
-                marked &= self.case.mask != IGNORE
-                union = int((marked | own).sum())
-                self.known[accepted] = float((marked & own).sum() / max(union, 1))
+                marked &= self.asked
+                union = int((marked | self.own).sum())
+                self.known[accepted] = float((marked & self.own).sum() / max(union, 1))
             else:
                 self.known[accepted] = float(marked.mean())
         return self.known[accepted]
@@ -114,7 +107,7 @@ class Weighed:
         return {FAMILY_NAMES[k] for k in np.nonzero(found)[0]}
 
     def _marked(self, accepted: tuple[int, ...]) -> NDArray[np.bool_]:
-        size = self.case.mask.shape
+        size = self.asked.shape
         if not accepted:
             return np.zeros(size, bool)
         best = self.maps[list(accepted)].astype(np.float32).max(axis=0)
@@ -136,12 +129,15 @@ def weigh(model: LightModel, cases: Sequence[Case]) -> list[Weighed]:
     out = []
     with torch.no_grad():
         for case in cases:
-            feature, logits = network.hearing(torch.from_numpy(case.window)[None])
-            answer = network(torch.from_numpy(frames(case.frame).copy()), feature, logits)
+            view = case.view()
+            asked = ~view.unknown
+            own = view.masks.get(case.family, np.zeros(asked.shape, bool)) & asked
+            feature, logits = network.hearing(torch.from_numpy(case.sound())[None])
+            answer = network(torch.from_numpy(frames(view.rgb).copy()), feature, logits)
             maps = raise_to_visible(answer.masks)[0].half().numpy()
             gate = pool_alike(torch.sigmoid(answer.gate[0]).numpy(), alike)
             beside = torch.sigmoid(answer.beside[0]).numpy()
-            out.append(Weighed(case, gate, maps, beside, alike))
+            out.append(Weighed(case, gate, maps, own, asked, beside, alike))
     return out
 
 
@@ -206,7 +202,7 @@ def choose_companion(
     adds little that is silent.  ALONE where none does.
     """
     least = np.array([thresholds[group_of(name)] for name in FAMILY_NAMES], np.float32)
-    one = [w for w in weighed if w.case.kind in (TWO, NEW_TWO)]
+    one = [w for w in weighed if w.case.kind == TWO]
     both = [w for w in weighed if w.case.kind == BOTH]
     chosen = ALONE
     for threshold in reversed(BESIDE_GRID):
@@ -222,16 +218,18 @@ def choose_companion(
 
 
 def set_thresholds(
-    work: Path, checkpoint: Path, target: Path, say: Callable[[str], None], limit: int = 10_000
+    data: Path, checkpoint: Path, target: Path, say: Callable[[str], None], limit: int = 0
 ) -> dict[str, float]:
     """Choose thresholds for a light file and write it again with them; returns them by group.
 
+    ``data``: the folder of pictures and sounds; ``limit`` (0: none) caps the cases of each kind.
     By group only where that choice, made on one half of the pictures, refuses enough on the other:
     it has more to overfit with than a single threshold.  Both, and how they do on the other half,
     are said.
     """
     model = load_light(checkpoint)
-    cases = [case for seed in SEEDS for case in draw_cases(Composites(work, seed), limit)]
+    library = read_library(data)
+    cases = [case for seed in SEEDS for case in make_cases(library, seed, limit)]
     every = weigh(model, [case for case in cases if case.kind in _ASKED])
     weighed = [one for one in every if one.case.kind in (MATCHED, MISMATCHED)]
     calibrated = float(model.metadata["calibration"]["threshold"])
@@ -266,12 +264,12 @@ def _elsewhere(
     weighed: Sequence[Weighed], by_group: bool, say: Callable[[str], None]
 ) -> list[Figures]:
     """What thresholds chosen on one half of the pictures come to on the other, both ways."""
-    pictures = sorted({one.case.picture for one in weighed})
+    pictures = sorted({one.case.picture.name for one in weighed})
     there = []
     for half in (0, 1):
         own = {name for i, name in enumerate(pictures) if i % 2 == half}
-        inside = [one for one in weighed if one.case.picture in own]
-        outside = [one for one in weighed if one.case.picture not in own]
+        inside = [one for one in weighed if one.case.picture.name in own]
+        outside = [one for one in weighed if one.case.picture.name not in own]
         there.append(figures(outside, choose(inside, by_group)))
         say(f"  chosen on one half of the pictures, on the other: {there[-1]}")
     return there
