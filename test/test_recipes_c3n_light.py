@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from recipes.c3n_light.evaluate import Row, marked
 
 from avs_ros.models.labels import audioset
 from avs_ros.models.light.families import (
@@ -185,15 +184,3 @@ def test_pairs_are_matched_half_of_the_time() -> None:
     assert sound.shape == (400,) and seen.shape == (400, 3, 3)
     assert (target[:200].sum(1) == 1).all()
     assert 0 < float(target[200:].sum(1).mean()) < 0.6
-
-
-def test_row_and_mask_of_an_answer() -> None:
-    assert "0.500" in str(Row("x", 3, 0.5))
-    from avs_ros.segmentation import Prediction
-
-    probability = np.zeros((4, 4), np.float32)
-    probability[:2] = 0.9
-    quiet = Prediction(probability, 0.4, "", -1, "", 0.0)
-    loud = Prediction(probability, 0.8, "dog", 1, "", 0.0)
-    assert marked(quiet, (8, 8)).sum() == 0
-    assert 24 <= marked(loud, (8, 8)).sum() <= 40

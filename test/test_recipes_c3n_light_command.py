@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from light_training_data import CONFIGS, TINY, make_work
+from light_training_data import CONFIGS, TINY, make_data, make_work
 from safetensors.torch import load_file
 
 from avs_ros.models.light.checkpoint import load_light
@@ -66,12 +66,15 @@ def test_a_run_of_the_trunk_is_scored(
 ) -> None:
     output = tmp_path / "run"
     more = ("--set", "gates=strong", "--set", "backbone=frozen")
-    assert main(words(shared / "data", work, output, "light_trunk.yaml", *more)) == 0
-    assert "M_J, all pairs" in capsys.readouterr().out
-    scores = json.loads((output / "scores.json").read_text())
-    assert scores["cost"]["steps"] == 2
-    counts = {row["name"]: row["count"] for row in scores["rows"]}
-    assert counts["M_J, all pairs"] == 4
+    (tmp_path / "data").mkdir()
+    data = make_data(tmp_path / "data", shared)
+    assert main(words(data, work, output, "light_trunk.yaml", *more)) == 0
+    assert "M_J: 0." in capsys.readouterr().out
+    found = json.loads((output / "scores.json").read_text())
+    assert found["cost"]["steps"] == 2
+    scores = found["scores"]
+    assert (scores["matched"], scores["silent"], scores["two"]) == (2, 2, 0)
+    assert 0 <= scores["m_j"] <= 1
 
 
 def test_the_whole_course_starts_from_public_classifiers(
@@ -94,7 +97,7 @@ def test_wrong_verbs_and_settings_are_said(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["learn"]) == 2
-    assert "choose train, ablate" in capsys.readouterr().err
+    assert "choose train, ablate, thresholds" in capsys.readouterr().err
     config = ["--config", str(CONFIGS / "light_trunk.yaml"), "--set", "gates"]
     assert main(["ablate", *config, "--data", str(tmp_path), "-o", str(tmp_path)]) == 2
     assert "write NAME=VALUE" in capsys.readouterr().err

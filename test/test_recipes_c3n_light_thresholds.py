@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from recipes.c3n_light.evaluate.cases import BOTH, MATCHED, MISMATCHED, TWO, Case
-from recipes.c3n_light.evaluate.thresholds import (
+
+from avs_ros.evaluation.composite import BOTH, MATCHED, MISMATCHED, TWO, Case
+from avs_ros.evaluation.composite_data import Picture, View
+from avs_ros.inference.light import ALONE
+from avs_ros.models.light.families import FAMILY_NAMES
+from recipes.c3n_light.thresholds import (
     GROUPS,
     LEAST_EMPTY,
     OTHERS,
@@ -16,11 +20,12 @@ from recipes.c3n_light.evaluate.thresholds import (
     keep_where_unasked,
 )
 
-from avs_ros.inference.light import ALONE
-from avs_ros.models.light.families import FAMILY_NAMES
-from recipes.c3n_light.recordings import RATE
-
 CAT, PERSON = FAMILY_NAMES.index("cat"), FAMILY_NAMES.index("person")
+
+
+def picture(name: str) -> Picture:
+    nothing = np.zeros((8, 8), bool)
+    return Picture(name, {}, True, lambda: View(np.zeros((8, 8, 3), np.uint8), {}, nothing))
 
 
 def weighed(kind: str, family: str, gate: float) -> Weighed:
@@ -30,13 +35,10 @@ def weighed(kind: str, family: str, gate: float) -> Weighed:
     gates[index] = gate
     maps = np.full((len(FAMILY_NAMES), 8, 8), -9.0, np.float32)
     maps[index, :4, :4] = 9.0
-    mask = np.zeros((8, 8), np.uint8)
-    mask[:4, :4] = index + 1
-    asked = Case(
-        kind, np.zeros((8, 8, 3), np.uint8), mask, np.zeros(RATE, np.float32), family, "",
-        family if kind == MATCHED else "",
-    )  # fmt: skip
-    return Weighed(asked, gates, maps)
+    own = np.zeros((8, 8), bool)
+    own[:4, :4] = True
+    asked = Case(kind, picture(family), family, None)
+    return Weighed(asked, gates, maps, own, np.ones((8, 8), bool))
 
 
 def test_each_group_gets_the_threshold_that_it_needs() -> None:
@@ -58,9 +60,9 @@ def of_two(kind: str, beside: float) -> Weighed:
     """The gate is sure of the cat; beside it the person is believed in so much."""
     gate, also = (np.zeros(len(FAMILY_NAMES), np.float32) for _ in range(2))
     gate[CAT], also[PERSON] = 0.99, beside
-    frame, silence = np.zeros((8, 8, 3), np.uint8), np.zeros(RATE, np.float32)
-    asked = Case(kind, frame, frame[..., 0], silence, "", "cat", "cat", "person")
-    return Weighed(asked, gate, np.zeros((0, 8, 8), np.float32), also)
+    nothing = np.zeros((8, 8), bool)
+    asked = Case(kind, picture("both"), "cat", None, "person")
+    return Weighed(asked, gate, np.zeros((0, 8, 8), np.float32), nothing, ~nothing, also)
 
 
 def test_a_companion_is_marked_from_where_few_silent_things_are() -> None:
