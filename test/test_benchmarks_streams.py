@@ -7,6 +7,7 @@ import time
 import numpy as np
 import pytest
 from fakes import BrightnessSegmenter
+from ros_packages import require_ros
 
 from avs_ros.benchmarks.end_to_end import measure_node
 from avs_ros.benchmarks.plot import plot
@@ -52,6 +53,7 @@ def test_throughput_accounts_for_every_frame(tmp_path, capsys):
 
 
 def test_through_the_real_node(tmp_path, capsys):
+    require_ros()
     said: list[str] = []
     found = measure_node(SMALL, "torch", "cpu", rounds=2, seconds=0.5, tell=said.append)
     assert list(found["states"]) == ["unconfigured", "inactive", "active, idle", "active, 10 Hz"]
@@ -70,5 +72,6 @@ def test_through_the_real_node(tmp_path, capsys):
 
 @pytest.mark.slow
 def test_a_node_that_cannot_start_is_one_sentence():
+    require_ros()
     with pytest.raises(MiddlewareError, match="refuses to configure"):
         measure_node(SMALL, "warp", "cpu", rounds=1, seconds=0.5)

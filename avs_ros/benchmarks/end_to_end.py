@@ -17,6 +17,7 @@ from typing import Any, TextIO
 
 from avs_ros.benchmarks.subject import Subject
 from avs_ros.errors import AvsError, MiddlewareError
+from avs_ros.ros_installation import require_ros
 
 _DOMAINS = range(2, 58)
 _END_S = 15.0
@@ -24,7 +25,7 @@ _LAST_LINES = 8
 _NODE_WORDS = (
     "--ros-args", "-p", "autostart:=false", "-p", "image_transport:=raw",
     "-p", "image_qos:=reliable", "-p", "audio_qos:=reliable",
-    "-p", "audio_type:=AudioStamped", "-r", "image:=/image", "-r", "audio:=/audio",
+    "-r", "image:=/image", "-r", "audio:=/audio",
 )
 
 
@@ -48,6 +49,7 @@ def measure_node(
         "ROS_DOMAIN_ID": str(_DOMAINS[os.getpid() % len(_DOMAINS)] if domain is None else domain),
         "PYTHONUNBUFFERED": "1",
     }
+    require_ros()
     values = json.dumps(subject.values())
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as log:
         words = ["-m", "avs_ros.nodes.benchmark_subject", values, engine, device, *_NODE_WORDS]

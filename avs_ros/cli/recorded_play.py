@@ -19,7 +19,8 @@ from avs_ros.conversions.topics import LABEL_INFO as LABEL_INFO_TOPIC
 from avs_ros.errors import AvsError, MiddlewareError
 from avs_ros.ros_installation import require_ros
 
-START_S = 180.0
+# An engine that is compiled at the first start may take minutes on a busy machine.
+START_S = 600.0
 SETTLED_S = 1.8
 LAST_WORDS_S = 15.0
 NODE = "/segmentation_node"

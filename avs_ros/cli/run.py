@@ -72,6 +72,8 @@ def run(args: argparse.Namespace, load: Callable[..., Segmenter] | None = None) 
     config = _config(args)
     source = _open(args)
     try:
+        for sentence in source.doubts:
+            print(f"note: {sentence}", flush=True)
         if load is None:
             from avs_ros.inference import create_segmenter
 
@@ -158,8 +160,10 @@ def _process(
             raise MediaError(f"{args.input}: no frame can be decoded: {pipeline.last_error}")
         raise MediaError(f"{args.input}: no frame in the part that was asked for")
     notes = ["Interrupted: this is what was done until then."] if interruption.status else []
-    found = [*source.findings(findings.facts), *findings.explain(counters)]
-    folder.write_report(counters, [*notes, *(f"Note: {sentence}." for sentence in found)])
+    source.tell(findings.facts)
+    found = findings.explain(counters)
+    told = [f"Note: {sentence}." for sentence in (*source.doubts, *found)]
+    folder.write_report(counters, [*notes, *told])
     _tell(args, folder, time.monotonic() - began, interruption.status)
     for sentence in found:
         print(f"note: {sentence}")

@@ -42,7 +42,8 @@ def _fold_once(graph: Any, known: _Known, opsets: dict[str, int], shapes: _Known
     """Fold each operator whose inputs (or their shapes) are known by now; whether any was."""
     from onnx import numpy_helper
 
-    kept, found = [], {}
+    kept: list[Any] = []
+    found: _Known = {}
     for node in graph.node:
         values = _value(node, known, opsets, shapes)
         if values is None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -19,9 +19,11 @@ import numpy as np
 from avs_ros.conversions import (
     AUDIO_TYPES,
     AudioFormat,
+    MalformedImage,
     check_picture,
     read_audio,
     read_audio_info,
+    read_camera_info,
     read_picture,
     stamp_to_ns,
 )
@@ -60,8 +62,10 @@ class BagSource:
     """Frames and sound of one bag.  Raises :class:`BagError` when it lacks what is needed.
 
     ``counters``: messages that could not be used, by topic kind (``malformed_images``,
-    ``malformed_sounds``); the first one's reason is in ``info.details``.  ``camera_info``: the
+    ``malformed_sounds``), and a calibration that cannot (``camera_distortion``,
+    ``camera_uncalibrated``); the first one's reason is in ``info.details``.  ``camera_info``: the
     first ``CameraInfo`` beside the pictures, as the bag's own message; None without one.
+    ``doubts``: what contradicts the format of the sound, and a calibration of no use.
     """
 
     def __init__(self, path: Path, options: BagOptions | None = None) -> None:
@@ -69,7 +73,7 @@ class BagSource:
         self.path = path
         self.options = options or BagOptions()
         self.counters: dict[str, int] = {"malformed_images": 0, "malformed_sounds": 0}
-        self._doubts: list[str] = []
+        self.doubts: list[str] = []
         self._delays: dict[str, list[int]] = {"picture": [], "sound": []}
         self._details: dict[str, str] = {}
         self._readers: list[Any] = []
@@ -103,6 +107,7 @@ class BagSource:
         self._types = typestore_for(self.path, [*image, *audio, *beside])
         self._format = self._find_format(sounds, audio, beside)
         self.camera_info = self._nearest(sounds, beside, CAMERA_INFO, image[0].topic)
+        self._check_camera()
         self._frames = self._frame_events(pictures, image)
         self._sounds = self._sound_events(sounds, audio)
         first_frame, rgb = self._first_picture()
@@ -143,6 +148,16 @@ class BagSource:
                 self._refuse("malformed_images", error)
         return None, None
 
+    def _check_camera(self) -> None:
+        """Say that a calibration cannot be used; a camera without one is nothing unusual."""
+        try:
+            if self.camera_info is not None:
+                read_camera_info(self.camera_info)
+        except MalformedImage as error:
+            self.counters[error.reason] = 1
+            if error.reason == "camera_distortion":
+                self.doubts.append(f"no directions can be given: {error}")
+
     def _find_format(self, reader: Any, audio: list[Any], beside: list[Any]) -> AudioFormat:
         """What the messages do not say: from the options, an ``AudioInfo``, or assumed.
 
@@ -173,7 +188,7 @@ class BagSource:
             )
         says = "as the options say" if given else "as its AudioInfo says" if info else ""
         if finding := check.finding(topic, says):
-            self._doubts.append(finding)
+            self.doubts.append(finding)
         return form
 
     def _open(self) -> Any:
@@ -253,28 +268,29 @@ class BagSource:
             if by_bag:
                 _overwrite_stamp(msg, recorded_ns)
             try:
-                chunk = read_audio(msg, self._format, recorded_ns)
+                sound = read_audio(msg, self._format, recorded_ns)
             except AvsError as error:
                 self._refuse("malformed_sounds", error)
                 continue
             # A message is recorded when it is whole: its first sample is older by its length.
-            length_ns = round(len(chunk.samples) * 1e9 / chunk.rate)
-            stamp_ns = recorded_ns - length_ns if by_bag else chunk.stamp_ns
-            self._delays["sound"].append(recorded_ns - stamp_ns - length_ns)
-            yield Sound(stamp_ns, chunk.samples, chunk.rate), recorded_ns
+            length_ns = sound.end_ns - sound.stamp_ns
+            if by_bag:
+                sound = replace(sound, stamp_ns=recorded_ns - length_ns)
+            self._delays["sound"].append(recorded_ns - sound.end_ns)
+            yield sound, recorded_ns
 
-    def findings(self, facts: Facts) -> list[str]:
-        """What contradicts the sound's format; adds to ``facts`` what the times of recording show.
+    def tell(self, facts: Facts) -> None:
+        """Add what the times of recording show, and why messages were refused.
 
-        Delays on the way are in them: below a second they mean nothing.
+        Delays on the way are in those times: below a second they mean nothing.
         """
         images, sounds = (np.median(delays) if delays else 0 for delays in self._delays.values())
         facts.clocks_apart_s = float(sounds - images) * 1e-9
-        names = {"first malformed_images": "malformed_images",
-                 "first malformed_sounds": "malformed_sounds"}
-        facts.reasons = {name: self._details[key] for key, name in names.items()
-                         if key in self._details}
-        return self._doubts
+        facts.format_doubted = bool(self.doubts)
+        facts.reasons = {
+            name: self._details[f"first {name}"] for name in self.counters
+            if f"first {name}" in self._details
+        }
 
     def connections(self) -> list[Any]:
         """All topics of the bag, as the reader describes them (topic, msgtype, msgcount)."""

@@ -72,6 +72,7 @@ class VideoSource:
         self.counters: dict[str, int] = dict.fromkeys(
             ("broken_packets", "empty_packets", "repaired_times", "joined_parts"), 0
         )
+        self.doubts: list[str] = []
         self.packets = 0
         self._av = import_av()
         self._first: Any = None
@@ -292,10 +293,9 @@ class VideoSource:
         frames, sounds = self._frame_events(), self._sound_events()
         return merge(((f, f.stamp_ns) for f in frames), ((s, s.stamp_ns) for s in sounds))
 
-    def findings(self, facts: Facts) -> list[str]:
-        """Nothing of its own; adds to ``facts`` how much was read."""
+    def tell(self, facts: Facts) -> None:
+        """Add how much was read."""
         facts.packets = self.packets
-        return []
 
     def close(self) -> None:
         """Close the file and free its decoders now, not when the interpreter ends."""

@@ -28,9 +28,17 @@ from avs_ros.benchmarks.interleaving import summarise
 from avs_ros.benchmarks.memory import ProcessWatch
 from avs_ros.benchmarks.scene_stream import HEIGHT, RATE, WIDTH, SceneStream
 from avs_ros.benchmarks.subject import Subject, segmenter
-from avs_ros.conversions import AUDIO_TYPES, make_audio, make_header, rgb_to_image, stamp_to_ns
+from avs_ros.conversions import (
+    AUDIO_TYPES,
+    make_audio,
+    make_audio_info,
+    make_header,
+    rgb_to_image,
+    stamp_to_ns,
+)
 from avs_ros.errors import AvsError, MiddlewareError
-from avs_ros.nodes.message_types import ROS
+from avs_ros.media.bag import AUDIO_INFO
+from avs_ros.nodes.message_types import ROS, published_audio_type
 
 NODE = "/segmentation_node"
 RATE_HZ = 10
@@ -52,8 +60,12 @@ class NodeClient:
         self._node = Node("benchmark")
         qos = QoSProfile(depth=10)
         self._images = self._node.create_publisher(Image, "/image", qos)
-        audio = ROS(AUDIO_TYPES["AudioStamped"])
+        self._audio_type = published_audio_type("auto")
+        audio = ROS(AUDIO_TYPES[self._audio_type])
         self._sounds = self._node.create_publisher(audio, "/audio", 50)
+        self._formats = None
+        if self._audio_type == "AudioDataStamped":  # says nothing about itself
+            self._formats = self._node.create_publisher(ROS(AUDIO_INFO), "/audio_info", qos)
         self._node.create_subscription(Image, f"{NODE}/mask", self._on_mask, qos)
         self._changes = self._node.create_client(ChangeState, f"{NODE}/change_state")
         self._arrived = threading.Condition()
@@ -97,7 +109,9 @@ class NodeClient:
         """The next tenth of a second: sound, then a frame; (stamp, when it was published)."""
         begin_ns = self._start_ns + self._count * _PERIOD_NS
         sound = self._scene.sound(self._count * _CHUNK, _CHUNK)
-        self._sounds.publish(make_audio(ROS, "AudioStamped", begin_ns, sound, RATE))
+        if self._formats is not None:
+            self._formats.publish(make_audio_info(ROS, RATE, 1))
+        self._sounds.publish(make_audio(ROS, self._audio_type, begin_ns, sound, RATE))
         stamp_ns = begin_ns + _PERIOD_NS - _MARGIN_NS
         image = self._scene.frame(self._count)
         message = rgb_to_image(ROS, make_header(ROS, stamp_ns, "camera_optical_frame"), image)

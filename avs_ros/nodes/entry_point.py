@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import gc
 import os
 import signal
@@ -13,7 +14,11 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import rclpy
-from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
+from rclpy.exceptions import (
+    InvalidHandle,
+    InvalidParameterTypeException,
+    InvalidParameterValueException,
+)
 from rclpy.executors import MultiThreadedExecutor
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
@@ -58,7 +63,10 @@ class _Spinner:
     def _spin(self) -> None:
         try:
             while self._node.context.ok() and not self._end.is_set():
-                self._executor.spin_once(timeout_sec=0.5)
+                # rclpy stumbles over entities that another thread destroys (a publisher's event
+                # handlers at cleanup, say) while it gathers what to wait for: look again.
+                with contextlib.suppress(InvalidHandle):
+                    self._executor.spin_once(timeout_sec=0.5)
         except BaseException as error:  # told by the main thread
             self.error = error
         finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from rclpy.callback_groups import CallbackGroup, MutuallyExclusiveCallbackGroup
@@ -12,7 +13,6 @@ from rclpy.node import Node
 from avs_ros.conversions import (
     AUDIO_TYPES,
     AudioFormat,
-    MalformedAudio,
     MalformedImage,
     Message,
     read_audio,
@@ -26,7 +26,7 @@ from avs_ros.nodes.message_counters import MessageCounters
 from avs_ros.nodes.subscriptions import InputSubscription
 from avs_ros.nodes.topic_names import published_types, sibling_topic, transport_topic
 from avs_ros.segmentation import Bytes
-from avs_ros.streaming.inputs import Event, Frame, Sound
+from avs_ros.streaming.inputs import Event, Frame
 
 _IMAGE = "sensor_msgs/msg/Image"
 _COMPRESSED = "sensor_msgs/msg/CompressedImage"
@@ -245,18 +245,14 @@ class SensorInputs:
         if self._coded is not None:
             raise self._coded
         now_ns = self._node.get_clock().now().nanoseconds
-        chunk = read_audio(msg, self._format(), now_ns)
-        if not chunk.stamped and now_ns == 0:
-            raise MalformedAudio(
-                "audio_stamp_zero", "sound without stamps before the first /clock message"
-            )
+        sound = read_audio(msg, self._format(), now_ns)
         offset_ns = round(self._parameters["audio_stamp_offset"] * 1e9)
-        self._push(Sound(chunk.stamp_ns + offset_ns, chunk.samples, chunk.rate))
+        self._push(replace(sound, stamp_ns=sound.stamp_ns + offset_ns))
 
     def _format(self) -> AudioFormat:
         parameters = self._parameters
         return self._info or AudioFormat(
-            parameters["audio_sample_format"], parameters["audio_channels"],
+            parameters["audio_format"], parameters["audio_channels"],
             parameters["audio_rate"],
         )
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -147,12 +148,11 @@ class FormatCheck:
 
 def _candidates(bytes_per_second: float) -> Iterator[Format]:
     """Formats of about this rate, the most usual first."""
-    for rate in RATES:
-        for channels in (1, 2, 4, 6, 8):
-            for name in FORMATS:
-                one = Format(rate, channels, name)
-                if abs(one.bytes_per_second / bytes_per_second - 1) < 0.03:
-                    yield one
+    for name, few in product(FORMATS, ((1, 2), (4, 6, 8))):
+        for rate, channels in product(RATES, few):
+            one = Format(rate, channels, name)
+            if abs(one.bytes_per_second / bytes_per_second - 1) < 0.03:
+                yield one
 
 
 def _roughness(chunks: Sequence[bytes], form: Format) -> float:
@@ -182,12 +182,12 @@ def _twins(values: NDArray[np.float64]) -> bool:
 
 def _centred(samples: NDArray[np.generic]) -> NDArray[np.float64]:
     """-1..1, without the mean."""
-    values = samples.astype(np.float64)
-    if samples.dtype.kind != "f":
-        values = (values - (128 if samples.dtype == np.uint8 else 0)) / 2.0 ** (
-            8 * samples.dtype.itemsize - 1
-        )
-    with np.errstate(all="ignore"):
+    with np.errstate(all="ignore"):  # bytes of another format may be any float
+        values = samples.astype(np.float64)
+        if samples.dtype.kind != "f":
+            values = (values - (128 if samples.dtype == np.uint8 else 0)) / 2.0 ** (
+                8 * samples.dtype.itemsize - 1
+            )
         return np.asarray(values - values.mean(axis=0) if len(values) else values)
 
 

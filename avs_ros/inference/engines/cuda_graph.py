@@ -32,7 +32,7 @@ class CudaGraphRunner:
         with torch.cuda.device(self._device):
             module = copy.deepcopy(program.module).to(self._device)
             self._module = to_half(module) if half else module
-            dtype = torch.float16 if half else torch.float32
+            dtype = input_dtype(module, half)
             self._host = [torch.from_numpy(x).clone().pin_memory() for x in program.example]
             self._inputs = [x.to(self._device) for x in self._host]
             self._stream = torch.cuda.Stream(self._device)
@@ -81,14 +81,35 @@ def replayed(module: nn.Module, inputs: Sequence[Tensor], dtype: torch.dtype) ->
 
 
 def to_half(module: nn.Module) -> nn.Module:
-    """Half precision in place, except parts that say ``keep_single`` (the label inference)."""
-    kept = [
-        (part, dict(part.named_buffers(recurse=False)))
-        for part in module.modules()
-        if getattr(part, "keep_single", False)
-    ]
-    module.half()
-    for part, buffers in kept:
-        for name, buffer in buffers.items():
-            setattr(part, name, buffer)
+    """Half precision in place, except :func:`single_parts`."""
+    for part in single_parts(module, kept=False).values():
+        for name, parameter in part.named_parameters(recurse=False):
+            setattr(part, name, nn.Parameter(parameter.detach().half(), requires_grad=False))
+        for name, buffer in part.named_buffers(recurse=False):
+            if buffer.is_floating_point():
+                setattr(part, name, buffer.half())
     return module
+
+
+def input_dtype(module: nn.Module, half: bool) -> torch.dtype:
+    """What a step takes: float16 where ``half``, unless all of it stays in float32."""
+    return torch.float16 if half and "" not in single_parts(module) else torch.float32
+
+
+def single_parts(module: nn.Module, kept: bool = True) -> dict[str, nn.Module]:
+    """Name -> part that stays in float32 where the rest is half (or, not ``kept``, the rest).
+
+    A part says so with ``keep_single``, for itself and all that is in it which says nothing else:
+    the label inference, and AVSC, whose queries look where a threshold lets them.
+    """
+    found: dict[str, nn.Module] = {}
+
+    def walk(name: str, part: nn.Module, single: bool) -> None:
+        single = bool(getattr(part, "keep_single", single))
+        if single == kept:
+            found[name] = part
+        for child, inner in part.named_children():
+            walk(f"{name}.{child}" if name else child, inner, single)
+
+    walk("", module, False)
+    return found

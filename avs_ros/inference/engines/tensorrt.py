@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -107,7 +108,7 @@ def build_plan(program: Step, device: str, half: bool = True) -> Path:
         if half:
             config.set_flag(trt.BuilderFlag.FP16)
             config.set_flag(trt.BuilderFlag.OBEY_PRECISION_CONSTRAINTS)
-            _keep_single(trt, network)
+            _keep_single(trt, network, program)
         plan = builder.build_serialized_network(network, config)
     if plan is None:
         raise EngineError("TensorRT could not build an engine from the exported step")
@@ -125,17 +126,43 @@ def _graph(program: Step, version: str) -> Path:
     return exported(program, OLD_OPSET)
 
 
-def _keep_single(trt: Any, network: Any) -> None:
+def _keep_single(trt: Any, network: Any, program: Step) -> None:
     known = trt.LayerType
     kinds = {getattr(known, name) for name in _SINGLE_LAYERS if hasattr(known, name)}
+    fixed = {getattr(known, name) for name in ("CONSTANT", "SHAPE") if hasattr(known, name)}
+    kept = single_scopes(program)
     for index in range(network.num_layers):
         layer = network.get_layer(index)
-        if layer.type not in kinds:
+        inside = layer.type not in fixed and in_scope(layer.name, kept)
+        if layer.type not in kinds and not inside:
             continue
         layer.precision = trt.float32
         for number in range(layer.num_outputs):
             if layer.get_output(number).dtype == trt.float32:
                 layer.set_output_type(number, trt.float32)
+
+
+def single_scopes(program: Step) -> dict[str, bool]:
+    """Name of a part that says whether it stays float32 -> what it says."""
+    if not isinstance(program, StepProgram):
+        return {}
+    parts = program.module.named_modules()
+    return {
+        name.rpartition(".")[2]: bool(part.keep_single)
+        for name, part in parts
+        if hasattr(part, "keep_single")
+    }
+
+
+def in_scope(operator: str, scopes: Mapping[str, bool]) -> bool:
+    """Whether an operator of the exported graph lies in a part that stays float32.
+
+    ``operator``: its name, which tells the parts around it: ``/segmenter/pixels/norm.0/Mul``.
+    """
+    for part in reversed(operator.split("/")[:-1]):
+        if part in scopes:
+            return scopes[part]
+    return False
 
 
 def _torch_type(trt: Any, kind: Any) -> torch.dtype:

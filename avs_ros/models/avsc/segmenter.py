@@ -107,18 +107,19 @@ class SegmenterHead(nn.Module):
 
     def _where(self, levels: Sequence[Tensor]) -> Tensor:
         parts = [
-            position_encoding(level.shape[2], level.shape[3], self.channels).to(level)
-            + self.level.weight[index]
-            for index, level in enumerate(levels)
+            self._waves(level) + self.level.weight[index] for index, level in enumerate(levels)
         ]
         return torch.cat(parts, dim=0)
 
+    def _waves(self, level: Tensor) -> Tensor:
+        """Position encoding of a level's cells, ``[h w, C]``."""
+        height, width = int(level.shape[2]), int(level.shape[3])
+        return position_encoding(height, width, self.channels, level.device).to(level.dtype)
+
     def _cell_places(self, cells: Tensor) -> Tensor:
         """What a cell's place adds to its embedding, ``[1, C, h, w]``."""
-        height, width = int(cells.shape[2]), int(cells.shape[3])
-        waves = position_encoding(height, width, self.channels).to(cells)
-        places: Tensor = self.cell_places(waves)
-        return places.T.unflatten(1, (height, width))[None]
+        places: Tensor = self.cell_places(self._waves(cells))
+        return places.T.unflatten(1, (int(cells.shape[2]), int(cells.shape[3])))[None]
 
     def _start(self, coarsest: Tensor, evidence: Tensor | None) -> Tensor:
         """Queries before they look: learned, and what is found where their category is likely."""

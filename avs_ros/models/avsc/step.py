@@ -17,7 +17,14 @@ class SeeingOutput(NamedTuple):
 
 
 class SeeingStep(nn.Module):
-    """The segmenter of potential sounding objects: a frame, and nothing of the sound."""
+    """The segmenter of potential sounding objects: a frame, and nothing of the sound.
+
+    It stays in float32 where engines take half precision.  A threshold on its mask decides where
+    a query looks next; rounded anywhere before, other cells pass it, and logits move by up to a
+    quarter of the largest one.
+    """
+
+    keep_single = True
 
     def __init__(self, network: AVSC) -> None:
         super().__init__()

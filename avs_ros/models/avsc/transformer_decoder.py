@@ -90,13 +90,15 @@ def shrink(maps: Tensor, size: tuple[int, int]) -> Tensor:
     return functional.avg_pool2d(maps, factor)
 
 
-def position_encoding(height: int, width: int, channels: int) -> Tensor:
+def position_encoding(
+    height: int, width: int, channels: int, device: torch.device | None = None
+) -> Tensor:
     """Sines and cosines of y and x, ``[height * width, channels]`` (channels in fours)."""
     waves = channels // 4
-    steps = torch.arange(waves) / max(waves - 1, 1)
+    steps = torch.arange(waves, device=device) / max(waves - 1, 1)
     frequency = 2 * math.pi * 2 ** (OCTAVES * steps)
     y, x = torch.meshgrid(
-        torch.linspace(0, 1, height), torch.linspace(0, 1, width), indexing="ij"
+        *(torch.linspace(0, 1, side, device=device) for side in (height, width)), indexing="ij"
     )
     angles = [axis[..., None] * frequency for axis in (y, x)]
     parts = [angle.sin() for angle in angles] + [angle.cos() for angle in angles]

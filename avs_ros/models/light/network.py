@@ -55,6 +55,37 @@ class LightOutput:
     seen: Tensor
 
 
+class FamilyMasks(nn.Module):
+    """Each family's log-odds against all others and nothing (0).
+
+    In float32 also where the network is in half precision, whose largest number is exp(11).
+    """
+
+    keep_single = True
+
+    def forward(
+        self, semantic: Tensor, lift: Tensor, overlaps: Tensor, heard: Tensor | None = None
+    ) -> Tensor:
+        """``semantic`` ``[B, K, h, w]`` and ``lift`` ``[B, 1, h, w]`` -> ``[B, K, h, w]``.
+
+        With ``heard`` ``[B, K]`` a rival that may hold the family (``overlaps`` ``[K, K]``) counts
+        less where it is heard less: the sound decides whether it is the guitar or the guitarist.
+        """
+        wide = semantic.float() if semantic.dtype == torch.float16 else semantic
+        if heard is None:
+            with_nothing = functional.pad(wide, (0, 0, 0, 0, 0, 1))
+            odds = torch.logit(with_nothing.softmax(dim=1)[:, :-1], eps=1e-5)
+        else:
+            # Row k, column j: how far rival j is put back when k is asked about.
+            put_back = (heard[:, None, :] - heard[:, :, None]).clamp(-RIVAL_REACH, 0.0) * overlaps
+            wide = wide.clamp(-20, 20)
+            strength = wide.exp()
+            share = put_back.exp().to(wide.dtype)
+            rivals = torch.einsum("bkj,bjhw->bkhw", share, strength) - strength
+            odds = wide - (1.0 + rivals.clamp(min=0)).log()
+        return odds.to(semantic.dtype) + lift
+
+
 class LightC3N(nn.Module):
     """Frames and what is heard -> family layers, their gates, and the unified label.
 
@@ -102,6 +133,7 @@ class LightC3N(nn.Module):
         self.shape_class = nn.Linear(3, SHAPE_WIDTH)
         self.shape_score = nn.Linear(SHAPE_WIDTH, 1)
         self.objectness_gain = nn.Parameter(torch.tensor(0.2))
+        self.family_masks = FamilyMasks()
         self.affinity = ClassAudioAffinity(voice_family, families)
         self.gate = AcceptGate()
         self.companion = CompanionGate(families) if companions else None
@@ -143,20 +175,10 @@ class LightC3N(nn.Module):
         return (shown / every + 1e-6).log()
 
     def masks(self, semantic: Tensor, objectness: Tensor, heard: Tensor | None = None) -> Tensor:
-        """Each family's log-odds against all others and nothing (0), lifted by C3N's mask.
-
-        With ``heard`` ``[B, K]`` a rival that may hold the family (``overlaps``) counts less
-        where it is heard less: the sound decides whether it is the guitar or the guitarist.
-        """
+        """Each family's log-odds, lifted by C3N's mask; see :class:`FamilyMasks`."""
         lift = self.objectness_gain * objectness
-        if heard is None:
-            with_nothing = functional.pad(semantic, (0, 0, 0, 0, 0, 1))
-            return torch.logit(with_nothing.softmax(dim=1)[:, :-1], eps=1e-5) + lift
-        # Row k, column j: how far rival j is put back when k is asked about.
-        put_back = (heard[:, None, :] - heard[:, :, None]).clamp(-RIVAL_REACH, 0.0) * self.overlaps
-        strength = semantic.clamp(-20, 20).exp()
-        rivals = torch.einsum("bkj,bjhw->bkhw", put_back.exp(), strength) - strength
-        return semantic.clamp(-20, 20) - (1.0 + rivals.clamp(min=0)).log() + lift
+        masks: Tensor = self.family_masks(semantic, lift, self.overlaps, heard)
+        return masks
 
     def forward(self, frames: Tensor, feature: Tensor, audio_logits: Tensor) -> LightOutput:
         """Pixels in -1..1 ``[B, 3, S, S]``, audio ``[B, 384]`` and ``[B, 527]``.

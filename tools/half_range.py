@@ -1,0 +1,117 @@
+"""How large and how small a step's numbers get, against what half precision can hold.
+
+The step runs on the CPU in float32, and every result of every operator in it is looked at: the
+largest magnitude must stay below 65504, and few values may lie below the smallest that half
+precision tells from zero.  Parts that stay in float32 (``keep_single``) are left out.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from avs_ros.inference.engines.cuda_graph import single_parts
+from avs_ros.inference.engines.program import StepProgram
+
+LARGEST = 65504.0
+# Half of the smallest number above zero: below, all becomes zero.
+SMALLEST = 2.0**-25
+
+
+@dataclass
+class Range:
+    """Of one layer: ``largest`` magnitude, and the ``lost`` share of what is not zero.
+
+    ``operator``: where the largest was.
+    """
+
+    largest: float = 0.0
+    lost: float = 0.0
+    operator: str = ""
+
+
+@dataclass
+class HalfRanges(TorchDispatchMode):
+    """While active, keeps a :class:`Range` for each layer (``where``), by module name."""
+
+    ranges: dict[str, Range] = field(default_factory=dict)
+    where: str = ""
+    single: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        """Get ready to be entered."""
+        super().__init__()
+
+    def __torch_dispatch__(
+        self,
+        func: Any,
+        types: Sequence[type],
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Run the operator and look at what it gives."""
+        out = func(*args, **(kwargs or {}))
+        if self.where in self.single:
+            return out
+        with torch._C._DisableTorchDispatch():
+            for tensor in tree_leaves(out):
+                if isinstance(tensor, Tensor) and tensor.is_floating_point() and tensor.numel():
+                    self._look(str(func), tensor)
+        return out
+
+    def _look(self, operator: str, tensor: Tensor) -> None:
+        size = tensor.detach().abs()
+        known = self.ranges.setdefault(self.where, Range())
+        # Scores of what is masked out are minus infinity by intention.
+        finite = torch.where(size.isinf(), torch.zeros_like(size), size)
+        largest = float(finite.amax())
+        if largest > known.largest or np.isnan(largest):
+            known.largest, known.operator = largest, operator
+        there = int((size > 0).sum())
+        if there:
+            known.lost = max(known.lost, int(((size > 0) & (size < SMALLEST)).sum()) / there)
+
+
+def trace_half_range(program: StepProgram) -> dict[str, Range]:
+    """Layer -> its :class:`Range`, over one run of ``program`` on its fixed inputs."""
+    module = program.module
+    mode = HalfRanges(single=frozenset(single_parts(module)))
+    hooks: list[Any] = []
+    for name, part in module.named_modules():
+        hooks.append(part.register_forward_pre_hook(_enter(mode, name)))
+        hooks.append(part.register_forward_hook(_leave(mode, name.rpartition(".")[0])))
+    try:
+        with torch.no_grad(), mode, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            module(*(torch.from_numpy(np.array(x)) for x in program.example))
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return mode.ranges
+
+
+def widest(ranges: Mapping[str, Range]) -> tuple[str, Range]:
+    """The layer with the largest number."""
+    return max(ranges.items(), key=lambda item: item[1].largest)
+
+
+def _enter(mode: HalfRanges, name: str) -> Any:
+    def hook(_module: nn.Module, _inputs: Any) -> None:
+        mode.where = name
+
+    return hook
+
+
+def _leave(mode: HalfRanges, parent: str) -> Any:
+    def hook(_module: nn.Module, _inputs: Any, _out: Any) -> None:
+        mode.where = parent
+
+    return hook
