@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from avs_ros.evaluation.clips import Judged
-from avs_ros.media.overlay import draw_overlay
+from avs_ros.overlay import draw_overlay
 from avs_ros.report.sheet import Sheet, scaled
 from avs_ros.segmentation import Bytes
 

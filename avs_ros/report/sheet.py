@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 
 from avs_ros.media.moments import jpeg
-from avs_ros.media.overlay import put_text, text_width
 from avs_ros.media.panels import decode
+from avs_ros.overlay import put_text, text_width
 from avs_ros.segmentation import Bytes
 
 LETTERS, STRIP, GAP = 9, 20, 4

@@ -10,8 +10,8 @@ import math
 import cv2
 import numpy as np
 
+from avs_ros.colours import Colour, instance_colours
 from avs_ros.mask_upsampling import upsample_labels
-from avs_ros.media.colours import Colour, instance_colours
 from avs_ros.segmentation import Bytes, Instance, Segmentation
 
 FONT = cv2.FONT_HERSHEY_SIMPLEX
