@@ -41,6 +41,11 @@ def check_effect(name: str, moves: Moves) -> None:
         assert seen_with(move.observe, {**move.base, name: move.value}) != before, move
 
 
+def check_steady(observe: Observe, base: dict[str, Any] | None = None) -> None:
+    """Without a change the same is seen again: differences are the parameter's doing."""
+    assert _observed(observe, base or {}) == _observed(observe, base or {})
+
+
 _seen: dict[tuple[Observe, str], Any] = {}
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from node_graph import BASE_NS, NodeGraph
-from parameter_moves import Move, Moves, Observe, check_effect, check_names, waited
+from parameter_moves import Move, Moves, Observe, check_effect, check_names, check_steady, waited
 
 from avs_ros.conversions import (
     make_camera_info,
@@ -180,3 +180,8 @@ def test_the_scenarios_are_those_of_the_parameters() -> None:
 @pytest.mark.parametrize("name", sorted(MOVES))
 def test_a_parameter_has_an_effect(name: str) -> None:
     check_effect(name, MOVES)
+
+
+@pytest.mark.parametrize("observe", [both, moving, with_mask, clearly_better])
+def test_without_a_change_nothing_differs(observe: Callable[[Scene], Any]) -> None:
+    check_steady(scene(observe), QUICK)

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from media_files import SECOND, BagMaker, lamp, tone, write_video
 from node_graph import NodeGraph
-from parameter_moves import Move, Moves, Observe, check_effect, check_names, waited
+from parameter_moves import Move, Moves, Observe, check_effect, check_names, check_steady, waited
 
 from avs_ros.conversions import AUDIO_TYPES, read_audio, stamp_to_ns
 from avs_ros.nodes.message_types import installed_audio_types, published_audio_type
@@ -216,3 +216,8 @@ def test_the_scenarios_are_those_of_the_parameters() -> None:
 @pytest.mark.parametrize("name", sorted(MOVES))
 def test_a_parameter_has_an_effect(name: str) -> None:
     check_effect(name, MOVES)
+
+
+@pytest.mark.parametrize("observe", [cameras, kinds, chunks, clocks])
+def test_without_a_change_nothing_differs(observe: Callable[[Heard], Any]) -> None:
+    check_steady(played(observe))

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from node_graph import BASE_NS, NodeGraph, tone
-from parameter_moves import Move, Moves, check_effect, check_names, waited
+from parameter_moves import Move, Moves, Observe, check_effect, check_names, check_steady, waited
 
 from avs_ros.conversions import AUDIO_TYPES, make_header, mask_to_image, probability_to_image
 from avs_ros.errors import MediaError
@@ -202,3 +202,8 @@ def test_a_parameter_of_the_microphone_has_an_effect(name: str) -> None:
 @pytest.mark.parametrize("name", sorted(EVALUATOR))
 def test_a_parameter_of_the_evaluator_has_an_effect(name: str) -> None:
     check_effect(name, EVALUATOR)
+
+
+@pytest.mark.parametrize("observe", [recorded, told_frame, scores, a_late_answer])
+def test_without_a_change_nothing_differs(observe: Observe) -> None:
+    check_steady(observe)

@@ -15,7 +15,7 @@ import pytest
 from audio_families import need
 from graded_segmenter import GradedSegmenter
 from node_graph import BASE_NS, NodeGraph, Recording, lamp, tone
-from parameter_moves import Move, Moves, check_effect, check_names, waited
+from parameter_moves import Move, Moves, Observe, check_effect, check_names, check_steady, waited
 
 from avs_ros.conversions import (
     make_camera_info,
@@ -298,3 +298,8 @@ def test_every_node_has_its_scenarios() -> None:
 @pytest.mark.parametrize("name", sorted(MOVES))
 def test_a_parameter_has_an_effect(name: str) -> None:
     check_effect(name, MOVES)
+
+
+@pytest.mark.parametrize("observe", [fading, real, rays, overlay_size, told("audio")])
+def test_without_a_change_nothing_differs(observe: Observe) -> None:
+    check_steady(observe)

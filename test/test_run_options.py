@@ -244,6 +244,20 @@ def test_an_option_changes_what_comes_out(
             assert before["status"] == 0, before["said"]
 
 
+@pytest.mark.parametrize("known", sorted(
+    {(move.recording, move.words) for moves in MOVES.values() for move in moves
+     if move.model is GradedSegmenter} | {("video", ())}))
+def test_without_a_change_nothing_differs(
+    known: tuple[str, tuple[str, ...]], recordings: Callable[[str], str], tmp_path: Path
+) -> None:
+    recording, words = known
+    first, second = (
+        outcome(recordings(recording), words, GradedSegmenter, tmp_path / name, recordings)
+        for name in ("first", "second")
+    )
+    assert first == second
+
+
 def test_what_a_model_does_not_have_is_said(
     recordings: Callable[[str], str], tmp_path: Path
 ) -> None:
