@@ -137,6 +137,9 @@ class EvaluatorNode(AcceptsOwnDump):
         folder = Path(self._settings["output"]).expanduser()
         try:
             self._pairing.flush()
+        except Exception as error:  # the other frames' scores are there
+            self._refused.refuse(error, "frame")
+        try:
             scores = self._sheet.result()
             run_files.make_folder(folder)
         except DatasetError as error:
