@@ -174,8 +174,10 @@ class EvaluatorNode(AcceptsOwnDump):
 
     def destroy_node(self) -> None:
         """Write the files before the node goes."""
-        self.finish()
-        super().destroy_node()
+        try:
+            self.finish()
+        finally:
+            super().destroy_node()
 
 
 def main(args: Sequence[str] | None = None) -> int:
