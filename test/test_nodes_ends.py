@@ -216,6 +216,26 @@ def test_two_namespaces_do_not_hear_each_other(
     player.end()
 
 
+STARTING = """
+import os, signal, sys, threading
+from avs_ros.nodes import programs
+threading.Timer({wait_s}, os.kill, (os.getpid(), signal.{name})).start()
+sys.exit(programs.segmentation_node())
+"""
+
+
+@pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
+@pytest.mark.parametrize("wait_s", [0.1, 0.3, 0.9])
+def test_a_program_ends_while_it_loads_its_libraries(
+    number: signal.Signals, wait_s: float
+) -> None:
+    # Somewhere in its imports, or after them, wherever that is here and now.
+    code = STARTING.format(wait_s=wait_s, name=number.name)
+    done = subprocess.run(
+        [sys.executable, "-c", code], text=True, capture_output=True, timeout=120, check=False)
+    assert done.returncode == 0 and "Traceback" not in done.stderr, done.stderr
+
+
 BUSY = """
 import sys, time
 from rclpy.node import Node
