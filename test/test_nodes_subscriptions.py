@@ -95,6 +95,26 @@ def test_auto_stays_as_it_was_while_nobody_publishes(graph: NodeGraph) -> None:
     listener.hears(graph.publisher(TEXT, "chat", BEST_EFFORT), "again")
 
 
+def test_auto_gets_what_was_latched_before_it_came(graph: NodeGraph) -> None:
+    latched = rclpy.qos.QoSProfile(
+        depth=1, durability=rclpy.qos.DurabilityPolicy.TRANSIENT_LOCAL)
+    publisher = graph.publisher(TEXT, "chat", latched)
+    publisher.publish(String(data="said once"))
+    graph.wait(lambda: graph.tester.count_publishers("/chat"), "the publisher")
+    listener = Listener(graph, "auto")
+    graph.wait(lambda: listener.heard == ["said once"], "the latched sample")
+    assert "reliable, latched (auto: every publisher is)" in listener.subscription.describe()
+    # One that does not keep its samples would not be heard by a latched subscription.
+    other = graph.publisher(TEXT, "chat")
+
+    def volatile() -> bool:
+        listener.subscription.follow()
+        return "latched" not in listener.subscription.describe()
+
+    graph.wait(volatile, "a subscription that hears both")
+    listener.hears(other, "said again")
+
+
 def test_a_choice_is_kept_and_a_mismatch_told(graph: NodeGraph) -> None:
     listener = Listener(graph, "reliable")
     sensor = graph.publisher(TEXT, "chat", BEST_EFFORT)
