@@ -7,7 +7,7 @@ import subprocess
 import sys
 from functools import cache
 
-from avs_ros.errors import MiddlewareError
+from avs_ros.errors import RosError
 
 HOW_TO_GET_ROS = (
     "source ROS 2's setup file and install what is missing, or run `make` in a clone, which "
@@ -36,9 +36,9 @@ def ros_lacks() -> str:
 
 
 def require_ros() -> None:
-    """Raise :class:`MiddlewareError`, which says what to do, where the nodes cannot run."""
+    """Raise :class:`RosError`, which says what to do, where the nodes cannot run."""
     if lacks := ros_lacks():
-        raise MiddlewareError(f"ROS 2 cannot be used here ({lacks}): {HOW_TO_GET_ROS}")
+        raise RosError(f"ROS 2 cannot be used here ({lacks}): {HOW_TO_GET_ROS}")
 
 
 def own_graph(domain: int | None = None) -> dict[str, str]:

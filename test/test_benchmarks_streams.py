@@ -16,7 +16,7 @@ from avs_ros.benchmarks.scene_stream import HEIGHT, RATE, WIDTH, SceneStream
 from avs_ros.benchmarks.subject import Subject
 from avs_ros.benchmarks.tables import show
 from avs_ros.benchmarks.throughput import measure_throughput
-from avs_ros.errors import MiddlewareError
+from avs_ros.errors import RosError
 
 SMALL = Subject("pvt_v2_b0", "efficientat_mn04", frames_per_clip=2, image_size=64, channels=16)
 MACHINE = {"cpu": "x", "cores": 2, "torch_threads": 1, "gpu": None, "libraries": {}, "load": 0.1}
@@ -75,5 +75,5 @@ def test_through_the_real_node(tmp_path, capsys):
 @pytest.mark.slow
 def test_a_node_that_cannot_start_is_one_sentence():
     require_ros()
-    with pytest.raises(MiddlewareError, match="refuses to configure"):
+    with pytest.raises(RosError, match="refuses to configure"):
         measure_node(SMALL, "warp", "cpu", rounds=1, seconds=0.5)

@@ -15,7 +15,7 @@ from types import TracebackType
 from avs_ros.cli.processes import Child, Children
 from avs_ros.conversions.topics import ANSWER_TOPICS, DIAGNOSTICS
 from avs_ros.conversions.topics import LABEL_INFO as LABEL_INFO_TOPIC
-from avs_ros.errors import AvsError, MiddlewareError
+from avs_ros.errors import AvsError, RosError
 from avs_ros.ros_installation import own_graph, require_ros
 
 # An engine that is compiled at the first start may take minutes on a busy machine.
@@ -88,7 +88,7 @@ class RecordedPlay:
 
         ``sound``: topic on which the player's sound is recorded, whatever its type ("": not).
         Raises :class:`AvsError` with the node's own sentence when it cannot start,
-        :class:`MiddlewareError` where ROS 2 is not installed.
+        :class:`RosError` where ROS 2 is not installed.
         """
         require_ros()
         words = ["-m", "avs_ros.nodes.recorder_node", str(recording)]
@@ -134,9 +134,9 @@ class RecordedPlay:
         self._children.check(may_end=players)
 
     def check_answered(self) -> None:
-        """Raise :class:`MiddlewareError` when not one mask was recorded."""
+        """Raise :class:`RosError` when not one mask was recorded."""
         if not self.watcher.answers:
-            raise MiddlewareError(
+            raise RosError(
                 f"the node has answered none of {self.watcher.counts.get(self._shown, 0)} "
                 f"pictures; its log is {self._logs / 'segmentation_node.log'}"
             )
@@ -148,7 +148,7 @@ class RecordedPlay:
             if self.watcher.failure:
                 raise AvsError(f"the segmentation node cannot start: {self.watcher.failure}")
             if time.monotonic() > until:
-                raise MiddlewareError(
+                raise RosError(
                     f"the segmentation node was not active within {START_S:.0f} s; do other "
                     "processes or a firewall hold back UDP on the loopback interface?"
                 )
