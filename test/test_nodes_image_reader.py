@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from fakes import BrightnessSegmenter
-from node_graph import BASE_NS, NodeGraph, Recording, lamp
+from node_graph import BASE_NS, NodeGraph, Recording, lamp, said
 
 from avs_ros.conversions import make_header, read_mask, rgb_to_image
 from avs_ros.nodes.message_types import ROS
@@ -82,7 +82,7 @@ def test_cv_bridge_reads_what_we_do_not_know(
         assert read_mask(masks[0])[10:30, 20:40].all()
         send(3.0, "vendor25")
         graph.wait(lambda: refusals(2), "what cv_bridge cannot read either")
-        told = [one.msg for one in log if "is read by cv_bridge" in one.msg]
+        told = said(log, "is read by cv_bridge")
         assert len(told) == 2 and "'vendor24'" in told[0]  # one line for each encoding
     else:
         graph.wait(lambda: refusals(2), "the encoding to be refused")
