@@ -176,6 +176,16 @@ def test_the_evaluator_writes_its_report_and_says_so(
     graph.wait(lambda: [one for one in log if "written to" in one.msg], "the log on /rosout")
 
 
+def test_an_evaluator_that_scored_nothing_ends_with_a_status(
+    graph: NodeGraph, start: Start, tmp_path: Path
+) -> None:
+    evaluator = start("evaluator_node", "-p", f"output:={tmp_path / 'out'}")
+    up(graph, evaluator, "evaluator_node")
+    evaluator.process.send_signal(signal.SIGINT)
+    _, said = evaluator.process.communicate(timeout=60)
+    assert evaluator.process.returncode == 1 and "nothing to score" in said
+
+
 @pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
 def test_attention_and_microphone_end(
     graph: NodeGraph, start: Start, number: signal.Signals
