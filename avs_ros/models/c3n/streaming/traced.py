@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-
 # Scales the backward pass: CCAM uses only the direction of the weights, so any factor serves, and
 # a power of two changes no digit.  In half precision a large one keeps small gradients alive.
 SEED = 1024.0
