@@ -26,6 +26,7 @@ TOOLS = [
     "scipy>=1.10",
     "soundfile>=0.12",
     "pillow>=9",
+    'backports.zstd>=1.0; python_version < "3.14"',
 ]
 
 setup(

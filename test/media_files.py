@@ -8,7 +8,7 @@ from typing import Any
 
 import av
 import numpy as np
-from rosbags.rosbag2 import StoragePlugin, Writer
+from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 
 from avs_ros.media.bag_types import known_types
 
@@ -84,11 +84,16 @@ def _sound_frame(samples: np.ndarray, sample_format: str, layout: str) -> Any:
 class BagMaker:
     """Writes a bag with rosbags' own message classes, as another program would."""
 
-    def __init__(self, path: Path, storage: str = "mcap", second_audio: bool = False) -> None:
+    def __init__(
+        self, path: Path, storage: str = "mcap", second_audio: bool = False,
+        compression: tuple[CompressionMode, CompressionFormat] | None = None,
+    ) -> None:
         """Begin the folder ``path``; ``second_audio`` takes mgonzs13's audio_common_msgs."""
         self.types = known_types(second_audio)
         plugin = StoragePlugin.MCAP if storage == "mcap" else StoragePlugin.SQLITE3
         self._writer = Writer(path, version=9, storage_plugin=plugin)
+        if compression is not None:
+            self._writer.set_compression(*compression)
         self._writer.open()
         self._connections: dict[str, Any] = {}
         self.path = path
@@ -109,6 +114,10 @@ class BagMaker:
                 topic, kind, typestore=self.types
             )
         data = self.types.serialize_cdr(message, kind)
+        self._writer.write(self._connections[topic], recorded_ns, data)
+
+    def damaged(self, topic: str, data: bytes, recorded_ns: int) -> None:
+        """``data`` in place of a message, on a topic that has had one."""
         self._writer.write(self._connections[topic], recorded_ns, data)
 
     def unknown(self, topic: str, kind: str, definition: str, recorded_ns: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable
@@ -16,6 +17,7 @@ require_ros()
 
 import rclpy  # noqa: E402
 import rclpy.context  # noqa: E402
+import rclpy.exceptions  # noqa: E402
 import rclpy.executors  # noqa: E402
 import rclpy.node  # noqa: E402
 import rclpy.parameter  # noqa: E402
@@ -55,7 +57,9 @@ class NodeGraph:
 
     def _spin(self) -> None:
         while not self._ends.is_set():
-            self.executor.spin_once(timeout_sec=0.1)
+            # As the nodes' own entry point does.
+            with contextlib.suppress(rclpy.exceptions.InvalidHandle):
+                self.executor.spin_once(timeout_sec=0.1)
 
     def close(self) -> None:
         """Callbacks end first, then what they work on."""

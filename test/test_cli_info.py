@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import platform
 from pathlib import Path
 
@@ -11,6 +10,8 @@ import numpy as np
 import pytest
 from ros_packages import require_ros
 from run_command import avs
+from test_evaluation_replay import lamp_scene
+from without import start_without_ros
 
 import avs_ros
 from avs_ros.inference.engines import ENGINES
@@ -56,13 +57,26 @@ def test_ros_is_told_where_it_is_installed() -> None:
 def test_what_is_missing_of_ros_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "vision_msgs.py").write_text("raise ImportError('no vision_msgs here')")
-    (tmp_path / "rclpy.py").write_text("raise ImportError('no rclpy here')")
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(
-        filter(None, (str(tmp_path), os.environ.get("PYTHONPATH")))))
+    start_without_ros(tmp_path, monkeypatch)
     done = avs("info", "--json")
     assert done.returncode == 0, done.stderr
     ros = json.loads(done.stdout)["ros"]
     assert not ros["installed"]
-    assert ros["lacks"] in ("no rclpy here", "no vision_msgs here")
-    assert "not for the nodes" in avs("info").stdout
+    assert ros["lacks"] == "No module named 'rclpy'"
+    assert "not for the nodes: No module named 'rclpy'" in avs("info").stdout
+
+
+@pytest.mark.parametrize("words", [
+    ("benchmark", "--node", "--engines", "torch"), ("evaluate", "bag", "BAG", "--live-only"),
+])
+def test_what_needs_the_node_says_so_in_one_sentence(
+    words: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bag = lamp_scene(tmp_path / "a.mcap", frames=2)
+    start_without_ros(tmp_path, monkeypatch)
+    done = avs(*(str(bag) if word == "BAG" else word for word in words), "-o", tmp_path / "out")
+    assert done.returncode == 2, done.stderr
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith(
+        f"avs {words[0]}: ROS 2 cannot be used here (No module named 'rclpy'): source ROS 2's")
+    assert "Traceback" not in done.stderr

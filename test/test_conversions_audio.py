@@ -38,12 +38,11 @@ def test_every_family_gives_back_time_rate_and_samples(family: str, channels: in
     info = read_audio_info(make_audio_info(BAG, RATE, channels))
     chunk = read_audio(sent, info, received_ns=STAMP + 10_000_000)
     assert chunk.stamp_ns == STAMP  # 441 samples at 44.1 kHz are 10 ms
-    assert chunk.rate == RATE
-    assert chunk.stamped is (family != "AudioData")
+    assert chunk.rate_hz == RATE
     assert chunk.samples.shape == sound.shape
     assert np.abs(chunk.samples / 32768.0 - sound).max() < 1e-4
     if family in ("AudioDataStamped", "AudioStamped"):
-        assert chunk.frame_id == "microphone"
+        assert sent.header.frame_id == "microphone"
 
 
 def test_the_other_package_of_the_same_name_is_told() -> None:
@@ -68,6 +67,12 @@ def test_the_other_package_of_the_same_name_is_no_place_for_sound() -> None:
         make_audio(OneFamily(), "AudioData", STAMP, tone(1), RATE)
     with pytest.raises(MessageTypeError, match="AudioInfo has no field sample_format"):
         make_audio_info(OneFamily(), RATE, 1)
+
+
+def test_sound_without_a_stamp_needs_a_time_of_reception() -> None:
+    sent = make_audio(BAG, "AudioData", STAMP, tone(1), RATE)
+    with pytest.raises(MalformedAudio, match="before the first /clock"):
+        read_audio(sent, AudioFormat("S16LE", 1, RATE))
 
 
 def test_one_dimensional_sound_is_one_channel() -> None:

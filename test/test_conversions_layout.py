@@ -192,7 +192,7 @@ def test_readers_take_the_messages_of_a_bag(distribution: Stores) -> None:
     assert (image_to_rgb(as_in_a_bag("sensor_msgs/msg/Image")) == RGB).all()
     for name in ("foxglove_msgs/msg/RawAudio", "audio_common_msgs/msg/AudioStamped"):
         chunk = read_audio(as_in_a_bag(name))
-        assert (chunk.stamp_ns, chunk.rate) == (77, 8000)
+        assert (chunk.stamp_ns, chunk.rate_hz) == (77, 8000)
         assert (chunk.samples == SOUND).all()
     camera = read_camera_info(as_in_a_bag("sensor_msgs/msg/CameraInfo"))
     assert camera.size == (640, 480)

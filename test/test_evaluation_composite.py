@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,21 +18,27 @@ from avs_ros.cli import evaluate_composite
 from avs_ros.cli.main import main
 from avs_ros.errors import DatasetError, ParameterError
 from avs_ros.evaluation import composite_data
+from avs_ros.evaluation.baselines import create_baseline
 from avs_ros.evaluation.composite import (
     BOTH,
     MATCHED,
     MISMATCHED,
     SILENT,
     TWO,
+    Case,
     join,
     make_cases,
 )
+from avs_ros.evaluation.composite_benchmark import Answer, CompositeBenchmark, how_many_found
 from avs_ros.evaluation.composite_data import Library, Picture, Recording, View, read_library
 from avs_ros.evaluation.composite_generated import generated_library
+from avs_ros.evaluation.composite_reaction import reaction
+from avs_ros.evaluation.composite_scores import intervals, lead, score
 from avs_ros.evaluation.label_sets import names_it
+from avs_ros.postprocess import PostprocessConfig
 from avs_ros.segmentation import Bytes, Float, Layer, Prediction
-from avs_ros.training.light import pictures as training_pictures
-from avs_ros.training.light import recordings as training_recordings
+from recipes.c3n_light import pictures as training_pictures
+from recipes.c3n_light import recordings as training_recordings
 
 soundfile = pytest.importorskip("soundfile")
 RATE = 16000
@@ -183,13 +190,103 @@ def test_several_models_answer_the_same_cases_side_by_side(
     assert hears["two"] == deaf["two"] and hears["two_by_area"] == deaf["two_by_area"]
     assert hears["two_share_smaller"] == 1 > deaf["two_share_smaller"]
     assert hears["silent_marked"] == 0 < deaf["silent_marked"]
+    # The second one marks the wrong one too: the first leads by what that costs, in every case.
+    lead = models["deaf.pt"]["lead"]["mismatch_empty"]
+    assert (lead["value"], lead["count"]) == (1, hears["mismatched"])
+    assert models["hears"]["lead"] == {} and models["deaf.pt"]["lead"]["m_j"]["value"] == 0
     page = (tmp_path / "report.html").read_text()
+    assert "hears less the others" in page
     assert "<th>hears</th><th>deaf</th>" in page and "Worst: two objects, deaf" in page
     shown = capsys.readouterr().out
     assert "hears" in shown and "deaf" in shown and "salience_bias" in shown
     args = parser.parse_args([*words, "--model", "hears"])
     with pytest.raises(ParameterError, match="twice"):
         evaluate_composite.run(args, load=lambda model, **_: kinds[model]())
+
+
+def answered(number: int, iou: float) -> Answer:
+    picture = Picture(f"picture {number}", {"dog": 1.0}, True, lambda: pytest.fail("not asked"))
+    case = Case(MATCHED, picture, "dog", Recording("bark", "dog_bark", lambda: np.ones(RATE)))
+    return Answer(case, 0.5, ("beagle",), None, "Bark", iou)
+
+
+def test_intervals_draw_whole_pictures() -> None:
+    values = [0.0, 1.0] * 20
+    apart = [answered(number, iou) for number, iou in enumerate(values)]
+    together = [answered(number // 4, iou) for number, iou in enumerate(sorted(values))]
+    narrow, wide = (intervals(answers)["m_j"] for answers in (apart, together))
+    assert narrow and wide and narrow[0] < 0.5 < narrow[1]
+    assert wide[1] - wide[0] > narrow[1] - narrow[0] > 0
+    assert intervals(apart[:4])["m_j"] is None and intervals(apart)["two_share"] is None
+
+
+def test_a_lead_is_taken_case_by_case() -> None:
+    ours = [answered(number, 0.5 + 0.05 * number) for number in range(8)]
+    theirs = [answered(number, 0.25 + 0.05 * number) for number in range(8)]
+    found = lead(ours, theirs)["m_j"]
+    # The same everywhere: no doubt at all.
+    assert found and found.value == found.low == found.high == pytest.approx(0.25)
+
+
+def test_names_given_and_names_heard_are_scored_apart() -> None:
+    scores = score([answered(1, 1.0), replace(answered(2, 1.0), audio_label="Meow", labels=())])
+    assert (scores["label_accuracy"], scores["heard_accuracy"]) == (1, 0.5)
+
+
+def test_of_two_that_sound_each_needs_a_name_of_its_own() -> None:
+    things = {"cat": np.zeros((8, 8), bool), "person": np.zeros((8, 8), bool)}
+    things["cat"][:4, :4], things["person"][:4, 4:] = True, True
+    every = np.ones((8, 8), bool)
+    assert how_many_found(["tabby"], every, things) == 1
+    assert how_many_found(["tabby", "person"], every, things) == 2
+    every[:, 5:] = False  # a quarter of the person is too little
+    assert how_many_found(["tabby", "person"], every, things) == 1
+
+
+def test_a_mask_comes_after_the_sound_and_goes_after_its_end(folder: Path) -> None:
+    cases = make_cases(read_library(folder))
+    # The oracle listens to the whole window: the loudest pitch is there from the first tenth on,
+    # and until the window has left it behind.
+    found = reaction(Oracle(), cases, PostprocessConfig())
+    assert found["onset_answered"] == 1
+    assert 0 <= found["onset_delay_s"] <= 0.2 and 0.8 <= found["offset_delay_s"] <= 1.1
+    assert reaction(Oracle(), [])["onset_delay_s"] is None
+
+
+def test_baselines_need_the_data_folder(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    words = ["evaluate", "composite", "-o", str(tmp_path), "--model", "voc21_teacher"]
+    assert main([*words, "--limit", "1"]) == 2
+    assert "needs --data" in capsys.readouterr().err
+
+
+def test_the_voc_baseline_marks_what_is_heard(shared: Path) -> None:
+    pytest.importorskip("ai_edge_litert")
+    model = create_baseline("voc21_teacher", shared / "data", "torch", "cpu")
+    library = generated_library()
+    cat = library.pictures[0].view()
+    meow, speech = library.recordings[0].second(), library.recordings[4].second()
+    answer = model.step(cat.rgb, meow, 0)
+    assert answer.label == "cat" and [layer.label for layer in answer.layers] == ["cat"]
+    assert answer.sounding >= 0.5 and (answer.probability > 0.5).mean() > 0.3
+    assert model.step(cat.rgb, speech, 0).sounding == 0
+    assert model.step(cat.rgb, np.zeros(RATE, np.float32), 0).layers == ()
+
+
+def test_the_hard_set_shows_the_same_things(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    pytest.importorskip("skimage")
+    library = generated_library(hard=True)
+    assert len(library.pictures) == 6
+    for picture in library.pictures:
+        view = picture.view()
+        (family,) = view.masks
+        assert 0.01 < view.masks[family].mean() == pytest.approx(picture.shares[family])
+        assert view.masks[family].shape == view.rgb.shape[:2]
+    small = next(p for p in library.pictures if p.name == "cat, small")
+    assert small.shares["cat"] < 0.2
+    evaluate(Deaf, tmp_path, "--hard", "--limit", 2)
+    assert cv2.imread(str(tmp_path / "worst.jpg")).shape[0] > 100
+    assert main(["evaluate", "composite", "--hard", "--data", str(tmp_path)]) == 2
+    assert "--hard" in capsys.readouterr().err
 
 
 def test_the_same_seed_gives_the_same_cases(folder: Path) -> None:
@@ -258,8 +355,6 @@ def test_joined_views_keep_their_masks() -> None:
 
 
 def test_unknown_pixels_are_not_scored() -> None:
-    from avs_ros.evaluation.composite import Case, CompositeBenchmark
-
     rgb = np.zeros((40, 40, 3), np.uint8)
     rgb[:20] = GREY["dog"]
     own, unknown = np.zeros((40, 40), bool), np.zeros((40, 40), bool)

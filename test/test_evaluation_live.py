@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from avs_ros.middleware import get_message
+from ros_packages import require_ros
 from test_evaluation_replay import START, TENTH, lamp_scene
 
 from avs_ros.cli import main
@@ -50,6 +50,7 @@ sys.exit(run_node(lambda: SegmentationNode(create_segmenter=lambda parameters: S
 def test_a_slow_model_misses_frames_and_it_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    require_ros()
     bag = lamp_scene(tmp_path / "lamp.mcap", wrong=False)
     monkeypatch.setattr(
         "avs_ros.cli.evaluate_bag.run", lambda args: run(args, SLOW_NODE), raising=True
@@ -86,7 +87,7 @@ def recorded(path: Path, bag: Path, *, answered: slice) -> Path:
         if stamp in chosen:
             mask = mask_to_image(BAG, header, truth.mask)
             writer.write(f"{NODE}/mask", mask, stamp + 30_000_000)
-            age = get_message("std_msgs/msg/Float64")(data=60.0)
+            age = BAG("std_msgs/msg/Float64")(data=60.0)
             writer.write(f"{NODE}/debug/latency_ms", age, stamp + 30_000_001)
     values = {"frames_received": "28", "dropped_busy": "7", "frames_paired": "21"}
     status = make_status(BAG, "segmentation_node: stream", b"\x00", "running", values)

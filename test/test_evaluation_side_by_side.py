@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
+from avs_ros.cli.main import main
 from avs_ros.evaluation import side_by_side
 from avs_ros.evaluation.avsbench import check_layout
 from avs_ros.evaluation.composite import join
@@ -53,12 +54,12 @@ def test_verdict_tells_the_right_thing_from_the_silent_one() -> None:
 
 def test_command_prints_and_draws(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     target = tmp_path / "sheet.png"
-    assert side_by_side.main(["--model", "c3n_light", "-o", str(target)]) == 0
+    assert main(["evaluate", "scenes", "--model", "c3n_light", "-o", str(target)]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 1 + len(side_by_side.shots())
     picture = cv2.imread(str(target))
     assert picture is not None and picture.shape[1] == side_by_side.WIDTH + 8
-    assert side_by_side.main(["--model", "no_such", "-o", str(target)]) == 2
+    assert main(["evaluate", "scenes", "--model", "no_such", "-o", str(target)]) == 2
 
 
 def test_two_of_a_kind_are_told_apart_only_by_masks_of_their_own() -> None:

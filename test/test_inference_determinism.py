@@ -40,10 +40,11 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def results(folder: Path) -> tuple[dict, str, dict[str, bytes]]:
     """The metadata, the frames' lines without their times, and the mask files."""
     lines = [json.loads(line) for line in (folder / "results.jsonl").read_text().splitlines()]
-    frames = [{k: v for k, v in line.items() if k != "ms"} for line in lines[1:]]
+    metadata = lines[0].pop("metadata")
+    frames = [{k: v for k, v in line.items() if k != "ms"} for line in lines]
     assert len(frames) == 12 and any(frame["sounding"] for frame in frames)
     masks = {path.name: path.read_bytes() for path in sorted((folder / "masks").iterdir())}
-    return lines[0]["metadata"], json.dumps(frames), masks
+    return metadata, json.dumps(frames), masks
 
 
 @pytest.mark.parametrize("words", [("--engine", "torch", "--threads", "1"), ()])

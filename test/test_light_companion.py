@@ -15,17 +15,17 @@ from avs_ros.models.checkpoints import save_checkpoint
 from avs_ros.models.light import LightC3N
 from avs_ros.models.light.checkpoint import load_light, tensors_of
 from avs_ros.models.light.companion import NEVER, CompanionGate
+from avs_ros.models.light.families import FAMILY_NAMES, VOICE_NAMES
 from avs_ros.models.light.step import LightStep
-from avs_ros.training.light.companions import (
+from recipes.c3n_light.companions import (
     Rounds,
     calibrate_companion,
     train_companion,
     usually_heard,
 )
-from avs_ros.training.light.distortion import BESIDE_DB, RATE, level, together
-from avs_ros.training.light.evidence import Evidence, Material, Sounds, family_truth
-from avs_ros.training.light.families import FAMILY_NAMES, VOICE_NAMES
-from avs_ros.training.light.hearing import UNKNOWN, both_targets, voice_target
+from recipes.c3n_light.distortion import BESIDE_DB, RATE, level, together
+from recipes.c3n_light.evidence import Evidence, Material, Sounds, family_truth
+from recipes.c3n_light.hearing import UNKNOWN, both_targets, voice_target
 
 CAT, PERSON = FAMILY_NAMES.index("cat"), FAMILY_NAMES.index("person")
 THINGS = ("person", "dog", "cat", "sheep", "car", "clock")

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from avs_ros.evaluation.composite import CompositeBenchmark, make_cases
+from avs_ros.evaluation.composite import make_cases
+from avs_ros.evaluation.composite_benchmark import CompositeBenchmark
 from avs_ros.evaluation.composite_generated import generated_library
 from avs_ros.evaluation.composite_scores import score
 from avs_ros.inference.light import BUNDLED, LightSegmenter

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from avs_ros.media.colours import PALETTE, index_colours, instance_colours, label_colour
-from avs_ros.media.overlay import draw_masks, draw_overlay
+from avs_ros.colours import PALETTE, index_colours, instance_colours, label_colour
+from avs_ros.overlay import draw_masks, draw_overlay
 from avs_ros.segmentation import Instance, Segmentation
 
 

@@ -13,7 +13,7 @@ from avs_ros.models.avsc.categories import (
     ontology,
 )
 from avs_ros.models.labels import audioset
-from avs_ros.training.light.families import FAMILY_NAMES, VOICE_FAMILY, VOICE_NAMES
+from avs_ros.models.light.families import FAMILY_NAMES, VOICE_FAMILY, VOICE_NAMES
 
 
 def heard_as(sound: str, sets: str = "light") -> dict[str, float]:

@@ -203,7 +203,7 @@ def test_bundled_file_is_small_half_precision_and_says_what_it_is() -> None:
 
 
 def test_every_bundled_tensor_is_trained(shared: Path) -> None:
-    from avs_ros.training.light.export import untouched
+    from recipes.c3n_light.export import untouched
 
     assert untouched(load_light(BUNDLED).network, shared / "data") == []
 

@@ -241,7 +241,7 @@ def test_other_changes_are_refused_with_a_reason(graph: NodeGraph) -> None:
         ({"threshold": 1.5}, "threshold"),
         ({"max_rate": -1.0}, "max_rate"),
         ({"max_instances": 0}, "max_instances"),
-        ({"audio_sample_format": "S17LE"}, "S16LE"),
+        ({"audio_format": "S17LE"}, "S16LE"),
         ({"autostart": False}, "read-only"),
     ):
         (result,) = graph.set_parameters(NODE, **values)

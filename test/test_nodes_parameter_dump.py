@@ -36,9 +36,9 @@ def clip(folder: Path) -> str:
 
 
 class NoDevice:
-    """A capture that never brings anything."""
+    """A microphone that never brings anything."""
 
-    name, rate, channels, active = "none", 16000, 1, True
+    name, rate_hz, channels, overflows, active = "none", 16000, 1, 0, True
 
     def close(self) -> None:
         pass
@@ -79,7 +79,7 @@ NODES: dict[str, Callable[[NodeGraph, Path], Any]] = {
     "evaluator_node": lambda graph, folder: graph.add(
         EvaluatorNode, parameters={"output": str(folder / "out")}),
     "microphone_node": lambda graph, folder: graph.add(
-        MicrophoneNode, open_capture=lambda request, now_ns, on_block: NoDevice()),
+        MicrophoneNode, open_microphone=lambda request, on_sound, now_ns: NoDevice()),
 }
 
 

@@ -108,7 +108,7 @@ def test_a_video_becomes_camera_microphone_and_clock(graph: NodeGraph, video: Pa
         shown = image_to_rgb(images[number])
         assert np.abs(shown.astype(int) - picture(number)).mean() < 12
     chunks = [read_audio(msg) for msg in sounds]
-    assert {chunk.rate for chunk in chunks} == {RATE}
+    assert {chunk.rate_hz for chunk in chunks} == {RATE}
     assert all(len(chunk.samples) == 800 for chunk in chunks[:-1])
     heard = np.concatenate([chunk.samples for chunk in chunks])[:, 0] / 32768
     assert len(heard) >= RATE * SECONDS
@@ -134,7 +134,7 @@ def test_a_bag_keeps_its_stamps_and_its_calibration(graph: NodeGraph, bag: Path)
     assert list(cameras[0].k) == list(expected.k)
     graph.wait(lambda: sounds, "sound")
     first = read_audio(sounds[0])
-    assert (first.stamp_ns, first.rate) == (START_S * 10**9, RATE)
+    assert (first.stamp_ns, first.rate_hz) == (START_S * 10**9, RATE)
 
 
 @pytest.mark.parametrize("audio_type", ["AudioDataStamped", "AudioData"])

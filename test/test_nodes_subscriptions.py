@@ -98,18 +98,19 @@ def test_auto_stays_as_it_was_while_nobody_publishes(graph: NodeGraph) -> None:
 def test_a_choice_is_kept_and_a_mismatch_told(graph: NodeGraph) -> None:
     listener = Listener(graph, "reliable")
     sensor = graph.publisher(TEXT, "chat", BEST_EFFORT)
-    problem = graph.wait(lambda: listener.subscription.problem, "the mismatch")
-    assert "/chat" in problem and "auto or sensor_data" in problem
-    listener.said("will not be heard")
-    listener.becomes("RELIABLE")
-    assert listener.subscription.problem
-    graph.tester.destroy_publisher(sensor)
 
-    def forgotten() -> bool:
+    def problem() -> str:
         listener.subscription.follow()
-        return not listener.subscription.problem
+        return listener.subscription.problem
 
-    graph.wait(forgotten, "the end of the mismatch")
+    told = graph.wait(problem, "the mismatch")
+    assert "/chat will not be heard" in told and "use auto" in told
+    listener.becomes("RELIABLE")
+    assert problem() == told
+    listener.said("will not be heard")
+    assert sum("will not be heard" in one.msg for one in listener.log) == 1
+    graph.tester.destroy_publisher(sensor)
+    graph.wait(lambda: not problem(), "the end of the mismatch")
 
 
 def test_overrides_win_and_the_log_names_what_they_made(graph: NodeGraph) -> None:
@@ -134,10 +135,16 @@ def test_what_was_not_overridden_can_be_chosen_anew(graph: NodeGraph) -> None:
     assert "reliable, depth 9" in again.describe()
 
 
-def test_an_override_that_is_none_is_one_sentence(graph: NodeGraph) -> None:
-    with pytest.raises(ParameterError, match="no such reliability"):
+@pytest.mark.parametrize(("value", "said"), [
+    ("reliability:=sometimes", "no such reliability"), ("history:=keep", "no such history"),
+    ("depth:=0", "no such depth"), ("depth:=deep", "INTEGER"),
+])
+def test_an_override_that_is_none_is_one_sentence(
+    graph: NodeGraph, value: str, said: str
+) -> None:
+    with pytest.raises(ParameterError, match=said):
         Listener(graph, "auto", [
-            "--ros-args", "-p", "qos_overrides./chat.subscription.reliability:=sometimes"])
+            "--ros-args", "-p", f"qos_overrides./chat.subscription.{value}"])
 
 
 def test_a_type_that_is_not_installed_is_one_sentence(graph: NodeGraph) -> None:

@@ -23,6 +23,8 @@ MODULES = {
 }
 # They come with the machine, not from an extra: NVIDIA's on a Jetson or with its own installer.
 FROM_THE_MACHINE = {"tensorrt"}
+# Part of Python's own library from 3.14 on.
+NEWER_PYTHON = {"compression"}
 # What the nodes need, by the name that is imported.
 BASE = {"numpy", "yaml", "torch", "torchaudio", "timm", "soxr", "safetensors", "cv2"}
 
@@ -84,7 +86,7 @@ def test_every_library_that_is_imported_is_declared() -> None:
         for library in {one.partition(".")[0] for one in imports(path)}:
             if library not in sys.stdlib_module_names and not ros.fullmatch(library):
                 used[library].add(name)
-    unknown = set(used) - BASE - set(EXTRAS) - FROM_THE_MACHINE - {"avs_ros"}
+    unknown = set(used) - BASE - set(EXTRAS) - FROM_THE_MACHINE - NEWER_PYTHON - {"avs_ros"}
     assert unknown == set(), {library: used[library] for library in unknown}
 
 

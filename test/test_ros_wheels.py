@@ -14,6 +14,9 @@ from types import ModuleType
 import numpy as np
 import pytest
 from ros_packages import require_ros, ros_drivers_environment
+from rosbags.typesys import get_types_from_msg
+
+from avs_ros.media.bag_types import known_types
 
 ROOT = Path(__file__).resolve().parents[1]
 SHOW = """
@@ -137,6 +140,15 @@ def test_the_other_audio_family_is_found_in_its_own_prefix_alone() -> None:
     for folder, found in (("ros_drivers", theirs), ("mgonzs13", ours)):
         info = fields(f"{folder}/audio_common_msgs", "AudioInfo")
         assert found["audio_common_msgs/AudioInfo"] == info
+
+
+def test_bags_are_read_with_the_definitions_that_ros_is_built_with() -> None:
+    for folder in (ROOT / "msgs").rglob("msg"):
+        package = folder.parent.name
+        known = known_types(folder.parent.parent.name == "mgonzs13").fielddefs
+        for file in folder.glob("*.msg"):
+            name = f"{package}/msg/{file.stem}"
+            assert known[name] == get_types_from_msg(file.read_text(), name)[name], name
 
 
 ROUND_TRIP = """

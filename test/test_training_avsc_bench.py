@@ -7,12 +7,23 @@ from pathlib import Path
 
 import avsbench_tree
 import numpy as np
+import pytest
 import torch
 
 from avs_ros.cli.main import main
+from avs_ros.errors import ParameterError
 from avs_ros.models.avsc import load_avsc
+from avs_ros.training.avsc.settings import BenchSettings
+from avs_ros.training.config import load_settings
 
 CONFIGS = Path(__file__).resolve().parents[1] / "config" / "train"
+
+
+def test_the_shipped_configuration_loads() -> None:
+    shipped = load_settings(BenchSettings, CONFIGS / "avsc_pvt.yaml")
+    assert (shipped.mode, shipped.subset, shipped.audio) == ("ignore", "s4", "beats")
+    with pytest.raises(ParameterError, match="init_from"):
+        BenchSettings(mode="pseudo")
 
 
 def bench(root: Path, output: Path, **values: object) -> list[str]:

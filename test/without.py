@@ -9,8 +9,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 ROS = (r"rclpy", r"rpyutils", r"rosidl_\w+", r"ament_\w+", r"\w+_msgs", r"\w+_interfaces",
-       r"std_srvs")
+       r"std_srvs", r"cv_bridge")
 
 
 class _Hiding:
@@ -47,3 +49,12 @@ def run_without(
         [sys.executable, "-c", f"from without import hide; hide(*{names!r})\n{code}", *arguments],
         capture_output=True, text=True, timeout=timeout, check=False, env=environment,
     )
+
+
+def start_without_ros(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Processes that the test starts from here on find no rclpy, nor do those that they start."""
+    package = folder / "without_ros" / "rclpy"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("raise ModuleNotFoundError(\"No module named 'rclpy'\")")
+    paths = (str(package.parent), os.environ.get("PYTHONPATH"))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, paths)))

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import nn
 
-from avs_ros.benchmarks.subject import Subject
 from avs_ros.errors import ModelError
 from avs_ros.inference import avsc
 from avs_ros.inference.avsc_steps import avsc_bundle
@@ -27,6 +27,9 @@ from avs_ros.models.labels import imagenet
 from avs_ros.models.light.checkpoint import load_light
 from avs_ros.models.light.network import LightC3N
 from avs_ros.models.light.step import LightStep
+
+if TYPE_CHECKING:
+    from avs_ros.benchmarks.subject import Subject
 
 
 @dataclass(frozen=True)

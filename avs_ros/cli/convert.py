@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from avs_ros.cli.sound_options import add_sound_options, audio_format
 from avs_ros.errors import BagError, DatasetError, ParameterError
 from avs_ros.media.bag_types import STORAGES
-from avs_ros.streaming.findings import Facts
 
 if TYPE_CHECKING:
     from avs_ros.evaluation.box_files import BoxNote
@@ -40,9 +39,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         )
         kind.add_argument(
             "--audio-type",
-            default="AudioStamped",
-            choices=("AudioStamped", "AudioDataStamped", "RawAudio", "AudioData"),
-            help="message type of the sound (AudioStamped)",
+            # What apt installs, and what the nodes take first.
+            default="AudioDataStamped",
+            choices=("AudioDataStamped", "AudioStamped", "RawAudio", "AudioData"),
+            help="message type of the sound (AudioDataStamped)",
         )
         kind.add_argument("--compressed", action="store_true", help="JPEG pictures")
         if name == "avsbench":
@@ -132,7 +132,7 @@ def _convert_one(args: argparse.Namespace, form: dict[str, Any]) -> int:
               ("refused", "pictures left out: they cannot be decoded")) if counts[name]]
     told = [f"{counts['frames']} pictures", f"{counts['sounds']} chunks of sound", *extra]
     print(f"{target}: {', '.join(told)}")
-    for sentence in source.findings(Facts()):
+    for sentence in source.doubts:
         print(f"note: {sentence}")
     return 0
 

@@ -89,7 +89,8 @@ def summarize(
         played=_spans(played, seconds),
         counters={
             "pictures played": len(run.frames), "masks recorded": len(run.answers),
-            "answers per second": f"{len(answers) / max(lasted, 1e-6):.1f}",
+            **({"answers per second": f"{len(answers) / max(lasted, 1e-6):.1f}"}
+               if over_dds else {}),
             **counters_in_words(counters),
         },
         facts={

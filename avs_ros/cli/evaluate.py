@@ -9,9 +9,11 @@ import importlib
 KINDS: dict[str, str] = {
     "avsbench": "the AVSBench S4, MS3 or AVSS data set: M_J and M_F as published",
     "bag": "rosbags that carry true masks: deterministic and live replay",
+    "clips": "real clips with boxes at moments: what is found, pointed at, named, left alone",
     "compare": "two runs over the same bags: differences with their intervals",
     "composite": "photographs x sounds that fit, do not fit, or are absent",
     "robustness": "those bags again with noise, wrong sounds, shifts, drops, blur, low light",
+    "scenes": "a few scenes that may be shown anywhere: models side by side, as one picture",
 }
 
 

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 
 from avs_ros.cli.evaluation_outcome import Outcome
 from avs_ros.cli.model_choice import DEFAULT_MODEL, REFERENCE_ENGINE, add_workers, check_workers
+from avs_ros.cli.sound_options import add_sound_options, audio_format
 from avs_ros.errors import ParameterError
 
 if TYPE_CHECKING:
     from avs_ros.evaluation.label_sets import LabelSets
     from avs_ros.inference.segmenter import Segmenter
+    from avs_ros.media.bag import BagOptions
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N")
     parser.add_argument("--image", default="", metavar="TOPIC", help="picture topic")
     parser.add_argument("--audio", default="", metavar="TOPIC", help="sound topic")
+    add_sound_options(parser)
     parser.add_argument("--truth", default="", metavar="TOPIC", help="topic of the masks or boxes")
     parser.add_argument(
         "--labels", type=Path, metavar="FILE",
@@ -65,7 +68,6 @@ def run(
     """
     from avs_ros.evaluation.label_sets import read_label_sets
     from avs_ros.evaluation.truth import bag_names, bags_in, check_bag
-    from avs_ros.media.bag import BagOptions
 
     check_workers(args)
     if args.batch_frames < 1:
@@ -76,7 +78,8 @@ def run(
     names = read_label_sets(args.labels) if args.labels else None
     bags = dict(zip(bag_names(paths), paths, strict=True))
     for path in paths:
-        check_bag(path, BagOptions(args.image, args.audio), args.truth)
+        for sentence in check_bag(path, _bag_options(args), args.truth):
+            print(f"note: {path.name}: {sentence}")
     outcome = Outcome(args.model, len(bags))
     if not args.live_only:
         _deterministic(args, bags, outcome, names, load)
@@ -86,6 +89,12 @@ def run(
     for path in outcome.write(args.output):
         print(f"  {path}")
     return 0
+
+
+def _bag_options(args: argparse.Namespace) -> BagOptions:
+    from avs_ros.media.bag import BagOptions
+
+    return BagOptions(args.image, args.audio, audio_format=audio_format(args))
 
 
 def _deterministic(
@@ -98,11 +107,9 @@ def _deterministic(
     from avs_ros.evaluation.parallel import Job, run_jobs
     from avs_ros.evaluation.replay import ReplayOptions
     from avs_ros.evaluation.score_sheet import ScoreSheet
-    from avs_ros.media.bag import BagOptions
 
     options = ReplayOptions(
-        BagOptions(args.image, args.audio), args.truth, every_frame=not args.truth_frames_only,
-        names=names,
+        _bag_options(args), args.truth, every_frame=not args.truth_frames_only, names=names,
     )  # fmt: skip
     engine = args.engine or REFERENCE_ENGINE
     jobs = [
@@ -134,7 +141,7 @@ def _live(
 
     options = LiveOptions(
         args.model, args.engine or "auto", args.device, args.rate, args.image, args.audio,
-        args.truth, args.probability, args.batch_frames, args.domain, names,
+        args.truth, args.probability, args.batch_frames, args.domain, names, audio_format(args),
     )
     outcome.live_engine = options.engine
     with Progress(console=Console(stderr=True)) as progress:

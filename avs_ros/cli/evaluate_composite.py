@@ -3,8 +3,10 @@
 Without ``--data`` a small generated set is used, which needs nothing but this package.
 ``metrics.json`` has ``kind``, ``schema`` (:data:`SCHEMA`), ``origin``, ``seed``, ``limit``,
 ``cases``, ``pictures`` and ``sounds`` (names of what was used), and ``models``: name ->
-``engine``, ``scores`` (``composite_scores.MEANINGS``, and how many cases there were) and
-``classes`` (the same, class by class).
+``engine``, ``scores`` (``composite_scores.MEANINGS``, and how many cases there were),
+``intervals`` (score -> ends of the 95 % interval over pictures), ``lead`` (what the first model
+has more: ``value``, ``low``, ``high``, ``count``) and ``classes`` (scores class by class).
+``worst.jpg`` shows the worst answers of the first model.
 """
 
 from __future__ import annotations
@@ -15,17 +17,21 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from avs_ros.cli.model_choice import add_models, chosen_models
+from avs_ros.cli.model_choice import add_models, add_threads, chosen_models, threads_of
 from avs_ros.errors import ParameterError
 
 if TYPE_CHECKING:
+    from avs_ros.evaluation.bootstrap import Difference
     from avs_ros.evaluation.composite import Case
+    from avs_ros.evaluation.composite_benchmark import Answer
     from avs_ros.inference.segmenter import Segmenter
     from avs_ros.report.composite_report import ModelResult
 
 # Raised by one when a name in metrics.json changes its meaning or goes away.
 SCHEMA = 2
 SHOWN = 6
+# What a model must beat; see ``avs_ros.evaluation.baselines``.
+BASELINES = ("voc21_teacher", "consensus_cam_public")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,11 +45,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="part of --data; validation (default) is what the bundled model has never met",
     )  # fmt: skip
     parser.add_argument("-o", "--output", type=Path, default=Path("composite"), metavar="DIR")
-    add_models(parser)
+    add_models(parser, BASELINES)
+    add_threads(parser)
     parser.add_argument(
-        "--threads", type=int, default=1,
-        help="computing threads (1); another number may change last digits",
-    )  # fmt: skip
+        "--hard", action="store_true", help="without --data: dark, noisy and small pictures"
+    )
     parser.add_argument("--limit", type=int, default=0, help="most cases of each kind (all)")
     parser.add_argument("--seed", type=int, default=0, help="which sound meets which picture (0)")
 
@@ -61,36 +67,53 @@ def run(args: argparse.Namespace, load: Callable[..., Segmenter] | None = None) 
 
     if args.limit < 0:
         raise ParameterError(f"--limit is {args.limit}; it must be 0 (all) or more")
-    if args.threads < 1:
-        raise ParameterError(f"--threads is {args.threads}; it must be at least 1")
+    threads = threads_of(args)
+    if args.hard and args.data:
+        raise ParameterError("--hard belongs to the generated set: leave --data away")
     models = chosen_models(args)
-    library = read_library(args.data, args.split) if args.data else generated_library()
+    library = (
+        read_library(args.data, args.split) if args.data else generated_library(args.hard)
+    )
     cases = make_cases(library, args.seed, args.limit)
     if load is None:
         from avs_ros.evaluation.parallel import use_threads
         from avs_ros.inference import create_segmenter
 
-        use_threads(args.threads)
+        use_threads(threads)
         load = create_segmenter
-    results = {}
+    results: dict[str, ModelResult] = {}
+    first: list[Answer] = []
     for name in models:
-        segmenter = load(model=name, engine=args.engine, device=args.device)
+        segmenter = _load(name, args, load)
         try:
-            results[name] = _asked(segmenter, name, cases)
+            results[name], answers = _asked(segmenter, name, cases, first)
         finally:
             segmenter.close()
+        first = first or answers
     make_folder(args.output)
     _write(args, library.origin, cases, results)
     return 0
 
 
-def _asked(segmenter: Segmenter, name: str, cases: Sequence[Case]) -> ModelResult:
-    """What one model makes of all cases."""
+def _load(name: str, args: argparse.Namespace, load: Callable[..., Segmenter]) -> Segmenter:
+    """A model, or one of the baselines that need the data folder."""
+    if name in BASELINES:
+        from avs_ros.evaluation.baselines import create_baseline
+
+        return create_baseline(name, args.data, args.engine, args.device)
+    return load(model=name, engine=args.engine, device=args.device)
+
+
+def _asked(
+    segmenter: Segmenter, name: str, cases: Sequence[Case], first: Sequence[Answer]
+) -> tuple[ModelResult, list[Answer]]:
+    """What one model makes of all cases; ``first``: the first model's answers, if there is one."""
     from rich.console import Console
     from rich.progress import track
 
-    from avs_ros.evaluation.composite import CompositeBenchmark
-    from avs_ros.evaluation.composite_scores import by_class, score
+    from avs_ros.evaluation.composite_benchmark import CompositeBenchmark
+    from avs_ros.evaluation.composite_reaction import reaction
+    from avs_ros.evaluation.composite_scores import by_class, intervals, lead, score
     from avs_ros.evaluation.composite_worst import WorstAnswers
     from avs_ros.report.composite_report import ModelResult, short
 
@@ -100,7 +123,12 @@ def _asked(segmenter: Segmenter, name: str, cases: Sequence[Case]) -> ModelResul
         worst.keep(benchmark.ask(case))
         for case in track(cases, words, console=Console(stderr=True))
     ]
-    return ModelResult(segmenter.engine, score(answers), by_class(answers), worst.pictures())
+    scores = {**score(answers), **reaction(segmenter, cases)}
+    result = ModelResult(
+        segmenter.engine, scores, by_class(answers), worst.pictures(), intervals(answers),
+        lead(first, answers) if first else {},
+    )  # fmt: skip
+    return result, answers
 
 
 def _write(
@@ -110,6 +138,7 @@ def _write(
     from avs_ros.evaluation.composite_scores import MEANINGS
     from avs_ros.evaluation.run_files import write_whole
     from avs_ros.report.composite_report import short, to_html
+    from avs_ros.report.sheet import write_sheet
 
     title = f"{', '.join(short(name) for name in results)} on composites ({origin})"
     _show(title, results)
@@ -117,7 +146,11 @@ def _write(
         "kind": "composite", "schema": SCHEMA,
         "origin": origin, "seed": args.seed, "limit": args.limit, "cases": len(cases),
         "models": {
-            name: {"engine": one.engine, "scores": one.scores, "classes": one.classes}
+            name: {
+                "engine": one.engine, "scores": one.scores, "intervals": one.intervals,
+                "lead": {score: _plain(found) for score, found in one.behind.items()},
+                "classes": one.classes,
+            }
             for name, one in results.items()
         },
         "pictures": sorted({case.picture.name for case in cases}
@@ -131,8 +164,17 @@ def _write(
     page = to_html(title, results, MEANINGS, notes)
     write_whole(args.output / "metrics.json", json.dumps(about, indent=2) + "\n")
     write_whole(args.output / "report.html", page)
-    for name in ("metrics.json", "report.html"):
+    shown = [one for kind in next(iter(results.values())).worst.values() for one in kind]
+    write_sheet(args.output / "worst.jpg", shown)
+    for name in ("metrics.json", "report.html", "worst.jpg"):
         print(f"  {args.output / name}")
+
+
+def _plain(found: Difference | None) -> dict[str, Any] | None:
+    if found is None:
+        return None
+    ends = {"low": found.low, "high": found.high, "count": found.frames}
+    return {"value": found.value, **ends}
 
 
 def _show(title: str, results: Mapping[str, ModelResult]) -> None:
@@ -146,6 +188,7 @@ def _show(title: str, results: Mapping[str, ModelResult]) -> None:
         COLUMNS,
         LEGEND,
         class_rows,
+        lead_rows,
         number,
         score_rows,
         short,
@@ -178,6 +221,12 @@ def _show(title: str, results: Mapping[str, ModelResult]) -> None:
         for row in score_rows(results, MEANINGS):
             scores.add_row(*row[:-1])
         console.print(scores)
+        table = Table(f"{heads[0]} less", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+        for name in heads[1:]:
+            table.add_column(name, justify="right", no_wrap=True)
+        for row in lead_rows(results, MEANINGS):
+            table.add_row(*row)
+        console.print(table)
     for name, *values, words in score_rows(results, MEANINGS):
-        shown = [f"{value:>6s}" for value in values] if len(results) == 1 else []
-        print("  ".join([f"  {name:17s}", *shown, words]))
+        shown = [f"{value:22s}" for value in values] if len(results) == 1 else []
+        print("  ".join([f"  {name:18s}", *shown, words]))

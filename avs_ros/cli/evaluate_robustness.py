@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from avs_ros.cli.model_choice import add_models, add_workers, check_workers, chosen_models
+from avs_ros.cli.sound_options import add_sound_options, audio_format
 
 if TYPE_CHECKING:
     from avs_ros.inference.segmenter import Segmenter
@@ -30,6 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_models(parser)
     parser.add_argument("--image", default="", metavar="TOPIC", help="picture topic")
     parser.add_argument("--audio", default="", metavar="TOPIC", help="sound topic")
+    add_sound_options(parser)
     parser.add_argument("--truth", default="", metavar="TOPIC", help="topic of the true masks")
     parser.add_argument(
         "--only", nargs="+", default=(), metavar="KIND",
@@ -57,11 +59,12 @@ def run(args: argparse.Namespace, load: Callable[..., Segmenter] | None = None) 
 
     check_workers(args)
     models = chosen_models(args)
-    options = BagOptions(args.image, args.audio)
+    options = BagOptions(args.image, args.audio, audio_format=audio_format(args))
     choose_conditions(args.only)
     paths = [bag for given in args.bags for bag in bags_in(given)]
     for path in paths:
-        check_bag(path, options, args.truth)
+        for sentence in check_bag(path, options, args.truth):
+            print(f"note: {path.name}: {sentence}")
     with Progress(console=Console(stderr=True)) as progress:
         reading = progress.add_task("reading", total=len(paths))
         recordings = []

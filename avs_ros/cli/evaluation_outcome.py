@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from avs_ros.evaluation.frame_scores import WorstFrame
     from avs_ros.evaluation.live import LiveRun
     from avs_ros.evaluation.score_sheet import ScoreSheet
-    from avs_ros.report.evaluation_report import EvaluationSummary, WorstFrame
+    from avs_ros.report.evaluation_report import EvaluationSummary
 
 
 @dataclass

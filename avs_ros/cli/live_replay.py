@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from avs_ros.cli.recorded_play import NODE, SEGMENTATION_NODE, RecordedPlay
+from avs_ros.conversions import AudioFormat
 from avs_ros.evaluation.label_sets import LabelSets
 from avs_ros.evaluation.live import CAMERA_INFO, LiveRun, topics_of
 from avs_ros.evaluation.score_sheet import ScoreSheet
@@ -18,7 +19,7 @@ from avs_ros.evaluation.truth import read_truth
 class LiveOptions:
     """``rate``: speed of the playback; ``domain``: None takes a free one; ``probability``: also
     record the probability map (M_F needs it; it costs the node time); ``names``: which labels are
-    right.  Topics: "" finds them.
+    right.  Topics: "" finds them.  ``audio_format``: of sound that does not say it itself.
     """
 
     model: str = "c3n_light"
@@ -32,6 +33,7 @@ class LiveOptions:
     batch_frames: int = 5
     domain: int | None = None
     names: LabelSets | None = None
+    audio_format: AudioFormat | None = None
 
 
 def replay_live(
@@ -70,7 +72,12 @@ def _play(bag: Path, recording: Path, options: LiveOptions, node_code: str) -> N
             node_code=node_code,
         )
         topics = {"image_topic": options.image, "audio_topic": options.audio}
+        form = options.audio_format
         play.play({
+            **({} if form is None else {
+                "audio_rate": form.rate, "audio_channels": form.channels,
+                "audio_format": form.sample_format,
+            }),
             **{name: topic for name, topic in topics.items() if topic},
             "input": bag.resolve(), "image_type": "Image", "start_stamp": "recorded",
             "rate": float(options.rate), "clock_rate": 500.0,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 
 from avs_ros.errors import ParameterError
 
@@ -12,11 +13,12 @@ DEFAULT_MODEL = "c3n_light"
 REFERENCE_ENGINE = "torch"
 
 
-def add_models(parser: argparse.ArgumentParser) -> None:
-    """``--model`` (several times), ``--engine``, ``--device``."""
+def add_models(parser: argparse.ArgumentParser, baselines: Sequence[str] = ()) -> None:
+    """``--model`` (several times), ``--engine``, ``--device``; ``baselines``: further names."""
+    also = f"; with --data also {', '.join(baselines)}" if baselines else ""
     parser.add_argument(
         "--model", action="append", metavar="NAME|FILE",
-        help=f"default {DEFAULT_MODEL}; give it several times to see models side by side",
+        help=f"default {DEFAULT_MODEL}; give it several times to see models side by side{also}",
     )  # fmt: skip
     add_computing(parser)
 
@@ -28,6 +30,21 @@ def add_computing(parser: argparse.ArgumentParser) -> None:
         help=f"default {REFERENCE_ENGINE}, the reference; auto takes the fastest of this machine",
     )  # fmt: skip
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N")
+
+
+def add_threads(parser: argparse.ArgumentParser) -> None:
+    """``--threads`` of an evaluation in one process; :func:`threads_of` reads it."""
+    parser.add_argument(
+        "--threads", type=int, default=1,
+        help="computing threads (1); another number may change last digits",
+    )  # fmt: skip
+
+
+def threads_of(args: argparse.Namespace) -> int:
+    """``--threads``.  Raises ParameterError for a number below 1."""
+    if args.threads < 1:
+        raise ParameterError(f"--threads is {args.threads}; it must be at least 1")
+    return int(args.threads)
 
 
 def add_workers(parser: argparse.ArgumentParser) -> None:

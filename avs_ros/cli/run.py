@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import math
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -15,7 +14,8 @@ from avs_ros.cli.interruption import Interruption
 from avs_ros.cli.sound_options import add_sound_options, audio_format
 from avs_ros.errors import AvsError, MediaError, ParameterError
 from avs_ros.inference.segmenter import Segmenter
-from avs_ros.media.source import JUMP_BACK_NS, Sound, Source, pick_channel
+from avs_ros.media.selection import FrameSelection
+from avs_ros.media.source import Sound, Source, pick_channel
 from avs_ros.postprocess import PostprocessConfig
 from avs_ros.streaming.inputs import Event
 
@@ -72,6 +72,8 @@ def run(args: argparse.Namespace, load: Callable[..., Segmenter] | None = None) 
     config = _config(args)
     source = _open(args)
     try:
+        for sentence in source.doubts:
+            print(f"note: {sentence}", flush=True)
         if load is None:
             from avs_ros.inference import create_segmenter
 
@@ -110,47 +112,6 @@ def _open(args: argparse.Namespace) -> Source:
     )
 
 
-class Selection:
-    """The frames that were asked for, with all sound up to the last of them.
-
-    ``zero_ns``: stamp of the source's first frame, from which times count (None before it came).
-    """
-
-    def __init__(self, fps: float | None, start_s: float, duration_s: float | None) -> None:
-        """Of a source faster than ``fps``, the first frame of each 1 / ``fps`` seconds stays."""
-        self.zero_ns: int | None = None
-        self._fps, self._start_s, self._duration_s = fps, start_s, duration_s
-
-    def of(self, events: Iterator[Event]) -> Iterator[Event]:
-        """Those of ``events`` that were asked for."""
-        tick = 0
-        # Where stamps jump back (a recording played in a loop), the time that was asked for goes
-        # on from where it was.
-        begin_ns, last_ns, before_ns = 0, 0, 0
-        for event in events:
-            if isinstance(event, Sound):
-                yield event
-                continue
-            if self.zero_ns is None:
-                self.zero_ns = begin_ns = event.stamp_ns
-            elif event.stamp_ns < last_ns - JUMP_BACK_NS:
-                before_ns += last_ns - begin_ns
-                begin_ns = event.stamp_ns
-            last_ns = event.stamp_ns
-            since_s = (event.stamp_ns - begin_ns + before_ns) * 1e-9 - self._start_s
-            if self._duration_s is not None and since_s >= self._duration_s:
-                return
-            if since_s < 0:
-                continue
-            if self._fps is not None:
-                # A little early is on time: stamps are rounded, cameras jitter.
-                steps = math.floor(since_s * self._fps + 0.05)
-                if steps < tick:
-                    continue
-                tick = steps + 1
-            yield event
-
-
 def _default_folder(args: argparse.Namespace) -> Path:
     return Path(f"{Path(args.input).resolve().stem if args.input != 'live' else 'live'}_avs")
 
@@ -170,7 +131,7 @@ def _process(
         max_waiting=None,
     )
     pipeline = Pipeline(segmenter, synchronizer, Postprocessor(config))
-    selection = Selection(args.fps, args.start, args.duration)
+    selection = FrameSelection(args.fps, args.start, args.duration)
     folder = RunFolder(
         args.output or _default_folder(args), source.info, segmenter, config,
         describe(segmenter, args.model, args.threads), _recorded_camera(source), args.all_topics,
@@ -199,8 +160,10 @@ def _process(
             raise MediaError(f"{args.input}: no frame can be decoded: {pipeline.last_error}")
         raise MediaError(f"{args.input}: no frame in the part that was asked for")
     notes = ["Interrupted: this is what was done until then."] if interruption.status else []
-    found = [*source.findings(findings.facts), *findings.explain(counters)]
-    folder.write_report(counters, [*notes, *(f"Note: {sentence}." for sentence in found)])
+    source.tell(findings.facts)
+    found = findings.explain(counters)
+    told = [f"Note: {sentence}." for sentence in (*source.doubts, *found)]
+    folder.write_report(counters, [*notes, *told])
     _tell(args, folder, time.monotonic() - began, interruption.status)
     for sentence in found:
         print(f"note: {sentence}")

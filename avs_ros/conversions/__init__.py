@@ -6,7 +6,6 @@ the message classes that they are to make (:class:`MessageTypes`).
 
 from avs_ros.conversions.audio_reading import (
     AUDIO_TYPES,
-    AudioChunk,
     AudioFormat,
     read_audio,
     read_audio_info,
@@ -56,7 +55,6 @@ from avs_ros.conversions.message_types import Message, MessageTypes
 __all__ = [
     "AUDIO_TYPES",
     "ENCODINGS",
-    "AudioChunk",
     "AudioFormat",
     "CameraModel",
     "Detection",

@@ -25,7 +25,9 @@ from avs_ros.conversions.header import NANOSECONDS, stamp_to_ns
 from avs_ros.conversions.malformed import MalformedAudio
 from avs_ros.conversions.message_types import Message
 from avs_ros.errors import AudioFormatError
+from avs_ros.inference.loudness import STRAY_SHARE, check_scale
 from avs_ros.streaming import pcm
+from avs_ros.streaming.inputs import Sound
 
 # Short name (as the `audio_type` parameter takes it) -> full type name.
 AUDIO_TYPES = {
@@ -52,21 +54,6 @@ class AudioFormat:
     sample_format: str = "S16LE"
     channels: int = 1
     rate: int = 16000
-
-
-@dataclass(frozen=True)
-class AudioChunk:
-    """``samples`` ``[n, channels]`` (int8, int16, int32, uint8 or float) from ``stamp_ns`` on.
-
-    ``stamp_ns``: time of the first sample; ``rate`` in Hz; ``stamped`` False where the message
-    had no stamp and the time of reception stands in for it.
-    """
-
-    stamp_ns: int
-    samples: NDArray[Any]
-    rate: int
-    frame_id: str = ""
-    stamped: bool = True
 
 
 def _check(channels: int, rate: int) -> None:
@@ -101,7 +88,7 @@ def _decode(data: Any, described: AudioFormat) -> NDArray[Any]:
         ) from error
 
 
-def _from_audio_stamped(msg: Message) -> AudioChunk:
+def _from_audio_stamped(msg: Message) -> Sound:
     """mgonzs13: one of five arrays is filled, ``info.format`` says which."""
     info, arrays = msg.audio.info, msg.audio.audio_data
     if int(info.format) not in _PORTAUDIO:
@@ -120,27 +107,26 @@ def _from_audio_stamped(msg: Message) -> AudioChunk:
             "audio_truncated", f"{flat.size} samples do not divide into {channels} channels"
         )
     samples = flat.reshape(-1, channels)
-    return AudioChunk(stamp_to_ns(msg.header.stamp), samples, rate, msg.header.frame_id)
+    return Sound(stamp_to_ns(msg.header.stamp), samples, rate)
 
 
-def _from_raw_audio(msg: Message) -> AudioChunk:
+def _from_raw_audio(msg: Message) -> Sound:
     """Foxglove: ``pcm-s16`` is the only format defined today."""
     described = AudioFormat(msg.format, int(msg.number_of_channels), int(msg.sample_rate))
-    return AudioChunk(
-        stamp_to_ns(msg.timestamp), _decode(msg.data, described), described.rate
-    )
+    return Sound(stamp_to_ns(msg.timestamp), _decode(msg.data, described), described.rate)
 
 
 def read_audio(
     msg: Message, assumed: AudioFormat | None = None, received_ns: int = 0
-) -> AudioChunk:
-    """Any message of the families above -> :class:`AudioChunk`.
+) -> Sound:
+    """Any message of the families above -> :class:`Sound`, samples ``[n, channels]``.
 
     ``assumed``: rate, channels and sample format where the message carries none.
     ``received_ns``: the node's time at reception, used (minus the chunk's length) for the
     unstamped ``AudioData`` only.  Raises :class:`MalformedAudio` with reason ``audio_type``,
-    ``audio_format``, ``audio_truncated``, ``audio_rate``, ``audio_channels``, ``audio_empty`` or
-    ``audio_stamp_zero``.  NaN samples pass: the audio buffer mends and counts them.
+    ``audio_format``, ``audio_truncated``, ``audio_rate``, ``audio_channels``, ``audio_empty``,
+    ``audio_scale`` or ``audio_stamp_zero``.  NaN samples pass: the audio buffer mends and counts
+    them.
     """
     assumed = assumed or AudioFormat()
     if hasattr(msg, "number_of_channels"):
@@ -150,11 +136,16 @@ def read_audio(
     elif hasattr(msg, "audio"):
         samples = _decode(msg.audio.data, assumed)
         stamp_ns = stamp_to_ns(msg.header.stamp)
-        chunk = AudioChunk(stamp_ns, samples, assumed.rate, msg.header.frame_id)
+        chunk = Sound(stamp_ns, samples, assumed.rate)
     elif hasattr(msg, "data"):
         samples = _decode(msg.data, assumed)
+        _check_scale(samples)
+        if received_ns == 0:
+            raise MalformedAudio(
+                "audio_stamp_zero", "sound without stamps before the first /clock message"
+            )
         length_ns = samples.shape[0] * NANOSECONDS // assumed.rate
-        return AudioChunk(received_ns - length_ns, samples, assumed.rate, stamped=False)
+        return Sound(received_ns - length_ns, samples, assumed.rate)
     else:
         raise MalformedAudio(
             "audio_type",
@@ -166,7 +157,16 @@ def read_audio(
             "audio_stamp_zero",
             "sound with stamp 0 cannot be paired with a picture: the publisher must set the stamp",
         )
+    _check_scale(chunk.samples)
     return chunk
+
+
+def _check_scale(samples: NDArray[Any]) -> None:
+    if samples.dtype.kind == "f":
+        try:
+            check_scale(samples, STRAY_SHARE)
+        except AudioFormatError as error:
+            raise MalformedAudio("audio_scale", str(error)) from error
 
 
 def read_audio_info(msg: Message) -> AudioFormat:

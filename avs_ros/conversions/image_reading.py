@@ -1,7 +1,7 @@
 """``sensor_msgs/Image`` and ``CompressedImage`` -> uint8 RGB arrays, without cv_bridge.
 
 Encoding names are those of ``sensor_msgs/image_encodings``.  Every function takes any object
-with the message's fields: an rclpy message, an embedded one, or one read from a bag.
+with the message's fields: an rclpy message, or one read from a bag.
 """
 
 from __future__ import annotations

@@ -52,11 +52,11 @@ class SceneWriter:
         self,
         path: Path,
         *,
-        audio_type: str = "AudioStamped",
+        audio_type: str = "AudioDataStamped",
         compressed: bool = False,
         storage: str = "mcap",
     ) -> None:
-        """``audio_type``: a name in ``messages.AUDIO_TYPES``; ``compressed``: JPEG pictures.
+        """``audio_type``: a name in ``conversions.AUDIO_TYPES``; ``compressed``: JPEG pictures.
 
         ``path`` and ``storage``: see :class:`~avs_ros.media.bag_writer.BagWriter`.
         """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-import wave
+import struct
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,8 +15,14 @@ from numpy.typing import NDArray
 from avs_ros.errors import AudioFormatError, DatasetError
 from avs_ros.evaluation.avsbench import AVSBenchClip
 from avs_ros.segmentation import Bytes, Float
+from avs_ros.streaming import pcm
 
 SAMPLE_RATE = 16000
+EXTENSIBLE = 0xFFFE
+# (format tag, bits) -> sample format, and bytes of a sample
+WAV_TYPES = {(1, 8): "U8", (1, 16): "S16LE", (1, 24): "S24LE", (1, 32): "S32LE",
+             (3, 32): "F32LE", (3, 64): "F64LE"}
+WAV_FORMATS = {name: bits // 8 for (_, bits), name in WAV_TYPES.items()}
 logger = logging.getLogger(__name__)
 
 
@@ -36,19 +42,38 @@ class ClipArrays:
 
 
 def read_wav(path: Path) -> tuple[Float, int]:
-    """Mono float32 samples, -1..1, and the rate in Hz of a PCM wav (8, 16 or 32 bit)."""
+    """Mono float32 samples, -1..1, and the rate in Hz of a PCM wav.
+
+    Whole numbers of 8, 16, 24 or 32 bits or floats, plain or WAVE_FORMAT_EXTENSIBLE; a file that
+    was cut short gives what there is.  Raises :class:`AudioFormatError` for anything else.
+    """
     try:
-        with wave.open(str(path), "rb") as file:
-            rate, channels, width = file.getframerate(), file.getnchannels(), file.getsampwidth()
-            data = file.readframes(file.getnframes())
-    except (OSError, EOFError, wave.Error) as error:
+        data = path.read_bytes()
+        rate, channels, name, samples = _riff(data)
+        whole = len(samples) // (channels * WAV_FORMATS[name]) * channels * WAV_FORMATS[name]
+        return pcm.to_mono(pcm.decode(samples[:whole], name, channels)).samples, rate
+    except (OSError, ValueError, struct.error, AudioFormatError) as error:
         raise AudioFormatError(f"{path} is not a readable PCM wav file: {error}") from error
-    kinds = {1: ("u1", 128.0, 128.0), 2: ("<i2", 0.0, 32768.0), 4: ("<i4", 0.0, 2147483648.0)}
-    if width not in kinds:
-        raise AudioFormatError(f"{path}: {8 * width}-bit samples; 8, 16 or 32 bit are read")
-    kind, zero, full = kinds[width]
-    samples = (np.frombuffer(data, kind).astype(np.float64) - zero) / full
-    return samples.reshape(-1, channels).mean(axis=1).astype(np.float32), rate
+
+
+def _riff(data: bytes) -> tuple[int, int, str, bytes]:
+    """Rate, channels, sample format and samples out of a RIFF file."""
+    if data[:4] != b"RIFF" or data[8:12] != b"WAVE":
+        raise ValueError("it does not begin with RIFF and WAVE")
+    at, form = 12, None
+    while at + 8 <= len(data):
+        name, size = struct.unpack_from("<4sI", data, at)
+        if name == b"fmt ":
+            tag, channels, rate, _, _, bits = struct.unpack_from("<HHIIHH", data, at + 8)
+            if tag == EXTENSIBLE:  # the format proper begins the GUID
+                (tag,) = struct.unpack_from("<H", data, at + 8 + 24)
+            form = (tag, bits)
+        elif name == b"data":
+            if form not in WAV_TYPES or channels < 1:
+                raise ValueError(f"format tag and bits are {form}")
+            return rate, channels, WAV_TYPES[form], data[at + 8 : at + 8 + size]
+        at += 8 + size + size % 2
+    raise ValueError("no samples in it")
 
 
 def read_seconds(path: Path, count: int) -> Float:

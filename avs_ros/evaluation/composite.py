@@ -1,4 +1,4 @@
-"""Photographs x sounds: whether a model marks what makes the sound, and only that.
+"""Photographs x sounds: the cases of the composite benchmark.
 
 Five kinds of case: the sound *matches* something in the picture; it *mismatches* everything in
 it; there is *silence*; of *two* things in it one sounds; *both* sound in the same second.  The
@@ -7,7 +7,7 @@ same seed gives the same cases.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import zip_longest
 
@@ -16,20 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avs_ros.errors import DatasetError
-from avs_ros.evaluation.composite_data import LEVEL, RATE, Library, Picture, Recording, View
-from avs_ros.evaluation.label_sets import names_it
-from avs_ros.inference.segmenter import Segmenter
-from avs_ros.postprocess import PostprocessConfig, Postprocessor
-from avs_ros.segmentation import Bytes, Float, Segmentation
-from avs_ros.streaming.inputs import Frame, Pair
+from avs_ros.evaluation.composite_data import RATE, Library, Picture, Recording, View
+from avs_ros.evaluation.held_out_pairs import held_out
+from avs_ros.segmentation import Float
 
 MATCHED, MISMATCHED, SILENT, TWO = "matched", "mismatched", "silence", "two objects"
 BOTH = "two sounds"
 KINDS = (MATCHED, MISMATCHED, SILENT, TWO, BOTH)
 # Joined pairs of photographs for each class, since few photographs hold two classes.
 JOINED = 12
-# Share of a thing's pixels from which it counts as marked among two that sound.
-COVERED = 1 / 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +52,19 @@ class Case:
         return f"{pictures}, {' + '.join(one.name for one in self.recordings) or 'silence'}"
 
     @property
+    def new(self) -> bool:
+        """Whether training never puts this sound beside what is silent in the picture."""
+        if self.recording is None or self.kind not in (MISMATCHED, TWO):
+            return False
+        silent = [self.other] if self.kind == TWO else self.picture.families()
+        return any(held_out(name, self.recording.sound) for name in silent)
+
+    def view(self) -> View:
+        """The scene's pixels; two photographs side by side where there is a second one."""
+        own = self.picture.view()
+        return own if self.second is None else join(own, self.second.view())
+
+    @property
     def recordings(self) -> list[Recording]:
         """What is heard, in no order: none, one or two."""
         return [one for one in (self.recording, self.also) if one is not None]
@@ -68,36 +76,6 @@ class Case:
             return np.zeros(RATE, np.float32)
         share = np.float32(np.sqrt(1 / len(heard)))
         return np.asarray(np.clip(share * np.sum(heard, axis=0), -1, 1), np.float32)
-
-
-@dataclass(frozen=True, eq=False)
-class Shown:
-    """uint8 ``rgb`` ``[H, W, 3]``, and bool ``[H, W]``: what was ``marked``, what is ``true``."""
-
-    rgb: Bytes
-    marked: NDArray[np.bool_]
-    true: NDArray[np.bool_]
-
-
-@dataclass(frozen=True, eq=False)
-class Answer:
-    """A case and what came of it; shares are 0..1, None where the kind has no such figure.
-
-    ``iou``: with what sounds; ``marked``: share of the picture; ``labels``: names given;
-    ``right``: share of the two things' marked pixels that lies on the sounding one; ``by_area``:
-    what marking both would give; ``silent_marked``: share of the silent thing that is marked;
-    ``found``: how many of two that sound (0..2) are marked, each under a name of its own.
-    """
-
-    case: Case
-    marked: float
-    labels: tuple[str, ...]
-    shown: Shown | None
-    iou: float | None = None
-    right: float | None = None
-    by_area: float | None = None
-    silent_marked: float | None = None
-    found: int | None = None
 
 
 def make_cases(library: Library, seed: int = 0, limit: int = 0) -> list[Case]:
@@ -212,75 +190,6 @@ def _in_turn(cases: list[Case], limit: int, rng: np.random.Generator) -> list[Ca
     rows = zip_longest(*(by_family[name] for name in sorted(by_family)))
     ordered = [case for row in rows for case in row if case is not None]
     return ordered[: limit or None]
-
-
-class CompositeBenchmark:
-    """Asks one segmenter, each case as a stream of its own, with the node's post-processing."""
-
-    def __init__(self, segmenter: Segmenter, postprocess: PostprocessConfig | None = None) -> None:
-        """``postprocess``: None for the defaults."""
-        self.segmenter = segmenter
-        self.postprocess = postprocess or PostprocessConfig()
-
-    def ask(self, case: Case) -> Answer:
-        """The answer to one case, and what it is worth."""
-        view = case.picture.view()
-        if case.second is not None:
-            view = join(view, case.second.view())
-        answer = self._segment(view.rgb, case.sound())
-        known = ~view.unknown
-        nothing = np.zeros(known.shape, bool)
-        everywhere = answer.mask() > 0
-        labels = tuple(dict.fromkeys(one.label for one in answer.instances))
-        marked = float(everywhere.mean())
-        if case.kind in (MISMATCHED, SILENT):
-            return Answer(case, marked, labels, Shown(view.rgb, everywhere, nothing))
-        found = everywhere & known
-        own = view.masks.get(case.family, nothing) & known
-        if case.kind == BOTH:
-            other = view.masks.get(case.other, nothing) & known
-            shown = Shown(view.rgb, found, own | other)
-            count = how_many_found(labels, found, {case.family: own, case.other: other})
-            return Answer(case, marked, labels, shown, found=count)
-        shown = Shown(view.rgb, found, own)
-        union = int((found | own).sum())
-        iou = float((found & own).sum() / union) if union else 1.0
-        if case.kind == MATCHED:
-            return Answer(case, marked, labels, shown, iou)
-        silent = view.masks.get(case.other, nothing) & known & ~own
-        right, wrong = int((found & own).sum()), int((found & silent).sum())
-        return Answer(
-            case, marked, labels, shown, iou,
-            right=right / (right + wrong) if right + wrong else None,
-            by_area=int(own.sum()) / max(1, int(own.sum() + silent.sum())),
-            silent_marked=wrong / max(1, int(silent.sum())),
-        )  # fmt: skip
-
-    def _segment(self, rgb: Bytes, second: Float) -> Segmentation:
-        # Every model hears one second; the protocol says how many samples that is for it.
-        count = round(self.segmenter.window_s * self.segmenter.sample_rate)
-        level = 20 * np.log10(LEVEL) if second.any() else -np.inf
-        if self.segmenter.sample_rate != RATE:
-            import soxr
-
-            second = soxr.resample(second, RATE, self.segmenter.sample_rate)
-        tail = second[-count:]
-        window = np.zeros(count, np.float32)
-        window[count - len(tail) :] = tail
-        self.segmenter.reset()
-        prediction = self.segmenter.step(rgb, window, 0)
-        pair = Pair(Frame.of(0, rgb), window, 1.0, True, float(level), 0.0)
-        return Postprocessor(self.postprocess).process(prediction, pair)
-
-
-def how_many_found(
-    labels: Sequence[str], found: NDArray[np.bool_], things: Mapping[str, NDArray[np.bool_]]
-) -> int:
-    """How many of ``things`` (family -> its pixels) are marked, each under a name of its own."""
-    return sum(
-        names_it(labels, name) and int((found & own).sum()) >= COVERED * max(1, int(own.sum()))
-        for name, own in things.items()
-    )
 
 
 def join(left: View, right: View) -> View:

@@ -1,6 +1,6 @@
 """Pictures with masks and labelled sounds, from a folder or made on the spot.
 
-The classes are the families of :mod:`avs_ros.training.light.families`, which say what a sound may
+The classes are the families of :mod:`avs_ros.models.light.families`, which say what a sound may
 come from.  What is held apart goes by the picture's name and by whole sound recordings, never by
 chance, and is what the training of the bundled model leaves out: its scores are on things that
 it has never met.
@@ -22,8 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avs_ros.errors import DatasetError, MissingDependencyError, ParameterError
+from avs_ros.models.light.families import FAMILIES, FAMILY_NAMES, SOUNDS, VOICES
 from avs_ros.segmentation import Bytes, Float
-from avs_ros.training.light.families import FAMILIES, FAMILY_NAMES, SOUNDS, VOICES
 
 RATE = 16000
 LEVEL = 0.1  # RMS, -20 dBFS

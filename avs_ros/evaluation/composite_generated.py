@@ -11,6 +11,7 @@ from functools import partial
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from avs_ros.errors import MissingDependencyError
 from avs_ros.evaluation.composite_data import RATE, Library, Picture, Recording, View
@@ -44,13 +45,17 @@ PHRASES = (
 )
 
 
-def generated_library() -> Library:
-    """Views of the cat and the astronaut, meows and sentences; the same each time."""
-    pictures = [
-        _picture(family, number)
-        for family in OUTLINES
-        for number in range(len(VIEWS))
-    ]
+def generated_library(hard: bool = False) -> Library:
+    """Views of the cat and the astronaut, meows and sentences; the same each time.
+
+    ``hard``: the same photographs dark, grey and noisy, and small on another photograph.
+    """
+    if hard:
+        pictures = [_hard(family, how) for family in OUTLINES for how in HARD]
+    else:
+        pictures = [
+            _picture(family, number) for family in OUTLINES for number in range(len(VIEWS))
+        ]
     recordings = [
         Recording(f"meow {n}", "cat", partial(_sound, partial(meow, n, 1 + 0.04 * (n - 2))))
         for n in range(1, 4)
@@ -96,11 +101,62 @@ def _window(image: Bytes, number: int) -> Bytes:
     return np.ascontiguousarray(part[:, ::-1] if mirrored else part)
 
 
-def _photograph(family: str) -> Bytes:
+def _hard(family: str, how: str) -> Picture:
+    view = partial(HARD[how], family)
+    share = float(view().masks[family].mean())
+    return Picture(f"{family}, {how}", {family: share}, True, view)
+
+
+def _dark(family: str) -> View:
+    view = _view(family, 0)
+    return View(np.asarray(view.rgb * 0.15, np.uint8), view.masks, view.unknown)
+
+
+def _noisy(family: str) -> View:
+    view = _view(family, 0)
+    grey = cv2.cvtColor(view.rgb, cv2.COLOR_RGB2GRAY)[..., None].astype(np.float32)
+    noise = np.random.default_rng(0).normal(0, 40, grey.shape)
+    rgb = np.clip(grey + noise, 0, 255).astype(np.uint8).repeat(3, axis=2)
+    return View(rgb, view.masks, view.unknown)
+
+
+def _small(family: str) -> View:
+    """The thing alone, a quarter as wide, on another photograph."""
+    background = _photograph("rocket")
+    mask = _small_mask(family)
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    at = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    thing = _photograph(family)
+    outline = _outlined(family, thing.shape[:2])
+    own_rows, own_columns = (np.flatnonzero(outline.any(axis=1 - axis)) for axis in (0, 1))
+    thing = thing[own_rows[0] : own_rows[-1] + 1, own_columns[0] : own_columns[-1] + 1]
+    height, width = mask[at].shape
+    small = cv2.resize(thing, (width, height), interpolation=cv2.INTER_AREA)
+    background[at] = np.where(mask[at][..., None], small, background[at])
+    return View(background, {family: mask}, np.zeros(mask.shape, bool))
+
+
+def _small_mask(family: str) -> NDArray[np.bool_]:
+    """Where the small thing stands on the rocket's photograph."""
+    size = _photograph("rocket").shape[:2]
+    side = size[0] // 3
+    mask = np.zeros(size, bool)
+    at = np.s_[size[0] // 2 : size[0] // 2 + side, size[1] // 4 : size[1] // 4 + side]
+    mask[at] = _outlined(family, (side, side)) > 0
+    return mask
+
+
+HARD: dict[str, Callable[[str], View]] = {
+    "dark": _dark, "grey and noisy": _noisy, "small": _small,
+}  # fmt: skip
+
+
+def _photograph(name: str) -> Bytes:
     try:
         from skimage import data
     except ImportError as error:
         raise MissingDependencyError(
             "scikit-image", "The generated set", "pip install 'avs_ros[demo]'"
         ) from error
-    return np.asarray(data.chelsea() if family == "cat" else data.astronaut(), np.uint8)
+    make = {"cat": data.chelsea, "person": data.astronaut, "rocket": data.rocket}[name]
+    return np.array(make(), np.uint8)

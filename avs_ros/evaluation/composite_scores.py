@@ -2,26 +2,71 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from avs_ros.evaluation.composite import BOTH, KINDS, MISMATCHED, SILENT, TWO, Answer
-from avs_ros.evaluation.label_sets import names_it
+from avs_ros.evaluation.bootstrap import Difference, paired_difference
+from avs_ros.evaluation.composite import BOTH, KINDS, MATCHED, MISMATCHED, SILENT, TWO
+from avs_ros.evaluation.composite_benchmark import Answer
+from avs_ros.evaluation.composite_reaction import MEANINGS as REACTION
+from avs_ros.evaluation.label_sets import LabelSets, names_it
 
 # Marks smaller than this share of the picture count as nothing.
 NEGLIGIBLE = 0.002
+NAMES = {MATCHED: "matched", MISMATCHED: "mismatched", SILENT: "silent", TWO: "two", BOTH: "both"}
 
+
+def _named(answer: Answer) -> float | None:
+    return float(names_it(answer.labels, answer.case.family)) if answer.labels else None
+
+
+def _heard(answer: Answer) -> float | None:
+    if not answer.audio_label:
+        return None
+    return float(LabelSets().hears(answer.audio_label, [answer.case.family]))
+
+
+def _empty(answer: Answer) -> float:
+    return float(answer.marked < NEGLIGIBLE)
+
+
+def _both(answer: Answer) -> float:
+    return float(answer.found == 2)
+
+
+# Scores that are means: name -> (kind of case, what one answer is worth, None: not asked).
+Worth = Callable[[Answer], float | None]
+MEANS: dict[str, tuple[str, Worth]] = {
+    "m_j": (MATCHED, lambda a: a.iou),
+    "label_accuracy": (MATCHED, _named),
+    "heard_accuracy": (MATCHED, _heard),
+    "mismatch_empty": (MISMATCHED, _empty),
+    "mismatch_empty_new": (MISMATCHED, lambda a: _empty(a) if a.case.new else None),
+    "mismatch_false": (MISMATCHED, lambda a: a.marked),
+    "silence_empty": (SILENT, _empty),
+    "two_share": (TWO, lambda a: a.right),
+    "two_share_new": (TWO, lambda a: a.right if a.case.new else None),
+    "two_by_area": (TWO, lambda a: None if a.right is None else a.by_area),
+    "two_answered": (TWO, lambda a: float(a.right is not None)),
+    "silent_marked": (TWO, lambda a: a.silent_marked),
+    "both_marked": (BOTH, _both),
+    "both_answered": (BOTH, lambda a: float((a.found or 0) > 0)),
+}
 # score -> what it means, in the order of the tables
 MEANINGS: dict[str, str] = {
     "m_j": "M_J: mean IoU with what sounds, matching sound",
     "m_j_classes": "the same, every class equal",
     "label_accuracy": "a name given is right, of matched cases with something marked",
+    "heard_accuracy": "the sound is called by a right name, matched cases",
     "mismatch_empty": "share of mismatched sounds with nothing marked",
+    "mismatch_empty_new": "the same, of sounds that training never put beside what is seen",
     "mismatch_false": "marked share of the picture under a mismatched sound",
     "silence_empty": "share of silent cases with nothing marked",
     "two_share": "two things, one sounds: share of their marked pixels on the sounding one",
+    "two_share_new": "the same, where training never put the silent one beside that sound",
     "two_by_area": "what marking both would give",
     "two_answered": "two things: share of cases in which either was marked",
     "silent_marked": "share of the silent thing that is marked beside the sounding one",
@@ -30,44 +75,59 @@ MEANINGS: dict[str, str] = {
     "both_marked": "two things, both sound: share of cases with both marked, each by its name",
     "both_answered": "the same, with one of them marked at least",
     "salience_bias": "larger less smaller: 0 for a model that goes by the sound alone",
+    **REACTION,
 }
 
 
 def score(answers: Sequence[Answer]) -> dict[str, Any]:
-    """Scores by name (see ``MEANINGS``), None where no case asked for it, and counts."""
-    kinds = {kind: [a for a in answers if a.case.kind == kind] for kind in KINDS}
-    matched, mismatched, silent, two, both = kinds.values()
-    shared = [a for a in two if a.right is not None]
-    larger = [a.right for a in shared if (a.by_area or 0) > 0.5]
-    smaller = [a.right for a in shared if (a.by_area or 0) <= 0.5]
-    high, low = _mean(larger), _mean(smaller)
-    return {
-        "matched": len(matched),
-        "m_j": _mean(a.iou for a in matched),
-        "m_j_classes": _mean(
-            _mean(a.iou for a in matched if a.case.family == family)
-            for family in sorted({a.case.family for a in matched})
-        ),
-        "label_accuracy": _mean(
-            float(names_it(a.labels, a.case.family)) for a in matched if a.labels
-        ),
-        "mismatched": len(mismatched),
-        "mismatch_empty": _mean(float(a.marked < NEGLIGIBLE) for a in mismatched),
-        "mismatch_false": _mean(a.marked for a in mismatched),
-        "silent": len(silent),
-        "silence_empty": _mean(float(a.marked < NEGLIGIBLE) for a in silent),
-        "two": len(two),
-        "two_share": _mean(a.right for a in shared),
-        "two_by_area": _mean(a.by_area for a in shared),
-        "two_answered": len(shared) / len(two) if two else None,
-        "silent_marked": _mean(a.silent_marked for a in two),
-        "two_share_larger": high,
-        "two_share_smaller": low,
-        "both": len(both),
-        "both_marked": _mean(float(a.found == 2) for a in both),
-        "both_answered": _mean(float((a.found or 0) > 0) for a in both),
-        "salience_bias": None if high is None or low is None else high - low,
+    """Scores by name (``MEANINGS`` but ``REACTION``), None where no case asks for it; counts."""
+    found: dict[str, Any] = {
+        NAMES[kind]: sum(a.case.kind == kind for a in answers) for kind in KINDS
     }
+    for name, (kind, worth) in MEANS.items():
+        found[name] = _mean(worth(a) for a in answers if a.case.kind == kind)
+    matched = [a for a in answers if a.case.kind == MATCHED]
+    found["m_j_classes"] = _mean(
+        _mean(a.iou for a in matched if a.case.family == family)
+        for family in sorted({a.case.family for a in matched})
+    )
+    shared = [a for a in answers if a.case.kind == TWO and a.right is not None]
+    high = _mean(a.right for a in shared if (a.by_area or 0) > 0.5)
+    low = _mean(a.right for a in shared if (a.by_area or 0) <= 0.5)
+    found |= {"two_share_larger": high, "two_share_smaller": low}
+    found["salience_bias"] = None if high is None or low is None else high - low
+    return found
+
+
+def intervals(answers: Sequence[Answer]) -> dict[str, tuple[float, float] | None]:
+    """Ends of the 95 % interval of each of ``MEANS``, drawing whole pictures; None for few."""
+    nothing = [0.0] * len(answers)
+    found: dict[str, tuple[float, float] | None] = {}
+    for name in MEANS:
+        mean = _difference(answers, np.array(nothing), _values(answers, name))
+        known = mean is not None and mean.low is not None and mean.high is not None
+        found[name] = (mean.low, mean.high) if known else None  # type: ignore[union-attr, assignment]
+    return found
+
+
+def lead(first: Sequence[Answer], other: Sequence[Answer]) -> dict[str, Difference | None]:
+    """What ``first`` has more than ``other`` in each of ``MEANS``, case by case."""
+    return {
+        name: _difference(first, _values(other, name), _values(first, name)) for name in MEANS
+    }
+
+
+def _values(answers: Sequence[Answer], name: str) -> NDArray[np.float64]:
+    kind, worth = MEANS[name]
+    values = [worth(a) if a.case.kind == kind else None for a in answers]
+    return np.array([np.nan if value is None else value for value in values], np.float64)
+
+
+def _difference(
+    answers: Sequence[Answer], a: NDArray[np.float64], b: NDArray[np.float64]
+) -> Difference | None:
+    pictures = [answer.case.picture.name for answer in answers] or [""]
+    return paired_difference(a, b, np.unique(pictures, return_inverse=True)[1])
 
 
 def by_class(answers: Sequence[Answer]) -> dict[str, dict[str, Any]]:

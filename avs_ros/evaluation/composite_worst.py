@@ -7,7 +7,8 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
-from avs_ros.evaluation.composite import KINDS, Answer, Shown
+from avs_ros.evaluation.composite import KINDS
+from avs_ros.evaluation.composite_benchmark import Answer, Shown
 from avs_ros.evaluation.composite_scores import badness
 from avs_ros.media.moments import jpeg
 from avs_ros.segmentation import Bytes

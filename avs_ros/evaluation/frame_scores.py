@@ -178,3 +178,12 @@ def _hit(point: tuple[float, float] | None, truth: NDArray[np.bool_]) -> bool | 
     height, width = truth.shape
     x, y = min(max(int(point[0]), 0), width - 1), min(max(int(point[1]), 0), height - 1)
     return bool(truth[y, x])
+
+
+@dataclass
+class WorstFrame:
+    """A JPEG of picture, answer and truth side by side, with a few words."""
+
+    jpeg: bytes
+    words: str
+    iou: float = 0.0

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from avs_ros.errors import DatasetError
 from avs_ros.models.labels import audioset, imagenet
-from avs_ros.training.light.families import FAMILIES, FAMILY_NAMES, SOUNDS, VOICES
+from avs_ros.models.light.families import FAMILIES, FAMILY_NAMES, SOUNDS, VOICES
 
 # Categories of AVSBench S4 -> the voice that makes the sound.
 AVSBENCH: dict[str, str] = {

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from avs_ros.errors import AvsError, MissingDependencyError, ParameterError
+from avs_ros.evaluation.frame_scores import WorstFrame
 from avs_ros.evaluation.replay import Replay, ReplayOptions
 from avs_ros.evaluation.score_sheet import ScoreSheet
 from avs_ros.inference.segmenter import Segmenter
-from avs_ros.report.evaluation_report import WorstFrame
 
 J = TypeVar("J")
 R = TypeVar("R")

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avs_ros.evaluation.fitting import fitted
+from avs_ros.evaluation.frame_scores import WorstFrame
 from avs_ros.evaluation.label_sets import LabelSets
 from avs_ros.evaluation.score_sheet import ScoredFrame, ScoreSheet
 from avs_ros.evaluation.truth import Truth, read_truth
@@ -19,7 +20,6 @@ from avs_ros.inference.segmenter import Segmenter
 from avs_ros.media.bag import BagOptions, BagSource
 from avs_ros.media.source import Frame
 from avs_ros.postprocess import PostprocessConfig, Postprocessor
-from avs_ros.report.evaluation_report import WorstFrame
 from avs_ros.segmentation import Bytes, Segmentation
 from avs_ros.streaming.inputs import Event
 from avs_ros.streaming.pipeline import Pipeline, Result

@@ -1,4 +1,4 @@
-"""``python -m avs_ros.evaluation.side_by_side``: models on the same scenes, as one picture.
+"""A few scenes with a sound, and the answers of several models to them as one picture.
 
 Scenes are made of scikit-image's ``chelsea`` (CC0) and ``astronaut`` (public domain, NASA) and of
 synthesised sounds, so the picture may be shown anywhere.  Each row is a scene with a sound, each
@@ -7,22 +7,18 @@ column a model's answer; what is marked of the sounding thing, and of the others
 
 from __future__ import annotations
 
-import argparse
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from avs_ros.errors import AvsError
 from avs_ros.evaluation.composite import join
 from avs_ros.evaluation.composite_data import LEVEL, RATE, View
 from avs_ros.evaluation.composite_generated import generated_library
 from avs_ros.inference.segmenter import Segmenter
-from avs_ros.media.overlay import WHITE, draw_overlay, put_text
+from avs_ros.overlay import WHITE, draw_overlay, put_text
 from avs_ros.postprocess import PostprocessConfig, Postprocessor
 from avs_ros.segmentation import Bytes, Float, Segmentation
 from avs_ros.streaming.inputs import Frame, Pair
@@ -161,87 +157,3 @@ def sheet(rows: Sequence[tuple[Shot, Sequence[Segmentation]]], names: Sequence[s
 
 def _strip(width: int) -> Bytes:
     return np.full((HEAD, width, 3), GROUND, np.uint8)
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Ask every model about every shot; print a table and write the picture."""
-    parser = argparse.ArgumentParser(
-        prog="python -m avs_ros.evaluation.side_by_side", description=__doc__
-    )
-    parser.add_argument(
-        "--model", action="append", help="name or file; may be repeated (default: both light ones)"
-    )
-    parser.add_argument("-o", "--output", type=Path, required=True, help="picture to write")
-    parser.add_argument(
-        "--data", type=Path,
-        help="folder as of `avs evaluate composite`: also count how often two of a kind in its "
-        "photographs are told apart",
-    )  # fmt: skip
-    parser.add_argument(
-        "--clips", type=Path, metavar="DIR",
-        help="also write the sounding scenes as clips that `avs convert avsbench` makes bags of",
-    )  # fmt: skip
-    args = parser.parse_args(arguments)
-    names = args.model or ["c3n_light", "avsc_light"]
-    try:
-        _run(names, args.output)
-        if args.clips is not None:
-            from avs_ros.evaluation.shot_clips import write_clips
-
-            print(f"{write_clips(args.clips, shots())} clips in {args.clips}")
-        if args.data is not None:
-            _tell_apart(names, args.data)
-    except AvsError as error:
-        print(f"side_by_side: {error}", file=sys.stderr)
-        return 2
-    return 0
-
-
-def _run(names: Sequence[str], output: Path) -> None:
-    from avs_ros.inference import create_segmenter
-
-    scenes = shots()
-    answers: list[list[Segmentation]] = [[] for _ in scenes]
-    print(f"{'scene':<26s} {'model':<14s} {'IoU':>6s} {'marked':>7s} {'silent':>7s}  instances")
-    for name in names:
-        segmenter = create_segmenter(name, engine="torch", device="cpu")
-        try:
-            for found, shot in zip(answers, scenes, strict=True):
-                found.append(ask(segmenter, shot))
-        finally:
-            segmenter.close()
-    for found, shot in zip(answers, scenes, strict=True):
-        for name, answer in zip(names, found, strict=True):
-            verdict = judge(answer, shot)
-            iou = "-" if verdict.iou is None else f"{verdict.iou:.3f}"
-            print(
-                f"{shot.name:<26s} {Path(name).stem:<14s} {iou:>6s} {verdict.marked:>7.3f} "
-                f"{verdict.other:>7.3f}  {', '.join(verdict.instances) or 'nothing'}"
-            )
-    picture = sheet(list(zip(scenes, answers, strict=True)), [Path(n).stem for n in names])
-    output.parent.mkdir(parents=True, exist_ok=True)
-    if not cv2.imwrite(str(output), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)):
-        raise AvsError(f"{output} cannot be written: choose a .png or .jpg in a folder of yours")
-
-
-def _tell_apart(names: Sequence[str], data: Path) -> None:
-    from avs_ros.evaluation.composite_data import read_library
-    from avs_ros.evaluation.two_of_a_kind import make_twins, tell
-    from avs_ros.inference import create_segmenter
-
-    cases = make_twins(read_library(data))
-    print(f"\n{'two of a kind':<26s} {'cases':>6s} {'marked':>7s} {'both':>7s} {'apart':>7s}")
-    for name in names:
-        segmenter = create_segmenter(name, engine="torch", device="cpu")
-        try:
-            told = tell(segmenter, cases)
-        finally:
-            segmenter.close()
-        print(
-            f"{Path(name).stem:<26s} {told.cases:>6d} {told.marked:>7.3f} {told.both:>7.3f} "
-            f"{told.apart:>7.3f}"
-        )
-
-
-if __name__ == "__main__":
-    sys.exit(main())

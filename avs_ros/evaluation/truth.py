@@ -46,19 +46,21 @@ class Truth:
         return filled(self.boxes, shape) if self.mask is None else self.mask > 0
 
 
-def check_bag(path: Path, bag: BagOptions | None = None, truth: str = "") -> None:
+def check_bag(path: Path, bag: BagOptions | None = None, truth: str = "") -> list[str]:
     """Raise BagError now, not hours later, for a bag that cannot be scored.
 
-    Looks at topics, counts and first messages only.
+    Looks at topics, counts and first messages only.  Returns what is doubtful about the bag, a
+    sentence each.
     """
     from avs_ros.media.bag import BagSource
 
     with closing(BagSource(path, bag)) as source:
-        connections = source.connections()
+        connections, doubts = source.connections(), source.doubts
     types = {connection.topic: connection.msgtype for connection in connections}
     wanted = _choose(types, path, truth)
     if not any(one.msgcount for one in connections if one.topic == wanted):
         raise BagError(_empty(path, wanted))
+    return doubts
 
 
 def read_truth(path: Path, topic: str = "") -> dict[int, Truth]:

@@ -17,14 +17,16 @@ import tempfile
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from avs_ros.errors import EngineError, MissingDependencyError
 from avs_ros.inference.engines.cache import cached_path, forget_old
-from avs_ros.inference.engines.program import StepProgram
 from avs_ros.inference.static_graph import fold_shapes
+
+if TYPE_CHECKING:
+    from avs_ros.inference.engines.program import StepProgram
 
 OPSET = 17
 # The last one without LayerNormalization, which TensorRT before 8.6 cannot read.

@@ -96,7 +96,7 @@ def create_segmenter(
     ``model``: a name in :data:`MODELS`, or the path of a checkpoint file.  ``engine``: "auto"
     (the fastest that passes its self-check) or a name in ``engines.ENGINES``.  ``device``:
     "auto", "cpu", "cuda" or "cuda:N".  ``gate``: what counts as sounding (None: as the weight
-    file says); give :class:`~avs_ros.postprocess.Postprocessor` the same.  ``threads``: how many
+    file says); a pipeline replaces it by that of its post-processing.  ``threads``: how many
     compute (None: as many as the engine takes; see ``engines.threads``).  ``options``: see the
     model's own ``create``.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -19,19 +19,20 @@ import numpy as np
 from avs_ros.conversions import (
     AUDIO_TYPES,
     AudioFormat,
+    MalformedImage,
     check_picture,
     read_audio,
-    read_audio_info,
+    read_camera_info,
     read_picture,
     stamp_to_ns,
 )
 from avs_ros.errors import AvsError, BagError
 from avs_ros.media.bag_files import broken, open_reader
+from avs_ros.media.bag_sound import CHUNKS, find_format
 from avs_ros.media.bag_topics import choose_topic, other_topics
 from avs_ros.media.bag_types import typestore_for
 from avs_ros.media.source import Frame, Sound, SourceInfo, merge
 from avs_ros.streaming.findings import Facts
-from avs_ros.streaming.sound_format import CHUNKS, Format, FormatCheck
 
 IMAGE_TYPES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
 # These say nothing about their samples.
@@ -60,8 +61,10 @@ class BagSource:
     """Frames and sound of one bag.  Raises :class:`BagError` when it lacks what is needed.
 
     ``counters``: messages that could not be used, by topic kind (``malformed_images``,
-    ``malformed_sounds``); the first one's reason is in ``info.details``.  ``camera_info``: the
+    ``malformed_sounds``), and a calibration that cannot (``camera_distortion``,
+    ``camera_uncalibrated``); the first one's reason is in ``info.details``.  ``camera_info``: the
     first ``CameraInfo`` beside the pictures, as the bag's own message; None without one.
+    ``doubts``: what contradicts the format of the sound, and a calibration of no use.
     """
 
     def __init__(self, path: Path, options: BagOptions | None = None) -> None:
@@ -69,7 +72,7 @@ class BagSource:
         self.path = path
         self.options = options or BagOptions()
         self.counters: dict[str, int] = {"malformed_images": 0, "malformed_sounds": 0}
-        self._doubts: list[str] = []
+        self.doubts: list[str] = []
         self._delays: dict[str, list[int]] = {"picture": [], "sound": []}
         self._details: dict[str, str] = {}
         self._readers: list[Any] = []
@@ -103,6 +106,7 @@ class BagSource:
         self._types = typestore_for(self.path, [*image, *audio, *beside])
         self._format = self._find_format(sounds, audio, beside)
         self.camera_info = self._nearest(sounds, beside, CAMERA_INFO, image[0].topic)
+        self._check_camera()
         self._frames = self._frame_events(pictures, image)
         self._sounds = self._sound_events(sounds, audio)
         first_frame, rgb = self._first_picture()
@@ -143,13 +147,21 @@ class BagSource:
                 self._refuse("malformed_images", error)
         return None, None
 
-    def _find_format(self, reader: Any, audio: list[Any], beside: list[Any]) -> AudioFormat:
-        """What the messages do not say: from the options, an ``AudioInfo``, or assumed.
+    def _check_camera(self) -> None:
+        """Say that a calibration cannot be used; a camera without one is nothing unusual."""
+        try:
+            if self.camera_info is not None:
+                read_camera_info(self.camera_info)
+        except MalformedImage as error:
+            self.counters[error.reason] = 1
+            if error.reason == "camera_distortion":
+                self.doubts.append(f"no directions can be given: {error}")
 
-        It is held against the first chunks.
-        """
+    def _find_format(self, reader: Any, audio: list[Any], beside: list[Any]) -> AudioFormat:
+        """What the sound messages do not say themselves."""
         given, topic = self.options.audio_format, audio[0].topic
-        if audio[0].msgtype not in FORMATLESS:
+        self._says_format, self._format_doubted = audio[0].msgtype not in FORMATLESS, False
+        if self._says_format:
             if given is not None:
                 raise BagError(
                     f"{self.path}: {topic} ({audio[0].msgtype}) says the format of its sound; "
@@ -157,24 +169,14 @@ class BagSource:
                 )
             return AudioFormat()
         info = self._nearest(reader, beside, AUDIO_INFO, topic) if given is None else None
+        chunks = self._messages(reader, audio, CHUNKS)
         try:
-            form = given or (AudioFormat() if info is None else read_audio_info(info))
+            found = find_format(topic, given, info, chunks, self.options.stamps == "header")
         except AvsError as error:
-            raise BagError(f"{self.path}: {topic}: {error}") from error
-        check = FormatCheck(Format(form.rate, form.channels, form.sample_format))
-        for recorded_ns, msg in self._messages(reader, audio, CHUNKS):
-            stamped = self.options.stamps == "header" and hasattr(msg, "header")
-            stamp_ns = stamp_to_ns(msg.header.stamp) if stamped else recorded_ns
-            check.add(stamp_ns, bytes(msg.audio.data if hasattr(msg, "audio") else msg.data))
-        if codec := check.codec():
-            raise BagError(
-                f"{self.path}: {topic} holds {codec} frames, samples are needed: record with the "
-                "capture node's format:=wave"
-            )
-        says = "as the options say" if given else "as its AudioInfo says" if info else ""
-        if finding := check.finding(topic, says):
-            self._doubts.append(finding)
-        return form
+            raise BagError(f"{self.path}: {error}") from error
+        self.doubts += found.doubts
+        self._format_doubted = bool(found.doubts)
+        return found.form
 
     def _open(self) -> Any:
         reader = open_reader(self.path)
@@ -253,28 +255,29 @@ class BagSource:
             if by_bag:
                 _overwrite_stamp(msg, recorded_ns)
             try:
-                chunk = read_audio(msg, self._format, recorded_ns)
+                sound = read_audio(msg, self._format, recorded_ns)
             except AvsError as error:
                 self._refuse("malformed_sounds", error)
                 continue
             # A message is recorded when it is whole: its first sample is older by its length.
-            length_ns = round(len(chunk.samples) * 1e9 / chunk.rate)
-            stamp_ns = recorded_ns - length_ns if by_bag else chunk.stamp_ns
-            self._delays["sound"].append(recorded_ns - stamp_ns - length_ns)
-            yield Sound(stamp_ns, chunk.samples, chunk.rate), recorded_ns
+            length_ns = sound.end_ns - sound.stamp_ns
+            if by_bag:
+                sound = replace(sound, stamp_ns=recorded_ns - length_ns)
+            self._delays["sound"].append(recorded_ns - sound.end_ns)
+            yield sound, recorded_ns
 
-    def findings(self, facts: Facts) -> list[str]:
-        """What contradicts the sound's format; adds to ``facts`` what the times of recording show.
+    def tell(self, facts: Facts) -> None:
+        """Add what the times of recording show, and why messages were refused.
 
-        Delays on the way are in them: below a second they mean nothing.
+        Delays on the way are in those times: below a second they mean nothing.
         """
         images, sounds = (np.median(delays) if delays else 0 for delays in self._delays.values())
         facts.clocks_apart_s = float(sounds - images) * 1e-9
-        names = {"first malformed_images": "malformed_images",
-                 "first malformed_sounds": "malformed_sounds"}
-        facts.reasons = {name: self._details[key] for key, name in names.items()
-                         if key in self._details}
-        return self._doubts
+        facts.format_doubted, facts.format_given = self._format_doubted, self._says_format
+        facts.reasons = {
+            name: self._details[f"first {name}"] for name in self.counters
+            if f"first {name}" in self._details
+        }
 
     def connections(self) -> list[Any]:
         """All topics of the bag, as the reader describes them (topic, msgtype, msgcount)."""

@@ -98,6 +98,7 @@ class LiveSource:
         Raises :class:`MediaError`, and closes the camera, when one of them gives nothing.
         """
         self.counters: dict[str, int] = {"frames_skipped": 0, "microphone_overflows": 0}
+        self.doubts: list[str] = []
         self._camera = camera
         self._sounds: queue.SimpleQueue[Sound] = queue.SimpleQueue()
         self._newest: tuple[int, Bytes] | None = None
@@ -168,9 +169,8 @@ class LiveSource:
                     "is it unplugged or muted by the system?"
                 )
 
-    def findings(self, facts: Facts) -> list[str]:
-        """Nothing: what a device gives is what there is."""
-        return []
+    def tell(self, facts: Facts) -> None:
+        """Add nothing: what a device gives is what there is."""
 
     def close(self) -> None:
         """Stop recording."""

@@ -9,10 +9,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from avs_ros.media.colours import Colour, label_colour
-from avs_ros.media.overlay import GREY, WHITE, put_text, text_width
+from avs_ros.colours import Colour, label_colour
 from avs_ros.media.recorded_run import Answer, RecordedRun
 from avs_ros.media.video_writer import VideoWriter
+from avs_ros.overlay import GREY, WHITE, put_text, text_width
 from avs_ros.segmentation import Bytes
 
 BACKGROUND: Colour = (20, 22, 27)

@@ -99,7 +99,7 @@ def read_run(path: Path, node: str, image: str, audio: str) -> RecordedRun:
                 _add(run, topic.removeprefix(f"{node}/"), stamp_ns, message, recorded_ns, arrived)
     run.frames.sort(key=lambda frame: frame[0])
     chunks = [read_audio(message, audio_format) for message in sounds]
-    _join(run, [(chunk.stamp_ns, chunk.samples, chunk.rate) for chunk in chunks])
+    _join(run, [(chunk.stamp_ns, chunk.samples, chunk.rate_hz) for chunk in chunks])
     for what, found in (("picture", run.frames), ("sound", sounds), ("answer", run.answers)):
         if not found:
             raise BagError(f"{path}: no {what} was recorded")

@@ -1,10 +1,10 @@
 """``results.jsonl`` and ``masks/``: the answers of a run as plain files.
 
-The first line says what computed them (``metadata``: see ``inference.description.describe``).
-Then one JSON object per processed frame: ``index`` (of the frame in its source), ``time`` (s from
+One JSON object per processed frame: ``index`` (of the frame in its source), ``time`` (s from
 the source's first frame), ``sounding``, ``score`` (0..1), ``label``, ``audio_label``, ``point``
 ([x, y] px or null), ``area`` (share of the frame), ``instances`` (``label``, ``score``, ``box``
-[x0, y0, x1, y1] px) and ``ms`` ({stage: milliseconds}).
+[x0, y0, x1, y1] px) and ``ms`` ({stage: milliseconds}).  The first line has ``metadata``, too:
+what computed the answers (see ``inference.description.describe``).
 """
 
 from __future__ import annotations
@@ -57,14 +57,14 @@ class ResultFiles:
         for old in self.masks.glob("[0-9]*.png"):
             old.unlink()
         self._file: TextIO = (folder / "results.jsonl").open("w", encoding="utf-8")
-        self._write({"metadata": metadata})
+        self._metadata: Mapping[str, Any] | None = metadata
 
     def add(self, segmentation: Segmentation, index: int, time_s: float) -> None:
         """Write one frame's line and its mask (0|255, input size)."""
         write_mask(self.masks / f"{index:06d}.png", segmentation.mask())
-        self._write(to_record(segmentation, index, time_s))
-
-    def _write(self, line: Mapping[str, Any]) -> None:
+        line = to_record(segmentation, index, time_s)
+        if self._metadata is not None:
+            line["metadata"], self._metadata = self._metadata, None
         self._file.write(json.dumps(line, ensure_ascii=False) + "\n")
         self._file.flush()
 

@@ -45,13 +45,15 @@ class Source(Protocol):
 
     info: SourceInfo
     counters: dict[str, int]
+    # What is known to be doubtful before the first event, a sentence each.
+    doubts: list[str]
 
     def events(self) -> Iterator[Frame | Sound]:
         """Frames and sound in time order, under the promise above; can be walked once."""
         ...
 
-    def findings(self, facts: Facts) -> list[str]:
-        """What this source knows to be wrong with it, a sentence each; adds to ``facts``."""
+    def tell(self, facts: Facts) -> None:
+        """Add what this source knows at the end."""
         ...
 
     def close(self) -> None:

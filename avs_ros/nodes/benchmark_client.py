@@ -28,9 +28,17 @@ from avs_ros.benchmarks.interleaving import summarise
 from avs_ros.benchmarks.memory import ProcessWatch
 from avs_ros.benchmarks.scene_stream import HEIGHT, RATE, WIDTH, SceneStream
 from avs_ros.benchmarks.subject import Subject, segmenter
-from avs_ros.conversions import AUDIO_TYPES, make_audio, make_header, rgb_to_image, stamp_to_ns
-from avs_ros.errors import AvsError, MiddlewareError
-from avs_ros.nodes.message_types import ROS
+from avs_ros.conversions import (
+    AUDIO_TYPES,
+    make_audio,
+    make_audio_info,
+    make_header,
+    rgb_to_image,
+    stamp_to_ns,
+)
+from avs_ros.errors import AvsError, RosError
+from avs_ros.media.bag import AUDIO_INFO
+from avs_ros.nodes.message_types import ROS, published_audio_type
 
 NODE = "/segmentation_node"
 RATE_HZ = 10
@@ -52,8 +60,12 @@ class NodeClient:
         self._node = Node("benchmark")
         qos = QoSProfile(depth=10)
         self._images = self._node.create_publisher(Image, "/image", qos)
-        audio = ROS(AUDIO_TYPES["AudioStamped"])
+        self._audio_type = published_audio_type("auto")
+        audio = ROS(AUDIO_TYPES[self._audio_type])
         self._sounds = self._node.create_publisher(audio, "/audio", 50)
+        self._formats = None
+        if self._audio_type == "AudioDataStamped":  # says nothing about itself
+            self._formats = self._node.create_publisher(ROS(AUDIO_INFO), "/audio_info", qos)
         self._node.create_subscription(Image, f"{NODE}/mask", self._on_mask, qos)
         self._changes = self._node.create_client(ChangeState, f"{NODE}/change_state")
         self._arrived = threading.Condition()
@@ -73,18 +85,18 @@ class NodeClient:
         rclpy.try_shutdown()
 
     def wait_for_node(self) -> None:
-        """Until the node is on the graph; raises MiddlewareError where it never is."""
+        """Until the node is on the graph; raises RosError where it never is."""
         if not self._changes.wait_for_service(timeout_sec=_CONFIGURE_S):
-            raise MiddlewareError("the segmentation node does not appear on the graph")
+            raise RosError("the segmentation node does not appear on the graph")
         time.sleep(_SETTLE_S)
 
     def change(self, label: str) -> None:
-        """Make the node go through a transition; raises MiddlewareError where it does not."""
+        """Make the node go through a transition; raises RosError where it does not."""
         request = ChangeState.Request(transition=Transition(label=label))
         future = self._changes.call_async(request)
         self._until(future.done, _CONFIGURE_S, f"the node to {label}")
         if not future.result().success:
-            raise MiddlewareError(f"the node refuses to {label}; its log says why")
+            raise RosError(f"the node refuses to {label}; its log says why")
 
     def wait_for_listener(self) -> None:
         """Until the node listens to both topics."""
@@ -97,7 +109,9 @@ class NodeClient:
         """The next tenth of a second: sound, then a frame; (stamp, when it was published)."""
         begin_ns = self._start_ns + self._count * _PERIOD_NS
         sound = self._scene.sound(self._count * _CHUNK, _CHUNK)
-        self._sounds.publish(make_audio(ROS, "AudioStamped", begin_ns, sound, RATE))
+        if self._formats is not None:
+            self._formats.publish(make_audio_info(ROS, RATE, 1))
+        self._sounds.publish(make_audio(ROS, self._audio_type, begin_ns, sound, RATE))
         stamp_ns = begin_ns + _PERIOD_NS - _MARGIN_NS
         image = self._scene.frame(self._count)
         message = rgb_to_image(ROS, make_header(ROS, stamp_ns, "camera_optical_frame"), image)
@@ -117,11 +131,11 @@ class NodeClient:
         return sent, len(self._masks) - before
 
     def answer_ms(self) -> float:
-        """Frame published -> mask received (ms); raises MiddlewareError where none comes."""
+        """Frame published -> mask received (ms); raises RosError where none comes."""
         stamp_ns, began = self.send()
         with self._arrived:
             if not self._arrived.wait_for(lambda: stamp_ns in self._masks, _PATIENCE_S):
-                raise MiddlewareError("a frame was not answered; the node's log may say why")
+                raise RosError("a frame was not answered; the node's log may say why")
         return (self._masks[stamp_ns] - began) * 1e3
 
     def next_input(self) -> tuple[Any, Any]:
@@ -139,7 +153,7 @@ class NodeClient:
         end = time.monotonic() + seconds
         while not ready():
             if time.monotonic() > end:
-                raise MiddlewareError(f"waited in vain for {what}")
+                raise RosError(f"waited in vain for {what}")
             time.sleep(0.01)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import concurrent.futures
+import contextlib
 import gc
 import os
 import signal
@@ -13,7 +15,11 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import rclpy
-from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
+from rclpy.exceptions import (
+    InvalidHandle,
+    InvalidParameterTypeException,
+    InvalidParameterValueException,
+)
 from rclpy.executors import MultiThreadedExecutor
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
@@ -58,7 +64,10 @@ class _Spinner:
     def _spin(self) -> None:
         try:
             while self._node.context.ok() and not self._end.is_set():
-                self._executor.spin_once(timeout_sec=0.5)
+                # rclpy stumbles over entities that another thread destroys (a publisher's event
+                # handlers at cleanup, say) while it gathers what to wait for: look again.
+                with contextlib.suppress(InvalidHandle):
+                    self._executor.spin_once(timeout_sec=0.5)
         except BaseException as error:  # told by the main thread
             self.error = error
         finally:
@@ -111,6 +120,8 @@ def run_node(
     """
     end = threading.Event()
     _ask_to_end(end)
+    # Spares Python a last look at every object of a model: seconds on a busy robot.
+    atexit.register(gc.freeze)
     try:
         rclpy.init(
             args=list(args) if args is not None else None,
@@ -135,8 +146,6 @@ def run_node(
         if node is not None:
             node.destroy_node()
         rclpy.try_shutdown()
-        # Spares Python a last look at every object of a model: seconds on a busy robot.
-        gc.freeze()
     if spinner is not None and spinner.error is not None:
         raise spinner.error
     return 0

@@ -15,7 +15,7 @@ from rclpy.publisher import Publisher
 
 from avs_ros.conversions import AUDIO_TYPES, make_audio, make_audio_info
 from avs_ros.conversions.diagnostics import ERROR, OK, WARN
-from avs_ros.errors import AvsError, MissingDependencyError
+from avs_ros.errors import MissingDependencyError
 from avs_ros.media.microphone import (
     Microphone,
     MicrophoneRequest,
@@ -121,7 +121,7 @@ class MicrophoneNode(AcceptsOwnDump):
         while not self._stopping.is_set():
             try:
                 microphone = self._open_microphone(self._request, self._take, self._now_ns)
-            except AvsError as error:
+            except Exception as error:  # a driver's own too
                 self._problem = str(error)
                 self.get_logger().warning(
                     f"{error}; trying again every {self._settings['retry_period']:g} s",
@@ -165,13 +165,7 @@ class MicrophoneNode(AcceptsOwnDump):
                     "the sound card lost samples: this machine is too busy",
                     throttle_duration_sec=10.0,
                 )
-            try:
-                self._publish(sound)
-            except Exception:
-                # A signal may have ended the context between two blocks.
-                if self.context.ok():
-                    raise
-                return
+            self._publish(sound)
 
     def _publish(self, sound: Sound) -> None:
         if sound.stamp_ns <= 0:

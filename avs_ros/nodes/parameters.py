@@ -60,7 +60,7 @@ SEGMENTATION: Table = (
        1000, 384000),
     _P("audio_channels", 1, "For sound messages that do not carry it (AudioInfo overrides).",
        1, 64),
-    _P("audio_sample_format", "S16LE",
+    _P("audio_format", "S16LE",
        "For sound messages that do not carry it (AudioInfo overrides).",
        choices=SAMPLE_FORMATS),
     _P("audio_stamp_offset", 0.0,
@@ -124,6 +124,12 @@ PLAYER: Table = (
        change=Change.NEVER),
     _P("audio_topic", "", "Bag: topic of the sound; empty takes the only or first one.",
        change=Change.NEVER),
+    _P("audio_rate", 0, "Bag: Hz of sound messages that do not carry it; 0 goes by AudioInfo, "
+       "else 16000.", 0, 384000, change=Change.NEVER),
+    _P("audio_channels", 0, "Bag: their channels; 0 goes by AudioInfo, else 1.", 0, 64,
+       change=Change.NEVER),
+    _P("audio_format", "", "Bag: their sample format; empty goes by AudioInfo, else S16LE.",
+       choices=("", *SAMPLE_FORMATS), change=Change.NEVER),
 )
 
 ATTENTION: Table = (

@@ -17,6 +17,7 @@ from std_msgs.msg import Header
 
 from avs_ros.conversions import (
     AUDIO_TYPES,
+    AudioFormat,
     copy_camera_info,
     make_audio,
     make_audio_info,
@@ -94,6 +95,8 @@ class PlayerNode(AcceptsOwnDump):
         if self._format_publisher is not None:
             self.create_timer(_AUDIO_INFO_PERIOD_S, self._publish_audio_info, clock=steady)
         self.get_logger().info(describe(self._source))
+        for sentence in self._source.doubts:
+            self.get_logger().warning(sentence)
         self._thread = threading.Thread(target=self._play, name="avs-player", daemon=True)
         self._thread.start()
 
@@ -107,8 +110,18 @@ class PlayerNode(AcceptsOwnDump):
 
     def _open(self) -> Any:
         return open_recording(
-            self._path, self._settings["image_topic"], self._settings["audio_topic"]
+            self._path, self._settings["image_topic"], self._settings["audio_topic"],
+            audio_format=self._given_format(),
         )
+
+    def _given_format(self) -> AudioFormat | None:
+        """What the parameters say of sound that does not say it itself; None for nothing."""
+        given = {
+            "sample_format": self._settings["audio_format"],
+            "channels": self._settings["audio_channels"], "rate": self._settings["audio_rate"],
+        }
+        given = {name: value for name, value in given.items() if value}
+        return AudioFormat(**given) if given else None
 
     def _start_stamp(self) -> int:
         return start_stamp_ns(self._settings["start_stamp"], time.time_ns(), self._zero_ns)
@@ -263,7 +276,7 @@ class PlayerNode(AcceptsOwnDump):
 
     def _publish_audio_info(self) -> None:
         """Again and again: subscribers that come later must learn the format too."""
-        if self._sound_format is not None:
+        if self._sound_format is not None and self._format_publisher is not None:
             self._format_publisher.publish(make_audio_info(ROS, *self._sound_format))
 
     def _publish_clock(self) -> None:

@@ -1,9 +1,10 @@
-"""Quality of service by name, what publishers offer, and incompatible offers in words."""
+"""Quality of service by name, and what users override."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from rclpy.exceptions import InvalidParameterTypeException
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.qos import (
@@ -11,7 +12,6 @@ from rclpy.qos import (
     HistoryPolicy,
     QoSProfile,
     ReliabilityPolicy,
-    qos_policy_name_from_kind,
 )
 from rclpy.qos_overriding_options import QoSOverridingOptions
 
@@ -21,12 +21,6 @@ _RELIABILITY = {
     "sensor_data": ReliabilityPolicy.BEST_EFFORT,
     "reliable": ReliabilityPolicy.RELIABLE,
     "system_default": ReliabilityPolicy.SYSTEM_DEFAULT,
-}
-# What a subscription can ask of a publisher, per policy, and the parameter value that gives in.
-_ADVICE = {
-    "RELIABILITY": "it sends best effort and this side asks for reliable; use auto or sensor_data",
-    "DURABILITY": "it keeps no samples for late joiners and this side asks for transient local; "
-    "use auto or sensor_data",
 }
 
 
@@ -64,46 +58,39 @@ def overridable() -> QoSOverridingOptions:
     return QoSOverridingOptions.with_default_policies()
 
 
-def override(node: Node, topic: str, wanted: QoSProfile) -> set[str]:
-    """Write what ``qos_overrides.<topic>.subscription.…`` says into ``wanted``.
+def overrides(node: Node, topic: str) -> dict[str, Any]:
+    """What the user says in ``qos_overrides.<topic>.subscription.…``: policy -> its value.
 
-    Returns the names of the policies that were given.  rclpy's own overriding options declare the
-    first profile's values as parameters, so that they would override every later profile of the
-    same topic too: a subscription that follows its publishers needs what the *user* said.
-    Raises :class:`ParameterError` for a value that is none.
+    rclpy's own overriding options declare the first profile's values as parameters, so that they
+    would override every later profile of the same topic too: a subscription that follows its
+    publishers needs what the *user* said.  Raises :class:`ParameterError` for a value that is
+    none.
     """
-    kinds = {"reliability": ReliabilityPolicy, "history": HistoryPolicy, "depth": int}
-    given = set()
-    for policy, kind in kinds.items():
+    found: dict[str, Any] = {}
+    for policy, choices in (
+        ("reliability", ReliabilityPolicy.__members__), ("history", HistoryPolicy.__members__),
+        ("depth", None),
+    ):
         name = f"qos_overrides.{topic}.subscription.{policy}"
-        value = _user_value(node, name, Parameter.Type.INTEGER if kind is int
-                            else Parameter.Type.STRING)
-        if value is None:
+        kind = Parameter.Type.STRING if choices else Parameter.Type.INTEGER
+        given = _user_value(node, name, kind)
+        if given is None:
             continue
-        try:
-            setattr(wanted, policy, value if kind is int else kind[value.upper()])
-        except (KeyError, ValueError) as error:
-            raise ParameterError(f"parameter {name} is {value!r}: no such {policy}") from error
-        given.add(policy)
-    return given
+        value = choices.get(given.upper()) if choices else given
+        if value is None or (policy == "depth" and given < 1):
+            raise ParameterError(f"parameter {name} is {given!r}: no such {policy}")
+        found[policy] = value
+    return found
 
 
 def _user_value(node: Node, name: str, kind: Parameter.Type) -> Any:
     """The value that the user gave to ``name``; None, and no such parameter, without one."""
     if not node.has_parameter(name):
-        node.declare_parameter(name, kind)
+        try:
+            node.declare_parameter(name, kind)
+        except InvalidParameterTypeException as error:
+            raise ParameterError(str(error)) from error
         if node.get_parameter_type(name) == Parameter.Type.NOT_SET.value:
             node.undeclare_parameter(name)
             return None
     return node.get_parameter(name).value
-
-
-def incompatible_words(topic: str, policy_kind: Any) -> str:
-    """One sentence for an incompatible publisher on ``topic``."""
-    try:
-        # Older releases say RELIABILITY_QOS_POLICY.
-        policy = qos_policy_name_from_kind(policy_kind).removesuffix("_QOS_POLICY")
-    except (ValueError, KeyError, TypeError):
-        policy = str(policy_kind)
-    advice = _ADVICE.get(policy, f"the two sides disagree on {policy}")
-    return f"a publisher on {topic} will not be heard: {advice}"

@@ -11,9 +11,9 @@ from rclpy.node import Node
 from rclpy.qos import QoSCompatibility, QoSProfile, ReliabilityPolicy, qos_check_compatible
 
 try:
-    from rclpy.event_handler import SubscriptionEventCallbacks, UnsupportedEventTypeError
+    from rclpy.event_handler import SubscriptionEventCallbacks
 except ImportError:  # Humble's name of it
-    from rclpy.qos_event import SubscriptionEventCallbacks, UnsupportedEventTypeError
+    from rclpy.qos_event import SubscriptionEventCallbacks
 
 from avs_ros.conversions import Message
 from avs_ros.nodes import quality_of_service
@@ -47,6 +47,7 @@ class InputSubscription:
         self._message = interface(type_name)
         self._callback = counters.guarded(callback, f"message on {self.topic}")
         self._choice, self._depth, self._group = qos, depth, group
+        self._overrides = quality_of_service.overrides(node, self.topic)
         self._lock = threading.Lock()
         self._subscription: Any = None
         self._qos, self._why = self._choose()
@@ -59,18 +60,19 @@ class InputSubscription:
         return f"{self.topic} ({self.type_name}), {reliability}{why}, depth {self._qos.depth}"
 
     def follow(self) -> None:
-        """Subscribe anew where the publishers' offers ask for it; forget what is over."""
+        """Subscribe anew where the publishers' offers ask for it; note who cannot be heard."""
         with self._lock:
             if self._subscription is None:
                 return
             qos, why = self._choose()
-            if qos.reliability != self._qos.reliability:
+            anew, self._qos, self._why = qos.reliability != self._qos.reliability, qos, why
+            if anew:
                 self._node.destroy_subscription(self._subscription)
-                self._qos, self._why = qos, why
                 self._subscribe()
-            self._why = why
-            if self.problem and all(self._hears(one) for one in self._offers()):
-                self.problem = ""
+            problem = self._mismatch()
+            if problem and problem != self.problem:
+                self._node.get_logger().warning(problem)
+            self.problem = problem
 
     def destroy(self) -> None:
         """Unsubscribe."""
@@ -84,15 +86,24 @@ class InputSubscription:
             info.qos_profile for info in self._node.get_publishers_info_by_topic(self.topic)
         ]
 
-    def _hears(self, offer: QoSProfile) -> bool:
-        return bool(qos_check_compatible(offer, self._qos)[0] != QoSCompatibility.ERROR)
+    def _mismatch(self) -> str:
+        """One sentence about a publisher that is not heard; "" where all are."""
+        for offer in self._offers():
+            compatible, reason = qos_check_compatible(offer, self._qos)
+            if compatible != QoSCompatibility.ERROR:
+                continue
+            if offer.reliability == ReliabilityPolicy.BEST_EFFORT:
+                reason = "it sends best effort and this side asks for reliable; use auto"
+            return f"a publisher on {self.topic} will not be heard: {reason}"
+        return ""
 
     def _choose(self) -> tuple[QoSProfile, str]:
         """The profile to use now, and in words why."""
         auto = self._choice == "auto"
         qos = quality_of_service.profile("sensor_data" if auto else self._choice, self._depth)
-        given = quality_of_service.override(self._node, self.topic, qos)
-        if "reliability" in given:
+        for policy, value in self._overrides.items():
+            setattr(qos, policy, value)
+        if "reliability" in self._overrides:
             return qos, "by qos_overrides"
         if not auto:
             return qos, ""
@@ -107,25 +118,10 @@ class InputSubscription:
         return qos, f"auto: {why if offers else 'no publisher yet'}"
 
     def _subscribe(self) -> None:
-        self.problem = ""
-        options: dict[str, Any] = {"callback_group": self._group}
-        try:
-            self._subscription = self._node.create_subscription(
-                self._message, self.topic, self._callback, self._qos,
-                event_callbacks=SubscriptionEventCallbacks(incompatible_qos=self._on_incompatible),
-                **options,
-            )
-        except UnsupportedEventTypeError:
-            # An RMW that does not notice mismatches still delivers messages.
-            self._subscription = self._node.create_subscription(
-                self._message, self.topic, self._callback, self._qos, **options
-            )
+        self._subscription = self._node.create_subscription(
+            self._message, self.topic, self._callback, self._qos, callback_group=self._group,
+            # What they would tell, _mismatch sees on the graph; and an executor may stumble
+            # over event handlers that are destroyed with their subscription.
+            event_callbacks=SubscriptionEventCallbacks(use_default_callbacks=False),
+        )
         self._node.get_logger().info(f"subscribed to {self.describe()}")
-
-    def _on_incompatible(self, event: Any) -> None:
-        if self._why.startswith("auto"):
-            return  # the next look at the publishers will make it fit
-        sentence = quality_of_service.incompatible_words(self.topic, event.last_policy_kind)
-        if sentence != self.problem:
-            self.problem = sentence
-            self._node.get_logger().warning(sentence)

@@ -8,7 +8,7 @@ from html import escape
 import numpy as np
 from numpy.typing import NDArray
 
-from avs_ros.media.colours import label_colour
+from avs_ros.colours import label_colour
 
 WIDTH = 1000
 LEFT = 76

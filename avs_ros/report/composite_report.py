@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
 from typing import Any
 
+from avs_ros.evaluation.bootstrap import Difference
 from avs_ros.report import charts
 from avs_ros.report.page import columns, data_uri, figures, grid, page, section
 
@@ -47,13 +48,42 @@ def number(value: float | None) -> str:
 class ModelResult:
     """One model: ``scores`` and ``classes`` of ``composite_scores``; ``engine`` it ran on.
 
-    ``worst``: kind of case -> (JPEG, words).
+    ``worst``: kind of case -> (JPEG, words).  ``intervals``: score -> ends of its 95 % interval.
+    ``behind``: score -> what the first model has more, with its interval; empty for the first.
     """
 
     engine: str
     scores: Mapping[str, Any]
     classes: Mapping[str, Mapping[str, Any]]
     worst: Mapping[str, Sequence[tuple[bytes, str]]]
+    intervals: Mapping[str, tuple[float, float] | None] = field(default_factory=dict)
+    behind: Mapping[str, Difference | None] = field(default_factory=dict)
+
+    def cell(self, name: str) -> str:
+        """A score, and its interval where there is one."""
+        ends = self.intervals.get(name)
+        tail = "" if ends is None else f" ({ends[0]:.3f}..{ends[1]:.3f})"
+        return number(self.scores[name]) + tail
+
+
+def lead_rows(
+    models: Mapping[str, ModelResult], meanings: Mapping[str, str]
+) -> list[tuple[str, ...]]:
+    """Score, and what the first model has more of it than each other one, with the interval."""
+    others = list(models.values())[1:]
+    rows = []
+    for name in meanings:
+        found = [one.behind.get(name) for one in others]
+        if any(found):
+            rows.append((name, *(_difference(one) for one in found)))
+    return rows
+
+
+def _difference(found: Difference | None) -> str:
+    if found is None:
+        return "-"
+    known = found.low is not None and found.high is not None
+    return f"{found.value:+.3f}" + (f" ({found.low:+.3f}..{found.high:+.3f})" if known else "")
 
 
 def score_rows(
@@ -61,7 +91,7 @@ def score_rows(
 ) -> list[tuple[str, ...]]:
     """Score, the value of each model, meaning."""
     return [
-        (name, *(number(one.scores[name]) for one in models.values()), words)
+        (name, *(one.cell(name) for one in models.values()), words)
         for name, words in meanings.items()
     ]
 
@@ -97,7 +127,10 @@ def to_html(
         bars = {n: c["m_j"] for n, c in one.classes.items() if c["m_j"] is not None}
         body.append(columns(scores, section("M_J by class", charts.bars(bars, ""))))
     else:
+        first, *others = names
+        lead = grid(("", *others), lead_rows(models, meanings))
         body.append(scores)
+        body.append(section(f"{first} less the others, case by case", lead))
         body.append(columns(*(
             section(words, grid(("class", *names), found))
             for score, words in SIDE_BY_SIDE.items() if (found := class_rows(models, score))

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from avs_ros.evaluation.frame_scores import WorstFrame
 from avs_ros.report import charts
 from avs_ros.report.curves import precision_recall
 from avs_ros.report.page import columns, data_uri, figures, grid, page, section, table
@@ -43,15 +44,6 @@ TIMES: dict[str, str] = {
     "round_trip_ms": "picture to mask at a third process, ms: p50 / p95 / p99",
     "sync_error_ms": "sound ends before the frame's window, ms: p50 / p95 / p99",
 }
-
-
-@dataclass
-class WorstFrame:
-    """A JPEG of picture, answer and truth side by side, with a few words."""
-
-    jpeg: bytes
-    words: str
-    iou: float = 0.0
 
 
 @dataclass

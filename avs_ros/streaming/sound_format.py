@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -122,37 +123,41 @@ class FormatCheck:
             return None
         return None if best == self.assumed else best
 
-    def finding(self, topic: str, says: str = "") -> str:
+    def finding(
+        self, topic: str, says: str = "", option: str = "--audio-{name} {value}"
+    ) -> str:
         """The contradiction in one sentence, with the options that help; "" for none.
 
-        ``says``: where the format is from ("" for nowhere).
+        ``says``: where the format is from ("" for nowhere); ``option``: how ``rate``,
+        ``channels`` and ``format`` are given.
         """
         excess, better = self.excess(), self.suggestion()
-        says = says or "since nothing says its format"
-        taken = f"{topic}: taken for {self.assumed}, {says}"
-        advice = "say it with --audio-rate, --audio-channels and --audio-format"
+        taken = f"{topic}: taken for {self.assumed}, {says or 'since nothing says its format'}"
         if better is not None:
-            advice = (
-                f"it looks like {better}: try --audio-rate {better.rate} --audio-channels "
-                f"{better.channels} --audio-format {better.sample_format}"
-            )
+            values = {"rate": better.rate, "channels": better.channels,
+                      "format": better.sample_format}
+            given = " ".join(option.format(name=n, value=v) for n, v in values.items())
+            advice = f"it looks like {better}: try {given}"
+        else:
+            names = [option.format(name=n, value="").strip() for n in
+                     ("rate", "channels", "format")]
+            advice = f"say what it is with {', '.join(names)}"
         if excess == 1.0:
             return f"{taken}, but as that it is noise; {advice}" if better is not None else ""
-        lost = "; some of it was lost, or" if excess < 1 and better is None else ";"
+        lost = "much of it was lost, or " if excess < 1 else ""
         return (
-            f"{taken}, but its chunks hold {excess:.1f} times the sound that their stamps allow"
-            f"{lost} {advice}"
+            f"{taken}, but its chunks hold {excess:.1f} times the sound that their stamps allow; "
+            f"{lost}{advice}"
         )
 
 
 def _candidates(bytes_per_second: float) -> Iterator[Format]:
     """Formats of about this rate, the most usual first."""
-    for rate in RATES:
-        for channels in (1, 2, 4, 6, 8):
-            for name in FORMATS:
-                one = Format(rate, channels, name)
-                if abs(one.bytes_per_second / bytes_per_second - 1) < 0.03:
-                    yield one
+    for name, few in product(FORMATS, ((1, 2), (4, 6, 8))):
+        for rate, channels in product(RATES, few):
+            one = Format(rate, channels, name)
+            if abs(one.bytes_per_second / bytes_per_second - 1) < 0.03:
+                yield one
 
 
 def _roughness(chunks: Sequence[bytes], form: Format) -> float:
@@ -182,12 +187,12 @@ def _twins(values: NDArray[np.float64]) -> bool:
 
 def _centred(samples: NDArray[np.generic]) -> NDArray[np.float64]:
     """-1..1, without the mean."""
-    values = samples.astype(np.float64)
-    if samples.dtype.kind != "f":
-        values = (values - (128 if samples.dtype == np.uint8 else 0)) / 2.0 ** (
-            8 * samples.dtype.itemsize - 1
-        )
-    with np.errstate(all="ignore"):
+    with np.errstate(all="ignore"):  # bytes of another format may be any float
+        values = samples.astype(np.float64)
+        if samples.dtype.kind != "f":
+            values = (values - (128 if samples.dtype == np.uint8 else 0)) / 2.0 ** (
+                8 * samples.dtype.itemsize - 1
+            )
         return np.asarray(values - values.mean(axis=0) if len(values) else values)
 
 

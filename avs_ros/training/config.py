@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import typing
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -133,9 +134,15 @@ def load_settings(
     return kind(**{name: _convert(name, kinds[name], v) for name, v in values.items()})
 
 
-def recipe_of(path: Path | str) -> str:
-    """The file's ``recipe`` ("" where it names none): which settings it holds."""
-    return str(_read(Path(path)).get("recipe", ""))
+def parse_overrides(pairs: Sequence[str]) -> dict[str, str]:
+    """Setting -> text from the command line's NAME=VALUE; raises ParameterError without "="."""
+    out = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals:
+            raise ParameterError(f"--set {pair}: write NAME=VALUE")
+        out[name] = value
+    return out
 
 
 def load_config(path: Path | str, overrides: dict[str, str] | None = None) -> TrainConfig:

@@ -11,16 +11,22 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("launch_testing", reason="ROS 2 is not installed")
-pytest.importorskip("launch_ros", reason="ROS 2 is not installed")
-packages = pytest.importorskip("ament_index_python.packages", reason="ROS 2 is not installed")
+pytest.importorskip("launch_testing", reason="launch_testing is not installed")
+pytest.importorskip("launch_ros", reason="launch_ros is not installed")
+packages = pytest.importorskip(
+    "ament_index_python.packages", reason="ament_index_python is not installed")
 
 import launch_testing.actions  # noqa: E402
 import launch_testing.asserts  # noqa: E402
-from avs_ros.middleware import get_message, rclpy  # noqa: E402
+import rclpy  # noqa: E402
 from launch import LaunchDescription  # noqa: E402
 from launch.actions import IncludeLaunchDescription  # noqa: E402
 from launch.launch_description_sources import PythonLaunchDescriptionSource  # noqa: E402
+from rclpy.context import Context  # noqa: E402
+from rclpy.executors import SingleThreadedExecutor  # noqa: E402
+from rclpy.node import Node  # noqa: E402
+from rclpy.qos import DurabilityPolicy, QoSProfile  # noqa: E402
+from std_msgs.msg import String  # noqa: E402
 
 try:
     SHARE = packages.get_package_share_directory("avs_ros")
@@ -51,16 +57,16 @@ class TestAttention(unittest.TestCase):
     """While the launch file runs."""
 
     def test_it_listens_beside_the_camera_and_says_its_state(self) -> None:
-        context = rclpy.context.Context()
+        context = Context()
         rclpy.init(context=context)
-        node = rclpy.node.Node("launch_test", context=context)
-        executor = rclpy.executors.SingleThreadedExecutor(context=context)
+        node = Node("launch_test", context=context)
+        executor = SingleThreadedExecutor(context=context)
         executor.add_node(node)
         states: list[Any] = []
-        qos = rclpy.qos.QoSProfile(
-            depth=1, durability=rclpy.qos.DurabilityPolicy.TRANSIENT_LOCAL)
+        qos = QoSProfile(
+            depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
         node.create_subscription(
-            get_message("std_msgs/msg/String"), f"{NAMESPACE}/attention_node/state",
+            String, f"{NAMESPACE}/attention_node/state",
             states.append, qos)
         end = time.monotonic() + PATIENCE
         while not states or not node.count_subscribers("/launch_camera/camera_info"):

@@ -13,19 +13,28 @@ from typing import Any
 import numpy as np
 import pytest
 
-pytest.importorskip("launch_testing", reason="ROS 2 is not installed")
-pytest.importorskip("launch_ros", reason="ROS 2 is not installed")
-packages = pytest.importorskip("ament_index_python.packages", reason="ROS 2 is not installed")
+pytest.importorskip("launch_testing", reason="launch_testing is not installed")
+pytest.importorskip("launch_ros", reason="launch_ros is not installed")
+packages = pytest.importorskip(
+    "ament_index_python.packages", reason="ament_index_python is not installed")
 
 import launch_testing.actions  # noqa: E402
 import launch_testing.asserts  # noqa: E402
-from avs_ros.middleware import get_message, get_service, rclpy  # noqa: E402
+import rclpy  # noqa: E402
 from launch import LaunchDescription  # noqa: E402
 from launch.actions import IncludeLaunchDescription  # noqa: E402
 from launch.launch_description_sources import PythonLaunchDescriptionSource  # noqa: E402
+from rclpy.context import Context  # noqa: E402
+from rclpy.executors import SingleThreadedExecutor  # noqa: E402
+from rclpy.node import Node  # noqa: E402
+from sensor_msgs.msg import Image  # noqa: E402
 
-from avs_ros.conversions import make_audio, make_header, rgb_to_image  # noqa: E402
-from avs_ros.nodes.message_types import ROS  # noqa: E402
+from avs_ros.conversions import AUDIO_TYPES, make_audio, make_header, rgb_to_image  # noqa: E402
+from avs_ros.nodes.message_types import (  # noqa: E402
+    ROS,
+    interface,
+    published_audio_type,
+)
 
 try:
     SHARE = packages.get_package_share_directory("avs_ros")
@@ -36,23 +45,7 @@ NAMESPACE = "/launch_test"
 NODE = f"{NAMESPACE}/segmentation_node"
 PATIENCE = 120.0
 RATE = 16000
-
-
-def audio_type() -> str:
-    """A family whose message package is installed."""
-    for name, kind in (("RawAudio", "foxglove_msgs/msg/RawAudio"),
-                       ("AudioDataStamped", "audio_common_msgs/msg/AudioDataStamped")):
-        try:
-            get_message(kind)
-        except Exception:  # each middleware has its own error for an unknown package
-            continue
-        return name
-    pytest.skip("neither foxglove_msgs nor audio_common_msgs is installed",
-                allow_module_level=True)
-    raise AssertionError
-
-
-AUDIO_TYPE = audio_type()
+AUDIO_TYPE = published_audio_type("auto")
 
 
 @pytest.mark.launch_test
@@ -75,10 +68,10 @@ class TestSegmentation(unittest.TestCase):
     """While the launch file runs."""
 
     def setUp(self) -> None:
-        self.context = rclpy.context.Context()
+        self.context = Context()
         rclpy.init(context=self.context)
-        self.node = rclpy.node.Node("launch_test", context=self.context)
-        self.executor = rclpy.executors.SingleThreadedExecutor(context=self.context)
+        self.node = Node("launch_test", context=self.context)
+        self.executor = SingleThreadedExecutor(context=self.context)
         self.executor.add_node(self.node)
 
     def tearDown(self) -> None:
@@ -94,7 +87,7 @@ class TestSegmentation(unittest.TestCase):
         return value
 
     def call(self, kind: str, name: str, **fields: Any) -> Any:
-        service = get_service(kind)
+        service = interface(kind)
         client = self.node.create_client(service, name)
         self.until(client.service_is_ready, name)
         future = client.call_async(service.Request(**fields))
@@ -119,13 +112,10 @@ class TestSegmentation(unittest.TestCase):
     def test_each_frame_is_answered_under_its_own_header(self) -> None:
         self.until_active()
         masks: list[Any] = []
-        self.node.create_subscription(
-            get_message("sensor_msgs/msg/Image"), f"{NODE}/mask", masks.append, 10)
-        camera = self.node.create_publisher(
-            get_message("sensor_msgs/msg/Image"), "/launch_test_camera/image_raw", 1)
-        kind = {"RawAudio": "foxglove_msgs/msg/RawAudio",
-                "AudioDataStamped": "audio_common_msgs/msg/AudioDataStamped"}[AUDIO_TYPE]
-        microphone = self.node.create_publisher(get_message(kind), f"{NAMESPACE}/audio", 50)
+        self.node.create_subscription(Image, f"{NODE}/mask", masks.append, 10)
+        camera = self.node.create_publisher(Image, "/launch_test_camera/image_raw", 1)
+        microphone = self.node.create_publisher(
+            ROS(AUDIO_TYPES[AUDIO_TYPE]), f"{NAMESPACE}/audio", 50)
         picture = np.full((120, 160, 3), 128, np.uint8)
         sound = (0.3 * np.sin(np.arange(RATE // 10) * 0.2)).astype(np.float32)
         sent: set[tuple[int, int]] = set()

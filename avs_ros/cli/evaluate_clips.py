@@ -1,0 +1,129 @@
+"""``avs evaluate clips DIR``: real clips with boxes at moments (``DIR/boxes.csv``).
+
+``metrics.json`` has ``kind``, ``schema`` (:data:`SCHEMA`), ``fps``, ``clips`` and ``models``: name
+-> ``engine``, ``device``, ``scores`` (``clip_boxes.MEANINGS``: ``value``, ``count``, and the ends
+``low``, ``high`` of the 95 % interval over clips) and ``moments``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from avs_ros.cli.gate_options import add_policy, policy_of
+from avs_ros.cli.model_choice import add_models, add_threads, chosen_models, threads_of
+from avs_ros.errors import ParameterError
+
+if TYPE_CHECKING:
+    from avs_ros.evaluation.clips import Judged
+    from avs_ros.inference.segmenter import Segmenter
+
+# Raised by one when a name in metrics.json changes its meaning or goes away.
+SCHEMA = 1
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of ``avs evaluate clips``."""
+    parser.add_argument("folder", type=Path, metavar="DIR", help="clips, and boxes.csv")
+    parser.add_argument("--boxes", type=Path, metavar="CSV", help="another table (DIR/boxes.csv)")
+    parser.add_argument("-o", "--output", type=Path, default=Path("clips"), metavar="DIR")
+    add_models(parser)
+    add_threads(parser)
+    parser.add_argument("--fps", type=float, default=10.0, help="frames asked per second (10)")
+    parser.add_argument("--labels", type=Path, metavar="JSON", help="further right names")
+    add_policy(parser)
+
+
+def run(args: argparse.Namespace, load: Callable[..., Segmenter] | None = None) -> int:
+    """Evaluate; print the table; write ``metrics.json`` and a sheet of images for each model.
+
+    ``load`` makes the segmenter out of the keywords ``model``, ``engine`` and ``device`` (None:
+    ``avs_ros.inference.create_segmenter``).
+    """
+    from avs_ros.evaluation.clips import clips_of, judge_clip
+    from avs_ros.evaluation.label_sets import read_label_sets
+    from avs_ros.evaluation.parallel import use_threads
+    from avs_ros.evaluation.run_files import make_folder
+    from avs_ros.inference import create_segmenter
+
+    if not args.fps > 0:
+        raise ParameterError(f"--fps is {args.fps:g}; must be above 0")
+    models, policy, threads = chosen_models(args), policy_of(args), threads_of(args)
+    clips = clips_of(args.folder, args.boxes)
+    names = read_label_sets(args.labels) if args.labels else None
+    use_threads(threads)
+    make_folder(args.output)
+    results: dict[str, Any] = {}
+    for name in models:
+        segmenter = (load or create_segmenter)(
+            model=name, engine=args.engine, device=args.device
+        )
+        judged: list[Judged] = []
+        try:
+            for path, moments in clips.items():
+                found = list(judge_clip(segmenter, path, moments, args.fps, policy, names))
+                judged += found
+                print(f"{path.name}: " + ("  ".join(map(_short, found)) or "not scored"))
+        finally:
+            segmenter.close()
+        results[name] = _written(args.output, name, segmenter, judged)
+    about = {
+        "kind": "clips", "schema": SCHEMA, "fps": args.fps, "folder": args.folder.name,
+        "clips": sorted(path.name for path in clips), "models": results,
+    }  # fmt: skip
+    _show(args.output, about)
+    return 0
+
+
+def _short(one: Judged) -> str:
+    truth = ",".join(dict.fromkeys(t.label for t in one.moment.sources)) or "none"
+    label = one.answer.label.split(",")[0] if one.answer.instances else "-"
+    score = one.score
+    good = score.empty if score.empty is not None else score.found
+    return f"{truth}:{label} {'ok' if good else 'no'}"
+
+
+def _written(
+    folder: Path, name: str, segmenter: Segmenter, judged: Sequence[Judged]
+) -> dict[str, Any]:
+    from avs_ros.evaluation.clips import records, totals
+    from avs_ros.report.clip_sheet import clip_sheet
+
+    sheet = folder / f"{Path(name).stem}.jpg"
+    clip_sheet(judged, sheet)
+    return {
+        "engine": segmenter.engine, "device": segmenter.device, "sheet": sheet.name,
+        "scores": totals(judged), "moments": records(judged),
+    }  # fmt: skip
+
+
+def _show(folder: Path, about: Mapping[str, Any]) -> None:
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+
+    from avs_ros.evaluation.clip_boxes import MEANINGS
+    from avs_ros.evaluation.run_files import METRICS, write_whole
+
+    table = Table("score", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    for name in about["models"]:
+        table.add_column(Path(name).name, justify="right", no_wrap=True)
+    for score in MEANINGS:
+        table.add_row(score, *(_cell(one["scores"][score]) for one in about["models"].values()))
+    Console().print(table)
+    for score, meaning in MEANINGS.items():
+        print(f"  {score:8s}{meaning}")
+    write_whole(folder / METRICS, json.dumps(about, indent=2) + "\n")
+    sheets = [one["sheet"] for one in about["models"].values()]
+    for name in (METRICS, *sheets):
+        print(f"  {folder / name}")
+
+
+def _cell(score: Mapping[str, Any]) -> str:
+    if score["value"] is None:
+        return "-"
+    ends = "" if score["low"] is None else f" ({score['low']:.2f}..{score['high']:.2f})"
+    return f"{score['value']:.3f} of {score['count']}{ends}"

@@ -1,0 +1,110 @@
+"""``avs evaluate scenes``: models on a few scenes that may be shown anywhere, as one picture.
+
+Each row is a scene with a sound, each column a model's answer; what is marked of the sounding
+thing, and of the others, is printed.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from avs_ros.cli.model_choice import add_computing
+from avs_ros.errors import ParameterError
+
+if TYPE_CHECKING:
+    from avs_ros.inference.segmenter import Segmenter
+    from avs_ros.segmentation import Segmentation
+
+DEFAULT = ("c3n_light", "avsc_light")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of ``avs evaluate scenes``."""
+    parser.add_argument(
+        "--model", action="append", metavar="NAME|FILE",
+        help=f"may be repeated (default: {' and '.join(DEFAULT)})",
+    )  # fmt: skip
+    add_computing(parser)
+    parser.add_argument("-o", "--output", type=Path, required=True, help="picture to write")
+    parser.add_argument(
+        "--data", type=Path, metavar="DIR",
+        help="folder as of `avs evaluate composite`: also count how often two of a kind in its "
+        "photographs are told apart",
+    )  # fmt: skip
+    parser.add_argument(
+        "--clips", type=Path, metavar="DIR",
+        help="also write the sounding scenes as clips that `avs convert avsbench` makes bags of",
+    )  # fmt: skip
+
+
+def run(args: argparse.Namespace) -> int:
+    """Ask every model about every scene; print a table and write the picture."""
+    from avs_ros.evaluation.shot_clips import write_clips
+    from avs_ros.evaluation.side_by_side import shots
+    from avs_ros.inference import create_segmenter
+
+    names: list[str] = args.model or list(DEFAULT)
+
+    def load(name: str) -> Segmenter:
+        return create_segmenter(name, engine=args.engine, device=args.device)
+
+    _ask(names, load, args.output)
+    if args.clips is not None:
+        print(f"{write_clips(args.clips, shots())} clips in {args.clips}")
+    if args.data is not None:
+        _tell_apart(names, load, args.data)
+    return 0
+
+
+def _ask(names: Sequence[str], load: Callable[[str], Segmenter], output: Path) -> None:
+    import cv2
+
+    from avs_ros.evaluation.side_by_side import ask, judge, sheet, shots
+
+    scenes = shots()
+    answers: list[list[Segmentation]] = [[] for _ in scenes]
+    print(f"{'scene':<26s} {'model':<14s} {'IoU':>6s} {'marked':>7s} {'silent':>7s}  instances")
+    for name in names:
+        segmenter = load(name)
+        try:
+            for found, shot in zip(answers, scenes, strict=True):
+                found.append(ask(segmenter, shot))
+        finally:
+            segmenter.close()
+    for found, shot in zip(answers, scenes, strict=True):
+        for name, answer in zip(names, found, strict=True):
+            verdict = judge(answer, shot)
+            iou = "-" if verdict.iou is None else f"{verdict.iou:.3f}"
+            print(
+                f"{shot.name:<26s} {Path(name).stem:<14s} {iou:>6s} {verdict.marked:>7.3f} "
+                f"{verdict.other:>7.3f}  {', '.join(verdict.instances) or 'nothing'}"
+            )
+    drawn = sheet(list(zip(scenes, answers, strict=True)), [Path(n).stem for n in names])
+    output.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        done = cv2.imwrite(str(output), cv2.cvtColor(drawn, cv2.COLOR_RGB2BGR))
+    except cv2.error:  # no such format
+        done = False
+    if not done:
+        raise ParameterError(f"{output} cannot be written: choose a .png or .jpg in your folders")
+
+
+def _tell_apart(names: Sequence[str], load: Callable[[str], Segmenter], data: Path) -> None:
+    from avs_ros.evaluation.composite_data import read_library
+    from avs_ros.evaluation.two_of_a_kind import make_twins, tell
+
+    cases = make_twins(read_library(data))
+    print(f"\n{'two of a kind':<26s} {'cases':>6s} {'marked':>7s} {'both':>7s} {'apart':>7s}")
+    for name in names:
+        segmenter = load(name)
+        try:
+            told = tell(segmenter, cases)
+        finally:
+            segmenter.close()
+        print(
+            f"{Path(name).stem:<26s} {told.cases:>6d} {told.marked:>7.3f} {told.both:>7.3f} "
+            f"{told.apart:>7.3f}"
+        )

@@ -1,0 +1,152 @@
+"""What a model must beat: simple things that need the networks of the data folder.
+
+They are no models of the package: an ordinary segmentation network whose classes the light
+model's affinity picks, and the untrained activation map on public classifiers.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+
+from avs_ros.errors import MissingDependencyError, ParameterError
+from avs_ros.gate import SILENCE_DBFS
+from avs_ros.inference.light import BUNDLED, RATE
+from avs_ros.inference.registry import create_segmenter
+from avs_ros.inference.segmenter import Segmenter
+from avs_ros.models.light.checkpoint import load_light
+from avs_ros.models.light.families import FAMILIES, FAMILY_NAMES
+from avs_ros.segmentation import Bytes, Float, Layer, Prediction
+
+VOC, PUBLIC_CAM = "voc21_teacher", "consensus_cam_public"
+BASELINES: dict[str, str] = {
+    VOC: "VOC-21 network of the data folder, classes picked by c3n_light's learned affinity",
+    PUBLIC_CAM: "consensus_cam on the data folder's public classifiers: nothing is trained",
+}
+VOC_FILE = "deeplabv3_mnv2_voc21_513_quant.tflite"
+# A family sounds from this evidence (log-odds: even) ...
+HEARD = 0.0
+# ... unless another one, visible or not, is heard more clearly by this much.
+MARGIN = 1.0
+NEGLIGIBLE = 0.002
+
+
+def create_baseline(name: str, data: Path | None, engine: str, device: str) -> Segmenter:
+    """One of :data:`BASELINES`; ``data``: the folder with ``weights`` and ``labels``.
+
+    Raises ParameterError without it, and what the model's own creation raises.
+    """
+    if data is None:
+        raise ParameterError(f"--model {name} needs --data: its networks are there")
+    if name == VOC:
+        return VocSegmenter(data)
+    weights = data / "weights"
+    return create_segmenter(
+        "consensus_cam", engine, device,
+        visual_weights=weights / "mobilenet_v2_imagenet.safetensors",
+        audio_weights=weights / "efficientat_mn04_audioset.safetensors",
+    )  # fmt: skip
+
+
+class VocNetwork:
+    """TensorFlow's VOC-21 network (Apache-2.0): masks of the classes that are families here."""
+
+    def __init__(self, model: Path, names: Path) -> None:
+        try:
+            from ai_edge_litert.interpreter import Interpreter
+        except ImportError as error:
+            raise MissingDependencyError(
+                "ai-edge-litert", "the VOC-21 network", "pip install 'avs_ros[train]'"
+            ) from error
+        self._net = Interpreter(model_path=str(model), num_threads=1)
+        self._net.allocate_tensors()
+        self._in = self._net.get_input_details()[0]["index"]
+        self._out = self._net.get_output_details()[0]["index"]
+        table = names.read_text().split("\n")
+        index = {family.voc: k + 1 for k, family in reversed(list(enumerate(FAMILIES)))}
+        index.pop("", None)
+        self._map = np.array([index.get(name.strip(), 0) for name in table[:21]], np.uint8)
+
+    def __call__(self, image: Bytes) -> tuple[Bytes, Bytes]:
+        """RGB ``[H, W, 3]`` -> (family mask, anything-of-VOC mask 0|1), both ``[H, W]``."""
+        big = cv2.resize(image, (513, 513), interpolation=cv2.INTER_LINEAR)
+        self._net.set_tensor(self._in, big[None])
+        self._net.invoke()
+        voc = self._net.get_tensor(self._out)[0].astype(np.uint8)
+        voc = cv2.resize(voc, image.shape[1::-1], interpolation=cv2.INTER_NEAREST)
+        return self._map[voc], (voc > 0).astype(np.uint8)
+
+
+class VocSegmenter:
+    """VOC-21 masks of the families that the learned class-audio affinity hears.
+
+    ``data``: the folder with ``weights`` and ``labels``; ``checkpoint``: the light file whose ear
+    and affinity are used.  Raises MissingDependencyError without ai-edge-litert.
+    """
+
+    sample_rate, window_s = RATE, 1.0
+    engine, device = "litert", "cpu"
+
+    def __init__(self, data: Path, checkpoint: Path = BUNDLED) -> None:
+        self.name, self.labels = VOC, FAMILY_NAMES
+        self._see = VocNetwork(
+            data / "weights" / VOC_FILE,
+            data / "labels" / "voc21_names.txt",
+        )
+        model = load_light(checkpoint)
+        self._audioset = model.audioset
+        self._network = model.network.requires_grad_(False)
+
+    def step(self, frame: Bytes, window: Float, stamp_ns: int) -> Prediction:
+        """See :class:`avs_ros.inference.segmenter.Segmenter`."""
+        began = time.perf_counter()
+        logits = self.audio_logits(window)
+        heard = self.families_heard(logits)
+        listened = time.perf_counter()
+        seen, _ = self._see(frame)
+        silent = 10 * np.log10(float(np.mean(np.square(window))) + 1e-12) < SILENCE_DBFS
+        least = max(HEARD, float(heard.max()) - MARGIN)
+        layers = []
+        for k in np.argsort(-heard):
+            found = seen == k + 1
+            if heard[k] >= least and not silent and found.mean() >= NEGLIGIBLE:
+                score = float(1 / (1 + np.exp(-heard[k])))
+                layers.append(Layer(found.astype(np.float32), FAMILY_NAMES[int(k)], score))
+        probability = np.zeros(seen.shape, np.float32)
+        for layer in layers:
+            probability = np.maximum(probability, layer.probability)
+        audio = int(logits.argmax())
+        done = time.perf_counter()
+        return Prediction(
+            probability=probability,
+            sounding=layers[0].score if layers else 0.0,
+            label=layers[0].label if layers else "",
+            label_index=FAMILY_NAMES.index(layers[0].label) if layers else -1,
+            audio_label=self._audioset[audio],
+            audio_score=float(1 / (1 + np.exp(-logits[audio]))),
+            layers=tuple(layers),
+            ms={"hearing": (listened - began) * 1e3, "seeing": (done - listened) * 1e3},
+        )
+
+    def audio_logits(self, window: Float) -> Float:
+        """AudioSet logits ``[527]``: the light model's ear."""
+        with torch.no_grad():
+            logits = self._network.hearing(torch.from_numpy(window)[None])[1]
+        return np.asarray(logits[0].numpy())
+
+    def families_heard(self, logits: Float) -> Float:
+        """Evidence ``[K]``: the light model's affinity."""
+        affinity = self._network.affinity
+        with torch.no_grad():
+            heard = affinity.by_family(affinity(torch.from_numpy(logits)[None]))
+        return np.asarray(heard[0].numpy())
+
+    def reset(self) -> None:
+        """Nothing is remembered."""
+
+    def close(self) -> None:
+        """Nothing is held."""

@@ -1,0 +1,126 @@
+"""What a model answers to the composite benchmark's cases, and what each answer is worth."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avs_ros.evaluation.composite import BOTH, MATCHED, MISMATCHED, SILENT, Case
+from avs_ros.evaluation.composite_data import LEVEL, RATE, View
+from avs_ros.evaluation.label_sets import names_it
+from avs_ros.inference.segmenter import Segmenter
+from avs_ros.postprocess import PostprocessConfig, Postprocessor
+from avs_ros.segmentation import Bytes, Float, Segmentation
+from avs_ros.streaming.inputs import Frame, Pair
+
+# Share of a thing's pixels from which it counts as marked among two that sound.
+COVERED = 1 / 3
+
+
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """uint8 ``rgb`` ``[H, W, 3]``, and bool ``[H, W]``: what was ``marked``, what is ``true``."""
+
+    rgb: Bytes
+    marked: NDArray[np.bool_]
+    true: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """A case and what came of it; shares are 0..1, None where the kind has no such figure.
+
+    ``iou``: with what sounds; ``marked``: share of the picture; ``labels``: names given;
+    ``right``: share of the two things' marked pixels that lies on the sounding one; ``by_area``:
+    what marking both would give; ``silent_marked``: share of the silent thing that is marked;
+    ``found``: how many of two that sound (0..2) are marked, each under a name of its own;
+    ``audio_label``: name of what the model heard.
+    """
+
+    case: Case
+    marked: float
+    labels: tuple[str, ...]
+    shown: Shown | None
+    audio_label: str = ""
+    iou: float | None = None
+    right: float | None = None
+    by_area: float | None = None
+    silent_marked: float | None = None
+    found: int | None = None
+
+
+class CompositeBenchmark:
+    """Asks one segmenter, each case as a stream of its own, with the node's post-processing."""
+
+    def __init__(self, segmenter: Segmenter, postprocess: PostprocessConfig | None = None) -> None:
+        """``postprocess``: None for the defaults."""
+        self.segmenter = segmenter
+        self.postprocess = postprocess or PostprocessConfig()
+
+    def ask(self, case: Case) -> Answer:
+        """The answer to one case, and what it is worth."""
+        view = case.view()
+        answer = self._segment(view.rgb, case.sound())
+        labels = tuple(dict.fromkeys(one.label for one in answer.instances))
+        return judge(case, view, answer.mask() > 0, labels, answer.audio_label)
+
+    def _segment(self, rgb: Bytes, second: Float) -> Segmentation:
+        # Every model hears one second; the protocol says how many samples that is for it.
+        count = round(self.segmenter.window_s * self.segmenter.sample_rate)
+        level = 20 * np.log10(LEVEL) if second.any() else -np.inf
+        if self.segmenter.sample_rate != RATE:
+            import soxr
+
+            second = soxr.resample(second, RATE, self.segmenter.sample_rate)
+        tail = second[-count:]
+        window = np.zeros(count, np.float32)
+        window[count - len(tail) :] = tail
+        self.segmenter.reset()
+        prediction = self.segmenter.step(rgb, window, 0)
+        pair = Pair(Frame.of(0, rgb), window, 1.0, True, float(level), 0.0)
+        return Postprocessor(self.postprocess).process(prediction, pair)
+
+
+def judge(
+    case: Case, view: View, mask: NDArray[np.bool_], labels: tuple[str, ...] = (),
+    audio_label: str = "",
+) -> Answer:
+    """What an answer to ``case`` (its ``view``) is worth: ``mask`` bool ``[H, W]`` and names."""
+    known = ~view.unknown
+    nothing = np.zeros(known.shape, bool)
+    marked = float(mask.mean())
+    if case.kind in (MISMATCHED, SILENT):
+        return Answer(case, marked, labels, Shown(view.rgb, mask, nothing), audio_label)
+    found = mask & known
+    own = view.masks.get(case.family, nothing) & known
+    if case.kind == BOTH:
+        other = view.masks.get(case.other, nothing) & known
+        shown = Shown(view.rgb, found, own | other)
+        count = how_many_found(labels, found, {case.family: own, case.other: other})
+        return Answer(case, marked, labels, shown, audio_label, found=count)
+    shown = Shown(view.rgb, found, own)
+    union = int((found | own).sum())
+    iou = float((found & own).sum() / union) if union else 1.0
+    if case.kind == MATCHED:
+        return Answer(case, marked, labels, shown, audio_label, iou)
+    silent = view.masks.get(case.other, nothing) & known & ~own
+    right, wrong = int((found & own).sum()), int((found & silent).sum())
+    return Answer(
+        case, marked, labels, shown, audio_label, iou,
+        right=right / (right + wrong) if right + wrong else None,
+        by_area=int(own.sum()) / max(1, int(own.sum() + silent.sum())),
+        silent_marked=wrong / max(1, int(silent.sum())),
+    )  # fmt: skip
+
+
+def how_many_found(
+    labels: Sequence[str], found: NDArray[np.bool_], things: Mapping[str, NDArray[np.bool_]]
+) -> int:
+    """How many of ``things`` (family -> its pixels) are marked, each under a name of its own."""
+    return sum(
+        names_it(labels, name) and int((found & own).sum()) >= COVERED * max(1, int(own.sum()))
+        for name, own in things.items()
+    )

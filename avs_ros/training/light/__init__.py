@@ -1,1 +1,0 @@
-"""The bundled light model, from data to file: ``python -m avs_ros.training.light --data DIR``."""

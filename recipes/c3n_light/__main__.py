@@ -1,0 +1,92 @@
+"""``python -m recipes.c3n_light VERB``: train the bundled model, try its parts, set its gate.
+
+What it is worth say ``avs evaluate composite`` and ``avs evaluate clips``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import torch
+
+from avs_ros.errors import AvsError, ParameterError
+from avs_ros.inference.light import BUNDLED
+from avs_ros.training.config import load_settings, parse_overrides
+from avs_ros.training.report import RunReporter
+from recipes.c3n_light import train
+from recipes.c3n_light.ablation import run_ablation
+from recipes.c3n_light.course import gather
+from recipes.c3n_light.settings import LightSettings
+from recipes.c3n_light.thresholds import set_thresholds
+
+PROGRAM = "python -m recipes.c3n_light"
+TRAIN, ABLATE, THRESHOLDS = VERBS = ("train", "ablate", "thresholds")
+TRUNK = Path(__file__).with_name("light_trunk.yaml")
+
+
+def say(line: str) -> None:
+    """One line of progress, at once."""
+    print(line, flush=True)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """``train``, ``ablate`` or ``thresholds``."""
+    given = sys.argv[1:] if arguments is None else arguments
+    verb = given[0] if given else ""
+    verbs = ", ".join(VERBS)
+    try:
+        if verb == TRAIN:
+            parser = argparse.ArgumentParser(prog=f"{PROGRAM} {TRAIN}", description=train.__doc__)
+            train.add_arguments(parser)
+            train.run(parser.parse_args(given[1:]))
+        elif verb == ABLATE:
+            _ablate(given[1:])
+        elif verb == THRESHOLDS:
+            _thresholds(given[1:])
+        elif verb in ("-h", "--help"):
+            say(f"{__doc__}\nverbs: {verbs}; each has --help")
+        else:
+            raise ParameterError(f"verb {verb!r} is unknown; choose {verbs}")
+    except AvsError as error:
+        print(f"c3n_light: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _ablate(arguments: list[str]) -> None:
+    parser = argparse.ArgumentParser(
+        prog=f"{PROGRAM} {ABLATE}",
+        description="Short runs from one state, each with one part changed.",
+    )
+    parser.add_argument("--config", type=Path, default=TRUNK, help=f"YAML ({TRUNK.name})")
+    parser.add_argument("--data", type=Path, required=True, help="folder of the training data")
+    parser.add_argument("--work", type=Path, default=Path("light_training"), help="caches")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="folder for the runs")
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE")
+    args = parser.parse_args(arguments)
+    settings = load_settings(LightSettings, args.config, parse_overrides(args.set))
+    if settings.threads:
+        torch.set_num_threads(settings.threads)
+    args.output.mkdir(parents=True, exist_ok=True)
+    with RunReporter(args.output, settings) as reporter:
+        gather(settings, args.data, args.work, reporter.say)
+        run_ablation(settings, args.data, args.work, args.output, reporter)
+    say((args.output / "ablation.md").read_text(encoding="utf-8"))
+
+
+def _thresholds(arguments: list[str]) -> None:
+    parser = argparse.ArgumentParser(
+        prog=f"{PROGRAM} {THRESHOLDS}", description="Choose the gate's thresholds on composites."
+    )
+    parser.add_argument("--data", type=Path, required=True, help="folder of pictures and sounds")
+    parser.add_argument("--model", type=Path, default=BUNDLED, help="light C3N file (bundled)")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="file to write")
+    parser.add_argument("--limit", type=int, default=0, help="most cases of each kind (all)")
+    args = parser.parse_args(arguments)
+    set_thresholds(args.data, args.model, args.output, say, args.limit)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,233 @@
+"""The whole recipe: lesson after lesson, then gate, calibration and the file that is kept."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from avs_ros.errors import CheckpointError
+from avs_ros.evaluation.baselines import VOC_FILE
+from avs_ros.inference.light import BUNDLED
+from avs_ros.models.light import LightC3N
+from avs_ros.models.light.checkpoint import load_light
+from avs_ros.models.light.families import ALIKE, FAMILY_NAMES, VOICE_NAMES
+from recipes.c3n_light import motors, pictures, recordings, spoken
+from recipes.c3n_light.companions import calibrate_companion, train_companion
+from recipes.c3n_light.deciding import calibrate, lift_maps, train_gate
+from recipes.c3n_light.evidence import gather_material, listen, look_at_held_out
+from recipes.c3n_light.export import export, untouched
+from recipes.c3n_light.hearing import (
+    HearingLesson,
+    SoundSampler,
+    YamnetTeacher,
+    start_hearing,
+)
+from recipes.c3n_light.joint import (
+    KEPT_AT_THE_END,
+    KEPT_HEARING,
+    KEPT_HEARING_ALONE,
+    KEPT_SEEING,
+    JointLesson,
+    PairSampler,
+    lead_back,
+)
+from recipes.c3n_light.lessons import Cost, Lesson, Reporter, learn
+from recipes.c3n_light.refine import MORE_OF, RefineLesson
+from recipes.c3n_light.scenes import SceneSampler
+from recipes.c3n_light.seeing import SeeingLesson, new_network
+from recipes.c3n_light.segmenting import (
+    IN_HANDS,
+    SegmentingLesson,
+    add_segmenter,
+    lead_segmenter_back,
+)
+from recipes.c3n_light.settings import BUNDLED_NAME, LightSettings
+from recipes.c3n_light.voc_network import voc_network
+
+NETWORK = "c3n_light.safetensors"
+# Log-odds by which a family that sounds may fall below its threshold and go on: on held-out sounds
+# of three seconds it marks more, and starts fewer false marks, than a lower threshold.
+HOLD = 2.0
+
+
+def gather(settings: LightSettings, data: Path, work: Path, say: Callable[[str], None]) -> None:
+    """Fill the caches under ``work``, unless they are there."""
+    recordings.gather(data, work)
+    if settings.spoken:
+        count = spoken.gather(work)
+        say(
+            f"{count} sentences by {spoken.PROGRAM}"
+            if count
+            else f"{spoken.PROGRAM} is not installed: the recorded speech alone is used"
+        )
+    if settings.motors and not (work / motors.TABLE).is_file():
+        count = motors.gather(work, YamnetTeacher(data))
+        say(f"{count} made-up motors that YAMNet takes for motors")
+    pictures.gather(data, work)
+
+
+def load_start(path: Path) -> LightC3N:
+    """The network of a light file, to go on from.
+
+    Raises CheckpointError where it marks other families or hears other voices than this code.
+    """
+    model = load_light(path)
+    if model.families != FAMILY_NAMES or model.voices != VOICE_NAMES:
+        raise CheckpointError(
+            f"{path} knows other families or voices than this training: start without init_from"
+        )
+    return model.network.requires_grad_(True)
+
+
+def _start_file(settings: LightSettings) -> Path:
+    return BUNDLED if settings.init_from == BUNDLED_NAME else Path(settings.init_from)
+
+
+def start_network(settings: LightSettings, data: Path) -> LightC3N:
+    """What the first lesson starts from."""
+    torch.manual_seed(settings.seed)
+    if not settings.init_from:
+        net = new_network(data, settings.channels, settings.image_size)
+        start_hearing(net, data)
+        return net
+    net = load_start(_start_file(settings))
+    net.c3n.image_size = net.image_size = settings.image_size
+    if net.segmenter is not None:
+        net.image_size = settings.segment_size
+    return net
+
+
+def train_whole(
+    settings: LightSettings,
+    data: Path,
+    work: Path,
+    output: Path,
+    reporter: Reporter,
+    *,
+    device: str = "cpu",
+    start: LightC3N | None = None,
+) -> Path:
+    """Every lesson (each goes on where it was interrupted), then ``output``'s weight file.
+
+    ``start``: a network instead of what ``settings`` name.  Raises CheckpointError when a lesson's
+    state is another run's.
+    """
+    net = (start or start_network(settings, data)).to(device)
+    costs = {
+        name: learn(
+            lesson, steps, output, reporter,
+            seed=settings.seed, checkpoint_every=settings.checkpoint_every,
+        )
+        for name, steps, lesson in _lessons(net, settings, data, work, device)
+    }  # fmt: skip
+    net = net.to("cpu")
+    if settings.settle_steps:
+        lead_back(net, data, 0.0, KEPT_AT_THE_END)
+    elif settings.hearing_steps:
+        lead_back(net, data, 0.0, KEPT_HEARING_ALONE)
+    return finish(net, settings, data, work, output / NETWORK, reporter, costs, device)
+
+
+def _lessons(net: LightC3N, settings: LightSettings, data: Path, work: Path, device: str) -> Any:
+    """(Name, steps, lesson) in turn; each is made when the one before is done."""
+    s = settings
+
+    def scenes(size: int, more: bool = False, in_hands: float = 0.0) -> SceneSampler:
+        often = MORE_OF if more else None
+        return SceneSampler(work, False, size, s.seed, often, s.teachers, in_hands)
+
+    def pairs(more: bool = False) -> PairSampler:
+        return PairSampler(work, s.seed, s.small_size, MORE_OF if more else None, s.teachers)
+
+    def begin(lesson: Lesson, steps: int) -> tuple[str, int, Lesson]:
+        net.c3n.backbone.requires_grad_(s.backbone == "fine_tuned")
+        return lesson.name, steps, lesson
+
+    if s.hearing_steps:
+        ear = HearingLesson(net, data, work, s.hearing_batch, s.seed, s.teachers)
+        yield begin(ear, s.hearing_steps)
+    if s.seeing_steps:
+        yield begin(
+            SeeingLesson(net, scenes(s.small_size), scenes(s.image_size), s.batch, s.seed),
+            s.seeing_steps,
+        )
+    if s.joint_steps:
+        with torch.no_grad():
+            net.objectness_gain.fill_(0.05)
+        yield begin(JointLesson(net, pairs(), s.batch, s.seed), s.joint_steps)
+    if s.settle_steps:
+        # Fine-tuning on few pictures and sounds forgets classes that are not among them.
+        lead_back(net.cpu(), data, KEPT_SEEING, KEPT_HEARING)
+        before = new_network(data, s.channels, s.image_size).eval().to(device)
+        yield begin(JointLesson(net.to(device), pairs(), s.batch, s.seed, before), s.settle_steps)
+    if s.refine_steps:
+        with_more = RefineLesson(net, scenes(net.image_size, True), pairs(True), s.batch, s.seed)
+        yield begin(with_more, s.refine_steps)
+        net.hearing.requires_grad_(True)
+        net.affinity.requires_grad_(True)
+    if s.segment_steps:
+        if net.segmenter is None:
+            add_segmenter(net, data, s.segment_size).to(device)
+        teacher = voc_network(data / "weights" / VOC_FILE).to(device) if s.teachers else None
+        large = scenes(s.segment_size, True, IN_HANDS)
+        yield begin(SegmentingLesson(net, large, s.batch, s.seed, teacher), s.segment_steps)
+        if s.join_steps:
+            lead_segmenter_back(net, data)
+            alone = SegmentingLesson(net, large, s.batch, s.seed + 1, joining=True)
+            yield begin(alone, s.join_steps)
+        net.requires_grad_(True)
+
+
+def finish(
+    net: LightC3N,
+    settings: LightSettings,
+    data: Path,
+    work: Path,
+    target: Path,
+    reporter: Reporter,
+    costs: dict[str, Cost],
+    device: str = "cpu",
+) -> Path:
+    """Gate, calibration, file: from what the lessons have taught to what is used."""
+    net = copy.deepcopy(net)
+    net.requires_grad_(True)
+    lifts = lift_maps(net, work)
+    reporter.say(f"maps raised by {lifts}")
+    material = gather_material(net, work, settings.gate_pictures, settings.gate_sounds)
+    train_gate(net, material, reporter.say, steps=settings.gate_steps)
+    train_companion(net, material, reporter.say, steps=settings.gate_steps)
+    sounds = max(16, settings.gate_sounds * 3 // 10)
+    held = look_at_held_out(net, work), listen(net, SoundSampler(work, True, 4), sounds)
+    calibration: dict[str, Any] = dict(calibrate(net, *held, reporter.say))
+    beside = calibrate_companion(net, *held, calibration["threshold"])
+    reporter.say(f"a second family beside the first: threshold {beside:.3f}")
+    calibration["companion_threshold"] = beside
+    calibration["map_lift"] = lifts
+    calibration["alike"] = [list(group) for group in ALIKE]
+    calibration["hold"] = HOLD
+    # A start that is trained already, or a part that is frozen, is no mistake.
+    if not settings.init_from and settings.backbone == "fine_tuned" and settings.joint_steps:
+        same = untouched(net, data)
+        if same:
+            reporter.say(f"{len(same)} tensors are as they started: {', '.join(same[:5])}")
+    log: dict[str, Any] = {
+        "device": device,
+        "threads": torch.get_num_threads(),
+        "lessons": {name: cost.minutes() for name, cost in costs.items()},
+        "wall_minutes": round(sum(cost.wall_s for cost in costs.values()) / 60, 1),
+        "cpu_minutes": round(sum(cost.cpu_s for cost in costs.values()) / 60, 1),
+        "settings": dataclasses.asdict(settings),
+    }
+    if settings.init_from:
+        earlier = load_light(_start_file(settings)).metadata.get("provenance", {})
+        log["before"] = earlier.get("log", {})
+    part = target.with_name("part_" + target.name)
+    export(net, data, part, calibration, log)
+    os.replace(part, target)
+    return target

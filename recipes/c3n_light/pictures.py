@@ -1,0 +1,205 @@
+"""Pictures with family masks, gathered once into memory-mapped arrays.
+
+Masks are uint8 ``[H, W]``: 0 nothing that sounds, ``k + 1`` family k, 255 unknown (not scored).
+Where a data set names only some objects, the VOC-21 network (a teacher) fills in the rest.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import zlib
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from avs_ros.errors import DatasetError
+from avs_ros.evaluation.baselines import VOC_FILE, VocNetwork
+from avs_ros.models.light.families import FAMILIES
+from avs_ros.segmentation import Bytes
+
+SIZE = 288
+IGNORE = 255
+OUTLINES = Path(__file__).resolve().parent / "outlines.json"
+DAVIS = {
+    "blackswan": "bird",
+    "car-roundabout": "car",
+    "drift-chicane": "car",
+    "drift-straight": "car",
+    "libby": "dog",
+    "breakdance": "person",
+    "dance-twirl": "person",
+    "parkour": "person",
+}
+
+
+@dataclass(frozen=True)
+class Picture:
+    """Where one cached picture comes from; ``held_out`` keeps it away from training."""
+
+    source: str
+    name: str
+    imagenet: int
+    held_out: bool
+
+
+# Sequences of several things that the VOC-21 network tells apart (it takes camels for horses,
+# and paragliders for birds: those are left out).
+UNNAMED = ("bmx-trees", "kite-surf", "scooter-black", "soapbox")
+
+
+def _held_out(name: str, percent: int) -> bool:
+    return zlib.crc32(name.encode()) % 100 < percent
+
+
+def _read(path: Path) -> Bytes:
+    image = cv2.imread(str(path), cv2.IMREAD_COLOR_RGB)
+    if image is None:
+        raise DatasetError(f"{path} is missing or is no picture: check the data folder")
+    return np.asarray(cv2.resize(image, (SIZE, SIZE), interpolation=cv2.INTER_AREA))
+
+
+def _labels(path: Path, flag: int) -> Bytes:
+    labels = cv2.imread(str(path), flag)
+    if labels is None:
+        raise DatasetError(f"{path} is missing or is no picture: check the data folder")
+    return np.asarray(labels, np.uint8)
+
+
+def _resize(mask: Bytes) -> Bytes:
+    return np.asarray(cv2.resize(mask, (SIZE, SIZE), interpolation=cv2.INTER_NEAREST))
+
+
+def _coco(root: Path, teacher: VocNetwork) -> Iterator[tuple[Picture, Bytes, Bytes]]:
+    wanted = {name: k + 1 for k, family in enumerate(FAMILIES) for name in family.coco}
+    for entry in json.loads((root / "annotations.json").read_text())["images"]:
+        image = _read(root / entry["file"])
+        ids = _labels(root / entry["png"], cv2.IMREAD_UNCHANGED)
+        table = np.zeros(256, np.uint8)
+        for segment in entry["segments"]:
+            family = wanted.get(segment["category"], 0)
+            table[segment["id"]] = IGNORE if family and segment["iscrowd"] else family
+        mask = _resize(table[ids])
+        if entry["kind"] != "panoptic":
+            named = _resize((ids > 0).astype(np.uint8))
+            mask = np.where((named == 0) & (teacher(image)[1] > 0), np.uint8(IGNORE), mask)
+        name = str(entry["image_id"])
+        yield Picture("coco", name, -1, _held_out(name, 25)), image, mask
+
+
+def _people(root: Path, teacher: VocNetwork) -> Iterator[tuple[Picture, Bytes, Bytes]]:
+    for path in sorted(root.glob("*.jpg")):
+        image = _read(path)
+        person = _resize(_labels(path.with_suffix(".png"), cv2.IMREAD_GRAYSCALE)) > 127
+        family, _ = teacher(image)
+        other = np.where(family == 1, np.uint8(IGNORE), family)
+        mask = np.where(person, np.uint8(1), other)
+        yield Picture("people", path.stem, -1, _held_out(path.stem, 15)), image, mask
+
+
+def _davis(root: Path, teacher: VocNetwork) -> Iterator[tuple[Picture, Bytes, Bytes]]:
+    names = [family.name for family in FAMILIES]
+    for sequence, family_name in DAVIS.items():
+        for path in sorted((root / sequence).glob("*.jpg"))[::6]:
+            image = _read(path)
+            main = _resize(_labels(path.with_suffix(".png"), cv2.IMREAD_GRAYSCALE)) > 0
+            mask = np.where(main, np.uint8(names.index(family_name) + 1), teacher(image)[0])
+            held = sequence in ("libby", "drift-chicane", "parkour")
+            yield Picture("davis", f"{sequence}/{path.stem}", -1, held), image, mask
+
+
+def _davis_unnamed(root: Path, teacher: VocNetwork) -> Iterator[tuple[Picture, Bytes, Bytes]]:
+    """What the teacher sees; the rest of the main object is unknown."""
+    for sequence in UNNAMED:
+        for path in sorted((root / sequence).glob("*.jpg"))[::4]:
+            image = _read(path)
+            main = _resize(_labels(path.with_suffix(".png"), cv2.IMREAD_GRAYSCALE)) > 0
+            named = teacher(image)[0]
+            mask = np.where(main & (named == 0), np.uint8(IGNORE), named)
+            yield Picture("davis, unnamed", f"{sequence}/{path.stem}", -1, False), image, mask
+
+
+def _imagenet(root: Path, teacher: VocNetwork) -> Iterator[tuple[Picture, Bytes, Bytes]]:
+    family_of = {i: k + 1 for k, family in enumerate(FAMILIES) for i in family.imagenet}
+    outlines = _outlines()
+    with (root / "classes.csv").open() as table:
+        rows = list(csv.DictReader(table))
+    for row in rows:
+        index = int(row["class_index"])
+        image = _read(root / row["file"])
+        named, anything = teacher(image)
+        family = family_of.get(index, 0)
+        mask = np.where(named == 1, np.uint8(1), np.uint8(0))
+        mask[(named != 1) & (anything > 0)] = IGNORE
+        if str(index) in outlines:
+            own = np.zeros((SIZE, SIZE), np.uint8)
+            for ring in outlines[str(index)]:
+                points = np.round(np.array(ring) * SIZE / 10).astype(np.int32)
+                cv2.fillPoly(own, [points], 1)
+            mask[own > 0] = family
+        elif family > 1:
+            mask[(named != 1) & (anything > 0)] = family
+            if np.mean(mask == family) < 0.03:
+                mask[:] = IGNORE
+        many = family > 0 and len(FAMILIES[family - 1].imagenet) >= 8
+        yield (
+            Picture("imagenet", row["file"], index, many and _held_out(row["file"], 15)),
+            image,
+            mask,
+        )
+
+
+@cache
+def _outlines() -> dict[str, list[list[list[float]]]]:
+    found: dict[str, list[list[list[float]]]] = json.loads(OUTLINES.read_text())
+    return found
+
+
+def outlined(picture: Picture, mask: Bytes) -> Bytes:
+    """The mask without the VOC-21 network's opinion: what people did not outline is unknown."""
+    if picture.source == "coco":
+        return np.asarray(mask)
+    if picture.source == "people":
+        # Background and person are by hand.
+        return np.where(mask > 1, np.uint8(IGNORE), mask)
+    if picture.source == "davis":
+        own = [family.name for family in FAMILIES].index(DAVIS[picture.name.split("/")[0]]) + 1
+        return np.where(mask == own, mask, np.uint8(IGNORE))
+    if str(picture.imagenet) in _outlines():
+        return np.where(mask > 1, mask, np.uint8(IGNORE))
+    return np.full_like(mask, IGNORE)
+
+
+def gather(data: Path, work: Path) -> None:
+    """Write ``pictures.npy``, ``masks.npy`` and ``pictures.json`` under ``work``."""
+    if (work / "pictures.json").exists():
+        return
+    images = data / "images"
+    teacher = VocNetwork(
+        data / "weights" / VOC_FILE,
+        data / "labels" / "voc21_names.txt",
+    )
+    found: list[tuple[Picture, Bytes, Bytes]] = []
+    for source in (
+        _coco(images / "coco_mini", teacher),
+        _people(images / "people", teacher),
+        _davis(images / "davis", teacher),
+        _imagenet(images / "imagenet_samples", teacher),
+        _davis_unnamed(images / "davis", teacher),
+    ):
+        found.extend(source)
+    work.mkdir(parents=True, exist_ok=True)
+    np.save(work / "pictures.npy", np.stack([image for _, image, _ in found]))
+    np.save(work / "masks.npy", np.stack([mask for _, _, mask in found]))
+    (work / "pictures.json").write_text(json.dumps([asdict(p) for p, _, _ in found]))
+
+
+def load(work: Path) -> tuple[list[Picture], Bytes, Bytes]:
+    """The cached (descriptions, pictures ``[N, S, S, 3]``, masks ``[N, S, S]``)."""
+    table = [Picture(**row) for row in json.loads((work / "pictures.json").read_text())]
+    pictures = np.load(work / "pictures.npy", mmap_mode="r")
+    return table, pictures, np.load(work / "masks.npy", mmap_mode="r")

@@ -1,0 +1,302 @@
+"""SIGINT and SIGTERM to real processes, in every state: status 0, no complaint, nothing lost."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from node_graph import BASE_NS, NodeGraph, Recording, lamp, tone
+from node_programs import NodeProgram
+
+from avs_ros.conversions import make_header, mask_to_image
+from avs_ros.media.video_writer import VideoWriter
+from avs_ros.nodes.message_types import ROS
+
+NODE = "/segmentation_node"
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+START_S = 120.0  # a process on a busy machine
+Start = Callable[..., NodeProgram]
+
+
+@pytest.fixture
+def graph() -> Iterator[NodeGraph]:
+    graph = NodeGraph()
+    yield graph
+    graph.close()
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    programs: list[NodeProgram] = []
+
+    def start_one(*arguments: str, load_s: float = 0.0) -> NodeProgram:
+        programs.append(NodeProgram(*arguments, load_s=load_s))
+        return programs[-1]
+
+    yield start_one
+    for program in programs:
+        program.kill()
+
+
+@pytest.fixture
+def video(tmp_path: Path) -> Path:
+    writer = VideoWriter(tmp_path / "clip.mp4", 64, 48, 10, 16000, 1)
+    for number in range(10):
+        writer.frame(10**9 + number * 10**8, lamp())
+    writer.sound(10**9, tone(1.0), 16000)
+    writer.close()
+    return tmp_path / "clip.mp4"
+
+
+def state(graph: NodeGraph) -> str:
+    answer = graph.call("lifecycle_msgs/srv/GetState", f"{NODE}/get_state")
+    return str(answer.current_state.label)
+
+
+def change(graph: NodeGraph, transition: str) -> None:
+    message = ROS("lifecycle_msgs/msg/Transition")(
+        id=getattr(ROS("lifecycle_msgs/msg/Transition"), f"TRANSITION_{transition}"))
+    answer = graph.call(
+        "lifecycle_msgs/srv/ChangeState", f"{NODE}/change_state", transition=message)
+    assert answer.success, transition
+
+
+def up(graph: NodeGraph, program: NodeProgram, name: str) -> None:
+    graph.wait(
+        lambda: not program.running or name in graph.tester.get_node_names(), name, START_S)
+    assert program.running, program.ended()
+
+
+WAYS = {
+    "unconfigured": (),
+    "inactive": ("CONFIGURE",),
+    "active": ("CONFIGURE", "ACTIVATE"),
+    "finalized": ("CONFIGURE", "INACTIVE_SHUTDOWN"),
+}
+
+
+@pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
+@pytest.mark.parametrize("wanted", WAYS)
+def test_the_segmentation_node_ends_in_every_state(
+    graph: NodeGraph, start: Start, wanted: str, number: signal.Signals
+) -> None:
+    node = start("brightness", "-p", "autostart:=false")
+    up(graph, node, "segmentation_node")
+    for transition in WAYS[wanted]:
+        change(graph, transition)
+    assert state(graph) == wanted
+    if wanted == "active":
+        masks = graph.listen("sensor_msgs/msg/Image", f"{NODE}/mask")
+        recording = Recording(graph)
+        recording.wait_for_node()
+        sent = 0
+
+        def answered() -> bool:
+            nonlocal sent
+            sent += 1
+            recording.sound(sent, 1.0)
+            recording.frame(sent + 0.9)
+            return bool(masks)
+
+        graph.wait(answered, "an answer")
+    node.end(number)
+    graph.wait(lambda: "segmentation_node" not in graph.tester.get_node_names(), "a clean graph")
+
+
+@pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
+def test_a_model_that_loads_holds_nobody_up(
+    graph: NodeGraph, start: Start, number: signal.Signals
+) -> None:
+    node = start("brightness", load_s=3600.0)
+    up(graph, node, "segmentation_node")
+    graph.wait(lambda: state(graph) == "configuring", "the model to load")
+    node.end(number)
+
+
+@pytest.mark.parametrize("number", [*SIGNALS, *SIGNALS], ids=lambda number: number.name)
+def test_the_player_ends_while_it_plays(
+    graph: NodeGraph, start: Start, video: Path, number: signal.Signals
+) -> None:
+    images = graph.listen("sensor_msgs/msg/Image", "image")
+    player = start("player_node", "-p", f"input:={video}", "-p", "loop:=true", "-p", "rate:=20.0",
+                   "-p", "clock_rate:=1000.0")
+    graph.wait(lambda: len(images) > 20 or not player.running, "images", START_S)
+    assert "played" in player.end(number)
+
+
+def test_the_player_ends_while_it_waits_or_holds(
+    graph: NodeGraph, start: Start, video: Path
+) -> None:
+    waits = start("player_node", "-r", "__node:=waits", "-p", f"input:={video}",
+                  "-p", "wait_for_subscribers:=3600.0")
+    holds = start("player_node", "-r", "__node:=holds", "-p", f"input:={video}",
+                  "-p", "paused:=true")
+    up(graph, waits, "waits")
+    up(graph, holds, "holds")
+    waits.end(signal.SIGINT)
+    holds.end(signal.SIGTERM)
+
+
+@pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
+def test_the_evaluator_writes_its_report_and_says_so(
+    graph: NodeGraph, start: Start, tmp_path: Path, number: signal.Signals
+) -> None:
+    log = graph.listen("rcl_interfaces/msg/Log", "/rosout", 200, latched=True)
+    scores = graph.listen("std_msgs/msg/Float64", "/evaluator_node/iou")
+    evaluator = start(
+        "evaluator_node", "-p", f"output:={tmp_path / 'out'}", "-p", "wait:=0.1",
+        "-p", "use_probability:=false")
+    up(graph, evaluator, "evaluator_node")
+    mask = graph.publisher("sensor_msgs/msg/Image", "mask", 50)
+    truth = graph.publisher("sensor_msgs/msg/Image", "ground_truth/mask", 50)
+    for publisher in (mask, truth):
+        graph.wait(publisher.get_subscription_count, "the evaluator's subscription")
+    box = np.zeros((48, 64), np.uint8)
+    box[10:30, 20:40] = 255
+    sent = 0
+
+    def scored() -> bool:
+        nonlocal sent
+        sent += 1
+        header = make_header(ROS, BASE_NS + sent * 10**8)
+        truth.publish(mask_to_image(ROS, header, box))
+        mask.publish(mask_to_image(ROS, header, box))
+        return bool(scores)
+
+    graph.wait(scored, "a score")
+    assert "written to" in evaluator.end(number)
+    assert json.loads((tmp_path / "out" / "metrics.json").read_text())["frames"] > 0
+    # Said while there was still a graph to say it to.
+    graph.wait(lambda: [one for one in log if "written to" in one.msg], "the log on /rosout")
+
+
+@pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
+def test_attention_and_microphone_end(
+    graph: NodeGraph, start: Start, number: signal.Signals
+) -> None:
+    pytest.importorskip("sounddevice", exc_type=(ImportError, OSError))
+    attention = start("attention_node")
+    microphone = start("microphone_node", "-p", "device:=no such device")
+    up(graph, attention, "attention_node")
+    up(graph, microphone, "microphone_node")
+    attention.end(number)
+    microphone.end(number)
+
+
+def test_two_namespaces_do_not_hear_each_other(
+    graph: NodeGraph, start: Start, video: Path
+) -> None:
+    sides = ("left", "right")
+    masks = {one: graph.listen("sensor_msgs/msg/Image", f"/{one}{NODE}/mask") for one in sides}
+    nodes = [start("brightness", "-r", f"__ns:=/{one}") for one in sides]
+    looks = [start("attention_node", "-r", f"__ns:=/{one}") for one in sides]
+    for node, one in zip(nodes, sides, strict=True):
+        graph.wait(
+            lambda one=one: graph.tester.count_publishers(f"/{one}{NODE}/mask"), "a node", START_S)
+        assert node.running
+    player = start("player_node", "-r", "__ns:=/left", "-p", f"input:={video}", "-p", "loop:=true",
+                   "-p", "wait_for_subscribers:=60.0")
+    graph.wait(lambda: masks["left"], "a mask", START_S)
+    names = set(dict(graph.tester.get_topic_names_and_types()))
+    assert {"/left/image", "/left/audio", "/left/camera_info", "/right/attention_node/state"} <= (
+        names)
+    # Everything in its own namespace, but the player's /clock and what ROS shares by convention.
+    shared = {"/clock", "/diagnostics", "/parameter_events", "/rosout"}
+    assert {name for name in names if not name.startswith(("/left/", "/right/"))} == shared
+    assert not graph.tester.count_publishers("/right/image") and not masks["right"]
+    for program, number in zip([*nodes, *looks], [*SIGNALS, *SIGNALS], strict=True):
+        program.end(number)
+    player.end()
+
+
+BUSY = """
+import sys, time
+from rclpy.node import Node
+from avs_ros.nodes import entry_point
+
+class Busy(Node):
+    def __init__(self):
+        super().__init__("busy")
+        self.create_timer(0.01, self.work)
+
+    def work(self):
+        sys.stdout.write("working\\n")
+        sys.stdout.flush()
+        time.sleep({seconds})
+        sys.stdout.write("ended\\n")
+
+    def destroy_node(self):
+        sys.stdout.write("destroyed\\n")
+        super().destroy_node()
+
+entry_point.SHUTDOWN_TIMEOUT_S = {patience}
+sys.exit(entry_point.run_node(Busy, []))
+"""
+
+
+def interrupt(times: int, **values: float) -> tuple[int, list[str], str]:
+    """SIGINT to a node in the middle of a callback: exit status, what it printed, stderr."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", BUSY.format(**values)], text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "working\n"
+    for _ in range(times):
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.1)
+    printed, complaint = process.communicate(timeout=60)
+    return process.returncode, printed.split(), complaint
+
+
+@pytest.mark.parametrize("times", [1, 3])
+def test_a_node_ends_after_its_callback_and_once(times: int) -> None:
+    # `ros2 launch` passes on an interrupt that the terminal has sent already.
+    status, printed, complaint = interrupt(times, seconds=1.0, patience=30.0)
+    assert (status, complaint) == (0, "")
+    assert printed[-1] == "destroyed" and printed.count("destroyed") == 1
+    assert "ended" in printed
+
+
+def test_a_callback_that_does_not_end_holds_nobody_up() -> None:
+    status, printed, complaint = interrupt(1, seconds=600.0, patience=0.2)
+    assert (status, complaint) == (0, "")
+    assert "destroyed" not in printed
+
+
+FAILS = """
+import sys
+from rclpy.node import Node
+from avs_ros.nodes.entry_point import run_node
+
+class Fails(Node):
+    def __init__(self):
+        super().__init__("fails")
+        self.create_timer(0.01, self.work)
+
+    def work(self):
+        raise RuntimeError("a mistake of our own")
+
+sys.exit(run_node(Fails, {arguments}))
+"""
+
+
+def test_a_mistake_of_our_own_is_no_quiet_end() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", FAILS.format(arguments=[])], text=True, capture_output=True,
+        timeout=120, check=False)
+    assert done.returncode == 1 and "RuntimeError: a mistake of our own" in done.stderr
+
+
+def test_wrong_arguments_are_one_sentence() -> None:
+    arguments = ["fails", "--ros-args", "-p", "nothing"]
+    done = subprocess.run(
+        [sys.executable, "-c", FAILS.format(arguments=arguments)], text=True, capture_output=True,
+        timeout=120, check=False)
+    assert done.returncode == 2 and "Traceback" not in done.stderr and "nothing" in done.stderr
