@@ -285,11 +285,8 @@ def test_everything_a_robot_installs_has_a_wheel_for_aarch64() -> None:
     """Asks the package index."""
     import aarch64_wheels
 
-    reachable = subprocess.run(
-        [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", os.devnull, "timm"],
-        capture_output=True, check=False,
-    )  # fmt: skip
-    if b"No matching distribution" in reachable.stderr:
+    index = [sys.executable, "-m", "pip", "index", "versions", "timm"]
+    if subprocess.run(index, capture_output=True, check=False).returncode:
         pytest.skip("no package index can be reached")
     for python in aarch64_wheels.PYTHONS:
         found = aarch64_wheels.resolve(aarch64_wheels.declared(), python)

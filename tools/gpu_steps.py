@@ -64,7 +64,8 @@ def scene_inputs(steps: Bundle, count: int = _SCENES) -> list[tuple[Array, ...]]
         values["frame"] = prepare(scene.frame(number)).copy()
         if "audio_logits" in values:
             feature, logits = hear.run_eagerly([scene.sound(number * RATE // 2, RATE)[None]])
-            values["audio_feature"], values["audio_logits"] = feature, logits
+            values["audio_feature"] = np.asarray(feature, np.float32)
+            values["audio_logits"] = np.asarray(logits, np.float32)
             if families is not None:
                 values["heard"] = np.asarray(families(logits[0])[None], np.float32)
         found.append(tuple(np.asarray(values[name], np.float32) for name in see.inputs))
