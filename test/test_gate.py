@@ -80,7 +80,9 @@ def test_what_the_weight_file_says_fills_what_is_not_asked_for() -> None:
 
 @cache
 def scene() -> tuple[np.ndarray, list[tuple[int, np.ndarray]]]:
-    """A cat and an astronaut, and seconds of sound in which each option has something to decide."""
+    """A cat and an astronaut, and seconds of sound in which each option has something to
+    decide.
+    """
     pytest.importorskip("skimage.data")
     soxr = pytest.importorskip("soxr")
     from avs_ros.media import scene

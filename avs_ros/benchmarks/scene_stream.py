@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from avs_ros.media.scene import FPS, pictures, soundtrack
 from avs_ros.media.scene_sounds import RATE_HZ
 from avs_ros.segmentation import Bytes
+from avs_ros.sound import SAMPLE_RATE
 
 WIDTH, HEIGHT = 640, 480
-RATE = 16000
 # The cat meows here: something is marked, so that post-processing has work to do.
 _START_S, _SECONDS = 1.0, 3.0
 
@@ -27,7 +27,7 @@ class SceneStream:
         drawn = islice(pictures(_START_S + _SECONDS), round(_START_S * FPS), count, 5)
         self._frames = [np.asarray(cv2.resize(f, (width, height)), np.uint8) for f in drawn]
         sound = soundtrack(_START_S + _SECONDS)[round(_START_S * RATE_HZ) :]
-        self._sound = sound.reshape(-1, RATE_HZ // RATE).mean(axis=1).astype(np.float32)
+        self._sound = sound.reshape(-1, RATE_HZ // SAMPLE_RATE).mean(axis=1).astype(np.float32)
 
     def frame(self, number: int) -> Bytes:
         """uint8 RGB ``[H, W, 3]``."""

@@ -11,9 +11,9 @@ import cv2
 import numpy as np
 
 from avs_ros.errors import DatasetError
-from avs_ros.evaluation.composite_data import RATE
 from avs_ros.evaluation.side_by_side import Shot
 from avs_ros.segmentation import Bytes
+from avs_ros.sound import SAMPLE_RATE
 
 SECONDS = 5
 
@@ -41,7 +41,7 @@ def write_clips(root: Path, shots: Sequence[Shot]) -> int:
         with wave.open(str(path), "wb") as file:
             file.setnchannels(1)
             file.setsampwidth(2)
-            file.setframerate(RATE)
+            file.setframerate(SAMPLE_RATE)
             file.writeframes(sound.tobytes())
         rows.append([name, "0", shot.sounds, "test"])
     with (root / "Single-source" / "s4_meta_data.csv").open("w", newline="") as table:

@@ -15,12 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avs_ros.evaluation.composite import join
-from avs_ros.evaluation.composite_data import LEVEL, RATE, View
+from avs_ros.evaluation.composite_data import LEVEL, View
 from avs_ros.evaluation.composite_generated import generated_library
 from avs_ros.inference.segmenter import Segmenter
 from avs_ros.overlay import WHITE, draw_overlay, put_text
 from avs_ros.postprocess import PostprocessConfig, Postprocessor
 from avs_ros.segmentation import Bytes, Float, Segmentation
+from avs_ros.sound import SAMPLE_RATE, level_dbfs
 from avs_ros.streaming.inputs import Frame, Pair
 
 WIDTH = 384
@@ -48,7 +49,7 @@ def shots() -> list[Shot]:
     views = {picture.name: picture.view() for picture in library.pictures}
     recordings = {recording.name: recording.second() for recording in library.recordings}
     meow, speech = recordings["meow 1"], recordings["sentence 1"]
-    silence = np.zeros(RATE, np.float32)
+    silence = np.zeros(SAMPLE_RATE, np.float32)
     both = join(square(views["cat 0"]), square(views["person 0"]))
     cats = join(square(views["cat 0"]), square(views["cat 1"]))
     people = join(square(views["person 0"]), square(views["person 1"]))
@@ -68,7 +69,7 @@ def shots() -> list[Shot]:
 
 def hiss() -> Float:
     """One second of white noise at -20 dBFS."""
-    noise = np.random.default_rng(0).normal(0, LEVEL, RATE)
+    noise = np.random.default_rng(0).normal(0, LEVEL, SAMPLE_RATE)
     return np.clip(noise, -1, 1).astype(np.float32)
 
 
@@ -99,11 +100,9 @@ def inset(large: View, small: View, share: float = 0.42) -> View:
 
 def ask(segmenter: Segmenter, shot: Shot) -> Segmentation:
     """One frame and its second, with the node's post-processing."""
-    silent = not shot.window.any()
-    level = -np.inf if silent else 20 * np.log10(float(np.sqrt(np.mean(shot.window**2))))
     segmenter.reset()
     prediction = segmenter.step(shot.view.rgb, shot.window, 0)
-    pair = Pair(Frame.of(0, shot.view.rgb), shot.window, 1.0, True, float(level), 0.0)
+    pair = Pair(Frame.of(0, shot.view.rgb), shot.window, 1.0, True, level_dbfs(shot.window), 0.0)
     return Postprocessor(PostprocessConfig()).process(prediction, pair)
 
 

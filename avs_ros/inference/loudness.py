@@ -14,11 +14,6 @@ REMEMBERED_NS = 1_000_000_000
 BLOCK = 800
 
 
-def level_dbfs(window: Float) -> float:
-    """Mean power of ``window`` (samples in -1..1) in dB; -120 for digital silence."""
-    return float(10 * np.log10(float(np.mean(np.square(window))) + 1e-12))
-
-
 class Ending:
     """Whether what sounded in one stream has ended.
 
