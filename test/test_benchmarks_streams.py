@@ -11,7 +11,7 @@ from ros_packages import require_ros
 
 from avs_ros.benchmarks.end_to_end import measure_node
 from avs_ros.benchmarks.plot import plot
-from avs_ros.benchmarks.scene_stream import HEIGHT, WIDTH, SceneStream
+from avs_ros.benchmarks.stimuli import HEIGHT, WIDTH, SceneStream
 from avs_ros.benchmarks.subject import Subject
 from avs_ros.benchmarks.tables import show
 from avs_ros.benchmarks.throughput import measure_throughput

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from drawn_answers import answer
 
-from avs_ros.colours import PALETTE, index_colours, instance_colours, label_colour
+from avs_ros.colours import instance_colours, label_colour
 from avs_ros.overlay import draw_masks, draw_overlay
 
 
@@ -77,12 +77,3 @@ def test_colours_go_by_label_and_tell_twins_apart() -> None:
     assert colours[3] == label_colour("dog")
     # From the left to the right, so that a twin keeps its colour when the scores change places.
     assert instance_colours(cats[::-1]) == colours
-
-
-def test_the_index_table_is_black_for_nothing_and_grey_for_unlabeled() -> None:
-    table = index_colours()
-    assert table.shape == (256, 3)
-    assert tuple(table[0]) == (0, 0, 0)
-    assert tuple(table[255]) == (128, 128, 128)
-    assert tuple(table[1]) == PALETTE[0]
-    assert tuple(table[2]) == PALETTE[1]

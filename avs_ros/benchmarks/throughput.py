@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from avs_ros.benchmarks.scene_stream import SceneStream
+from avs_ros.benchmarks.stimuli import SceneStream
 from avs_ros.benchmarks.subject import Subject, segmenter
 from avs_ros.inference.segmenter import Segmenter
 from avs_ros.postprocess import PostprocessConfig, Postprocessor

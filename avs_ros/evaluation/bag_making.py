@@ -23,8 +23,7 @@ from avs_ros.conversions import (
 )
 from avs_ros.errors import DatasetError, ImageFormatError
 from avs_ros.evaluation.avsbench import AVSBenchClip
-from avs_ros.evaluation.box_files import BoxNote
-from avs_ros.evaluation.boxes import Box, box_of
+from avs_ros.evaluation.boxes import Box, BoxNote, box_of
 from avs_ros.evaluation.clip_arrays import read_clip
 from avs_ros.evaluation.run_files import make_folder
 from avs_ros.evaluation.truth import Truth

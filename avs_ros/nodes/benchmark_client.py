@@ -26,7 +26,7 @@ from sensor_msgs.msg import Image
 
 from avs_ros.benchmarks.interleaving import summarise
 from avs_ros.benchmarks.memory import ProcessWatch
-from avs_ros.benchmarks.scene_stream import HEIGHT, WIDTH, SceneStream
+from avs_ros.benchmarks.stimuli import HEIGHT, WIDTH, SceneStream
 from avs_ros.benchmarks.subject import Subject, segmenter
 from avs_ros.conversions import (
     AUDIO_TYPES,
