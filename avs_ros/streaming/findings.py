@@ -139,10 +139,12 @@ def _about_clocks(facts: Facts) -> list[str]:
                 f"{told}: their stamps lie {max(ahead, behind):.1f} s {where}; if the clocks "
                 "disagree, try --stamps bag or --audio-offset"
             ]
-        if facts.counters.get("audio_restarts", 0) > facts.counters.get("jumps_back", 0):
-            return [
-                f"{told}: the sound's stamps jump back where the images' do not; try --stamps bag"
-            ]
+        sounds_back = facts.counters.get("audio_restarts", 0)
+        images_back = facts.counters.get("jumps_back", 0)
+        if sounds_back != images_back:
+            names = ("sound's", "images'") if sounds_back > images_back else ("images'", "sound's")
+            return [f"{told}: the {names[0]} stamps jump back where the {names[1]} do not; try "
+                    "--stamps bag"]
     return [f"{told}: the sound is shorter than the images, or has gaps; is it the right topic "
             "(--audio)?"]
 
