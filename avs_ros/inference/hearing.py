@@ -73,11 +73,10 @@ def check_window(window: Float) -> None:
         raise AudioFormatError(
             f"the window must be a float array in -1..1, got {got}; divide int16 by 32768"
         )
-    if window.shape != (SAMPLE_RATE,) or not np.isfinite(window).all():
-        raise AudioFormatError(
-            f"the window must be {SAMPLE_RATE} finite samples (1 s), got {list(window.shape)}"
-        )
-    check_scale(window)
+    finite = window.shape != (SAMPLE_RATE,) or np.isfinite(window).all()
+    if window.shape != (SAMPLE_RATE,) or not finite:
+        got = list(window.shape) if finite else "NaN or infinite values"
+        raise AudioFormatError(f"the window must be {SAMPLE_RATE} finite samples (1 s), got {got}")
 
 
 @dataclass(frozen=True)
