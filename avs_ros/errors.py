@@ -55,7 +55,7 @@ class MessageTypeError(AvsError):
     """A message type that is not installed, or is the one of another package of that name."""
 
 
-class MiddlewareError(AvsError):
+class RosError(AvsError):
     """ROS 2 is missing, lacks what was asked of it, or a node does not answer."""
 
 

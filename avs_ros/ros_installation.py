@@ -1,17 +1,20 @@
-"""Whether the nodes can run here, asked without importing ROS 2 into this process."""
+"""Nodes as processes of their own: whether they can run here, and who hears them."""
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from functools import cache
 
-from avs_ros.errors import MiddlewareError
+from avs_ros.errors import RosError
 
 HOW_TO_GET_ROS = (
     "source ROS 2's setup file and install what is missing, or run `make` in a clone, which "
     "builds a ROS 2 into .venv (it needs g++)"
 )
+# Not 0, where a robot in the same building may be listening, nor those of the tests (40 on).
+_DOMAINS = range(2, 40)
 # What a live run starts, and a sound type for it to speak.
 _TRY = """
 import avs_ros.nodes.segmentation_node, avs_ros.nodes.player_node, avs_ros.nodes.recorder_node
@@ -33,6 +36,19 @@ def ros_lacks() -> str:
 
 
 def require_ros() -> None:
-    """Raise :class:`MiddlewareError`, which says what to do, where the nodes cannot run."""
+    """Raise :class:`RosError`, which says what to do, where the nodes cannot run."""
     if lacks := ros_lacks():
-        raise MiddlewareError(f"ROS 2 cannot be used here ({lacks}): {HOW_TO_GET_ROS}")
+        raise RosError(f"ROS 2 cannot be used here ({lacks}): {HOW_TO_GET_ROS}")
+
+
+def own_graph(domain: int | None = None) -> dict[str, str]:
+    """What to add to the environment of processes that shall hear each other and nobody else.
+
+    They stay on this machine, on DDS ``domain`` (None: one by this process's number).
+    """
+    if domain is None:
+        domain = _DOMAINS[os.getpid() % len(_DOMAINS)]
+    return {
+        "ROS_DOMAIN_ID": str(domain), "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
+        "PYTHONUNBUFFERED": "1",
+    }

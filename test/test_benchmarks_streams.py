@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 
 import numpy as np
@@ -15,7 +16,7 @@ from avs_ros.benchmarks.stimuli import HEIGHT, WIDTH, SceneStream
 from avs_ros.benchmarks.subject import Subject
 from avs_ros.benchmarks.tables import show
 from avs_ros.benchmarks.throughput import measure_throughput
-from avs_ros.errors import MiddlewareError
+from avs_ros.errors import RosError
 from avs_ros.sound import SAMPLE_RATE
 
 SMALL = Subject("pvt_v2_b0", "efficientat_mn04", frames_per_clip=2, image_size=64, channels=16)
@@ -56,7 +57,8 @@ def test_throughput_accounts_for_every_frame(tmp_path, capsys):
 def test_through_the_real_node(tmp_path, capsys):
     require_ros()
     said: list[str] = []
-    found = measure_node(SMALL, "torch", "cpu", rounds=2, seconds=0.5, tell=said.append)
+    domain = int(os.environ["ROS_DOMAIN_ID"])
+    found = measure_node(SMALL, "torch", "cpu", 2, 0.5, said.append, domain)
     assert list(found["states"]) == ["unconfigured", "inactive", "active, idle", "active, 10 Hz"]
     memory = [state["rss_mib"] for state in found["states"].values()]
     assert 0 < memory[0] < memory[1], "the model comes in with configure"
@@ -74,5 +76,5 @@ def test_through_the_real_node(tmp_path, capsys):
 @pytest.mark.slow
 def test_a_node_that_cannot_start_is_one_sentence():
     require_ros()
-    with pytest.raises(MiddlewareError, match="refuses to configure"):
+    with pytest.raises(RosError, match="refuses to configure"):
         measure_node(SMALL, "warp", "cpu", rounds=1, seconds=0.5)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
 import avsbench_tree
@@ -95,3 +96,68 @@ def test_short_wav_is_padded_and_a_broken_one_refused(tmp_path: Path) -> None:
     (tmp_path / "broken.wav").write_bytes(b"RIFFxxxx")
     with pytest.raises(AudioFormatError, match=r"broken\.wav"):
         read_seconds(tmp_path / "broken.wav", 5)
+
+
+def riff(samples: np.ndarray, tag: int, bits: int, extensible: bool) -> bytes:
+    """A wav written out by hand; ``samples`` ``[n, channels]`` in -1..1."""
+    channels = samples.shape[1]
+    if tag == 3:
+        data = samples.astype("<f4" if bits == 32 else "<f8").tobytes()
+    elif bits == 8:
+        data = np.round(samples * 127 + 128).astype(np.uint8).tobytes()
+    else:
+        whole = np.round(samples * (2 ** (bits - 1) - 1)).astype("<i4").reshape(-1, 1)
+        data = whole.view(np.uint8)[:, : bits // 8].tobytes()
+    block = channels * bits // 8
+    form = struct.pack("<HHIIHH", 0xFFFE if extensible else tag, channels, 16000, 16000 * block,
+                       block, bits)
+    if extensible:
+        guid = struct.pack("<H", tag) + bytes.fromhex("000000001000800000aa00389b71")
+        form += struct.pack("<HHI", 22, bits, 0) + guid
+    note = b"LIST" + struct.pack("<I", 5) + b"odd\0\0\0"
+    body = (b"WAVE" + note + b"fmt " + struct.pack("<I", len(form)) + form + b"data"
+            + struct.pack("<I", len(data)) + data)
+    return b"RIFF" + struct.pack("<I", len(body)) + body
+
+
+@pytest.mark.parametrize("extensible", [False, True])
+@pytest.mark.parametrize("channels", [1, 2, 4])
+@pytest.mark.parametrize(("tag", "bits"), [(1, 8), (1, 16), (1, 24), (1, 32), (3, 32), (3, 64)])
+def test_every_pcm_wav_is_read(
+    tmp_path: Path, extensible: bool, channels: int, tag: int, bits: int
+) -> None:
+    rng = np.random.default_rng(bits)
+    samples = rng.uniform(-0.9, 0.9, (20000, channels))
+    path = tmp_path / "a.wav"
+    path.write_bytes(riff(samples, tag, bits, extensible))
+    expected = samples.mean(axis=1)
+    read = read_seconds(path, 2).reshape(-1)
+    assert np.abs(read[:20000] - expected).max() < (0.02 if bits == 8 else 1e-4)
+    assert not read[20000:].any()
+    # Cut short: what there is.
+    path.write_bytes(riff(samples, tag, bits, extensible)[:-7777])
+    cut = read_seconds(path, 1).reshape(-1)
+    assert np.abs(cut[:10000] - expected[:10000]).max() < (0.02 if bits == 8 else 1e-4)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_damaged_wav_is_read_or_refused(tmp_path: Path, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    data = riff(rng.uniform(-1, 1, (3000, 2)), 1, 16, True)
+    path = tmp_path / "a.wav"
+    for _ in range(60):
+        damaged = bytearray(data)
+        for place in rng.integers(0, 120, 3):
+            damaged[place] = rng.integers(256)
+        path.write_bytes(bytes(damaged[: rng.integers(1, len(data))]))
+        try:
+            assert read_seconds(path, 1).shape == (1, 16000)
+        except AudioFormatError as error:
+            assert "a.wav" in str(error)
+
+
+def test_compressed_wav_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.wav"
+    path.write_bytes(riff(np.zeros((100, 1)), 2, 16, False))
+    with pytest.raises(AudioFormatError, match=r"\(2, 16\)"):
+        read_seconds(path, 1)

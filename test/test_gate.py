@@ -22,6 +22,8 @@ from avs_ros.postprocess import PostprocessConfig
 from avs_ros.streaming import Pipeline
 from avs_ros.streaming.inputs import Frame, Pair
 
+# Answers are kept from test to test.
+pytestmark = pytest.mark.xdist_group("gate")
 RATE, TENTH = 16000, 100_000_000
 MODELS = ("c3n_light", "avsc_light", "c3n_light_paper", "consensus_cam")
 # Option -> values to go to from its default: below it and above it, where there is room.
@@ -80,9 +82,7 @@ def test_what_the_weight_file_says_fills_what_is_not_asked_for() -> None:
 
 @cache
 def scene() -> tuple[np.ndarray, list[tuple[int, np.ndarray]]]:
-    """A cat and an astronaut, and seconds of sound in which each option has something to
-    decide.
-    """
+    """A cat and an astronaut, and seconds of sound in which each option has to decide."""
     pytest.importorskip("skimage.data")
     soxr = pytest.importorskip("soxr")
     from avs_ros.media import scene

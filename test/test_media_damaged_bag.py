@@ -6,6 +6,7 @@ import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -14,6 +15,7 @@ from fakes import BrightnessSegmenter
 from media_files import SECOND, BagMaker, lamp, tone, write_bag
 from rosbags.rosbag2 import CompressionFormat, CompressionMode
 
+from avs_ros.conversions import AudioFormat
 from avs_ros.errors import AvsError, BagError, MediaError
 from avs_ros.evaluation.bag_making import convert_recording
 from avs_ros.media.bag import BagOptions, BagSource
@@ -135,6 +137,27 @@ def test_loops_of_any_length_pair_every_lap_alike(seed: int) -> None:
             length = lengths[frame_lap]
             assert heard >= min(event.stamp_ns, round((100 + length) * 1e9) - 100_000_000)
     assert frame_lap == sound_lap == 3
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_messages_recorded_in_another_order_than_stamped(tmp_path: Path, seed: int) -> None:
+    """Each up to 0.24 s late, in two laps of a loop."""
+    rng = np.random.default_rng(seed)
+    bags = {name: BagMaker(tmp_path / name) for name in ("shuffled", "whole")}
+    sound = tone(3.0, on=(0.7, 1.9))
+    for number in range(2):
+        for i in range(30):
+            at = START + i * TENTH
+            recorded = at + number * 4 * SECOND
+            for name, bag in bags.items():
+                late = [int(rng.integers(0, 240_000_000)) if name == "shuffled" else 0
+                        for _ in range(2)]
+                bag.image(at, lamp(lit=i % 7 != 0), recorded_ns=recorded + late[0])
+                bag.raw_audio(at, sound[i * 1600 : (i + 1) * 1600],
+                              recorded_ns=recorded + TENTH + late[1])
+    shuffled, whole = (answers(bag.close()) for bag in bags.values())
+    assert len(whole) == 60
+    assert shuffled == whole
 
 
 def test_a_loop_is_converted_into_one_line_of_time(tmp_path: Path) -> None:
@@ -355,3 +378,115 @@ def test_clocks_that_agree_are_not(tmp_path: Path) -> None:
     source.tell(facts)
     source.close()
     assert explain(facts) == []
+
+
+# ---------------------------------------------------------------------- sound without a format
+
+
+def bytes_bag(path: Path, chunks: list[bytes], step_ns: int, info: dict[str, Any] | None = None,
+              ) -> Path:
+    """A camera at 10 Hz beside ``chunks`` in AudioDataStamped, ``step_ns`` apart."""
+    bag = BagMaker(path)
+    if info is not None:
+        message = bag.message("audio_common_msgs/msg/AudioInfo", **{
+            "channels": 1, "sample_rate": 16000, "sample_format": "S16LE", "bitrate": 0,
+            "coding_format": "WAVE", **info})
+        bag.write("/audio_info", "audio_common_msgs/msg/AudioInfo", message, START)
+    for i, chunk in enumerate(chunks):
+        at = START + i * step_ns
+        data = bag.message("audio_common_msgs/msg/AudioData", data=np.frombuffer(chunk, np.uint8))
+        message = bag.message("audio_common_msgs/msg/AudioDataStamped", header=bag.header(at),
+                              audio=data)
+        bag.write("/audio", "audio_common_msgs/msg/AudioDataStamped", message, at)
+    for i in range(round(len(chunks) * step_ns / TENTH)):
+        bag.image(START + i * TENTH, lamp())
+    return bag.close()
+
+
+def pcm(seconds: float, rate: int, channels: int = 1) -> bytes:
+    wave = np.round(tone(seconds, rate) * 32767).astype("<i2")
+    return np.repeat(wave, channels).tobytes()
+
+
+def test_mp3_is_said_to_be_mp3(tmp_path: Path) -> None:
+    import av
+
+    encoder = av.CodecContext.create("libmp3lame", "w")
+    encoder.sample_rate, encoder.layout, encoder.format = 16000, "mono", "fltp"
+    packets = []
+    for i in range(80):
+        frame = av.AudioFrame.from_ndarray(
+            tone(0.036)[None, :576], format="fltp", layout="mono")
+        frame.sample_rate, frame.pts = 16000, 576 * i
+        packets += [bytes(one) for one in encoder.encode(frame)]
+    path = bytes_bag(tmp_path / "bag", packets, 36_000_000)
+    with pytest.raises(BagError, match=r"/audio holds MP3 frames.*format:=wave") as caught:
+        BagSource(path)
+    assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize("info", [None, {}, {"sample_rate": 44100, "channels": 2}])
+def test_what_is_assumed_or_stated_is_held_against_the_chunks(
+    tmp_path: Path, info: dict[str, Any] | None
+) -> None:
+    data = pcm(2.0, 44100, 2)
+    chunks = [data[i : i + 17640] for i in range(0, len(data), 17640)]
+    path = bytes_bag(tmp_path / "bag", chunks, TENTH, info)
+    source = BagSource(path)
+    source.close()
+    if info and info["sample_rate"] == 44100:
+        assert source.doubts == []
+        assert source.info.audio_rate_hz == 44100
+        return
+    (doubt,) = source.doubts
+    assert "5.5 times" in doubt
+    assert ("as its AudioInfo says" in doubt) == (info is not None)
+    # What is given goes before what the bag says.
+    told = BagSource(path, BagOptions(audio_format=AudioFormat("S16LE", 2, 44100)))
+    heard = [event for event in told.events() if isinstance(event, Sound)]
+    told.close()
+    assert told.doubts == []
+    assert sum(len(sound.samples) for sound in heard) == 88200
+    assert {sound.rate_hz for sound in heard} == {44100}
+
+
+def test_half_of_the_chunks_lost(tmp_path: Path) -> None:
+    data = pcm(4.0, 16000)
+    chunks = [data[i : i + 1024] for i in range(0, len(data), 2048)]
+    source = BagSource(bytes_bag(tmp_path / "bag", chunks, 64_000_000))
+    source.close()
+    assert "0.5 times" in source.doubts[0] and "lost" in source.doubts[0]
+
+
+def test_a_format_for_sound_that_says_its_own_is_refused(tmp_path: Path) -> None:
+    path = write_bag(tmp_path / "bag", family="RawAudio")
+    with pytest.raises(BagError, match="says the format of its sound; leave --audio-rate"):
+        open_recording(path, audio_format=AudioFormat())
+
+
+@pytest.mark.parametrize("info", [{"coding_format": "mp3"}, {"sample_format": "S17LE"},
+                                  {"sample_rate": 0}, {"channels": 0}])
+def test_an_info_of_no_use_names_the_bag_and_can_be_overruled(
+    tmp_path: Path, info: dict[str, Any]
+) -> None:
+    data = pcm(2.0, 16000)
+    chunks = [data[i : i + 3200] for i in range(0, len(data), 3200)]
+    path = bytes_bag(tmp_path / "bag", chunks, TENTH, info)
+    with pytest.raises(BagError, match="/audio") as caught:
+        BagSource(path)
+    assert str(path) in str(caught.value)
+    assert len(answers(path, BagOptions(audio_format=AudioFormat()))) == 20
+
+
+def test_clocks_that_are_set_while_recording(tmp_path: Path) -> None:
+    """A robot that starts in 1970: both streams step ahead by decades; each part has its sound."""
+    bag = BagMaker(tmp_path / "bag")
+    for i in range(40):
+        recorded = START + i * TENTH
+        at = recorded if i >= 20 else recorded - START + 100 * SECOND
+        bag.image(at, lamp(), recorded_ns=recorded)
+        bag.raw_audio(at, tone(0.1), recorded_ns=recorded)
+    found = answers(bag.close(), BagOptions())
+    assert len(found) == 40
+    assert [one[3] for one in found[:20]] == [one[3] for one in found[20:]]
+    assert found[-1][1] > 0.9

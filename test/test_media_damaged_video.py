@@ -19,6 +19,7 @@ from avs_ros.media.opening import open_recording
 from avs_ros.media.source import Frame, Sound
 from avs_ros.media.video import START_NS, VideoSource
 from avs_ros.media.video_writer import VideoWriter
+from avs_ros.streaming.findings import Facts
 
 FPS, RATE = 10, 16000
 
@@ -134,7 +135,9 @@ def test_damaged_packets_of_the_picture_cost_only_themselves(tmp_path: Path, see
         damage(path, spots[number], rng)
     source, still_shown, still_heard = walk(path)
     assert source.counters["broken_packets"] == 4
-    assert source.packets == len(spots) + len(places(path, "audio"))
+    facts = Facts()
+    source.tell(facts)
+    assert facts.packets == len(spots) + len(places(path, "audio"))
     for number, time in enumerate(sorted(shown)):
         if number not in chosen:
             assert np.array_equal(still_shown[time], shown[time])

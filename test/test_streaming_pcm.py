@@ -87,3 +87,16 @@ def test_bad_values_are_counted_per_channel():
     mono = pcm.to_mono(samples)
     np.testing.assert_array_equal(mono.samples, np.float32([0.25, 0.5, 0.0]))
     assert (mono.nonfinite, mono.clipped) == (3, 1)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_floats_on_the_scale_of_integers_are_refused(dtype: type) -> None:
+    wave = np.sin(np.arange(1000) / 5).astype(dtype)
+    for scale in (128, 32768, 2.0**31):
+        with pytest.raises(AudioFormatError, match=r"-1\.\.1"):
+            pcm.to_mono(wave * dtype(scale))
+    loud = pcm.to_mono(wave * dtype(1.5))
+    assert loud.clipped > 100 and np.abs(loud.samples).max() == 1
+    stray = wave.copy()
+    stray[::50] = 1e30
+    assert pcm.to_mono(stray).clipped == 20

@@ -110,7 +110,7 @@ def check_capture(program: StepProgram, half: bool = True, device: str = "cuda")
                 outputs = replayed(_Placed(module, tensors), inputs, dtype)
         except CaptureError:
             raise
-        except RuntimeError as error:  # what fake tensors refuse by themselves
+        except (RuntimeError, AssertionError) as error:  # what fake tensors refuse themselves
             raise CaptureError(f"{rules.where or 'the step'}: {error}") from error
         finally:
             for hook in hooks:

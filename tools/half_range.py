@@ -1,8 +1,7 @@
-"""How large and how small a step's numbers get, against what half precision can hold.
+"""How large a step's numbers get, against what half precision can hold.
 
 The step runs on the CPU in float32, and every result of every operator in it is looked at: the
-largest magnitude must stay below 65504, and few values may lie below the smallest that half
-precision tells from zero.  Parts that stay in float32 (``keep_single``) are left out.
+largest magnitude must stay below 65504.  Parts that stay in float32 are left out.
 """
 
 from __future__ import annotations
@@ -19,22 +18,17 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from avs_ros.inference.engines.cuda_graph import single_parts
+from avs_ros.inference.engines.prepared import Array
 from avs_ros.inference.engines.program import StepProgram
 
 LARGEST = 65504.0
-# Half of the smallest number above zero: below, all becomes zero.
-SMALLEST = 2.0**-25
 
 
 @dataclass
 class Range:
-    """Of one layer: ``largest`` magnitude, and the ``lost`` share of what is not zero.
-
-    ``operator``: where the largest was.
-    """
+    """Of one layer: the ``largest`` magnitude, and the ``operator`` that gave it."""
 
     largest: float = 0.0
-    lost: float = 0.0
     operator: str = ""
 
 
@@ -75,13 +69,12 @@ class HalfRanges(TorchDispatchMode):
         largest = float(finite.amax())
         if largest > known.largest or np.isnan(largest):
             known.largest, known.operator = largest, operator
-        there = int((size > 0).sum())
-        if there:
-            known.lost = max(known.lost, int(((size > 0) & (size < SMALLEST)).sum()) / there)
 
 
-def trace_half_range(program: StepProgram) -> dict[str, Range]:
-    """Layer -> its :class:`Range`, over one run of ``program`` on its fixed inputs."""
+def trace_half_range(
+    program: StepProgram, inputs: Sequence[Array] | None = None
+) -> dict[str, Range]:
+    """Layer -> its :class:`Range`, over one run on ``inputs`` (None: the program's fixed ones)."""
     module = program.module
     mode = HalfRanges(single=frozenset(single_parts(module)))
     hooks: list[Any] = []
@@ -91,7 +84,7 @@ def trace_half_range(program: StepProgram) -> dict[str, Range]:
     try:
         with torch.no_grad(), mode, warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            module(*(torch.from_numpy(np.array(x)) for x in program.example))
+            module(*(torch.from_numpy(np.array(x)) for x in (inputs or program.example)))
     finally:
         for hook in hooks:
             hook.remove()
@@ -99,8 +92,8 @@ def trace_half_range(program: StepProgram) -> dict[str, Range]:
 
 
 def widest(ranges: Mapping[str, Range]) -> tuple[str, Range]:
-    """The layer with the largest number."""
-    return max(ranges.items(), key=lambda item: item[1].largest)
+    """The layer with the largest number; ("", 0) where all stays in float32."""
+    return max(ranges.items(), key=lambda item: item[1].largest, default=("", Range()))
 
 
 def _enter(mode: HalfRanges, name: str) -> Any:

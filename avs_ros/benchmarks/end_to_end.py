@@ -16,10 +16,9 @@ from collections.abc import Callable, Iterator
 from typing import Any, TextIO
 
 from avs_ros.benchmarks.subject import Subject
-from avs_ros.errors import AvsError, MiddlewareError
-from avs_ros.ros_installation import require_ros
+from avs_ros.errors import AvsError, RosError
+from avs_ros.ros_installation import own_graph, require_ros
 
-_DOMAINS = range(2, 58)
 _END_S = 15.0
 _LAST_LINES = 8
 _NODE_WORDS = (
@@ -42,14 +41,10 @@ def measure_node(
 
     ``ms`` holds a :class:`Timing` for ``end_to_end`` (frame published -> mask received) and for
     ``bare_step``, taken in turns.  ``seconds``: how long each state is watched.  Raises
-    MiddlewareError where the node does not answer.
+    RosError where the node does not answer.
     """
-    environment = {
-        **os.environ, "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
-        "ROS_DOMAIN_ID": str(_DOMAINS[os.getpid() % len(_DOMAINS)] if domain is None else domain),
-        "PYTHONUNBUFFERED": "1",
-    }
     require_ros()
+    environment = {**os.environ, **own_graph(domain)}
     values = json.dumps(subject.values())
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as log:
         words = ["-m", "avs_ros.nodes.benchmark_subject", values, engine, device, *_NODE_WORDS]
@@ -63,7 +58,7 @@ def measure_node(
                 try:
                     return _result(client, tell)
                 except AvsError as error:
-                    raise MiddlewareError(f"{error}{_tail(log)}") from error
+                    raise RosError(f"{error}{_tail(log)}") from error
 
 
 def _result(client: subprocess.Popen[str], tell: Callable[[str], None]) -> dict[str, Any]:
@@ -73,9 +68,9 @@ def _result(client: subprocess.Popen[str], tell: Callable[[str], None]) -> dict[
             result: dict[str, Any] = words["result"]
             return result
         if "error" in words:
-            raise MiddlewareError(str(words["error"]))
+            raise RosError(str(words["error"]))
         tell(words["doing"])
-    raise MiddlewareError(f"the measuring process has ended, status {client.wait()}")
+    raise RosError(f"the measuring process has ended, status {client.wait()}")
 
 
 @contextlib.contextmanager

@@ -7,7 +7,6 @@ They share a DDS domain of their own; what the recorder kept is the result.  ``a
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -16,16 +15,14 @@ from types import TracebackType
 from avs_ros.cli.processes import Child, Children
 from avs_ros.conversions.topics import ANSWER_TOPICS, DIAGNOSTICS
 from avs_ros.conversions.topics import LABEL_INFO as LABEL_INFO_TOPIC
-from avs_ros.errors import AvsError, MiddlewareError
-from avs_ros.ros_installation import require_ros
+from avs_ros.errors import AvsError, RosError
+from avs_ros.ros_installation import own_graph, require_ros
 
 # An engine that is compiled at the first start may take minutes on a busy machine.
 START_S = 600.0
 SETTLED_S = 1.8
 LAST_WORDS_S = 15.0
 NODE = "/segmentation_node"
-# Not 0, where a robot in the same building may be listening.
-DOMAINS = range(2, 58)
 NODE_CODE = "import sys; from avs_ros.nodes.{0} import main; sys.exit(main())"
 SEGMENTATION_NODE = NODE_CODE.format("segmentation_node")
 LABEL_INFO = LABEL_INFO_TOPIC.name.replace("~", NODE)
@@ -74,7 +71,7 @@ class RecordedPlay:
         """
         self.watcher = Watcher()
         self._logs, self._shown = logs, shown
-        self._children = Children(logs, _environment(domain))
+        self._children = Children(logs, own_graph(domain))
         self._player: Child | None = None
 
     def start(
@@ -91,7 +88,7 @@ class RecordedPlay:
 
         ``sound``: topic on which the player's sound is recorded, whatever its type ("": not).
         Raises :class:`AvsError` with the node's own sentence when it cannot start,
-        :class:`MiddlewareError` where ROS 2 is not installed.
+        :class:`RosError` where ROS 2 is not installed.
         """
         require_ros()
         words = ["-m", "avs_ros.nodes.recorder_node", str(recording)]
@@ -137,9 +134,9 @@ class RecordedPlay:
         self._children.check(may_end=players)
 
     def check_answered(self) -> None:
-        """Raise :class:`MiddlewareError` when not one mask was recorded."""
+        """Raise :class:`RosError` when not one mask was recorded."""
         if not self.watcher.answers:
-            raise MiddlewareError(
+            raise RosError(
                 f"the node has answered none of {self.watcher.counts.get(self._shown, 0)} "
                 f"pictures; its log is {self._logs / 'segmentation_node.log'}"
             )
@@ -151,7 +148,7 @@ class RecordedPlay:
             if self.watcher.failure:
                 raise AvsError(f"the segmentation node cannot start: {self.watcher.failure}")
             if time.monotonic() > until:
-                raise MiddlewareError(
+                raise RosError(
                     f"the segmentation node was not active within {START_S:.0f} s; do other "
                     "processes or a firewall hold back UDP on the loopback interface?"
                 )
@@ -169,16 +166,6 @@ class RecordedPlay:
     ) -> None:
         """Stop all that still run."""
         self._children.__exit__(kind, error, trace)
-
-
-def _environment(domain: int | None) -> dict[str, str]:
-    """A domain of our own, on this machine only."""
-    if domain is None:
-        domain = DOMAINS[os.getpid() % len(DOMAINS)]
-    return {
-        "ROS_DOMAIN_ID": str(domain), "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
-        "PYTHONUNBUFFERED": "1",
-    }
 
 
 def _ros_words(parameters: Mapping[str, object]) -> list[str]:

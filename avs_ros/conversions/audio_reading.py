@@ -25,6 +25,7 @@ from avs_ros.conversions.header import NANOSECONDS, stamp_to_ns
 from avs_ros.conversions.malformed import MalformedAudio
 from avs_ros.conversions.message_types import Message
 from avs_ros.errors import AudioFormatError
+from avs_ros.inference.loudness import STRAY_SHARE, check_scale
 from avs_ros.sound import SAMPLE_RATE
 from avs_ros.streaming import pcm
 from avs_ros.streaming.inputs import Sound
@@ -124,8 +125,9 @@ def read_audio(
     ``assumed``: rate, channels and sample format where the message carries none.
     ``received_ns``: the node's time at reception, used (minus the chunk's length) for the
     unstamped ``AudioData`` only.  Raises :class:`MalformedAudio` with reason ``audio_type``,
-    ``audio_format``, ``audio_truncated``, ``audio_rate``, ``audio_channels``, ``audio_empty`` or
-    ``audio_stamp_zero``.  NaN samples pass: the audio buffer mends and counts them.
+    ``audio_format``, ``audio_truncated``, ``audio_rate``, ``audio_channels``, ``audio_empty``,
+    ``audio_scale`` or ``audio_stamp_zero``.  NaN samples pass: the audio buffer mends and counts
+    them.
     """
     assumed = assumed or AudioFormat()
     if hasattr(msg, "number_of_channels"):
@@ -138,6 +140,7 @@ def read_audio(
         chunk = Sound(stamp_ns, samples, assumed.rate)
     elif hasattr(msg, "data"):
         samples = _decode(msg.data, assumed)
+        _check_scale(samples)
         if received_ns == 0:
             raise MalformedAudio(
                 "audio_stamp_zero", "sound without stamps before the first /clock message"
@@ -155,7 +158,16 @@ def read_audio(
             "audio_stamp_zero",
             "sound with stamp 0 cannot be paired with a picture: the publisher must set the stamp",
         )
+    _check_scale(chunk.samples)
     return chunk
+
+
+def _check_scale(samples: NDArray[Any]) -> None:
+    if samples.dtype.kind == "f":
+        try:
+            check_scale(samples, STRAY_SHARE)
+        except AudioFormatError as error:
+            raise MalformedAudio("audio_scale", str(error)) from error
 
 
 def read_audio_info(msg: Message) -> AudioFormat:

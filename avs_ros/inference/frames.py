@@ -35,6 +35,10 @@ class FramePreparation:
 
     def __call__(self, frame: Bytes) -> Float:
         """See the class; raises ImageFormatError for anything but uint8 RGB."""
+        if not isinstance(frame, np.ndarray):
+            raise ImageFormatError(
+                f"a frame must be a uint8 array [H, W, 3] RGB, got {type(frame).__name__}"
+            )
         if frame.ndim != 3 or frame.shape[2] != 3 or frame.dtype != np.uint8 or not frame.size:
             raise ImageFormatError(
                 f"a frame must be uint8 [H, W, 3] RGB, got {frame.dtype} {list(frame.shape)}"

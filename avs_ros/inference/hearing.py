@@ -11,6 +11,7 @@ import numpy as np
 
 from avs_ros.errors import AudioFormatError
 from avs_ros.gate import GateConfig
+from avs_ros.inference.loudness import check_scale
 from avs_ros.models.light.hearing_context import HearingContext
 from avs_ros.segmentation import Float
 from avs_ros.sound import SAMPLE_RATE, level_dbfs
@@ -67,11 +68,17 @@ class Hearing:
 
 
 def check_window(window: Float) -> None:
-    """Raise AudioFormatError for another length, NaN or infinite values."""
+    """Raise AudioFormatError for another type or length, NaN, infinity, or integers' scale."""
+    if not isinstance(window, np.ndarray) or window.dtype.kind != "f":
+        got = window.dtype if isinstance(window, np.ndarray) else type(window).__name__
+        raise AudioFormatError(
+            f"the window must be a float array in -1..1, got {got}; divide int16 by 32768"
+        )
     if window.shape != (SAMPLE_RATE,) or not np.isfinite(window).all():
         raise AudioFormatError(
             f"the window must be {SAMPLE_RATE} finite samples (1 s), got {list(window.shape)}"
         )
+    check_scale(window)
 
 
 @dataclass(frozen=True)

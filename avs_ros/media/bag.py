@@ -22,18 +22,17 @@ from avs_ros.conversions import (
     MalformedImage,
     check_picture,
     read_audio,
-    read_audio_info,
     read_camera_info,
     read_picture,
     stamp_to_ns,
 )
 from avs_ros.errors import AvsError, BagError
 from avs_ros.media.bag_files import broken, open_reader
+from avs_ros.media.bag_sound import CHUNKS, find_format
 from avs_ros.media.bag_topics import choose_topic, other_topics
 from avs_ros.media.bag_types import typestore_for
-from avs_ros.media.source import Frame, Sound, SourceInfo, merge
+from avs_ros.media.source import Frame, Sound, SourceInfo, in_stamp_order, merge
 from avs_ros.streaming.findings import Facts
-from avs_ros.streaming.sound_format import CHUNKS, Format, FormatCheck
 
 IMAGE_TYPES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
 # These say nothing about their samples.
@@ -108,8 +107,8 @@ class BagSource:
         self._format = self._find_format(sounds, audio, beside)
         self.camera_info = self._nearest(sounds, beside, CAMERA_INFO, image[0].topic)
         self._check_camera()
-        self._frames = self._frame_events(pictures, image)
-        self._sounds = self._sound_events(sounds, audio)
+        self._frames = in_stamp_order(self._frame_events(pictures, image))
+        self._sounds = in_stamp_order(self._sound_events(sounds, audio))
         first_frame, rgb = self._first_picture()
         first_sound = next(self._sounds, None)
         if first_frame is None:
@@ -159,12 +158,10 @@ class BagSource:
                 self.doubts.append(f"no directions can be given: {error}")
 
     def _find_format(self, reader: Any, audio: list[Any], beside: list[Any]) -> AudioFormat:
-        """What the messages do not say: from the options, an ``AudioInfo``, or assumed.
-
-        It is held against the first chunks.
-        """
+        """What the sound messages do not say themselves."""
         given, topic = self.options.audio_format, audio[0].topic
-        if audio[0].msgtype not in FORMATLESS:
+        self._says_format, self._format_doubted = audio[0].msgtype not in FORMATLESS, False
+        if self._says_format:
             if given is not None:
                 raise BagError(
                     f"{self.path}: {topic} ({audio[0].msgtype}) says the format of its sound; "
@@ -172,24 +169,14 @@ class BagSource:
                 )
             return AudioFormat()
         info = self._nearest(reader, beside, AUDIO_INFO, topic) if given is None else None
+        chunks = self._messages(reader, audio, CHUNKS)
         try:
-            form = given or (AudioFormat() if info is None else read_audio_info(info))
+            found = find_format(topic, given, info, chunks, self.options.stamps == "header")
         except AvsError as error:
-            raise BagError(f"{self.path}: {topic}: {error}") from error
-        check = FormatCheck(Format(form.rate, form.channels, form.sample_format))
-        for recorded_ns, msg in self._messages(reader, audio, CHUNKS):
-            stamped = self.options.stamps == "header" and hasattr(msg, "header")
-            stamp_ns = stamp_to_ns(msg.header.stamp) if stamped else recorded_ns
-            check.add(stamp_ns, bytes(msg.audio.data if hasattr(msg, "audio") else msg.data))
-        if codec := check.codec():
-            raise BagError(
-                f"{self.path}: {topic} holds {codec} frames, samples are needed: record with the "
-                "capture node's format:=wave"
-            )
-        says = "as the options say" if given else "as its AudioInfo says" if info else ""
-        if finding := check.finding(topic, says):
-            self.doubts.append(finding)
-        return form
+            raise BagError(f"{self.path}: {error}") from error
+        self.doubts += found.doubts
+        self._format_doubted = bool(found.doubts)
+        return found.form
 
     def _open(self) -> Any:
         reader = open_reader(self.path)
@@ -286,7 +273,7 @@ class BagSource:
         """
         images, sounds = (np.median(delays) if delays else 0 for delays in self._delays.values())
         facts.clocks_apart_s = float(sounds - images) * 1e-9
-        facts.format_doubted = bool(self.doubts)
+        facts.format_doubted, facts.format_given = self._format_doubted, self._says_format
         facts.reasons = {
             name: self._details[f"first {name}"] for name in self.counters
             if f"first {name}" in self._details

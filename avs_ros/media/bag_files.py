@@ -101,10 +101,9 @@ def open_reader(path: Path) -> Any:
 
 
 def _unpack(raw: bytes) -> bytes:
-    try:
-        from compression import zstd  # type: ignore[import-not-found, unused-ignore]
-    except ImportError:
-        from backports import zstd
+    # Python's own from 3.14 on, a stand-in before: rosbags knows which.
+    from rosbags.rosbag2.reader import zstd  # type: ignore[attr-defined]
+
     return bytes(zstd.decompress(raw))
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from avs_ros.media.video import import_av, local_url
+from avs_ros.media.decoding import import_av, local_url
 from avs_ros.segmentation import Bytes
 
 

@@ -7,18 +7,16 @@ however the packets are interleaved.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import suppress
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from avs_ros.errors import MediaError, MissingDependencyError
-from avs_ros.media.joined_parts import breaks, find_moves, packet_time
+from avs_ros.errors import MediaError
+from avs_ros.media.decoding import Decoding, import_av, local_url
 from avs_ros.media.orientation import Orientation, orientation_of, oriented
 from avs_ros.media.source import Frame, Sound, SourceInfo, merge
 from avs_ros.segmentation import Bytes
@@ -26,31 +24,10 @@ from avs_ros.streaming.findings import Facts
 
 # ROS takes stamp 0 for "no stamp": the first sample or frame of a file is at one second.
 START_NS = 1_000_000_000
-# So many packets one after the other that cannot be decoded: the rest will not be better.
-HOPELESS = 5000
-# FFmpeg's AVFMT_TS_DISCONT: MPEG-TS, MPEG-PS, Ogg.
-TIMES_MAY_LEAP = 0x0200
 # Containers that do not know their rate give that of their clock (1000 Hz in Matroska).
 HIGHEST_FPS = 240
 # Sound missing for less than this where a packet was broken is filled with silence at once.
 PACKET_S = 1.0
-
-
-def import_av() -> ModuleType:
-    """PyAV, or the sentence that says how to get it."""
-    try:
-        import av
-    except ImportError as error:
-        raise MissingDependencyError(
-            "PyAV", "Reading and writing video files", "pip install 'avs_ros[tools]'"
-        ) from error
-    av.logging.set_level(av.logging.PANIC)
-    return av
-
-
-def local_url(path: Path) -> str:
-    """``path`` as FFmpeg takes it: what stands before a colon in a name is no protocol."""
-    return f"file:{path}"
 
 
 class VideoSource:
@@ -63,7 +40,6 @@ class VideoSource:
     ``counters``: ``broken_packets`` that could not be decoded and were left out;
     ``empty_packets`` without content (a repeated picture); ``repaired_times``, frames whose
     presentation time was missing or ran backwards; ``joined_parts`` after the first.
-    ``packets``: all that were read so far.
     """
 
     def __init__(self, path: Path) -> None:
@@ -73,10 +49,9 @@ class VideoSource:
             ("broken_packets", "empty_packets", "repaired_times", "joined_parts"), 0
         )
         self.doubts: list[str] = []
-        self.packets = 0
         self._av = import_av()
+        self._decoding = Decoding(self._open, self.counters)
         self._first: Any = None
-        self._moves: dict[int, list[tuple[int, float]]] | None = None
         self._pictures = self._open()
         self._sounds: Any = None
         try:
@@ -107,7 +82,7 @@ class VideoSource:
                 f"{self.path}: has no sound stream, and without sound nothing can be found to "
                 "make it; give a video with sound"
             )
-        self._indices = (video.index, self._known(audio).index)
+        self._decoding.indices = (video.index, self._known(audio).index)
         # Not by frames ("AUTO"): such decoders run ahead in threads of their own, and one of them
         # that wants Python's lock while the interpreter ends would wait for ever.
         video.thread_type = "SLICE"
@@ -177,31 +152,10 @@ class VideoSource:
         steps = np.diff(np.unique(times))
         return float(np.median(steps)) if len(steps) else 1 / 25
 
-    def _packets(self, container: Any, streams: Any) -> Iterator[Any]:
-        """Packets in the file's order; where the container is damaged, those after the damage."""
-        failures = 0
-        packets = container.demux(streams)
-        while True:
-            try:
-                packet = next(packets, None)
-            except self._av.EOFError:
-                return
-            except self._av.FFmpegError:
-                self.counters["broken_packets"] += 1
-                failures += 1
-                if failures > HOPELESS:
-                    return
-                packets = container.demux(streams)
-                continue
-            if packet is None:
-                return
-            failures = 0
-            yield packet
-
     def _timed(self, container: Any, stream: Any, step_s: float) -> Iterator[tuple[float, Any]]:
         """Decoded frames with their times in seconds; a packet that is broken is left out."""
         last: float | None = None
-        for frame in self._decoded(container, stream):
+        for frame in self._decoding.frames(container, stream):
             time = None if frame.pts is None else float(frame.pts * frame.time_base)
             if step_s and last is not None and (time is None or time <= last):
                 self.counters["repaired_times"] += 1
@@ -210,59 +164,6 @@ class VideoSource:
                 time = last if last is not None else 0.0
             last = time if step_s else time + frame.samples / frame.sample_rate
             yield time, frame
-
-    def _decoded(self, container: Any, stream: Any) -> Iterator[Any]:
-        decoder = stream.codec_context
-        may_leap = bool(int(container.format.flags) & TIMES_MAY_LEAP)
-        last: float | None = None
-        in_a_row = 0
-
-        def timed(frame: Any) -> Any:
-            if frame.time_base is None:  # a frame that the decoder had kept back
-                frame.time_base = stream.time_base
-            return frame
-
-        for number, packet in enumerate(self._packets(container, stream)):
-            time = packet_time(packet)
-            if time is not None:
-                if self._moves is None and breaks(last, time, may_leap):
-                    self._moves = self._find_moves(may_leap)
-                last = time
-            if not packet.size:
-                # A picture repeated, or the demuxer's end: a decoder takes either for the end.
-                self.counters["empty_packets"] += time is not None
-                continue
-            self._move(packet, number)
-            self.packets += 1
-            try:
-                frames = decoder.decode(packet)
-            except self._av.FFmpegError:
-                self.counters["broken_packets"] += 1
-                in_a_row += 1
-                if in_a_row > HOPELESS:
-                    return
-                continue
-            in_a_row = 0
-            yield from map(timed, frames)
-        with suppress(self._av.FFmpegError):
-            yield from map(timed, decoder.decode(None))
-
-    def _find_moves(self, may_leap: bool) -> dict[int, list[tuple[int, float]]]:
-        """Once, when a stream's time leaps: one walk through the packets of the whole file."""
-        with self._open() as container:
-            streams = [container.streams[index] for index in self._indices]
-            moves = find_moves(self._packets(container, streams), may_leap)
-        self.counters["joined_parts"] = max((len(found) for found in moves.values()), default=0)
-        return moves
-
-    def _move(self, packet: Any, number: int) -> None:
-        """Put a packet of a later part where the part before it ended."""
-        moves = (self._moves or {}).get(packet.stream.index, [])
-        shift_s = next((shift for first, shift in reversed(moves) if number >= first), 0.0)
-        if shift_s:
-            ticks = round(shift_s / packet.time_base)
-            packet.pts = None if packet.pts is None else packet.pts + ticks
-            packet.dts = None if packet.dts is None else packet.dts + ticks
 
     def _stamp(self, time_s: float) -> int:
         return START_NS + round((time_s - self._zero_s) * 1e9)
@@ -295,7 +196,7 @@ class VideoSource:
 
     def tell(self, facts: Facts) -> None:
         """Add how much was read."""
-        facts.packets = self.packets
+        facts.packets = self._decoding.packets
 
     def close(self) -> None:
         """Close the file and free its decoders now, not when the interpreter ends."""

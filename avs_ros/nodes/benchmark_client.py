@@ -36,7 +36,7 @@ from avs_ros.conversions import (
     rgb_to_image,
     stamp_to_ns,
 )
-from avs_ros.errors import AvsError, MiddlewareError
+from avs_ros.errors import AvsError, RosError
 from avs_ros.media.bag import AUDIO_INFO
 from avs_ros.nodes.message_types import ROS, published_audio_type
 from avs_ros.sound import SAMPLE_RATE
@@ -86,18 +86,18 @@ class NodeClient:
         rclpy.try_shutdown()
 
     def wait_for_node(self) -> None:
-        """Until the node is on the graph; raises MiddlewareError where it never is."""
+        """Until the node is on the graph; raises RosError where it never is."""
         if not self._changes.wait_for_service(timeout_sec=_CONFIGURE_S):
-            raise MiddlewareError("the segmentation node does not appear on the graph")
+            raise RosError("the segmentation node does not appear on the graph")
         time.sleep(_SETTLE_S)
 
     def change(self, label: str) -> None:
-        """Make the node go through a transition; raises MiddlewareError where it does not."""
+        """Make the node go through a transition; raises RosError where it does not."""
         request = ChangeState.Request(transition=Transition(label=label))
         future = self._changes.call_async(request)
         self._until(future.done, _CONFIGURE_S, f"the node to {label}")
         if not future.result().success:
-            raise MiddlewareError(f"the node refuses to {label}; its log says why")
+            raise RosError(f"the node refuses to {label}; its log says why")
 
     def wait_for_listener(self) -> None:
         """Until the node listens to both topics."""
@@ -132,11 +132,11 @@ class NodeClient:
         return sent, len(self._masks) - before
 
     def answer_ms(self) -> float:
-        """Frame published -> mask received (ms); raises MiddlewareError where none comes."""
+        """Frame published -> mask received (ms); raises RosError where none comes."""
         stamp_ns, began = self.send()
         with self._arrived:
             if not self._arrived.wait_for(lambda: stamp_ns in self._masks, _PATIENCE_S):
-                raise MiddlewareError("a frame was not answered; the node's log may say why")
+                raise RosError("a frame was not answered; the node's log may say why")
         return (self._masks[stamp_ns] - began) * 1e3
 
     def next_input(self) -> tuple[Any, Any]:
@@ -154,7 +154,7 @@ class NodeClient:
         end = time.monotonic() + seconds
         while not ready():
             if time.monotonic() > end:
-                raise MiddlewareError(f"waited in vain for {what}")
+                raise RosError(f"waited in vain for {what}")
             time.sleep(0.01)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import concurrent.futures
 import contextlib
 import gc
@@ -119,6 +120,8 @@ def run_node(
     """
     end = threading.Event()
     _ask_to_end(end)
+    # Spares Python a last look at every object of a model: seconds on a busy robot.
+    atexit.register(gc.freeze)
     try:
         rclpy.init(
             args=list(args) if args is not None else None,
@@ -143,8 +146,6 @@ def run_node(
         if node is not None:
             node.destroy_node()
         rclpy.try_shutdown()
-        # Spares Python a last look at every object of a model: seconds on a busy robot.
-        gc.freeze()
     if spinner is not None and spinner.error is not None:
         raise spinner.error
     return 0

@@ -13,6 +13,7 @@ from rclpy.node import Node
 from avs_ros.conversions import (
     AUDIO_TYPES,
     AudioFormat,
+    MalformedAudio,
     MalformedImage,
     Message,
     read_audio,
@@ -27,6 +28,7 @@ from avs_ros.nodes.subscriptions import InputSubscription
 from avs_ros.nodes.topic_names import published_types, sibling_topic, transport_topic
 from avs_ros.segmentation import Bytes
 from avs_ros.streaming.inputs import Event, Frame
+from avs_ros.streaming.sound_format import Format, FormatCheck
 
 _IMAGE = "sensor_msgs/msg/Image"
 _COMPRESSED = "sensor_msgs/msg/CompressedImage"
@@ -65,6 +67,7 @@ class SensorInputs:
         self._info: AudioFormat | None = None
         # What audio_info said that makes the sound unusable (MP3, say).
         self._coded: AvsError | None = None
+        self._check: FormatCheck | None = None
         # Why there is no subscription to a topic.
         self._unheard: dict[str, str] = {}
         # The graph is watched in another thread than the one that opens and closes.
@@ -97,7 +100,7 @@ class SensorInputs:
             for subscription in self._subscriptions():
                 subscription.destroy()
             self._image = self._audio = self._camera_info = self._audio_info = None
-            self._info = self._coded = None
+            self._info = self._coded = self._check = None
             self._unheard.clear()
 
     def watch(self) -> None:
@@ -246,8 +249,33 @@ class SensorInputs:
             raise self._coded
         now_ns = self._node.get_clock().now().nanoseconds
         sound = read_audio(msg, self._format(), now_ns)
+        if self._audio is not None and self._audio.type_name in _FORMATLESS:
+            self._hold_format(msg, sound.stamp_ns)
         offset_ns = round(self._parameters["audio_stamp_offset"] * 1e9)
         self._push(replace(sound, stamp_ns=sound.stamp_ns + offset_ns))
+
+    def _hold_format(self, msg: Message, stamp_ns: int) -> None:
+        """Hold what is assumed of the sound against its first chunks, and say what contradicts."""
+        form = self._format()
+        assumed = Format(form.rate, form.channels, form.sample_format)
+        if self._check is None or self._check.assumed != assumed:
+            self._check = FormatCheck(assumed)
+        if self._check.full or self._audio is None:
+            return
+        self._check.add(stamp_ns, bytes(msg.audio.data if hasattr(msg, "audio") else msg.data))
+        if not self._check.full:
+            return
+        topic = self._audio.topic
+        if codec := self._check.codec():
+            self._coded = MalformedAudio(
+                "audio_coded",
+                f"{topic} holds {codec} frames, samples are needed: start the capture node with "
+                "format:=wave",
+            )
+            raise self._coded
+        says = "as audio_info says" if self._info else ""
+        if finding := self._check.finding(topic, says, "audio_{name}:={value}"):
+            self._problem(topic, finding)
 
     def _format(self) -> AudioFormat:
         parameters = self._parameters
@@ -258,7 +286,9 @@ class SensorInputs:
 
     def _on_audio_info(self, msg: Message) -> None:
         try:
-            self._info, self._coded = read_audio_info(msg), None
+            info = read_audio_info(msg)
+            if info != self._info:
+                self._info, self._coded = info, None
         except AvsError as error:
             self._coded = error
             raise

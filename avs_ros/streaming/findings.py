@@ -34,7 +34,8 @@ class Facts:
     ``sounds_s``: first and last stamp of either (s); ``mix_dbfs`` and ``channels_dbfs``: levels of
     the mix and of the channels before it; ``packets`` read from a file; ``clocks_apart_s``: how
     much the images' stamps are ahead of the sound's by the times of recording;
-    ``format_doubted``: that the sound's format is doubtful was told already; ``counters`` of the
+    ``format_doubted``: that the sound's format is doubtful was told already; ``format_given``:
+    the messages say it themselves; ``counters`` of the
     source and of the stream; ``reasons``: counter -> why the first message was refused.
     """
 
@@ -51,6 +52,7 @@ class Facts:
     packets: int = 0
     clocks_apart_s: float = 0.0
     format_doubted: bool = False
+    format_given: bool = False
     buffer_rate_hz: int = SAMPLE_RATE
     counters: Mapping[str, int] = field(default_factory=dict)
     reasons: Mapping[str, str] = field(default_factory=dict)
@@ -137,10 +139,12 @@ def _about_clocks(facts: Facts) -> list[str]:
                 f"{told}: their stamps lie {max(ahead, behind):.1f} s {where}; if the clocks "
                 "disagree, try --stamps bag or --audio-offset"
             ]
-        if facts.counters.get("audio_restarts", 0) > facts.counters.get("jumps_back", 0):
-            return [
-                f"{told}: the sound's stamps jump back where the images' do not; try --stamps bag"
-            ]
+        sounds_back = facts.counters.get("audio_restarts", 0)
+        images_back = facts.counters.get("jumps_back", 0)
+        if sounds_back != images_back:
+            names = ("sound's", "images'") if sounds_back > images_back else ("images'", "sound's")
+            return [f"{told}: the {names[0]} stamps jump back where the {names[1]} do not; try "
+                    "--stamps bag"]
     return [f"{told}: the sound is shorter than the images, or has gaps; is it the right topic "
             "(--audio)?"]
 
@@ -168,17 +172,20 @@ def _about_losses(facts: Facts) -> list[str]:
             )
     overlap = _share(count("audio_overlap_samples", 0), count("audio_samples", 0))
     if overlap > SOME and not facts.format_doubted:
+        cause = "the rate that its messages state is wrong" if facts.format_given else (
+            "rate, channels or format are other than assumed (--audio-rate, --audio-channels, "
+            "--audio-format)"
+        )
         told.append(
             f"{overlap:.0%} of the sound was dropped, since by its stamps that time was heard "
-            "already: rate, channels or format are other than assumed (--audio-rate, "
-            "--audio-channels, --audio-format), or two publishers share the topic"
+            f"already: {cause}, or two publishers share the topic"
         )
     missing_s = count("audio_gap_samples", 0) / facts.buffer_rate_hz
     if _share(missing_s, missing_s + facts.sound_s) > SOME and not facts.format_doubted:
         told.append(
             f"{missing_s:.1f} s of sound are missing between chunks, {facts.sound_s:.1f} s came: "
-            "chunks were lost while recording (subscribe reliably, with a longer queue), or their "
-            "rate is other than told (--audio-rate)"
+            "chunks were lost while recording (subscribe reliably, with a longer queue)"
+            + ("" if facts.format_given else ", or their rate is another (--audio-rate)")
         )
     late = count("dropped_out_of_order", 0) + count("dropped_duplicate", 0)
     if _share(late, late + facts.frames) > SOME:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avs_ros.errors import AudioFormatError
+from avs_ros.inference.loudness import STRAY_SHARE, check_scale
 
 Float = NDArray[np.float32]
 MAX_RATE_HZ = 768_000
@@ -78,7 +79,7 @@ def to_mono(samples: NDArray[Any]) -> MonoChunk:
     Integers are scaled by their full range (uint8 is offset binary, 128 = silence); channels are
     averaged.  NaN and infinite values become 0, values past full scale are clipped to +-1; both
     are counted (per channel value, before mixing).  Raises :class:`AudioFormatError` for another
-    shape or type.
+    shape or type, and for floats on the scale of integers.
     """
     array = np.asarray(samples)
     if array.ndim not in (1, 2) or (array.ndim == 2 and array.shape[1] == 0):
@@ -92,6 +93,7 @@ def to_mono(samples: NDArray[Any]) -> MonoChunk:
     elif kind == "uint8":
         mono = (array.astype(np.float32) - np.float32(128)) / np.float32(128)
     elif array.dtype.kind == "f":
+        check_scale(array, STRAY_SHARE)
         finite = np.isfinite(array)
         nonfinite = int(array.size - np.count_nonzero(finite))
         mono = np.where(finite, array, 0).clip(-1.0, 1.0).astype(np.float32)

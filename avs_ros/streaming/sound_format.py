@@ -123,26 +123,31 @@ class FormatCheck:
             return None
         return None if best == self.assumed else best
 
-    def finding(self, topic: str, says: str = "") -> str:
+    def finding(
+        self, topic: str, says: str = "", option: str = "--audio-{name} {value}"
+    ) -> str:
         """The contradiction in one sentence, with the options that help; "" for none.
 
-        ``says``: where the format is from ("" for nowhere).
+        ``says``: where the format is from ("" for nowhere); ``option``: how ``rate``,
+        ``channels`` and ``format`` are given.
         """
         excess, better = self.excess(), self.suggestion()
-        says = says or "since nothing says its format"
-        taken = f"{topic}: taken for {self.assumed}, {says}"
-        advice = "say it with --audio-rate, --audio-channels and --audio-format"
+        taken = f"{topic}: taken for {self.assumed}, {says or 'since nothing says its format'}"
         if better is not None:
-            advice = (
-                f"it looks like {better}: try --audio-rate {better.rate} --audio-channels "
-                f"{better.channels} --audio-format {better.sample_format}"
-            )
+            values = {"rate": better.rate, "channels": better.channels,
+                      "format": better.sample_format}
+            given = " ".join(option.format(name=n, value=v) for n, v in values.items())
+            advice = f"it looks like {better}: try {given}"
+        else:
+            names = [option.format(name=n, value="").strip() for n in
+                     ("rate", "channels", "format")]
+            advice = f"say what it is with {', '.join(names)}"
         if excess == 1.0:
             return f"{taken}, but as that it is noise; {advice}" if better is not None else ""
-        lost = "; some of it was lost, or" if excess < 1 and better is None else ";"
+        lost = "much of it was lost, or " if excess < 1 else ""
         return (
-            f"{taken}, but its chunks hold {excess:.1f} times the sound that their stamps allow"
-            f"{lost} {advice}"
+            f"{taken}, but its chunks hold {excess:.1f} times the sound that their stamps allow; "
+            f"{lost}{advice}"
         )
 
 

@@ -25,8 +25,8 @@ class TrainConfig:
     ``supervise``: ``first`` (S4: the first frame of each clip) or ``all`` annotated frames.
     ``bce_weight``: factor of BCE beside Dice (1.5 for BEATs on MS3, else 1).
     ``batch_clips``: clips per process and step; ``accumulate``: steps per weight update.
-    ``amp``: mixed precision (fp16 on CUDA, bf16 on CPU).  ``checkpoint_every``: weight updates
-    between two resume points.  ``similarity``, ``visual_weights``, ``audio_weights``,
+    ``amp``: mixed precision (bf16; fp16 on GPUs before Ampere).  ``checkpoint_every``: weight
+    updates between two resume points.  ``similarity``, ``visual_weights``, ``audio_weights``,
     ``init_from``: files; "" = the package's own similarity, random weights, no initialisation.
     """
 

@@ -86,7 +86,7 @@ class Trainer(Generic[Net]):
         }
         self.model: nn.Module = distributed.wrap(self.network, self.device)
         self.optimiser = torch.optim.Adam(self.network.parameters(), lr=config.learning_rate)
-        half = config.amp and self.device.type == "cuda"
+        half = config.amp and self._mixed_type() == torch.float16
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=half)
         self.progress = resume.Progress()
 
@@ -115,8 +115,14 @@ class Trainer(Generic[Net]):
     def _autocast(self) -> AbstractContextManager[Any]:
         if not self.config.amp:
             return nullcontext()
-        kind = torch.float16 if self.device.type == "cuda" else torch.bfloat16
-        return torch.autocast(self.device.type, dtype=kind)
+        return torch.autocast(self.device.type, dtype=self._mixed_type())
+
+    def _mixed_type(self) -> torch.dtype:
+        """bfloat16, which needs no scaling, but float16 on GPUs that only emulate it."""
+        if self.device.type != "cuda":
+            return torch.bfloat16
+        major, _ = torch.cuda.get_device_capability(self.device)
+        return torch.bfloat16 if major >= 8 else torch.float16
 
     def _forward(self, batch: Sequence[ClipTensors], split: str) -> Tensor:
         """Logits ``[sum of T, 1, size, size]`` of a batch of equally long clips."""

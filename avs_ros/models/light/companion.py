@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from avs_ros.models.light.selection import FamilyJudge, evidence_inputs
+from avs_ros.models.light.selection import FamilyJudge, evidence_inputs, is_at
 
 # Logit of what cannot be a companion: the first family itself.
 NEVER = -30.0
@@ -36,9 +36,7 @@ class CompanionGate(FamilyJudge):
         ``heard``: ``[B, K]`` voice logits; ``seen``: ``[B, K, 3]``; ``first``: ``[B]``, indices.
         """
         heard = heard.clamp(-12, 12)
-        # int32: engines for GPUs compute on no wider integers.
-        places = torch.arange(heard.shape[1], dtype=torch.int32, device=heard.device)
-        itself = places == first[:, None].int()
+        itself = is_at(first[:, None], heard)
         excess = heard - self.usual[first]
         inputs = [
             *evidence_inputs(heard, seen, but=itself),

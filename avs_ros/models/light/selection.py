@@ -101,7 +101,12 @@ def _strongest_other(values: Tensor) -> Tensor:
     """For each entry of ``[B, K]`` the maximum over the other ones."""
     two = values.topk(2, dim=1)
     first, second = two.values[:, :1], two.values[:, 1:]
-    # int32: engines for GPUs compute on no wider integers.
-    places = torch.arange(values.shape[1], dtype=torch.int32, device=values.device)
-    is_first = places == two.indices[:, :1].int()
-    return torch.where(is_first, second, first)
+    return torch.where(is_at(two.indices[:, :1], values), second, first)
+
+
+def is_at(index: Tensor, like: Tensor) -> Tensor:
+    """Bool ``[B, K]`` of ``like``'s shape: true at ``index`` ``[B, 1]``.
+
+    Compared as whole numbers of ``like``'s type: engines for GPUs narrow integers.
+    """
+    return torch.arange(like.shape[1], device=like.device).to(like.dtype) == index.to(like.dtype)

@@ -1,0 +1,294 @@
+"""What can be said of GPUs without one: capture, half precision, TensorRT's table, the tool."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import c3n_networks as networks
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from avs_ros.benchmarks.networks import bundle
+from avs_ros.benchmarks.subject import Subject
+from avs_ros.inference.bundle import SEEING, Bundle
+from avs_ros.inference.c3n_steps import c3n_program
+from avs_ros.inference.engines.cuda_graph import input_dtype, replayed, to_half
+from avs_ros.inference.engines.program import StepProgram
+from avs_ros.inference.engines.tensorrt import in_scope, single_scopes
+from avs_ros.inference.export import OLD_OPSET, OPSET, export_onnx
+from avs_ros.models.c3n import C3N
+
+TOOLS = Path(__file__).resolve().parents[1] / "tools"
+sys.path.insert(0, str(TOOLS))
+import capture_rules  # noqa: E402
+import gpu_steps  # noqa: E402
+import half_range  # noqa: E402
+import tensorrt_support  # noqa: E402
+
+pytestmark = pytest.mark.xdist_group("inference_engines")
+BUNDLED = ("c3n_light", "avsc_light")
+LARGE = ("c3n_pvt_panns", "c3n_swin_beats")
+
+
+@pytest.fixture(scope="module")
+def bundled() -> dict[str, Bundle]:
+    return {name: bundle(Subject(name), name) for name in BUNDLED}
+
+
+def seeing(steps: Bundle) -> StepProgram:
+    program = steps.steps[SEEING]
+    assert isinstance(program, StepProgram)
+    return program
+
+
+@pytest.fixture(scope="module")
+def programs(bundled: dict[str, Bundle]) -> dict[str, StepProgram]:
+    """The bundled models, and the paper's network on its smallest transformer."""
+    net = C3N("pvt_v2_b0", 24, networks.small_similarity(30), channels=16, image_size=64)
+    small = c3n_program(networks.lively(net), "c3n_small", 3)
+    return {name: seeing(steps) for name, steps in bundled.items()} | {"c3n_small": small}
+
+
+ALL = (*BUNDLED, "c3n_small")
+
+
+def program_of(module: nn.Module, *outputs: str, decision: str = "") -> StepProgram:
+    return StepProgram("bad", module.eval(), {"frame": (1, 3, 16, 16)}, outputs or ("out",),
+                       decision)  # fmt: skip
+
+
+class Waits(nn.Module):
+    def forward(self, x):
+        return (x * float(x.mean().item()),)
+
+
+class Picks(nn.Module):
+    def forward(self, x):
+        return (x[x > 0].sum()[None],)
+
+
+class Fetches(nn.Module):
+    def forward(self, x):
+        return (x + torch.tensor([1.0, 2.0]).to(x).sum(),)
+
+
+class StaysBehind(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = torch.ones(16)  # no buffer: `.to` leaves it on the CPU
+
+    def forward(self, x):
+        return (x * self.table,)
+
+
+@pytest.mark.parametrize(
+    ("module", "rule"),
+    [
+        (Waits, "waits for a value"),
+        (Picks, "shape that depends on values"),
+        (Fetches, "brings data from the host|on cpu"),
+        (StaysBehind, "on cpu|convert all Tensors to FakeTensors"),
+    ],
+)
+def test_what_cannot_be_captured_is_found(module: type[nn.Module], rule: str) -> None:
+    with pytest.raises(capture_rules.CaptureError, match=rule):
+        capture_rules.check_capture(program_of(module()), half=False)
+
+
+@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("half", [True, False])
+def test_steps_keep_the_rules_of_capture(
+    programs: dict[str, StepProgram], name: str, half: bool
+) -> None:
+    assert sum(capture_rules.check_capture(programs[name], half).values()) > 100
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_no_number_is_too_large_for_half_precision(
+    programs: dict[str, StepProgram], bundled: dict[str, Bundle], name: str
+) -> None:
+    inputs = gpu_steps.scene_inputs(bundled[name], 3) if name in bundled else []
+    for one in [programs[name].example, *inputs]:
+        ranges = half_range.trace_half_range(programs[name], one)
+        layer, largest = half_range.widest(ranges)
+        assert largest.largest < half_range.LARGEST / 8, (layer, largest)
+
+
+class Grows(nn.Module):
+    def forward(self, x):
+        return (x.abs().clamp(min=12).exp().log(),)
+
+
+def test_a_number_that_is_too_large_is_found() -> None:
+    _, largest = half_range.widest(half_range.trace_half_range(program_of(Grows())))
+    assert largest.largest > half_range.LARGEST
+    assert largest.operator == "aten.exp.default"
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_half_precision_answers_as_single_does(
+    programs: dict[str, StepProgram], bundled: dict[str, Bundle], name: str
+) -> None:
+    """What the CUDA graph holds, computed on the CPU, on real pictures and sounds."""
+    program = programs[name]
+    half = to_half(copy.deepcopy(program.module))
+    dtype = input_dtype(program.module, half=True)
+    inputs = gpu_steps.scene_inputs(bundled[name], 3) if name in bundled else []
+    for one in [program.example, *inputs]:
+        with torch.no_grad():
+            found = replayed(half, [torch.from_numpy(np.array(x)) for x in one], dtype)
+        for output, expected, value in zip(
+            program.outputs, program.run_eagerly(one), found, strict=True
+        ):
+            scale = max(1.0, float(np.abs(expected).max()))
+            np.testing.assert_allclose(
+                value.numpy(), expected, rtol=0, atol=2e-2 * scale, err_msg=output
+            )
+
+
+def test_what_decides_by_a_threshold_stays_in_float32(programs: dict[str, StepProgram]) -> None:
+    assert input_dtype(programs["avsc_light"].module, half=True) == torch.float32
+    avsc = to_half(copy.deepcopy(programs["avsc_light"].module))
+    assert {p.dtype for p in avsc.parameters()} == {torch.float32}
+    light = to_half(copy.deepcopy(programs["c3n_light"].module))
+    assert {p.dtype for p in light.parameters()} == {torch.float16}
+    scopes = single_scopes(programs["c3n_light"])
+    assert in_scope("/c3im/Softmax", scopes) and in_scope("/family_masks/Exp", scopes)
+    assert not in_scope("/backbone/stages.3/Conv", scopes) and not in_scope("/Add_1", scopes)
+    assert in_scope("/segmenter/pixels/norm.0/Mul", single_scopes(programs["avsc_light"]))
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_tensorrt_reads_every_step(
+    programs: dict[str, StepProgram], name: str, tmp_path: Path
+) -> None:
+    pytest.importorskip("onnx")
+    new = export_onnx(programs[name], tmp_path / "new.onnx")
+    for version in ("8.6", "10.3"):
+        assert tensorrt_support.check(new, version) == []
+    # TensorRT 8.5 has no LayerNormalization: it gets the older operators.
+    assert {f.operator for f in tensorrt_support.check(new, "8.5")} == {"LayerNormalization"}
+    old = export_onnx(programs[name], tmp_path / "old.onnx", opset=OLD_OPSET)
+    assert tensorrt_support.check(old, "8.5") == []
+
+
+class Odd(nn.Module):
+    def forward(self, x):
+        places = (x[0, 0, 0] > 0).nonzero()[:, 0]
+        return (x[0, 0, :3, :3].det() + (places + 1).sum(),)
+
+
+class Counts(nn.Module):
+    def forward(self, x):
+        best = x.flatten(1).argmax(1)
+        return (x.mean() * (best // 16).float(),)
+
+
+def test_what_tensorrt_cannot_read_is_found(tmp_path: Path) -> None:
+    pytest.importorskip("onnx")
+    odd = export_onnx(program_of(Odd()), tmp_path / "odd.onnx")
+    reasons = {f"{f.operator}: {f.reason}" for f in tensorrt_support.check(odd, "8.6")}
+    assert "Det: not supported by TensorRT 8.6" in reasons
+    assert any("is not static" in reason for reason in reasons)
+    counts = export_onnx(program_of(Counts()), tmp_path / "counts.onnx")
+    assert "computes on int64" in {f.reason for f in tensorrt_support.check(counts, "10.3")}
+    assert tensorrt_support.main([str(odd)]) == 1
+
+
+def test_exported_graphs_hold_no_arithmetic_of_shapes(
+    programs: dict[str, StepProgram], tmp_path: Path
+) -> None:
+    onnx = pytest.importorskip("onnx")
+    for name in ALL:
+        model = onnx.load(str(export_onnx(programs[name], tmp_path / f"{name}.onnx")))
+        kinds = {node.op_type for node in model.graph.node}
+        assert not kinds & {"Shape", "Range", "NonZero", "Size", "Loop", "If"}
+        assert model.opset_import[0].version == OPSET
+        fed = {x.name for x in [*model.graph.input, *model.graph.initializer]}
+        for node in model.graph.node:
+            assert {name for name in node.input if name} <= fed
+            fed |= set(node.output)
+
+
+def gpu_check(out: Path, *words: str) -> tuple[subprocess.CompletedProcess[str], dict]:
+    environment = {**os.environ, "PYTHON": sys.executable, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [str(TOOLS / "gpu_check.sh"), str(out), *words], env=environment, check=False,
+        capture_output=True, text=True, timeout=280,
+    )  # fmt: skip
+    path = out / "gpu_check.json"
+    return done, json.loads(path.read_text()) if path.is_file() else {}
+
+
+def test_the_tool_runs_where_there_is_no_gpu(tmp_path: Path) -> None:
+    sections = ("c3n_pvt_panns", "training", "slow engines", "soak")
+    done, found = gpu_check(
+        tmp_path, "--device", "cpu", "--small", "--soak", "0.5", "--only", ",".join(sections)
+    )
+    assert "verdict" in done.stdout, done.stdout + done.stderr
+    assert (tmp_path / "gpu_check.log").read_text() == done.stdout
+    assert tuple(found["sections"]) == sections
+    engines = found["sections"]["c3n_pvt_panns"]
+    assert engines["torch"]["status"] == "agrees" and engines["torch"]["p99_ms"] > 0
+    assert engines["torch"]["scene_difference"] <= 1e-4
+    # What is not here is told, never left out.
+    assert engines["cuda-graph"] == {"status": "absent", "reason": "is not made for cpu"}
+    assert "tensorrt" in found["sections"]["slow engines"]["reason"]
+    for trainer in ("c3n", "avsc"):
+        assert np.isfinite(found["sections"]["training"][trainer]["loss"])
+    soak = found["sections"]["soak"]
+    assert soak["steps"] >= 10 and soak["changed"] == 0 and len(soak["windows"]) == 10
+    assert found["machine"]["gpu"] is None or isinstance(found["machine"]["gpu"], str)
+
+
+def test_the_tool_says_what_is_missing_or_unknown(tmp_path: Path) -> None:
+    if not torch.cuda.is_available():
+        done, found = gpu_check(tmp_path / "a")
+        assert "device cuda is not there" in done.stdout and found == {}
+    done, found = gpu_check(tmp_path / "b", "--device", "cpu", "--only", "warp")
+    assert "unknown section 'warp'; known: c3n_light" in done.stdout
+    done, found = gpu_check(tmp_path / "c", "--device", "cpu", "--limit", "1", "--soak", "0")
+    assert {entry["status"] for entry in found["sections"].values()} <= {"left out", "agrees"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", LARGE)
+def test_full_size_steps_keep_the_rules(name: str, tmp_path: Path) -> None:
+    program = seeing(gpu_steps.load(gpu_steps.SUBJECTS[name], name))
+    capture_rules.check_capture(program)
+    layer, largest = half_range.widest(half_range.trace_half_range(program))
+    assert largest.largest < half_range.LARGEST / 8, (layer, largest)
+    path = export_onnx(program, tmp_path / "step.onnx", weights_beside=True)
+    for version in ("8.6", "10.3"):
+        assert tensorrt_support.check(path, version) == []
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_the_whole_tool_on_a_cpu(tmp_path: Path) -> None:
+    done, found = gpu_check(tmp_path, "--device", "cpu", "--small", "--soak", "1")
+    assert found["verdict"]["status"] == "agrees", done.stdout
+    forms = found["sections"]["speed"]["forms"]
+    assert forms["torch"]["ms"]["ratio"] > 1 and forms["torch"]["difference"] < 1e-3
+    assert found["sections"]["node"]["in_process"]["step_ms"] > 0
+
+
+@pytest.mark.slow
+def test_everything_a_robot_installs_has_a_wheel_for_aarch64() -> None:
+    """Asks the package index."""
+    import aarch64_wheels
+
+    index = [sys.executable, "-m", "pip", "index", "versions", "timm"]
+    if subprocess.run(index, capture_output=True, check=False).returncode:
+        pytest.skip("no package index can be reached")
+    for python in aarch64_wheels.PYTHONS:
+        found = aarch64_wheels.resolve(aarch64_wheels.declared(), python)
+        assert {"torch", "timm", "soxr", "onnxruntime", "opencv-python-headless"} <= set(found)
+        assert {"torch", "torchaudio", "onnxruntime"} <= set(aarch64_wheels.JETSON)

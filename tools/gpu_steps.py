@@ -1,0 +1,203 @@
+"""A model's step on an engine: does it agree, how long does it take, what does it hold."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+from avs_ros.benchmarks.scene_stream import RATE, SceneStream
+
+from avs_ros.benchmarks.memory import peak_mib
+from avs_ros.benchmarks.networks import bundle
+from avs_ros.benchmarks.subject import AVSC, LIGHT, Subject
+from avs_ros.errors import AvsError, MissingDependencyError
+from avs_ros.inference.bundle import HEARING, SEEING, Bundle
+from avs_ros.inference.engines import ENGINES, StepRunner, build_runner
+from avs_ros.inference.engines.prepared import Array
+from avs_ros.inference.engines.program import StepProgram
+from avs_ros.inference.engines.self_check import difference
+from avs_ros.inference.frames import FramePreparation
+from avs_ros.inference.heard_families import HeardFamilies
+
+# The bundled weights where there are any; the paper's networks with random ones.
+SUBJECTS = {
+    LIGHT: Subject(LIGHT),
+    AVSC: Subject(AVSC),
+    "c3n_pvt_panns": Subject("pvt_v2_b5", "panns"),
+    "c3n_swin_beats": Subject("swin_base_patch4_window7_224", "beats"),
+}
+# Small enough to try the tool itself on a CPU.
+SMALL = {
+    LIGHT: Subject(LIGHT),
+    AVSC: Subject(AVSC),
+    "c3n_pvt_panns": Subject("pvt_v2_b0", "efficientat_mn04", 2, 64, 16),
+}
+# Largest difference from eager float32 PyTorch on the CPU that full precision may show here: ten
+# times less than an engine is refused for.
+EXACT = 1e-4
+_WARM_UP, _SCENES = 3, 5
+
+
+def load(subject: Subject, name: str) -> Bundle:
+    """The subject's steps in PyTorch."""
+    return bundle(subject, name)
+
+
+def scene_inputs(steps: Bundle, count: int = _SCENES) -> list[tuple[Array, ...]]:
+    """What a step gets of the demo's scene: real photographs and sounds, no past yet.
+
+    Inputs that the scene says nothing about keep their fixed values.
+    """
+    see, hear, facts = steps.steps[SEEING], steps.steps[HEARING], steps.facts
+    assert isinstance(see, StepProgram) and isinstance(hear, StepProgram)
+    scene = SceneStream()
+    prepare = FramePreparation(
+        facts["image_size"], facts["image_mean"], facts["image_std"], cv2.INTER_AREA
+    )
+    families = HeardFamilies(facts["affinity"]) if "heard" in see.inputs else None
+    found = []
+    for number in range(count):
+        values = dict(zip(see.inputs, see.example, strict=True))
+        values["frame"] = prepare(scene.frame(number)).copy()
+        if "audio_logits" in values:
+            feature, logits = hear.run_eagerly([scene.sound(number * RATE // 2, RATE)[None]])
+            values["audio_feature"] = np.asarray(feature, np.float32)
+            values["audio_logits"] = np.asarray(logits, np.float32)
+            if families is not None:
+                values["heard"] = np.asarray(families(logits[0])[None], np.float32)
+        found.append(tuple(np.asarray(values[name], np.float32) for name in see.inputs))
+    return found
+
+
+def check_engine(
+    program: StepProgram,
+    engine: str,
+    device: str,
+    scenes: Sequence[tuple[Array, ...]],
+    seconds: float,
+) -> dict[str, Any]:
+    """Build ``program`` on ``engine`` and look at it; plain values.
+
+    ``status``: "agrees", "differs" (labels too), "absent" (not installed) or "refused" with
+    ``reason``.  ``difference``: on the fixed input; ``scene_difference``: the largest on the
+    scene, relative; ``tolerance``.  ``p50_ms``, ``p99_ms``: of a step at batch 1, copies
+    included, over at least ``seconds``.
+    """
+    began = time.perf_counter()
+    try:
+        runner = build_runner(program, engine, device)
+    except MissingDependencyError as error:
+        return {"status": "absent", "reason": str(error)}
+    except (AvsError, RuntimeError, AttributeError, ImportError) as error:
+        absent = "this ONNX Runtime has no" in str(error)
+        return {"status": "absent" if absent else "refused", "reason": str(error).splitlines()[0]}
+    try:
+        stated = ENGINES[engine].tolerance
+        allowed = EXACT if stated <= 1e-3 else stated
+        found: dict[str, Any] = {
+            "build_s": round(time.perf_counter() - began, 2),
+            "tolerance": allowed,
+            "difference": difference(program, runner)[0],
+            "scene_difference": max(
+                difference(program, runner, x, program.run_eagerly(x))[0] for x in scenes
+            ),
+        }
+        worst = max(found["difference"], found["scene_difference"])
+        found["status"] = "agrees" if worst <= allowed else "differs"
+        found |= _latency(program, runner, seconds) | _copies(program, runner, device)
+        return found | _memory(device)
+    finally:
+        runner.close()
+
+
+def _latency(program: StepProgram, runner: StepRunner, seconds: float) -> dict[str, float]:
+    for _ in range(_WARM_UP):
+        runner(*program.example)
+    times: list[float] = []
+    began = time.perf_counter()
+    while len(times) < 10 or time.perf_counter() - began < seconds:
+        at = time.perf_counter()
+        runner(*program.example)
+        times.append((time.perf_counter() - at) * 1e3)
+    p50, p99 = np.percentile(times, (50, 99))
+    return {"p50_ms": float(p50), "p99_ms": float(p99), "steps": len(times)}
+
+
+def _copies(program: StepProgram, runner: StepRunner, device: str) -> dict[str, float]:
+    """Share of the GPU's busy time that goes into copies between host and GPU."""
+    if not device.startswith("cuda"):
+        return {}
+    from torch.profiler import ProfilerActivity, profile
+
+    with profile(activities=[ProfilerActivity.CUDA]) as profiler:
+        for _ in range(10):
+            runner(*program.example)
+    events = [(e.key.lower(), float(e.self_device_time_total)) for e in profiler.key_averages()]
+    busy = sum(us for _, us in events)
+    copies = sum(us for name, us in events if "memcpy" in name)
+    kernels = sum(e.count for e in profiler.key_averages() if "mem" not in e.key.lower())
+    return {
+        "copies_share": copies / busy if busy else float("nan"),
+        "gpu_busy_ms": busy / 1e4,
+        "kernels": kernels / 10,
+    }
+
+
+def _memory(device: str) -> dict[str, float]:
+    if not device.startswith("cuda"):
+        return {"host_peak_mib": peak_mib()}
+    import torch
+
+    free, total = torch.cuda.mem_get_info(torch.device(device))
+    return {
+        "gpu_used_mib": (total - free) / 2**20,
+        "torch_peak_mib": torch.cuda.max_memory_allocated(torch.device(device)) / 2**20,
+        "host_peak_mib": peak_mib(),
+    }
+
+
+def soak(
+    program: StepProgram,
+    engine: str,
+    device: str,
+    scenes: Sequence[tuple[Array, ...]],
+    seconds: float,
+    tell: Callable[[str], None],
+) -> dict[str, Any]:
+    """The step without a pause for ``seconds``: whether it slows down, or changes its answers.
+
+    ``changed``: steps whose answer differs from the first one to the same input by more than the
+    engine's tolerance; ``windows``: median and largest ms of each tenth; memory before and after.
+    """
+    runner = build_runner(program, engine, device)
+    try:
+        inputs = [program.example, *scenes]
+        first = [[np.array(x) for x in runner(*one)] for one in inputs]
+        before, changed, steps = _memory(device), 0, 0
+        windows: list[dict[str, float]] = []
+        tolerance = ENGINES[engine].tolerance
+        for part in range(10):
+            times: list[float] = []
+            until = time.perf_counter() + seconds / 10
+            while not times or time.perf_counter() < until:
+                at = time.perf_counter()
+                found = runner(*inputs[steps % len(inputs)])
+                times.append((time.perf_counter() - at) * 1e3)
+                expected = first[steps % len(inputs)]
+                changed += not all(
+                    np.allclose(a, b, rtol=tolerance, atol=tolerance * max(1.0, np.abs(b).max()))
+                    for a, b in zip(found, expected, strict=True)
+                )
+                steps += 1
+            windows.append({"p50_ms": float(np.median(times)), "max_ms": max(times)})
+            tell(f"{part + 1}0 % of the soak: {windows[-1]['p50_ms']:.2f} ms")
+        return {
+            "engine": engine, "seconds": seconds, "steps": steps, "changed": changed,
+            "windows": windows, "before": before, "after": _memory(device),
+            "status": "agrees" if not changed else "differs",
+        }  # fmt: skip
+    finally:
+        runner.close()
