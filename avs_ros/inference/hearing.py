@@ -13,7 +13,7 @@ from avs_ros.errors import AudioFormatError
 from avs_ros.gate import GateConfig
 from avs_ros.models.light.hearing_context import HearingContext
 from avs_ros.segmentation import Float
-from avs_ros.sound import SAMPLE_RATE, check_scale, level_dbfs
+from avs_ros.sound import SAMPLE_RATE, level_dbfs
 
 WINDOW_S = 1.0
 
