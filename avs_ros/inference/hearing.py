@@ -69,13 +69,13 @@ class Hearing:
 def check_window(window: Float) -> None:
     """Raise AudioFormatError for another type or length, NaN, infinity, or integers' scale."""
     if not isinstance(window, np.ndarray) or window.dtype.kind != "f":
-        got = window.dtype if isinstance(window, np.ndarray) else type(window).__name__
+        got = str(getattr(window, "dtype", type(window).__name__))
         raise AudioFormatError(
             f"the window must be a float array in -1..1, got {got}; divide int16 by 32768"
         )
     finite = window.shape != (SAMPLE_RATE,) or np.isfinite(window).all()
     if window.shape != (SAMPLE_RATE,) or not finite:
-        got = list(window.shape) if finite else "NaN or infinite values"
+        got = str(list(window.shape)) if finite else "NaN or infinite values"
         raise AudioFormatError(f"the window must be {SAMPLE_RATE} finite samples (1 s), got {got}")
 
 
