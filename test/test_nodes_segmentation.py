@@ -14,6 +14,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from encoded_images import HEIGHT, WIDTH, encode
 from fakes import BrightnessSegmenter
 from node_graph import BASE_NS, NodeGraph, Recording, lamp, rclpy, tone
 from ros_packages import get_message, ros_drivers_environment
@@ -158,8 +159,6 @@ def test_nothing_is_computed_that_nobody_listens_to(
 
 
 def test_every_encoding_is_understood(graph: NodeGraph) -> None:
-    from test_conversions_image import HEIGHT, WIDTH, encode
-
     start(graph, min_area=0.0)
     masks = graph.listen(IMAGE, f"{NODE}/mask")
     recording = Recording(graph)
