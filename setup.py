@@ -76,11 +76,11 @@ setup(
     entry_points={
         "console_scripts": [
             "avs = avs_ros.cli.main:main",
-            "segmentation_node = avs_ros.nodes.segmentation_node:main",
-            "microphone_node = avs_ros.nodes.microphone_node:main",
-            "player_node = avs_ros.nodes.player_node:main",
-            "attention_node = avs_ros.nodes.attention_node:main",
-            "evaluator_node = avs_ros.nodes.evaluator_node:main",
+            "segmentation_node = avs_ros.nodes.programs:segmentation_node",
+            "microphone_node = avs_ros.nodes.programs:microphone_node",
+            "player_node = avs_ros.nodes.programs:player_node",
+            "attention_node = avs_ros.nodes.programs:attention_node",
+            "evaluator_node = avs_ros.nodes.programs:evaluator_node",
         ],
     },
 )

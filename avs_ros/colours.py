@@ -1,13 +1,11 @@
-"""One table of colours for masks, on pictures, in reports and in coloured mask images."""
+"""One table of colours for masks, on pictures and in reports."""
 
 from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
 
-import numpy as np
-
-from avs_ros.segmentation import Bytes, Instance
+from avs_ros.segmentation import Instance
 
 Colour = tuple[int, int, int]
 
@@ -24,14 +22,6 @@ PALETTE: tuple[Colour, ...] = (
     (255, 140, 220),
     (110, 200, 60),
 )
-
-
-def index_colours() -> Bytes:
-    """Uint8 ``[256, 3]`` RGB: the colour of each value of a label mask; 0 is black."""
-    table = np.zeros((256, 3), np.uint8)
-    table[1:255] = [PALETTE[i % len(PALETTE)] for i in range(254)]
-    table[255] = (128, 128, 128)
-    return table
 
 
 def label_colour(label: str, ordinal: int = 0) -> Colour:

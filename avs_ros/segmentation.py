@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import cv2
 import numpy as np
@@ -18,6 +19,12 @@ from avs_ros.mask_upsampling import upsample_labels
 
 Float = NDArray[np.float32]
 Bytes = NDArray[np.uint8]
+
+
+def sigmoid(logits: Any) -> Float:
+    """1 / (1 + exp(-logits)), float32, without overflow."""
+    # Beyond 60 the exponential would overflow; the result is 0 or 1 in float32 long before.
+    return np.asarray(1.0 / (1.0 + np.exp(-np.clip(logits, -60.0, 60.0))), np.float32)
 
 
 @dataclass(frozen=True)

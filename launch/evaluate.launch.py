@@ -6,6 +6,7 @@ The bag starts when the model is loaded and active, on simulated time; when it i
 evaluator writes its report and everything ends.
 """
 
+import signal
 from pathlib import Path
 
 from launch import LaunchContext, LaunchDescription
@@ -21,7 +22,7 @@ from launch.actions import (
 )
 from launch.event_handlers import OnProcessExit, OnProcessStart
 from launch.events import matches_action
-from launch.events.process import ProcessExited
+from launch.events.process import ProcessExited, SignalProcess
 from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
 from launch_ros.actions import LifecycleNode, Node
 from launch_ros.event_handlers import OnStateTransition
@@ -215,10 +216,21 @@ def replay(context: LaunchContext) -> list:
     def node_ended(event: ProcessExited, context: LaunchContext) -> list:
         return [] if context.is_shutdown else [fail(f"{event.process_name} ended too early")]
 
+    def evaluator_ended(event: ProcessExited, context: LaunchContext) -> list:
+        if context.is_shutdown:
+            return []
+        if event.returncode:
+            return [fail(f"{event.process_name} could not score: see what it says above")]
+        return [Shutdown(reason="the report is written")]
+
     failed = [fail("the node could not be configured or activated: see its log")]
+    # The evaluator alone, which may take its time to write: a Shutdown kills after ten seconds.
+    finish = SignalProcess(
+        signal_number=signal.SIGINT, process_matcher=matches_action(evaluator)
+    )
     over = TimerAction(
         period=float(LaunchConfiguration("linger").perform(context)),
-        actions=[Shutdown(reason="the bag is over")],
+        actions=[EmitEvent(event=finish)],
     )
     return [
         RegisterEventHandler(
@@ -234,7 +246,7 @@ def replay(context: LaunchContext) -> list:
         at(failed, goal_state="errorprocessing"),
         RegisterEventHandler(OnProcessExit(target_action=player, on_exit=bag_ended)),
         RegisterEventHandler(OnProcessExit(target_action=node, on_exit=node_ended)),
-        RegisterEventHandler(OnProcessExit(target_action=evaluator, on_exit=node_ended)),
+        RegisterEventHandler(OnProcessExit(target_action=evaluator, on_exit=evaluator_ended)),
         evaluator,
         node,
     ]

@@ -26,7 +26,7 @@ NAMES = {
     "launch.conditions": ["IfCondition"],
     "launch.event_handlers": ["OnProcessExit", "OnProcessStart"],
     "launch.events": ["matches_action"],
-    "launch.events.process": ["ProcessExited"],
+    "launch.events.process": ["ProcessExited", "SignalProcess"],
     "launch.launch_description_sources": ["PythonLaunchDescriptionSource"],
     "launch.substitutions": ["PathJoinSubstitution"],
     "launch_ros": [],

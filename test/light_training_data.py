@@ -13,8 +13,9 @@ import soundfile
 
 from avs_ros.evaluation.composite_data import picture_held
 from avs_ros.models.light.families import SOUNDS
+from avs_ros.sound import SAMPLE_RATE
 from recipes.c3n_light.pictures import SIZE, Picture
-from recipes.c3n_light.recordings import RATE, Recording
+from recipes.c3n_light.recordings import Recording
 
 CONFIGS = Path(__file__).resolve().parents[1] / "recipes" / "c3n_light"
 TINY = {
@@ -37,7 +38,7 @@ def make_work(folder: Path) -> Path:
     np.save(folder / "pictures.npy", np.stack(pictures))
     np.save(folder / "masks.npy", np.stack(masks))
     (folder / "pictures.json").write_text(json.dumps([asdict(row) for row in table]))
-    length, rows = RATE, []
+    length, rows = SAMPLE_RATE, []
     for number, (sound, held) in enumerate((s, h) for s in SOUNDS for h in (False, True)):
         rows.append(Recording(sound, number * length, length, held))
     pcm = (rng.standard_normal(len(rows) * length) * 3000).astype(np.int16)
@@ -64,6 +65,6 @@ def make_data(folder: Path, shared: Path) -> Path:
         table = csv.writer(lines)
         table.writerow(["file", "class", "fold"])
         for number in range(3):
-            soundfile.write(audio / f"{number}.wav", rng.normal(0, 0.1, RATE), RATE)
+            soundfile.write(audio / f"{number}.wav", rng.normal(0, 0.1, SAMPLE_RATE), SAMPLE_RATE)
             table.writerow([f"{number}.wav", "speech", "4"])
     return folder

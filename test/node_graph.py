@@ -41,6 +41,16 @@ def tone(seconds: float, rate: int = 16000) -> np.ndarray:
     return (0.3 * np.sin(np.arange(round(seconds * rate)) * 0.2)).astype(np.float32)
 
 
+def said(log: list[Any], text: str) -> list[str]:
+    """The lines of a latched log that hold ``text``.
+
+    Each once: DDS may hand over a line that is written while it is subscribed to both as an old
+    and as a new one.
+    """
+    lines = {(one.stamp.sec, one.stamp.nanosec, one.msg) for one in log if text in one.msg}
+    return [line for *_, line in sorted(lines)]
+
+
 class NodeGraph:
     """Own context, executor and tester; everything ends with :meth:`close`."""
 

@@ -1,4 +1,4 @@
-"""The house as docs/architecture.md draws it: imports point down, no circles, recipes outside."""
+"""The house as docs/architecture.md draws it: imports point down, no circles, tests apart."""
 
 from __future__ import annotations
 
@@ -114,3 +114,12 @@ def test_imports_point_down() -> None:
 def test_the_package_knows_no_recipe() -> None:
     known = HOUSE | RECIPES
     assert [name for name, path in HOUSE.items() if imported(path, known) & RECIPES.keys()] == []
+
+
+def test_no_test_module_imports_another() -> None:
+    tests = {path.stem: path for path in (ROOT / "test").glob("*.py")}
+    wrong = {
+        name: found for name, path in tests.items()
+        if (found := {one for one in imported(path, tests) if one.startswith("test_")})
+    }
+    assert wrong == {}

@@ -12,11 +12,12 @@ from ros_packages import require_ros
 
 from avs_ros.benchmarks.end_to_end import measure_node
 from avs_ros.benchmarks.plot import plot
-from avs_ros.benchmarks.scene_stream import HEIGHT, RATE, WIDTH, SceneStream
+from avs_ros.benchmarks.stimuli import HEIGHT, WIDTH, SceneStream
 from avs_ros.benchmarks.subject import Subject
 from avs_ros.benchmarks.tables import show
 from avs_ros.benchmarks.throughput import measure_throughput
 from avs_ros.errors import RosError
+from avs_ros.sound import SAMPLE_RATE
 
 SMALL = Subject("pvt_v2_b0", "efficientat_mn04", frames_per_clip=2, image_size=64, channels=16)
 MACHINE = {"cpu": "x", "cores": 2, "torch_threads": 1, "gpu": None, "libraries": {}, "load": 0.1}
@@ -33,9 +34,9 @@ class SlowSegmenter(BrightnessSegmenter):
 def test_scene_repeats_and_is_heard():
     scene = SceneStream()
     assert scene.frame(3).shape == (HEIGHT, WIDTH, 3) and scene.frame(3).dtype == np.uint8
-    assert scene.sound(-100, RATE).shape == (RATE,)
-    assert np.array_equal(scene.sound(5, 10), scene.sound(5 + 3 * RATE, 10))
-    assert np.abs(scene.sound(0, 3 * RATE)).max() > 0.01
+    assert scene.sound(-100, SAMPLE_RATE).shape == (SAMPLE_RATE,)
+    assert np.array_equal(scene.sound(5, 10), scene.sound(5 + 3 * SAMPLE_RATE, 10))
+    assert np.abs(scene.sound(0, 3 * SAMPLE_RATE)).max() > 0.01
 
 
 def test_throughput_accounts_for_every_frame(tmp_path, capsys):

@@ -10,9 +10,9 @@ import avsbench_tree
 import numpy as np
 import pytest
 import yaml
+from evaluation_bags import lamp_scene
 from media_files import write_video
 from rosbags.highlevel import AnyReader
-from test_evaluation_replay import lamp_scene
 
 from avs_ros.cli.main import main
 from avs_ros.evaluation.bag_making import SceneWriter

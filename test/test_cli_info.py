@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from evaluation_bags import lamp_scene
 from ros_packages import require_ros
 from run_command import avs
-from test_evaluation_replay import lamp_scene
 from without import start_without_ros
 
 import avs_ros

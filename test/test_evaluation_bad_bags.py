@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from evaluation_bags import lamp_scene
 from media_files import SECOND, BagMaker, lamp, tone
-from test_evaluation_replay import lamp_scene
 
 from avs_ros.cli.main import main
 

@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from evaluation_bags import NODE, lamp_scene, recorded, scene
 from fakes import BrightnessSegmenter
-from test_evaluation_live import NODE, recorded
-from test_evaluation_replay import lamp_scene
-from test_evaluation_robustness import scene
+from media_files import write_video
 
-from avs_ros.cli import evaluate_composite, evaluate_robustness
+from avs_ros.cli import evaluate_clips, evaluate_composite, evaluate_robustness
 from avs_ros.cli.evaluation_outcome import Outcome
 from avs_ros.cli.main import main
 from avs_ros.evaluation.live import LiveRun
@@ -85,3 +84,15 @@ def test_robustness_and_composites(tmp_path: Path) -> None:
     one = about["models"]["c3n_light"]
     classes = {name for scores in one["classes"].values() for name in scores}
     check("`avs evaluate composite`", {*about, *one, *one["scores"], *classes})
+
+
+def test_clips(tmp_path: Path) -> None:
+    write_video(tmp_path / "lamp.mp4", 1.5, fps=4)
+    head = "clip,time_s,label,x0,y0,x1,y1,role,sure,note"
+    rows = ["lamp.mp4,1.0,lamp,0.6,0.2,1.0,0.8,source,1,", "lamp.mp4,1.2,none,,,,,,1,"]
+    (tmp_path / "boxes.csv").write_text("\n".join([head, *rows]))
+    about = command(evaluate_clips, tmp_path / "out", tmp_path)
+    one = about["models"]["c3n_light"]
+    names = {*about, *one, *one["scores"], *one["scores"]["found"], *one["moments"][0]}
+    table = {*head.split(",")} - {"note"}
+    check("`avs evaluate clips`", names | table)

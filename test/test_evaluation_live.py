@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from evaluation_bags import NODE, START, TENTH, lamp_scene, recorded
 from ros_packages import require_ros
-from test_evaluation_replay import START, TENTH, lamp_scene
 
 from avs_ros.cli import main
 from avs_ros.cli.evaluate_bag import run
@@ -17,18 +17,14 @@ from avs_ros.conversions import (
     make_camera_info,
     make_header,
     make_ray,
-    mask_to_image,
     read_camera_info,
 )
-from avs_ros.conversions.diagnostics import make_diagnostics, make_status
-from avs_ros.evaluation.live import LiveRun, drops_by_reason, pixel_of, topics_of
+from avs_ros.evaluation.live import LiveRun, drops_by_reason, pixel_of
 from avs_ros.evaluation.run_files import read_run
 from avs_ros.evaluation.score_sheet import ScoreSheet
 from avs_ros.evaluation.truth import read_truth
 from avs_ros.media.bag_messages import BAG
-from avs_ros.media.bag_writer import BagWriter
 
-NODE = "/segmentation_node"
 # Four times slower than the pictures come: frames must be dropped.
 SLOW_NODE = f"""
 import sys, time
@@ -72,29 +68,6 @@ def test_a_slow_model_misses_frames_and_it_is_told(
     assert "a newer one was ready" in page and "through the node over DDS" in page
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
         "frames.jsonl", "metrics.json", "report.html"]  # fmt: skip
-
-
-def recorded(path: Path, bag: Path, *, answered: slice) -> Path:
-    """What a recorder keeps when the frames in ``answered`` get the true mask 30 ms later."""
-    truths = sorted(read_truth(bag).items())
-    writer = BagWriter(path)
-    for topic, kind in topics_of(NODE, False).items():
-        writer.declare(topic, kind)
-    chosen = {stamp for stamp, _ in truths[answered]}
-    for stamp, truth in truths:
-        header = make_header(BAG, stamp)
-        writer.write("/camera_info", make_camera_info(BAG, header, 64, 48, 1.0), stamp)
-        if stamp in chosen:
-            mask = mask_to_image(BAG, header, truth.mask)
-            writer.write(f"{NODE}/mask", mask, stamp + 30_000_000)
-            age = BAG("std_msgs/msg/Float64")(data=60.0)
-            writer.write(f"{NODE}/debug/latency_ms", age, stamp + 30_000_001)
-    values = {"frames_received": "28", "dropped_busy": "7", "frames_paired": "21"}
-    status = make_status(BAG, "segmentation_node: stream", b"\x00", "running", values)
-    page = make_diagnostics(BAG, make_header(BAG, truths[-1][0]), [status])
-    writer.write("/diagnostics", page, truths[-1][0] + TENTH)
-    writer.close()
-    return path
 
 
 def test_a_recording_becomes_scores_drops_and_latencies(tmp_path: Path) -> None:

@@ -9,37 +9,15 @@ from pathlib import Path
 import avsbench_tree
 import numpy as np
 import pytest
+from evaluation_bags import START, TENTH, lamp_scene
 from fakes import BrightnessSegmenter
 
 from avs_ros.cli import evaluate_bag
 from avs_ros.cli.main import main
-from avs_ros.evaluation.bag_making import SceneWriter
 from avs_ros.evaluation.replay import Replay
 from avs_ros.evaluation.truth import bags_in, read_truth
 from avs_ros.media.bag import BagSource
 from avs_ros.media.source import Frame, Sound
-
-START = 1_700_000_000_000_000_000
-TENTH = 100_000_000
-
-
-def lamp_scene(path: Path, *, wrong: bool = False, frames: int = 30, **form: object) -> Path:
-    """A lamp that is loud in its second second; ``wrong``: the truth says the dark side sounds."""
-    picture = np.zeros((48, 64, 3), np.uint8)
-    picture[10:30, 20:40] = 255
-    mask = (picture[..., 0] == 0 if wrong else picture[..., 0] > 0).astype(np.uint8)
-    writer = SceneWriter(path, **form)  # type: ignore[arg-type]
-    tone = (np.sin(np.arange(16000) * 0.2) * 8000).astype(np.int16)
-    for second in range(3):
-        sound = tone if second == 1 else np.zeros(16000, np.int16)
-        writer.sound(START + second * 10 * TENTH, sound, 16000)
-    for n in range(1, frames + 1):
-        stamp = START + n * TENTH
-        writer.picture(stamp, picture)
-        loud = 11 <= n <= 19
-        writer.truth(stamp, mask if loud else 0 * mask, ["lamp"] if loud else [])
-    writer.close()
-    return path
 
 
 def test_replay_pairs_every_truth_and_gives_the_same_twice(tmp_path: Path) -> None:

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from evaluation_bags import PITCH, scene
 from fakes import BrightnessSegmenter
 
 from avs_ros.cli import evaluate_robustness
 from avs_ros.cli.main import main
-from avs_ros.evaluation.bag_making import SceneWriter
 from avs_ros.evaluation.perturbations import DroppedFrames
 from avs_ros.evaluation.robustness import RobustnessSuite, read_recording
 from avs_ros.evaluation.robustness_conditions import AXES, another_class, choose_conditions
@@ -21,7 +21,6 @@ from avs_ros.segmentation import Bytes, Float, Prediction
 
 START = 1_700_000_000_000_000_000
 TENTH = 100_000_000
-PITCH = {"lamp": 0.2, "fan": 0.9}
 
 
 class PitchSegmenter(BrightnessSegmenter):
@@ -34,20 +33,6 @@ class PitchSegmenter(BrightnessSegmenter):
         if abs(loudest - PITCH["lamp"]) < 0.02:
             return answer
         return super().step(frame, np.zeros_like(window), stamp_ns)
-
-
-def scene(path: Path, label: str = "lamp", frames: int = 20) -> Path:
-    """Two seconds of a bright thing that hums all the time; a truth for each frame."""
-    picture = np.zeros((48, 64, 3), np.uint8)
-    picture[10:30, 20:40] = 255
-    writer = SceneWriter(path)
-    hum = (np.sin(np.arange(32000) * PITCH[label]) * 6000).astype(np.int16)
-    writer.sound(START, hum, 16000)
-    for n in range(1, frames + 1):
-        writer.picture(START + n * TENTH, picture)
-        writer.truth(START + n * TENTH, picture[..., 0], [label])
-    writer.close()
-    return path
 
 
 def evaluate(segmenter: type, output: Path, *words: object) -> dict[str, Any]:

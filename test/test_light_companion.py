@@ -17,13 +17,14 @@ from avs_ros.models.light.checkpoint import load_light, tensors_of
 from avs_ros.models.light.companion import NEVER, CompanionGate
 from avs_ros.models.light.families import FAMILY_NAMES, VOICE_NAMES
 from avs_ros.models.light.step import LightStep
+from avs_ros.sound import SAMPLE_RATE
 from recipes.c3n_light.companions import (
     Rounds,
     calibrate_companion,
     train_companion,
     usually_heard,
 )
-from recipes.c3n_light.distortion import BESIDE_DB, RATE, level, together
+from recipes.c3n_light.distortion import BESIDE_DB, level, together
 from recipes.c3n_light.evidence import Evidence, Material, Sounds, family_truth
 from recipes.c3n_light.hearing import UNKNOWN, both_targets, voice_target
 
@@ -64,7 +65,7 @@ def bundled() -> LightC3N:
 
 def test_the_step_asks_beside_the_one_that_the_gate_likes_best(bundled: LightC3N) -> None:
     size = bundled.image_size
-    frame, sound = torch.rand(1, 3, size, size) * 2 - 1, torch.randn(1, RATE) * 0.1
+    frame, sound = torch.rand(1, 3, size, size) * 2 - 1, torch.randn(1, SAMPLE_RATE) * 0.1
     with torch.no_grad():
         feature, logits = bundled.hearing(sound)
         whole = bundled(frame, feature, logits)
@@ -172,7 +173,7 @@ def test_what_is_usual_is_the_mean_of_a_familys_own_sounds() -> None:
 
 def test_two_sounds_at_once_have_the_levels_that_are_said() -> None:
     rng = np.random.default_rng(0)
-    first, second = (rng.normal(0, s, RATE).astype(np.float32) for s in (0.1, 0.001))
+    first, second = (rng.normal(0, s, SAMPLE_RATE).astype(np.float32) for s in (0.1, 0.001))
     for _ in range(20):
         mixed, beside = together(rng, first, second)
         assert BESIDE_DB[0] <= beside <= BESIDE_DB[1] and mixed.dtype == np.float32
@@ -194,14 +195,14 @@ def test_the_demos_last_turn_marks_cat_and_person() -> None:
     from avs_ros.media import scene
 
     frame = next(iter(scene.pictures(1.0)))
-    track = soxr.resample(scene.soundtrack(), scene.RATE_HZ, RATE).astype(np.float32)
+    track = soxr.resample(scene.soundtrack(), scene.RATE_HZ, SAMPLE_RATE).astype(np.float32)
 
     def marked(start: float, end: float) -> list[set[str]]:
         segmenter = LightSegmenter()
         found = []
         for stamp in np.arange(start, end, 0.2):
-            last = round(stamp * RATE)
-            answer = segmenter.step(frame, track[last - RATE : last], round(stamp * 1e9))
+            last = round(stamp * SAMPLE_RATE)
+            answer = segmenter.step(frame, track[last - SAMPLE_RATE : last], round(stamp * 1e9))
             found.append({layer.label for layer in answer.layers})
         return found
 

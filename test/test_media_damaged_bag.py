@@ -139,6 +139,27 @@ def test_loops_of_any_length_pair_every_lap_alike(seed: int) -> None:
     assert frame_lap == sound_lap == 3
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_messages_recorded_in_another_order_than_stamped(tmp_path: Path, seed: int) -> None:
+    """Each up to 0.24 s late, in two laps of a loop."""
+    rng = np.random.default_rng(seed)
+    bags = {name: BagMaker(tmp_path / name) for name in ("shuffled", "whole")}
+    sound = tone(3.0, on=(0.7, 1.9))
+    for number in range(2):
+        for i in range(30):
+            at = START + i * TENTH
+            recorded = at + number * 4 * SECOND
+            for name, bag in bags.items():
+                late = [int(rng.integers(0, 240_000_000)) if name == "shuffled" else 0
+                        for _ in range(2)]
+                bag.image(at, lamp(lit=i % 7 != 0), recorded_ns=recorded + late[0])
+                bag.raw_audio(at, sound[i * 1600 : (i + 1) * 1600],
+                              recorded_ns=recorded + TENTH + late[1])
+    shuffled, whole = (answers(bag.close()) for bag in bags.values())
+    assert len(whole) == 60
+    assert shuffled == whole
+
+
 def test_a_loop_is_converted_into_one_line_of_time(tmp_path: Path) -> None:
     bag = BagMaker(tmp_path / "bag")
     for number in range(2):

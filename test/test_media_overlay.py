@@ -4,26 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from drawn_answers import answer
 
-from avs_ros.colours import PALETTE, index_colours, instance_colours, label_colour
+from avs_ros.colours import instance_colours, label_colour
 from avs_ros.overlay import draw_masks, draw_overlay
-from avs_ros.segmentation import Instance, Segmentation
-
-
-def answer(
-    width: int, height: int, boxes: list[tuple[int, int, int, int]], labels: list[str],
-    level: float = -20.0, point: tuple[float, float] | None = None,
-) -> Segmentation:
-    label_map = np.zeros((height, width), np.uint8)
-    instances = []
-    for index, ((x0, y0, x1, y1), label) in enumerate(zip(boxes, labels, strict=True), start=1):
-        label_map[y0:y1, x0:x1] = index
-        instances.append(Instance(index, label, 0.9, (x0, y0, x1, y1), (x1 - x0) * (y1 - y0)))
-    return Segmentation(
-        0, width, height, bool(boxes), 0.9, labels[0] if labels else "", "Meow", 0.7,
-        tuple(instances), point, 0.1, (label_map > 0).astype(np.float32), label_map,
-        level_dbfs=level,
-    )
 
 
 def grey(width: int, height: int) -> np.ndarray:
@@ -93,12 +77,3 @@ def test_colours_go_by_label_and_tell_twins_apart() -> None:
     assert colours[3] == label_colour("dog")
     # From the left to the right, so that a twin keeps its colour when the scores change places.
     assert instance_colours(cats[::-1]) == colours
-
-
-def test_the_index_table_is_black_for_nothing_and_grey_for_unlabeled() -> None:
-    table = index_colours()
-    assert table.shape == (256, 3)
-    assert tuple(table[0]) == (0, 0, 0)
-    assert tuple(table[255]) == (128, 128, 128)
-    assert tuple(table[1]) == PALETTE[0]
-    assert tuple(table[2]) == PALETTE[1]

@@ -8,8 +8,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from drawn_answers import answer
 from media_files import write_video
-from test_media_overlay import answer
 
 from avs_ros.errors import MediaError
 from avs_ros.media.moments import choose_moments, thumbnails

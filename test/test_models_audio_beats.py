@@ -5,57 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from generated_weights import REFERENCE, generated_like
+from generated_weights import REFERENCE
+from public_weights import BIAS, CFG, loaded, public_content
 from torch import Tensor
 
 from avs_ros.errors import CheckpointError
-from avs_ros.models.audio.beats import BEATs, BEATsConfig
+from avs_ros.models.audio.beats import BEATs
 from avs_ros.models.audio.relative_attention import relative_position_bucket
-from avs_ros.models.labels import audioset
-from avs_ros.models.weight_file import WeightFile
-
-# What a public fine-tuned checkpoint says in `cfg`, with sizes small enough for a test.
-CFG = {
-    "encoder_layers": 2,
-    "encoder_embed_dim": 32,
-    "encoder_ffn_embed_dim": 64,
-    "encoder_attention_heads": 2,
-    "embed_dim": 16,
-    "conv_pos": 8,
-    "conv_pos_groups": 4,
-    "num_buckets": 16,
-    "max_distance": 20,
-    "input_patch_size": 16,
-    "activation_fn": "gelu",
-    "layer_norm_first": False,
-    "deep_norm": True,
-    "conv_bias": False,
-    "relative_position_embedding": True,
-    "gru_rel_pos": True,
-    "finetuned_model": True,
-    "predictor_class": 527,
-    "layer_wise_gradient_decay_ratio": 0.6,
-}
-BIAS = "encoder.layers.{}.self_attn.relative_attention_bias.weight"
-
-
-def public_content(order: np.ndarray | None = None) -> dict[str, object]:
-    """A checkpoint laid out as the public ones: cfg, model, and label_dict in ``order``."""
-    small = BEATs(BEATsConfig.from_checkpoint(CFG, "test"))
-    state = generated_like(small.state_dict())
-    # The position bias is far larger than other weights, so that an error in it would show.
-    noise = generated_like({BIAS.format(0): torch.empty(16, 2)}, gain=np.sqrt(2))
-    state[BIAS.format(0)] = noise[BIAS.format(0)]
-    state[BIAS.format(1)] = noise[BIAS.format(0)]
-    order = np.arange(527) if order is None else order
-    label_dict = {index: audioset().ids[cls] for index, cls in enumerate(order)}
-    return {"cfg": CFG, "model": state, "label_dict": label_dict}
-
-
-def loaded(content: dict[str, object]) -> BEATs:
-    network = BEATs(BEATsConfig(encoder_layers=1, encoder_ffn_embed_dim=8))
-    network.load_weight_file(WeightFile(content, {}, "BEATs.pt"))
-    return network.eval()
 
 
 def test_front_end_equals_the_reference() -> None:

@@ -7,6 +7,7 @@ import c3n_reference as reference
 import numpy as np
 import pytest
 import torch
+from public_weights import published, published_backbone
 
 from avs_ros.errors import CheckpointError
 from avs_ros.models.c3n import C3N
@@ -21,41 +22,6 @@ from avs_ros.models.checkpoints import (
     save_c3n,
 )
 from avs_ros.models.weight_file import read_weight_file
-
-OWN_TO_PUBLISHED = (
-    ("net.patch_embed.", "patch_embed1."),
-    ("net.stages.0.blocks.", "block1."),
-    ("net.stages.1.downsample.", "patch_embed2."),
-    ("net.stages.1.blocks.", "block2."),
-    ("net.stages.2.downsample.", "patch_embed3."),
-    ("net.stages.2.blocks.", "block3."),
-    ("net.stages.3.downsample.", "patch_embed4."),
-    ("net.stages.3.blocks.", "block4."),
-    *((f"net.stages.{i}.norm.", f"norm{i + 1}.") for i in range(4)),
-    ("net.head.", "head."),
-)
-
-
-def published_backbone(backbone: torch.nn.Module) -> dict[str, torch.Tensor]:
-    """A PVT backbone's tensors under the names of its original release."""
-    tensors = {}
-    for name, tensor in backbone.state_dict().items():
-        for own, published in OWN_TO_PUBLISHED:
-            if name.startswith(own):
-                name = published + name[len(own) :]
-                break
-        tensors[name.replace("mlp.dwconv.", "mlp.dwconv.dwconv.")] = tensor
-    return tensors
-
-
-def published(visual: str = "pvt_v2_b0", audio_width: int = 128) -> dict[str, torch.Tensor]:
-    backbone = build_backbone(visual)
-    tensors = reference.random_state_dict(
-        reference.fusion_shapes(backbone.widths, audio_width), seed=1
-    )
-    for name, tensor in published_backbone(backbone).items():
-        tensors["encoder_backbone." + name] = tensor
-    return tensors
 
 
 @pytest.fixture(scope="module")

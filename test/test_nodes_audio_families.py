@@ -74,3 +74,12 @@ def test_the_tests_of_the_other_family_pass_beside_it(file: str) -> None:
         "-p", "no:xdist", "-k", "AudioDataStamped or AudioData", str(HERE / file))
     assert done.returncode == 0, done.stdout
     assert "passed" in done.stdout and "skipped" not in done.stdout, done.stdout
+
+
+def test_parameters_of_sound_without_a_format_have_an_effect_beside_it() -> None:
+    done = python(
+        ros_drivers_environment(), "-m", "pytest", "-q", "-p", "no:cacheprovider",
+        "-p", "no:xdist", "-k", "audio_rate or audio_channels or audio_format",
+        str(HERE / "test_nodes_effects_segmentation.py"))
+    assert done.returncode == 0, done.stdout
+    assert "3 passed" in done.stdout, done.stdout

@@ -180,8 +180,8 @@ def test_what_a_transition_dies_of_is_logged(
     assert change(graph, "configure")
     monkeypatch.setattr(SensorInputs, "open", lose)
     assert not change(graph, "activate")
-    (line,) = graph.wait(
-        lambda: [one for one in log if "lost the camera" in one.msg], "the reason")
+    line = graph.wait(
+        lambda: [one for one in log if "lost the camera" in one.msg], "the reason")[0]
     assert line.level == 40 and "on_activate" in line.msg
     assert state(graph) == "unconfigured" and models.made[0].closed
 

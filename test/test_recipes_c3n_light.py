@@ -19,8 +19,9 @@ from avs_ros.models.light.families import (
     VOICE_NAMES,
     VOICES,
 )
+from avs_ros.sound import SAMPLE_RATE
 from recipes.c3n_light import deciding, evidence, joint
-from recipes.c3n_light.distortion import RATE, distort, level
+from recipes.c3n_light.distortion import distort, level
 from recipes.c3n_light.hearing import last_second, voice_loss, voice_targets
 from recipes.c3n_light.pictures import OUTLINES, SIZE, Picture
 from recipes.c3n_light.recordings import Library, Recording
@@ -81,34 +82,34 @@ def test_outlines_belong_to_families() -> None:
 @pytest.mark.parametrize("name", list(GENERATORS))
 def test_synthetic_sounds_are_sounds(name: str) -> None:
     sound = GENERATORS[name](np.random.default_rng(0), 1.5)
-    assert sound.shape == (RATE * 3 // 2,) and sound.dtype == np.float32
+    assert sound.shape == (SAMPLE_RATE * 3 // 2,) and sound.dtype == np.float32
     assert np.isfinite(sound).all() and 0.5 < np.abs(sound).max() <= 0.71
 
 
 def test_distortion_keeps_length_and_range() -> None:
     rng = np.random.default_rng(0)
-    tone = np.sin(np.arange(RATE) * 0.2).astype(np.float32)
+    tone = np.sin(np.arange(SAMPLE_RATE) * 0.2).astype(np.float32)
     for _ in range(10):
         out = distort(rng, tone)
         assert out.shape == tone.shape and np.abs(out).max() <= 1 and level(out) > 1e-4
 
 
 def test_last_second_is_a_loud_one() -> None:
-    context = np.zeros(3 * RATE, np.float32)
-    context[2 * RATE :] = 0.5
+    context = np.zeros(3 * SAMPLE_RATE, np.float32)
+    context[2 * SAMPLE_RATE :] = 0.5
     window = last_second(context, np.random.default_rng(0))
-    assert window.shape == (RATE,) and float(np.mean(window)) > 0.1
+    assert window.shape == (SAMPLE_RATE,) and float(np.mean(window)) > 0.1
 
 
 def library(tmp_path: Path) -> Library:
-    pcm = np.zeros(6 * RATE, np.int16)
-    pcm[: RATE // 2] = 9000
-    pcm[4 * RATE : 5 * RATE] = 16000
+    pcm = np.zeros(6 * SAMPLE_RATE, np.int16)
+    pcm[: SAMPLE_RATE // 2] = 9000
+    pcm[4 * SAMPLE_RATE : 5 * SAMPLE_RATE] = 16000
     np.save(tmp_path / "sounds.npy", pcm)
     rows = [
-        Recording("dog", 0, RATE // 2, False),
-        Recording("cat", RATE // 2, len(pcm) - RATE // 2, False),
-        Recording("cat", 0, RATE, True),
+        Recording("dog", 0, SAMPLE_RATE // 2, False),
+        Recording("cat", SAMPLE_RATE // 2, len(pcm) - SAMPLE_RATE // 2, False),
+        Recording("cat", 0, SAMPLE_RATE, True),
     ]
     (tmp_path / "sounds.json").write_text(json.dumps([asdict(row) for row in rows]))
     return Library(tmp_path, held_out=False)
@@ -119,7 +120,7 @@ def test_cuts_pad_what_is_short_and_find_what_is_loud(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     assert sounds.by_sound == {"dog": [0], "cat": [1]}
     short = sounds.cut(0, 1.0, rng)
-    assert short.shape == (RATE,) and np.count_nonzero(short) == RATE // 2
+    assert short.shape == (SAMPLE_RATE,) and np.count_nonzero(short) == SAMPLE_RATE // 2
     assert np.abs(sounds.cut(1, 1.0, rng)).max() > 0.4
 
 

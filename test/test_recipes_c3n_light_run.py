@@ -19,6 +19,7 @@ from avs_ros.evaluation.held_out_pairs import held_out_pairs
 from avs_ros.inference.light import BUNDLED
 from avs_ros.models.light import LightC3N
 from avs_ros.models.light.families import FAMILY_NAMES, VOICES
+from avs_ros.sound import SAMPLE_RATE
 from avs_ros.training.config import load_settings
 from avs_ros.training.curves import draw_curves
 from recipes.c3n_light import deciding, evidence, spoken
@@ -26,7 +27,7 @@ from recipes.c3n_light.course import load_start
 from recipes.c3n_light.joint import PairSampler
 from recipes.c3n_light.lessons import learn
 from recipes.c3n_light.pictures import IGNORE, Picture, outlined
-from recipes.c3n_light.recordings import RATE, Library
+from recipes.c3n_light.recordings import Library
 from recipes.c3n_light.refine import RefineLesson
 from recipes.c3n_light.scenes import SceneSampler
 from recipes.c3n_light.settings import LightSettings
@@ -131,7 +132,9 @@ def test_gates_change_what_they_say(
 ) -> None:
     rng = np.random.default_rng(1)
     frames = [rng.integers(0, 255, (64, 64, 3), np.uint8)]
-    sensed = sense_all(bundled, frames, [rng.standard_normal(RATE).astype(np.float32) * 0.1])
+    sensed = sense_all(
+        bundled, frames, [rng.standard_normal(SAMPLE_RATE).astype(np.float32) * 0.1]
+    )
     trunk = Trunk(bundled, gates)
     before = answers_of(trunk, sensed)[0]
     with torch.no_grad():
@@ -143,7 +146,7 @@ def test_gates_change_what_they_say(
 def test_without_tpavi_the_sound_changes_nothing_but_the_label(bundled: LightC3N) -> None:
     rng = np.random.default_rng(2)
     frames = [rng.integers(0, 255, (64, 64, 3), np.uint8)]
-    sensed = sense_all(bundled, frames, [np.zeros(RATE, np.float32)])
+    sensed = sense_all(bundled, frames, [np.zeros(SAMPLE_RATE, np.float32)])
     other = copy.copy(sensed)
     object.__setattr__(other, "sound", sensed.sound + 1.0)
     with_it, without = Trunk(bundled, tpavi=True), Trunk(bundled, tpavi=False)
@@ -230,7 +233,7 @@ def test_espeak_sentences_join_the_training_speech_alone(work: Path, tmp_path: P
     assert len(library.by_sound["speech"]) == before[0] + 3
     assert len(Library(tmp_path, held_out=True).by_sound["speech"]) == before[1]
     said = library.samples(library.by_sound["speech"][-1])
-    assert len(said) > RATE // 2 and np.abs(said).max() > 0.05
+    assert len(said) > SAMPLE_RATE // 2 and np.abs(said).max() > 0.05
 
 
 def test_without_espeak_the_recordings_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

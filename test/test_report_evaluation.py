@@ -8,10 +8,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from evaluation_bags import NODE, lamp_scene, recorded
 from fakes import BrightnessSegmenter
-from test_evaluation_live import NODE, recorded
-from test_evaluation_replay import lamp_scene
-from test_report import Structure, summary
+from report_pages import Structure, summary
 
 from avs_ros.cli.evaluation_outcome import Outcome
 from avs_ros.evaluation.compare import compare

@@ -11,10 +11,9 @@ import pytest
 import torch
 from file_server import FileServer
 from generated_weights import generated_like
+from public_weights import loaded, public_content, published
 from safetensors import safe_open
 from safetensors.torch import save_file
-from test_models_audio_beats import loaded, public_content
-from test_models_checkpoints import published
 
 from avs_ros.cli.main import main
 from avs_ros.errors import CheckpointError, ModelError

@@ -8,10 +8,10 @@ from typing import Any
 
 import cv2
 import numpy as np
+from avs_ros.benchmarks.scene_stream import RATE, SceneStream
 
 from avs_ros.benchmarks.memory import peak_mib
 from avs_ros.benchmarks.networks import bundle
-from avs_ros.benchmarks.scene_stream import RATE, SceneStream
 from avs_ros.benchmarks.subject import AVSC, LIGHT, Subject
 from avs_ros.errors import AvsError, MissingDependencyError
 from avs_ros.inference.bundle import HEARING, SEEING, Bundle

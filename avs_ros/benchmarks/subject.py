@@ -18,9 +18,9 @@ from avs_ros.errors import ModelError
 from avs_ros.inference import avsc
 from avs_ros.inference.bundle import Bundle, Senses, identity_of, open_senses
 from avs_ros.inference.engines import choose_device
-from avs_ros.inference.hearing import SAMPLE_RATE
 from avs_ros.inference.light import BUNDLED
 from avs_ros.inference.segmenter import Segmenter
+from avs_ros.sound import SAMPLE_RATE
 
 LIGHT = "c3n_light"
 AVSC = "avsc_light"

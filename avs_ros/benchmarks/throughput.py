@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from avs_ros.benchmarks.scene_stream import RATE, SceneStream
+from avs_ros.benchmarks.stimuli import SceneStream
 from avs_ros.benchmarks.subject import Subject, segmenter
 from avs_ros.inference.segmenter import Segmenter
 from avs_ros.postprocess import PostprocessConfig, Postprocessor
+from avs_ros.sound import SAMPLE_RATE
 from avs_ros.streaming import Frame, Pipeline, Sound, Synchronizer, Worker
 
 # Of the rate that the bare model could keep up with.
@@ -54,7 +55,7 @@ def measure_throughput(
 def _bare_ms(served: Segmenter, scene: SceneStream) -> float:
     times = []
     for number in range(_WARM_UP + _STEPS):
-        window = scene.sound(number * RATE // 10, RATE)
+        window = scene.sound(number * SAMPLE_RATE // 10, SAMPLE_RATE)
         began = time.perf_counter()
         served.step(scene.frame(number), window, (number + 1) * 100_000_000)
         times.append((time.perf_counter() - began) * 1e3)
@@ -73,9 +74,9 @@ def _run(served: Segmenter, scene: SceneStream, rate: float, seconds: float) -> 
         pipeline, lambda _, pair: arrived.__setitem__(pair.stamp_ns, time.perf_counter())
     )
     pushed: dict[int, float] = {}
-    pipeline.push(Sound(0, scene.sound(0, 2 * RATE), RATE))
-    base_s, chunk = 2.0, round(_SOUND_S * RATE)
-    heard = 2 * RATE
+    pipeline.push(Sound(0, scene.sound(0, 2 * SAMPLE_RATE), SAMPLE_RATE))
+    base_s, chunk = 2.0, round(_SOUND_S * SAMPLE_RATE)
+    heard = 2 * SAMPLE_RATE
     worker.start()
     began = time.perf_counter()
     try:
@@ -83,8 +84,10 @@ def _run(served: Segmenter, scene: SceneStream, rate: float, seconds: float) -> 
             due = began + number / rate
             time.sleep(max(0.0, due - time.perf_counter()))
             stamp_s = base_s + number / rate
-            while heard < (stamp_s + _SOUND_S) * RATE:
-                pipeline.push(Sound(round(heard / RATE * 1e9), scene.sound(heard, chunk), RATE))
+            while heard < (stamp_s + _SOUND_S) * SAMPLE_RATE:
+                pipeline.push(
+                    Sound(round(heard / SAMPLE_RATE * 1e9), scene.sound(heard, chunk), SAMPLE_RATE)
+                )
                 heard += chunk
             stamp_ns = round(stamp_s * 1e9)
             pushed[stamp_ns] = time.perf_counter()

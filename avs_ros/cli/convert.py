@@ -12,7 +12,7 @@ from avs_ros.errors import BagError, DatasetError, ParameterError
 from avs_ros.media.bag_types import STORAGES
 
 if TYPE_CHECKING:
-    from avs_ros.evaluation.box_files import BoxNote
+    from avs_ros.evaluation.boxes import BoxNote
     from avs_ros.evaluation.truth import Truth
 
 KINDS = {
@@ -84,7 +84,7 @@ def _convert_set(args: argparse.Namespace, form: dict[str, Any]) -> int:
 
     from avs_ros.evaluation import avsbench
     from avs_ros.evaluation.bag_making import convert_annotated, convert_clips
-    from avs_ros.evaluation.box_files import read_boxes
+    from avs_ros.evaluation.boxes import read_boxes
 
     console = Console(stderr=True)
     if args.kind == "avsbench":
@@ -146,7 +146,7 @@ def _chosen(args: argparse.Namespace) -> tuple[Any, ...]:
 
 def _notes(args: argparse.Namespace) -> Sequence[BoxNote]:
     """What ``--boxes`` says of the source."""
-    from avs_ros.evaluation.box_files import read_boxes
+    from avs_ros.evaluation.boxes import read_boxes
 
     if args.boxes is None:
         return ()

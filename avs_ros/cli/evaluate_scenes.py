@@ -42,8 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Ask every model about every scene; print a table and write the picture."""
-    from avs_ros.evaluation.shot_clips import write_clips
-    from avs_ros.evaluation.side_by_side import shots
+    from avs_ros.evaluation.scenes import shots, write_clips
     from avs_ros.inference import create_segmenter
 
     names: list[str] = args.model or list(DEFAULT)
@@ -62,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
 def _ask(names: Sequence[str], load: Callable[[str], Segmenter], output: Path) -> None:
     import cv2
 
-    from avs_ros.evaluation.side_by_side import ask, judge, sheet, shots
+    from avs_ros.evaluation.scenes import ask, judge, sheet, shots
 
     scenes = shots()
     answers: list[list[Segmentation]] = [[] for _ in scenes]

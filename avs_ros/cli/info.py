@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import avs_ros
+from avs_ros.benchmarks.machine import cores, processor
 from avs_ros.errors import EXTRAS
 from avs_ros.ros_installation import ros_lacks
 
@@ -53,8 +54,7 @@ def version(package: str) -> str | None:
 def _devices() -> list[dict[str, Any]]:
     """The processor, then each GPU that PyTorch sees."""
     found: list[dict[str, Any]] = [{
-        "device": "cpu", "name": _processor(), "threads": len(os.sched_getaffinity(0))
-        if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "device": "cpu", "name": processor(), "threads": cores(),
     }]
     try:
         import torch
@@ -69,16 +69,6 @@ def _devices() -> list[dict[str, Any]]:
                 "capability": f"{properties.major}.{properties.minor}",
             })
     return found
-
-
-def _processor() -> str:
-    try:
-        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
-    except OSError:
-        return platform.processor() or platform.machine()
-    names = [line.split(":", 1)[1].strip() for line in text.splitlines()
-             if line.startswith("model name")]
-    return names[0] if names else platform.machine()
 
 
 def _engines() -> list[dict[str, Any]]:

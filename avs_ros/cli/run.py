@@ -164,7 +164,7 @@ def _process(
     found = findings.explain(counters)
     told = [f"Note: {sentence}." for sentence in (*source.doubts, *found)]
     folder.write_report(counters, [*notes, *told])
-    _tell(args, folder, time.monotonic() - began, interruption.status)
+    _tell(folder, time.monotonic() - began, interruption.status)
     for sentence in found:
         print(f"note: {sentence}")
     return interruption.status
@@ -194,7 +194,7 @@ def _recorded_camera(source: Source) -> CameraModel | None:
         return None  # an uncalibrated camera: no ray can be computed
 
 
-def _tell(args: argparse.Namespace, folder: RunFolder, seconds: float, status: int) -> None:
+def _tell(folder: RunFolder, seconds: float, status: int) -> None:
     summary = folder.summary
     marked = sum(1 for label in summary.marked if label)
     frames = len(summary.times)

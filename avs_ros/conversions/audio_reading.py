@@ -25,7 +25,7 @@ from avs_ros.conversions.header import NANOSECONDS, stamp_to_ns
 from avs_ros.conversions.malformed import MalformedAudio
 from avs_ros.conversions.message_types import Message
 from avs_ros.errors import AudioFormatError
-from avs_ros.inference.loudness import STRAY_SHARE, check_scale
+from avs_ros.sound import SAMPLE_RATE, STRAY_SHARE, check_scale
 from avs_ros.streaming import pcm
 from avs_ros.streaming.inputs import Sound
 
@@ -53,7 +53,7 @@ class AudioFormat:
 
     sample_format: str = "S16LE"
     channels: int = 1
-    rate: int = 16000
+    rate: int = SAMPLE_RATE
 
 
 def _check(channels: int, rate: int) -> None:

@@ -23,9 +23,8 @@ from avs_ros.conversions import (
 )
 from avs_ros.errors import DatasetError, ImageFormatError
 from avs_ros.evaluation.avsbench import AVSBenchClip
-from avs_ros.evaluation.box_files import BoxNote
-from avs_ros.evaluation.boxes import Box, box_of
-from avs_ros.evaluation.clip_arrays import SAMPLE_RATE, read_clip
+from avs_ros.evaluation.boxes import Box, BoxNote, box_of
+from avs_ros.evaluation.clip_arrays import read_clip
 from avs_ros.evaluation.run_files import make_folder
 from avs_ros.evaluation.truth import Truth
 from avs_ros.media.bag_messages import BAG
@@ -33,6 +32,7 @@ from avs_ros.media.bag_writer import BagWriter
 from avs_ros.media.film_line import FilmLine
 from avs_ros.media.source import Frame, Sound, Source
 from avs_ros.segmentation import Bytes, Instance, Segmentation
+from avs_ros.sound import SAMPLE_RATE
 
 IMAGE, COMPRESSED, AUDIO = "/image", "/image/compressed", "/audio"
 CAMERA_INFO, AUDIO_INFO = "/camera_info", "/audio_info"

@@ -15,12 +15,13 @@ import torch
 
 from avs_ros.errors import MissingDependencyError, ParameterError
 from avs_ros.gate import SILENCE_DBFS
-from avs_ros.inference.light import BUNDLED, RATE
+from avs_ros.inference.light import BUNDLED
 from avs_ros.inference.registry import create_segmenter
 from avs_ros.inference.segmenter import Segmenter
 from avs_ros.models.light.checkpoint import load_light
 from avs_ros.models.light.families import FAMILIES, FAMILY_NAMES
-from avs_ros.segmentation import Bytes, Float, Layer, Prediction
+from avs_ros.segmentation import Bytes, Float, Layer, Prediction, sigmoid
+from avs_ros.sound import SAMPLE_RATE, level_dbfs
 
 VOC, PUBLIC_CAM = "voc21_teacher", "consensus_cam_public"
 BASELINES: dict[str, str] = {
@@ -88,7 +89,7 @@ class VocSegmenter:
     and affinity are used.  Raises MissingDependencyError without ai-edge-litert.
     """
 
-    sample_rate, window_s = RATE, 1.0
+    sample_rate, window_s = SAMPLE_RATE, 1.0
     engine, device = "litert", "cpu"
 
     def __init__(self, data: Path, checkpoint: Path = BUNDLED) -> None:
@@ -108,13 +109,13 @@ class VocSegmenter:
         heard = self.families_heard(logits)
         listened = time.perf_counter()
         seen, _ = self._see(frame)
-        silent = 10 * np.log10(float(np.mean(np.square(window))) + 1e-12) < SILENCE_DBFS
+        silent = level_dbfs(window) < SILENCE_DBFS
         least = max(HEARD, float(heard.max()) - MARGIN)
         layers = []
         for k in np.argsort(-heard):
             found = seen == k + 1
             if heard[k] >= least and not silent and found.mean() >= NEGLIGIBLE:
-                score = float(1 / (1 + np.exp(-heard[k])))
+                score = float(sigmoid(heard[k]))
                 layers.append(Layer(found.astype(np.float32), FAMILY_NAMES[int(k)], score))
         probability = np.zeros(seen.shape, np.float32)
         for layer in layers:
@@ -127,7 +128,7 @@ class VocSegmenter:
             label=layers[0].label if layers else "",
             label_index=FAMILY_NAMES.index(layers[0].label) if layers else -1,
             audio_label=self._audioset[audio],
-            audio_score=float(1 / (1 + np.exp(-logits[audio]))),
+            audio_score=float(sigmoid(logits[audio])),
             layers=tuple(layers),
             ms={"hearing": (listened - began) * 1e3, "seeing": (done - listened) * 1e3},
         )

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from avs_ros.errors import AudioFormatError, DatasetError
 from avs_ros.evaluation.avsbench import AVSBenchClip
 from avs_ros.segmentation import Bytes, Float
+from avs_ros.sound import SAMPLE_RATE
 from avs_ros.streaming import pcm
 
-SAMPLE_RATE = 16000
 EXTENSIBLE = 0xFFFE
 # (format tag, bits) -> sample format, and bytes of a sample
 WAV_TYPES = {(1, 8): "U8", (1, 16): "S16LE", (1, 24): "S24LE", (1, 32): "S32LE",

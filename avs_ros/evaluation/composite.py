@@ -16,9 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avs_ros.errors import DatasetError
-from avs_ros.evaluation.composite_data import RATE, Library, Picture, Recording, View
+from avs_ros.evaluation.composite_data import Library, Picture, Recording, View
 from avs_ros.evaluation.held_out_pairs import held_out
 from avs_ros.segmentation import Float
+from avs_ros.sound import SAMPLE_RATE
 
 MATCHED, MISMATCHED, SILENT, TWO = "matched", "mismatched", "silence", "two objects"
 BOTH = "two sounds"
@@ -73,7 +74,7 @@ class Case:
         """One second at -20 dBFS, float32 ``[16000]``; two sounds are equally loud in it."""
         heard = [one.second() for one in self.recordings]
         if not heard:
-            return np.zeros(RATE, np.float32)
+            return np.zeros(SAMPLE_RATE, np.float32)
         share = np.float32(np.sqrt(1 / len(heard)))
         return np.asarray(np.clip(share * np.sum(heard, axis=0), -1, 1), np.float32)
 

@@ -9,11 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avs_ros.evaluation.composite import BOTH, MATCHED, MISMATCHED, SILENT, Case
-from avs_ros.evaluation.composite_data import LEVEL, RATE, View
+from avs_ros.evaluation.composite_data import View
 from avs_ros.evaluation.label_sets import names_it
 from avs_ros.inference.segmenter import Segmenter
 from avs_ros.postprocess import PostprocessConfig, Postprocessor
 from avs_ros.segmentation import Bytes, Float, Segmentation
+from avs_ros.sound import SAMPLE_RATE, level_dbfs
 from avs_ros.streaming.inputs import Frame, Pair
 
 # Share of a thing's pixels from which it counts as marked among two that sound.
@@ -70,17 +71,16 @@ class CompositeBenchmark:
     def _segment(self, rgb: Bytes, second: Float) -> Segmentation:
         # Every model hears one second; the protocol says how many samples that is for it.
         count = round(self.segmenter.window_s * self.segmenter.sample_rate)
-        level = 20 * np.log10(LEVEL) if second.any() else -np.inf
-        if self.segmenter.sample_rate != RATE:
+        if self.segmenter.sample_rate != SAMPLE_RATE:
             import soxr
 
-            second = soxr.resample(second, RATE, self.segmenter.sample_rate)
+            second = soxr.resample(second, SAMPLE_RATE, self.segmenter.sample_rate)
         tail = second[-count:]
         window = np.zeros(count, np.float32)
         window[count - len(tail) :] = tail
         self.segmenter.reset()
         prediction = self.segmenter.step(rgb, window, 0)
-        pair = Pair(Frame.of(0, rgb), window, 1.0, True, float(level), 0.0)
+        pair = Pair(Frame.of(0, rgb), window, 1.0, True, level_dbfs(window), 0.0)
         return Postprocessor(self.postprocess).process(prediction, pair)
 
 

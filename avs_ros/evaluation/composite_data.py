@@ -24,8 +24,8 @@ from numpy.typing import NDArray
 from avs_ros.errors import DatasetError, MissingDependencyError, ParameterError
 from avs_ros.models.light.families import FAMILIES, FAMILY_NAMES, SOUNDS, VOICES
 from avs_ros.segmentation import Bytes, Float
+from avs_ros.sound import SAMPLE_RATE
 
-RATE = 16000
 LEVEL = 0.1  # RMS, -20 dBFS
 SPLITS = ("validation", "training", "all")
 SOUND_SETS = ("esc10", "urbansound8k", "animals", "speech", "baby")
@@ -83,16 +83,16 @@ class Recording:
         Raises DatasetError if it is silent.
         """
         whole = self.read()
-        if len(whole) < RATE:
-            whole = np.pad(whole, (RATE - len(whole), 0))
+        if len(whole) < SAMPLE_RATE:
+            whole = np.pad(whole, (SAMPLE_RATE - len(whole), 0))
         total = np.concatenate([[0.0], np.cumsum(np.square(whole, dtype=np.float64))])
-        starts = np.arange(0, len(whole) - RATE + 1, RATE // 8)
-        power = total[starts + RATE] - total[starts]
+        starts = np.arange(0, len(whole) - SAMPLE_RATE + 1, SAMPLE_RATE // 8)
+        power = total[starts + SAMPLE_RATE] - total[starts]
         best = int(starts[power.argmax()])
-        rms = float(np.sqrt(power.max() / RATE))
+        rms = float(np.sqrt(power.max() / SAMPLE_RATE))
         if rms < 1e-5:
             raise DatasetError(f"{self.name} holds nothing but silence")
-        return np.clip(whole[best : best + RATE] * (LEVEL / rms), -1, 1).astype(np.float32)
+        return np.clip(whole[best : best + SAMPLE_RATE] * (LEVEL / rms), -1, 1).astype(np.float32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -197,7 +197,7 @@ def _reader(path: Path) -> Callable[[], Float]:
             samples, rate = soundfile.read(str(path), dtype="float32", always_2d=True)
         except RuntimeError as error:
             raise DatasetError(f"{path} cannot be read as sound: {error}") from error
-        return np.asarray(soxr.resample(samples.mean(axis=1), rate, RATE), np.float32)
+        return np.asarray(soxr.resample(samples.mean(axis=1), rate, SAMPLE_RATE), np.float32)
 
     return read
 

@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avs_ros.errors import MissingDependencyError
-from avs_ros.evaluation.composite_data import RATE, Library, Picture, Recording, View
+from avs_ros.evaluation.composite_data import Library, Picture, Recording, View
 from avs_ros.media.scene_sounds import RATE_HZ, meow, say
 from avs_ros.segmentation import Bytes, Float
+from avs_ros.sound import SAMPLE_RATE
 
 # Corners [x, y] in tenths of the photograph's width and height.
 OUTLINES: dict[str, tuple[tuple[float, float], ...]] = {
@@ -70,7 +71,7 @@ def generated_library(hard: bool = False) -> Library:
 def _sound(make: Callable[[], np.ndarray]) -> Float:
     import soxr
 
-    return np.asarray(soxr.resample(make(), RATE_HZ, RATE), np.float32)
+    return np.asarray(soxr.resample(make(), RATE_HZ, SAMPLE_RATE), np.float32)
 
 
 def _picture(family: str, number: int) -> Picture:

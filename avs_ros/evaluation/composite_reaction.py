@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from avs_ros.evaluation.composite import MATCHED, Case
-from avs_ros.evaluation.composite_data import RATE
 from avs_ros.inference.segmenter import Segmenter
 from avs_ros.postprocess import PostprocessConfig, Postprocessor
+from avs_ros.sound import SAMPLE_RATE
 from avs_ros.streaming.inputs import Event, Frame, Sound
 from avs_ros.streaming.pipeline import Pipeline
 
@@ -53,13 +53,13 @@ def _marked_times(
     segmenter: Segmenter, case: Case, postprocess: PostprocessConfig
 ) -> list[float]:
     """Times (s) of the frames on which anything is marked; the sound begins at ``QUIET_S``."""
-    quiet = np.zeros(QUIET_S * RATE, np.float32)
+    quiet = np.zeros(QUIET_S * SAMPLE_RATE, np.float32)
     track = np.concatenate([quiet, np.tile(case.sound(), SOUND_S), quiet])
     rgb = case.view().rgb
     pipeline = Pipeline(segmenter, postprocessor=Postprocessor(postprocess))
-    count = len(track) * FPS // RATE
+    count = len(track) * FPS // SAMPLE_RATE
     frames = (Frame.of((k + 1) * SECOND_NS // FPS, rgb, k) for k in range(FPS - 1, count))
-    events: list[Event] = [Sound(0, track, RATE), *frames]
+    events: list[Event] = [Sound(0, track, SAMPLE_RATE), *frames]
     return [
         pair.stamp_ns / SECOND_NS for answer, pair in pipeline.run(events) if answer.instances
     ]

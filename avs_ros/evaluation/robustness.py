@@ -26,6 +26,7 @@ from avs_ros.media.bag import BagOptions, BagSource
 from avs_ros.media.source import Sound
 from avs_ros.postprocess import PostprocessConfig, Postprocessor
 from avs_ros.segmentation import Bytes, Segmentation
+from avs_ros.sound import dbfs
 from avs_ros.streaming.pcm import to_mono
 from avs_ros.streaming.pipeline import Pipeline
 
@@ -120,9 +121,9 @@ def read_recording(path: Path, bag: BagOptions | None = None, truth: str = "") -
     )
     power = np.mean(np.square(whole, dtype=np.float64), axis=1)
     loud = power[power > 10 ** (ACTIVE_DBFS / 10)]
-    level = 10 * np.log10(loud.mean()) if len(loud) else ACTIVE_DBFS
+    level = dbfs(float(loud.mean())) if len(loud) else ACTIVE_DBFS
     labels = frozenset(name.casefold() for one in truths.values() for name in one.labels)
-    return Recording(path, truths, labels, track, rate, float(level))
+    return Recording(path, truths, labels, track, rate, level)
 
 
 class RobustnessSuite:

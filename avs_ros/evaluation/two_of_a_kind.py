@@ -12,10 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avs_ros.evaluation.composite import join
-from avs_ros.evaluation.composite_data import RATE, Library, Picture, Recording
+from avs_ros.evaluation.composite_data import Library, Picture, Recording
 from avs_ros.inference.segmenter import Segmenter
 from avs_ros.postprocess import PostprocessConfig, Postprocessor
 from avs_ros.segmentation import Segmentation
+from avs_ros.sound import SAMPLE_RATE, level_dbfs
 from avs_ros.streaming.inputs import Frame, Pair
 
 PER_FAMILY, SAME = 12, 0.5
@@ -68,8 +69,8 @@ def ask(segmenter: Segmenter, twins: Twins) -> tuple[Segmentation, NDArray[np.bo
     window = twins.recording.second()
     segmenter.reset()
     prediction = segmenter.step(view.rgb, window, 0)
-    level = 10 * np.log10(float(np.mean(np.square(window))) + 1e-12)
-    pair = Pair(Frame.of(0, view.rgb), window, len(window) / RATE, True, level, 0.0)
+    level = level_dbfs(window)
+    pair = Pair(Frame.of(0, view.rgb), window, len(window) / SAMPLE_RATE, True, level, 0.0)
     answer = Postprocessor(PostprocessConfig()).process(prediction, pair)
     return answer, view.masks[twins.family], left.rgb.shape[1]
 

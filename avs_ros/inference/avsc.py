@@ -17,14 +17,14 @@ from avs_ros.inference.category_gate import CategoryGate
 from avs_ros.inference.engines import choose_device
 from avs_ros.inference.frames import FramePreparation
 from avs_ros.inference.heard_families import HeardFamilies
-from avs_ros.inference.hearing import SAMPLE_RATE, Hearing, StreamHearing, check_window
+from avs_ros.inference.hearing import Hearing, StreamHearing, check_window
 from avs_ros.inference.sounding_instances import (
     SoundingInstance,
-    sigmoid,
     sounding_instances,
     strongest_candidate,
 )
-from avs_ros.segmentation import Bytes, Float, Layer, Prediction
+from avs_ros.segmentation import Bytes, Float, Layer, Prediction, sigmoid
+from avs_ros.sound import SAMPLE_RATE
 
 if TYPE_CHECKING:
     from avs_ros.inference.engines import StepProgram
@@ -126,11 +126,6 @@ class AVSCSegmenter:
             "joining": (time.perf_counter() - seen) * 1e3,
         }
         return Prediction(**answer)
-
-    def categories_heard(self, window: Float) -> Float:
-        """Score ``[K]``, 0..1, of each category in one window, apart from the stream."""
-        residual, logits = self._hearing(window)
-        return sigmoid(self._affinity(logits[0]) + residual[0])
 
     def _answer(
         self, classes: Float, masks: Float, heard: Float, rests_on: Float

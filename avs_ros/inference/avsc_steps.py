@@ -8,9 +8,9 @@ from typing import Any
 from avs_ros.inference.bundle import HEARING, SEEING, Bundle
 from avs_ros.inference.engines.program import StepProgram
 from avs_ros.inference.light_steps import affinity_facts
-from avs_ros.models.audio.network import SAMPLE_RATE
 from avs_ros.models.avsc.network import AVSC
 from avs_ros.models.avsc.step import ListeningStep, SeeingStep
+from avs_ros.sound import SAMPLE_RATE
 
 
 def seeing_program(network: AVSC, name: str) -> StepProgram:

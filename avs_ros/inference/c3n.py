@@ -13,10 +13,11 @@ from avs_ros.gate import POSTPROCESSED, GateConfig
 from avs_ros.inference.bundle import Bundle, Senses, open_senses
 from avs_ros.inference.engines import choose_device
 from avs_ros.inference.frames import FramePreparation
-from avs_ros.inference.hearing import SAMPLE_RATE, Hearing
+from avs_ros.inference.hearing import Hearing
 from avs_ros.models.labels import audioset
 from avs_ros.models.stream_memory import StreamMemory
-from avs_ros.segmentation import Bytes, Float, Prediction
+from avs_ros.segmentation import Bytes, Float, Prediction, sigmoid
+from avs_ros.sound import SAMPLE_RATE
 
 if TYPE_CHECKING:
     from avs_ros.models.audio.network import AudioNetwork
@@ -112,7 +113,7 @@ class C3NSegmenter:
         logits, label, _, state = self._runner(pixels, feature, rests_on, past, shares)
         times.append(time.perf_counter())
         self._memory.remember(stamp_ns, np.asarray(state, np.float32))
-        probability = _sigmoid(np.asarray(logits, np.float32)[0, 0])
+        probability = sigmoid(np.asarray(logits, np.float32)[0, 0])
         row, heard = int(label[0]), int(rests_on[0].argmax())
         sounding = _strongest(probability)
         times.append(time.perf_counter())
@@ -123,7 +124,7 @@ class C3NSegmenter:
             label=self.labels[row],
             label_index=row,
             audio_label=self._audio_names[heard],
-            audio_score=float(_sigmoid(rests_on[0, heard])),
+            audio_score=float(sigmoid(rests_on[0, heard])),
             ms={
                 stage: (after - before) * 1e3
                 for stage, before, after in zip(stages, times, times[1:], strict=False)
@@ -139,11 +140,6 @@ class C3NSegmenter:
         """See :class:`Segmenter`."""
         self.reset()
         self._senses.close()
-
-
-def _sigmoid(x: Float) -> Float:
-    # Beyond 60 the exponential would overflow; the result is 0 or 1 in float32 long before.
-    return np.asarray(1.0 / (1.0 + np.exp(-np.clip(x, -60.0, 60.0))), np.float32)
 
 
 def _strongest(probability: Float) -> float:

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avs_ros.gate import GateConfig, lowered
-from avs_ros.inference.loudness import Ending, level_dbfs
+from avs_ros.inference.loudness import Ending
 from avs_ros.segmentation import Float
+from avs_ros.sound import level_dbfs
 
 Bools = NDArray[np.bool_]
 # Less is as good as impossible: marked at no threshold.

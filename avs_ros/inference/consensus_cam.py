@@ -16,8 +16,7 @@ from avs_ros.inference.frames import FramePreparation
 from avs_ros.inference.hearing import Hearing
 from avs_ros.inference.hearing_steps import hearing_program
 from avs_ros.inference.light import BUNDLED
-from avs_ros.inference.loudness import level_dbfs
-from avs_ros.models.audio.network import SAMPLE_RATE, AudioNetwork
+from avs_ros.models.audio.network import AudioNetwork
 from avs_ros.models.audio.registry import build
 from avs_ros.models.c3n.backbone import MobileNetV2
 from avs_ros.models.c3n.c3im import CognitiveConsensusInference
@@ -27,7 +26,8 @@ from avs_ros.models.light.checkpoint import load_light
 from avs_ros.models.light.consensus_cam import ConsensusCam
 from avs_ros.models.state_dict import load_state_dict_strictly
 from avs_ros.models.weight_file import read_weight_file
-from avs_ros.segmentation import Bytes, Float, Prediction
+from avs_ros.segmentation import Bytes, Float, Prediction, sigmoid
+from avs_ros.sound import SAMPLE_RATE, level_dbfs
 
 VISUAL, AUDIO = "mobilenetv2_100", "efficientat_mn04"
 # Between the best for public classifiers (0.3) and for trained ones (0.5), on 300 pairs of
@@ -97,7 +97,7 @@ class ConsensusCamSegmenter:
             label="" if silent else self.labels[row],
             label_index=-1 if silent else row,
             audio_label=self._audio_names[heard],
-            audio_score=float(1 / (1 + np.exp(-logits[0, heard]))),
+            audio_score=float(sigmoid(logits[0, heard])),
             ms={"hearing": (listened - began) * 1e3, "seeing": (seen - listened) * 1e3},
         )
 

@@ -11,11 +11,10 @@ import numpy as np
 
 from avs_ros.errors import AudioFormatError
 from avs_ros.gate import GateConfig
-from avs_ros.inference.loudness import check_scale, level_dbfs
 from avs_ros.models.light.hearing_context import HearingContext
 from avs_ros.segmentation import Float
+from avs_ros.sound import SAMPLE_RATE, check_scale, level_dbfs
 
-SAMPLE_RATE = 16000
 WINDOW_S = 1.0
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from avs_ros.inference.engines.program import StepProgram
-from avs_ros.models.audio.network import SAMPLE_RATE, AudioNetwork
+from avs_ros.models.audio.network import AudioNetwork
+from avs_ros.sound import SAMPLE_RATE
 
 
 class HearingStep(nn.Module):

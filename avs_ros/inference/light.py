@@ -19,13 +19,13 @@ from avs_ros.inference.frames import FramePreparation
 from avs_ros.inference.heard_families import HeardFamilies
 from avs_ros.inference.hearing import Hearing, StreamHearing, check_window
 from avs_ros.models.stream_memory import StreamMemory
-from avs_ros.segmentation import Bytes, Float, Layer, Prediction
+from avs_ros.segmentation import Bytes, Float, Layer, Prediction, sigmoid
+from avs_ros.sound import SAMPLE_RATE
 
 if TYPE_CHECKING:
     from avs_ros.inference.engines import StepProgram
 
 BUNDLED = Path(__file__).resolve().parents[1] / "data" / "c3n_light.safetensors"
-RATE = 16000
 # A threshold that nothing reaches.
 ALONE = 1.01
 
@@ -40,7 +40,7 @@ class LightSegmenter:
     over and it is judged whole.
     """
 
-    sample_rate = RATE
+    sample_rate = SAMPLE_RATE
     window_s = 1.0
     gate_options = CATEGORY_OPTIONS | {"companion_threshold"}
 
@@ -71,7 +71,7 @@ class LightSegmenter:
         self._family_row = [self.labels.index(name) for name in self.categories]
         calibration = self.metadata.get("calibration", {})
         self._gate = CategoryGate(
-            self.categories, self._thresholds(calibration), calibration, RATE
+            self.categories, self._thresholds(calibration), calibration, SAMPLE_RATE
         )
         beside = calibration.get("companion_threshold", ALONE)
         self._beside = np.full(len(self.categories), beside, np.float32)
@@ -120,18 +120,10 @@ class LightSegmenter:
             self._frames(frame), heard.feature, rests_on[None], heard.evidence[None], past, shares
         )
         self._memory.remember(stamp_ns, np.asarray(state, np.float32))
-        score, sounds = self._judge(_sigmoid(gate_logits[0]), _sigmoid(beside_logits[0]))
+        score, sounds = self._judge(sigmoid(gate_logits[0]), sigmoid(beside_logits[0]))
         seen = time.perf_counter()
         ms = {"hearing": (listened - began) * 1e3, "seeing": (seen - listened) * 1e3}
         return self._answer(score, sounds, np.asarray(masks[0], np.float32), rests_on, ms)
-
-    def audio_logits(self, window: Float) -> Float:
-        """AudioSet logits ``[527]`` of one window, without touching the stream's state."""
-        return self._hearing(window)[1][0]
-
-    def families_heard(self, logits: Float) -> Float:
-        """AudioSet logits ``[527]`` -> evidence ``[K]`` of each family (a logit)."""
-        return self._heard_families(logits)
 
     def _judge(self, seen_and_heard: Float, beside: Float) -> tuple[Float, Bools]:
         """Probabilities ``[K]`` -> scaled scores ``[K]``, and which of the categories sound."""
@@ -158,7 +150,7 @@ class LightSegmenter:
         voices = self._heard_families.voices(rests_on)
         layers = tuple(
             Layer(
-                probability=_sigmoid(masks[k]),
+                probability=sigmoid(masks[k]),
                 label=self._name(k, voices),
                 score=float(score[k]),
             )
@@ -169,7 +161,7 @@ class LightSegmenter:
             probability = np.maximum.reduce([layer.probability for layer in layers])
         else:
             # Nothing is accepted: the best candidate, as faint as its score.
-            probability = _sigmoid(masks[best]) * np.float32(score[best])
+            probability = sigmoid(masks[best]) * np.float32(score[best])
         audio = int(rests_on.argmax())
         return Prediction(
             probability=np.asarray(probability, np.float32),
@@ -177,7 +169,7 @@ class LightSegmenter:
             label=self._name(best, voices) if layers else "",
             label_index=self._family_row[best] if layers else -1,
             audio_label=self._audioset[audio],
-            audio_score=float(1 / (1 + np.exp(-rests_on[audio]))),
+            audio_score=float(sigmoid(rests_on[audio])),
             layers=layers,
             gated=True,
             ms=ms,
@@ -213,7 +205,3 @@ def program(name: str, *, checkpoint: str | Path = BUNDLED) -> StepProgram:
     model = load_light(checkpoint)
     model.network.requires_grad_(False)
     return light_program(LightStep(model.network), name, len(model.families))
-
-
-def _sigmoid(x: Float) -> Float:
-    return np.asarray(1.0 / (1.0 + np.exp(-np.clip(x, -60.0, 60.0))), np.float32)

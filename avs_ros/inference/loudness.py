@@ -1,13 +1,9 @@
-"""How loud a window of sound is, and whether what sounded in it has ended."""
+"""Whether what sounded in a window has ended."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
-from avs_ros.errors import AudioFormatError
 from avs_ros.segmentation import Float
 
 # A sound has ended where it stays this far below the window's loudest moment.
@@ -16,30 +12,6 @@ RELEASE_DB = 30.0
 REMEMBERED_NS = 1_000_000_000
 # Moments are 50 ms long, at 16 kHz.
 BLOCK = 800
-# Floats this far out are on another scale: one of them in a window, so many in a stream, where a
-# stray value is no more than that.
-FAR_PAST_FULL_SCALE, STRAY_SHARE = 4.0, 0.1
-
-
-def check_scale(samples: NDArray[Any], stray_share: float = 0.0) -> None:
-    """Raise :class:`AudioFormatError` for floats on the scale of integers (+-32768).
-
-    ``stray_share``: share of the samples that may lie that far out.  Real overshoot stays below;
-    clipped, such sound would be noise at full scale.
-    """
-    with np.errstate(invalid="ignore"):
-        far = np.count_nonzero(np.isfinite(samples) & (np.abs(samples) > FAR_PAST_FULL_SCALE))
-    if far > stray_share * samples.size:
-        peak = np.max(np.abs(samples[np.isfinite(samples)]), initial=0.0)
-        raise AudioFormatError(
-            f"float samples up to {peak:.6g}: floats must be -1..1; divide by the full scale of "
-            "the integers (32768 for 16 bits), or hand the integers over as they are"
-        )
-
-
-def level_dbfs(window: Float) -> float:
-    """Mean power of ``window`` (samples in -1..1) in dB; -120 for digital silence."""
-    return float(10 * np.log10(float(np.mean(np.square(window))) + 1e-12))
 
 
 class Ending:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from avs_ros.segmentation import Float
+from avs_ros.segmentation import Float, sigmoid
 
 # Two masks that overlap so far (IoU) are of one thing, whatever they are called.
 SAME_THING = 0.5
@@ -69,11 +69,6 @@ def strongest_candidate(
     if score[best] <= 0:
         return None
     return SoundingInstance(int(category[best]), float(score[best]), sigmoid(mask_logits[best]))
-
-
-def sigmoid(x: Float) -> Float:
-    """1 / (1 + exp(-x)), float32, without overflow."""
-    return np.asarray(1.0 / (1.0 + np.exp(-np.clip(x, -60.0, 60.0))), np.float32)
 
 
 def _judge(class_logits: Float, heard: Float) -> tuple[np.ndarray, Float, Float]:

@@ -31,7 +31,7 @@ from avs_ros.media.bag_files import broken, open_reader
 from avs_ros.media.bag_sound import CHUNKS, find_format
 from avs_ros.media.bag_topics import choose_topic, other_topics
 from avs_ros.media.bag_types import typestore_for
-from avs_ros.media.source import Frame, Sound, SourceInfo, merge
+from avs_ros.media.source import Frame, Sound, SourceInfo, in_stamp_order, merge
 from avs_ros.streaming.findings import Facts
 
 IMAGE_TYPES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
@@ -107,8 +107,8 @@ class BagSource:
         self._format = self._find_format(sounds, audio, beside)
         self.camera_info = self._nearest(sounds, beside, CAMERA_INFO, image[0].topic)
         self._check_camera()
-        self._frames = self._frame_events(pictures, image)
-        self._sounds = self._sound_events(sounds, audio)
+        self._frames = in_stamp_order(self._frame_events(pictures, image))
+        self._sounds = in_stamp_order(self._sound_events(sounds, audio))
         first_frame, rgb = self._first_picture()
         first_sound = next(self._sounds, None)
         if first_frame is None:

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from avs_ros.errors import MediaError, MissingDependencyError
+from avs_ros.sound import SAMPLE_RATE
 from avs_ros.streaming.inputs import Sound
 
 # An ADC time further away than this is not one (some drivers give 0 or another clock's time).
@@ -30,7 +31,7 @@ class MicrophoneRequest:
     """
 
     device: str = ""
-    rate_hz: int = 16000
+    rate_hz: int = SAMPLE_RATE
     channels: int = 1
     block_s: float = 0.032
 

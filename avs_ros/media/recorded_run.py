@@ -20,6 +20,7 @@ from avs_ros.conversions import (
 from avs_ros.errors import BagError
 from avs_ros.media.bag_types import typestore_for
 from avs_ros.segmentation import Bytes
+from avs_ros.sound import SAMPLE_RATE, dbfs
 
 WINDOW_S = 1.0
 COARSE = 4
@@ -53,7 +54,7 @@ class RecordedRun:
     frames: list[tuple[int, bytes]] = field(default_factory=list)
     answers: dict[int, Answer] = field(default_factory=dict)
     sound: NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, np.float32))
-    rate_hz: int = 16000
+    rate_hz: int = SAMPLE_RATE
     sound_from_ns: int = 0
     diagnostics: dict[str, str] = field(default_factory=dict)
 
@@ -62,7 +63,7 @@ class RecordedRun:
         end = round((stamp_ns - self.sound_from_ns) * 1e-9 * self.rate_hz)
         piece = self.sound[max(0, end - round(WINDOW_S * self.rate_hz)) : max(0, end)]
         power = float(np.sum(piece.astype(np.float64) ** 2)) / (WINDOW_S * self.rate_hz)
-        return 10 * float(np.log10(power)) if power > 0 else float("-inf")
+        return dbfs(power)
 
 
 def read_run(path: Path, node: str, image: str, audio: str) -> RecordedRun:

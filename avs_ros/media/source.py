@@ -7,10 +7,11 @@ run over a file gives the same answer each time, however the file is interleaved
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from avs_ros.errors import ParameterError
 from avs_ros.streaming.findings import Facts
@@ -82,6 +83,7 @@ def _one_channel(event: Frame | Sound, channel: int) -> Frame | Sound:
     return replace(event, samples=channels[:, channel - 1])
 
 
+Timed = TypeVar("Timed", Frame, Sound)
 # Stamps that go back by more than this begin the stream anew (a recording played in a loop).
 JUMP_BACK_NS = 500_000_000
 # The other stream's jump comes within so much time of recording, or not at all.
@@ -103,6 +105,29 @@ def merge(
         yield from pairing.sound_for(frame, recorded_ns)
         yield frame
     yield from pairing.rest()
+
+
+def in_stamp_order(events: Iterator[tuple[Timed, int]]) -> Iterator[tuple[Timed, int]]:
+    """Events of one stream that were recorded in another order than they were stamped.
+
+    Within the half second from which on stamps that go back begin the stream anew.
+    """
+    waiting: list[tuple[int, int, Timed, int]] = []
+    newest_ns = 0
+    for number, (event, recorded_ns) in enumerate(events):
+        if waiting and event.stamp_ns < newest_ns - JUMP_BACK_NS:
+            yield from _in_order(waiting)
+            waiting = []
+        newest_ns = event.stamp_ns if not waiting else max(newest_ns, event.stamp_ns)
+        heapq.heappush(waiting, (event.stamp_ns, number, event, recorded_ns))
+        while waiting[0][0] <= newest_ns - JUMP_BACK_NS:
+            _, _, first, at_ns = heapq.heappop(waiting)
+            yield first, at_ns
+    yield from _in_order(waiting)
+
+
+def _in_order(waiting: list[tuple[int, int, Timed, int]]) -> Iterator[tuple[Timed, int]]:
+    yield from ((event, recorded_ns) for _, _, event, recorded_ns in sorted(waiting))
 
 
 class _Merge:

@@ -26,7 +26,7 @@ from sensor_msgs.msg import Image
 
 from avs_ros.benchmarks.interleaving import summarise
 from avs_ros.benchmarks.memory import ProcessWatch
-from avs_ros.benchmarks.scene_stream import HEIGHT, RATE, WIDTH, SceneStream
+from avs_ros.benchmarks.stimuli import HEIGHT, WIDTH, SceneStream
 from avs_ros.benchmarks.subject import Subject, segmenter
 from avs_ros.conversions import (
     AUDIO_TYPES,
@@ -39,11 +39,12 @@ from avs_ros.conversions import (
 from avs_ros.errors import AvsError, RosError
 from avs_ros.media.bag import AUDIO_INFO
 from avs_ros.nodes.message_types import ROS, published_audio_type
+from avs_ros.sound import SAMPLE_RATE
 
 NODE = "/segmentation_node"
 RATE_HZ = 10
 _PERIOD_NS = 1_000_000_000 // RATE_HZ
-_CHUNK = RATE // RATE_HZ
+_CHUNK = SAMPLE_RATE // RATE_HZ
 # A frame lies this far before the end of its chunk of sound: it never waits for more.
 _MARGIN_NS = 20_000_000
 _PATIENCE_S, _CONFIGURE_S = 30.0, 300.0
@@ -110,8 +111,8 @@ class NodeClient:
         begin_ns = self._start_ns + self._count * _PERIOD_NS
         sound = self._scene.sound(self._count * _CHUNK, _CHUNK)
         if self._formats is not None:
-            self._formats.publish(make_audio_info(ROS, RATE, 1))
-        self._sounds.publish(make_audio(ROS, self._audio_type, begin_ns, sound, RATE))
+            self._formats.publish(make_audio_info(ROS, SAMPLE_RATE, 1))
+        self._sounds.publish(make_audio(ROS, self._audio_type, begin_ns, sound, SAMPLE_RATE))
         stamp_ns = begin_ns + _PERIOD_NS - _MARGIN_NS
         image = self._scene.frame(self._count)
         message = rgb_to_image(ROS, make_header(ROS, stamp_ns, "camera_optical_frame"), image)
@@ -140,8 +141,8 @@ class NodeClient:
 
     def next_input(self) -> tuple[Any, Any]:
         """What :meth:`send` would show the model next: frame, window of sound."""
-        end = (self._count + 1) * _CHUNK - round(_MARGIN_NS * 1e-9 * RATE)
-        return self._scene.frame(self._count), self._scene.sound(end - RATE, RATE)
+        end = (self._count + 1) * _CHUNK - round(_MARGIN_NS * 1e-9 * SAMPLE_RATE)
+        return self._scene.frame(self._count), self._scene.sound(end - SAMPLE_RATE, SAMPLE_RATE)
 
     def _on_mask(self, message: Any) -> None:
         now = time.perf_counter()

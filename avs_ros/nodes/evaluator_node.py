@@ -42,12 +42,14 @@ class EvaluatorNode(AcceptsOwnDump):
     """Scores every frame that has a truth; at the end writes what :mod:`run_files` describes and
     ``report.html``.
 
-    ``~/iou`` shows the running mean, for whoever watches.
+    ``~/iou`` shows the running mean, for whoever watches; ``failed`` is whether nothing could be
+    scored or written.
     """
 
     def __init__(self, node_name: str = "evaluator_node", **options: Any) -> None:
         """Subscribe; ``options`` go to ``rclpy.node.Node``."""
         super().__init__(node_name, **options)
+        self.failed = False
         self._written = True  # nothing to write before there is anything to score
         try:
             self._set_up()
@@ -137,9 +139,13 @@ class EvaluatorNode(AcceptsOwnDump):
         folder = Path(self._settings["output"]).expanduser()
         try:
             self._pairing.flush()
+        except Exception as error:  # the other frames' scores are there
+            self._refused.refuse(error, "frame")
+        try:
             scores = self._sheet.result()
             run_files.make_folder(folder)
         except DatasetError as error:
+            self.failed = True
             self.get_logger().error(str(error))
             return
         run_files.write_frames(folder / run_files.FRAMES, self._sheet.records())
@@ -171,10 +177,19 @@ class EvaluatorNode(AcceptsOwnDump):
 
     def destroy_node(self) -> None:
         """Write the files before the node goes."""
-        self.finish()
-        super().destroy_node()
+        try:
+            self.finish()
+        finally:
+            super().destroy_node()
 
 
 def main(args: Sequence[str] | None = None) -> int:
-    """Run the node until it is interrupted; returns the exit status."""
-    return run_node(EvaluatorNode, args)
+    """Run the node until it is interrupted; returns the exit status, 1 without a score."""
+    made: list[EvaluatorNode] = []
+
+    def create() -> EvaluatorNode:
+        made.append(EvaluatorNode())
+        return made[0]
+
+    status = run_node(create, args)
+    return status or int(any(node.failed for node in made))

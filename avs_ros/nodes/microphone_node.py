@@ -33,6 +33,7 @@ from avs_ros.nodes.message_types import ROS, published_audio_type
 from avs_ros.nodes.parameters import MICROPHONE
 from avs_ros.nodes.topic_names import sibling_topic
 from avs_ros.nodes.topics import MICROPHONE_OUTPUTS, qos_of
+from avs_ros.sound import dbfs
 from avs_ros.streaming.inputs import Sound
 
 _QUEUED_BLOCKS = 200
@@ -175,7 +176,7 @@ class MicrophoneNode(AcceptsOwnDump):
         self._problem = ""
         self._counters["blocks"] += 1
         power = float(np.mean(np.square(sound.samples, dtype=np.float64)))
-        self._level_dbfs = 10.0 * np.log10(max(power, 1e-2) / 32768.0**2)
+        self._level_dbfs = dbfs(max(power, 1e-2) / 32768.0**2)
         self._audio.publish(
             make_audio(
                 ROS, self._type, sound.stamp_ns, sound.samples, sound.rate_hz,

@@ -15,7 +15,7 @@ from avs_ros.streaming.pcm import SAMPLE_FORMATS
 _P = ParameterSpec
 _QOS = ("sensor_data", "reliable", "system_default")
 _INPUT_QOS = ("auto", *_QOS)
-_AUTO = "auto is reliable where every publisher offers it, else best effort."
+_AUTO = "auto is reliable (and latched) where every publisher is, else best effort."
 _AUDIO_TYPES = ("AudioDataStamped", "AudioStamped", "RawAudio", "AudioData")
 
 

@@ -87,10 +87,10 @@ def _user_value(node: Node, name: str, kind: Parameter.Type) -> Any:
     """The value that the user gave to ``name``; None, and no such parameter, without one."""
     if not node.has_parameter(name):
         try:
-            node.declare_parameter(name, kind)
+            given = node.declare_parameter(name, kind).value
         except InvalidParameterTypeException as error:
             raise ParameterError(str(error)) from error
-        if node.get_parameter_type(name) == Parameter.Type.NOT_SET.value:
+        if given is None:
             node.undeclare_parameter(name)
             return None
     return node.get_parameter(name).value

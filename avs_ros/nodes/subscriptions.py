@@ -8,7 +8,13 @@ from typing import Any
 
 from rclpy.callback_groups import CallbackGroup
 from rclpy.node import Node
-from rclpy.qos import QoSCompatibility, QoSProfile, ReliabilityPolicy, qos_check_compatible
+from rclpy.qos import (
+    DurabilityPolicy,
+    QoSCompatibility,
+    QoSProfile,
+    ReliabilityPolicy,
+    qos_check_compatible,
+)
 
 try:
     from rclpy.event_handler import SubscriptionEventCallbacks
@@ -26,7 +32,8 @@ class InputSubscription:
 
     With ``qos`` ``auto`` it is reliable where every publisher offers that (a large image comes in
     many datagrams, and best effort loses all of it with the first that is lost), else best
-    effort, which hears everybody.  :meth:`follow`, called now and then, keeps it so.
+    effort, which hears everybody; and latched (transient local) where every publisher is, so that
+    who comes late gets the last sample too.  :meth:`follow`, called now and then, keeps it so.
     """
 
     def __init__(
@@ -55,9 +62,11 @@ class InputSubscription:
 
     def describe(self) -> str:
         """Topic, type and quality of service, as they are in effect."""
-        reliability = self._qos.reliability.name.lower().replace("_", " ")
+        qos = self._qos.reliability.name.lower().replace("_", " ")
+        if self._qos.durability == DurabilityPolicy.TRANSIENT_LOCAL:
+            qos += ", latched"
         why = f" ({self._why})" if self._why else ""
-        return f"{self.topic} ({self.type_name}), {reliability}{why}, depth {self._qos.depth}"
+        return f"{self.topic} ({self.type_name}), {qos}{why}, depth {self._qos.depth}"
 
     def follow(self) -> None:
         """Subscribe anew where the publishers' offers ask for it; note who cannot be heard."""
@@ -65,8 +74,8 @@ class InputSubscription:
             if self._subscription is None:
                 return
             qos, why = self._choose()
-            anew, self._qos, self._why = qos.reliability != self._qos.reliability, qos, why
-            if anew:
+            before, self._qos, self._why = self._qos, qos, why
+            if (qos.reliability, qos.durability) != (before.reliability, before.durability):
                 self._node.destroy_subscription(self._subscription)
                 self._subscribe()
             problem = self._mismatch()
@@ -108,14 +117,18 @@ class InputSubscription:
         if not auto:
             return qos, ""
         offers = self._offers()
-        reliable = all(one.reliability == ReliabilityPolicy.RELIABLE for one in offers)
-        if not offers and self._subscription is not None:
+        if not offers:
             # Who left may come back as it was.
-            reliable = self._qos.reliability == ReliabilityPolicy.RELIABLE
-        if reliable:
+            first = self._subscription is None
+            qos.reliability = ReliabilityPolicy.RELIABLE if first else self._qos.reliability
+            qos.durability = qos.durability if first else self._qos.durability
+            return qos, "auto: no publisher yet"
+        if all(one.durability == DurabilityPolicy.TRANSIENT_LOCAL for one in offers):
+            qos.durability = DurabilityPolicy.TRANSIENT_LOCAL
+        if all(one.reliability == ReliabilityPolicy.RELIABLE for one in offers):
             qos.reliability = ReliabilityPolicy.RELIABLE
-        why = "every publisher is" if reliable else "not every publisher is reliable"
-        return qos, f"auto: {why if offers else 'no publisher yet'}"
+            return qos, "auto: every publisher is"
+        return qos, "auto: not every publisher is reliable"
 
     def _subscribe(self) -> None:
         self._subscription = self._node.create_subscription(

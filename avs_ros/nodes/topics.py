@@ -39,9 +39,9 @@ SEGMENTATION_INPUTS = (
     Topic("image/compressed", COMPRESSED, "The same as JPEG or PNG.", "image_qos"),
     Topic("audio", _AUDIO, "Sound; the stamp is the time of the first sample.", "audio_qos", 50),
     Topic("audio_info", "audio_common_msgs/msg/AudioInfo",
-          "Rate, channels and format for AudioDataStamped and AudioData.", "sensor_data"),
+          "Rate, channels and format for AudioDataStamped and AudioData.", "auto"),
     Topic("camera_info", _CAMERA_INFO, "Calibration, next to `image`; needed for `~/attention`.",
-          "sensor_data"),
+          "auto"),
 )
 PLAYER_OUTPUTS = (
     Topic("image", IMAGE, "rgb8 pictures (image_type).", "qos"),

@@ -51,8 +51,8 @@ def _tile(one: Judged) -> Bytes:
         x0, y0, x1, y1 = thing.box
         first, last = _corner(x0, y0, width, height), _corner(x1, y1, width, height)
         colour = SOURCE if thing in one.moment.sources else OTHER
-        cv2.rectangle(image, first, last, (0, 0, 0), 3)
-        cv2.rectangle(image, first, last, colour, 1)
+        cv2.rectangle(image, first, last, (0, 0, 0), 4)
+        cv2.rectangle(image, first, last, colour, 2)
     return np.asarray(image, np.uint8)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avs_ros.errors import ParameterError
+from avs_ros.sound import SAMPLE_RATE, dbfs
 from avs_ros.streaming import pcm
 from avs_ros.streaming.audio_run import Run
 from avs_ros.streaming.resampler import StreamResampler
@@ -83,7 +84,7 @@ class AudioBuffer:
 
     def __init__(
         self,
-        rate_hz: int = 16000,
+        rate_hz: int = SAMPLE_RATE,
         capacity_s: float = 30.0,
         *,
         gap_s: float = 0.05,
@@ -199,8 +200,7 @@ class AudioBuffer:
             run.read(self._ring, start_ns, end_ns, out, heard)
         count = int(np.count_nonzero(heard))
         power = float(np.mean(np.square(out[heard], dtype=np.float64))) if count else 0.0
-        level = 10.0 * math.log10(power) if power > 0 else -math.inf
-        return AudioWindow(out, count / n, n - count <= 2, level)
+        return AudioWindow(out, count / n, n - count <= 2, dbfs(power))
 
     def _begin(self, rate: float, drift: float = 0.0) -> Run:
         clock = SampleClock(self.rate_hz, drift=drift)

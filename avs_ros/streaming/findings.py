@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from avs_ros.sound import SAMPLE_RATE, dbfs
 from avs_ros.streaming.inputs import Pair, Sound
 
 # Shares from which something is told: (nearly) all, much, some.
@@ -52,7 +53,7 @@ class Facts:
     clocks_apart_s: float = 0.0
     format_doubted: bool = False
     format_given: bool = False
-    buffer_rate_hz: int = 16000
+    buffer_rate_hz: int = SAMPLE_RATE
     counters: Mapping[str, int] = field(default_factory=dict)
     reasons: Mapping[str, str] = field(default_factory=dict)
 
@@ -60,7 +61,7 @@ class Facts:
 class Findings:
     """Collects the facts of one run."""
 
-    def __init__(self, silence_dbfs: float, buffer_rate_hz: int = 16000) -> None:
+    def __init__(self, silence_dbfs: float, buffer_rate_hz: int = SAMPLE_RATE) -> None:
         """``silence_dbfs``: below it sound is silence; ``buffer_rate_hz``: of the windows."""
         self.facts = Facts(silence_dbfs=silence_dbfs, buffer_rate_hz=buffer_rate_hz)
         self._power = np.zeros(2)
@@ -100,8 +101,7 @@ class Findings:
         facts.counters = counters
         if self._samples:
             facts.mix_dbfs, facts.channels_dbfs = (
-                10 * math.log10(power / self._samples) if power > 0 else -math.inf
-                for power in self._power
+                dbfs(power / self._samples) for power in self._power
             )
         return explain(facts)
 
@@ -139,10 +139,12 @@ def _about_clocks(facts: Facts) -> list[str]:
                 f"{told}: their stamps lie {max(ahead, behind):.1f} s {where}; if the clocks "
                 "disagree, try --stamps bag or --audio-offset"
             ]
-        if facts.counters.get("audio_restarts", 0) > facts.counters.get("jumps_back", 0):
-            return [
-                f"{told}: the sound's stamps jump back where the images' do not; try --stamps bag"
-            ]
+        sounds_back = facts.counters.get("audio_restarts", 0)
+        images_back = facts.counters.get("jumps_back", 0)
+        if sounds_back != images_back:
+            names = ("sound's", "images'") if sounds_back > images_back else ("images'", "sound's")
+            return [f"{told}: the {names[0]} stamps jump back where the {names[1]} do not; try "
+                    "--stamps bag"]
     return [f"{told}: the sound is shorter than the images, or has gaps; is it the right topic "
             "(--audio)?"]
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avs_ros.errors import AudioFormatError
-from avs_ros.inference.loudness import STRAY_SHARE, check_scale
+from avs_ros.sound import STRAY_SHARE, check_scale
 
 Float = NDArray[np.float32]
 MAX_RATE_HZ = 768_000

@@ -8,6 +8,7 @@ from collections import deque
 from dataclasses import dataclass
 
 from avs_ros.errors import ParameterError
+from avs_ros.sound import SAMPLE_RATE
 from avs_ros.streaming.audio_buffer import AudioBuffer
 from avs_ros.streaming.clock import Clock, MonotonicClock
 from avs_ros.streaming.inputs import Event, Frame, Pair
@@ -49,7 +50,7 @@ class Synchronizer:
         offset_s: float = 0.0,
         deadline_s: float | None = 0.5,
         *,
-        rate_hz: int = 16000,
+        rate_hz: int = SAMPLE_RATE,
         capacity_s: float = 30.0,
         gap_s: float = 0.05,
         jump_back_s: float = 0.5,

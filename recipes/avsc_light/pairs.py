@@ -10,13 +10,13 @@ import torch
 from torch import Tensor
 
 from avs_ros.models.avsc import AVSC, SegmenterOutput
+from avs_ros.sound import SAMPLE_RATE
 from recipes.avsc_light.buffer import shrink
 from recipes.avsc_light.instances import Part
 from recipes.avsc_light.scenes import UNKNOWN, Ids, Scene
 from recipes.c3n_light.distortion import distort, noise
 from recipes.c3n_light.evidence import family_truth
 from recipes.c3n_light.hearing import SoundSampler, last_second
-from recipes.c3n_light.recordings import RATE
 from recipes.c3n_light.seeing import pixels
 
 # Share of the windows that hold noise or nothing.
@@ -69,7 +69,7 @@ def listen(net: AVSC, sampler: SoundSampler, count: int) -> Heard:
             window = last_second(context, rng)
             if rng.random() < NOTHING:
                 gain = 10 ** rng.uniform(-4, -1.5) * (rng.random() < 0.7)
-                window, target = noise(rng, RATE) * np.float32(gain), np.zeros_like(target)
+                window, target = noise(rng, SAMPLE_RATE) * np.float32(gain), np.zeros_like(target)
             else:
                 window = distort(rng, window)
             windows.append(window)

@@ -16,15 +16,12 @@ from torch import Tensor
 
 from avs_ros.errors import DatasetError
 from avs_ros.models.light import LightC3N
-from avs_ros.models.light.families import FAMILY_NAMES
+from avs_ros.models.light.families import FAMILY_NAMES, VEHICLES
 from recipes.c3n_light.evidence import Evidence, Material, Sounds, visible_families
 from recipes.c3n_light.hearing import voice_loss, voices_without_recordings
 from recipes.c3n_light.pictures import IGNORE, load
 from recipes.c3n_light.seeing import pixels, see
 
-VEHICLES = (
-    "car", "emergency vehicle", "bus", "truck", "motorcycle", "train", "airplane", "boat",
-)  # fmt: skip
 LIFTS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0)
 # Share of the gate's pairs that are weakened, and the noise on its evidence: best of what was
 # tried on held-out pairs.

@@ -6,8 +6,8 @@ import numpy as np
 from scipy.signal import fftconvolve, lfilter
 
 from avs_ros.segmentation import Float
+from avs_ros.sound import SAMPLE_RATE
 
-RATE = 16000
 BESIDE_DB = (-12.0, 6.0)
 Random = np.random.Generator
 
@@ -18,7 +18,7 @@ def noise(rng: Random, n: int) -> Float:
     pole = rng.choice([0.0, 0.7, 0.95, 0.99])
     x = lfilter([1.0], [1.0, -pole], white)
     if rng.random() < 0.2:
-        hum = np.sin(2 * np.pi * rng.choice([50, 60, 100, 120]) * np.arange(n) / RATE)
+        hum = np.sin(2 * np.pi * rng.choice([50, 60, 100, 120]) * np.arange(n) / SAMPLE_RATE)
         x = x / (x.std() + 1e-9) + 2 * hum
     return np.asarray(x / (x.std() + 1e-9), np.float32)
 
@@ -26,7 +26,7 @@ def noise(rng: Random, n: int) -> Float:
 def reverberate(rng: Random, x: Float) -> Float:
     """A room: exponentially decaying noise tail of 0.1..0.7 s."""
     decay = rng.uniform(0.1, 0.7)
-    n = int(decay * RATE)
+    n = int(decay * SAMPLE_RATE)
     tail = rng.standard_normal(n) * np.exp(-6.9 * np.arange(n) / n)
     tail *= rng.uniform(0.05, 0.5) / (np.sqrt(np.sum(tail**2)) + 1e-9)
     tail[0] = 1.0
@@ -43,7 +43,7 @@ def equalise(rng: Random, x: Float) -> Float:
 
 def level(x: Float) -> float:
     """RMS of the loudest eighth of a second."""
-    n = RATE // 8
+    n = SAMPLE_RATE // 8
     if len(x) < n:
         return float(np.sqrt(np.mean(x**2) + 1e-12))
     blocks = x[: len(x) // n * n].reshape(-1, n)

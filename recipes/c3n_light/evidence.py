@@ -20,10 +20,10 @@ from avs_ros.models.light import LightC3N
 from avs_ros.models.light.families import FAMILIES, FAMILY_NAMES, VOICE_FAMILY
 from avs_ros.models.light.selection import visible_evidence
 from avs_ros.segmentation import Float
+from avs_ros.sound import SAMPLE_RATE
 from recipes.c3n_light.distortion import distort, noise, together
 from recipes.c3n_light.hearing import SoundSampler, both_targets, last_second
 from recipes.c3n_light.pictures import IGNORE, load
-from recipes.c3n_light.recordings import RATE
 from recipes.c3n_light.scenes import SceneSampler
 from recipes.c3n_light.seeing import pixels, see
 
@@ -134,7 +134,7 @@ def listen(net: LightC3N, sampler: SoundSampler, count: int) -> Sounds:
         window = last_second(context, rng)
         if rng.random() < 0.12:
             gain = 10 ** rng.uniform(-4, -1.5) * (rng.random() < 0.7)
-            nothing = noise(rng, RATE) * np.float32(gain)
+            nothing = noise(rng, SAMPLE_RATE) * np.float32(gain)
             return nothing, np.zeros_like(target), [False] * len(FAMILIES)
         return distort(rng, window), target, _bars(name)
 

@@ -18,8 +18,9 @@ from avs_ros.models.light import LightC3N
 from avs_ros.models.light.families import SOUNDS, VOICE_NAMES
 from avs_ros.models.light.folding import fold_batch_norm
 from avs_ros.segmentation import Float
+from avs_ros.sound import SAMPLE_RATE
 from recipes.c3n_light.distortion import distort, noise, together
-from recipes.c3n_light.recordings import RATE, Library
+from recipes.c3n_light.recordings import Library
 from recipes.c3n_light.similarity import log_affinity
 from recipes.c3n_light.synthetic_sounds import GENERATORS
 
@@ -108,8 +109,8 @@ class SoundSampler:
 
 def last_second(context: Float, rng: np.random.Generator) -> Float:
     """A one-second window of the context, one of its loud ones."""
-    n = RATE
-    starts = np.arange(0, len(context) - n + 1, RATE // 8)
+    n = SAMPLE_RATE
+    starts = np.arange(0, len(context) - n + 1, SAMPLE_RATE // 8)
     power = np.array([np.mean(context[s : s + n] ** 2) for s in starts])
     loud = starts[power >= 0.1 * power.max()]
     at = int(rng.choice(loud))
@@ -222,7 +223,7 @@ def _batch(
         context, target = sampler.draw()
         window = last_second(context, rng)
         if rng.random() < 0.06:
-            window = noise(rng, RATE) * np.float32(10 ** rng.uniform(-3.5, -1.5))
+            window = noise(rng, SAMPLE_RATE) * np.float32(10 ** rng.uniform(-3.5, -1.5))
             window = window * np.float32(rng.random() < 0.8)
             context, target = np.tile(window, 3), np.zeros_like(target)
         contexts.append(context)

@@ -15,6 +15,7 @@ from avs_ros.evaluation.held_out_pairs import held_out
 from avs_ros.models.light import LightC3N, LightOutput
 from avs_ros.models.light.families import FAMILIES, FAMILY_NAMES, SOUNDS, VOICES
 from avs_ros.segmentation import Bytes, Float
+from avs_ros.sound import SAMPLE_RATE
 from recipes.c3n_light.deciding import gate_loss
 from recipes.c3n_light.distortion import distort, noise
 from recipes.c3n_light.evidence import family_truth, visible_families
@@ -28,7 +29,6 @@ from recipes.c3n_light.hearing import (
     voices_without_recordings,
 )
 from recipes.c3n_light.pictures import IGNORE
-from recipes.c3n_light.recordings import RATE
 from recipes.c3n_light.scenes import SceneSampler
 from recipes.c3n_light.seeing import SMALL_SIZE, map_losses, new_network, pixels
 from recipes.c3n_light.similarity import log_affinity
@@ -95,7 +95,7 @@ class PairSampler:
             made = self._any(shown)
         if made is None:
             gain = np.float32(10 ** rng.uniform(-4, -1.5) * (rng.random() < 0.7))
-            return noise(rng, RATE) * gain, np.zeros(len(VOICES), np.float32)
+            return noise(rng, SAMPLE_RATE) * gain, np.zeros(len(VOICES), np.float32)
         return distort(rng, made[0]), made[1]
 
     def _any(self, shown: list[str]) -> tuple[Float, Float] | None:

@@ -17,10 +17,11 @@ from scipy.signal import butter, lfilter
 
 from avs_ros.models.labels import audioset
 from avs_ros.segmentation import Float
+from avs_ros.sound import SAMPLE_RATE
 
 SOUND = "motor_running"
 TABLE, SAMPLES = "motors.json", "motors.npy"
-RATE, SECONDS = 16000, 3
+SECONDS = 3
 COUNT, TRIES, SEED = 300, 30, 78
 # The judge's score, 0..1, that each second must have for one of these ...
 LEAST = 0.2
@@ -72,16 +73,16 @@ class _Exhaust:
     width: float
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
-        r = np.exp(-np.pi * self.width / RATE)
-        angle = 2 * np.pi * self.centre / RATE
+        r = np.exp(-np.pi * self.width / SAMPLE_RATE)
+        angle = 2 * np.pi * self.centre / SAMPLE_RATE
         return np.asarray(lfilter([1 - r], [1, -2 * r * np.cos(angle), r * r], x))
 
 
 def motor(rng: np.random.Generator, seconds: float = SECONDS) -> Float:
     """A motor, or something that was meant to be one: float32 mono at 16 kHz, peak 0.7."""
-    n = round(seconds * RATE)
+    n = round(seconds * SAMPLE_RATE)
     low, high = SPEEDS[str(rng.choice(list(SPEEDS)))]
-    phase = np.cumsum(_speed(rng, low, high, n).clip(5)) / RATE
+    phase = np.cumsum(_speed(rng, low, high, n).clip(5)) / SAMPLE_RATE
     firing, since = np.floor(phase).astype(int), phase - np.floor(phase)
     cylinders = int(rng.choice([1, 2, 4, 6, 8]))
     strength = 1 + 0.2 * rng.standard_normal(cylinders)
@@ -93,8 +94,8 @@ def motor(rng: np.random.Generator, seconds: float = SECONDS) -> Float:
     for _ in range(int(rng.integers(2, 5))):
         exhaust = _Exhaust(rng.uniform(80, 1800), rng.uniform(60, 400))
         out += rng.uniform(0.3, 1.5) * exhaust(source)
-    out = lfilter(*butter(2, rng.uniform(1500, 5500) / (RATE / 2)), out)
-    band = np.array([60.0, rng.uniform(600, 2500)]) / (RATE / 2)
+    out = lfilter(*butter(2, rng.uniform(1500, 5500) / (SAMPLE_RATE / 2)), out)
+    band = np.array([60.0, rng.uniform(600, 2500)]) / (SAMPLE_RATE / 2)
     road = lfilter(*butter(1, band, "band"), rng.standard_normal(n))
     out = out / out.std() + 10 ** rng.uniform(-1.2, 0.2) * road / road.std()
     return np.asarray(0.7 * out / np.abs(out).max(), np.float32)
@@ -104,8 +105,8 @@ def sounds_like_a_motor(sound: Float, judge: Judge) -> bool:
     """Whether ``judge`` (1 s at 16 kHz -> ``[527]`` scores) says so of every second of it."""
     names = list(audioset().names)
     taken, refused = ([names.index(n) for n in group] for group in (TAKEN, REFUSED))
-    for first in range(0, len(sound) - RATE + 1, RATE):
-        scores = np.nan_to_num(judge(sound[first : first + RATE]))
+    for first in range(0, len(sound) - SAMPLE_RATE + 1, SAMPLE_RATE):
+        scores = np.nan_to_num(judge(sound[first : first + SAMPLE_RATE]))
         if scores[taken].max() < LEAST or scores[refused].max() >= LEAST:
             return False
     return True

@@ -13,9 +13,9 @@ import numpy as np
 
 from avs_ros.errors import DatasetError, MissingDependencyError
 from avs_ros.segmentation import Float
+from avs_ros.sound import SAMPLE_RATE
 from recipes.c3n_light import motors, spoken
 
-RATE = 16000
 SETS = ("esc10", "urbansound8k", "animals", "speech", "baby")
 
 
@@ -67,7 +67,7 @@ def gather(data: Path, work: Path) -> None:
                 samples, rate = soundfile.read(str(data / "audio" / row["file"]), dtype="float32")
                 if samples.ndim > 1:
                     samples = samples.mean(1)
-                samples = soxr.resample(samples, rate, RATE)
+                samples = soxr.resample(samples, rate, SAMPLE_RATE)
                 pcm = np.clip(np.round(samples * 32767), -32768, 32767).astype(np.int16)
                 table.append(Recording(row["class"], first, len(pcm), _held_out(group, row)))
                 parts.append(pcm)
@@ -109,11 +109,11 @@ class Library:
     def cut(self, index: int, seconds: float, rng: np.random.Generator) -> Float:
         """``seconds`` of it around its loud parts, zero-padded where it is shorter."""
         whole = self.samples(index)
-        n = round(seconds * RATE)
+        n = round(seconds * SAMPLE_RATE)
         if len(whole) <= n:
             at = int(rng.integers(0, n - len(whole) + 1))
             return np.pad(whole, (at, n - len(whole) - at)).astype(np.float32)
-        step = RATE // 8
+        step = SAMPLE_RATE // 8
         starts = np.arange(0, len(whole) - n + 1, step)
         total = np.concatenate([[0.0], np.cumsum(whole.astype(np.float64) ** 2)])
         level = 10 * np.log10((total[starts + n] - total[starts]) / n + 1e-10)

@@ -17,11 +17,11 @@ from pathlib import Path
 import numpy as np
 
 from avs_ros.errors import DatasetError, MissingDependencyError
+from avs_ros.sound import SAMPLE_RATE
 
 PROGRAM = "espeak-ng"
 SOUND = "speech"
 TABLE, SAMPLES = "spoken.json", "spoken.npy"
-RATE = 16000
 SENTENCES = 160
 SEED = 77
 TIMEOUT_S = 60
@@ -102,7 +102,7 @@ def say(sentence: Sentence, folder: Path) -> np.ndarray:
         raise DatasetError(f"{PROGRAM} failed: {told or done.returncode}; set spoken to false")
     samples, rate = soundfile.read(str(path), dtype="float32")
     path.unlink()
-    found = soxr.resample(samples, rate, RATE)
+    found = soxr.resample(samples, rate, SAMPLE_RATE)
     return np.clip(np.round(found * 32767), -32768, 32767).astype(np.int16)
 
 

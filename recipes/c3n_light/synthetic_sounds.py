@@ -12,8 +12,8 @@ from scipy.signal import lfilter, resample_poly
 
 from avs_ros.media import scene_sounds
 from avs_ros.segmentation import Float
+from avs_ros.sound import SAMPLE_RATE
 
-RATE = 16000
 Random = np.random.Generator
 
 
@@ -22,7 +22,7 @@ def _peak(x: np.ndarray) -> Float:
 
 
 def _tone(frequency: np.ndarray, partials: list[float]) -> np.ndarray:
-    phase = 2 * np.pi * np.cumsum(frequency) / RATE
+    phase = 2 * np.pi * np.cumsum(frequency) / SAMPLE_RATE
     out = np.zeros_like(phase)
     for k, amplitude in enumerate(partials, 1):
         out += amplitude * np.sin(k * phase) * (k * frequency < 7600)
@@ -30,45 +30,45 @@ def _tone(frequency: np.ndarray, partials: list[float]) -> np.ndarray:
 
 
 def _formant(x: np.ndarray, centre: float, width: float) -> np.ndarray:
-    r = np.exp(-np.pi * width / RATE)
-    poles = [1.0, -2 * r * np.cos(2 * np.pi * centre / RATE), r * r]
+    r = np.exp(-np.pi * width / SAMPLE_RATE)
+    poles = [1.0, -2 * r * np.cos(2 * np.pi * centre / SAMPLE_RATE), r * r]
     return np.asarray(lfilter([1.0 - r], poles, x))
 
 
 def meow(rng: Random, seconds: float) -> Float:
     """Voiced calls whose pitch rises and falls while the mouth opens and closes."""
-    n = round(seconds * RATE)
+    n = round(seconds * SAMPLE_RATE)
     out = np.zeros(n)
-    at = int(rng.integers(0, RATE // 4))
-    while at < n - RATE // 5:
-        m = min(n - at, int(RATE * rng.uniform(0.45, 1.1)))
+    at = int(rng.integers(0, SAMPLE_RATE // 4))
+    while at < n - SAMPLE_RATE // 5:
+        m = min(n - at, int(SAMPLE_RATE * rng.uniform(0.45, 1.1)))
         t = np.linspace(0, 1, m)
         base = rng.uniform(420, 720)
         pitch = base * (0.8 + rng.uniform(0.25, 0.6) * np.sin(np.pi * t ** rng.uniform(0.5, 0.9)))
-        pitch *= 1 + 0.01 * np.sin(2 * np.pi * rng.uniform(5, 9) * t * m / RATE)
+        pitch *= 1 + 0.01 * np.sin(2 * np.pi * rng.uniform(5, 9) * t * m / SAMPLE_RATE)
         voice = _tone(pitch, [0.8**k for k in range(9)]) + 0.04 * rng.standard_normal(m)
         closed, opened = _formant(voice, 700, 200), _formant(voice, 1500, 350)
         opening = np.sin(np.pi * t) ** 1.2
         call = (closed * (1 - opening) + opened * opening + 0.2 * voice) * np.sin(np.pi * t) ** 0.6
         out[at : at + m] += call
-        at += m + int(RATE * rng.uniform(0.1, 0.6))
+        at += m + int(SAMPLE_RATE * rng.uniform(0.1, 0.6))
     return _peak(out)
 
 
 def bark(rng: Random, seconds: float) -> Float:
     """Short rough bursts with a falling pitch."""
-    n = round(seconds * RATE)
+    n = round(seconds * SAMPLE_RATE)
     out = np.zeros(n)
-    at = int(rng.integers(0, RATE // 4))
+    at = int(rng.integers(0, SAMPLE_RATE // 4))
     base = rng.uniform(250, 700)
-    while at < n - RATE // 6:
-        m = min(n - at, int(RATE * rng.uniform(0.12, 0.25)))
+    while at < n - SAMPLE_RATE // 6:
+        m = min(n - at, int(SAMPLE_RATE * rng.uniform(0.12, 0.25)))
         t = np.linspace(0, 1, m)
         pitch = base * (1.15 - 0.5 * t + 0.25 * np.sin(np.pi * t))
         voice = _tone(pitch, [0.9**k for k in range(10)]) + 0.5 * rng.standard_normal(m)
         burst = _formant(voice, 1100, 500) + _formant(voice, 600, 300)
         out[at : at + m] += burst * np.exp(-3.5 * t) * np.minimum(1, 25 * t)
-        at += m + int(RATE * rng.uniform(0.12, 0.5))
+        at += m + int(SAMPLE_RATE * rng.uniform(0.12, 0.5))
     return _peak(out)
 
 
@@ -77,13 +77,13 @@ _VOWELS = ((730, 1090), (270, 2290), (300, 870), (530, 1840), (570, 840), (660, 
 
 def speech(rng: Random, seconds: float) -> Float:
     """Syllables: glottal pulses through two moving formants, consonant noise, pauses."""
-    n = round(seconds * RATE)
+    n = round(seconds * SAMPLE_RATE)
     out = np.zeros(n)
     base = rng.uniform(90, 260)
     stretch = rng.uniform(0.95, 1.2)
-    at = int(rng.integers(0, RATE // 5))
-    while at < n - RATE // 8:
-        m = min(n - at, int(RATE * rng.uniform(0.1, 0.26)))
+    at = int(rng.integers(0, SAMPLE_RATE // 5))
+    while at < n - SAMPLE_RATE // 8:
+        m = min(n - at, int(SAMPLE_RATE * rng.uniform(0.1, 0.26)))
         t = np.linspace(0, 1, m)
         pitch = base * (1 + 0.15 * rng.standard_normal()) * (1.08 - 0.16 * t)
         voice = _tone(pitch, [1 / k for k in range(1, 26)]) + 0.02 * rng.standard_normal(m)
@@ -95,16 +95,16 @@ def speech(rng: Random, seconds: float) -> Float:
         hiss = np.diff(rng.standard_normal(k + 1)) * np.hanning(k)
         syllable[:k] += 0.1 * np.abs(syllable).max() * hiss
         out[at : at + m] += syllable
-        at += m + int(RATE * (rng.uniform(0.2, 0.5) if rng.random() < 0.15 else 0.02))
+        at += m + int(SAMPLE_RATE * (rng.uniform(0.2, 0.5) if rng.random() < 0.15 else 0.02))
     return _peak(out)
 
 
 def _melody(rng: Random, seconds: float, low: float, high: float) -> list[tuple[int, int, float]]:
-    n, at, notes = round(seconds * RATE), 0, []
+    n, at, notes = round(seconds * SAMPLE_RATE), 0, []
     beat = rng.uniform(0.15, 0.5)
     tonic = rng.uniform(low, high)
-    while at < n - RATE // 20:
-        m = min(n - at, int(RATE * beat * rng.choice([0.5, 1, 1, 2])))
+    while at < n - SAMPLE_RATE // 20:
+        m = min(n - at, int(SAMPLE_RATE * beat * rng.choice([0.5, 1, 1, 2])))
         notes.append((at, m, tonic * 2 ** (rng.choice([0, 2, 4, 5, 7, 9, 11, 12]) / 12)))
         at += m
     return notes
@@ -112,11 +112,11 @@ def _melody(rng: Random, seconds: float, low: float, high: float) -> list[tuple[
 
 def pluck(rng: Random, seconds: float) -> Float:
     """Plucked strings (Karplus and Strong's loop)."""
-    out = np.zeros(round(seconds * RATE))
+    out = np.zeros(round(seconds * SAMPLE_RATE))
     decay = rng.uniform(0.985, 0.998)
     for at, _, pitch in _melody(rng, seconds, 90, 260):
-        m = min(len(out) - at, int(1.5 * RATE))
-        period = max(2, round(RATE / pitch))
+        m = min(len(out) - at, int(1.5 * SAMPLE_RATE))
+        period = max(2, round(SAMPLE_RATE / pitch))
         burst = np.zeros(m)
         burst[: min(m, period)] = rng.uniform(-1, 1, min(m, period))
         feedback = np.zeros(period + 2)
@@ -127,22 +127,24 @@ def pluck(rng: Random, seconds: float) -> Float:
 
 def bowed(rng: Random, seconds: float) -> Float:
     """Bowed strings: saw-like tone, vibrato, slow swells."""
-    out = np.zeros(round(seconds * RATE))
+    out = np.zeros(round(seconds * SAMPLE_RATE))
     for at, m, pitch in _melody(rng, seconds, 200, 500):
-        t = np.arange(m) / RATE
+        t = np.arange(m) / SAMPLE_RATE
         f = pitch * (1 + 0.008 * np.sin(2 * np.pi * rng.uniform(5, 6.5) * t))
         tone = _tone(f, [1 / k for k in range(1, 18)]) + 0.03 * rng.standard_normal(m)
         tone = tone + 2 * _formant(tone, 500, 150) + 2 * _formant(tone, 2500, 500)
-        out[at : at + m] += tone * np.minimum(1, t / 0.06) * np.minimum(1, (m / RATE - t) / 0.04)
+        out[at : at + m] += (
+            tone * np.minimum(1, t / 0.06) * np.minimum(1, (m / SAMPLE_RATE - t) / 0.04)
+        )
     return _peak(out)
 
 
 def keys(rng: Random, seconds: float) -> Float:
     """Struck strings: slightly stretched partials that decay, chords."""
-    out = np.zeros(round(seconds * RATE))
+    out = np.zeros(round(seconds * SAMPLE_RATE))
     for at, _, root in _melody(rng, seconds, 130, 400):
-        m = min(len(out) - at, int(1.8 * RATE))
-        t = np.arange(m) / RATE
+        m = min(len(out) - at, int(1.8 * SAMPLE_RATE))
+        t = np.arange(m) / SAMPLE_RATE
         for interval in rng.choice([0, 4, 7, 12], rng.integers(1, 4), False):
             pitch = root * 2 ** (interval / 12)
             for k in range(1, 12):
@@ -156,30 +158,36 @@ def keys(rng: Random, seconds: float) -> Float:
 
 def flute(rng: Random, seconds: float) -> Float:
     """Blown pipe: few partials, breath noise, tremolo."""
-    out = np.zeros(round(seconds * RATE))
+    out = np.zeros(round(seconds * SAMPLE_RATE))
     for at, m, pitch in _melody(rng, seconds, 400, 900):
-        t = np.arange(m) / RATE
+        t = np.arange(m) / SAMPLE_RATE
         tone = _tone(np.full(m, pitch), [1, 0.35, 0.15, 0.05])
         tone *= 1 + 0.12 * np.sin(2 * np.pi * 5 * t)
         tone += _formant(rng.standard_normal(m), pitch, 300) * 0.6
-        out[at : at + m] += tone * np.minimum(1, t / 0.04) * np.minimum(1, (m / RATE - t) / 0.03)
+        out[at : at + m] += (
+            tone * np.minimum(1, t / 0.04) * np.minimum(1, (m / SAMPLE_RATE - t) / 0.03)
+        )
     return _peak(out)
 
 
 def drums(rng: Random, seconds: float) -> Float:
     """A beat of kick, snare and hi-hat, or of tuned hand drums."""
-    n = round(seconds * RATE)
+    n = round(seconds * SAMPLE_RATE)
     out = np.zeros(n)
-    step = int(RATE * rng.uniform(0.11, 0.22))
+    step = int(SAMPLE_RATE * rng.uniform(0.11, 0.22))
     tuned = rng.random() < 0.4
-    for i, at in enumerate(range(0, n - RATE // 10, step)):
-        m = min(n - at, int(0.3 * RATE))
-        t = np.arange(m) / RATE
+    for i, at in enumerate(range(0, n - SAMPLE_RATE // 10, step)):
+        m = min(n - at, int(0.3 * SAMPLE_RATE))
+        t = np.arange(m) / SAMPLE_RATE
         if tuned:
             pitch = rng.choice([90.0, 180.0, 240.0, 330.0]) * (1 + 0.4 * np.exp(-t * 40))
-            hit = np.sin(2 * np.pi * np.cumsum(pitch) / RATE) * np.exp(-t * rng.uniform(10, 25))
+            hit = np.sin(2 * np.pi * np.cumsum(pitch) / SAMPLE_RATE) * np.exp(
+                -t * rng.uniform(10, 25)
+            )
         elif i % 4 == 0:
-            hit = np.sin(2 * np.pi * np.cumsum(50 + 90 * np.exp(-t * 30)) / RATE) * np.exp(-t * 14)
+            hit = np.sin(2 * np.pi * np.cumsum(50 + 90 * np.exp(-t * 30)) / SAMPLE_RATE) * np.exp(
+                -t * 14
+            )
         elif i % 4 == 2:
             hit = rng.standard_normal(m) * np.exp(-t * 18) + np.sin(1130 * t) * np.exp(-t * 25)
         else:
@@ -190,13 +198,13 @@ def drums(rng: Random, seconds: float) -> Float:
 
 def _sung(rng: Random, seconds: float, one: Callable[[], np.ndarray], pause: float) -> Float:
     """Utterances of the formant synthesiser, one after the other."""
-    n = round(seconds * RATE)
+    n = round(seconds * SAMPLE_RATE)
     out = np.zeros(n)
-    at = int(rng.integers(0, RATE // 3))
-    while at < n - RATE // 10:
-        sound = resample_poly(one(), 1, scene_sounds.RATE_HZ // RATE)[: n - at]
+    at = int(rng.integers(0, SAMPLE_RATE // 3))
+    while at < n - SAMPLE_RATE // 10:
+        sound = resample_poly(one(), 1, scene_sounds.RATE_HZ // SAMPLE_RATE)[: n - at]
         out[at : at + len(sound)] += sound
-        at += len(sound) + int(RATE * rng.uniform(0.03, pause))
+        at += len(sound) + int(SAMPLE_RATE * rng.uniform(0.03, pause))
     return _peak(out)
 
 

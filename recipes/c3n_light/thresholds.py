@@ -27,9 +27,9 @@ from avs_ros.inference.frames import FramePreparation
 from avs_ros.inference.light import ALONE
 from avs_ros.models.checkpoints import save_checkpoint
 from avs_ros.models.light.checkpoint import LightModel, load_light, tensors_of
-from avs_ros.models.light.families import FAMILY_NAMES
+from avs_ros.models.light.families import FAMILY_NAMES, VEHICLES
 from avs_ros.models.light.selection import raise_to_visible
-from avs_ros.segmentation import Float
+from avs_ros.segmentation import Float, sigmoid
 
 # One draw of sounds is too few mismatches to choose by.
 SEEDS = (23, 24, 25)
@@ -46,9 +46,7 @@ MOST_ADDED = 0.04
 GROUPS: dict[str, tuple[str, ...]] = {
     "people": ("person",),
     "animals": ("dog", "cat", "big cat", "bird", "horse", "cow", "sheep", "pig", "frog"),
-    "vehicles": (
-        "car", "emergency vehicle", "bus", "truck", "motorcycle", "train", "airplane", "boat",
-    ),
+    "vehicles": VEHICLES,
 }  # fmt: skip
 OTHERS = "others"
 _PASSES = 3
@@ -111,7 +109,7 @@ class Weighed:
         if not accepted:
             return np.zeros(size, bool)
         best = self.maps[list(accepted)].astype(np.float32).max(axis=0)
-        probability = 1 / (1 + np.exp(-best))
+        probability = sigmoid(best)
         return np.asarray(cv2.resize(probability, size[::-1]) > 0.5)
 
 

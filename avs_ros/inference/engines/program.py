@@ -14,6 +14,7 @@ from torch import nn
 
 from avs_ros.inference.engines.cache import code_digest
 from avs_ros.inference.engines.prepared import Array, Results
+from avs_ros.sound import SAMPLE_RATE
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ class StepProgram:
                 values = coarse.repeat(16, axis=2).repeat(16, axis=3)
                 values = values + 0.3 * random.standard_normal(values.shape)
             elif name == "waveform":
-                time = np.arange(shape[1]) / 16000.0
+                time = np.arange(shape[1]) / SAMPLE_RATE
                 values = 0.1 * np.sin(2 * np.pi * 440.0 * time)
                 values = values + 0.02 * random.standard_normal(shape)
             elif name == "audio_feature":

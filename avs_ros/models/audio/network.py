@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from avs_ros.errors import AudioFormatError
 from avs_ros.models.state_dict import load_state_dict_strictly
 from avs_ros.models.weight_file import WeightFile
+from avs_ros.sound import SAMPLE_RATE
 
-SAMPLE_RATE = 16000
 CLASS_COUNT = 527
 
 

@@ -14,8 +14,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchaudio.functional import melscale_fbanks
 
-from avs_ros.models.audio.network import CLASS_COUNT, SAMPLE_RATE, AudioNetwork
+from avs_ros.models.audio.network import CLASS_COUNT, AudioNetwork
 from avs_ros.models.audio.spectrum import analysis_matrix, framed, power_of
+from avs_ros.sound import SAMPLE_RATE
 
 _FFT = 512
 _HOP = 160

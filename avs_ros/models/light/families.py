@@ -157,6 +157,10 @@ SOUNDS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "sea_waves": ((), ()),
 }
 
+# What drives, flies or floats by a motor.
+VEHICLES: tuple[str, ...] = (
+    "car", "emergency vehicle", "bus", "truck", "motorcycle", "train", "airplane", "boat",
+)  # fmt: skip
 # Families that one sound may mean: which of them, the picture says.
 ALIKE: tuple[tuple[str, ...], ...] = (("car", "bus", "truck", "motorcycle"),)
 FAMILY_NAMES: tuple[str, ...] = tuple(f.name for f in FAMILIES)

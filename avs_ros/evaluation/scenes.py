@@ -1,26 +1,31 @@
 """A few scenes with a sound, and the answers of several models to them as one picture.
 
 Scenes are made of scikit-image's ``chelsea`` (CC0) and ``astronaut`` (public domain, NASA) and of
-synthesised sounds, so the picture may be shown anywhere.  Each row is a scene with a sound, each
-column a model's answer; what is marked of the sounding thing, and of the others, is printed.
+synthesised sounds, so the picture may be shown anywhere.  They can be written as clips, too, in
+the layout of AVSBench's S4, to be made into bags and disturbed.
 """
 
 from __future__ import annotations
 
+import csv
+import wave
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from avs_ros.errors import DatasetError
 from avs_ros.evaluation.composite import join
-from avs_ros.evaluation.composite_data import LEVEL, RATE, View
+from avs_ros.evaluation.composite_data import LEVEL, View
 from avs_ros.evaluation.composite_generated import generated_library
 from avs_ros.inference.segmenter import Segmenter
 from avs_ros.overlay import WHITE, draw_overlay, put_text
 from avs_ros.postprocess import PostprocessConfig, Postprocessor
 from avs_ros.segmentation import Bytes, Float, Segmentation
+from avs_ros.sound import SAMPLE_RATE, level_dbfs
 from avs_ros.streaming.inputs import Frame, Pair
 
 WIDTH = 384
@@ -48,7 +53,7 @@ def shots() -> list[Shot]:
     views = {picture.name: picture.view() for picture in library.pictures}
     recordings = {recording.name: recording.second() for recording in library.recordings}
     meow, speech = recordings["meow 1"], recordings["sentence 1"]
-    silence = np.zeros(RATE, np.float32)
+    silence = np.zeros(SAMPLE_RATE, np.float32)
     both = join(square(views["cat 0"]), square(views["person 0"]))
     cats = join(square(views["cat 0"]), square(views["cat 1"]))
     people = join(square(views["person 0"]), square(views["person 1"]))
@@ -68,7 +73,7 @@ def shots() -> list[Shot]:
 
 def hiss() -> Float:
     """One second of white noise at -20 dBFS."""
-    noise = np.random.default_rng(0).normal(0, LEVEL, RATE)
+    noise = np.random.default_rng(0).normal(0, LEVEL, SAMPLE_RATE)
     return np.clip(noise, -1, 1).astype(np.float32)
 
 
@@ -99,11 +104,9 @@ def inset(large: View, small: View, share: float = 0.42) -> View:
 
 def ask(segmenter: Segmenter, shot: Shot) -> Segmentation:
     """One frame and its second, with the node's post-processing."""
-    silent = not shot.window.any()
-    level = -np.inf if silent else 20 * np.log10(float(np.sqrt(np.mean(shot.window**2))))
     segmenter.reset()
     prediction = segmenter.step(shot.view.rgb, shot.window, 0)
-    pair = Pair(Frame.of(0, shot.view.rgb), shot.window, 1.0, True, float(level), 0.0)
+    pair = Pair(Frame.of(0, shot.view.rgb), shot.window, 1.0, True, level_dbfs(shot.window), 0.0)
     return Postprocessor(PostprocessConfig()).process(prediction, pair)
 
 
@@ -157,3 +160,43 @@ def sheet(rows: Sequence[tuple[Shot, Sequence[Segmentation]]], names: Sequence[s
 
 def _strip(width: int) -> Bytes:
     return np.full((HEAD, width, 3), GROUND, np.uint8)
+
+
+CLIP_SECONDS = 5
+
+
+def write_clips(root: Path, shots: Sequence[Shot]) -> int:
+    """Write every shot in which something sounds as a test clip under ``root``; count them.
+
+    A clip shows its scene for five seconds; the second of sound is repeated.
+    """
+    data = root / "Single-source" / "s4_data"
+    rows = [["name", "start", "category", "split"]]
+    for shot in shots:
+        if not shot.sounds:
+            continue
+        name = shot.name.replace(",", "").replace(" ", "_")
+        place = Path("test") / shot.sounds
+        mask = shot.view.masks[shot.sounds].astype(np.uint8) * np.uint8(255)
+        for t in range(1, CLIP_SECONDS + 1):
+            frame = data / "visual_frames" / place / name / f"{name}_{t}.png"
+            _write(frame, cv2.cvtColor(shot.view.rgb, cv2.COLOR_RGB2BGR))
+            _write(data / "gt_masks" / place / name / f"{name}_{t}.png", mask)
+        sound = np.round(np.tile(shot.window, CLIP_SECONDS) * 32767).astype("<i2")
+        path = data / "audio_wav" / place / f"{name}.wav"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with wave.open(str(path), "wb") as file:
+            file.setnchannels(1)
+            file.setsampwidth(2)
+            file.setframerate(SAMPLE_RATE)
+            file.writeframes(sound.tobytes())
+        rows.append([name, "0", shot.sounds, "test"])
+    with (root / "Single-source" / "s4_meta_data.csv").open("w", newline="") as table:
+        csv.writer(table).writerows(rows)
+    return len(rows) - 1
+
+
+def _write(path: Path, image: Bytes | np.ndarray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not cv2.imwrite(str(path), image):
+        raise DatasetError(f"{path} cannot be written")

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from avs_ros.cli.main import main
-from avs_ros.evaluation import side_by_side
+from avs_ros.evaluation import scenes
 from avs_ros.evaluation.avsbench import check_layout
 from avs_ros.evaluation.composite import join
 from avs_ros.evaluation.composite_generated import generated_library
-from avs_ros.evaluation.shot_clips import write_clips
+from avs_ros.evaluation.scenes import write_clips
 from avs_ros.evaluation.two_of_a_kind import make_twins, tell
 from avs_ros.inference import create_segmenter
 from avs_ros.segmentation import Layer, Prediction
@@ -23,7 +23,7 @@ pytest.importorskip("soxr")
 
 
 def test_scenes_hold_what_their_names_say() -> None:
-    shots = {shot.name: shot for shot in side_by_side.shots()}
+    shots = {shot.name: shot for shot in scenes.shots()}
     salient = shots["salient cat, speech"]
     cat, person = salient.view.masks["cat"], salient.view.masks["person"]
     assert cat.mean() > 5 * person.mean() > 0.1
@@ -35,18 +35,18 @@ def test_scenes_hold_what_their_names_say() -> None:
 
 
 def test_verdict_tells_the_right_thing_from_the_silent_one() -> None:
-    shots = {shot.name: shot for shot in side_by_side.shots()}
+    shots = {shot.name: shot for shot in scenes.shots()}
     segmenter = create_segmenter("c3n_light", engine="torch", device="cpu")
     try:
         meow = shots["cat-and-person, meow"]
-        answer = side_by_side.ask(segmenter, meow)
-        verdict = side_by_side.judge(answer, meow)
+        answer = scenes.ask(segmenter, meow)
+        verdict = scenes.judge(answer, meow)
         assert verdict.iou is not None and verdict.iou > 0.6 and verdict.other < 0.1
         # The same answer, had the other one sounded.
-        other = side_by_side.judge(answer, shots["cat-and-person, speech"])
+        other = scenes.judge(answer, shots["cat-and-person, speech"])
         assert other.iou == 0.0 and other.other > 0.6
         silence = shots["cat-and-person, silence"]
-        nothing = side_by_side.judge(side_by_side.ask(segmenter, silence), silence)
+        nothing = scenes.judge(scenes.ask(segmenter, silence), silence)
         assert nothing.iou is None and nothing.marked == 0 and nothing.instances == ()
     finally:
         segmenter.close()
@@ -56,9 +56,9 @@ def test_command_prints_and_draws(tmp_path: Path, capsys: pytest.CaptureFixture[
     target = tmp_path / "sheet.png"
     assert main(["evaluate", "scenes", "--model", "c3n_light", "-o", str(target)]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 1 + len(side_by_side.shots())
+    assert len(lines) == 1 + len(scenes.shots())
     picture = cv2.imread(str(target))
-    assert picture is not None and picture.shape[1] == side_by_side.WIDTH + 8
+    assert picture is not None and picture.shape[1] == scenes.WIDTH + 8
     assert main(["evaluate", "scenes", "--model", "no_such", "-o", str(target)]) == 2
 
 
@@ -101,7 +101,7 @@ def test_two_of_a_kind_are_told_apart_only_by_masks_of_their_own() -> None:
 
 
 def test_clips_are_in_avsbenchs_layout(tmp_path: Path) -> None:
-    shots = side_by_side.shots()
+    shots = scenes.shots()
     count = write_clips(tmp_path, shots)
     assert count == sum(bool(shot.sounds) for shot in shots)
     report = check_layout(tmp_path, "s4")

@@ -1,0 +1,51 @@
+"""A torch that is too old is one sentence, from Python and when a node is configured."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+import torch
+
+from avs_ros.errors import EngineError, MissingDependencyError
+from avs_ros.inference import create_segmenter
+from avs_ros.inference.installed_torch import require_torch
+
+
+@pytest.mark.parametrize("version", ["2.1.0", "2.10.0+cpu", "2.1.0a0+41361538.nv23.06", "3.0"])
+def test_new_enough(monkeypatch: pytest.MonkeyPatch, version: str) -> None:
+    monkeypatch.setattr(torch, "__version__", version)
+    require_torch()
+
+
+@pytest.mark.parametrize("version", ["1.8.1", "1.13.1+cu117", "2.0.1"])
+def test_too_old(monkeypatch: pytest.MonkeyPatch, version: str) -> None:
+    monkeypatch.setattr(torch, "__version__", version)
+    with pytest.raises(EngineError, match="newer"):
+        create_segmenter("c3n_light")
+
+
+def test_absent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(MissingDependencyError, match="pip install torch"):
+        require_torch()
+
+
+def test_configure_says_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("rclpy", reason="rclpy is not installed")
+    from node_graph import NodeGraph
+
+    from avs_ros.nodes.segmentation_node import SegmentationNode
+
+    monkeypatch.setattr(torch, "__version__", "1.8.1")
+    graph = NodeGraph()
+    try:
+        log = graph.listen("rcl_interfaces/msg/Log", "/rosout", 200, latched=True)
+        graph.add(SegmentationNode)
+        line = graph.wait(
+            lambda: next((one for one in log if "cannot configure" in one.msg), None), "the log")
+        assert "torch 1.8.1 is installed" in line.msg and "2.1 or newer" in line.msg
+        answer = graph.call("lifecycle_msgs/srv/GetState", "/segmentation_node/get_state")
+        assert answer.current_state.label == "unconfigured"
+    finally:
+        graph.close()

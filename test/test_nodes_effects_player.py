@@ -1,0 +1,223 @@
+"""Every parameter of the player changes what is published, or when, or whether it ends.
+
+``MOVES`` holds a scenario for each parameter; a parameter without one fails.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from media_files import SECOND, BagMaker, lamp, tone, write_video
+from node_graph import NodeGraph
+from parameter_moves import Move, Moves, Observe, check_effect, check_names, check_steady, waited
+
+from avs_ros.conversions import AUDIO_TYPES, read_audio, stamp_to_ns
+from avs_ros.nodes.message_types import installed_audio_types, published_audio_type
+from avs_ros.nodes.player_node import PlayerNode
+
+NODE = "player_node"
+FRAMES = 6
+PROGRAM = "import sys; from avs_ros.nodes.player_node import main; sys.exit(main(sys.argv))"
+# With a header, so that there is a frame_id to tell.
+HEADED = next(one for one in installed_audio_types() if one.endswith("Stamped"))
+OTHER_TYPE = next(one for one in installed_audio_types() if one != published_audio_type("auto"))
+
+
+def bag(path: Path) -> Path:
+    """Two cameras and two microphones."""
+    maker = BagMaker(path)
+    for number in range(FRAMES):
+        at = 100 * SECOND + number * SECOND // 10
+        for topic, width in (("/image", 96), ("/second/image", 48)):
+            maker.image(at, lamp(width, 32), topic=topic)
+        for topic, level in (("/audio", 1.0), ("/second/audio", 0.1)):
+            maker.raw_audio(at, tone(0.1) * level, topic=topic)
+    return maker.close()
+
+
+def formatless(path: Path) -> Path:
+    """A microphone that does not say its format."""
+    maker = BagMaker(path)
+    for number in range(FRAMES):
+        at = 100 * SECOND + number * SECOND // 10
+        maker.image(at, lamp())
+        maker.audio_data_stamped(at, tone(0.1))
+    return maker.close()
+
+
+RECORDINGS: dict[str, Callable[[Path], Path]] = {
+    "video": lambda path: write_video(path.with_suffix(".mp4"), FRAMES / 10),
+    "narrow": lambda path: write_video(path.with_suffix(".mp4"), FRAMES / 10, size=(48, 64)),
+    "bag": bag,
+    "formatless": formatless,
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def recordings(tmp_path_factory: pytest.TempPathFactory) -> None:
+    made.folder = tmp_path_factory.mktemp("recordings")  # type: ignore[attr-defined]
+
+
+@cache
+def made(name: str) -> str:
+    return str(RECORDINGS[name](made.folder / name))  # type: ignore[attr-defined]
+
+
+class Heard:
+    """A player and what it publishes."""
+
+    def __init__(self, graph: NodeGraph, parameters: dict[str, Any], listen: bool = True) -> None:
+        given = {"input": "video", "rate": 3.0, "wait_for_subscribers": 20.0 * listen,
+                 **parameters}
+        given["input"] = made(given["input"])
+        self.graph = graph
+        chosen = published_audio_type(given.get("audio_type", "auto"))
+        self.images, self.compressed, self.cameras, self.sounds, self.clocks = (
+            graph.listen(kind, topic, 1000)
+            for kind, topic in (
+                ("sensor_msgs/msg/Image", "image"),
+                ("sensor_msgs/msg/CompressedImage", "image/compressed"),
+                ("sensor_msgs/msg/CameraInfo", "camera_info"),
+                (AUDIO_TYPES[chosen], "audio"), ("rosgraph_msgs/msg/Clock", "/clock"),
+            )
+        ) if listen else ([], [], [], [], [])
+        self.node = graph.add(PlayerNode, parameters=given)
+
+    def to_the_end(self) -> Heard:
+        self.graph.wait(lambda: self.node.finished, "the end")
+        self.graph.wait(lambda: len(self.cameras) == FRAMES, "every frame")
+        return self
+
+
+def played(observe: Callable[[Heard], Any]) -> Observe:
+    return lambda graph, parameters: observe(Heard(graph, parameters).to_the_end())
+
+
+def stamps(heard: Heard) -> Any:
+    return [stamp_to_ns(one.header.stamp) // SECOND for one in heard.cameras[:1]]
+
+
+def cameras(heard: Heard) -> Any:
+    return [(one.width, one.header.frame_id, one.k[0]) for one in heard.cameras]
+
+
+def kinds(heard: Heard) -> Any:
+    wanted = max(len(heard.images), len(heard.compressed))
+    heard.graph.wait(lambda: wanted in (len(heard.images), len(heard.compressed)))
+    return bool(heard.images), bool(heard.compressed)
+
+
+def chunks(heard: Heard) -> Any:
+    heard.graph.wait(lambda: heard.sounds, "sound")
+    first = heard.sounds[0]
+    loud = round(float(np.abs(read_audio(first).samples.astype(float)).max()), -3)
+    frame = first.header.frame_id if hasattr(first, "header") else ""
+    read = read_audio(first)
+    return type(first).__name__, frame, read.rate_hz, read.samples.shape, loud
+
+
+def clocks(heard: Heard) -> Any:
+    return len(heard.clocks) > 4
+
+
+def slow(graph: NodeGraph, parameters: dict[str, Any]) -> Any:
+    heard = Heard(graph, parameters)
+    graph.wait(lambda: heard.cameras, "the first frame")
+    began = time.monotonic()
+    heard.to_the_end()
+    return time.monotonic() - began > 3.0
+
+
+def comes_again(graph: NodeGraph, parameters: dict[str, Any]) -> Any:
+    heard = Heard(graph, parameters)
+    graph.wait(lambda: heard.node.finished or len(heard.cameras) > 2 * FRAMES)
+    seen = [stamp_to_ns(one.header.stamp) for one in heard.cameras[: 2 * FRAMES]]
+    return len(seen) > FRAMES, sorted(seen) == seen
+
+
+def begins(graph: NodeGraph, parameters: dict[str, Any]) -> Any:
+    heard = Heard(graph, parameters)
+    return waited(graph, lambda: heard.cameras, 3.0 if parameters.get("paused") else 20.0)
+
+
+def alone(graph: NodeGraph, parameters: dict[str, Any]) -> Any:
+    """Whether it plays to nobody."""
+    heard = Heard(graph, parameters, listen=False)
+    return waited(graph, lambda: heard.node.finished, 4.0)
+
+
+def quality(graph: NodeGraph, parameters: dict[str, Any]) -> Any:
+    Heard(graph, parameters)
+    graph.wait(lambda: graph.tester.get_publishers_info_by_topic("/image"))
+    (found,) = graph.tester.get_publishers_info_by_topic("/image")
+    return found.qos_profile.reliability.name
+
+
+def ends(graph: NodeGraph, parameters: dict[str, Any]) -> Any:
+    """Whether the process ends by itself after the last message."""
+    given = {"input": made("video"), "rate": 10.0, **parameters}
+    words = [word for name, value in given.items()
+             for word in ("-p", f"{name}:={str(value).lower() if value is True else value}")]
+    process = subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, "--ros-args", *words], stderr=subprocess.PIPE, text=True)
+    try:
+        assert process.stderr is not None
+        # Read until it says that it has played; then it ends, or it does not.
+        while "played" not in (line := process.stderr.readline()):
+            assert line, "the player ends without playing"
+        try:
+            return process.wait(5.0 if not parameters else 60.0)
+        except subprocess.TimeoutExpired:
+            return "stays"
+    finally:
+        process.kill()
+        process.communicate()
+
+
+FROM_BAG = {"image_topic": "/image", "audio_topic": "/audio"}
+MOVES: Moves = {
+    "input": (Move("narrow", played(cameras)),),
+    "rate": (Move(0.1, slow, {"rate": 3.0}),),
+    "loop": (Move(True, comes_again),),
+    "loop_jumps_back": (Move(True, comes_again, {"loop": True}),),
+    "paused": (Move(True, begins),),
+    "wait_for_subscribers": (Move(60.0, alone, {"wait_for_subscribers": 0.0}),),
+    "exit_when_done": (Move(True, ends),),
+    "publish_clock": (Move(False, played(clocks)),),
+    "clock_rate": (Move(1.0, played(clocks)),),
+    "start_stamp": (Move("1000.0", played(stamps)),),
+    "image_type": (Move("CompressedImage", played(kinds)), Move("both", played(kinds))),
+    "audio_type": (Move(OTHER_TYPE, played(chunks)),),
+    "audio_chunk": (Move(0.1, played(chunks)),),
+    "qos": (Move("sensor_data", quality),),
+    "frame_id": (Move("head", played(cameras)),),
+    "audio_frame_id": (Move("ear", played(chunks), {"audio_type": HEADED}),),
+    "horizontal_fov": (Move(0.5, played(cameras)), Move(2.0, played(cameras))),
+    "image_topic": (Move("/second/image", played(cameras), {"input": "bag", **FROM_BAG}),),
+    "audio_topic": (Move("/second/audio", played(chunks), {"input": "bag", **FROM_BAG}),),
+    "audio_rate": (Move(8000, played(chunks), {"input": "formatless"}),),
+    "audio_channels": (Move(2, played(chunks), {"input": "formatless"}),),
+    "audio_format": (Move("U8", played(chunks), {"input": "formatless"}),),
+}
+
+
+def test_the_scenarios_are_those_of_the_parameters() -> None:
+    check_names(NODE, MOVES)
+
+
+@pytest.mark.parametrize("name", sorted(MOVES))
+def test_a_parameter_has_an_effect(name: str) -> None:
+    check_effect(name, MOVES)
+
+
+@pytest.mark.parametrize("observe", [cameras, kinds, chunks, clocks])
+def test_without_a_change_nothing_differs(observe: Callable[[Heard], Any]) -> None:
+    check_steady(played(observe))

@@ -1,0 +1,90 @@
+"""Encodings that our own reader does not know go to cv_bridge, where that imports."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fakes import BrightnessSegmenter
+from node_graph import BASE_NS, NodeGraph, Recording, lamp, said
+
+from avs_ros.conversions import make_header, read_mask, rgb_to_image
+from avs_ros.nodes.message_types import ROS
+from avs_ros.nodes.segmentation_node import SegmentationNode
+
+
+@pytest.fixture
+def graph() -> Iterator[NodeGraph]:
+    graph = NodeGraph()
+    yield graph
+    graph.close()
+
+
+def page(graph: NodeGraph) -> dict[str, str]:
+    """The newest values on /diagnostics, of all statuses together; filled as they come."""
+    values: dict[str, str] = {}
+
+    def take(msg: Any) -> None:
+        for status in msg.status:
+            values.update({pair.key: pair.value for pair in status.values})
+
+    graph.tester.create_subscription(
+        ROS("diagnostic_msgs/msg/DiagnosticArray"), "/diagnostics", take, 10)
+    return values
+
+
+BRIDGE = """
+import numpy as np
+
+class CvBridge:
+    def imgmsg_to_cv2(self, msg, desired_encoding):
+        if msg.encoding != "vendor24":
+            raise RuntimeError("[%s] is not a color format" % msg.encoding)
+        assert desired_encoding == "rgb8"
+        return np.frombuffer(bytes(msg.data), np.uint8).reshape(msg.height, msg.width, 3)
+"""
+
+
+@pytest.mark.parametrize("bridge", [BRIDGE, "raise AttributeError('_ARRAY_API not found')", None])
+def test_cv_bridge_reads_what_we_do_not_know(
+    graph: NodeGraph, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bridge: str | None
+) -> None:
+    # A stand-in: cv_bridge itself is no wheel, and apt's does not import beside NumPy 2.
+    monkeypatch.delitem(sys.modules, "cv_bridge", raising=False)
+    if bridge is not None:
+        (tmp_path / "cv_bridge.py").write_text(bridge)
+        monkeypatch.syspath_prepend(tmp_path)
+    log = graph.listen("rcl_interfaces/msg/Log", "/rosout", 200, latched=True)
+    masks = graph.listen("sensor_msgs/msg/Image", "/segmentation_node/mask")
+    graph.add(SegmentationNode, create_segmenter=lambda parameters: BrightnessSegmenter(),
+              parameters={"diagnostics_period": 0.1})
+    values = page(graph)
+    recording = Recording(graph)
+    recording.wait_for_node()
+
+    def send(at_s: float, encoding: str) -> None:
+        msg = rgb_to_image(ROS, make_header(ROS, BASE_NS + round(at_s * 1e9), "cam"), lamp())
+        msg.encoding = encoding
+        recording.images.publish(msg)
+
+    def refusals(number: int) -> bool:
+        return values.get("refused image_encoding") == str(number)
+
+    recording.sound(0.0, 5.0)
+    send(1.0, "32FC1")
+    graph.wait(lambda: refusals(1), "depth to be refused")
+    send(2.0, "vendor24")
+    if bridge == BRIDGE:
+        graph.wait(lambda: masks, "a mask")
+        assert read_mask(masks[0])[10:30, 20:40].all()
+        send(3.0, "vendor25")
+        graph.wait(lambda: refusals(2), "what cv_bridge cannot read either")
+        told = said(log, "is read by cv_bridge")
+        assert len(told) == 2 and "'vendor24'" in told[0]  # one line for each encoding
+    else:
+        graph.wait(lambda: refusals(2), "the encoding to be refused")
+        assert not masks
+    monkeypatch.delitem(sys.modules, "cv_bridge", raising=False)
