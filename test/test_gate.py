@@ -22,8 +22,6 @@ from avs_ros.postprocess import PostprocessConfig
 from avs_ros.streaming import Pipeline
 from avs_ros.streaming.inputs import Frame, Pair
 
-# Answers are kept from test to test.
-pytestmark = pytest.mark.xdist_group("gate")
 RATE, TENTH = 16000, 100_000_000
 MODELS = ("c3n_light", "avsc_light", "c3n_light_paper", "consensus_cam")
 # Option -> values to go to from its default: below it and above it, where there is room.

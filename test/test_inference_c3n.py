@@ -107,7 +107,7 @@ def test_the_label_may_rest_on_a_longer_context(network, hearing):
 @pytest.mark.parametrize(
     ("window", "words"),
     [
-        (np.zeros(8000, np.float32), r"16000 samples \(1 s\), got \[8000\]"),
+        (np.zeros(8000, np.float32), r"16000 finite samples \(1 s\), got \[8000\]"),
         (np.zeros((2, 16000), np.float32), r"got \[2, 16000\]"),
         (np.full(16000, np.nan, np.float32), "NaN"),
     ],

@@ -29,7 +29,6 @@ from avs_ros.nodes.message_types import ROS
 from avs_ros.nodes.parameters import TABLES
 from avs_ros.nodes.segmentation_node import SegmentationNode
 
-pytestmark = pytest.mark.xdist_group("effects")
 NODE = "/segmentation_node"
 RATE = 16000
 # Loud, then ever softer, then silent: each threshold is crossed somewhere.

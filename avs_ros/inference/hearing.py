@@ -13,7 +13,7 @@ from avs_ros.errors import AudioFormatError
 from avs_ros.gate import GateConfig
 from avs_ros.models.light.hearing_context import HearingContext
 from avs_ros.segmentation import Float
-from avs_ros.sound import SAMPLE_RATE, check_scale, level_dbfs
+from avs_ros.sound import SAMPLE_RATE, level_dbfs
 
 WINDOW_S = 1.0
 
@@ -69,15 +69,14 @@ class Hearing:
 def check_window(window: Float) -> None:
     """Raise AudioFormatError for another type or length, NaN, infinity, or integers' scale."""
     if not isinstance(window, np.ndarray) or window.dtype.kind != "f":
-        got = window.dtype if isinstance(window, np.ndarray) else type(window).__name__
+        got = str(getattr(window, "dtype", type(window).__name__))
         raise AudioFormatError(
             f"the window must be a float array in -1..1, got {got}; divide int16 by 32768"
         )
-    if window.shape != (SAMPLE_RATE,) or not np.isfinite(window).all():
-        raise AudioFormatError(
-            f"the window must be {SAMPLE_RATE} finite samples (1 s), got {list(window.shape)}"
-        )
-    check_scale(window)
+    finite = window.shape != (SAMPLE_RATE,) or np.isfinite(window).all()
+    if window.shape != (SAMPLE_RATE,) or not finite:
+        got = str(list(window.shape)) if finite else "NaN or infinite values"
+        raise AudioFormatError(f"the window must be {SAMPLE_RATE} finite samples (1 s), got {got}")
 
 
 @dataclass(frozen=True)

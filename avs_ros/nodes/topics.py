@@ -34,8 +34,8 @@ def qos_of(topic: Topic) -> Any:
 
 
 SEGMENTATION_INPUTS = (
-    Topic("image", IMAGE, "Pictures; any usual 8-bit, 16-bit, YUV or Bayer encoding.",
-          "image_qos"),
+    Topic("image", IMAGE,
+          "Images: colour, mono, Bayer (8 or 16 bits), YUV 4:2:2, NV12, NV21, NV24.", "image_qos"),
     Topic("image/compressed", COMPRESSED, "The same as JPEG or PNG.", "image_qos"),
     Topic("audio", _AUDIO, "Sound; the stamp is the time of the first sample.", "audio_qos", 50),
     Topic("audio_info", "audio_common_msgs/msg/AudioInfo",
