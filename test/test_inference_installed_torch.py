@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -29,6 +31,17 @@ def test_absent(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(MissingDependencyError, match="pip install torch"):
         require_torch()
+
+
+def test_an_old_one_is_told_without_being_imported(tmp_path: Path) -> None:
+    (tmp_path / "torch").mkdir()
+    (tmp_path / "torch" / "__init__.py").write_text("raise RuntimeError('imported')")
+    (tmp_path / "torch" / "version.py").write_text("__version__ = '1.8.1'\ndebug = False\n")
+    code = f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n" + (
+        "from avs_ros.inference.installed_torch import require_torch; require_torch()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert "torch 1.8.1 is installed" in done.stderr and "imported" not in done.stderr
 
 
 def test_configure_says_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
+import sys
+from pathlib import Path
 
 from avs_ros.errors import EngineError, MissingDependencyError
 
@@ -12,16 +15,34 @@ OLDEST = (2, 1)
 def require_torch() -> None:
     """Raise one sentence where torch is absent or too old (Ubuntu 22.04's own is 1.8).
 
-    Without it an old torch fails somewhere in a model, with a name that it does not have.
+    Without it an old torch fails somewhere in a model, with a name that it does not have.  Torch
+    itself is not imported: a portable engine's second start needs none of it.
     """
-    try:
-        import torch
-    except ImportError as error:
-        raise MissingDependencyError("torch", "The model", "pip install torch") from error
-    version = re.match(r"(\d+)\.(\d+)", torch.__version__)
+    found = _installed()
+    if found is None:
+        raise MissingDependencyError("torch", "The model", "pip install torch")
+    text, folder = found
+    version = re.match(r"(\d+)\.(\d+)", text)
     if version and (int(version[1]), int(version[2])) < OLDEST:
         needed = ".".join(map(str, OLDEST))
         raise EngineError(
-            f"torch {torch.__version__} is installed ({torch.__path__[0]}), the models need "
-            f"{needed} or newer: pip install 'torch>={needed}'"
+            f"torch {text} is installed ({folder}), the models need {needed} or newer: "
+            f"pip install 'torch>={needed}'"
         )
+
+
+def _installed() -> tuple[str, str] | None:
+    """Version ("" where it cannot be told) and folder of torch; None where there is none."""
+    if "torch" in sys.modules:
+        torch = sys.modules["torch"]
+        return None if torch is None else (str(torch.__version__), str(torch.__path__[0]))
+    spec = importlib.util.find_spec("torch")
+    if spec is None or not spec.submodule_search_locations:
+        return None
+    folder = Path(spec.submodule_search_locations[0])
+    try:
+        said = (folder / "version.py").read_text(encoding="utf-8")
+    except OSError:
+        return "", str(folder)
+    version = re.search(r"""__version__ = ['"]([^'"]+)""", said)
+    return (version[1] if version else ""), str(folder)
