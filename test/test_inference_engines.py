@@ -18,7 +18,8 @@ from avs_ros.inference.engines.cache import cache_folder, forget_old
 from avs_ros.inference.engines.cuda_graph import CudaGraphRunner, to_half
 from avs_ros.inference.engines.packed_linear import pack_linears, packing_works
 from avs_ros.inference.engines.self_check import difference
-from avs_ros.inference.export import OPSET, export_onnx, exported
+from avs_ros.inference.engines.tensorrt import graph_for
+from avs_ros.inference.export import OLD_OPSET, OPSET, export_onnx, exported
 from avs_ros.models.c3n import C3N
 
 pytestmark = pytest.mark.xdist_group("inference_engines")
@@ -151,6 +152,16 @@ def test_export_is_static_and_says_what_it_is(program, tmp_path):
     facts = {entry.key: entry.value for entry in model.metadata_props}
     assert facts["labels"] == '["a", "b"]' and facts["fingerprint"] == program.fingerprint
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_tensorrt_gets_operators_that_it_reads():
+    onnx = pytest.importorskip("onnx")
+    program = small()
+    for version, opset in (("8.5.2.2", OLD_OPSET), ("8.6.1", OPSET), ("10.3.0", OPSET)):
+        model = onnx.load(str(graph_for(program, version)), load_external_data=False)
+        assert model.opset_import[0].version == opset
+        kinds = {node.op_type for node in model.graph.node}
+        assert ("LayerNormalization" in kinds) == (opset == OPSET)
 
 
 def test_fingerprint_follows_weights_and_shapes():

@@ -38,7 +38,7 @@ SMALL = {
 # Largest difference from eager float32 PyTorch on the CPU that full precision may show here: ten
 # times less than an engine is refused for.
 EXACT = 1e-4
-_WARM_UP, _SCENES = 3, 5
+_WARM_UP, _SCENES, _PROFILED = 3, 5, 10
 
 
 def load(subject: Subject, name: str) -> Bundle:
@@ -87,6 +87,10 @@ def check_engine(
     included, over at least ``seconds``.
     """
     began = time.perf_counter()
+    if device.startswith("cuda"):
+        import torch
+
+        torch.cuda.reset_peak_memory_stats(torch.device(device))
     try:
         runner = build_runner(program, engine, device)
     except MissingDependencyError as error:
@@ -133,17 +137,22 @@ def _copies(program: StepProgram, runner: StepRunner, device: str) -> dict[str, 
     from torch.profiler import ProfilerActivity, profile
 
     with profile(activities=[ProfilerActivity.CUDA]) as profiler:
-        for _ in range(10):
+        for _ in range(_PROFILED):
             runner(*program.example)
-    events = [(e.key.lower(), float(e.self_device_time_total)) for e in profiler.key_averages()]
-    busy = sum(us for _, us in events)
-    copies = sum(us for name, us in events if "memcpy" in name)
-    kernels = sum(e.count for e in profiler.key_averages() if "mem" not in e.key.lower())
+    events = profiler.key_averages()
+    copies = [e for e in events if e.key.lower().startswith(("memcpy", "memset"))]
+    busy_us, copies_us = (sum(map(_device_us, part)) for part in (events, copies))
     return {
-        "copies_share": copies / busy if busy else float("nan"),
-        "gpu_busy_ms": busy / 1e4,
-        "kernels": kernels / 10,
+        "copies_share": copies_us / busy_us if busy_us else float("nan"),
+        "gpu_busy_ms": busy_us / 1e3 / _PROFILED,
+        "kernels": (sum(e.count for e in events) - sum(e.count for e in copies)) / _PROFILED,
     }
+
+
+def _device_us(event: Any) -> float:
+    """Time on the device; PyTorch before 2.4 calls it CUDA time."""
+    known = getattr(event, "self_device_time_total", None)
+    return float(event.self_cuda_time_total if known is None else known)
 
 
 def _memory(device: str) -> dict[str, float]:

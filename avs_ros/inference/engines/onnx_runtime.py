@@ -62,6 +62,12 @@ class OnnxRuntimeRunner:
             )
         except Exception as error:  # onnxruntime raises its own unexported classes
             raise EngineError(f"ONNX Runtime cannot load the exported step: {error}") from error
+        if wanted not in self._session.get_providers():
+            # It says so in its log alone, and takes the CPU.
+            raise EngineError(
+                f"ONNX Runtime could not start its {wanted}: do its CUDA and cuDNN fit the "
+                "installed ones?"
+            )
         self.device = device if provider != "tensorrt" else f"{device} (TensorRT)"
         self._names = list(program.inputs)
         self._outputs = list(program.outputs)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from avs_ros.errors import EngineError, MissingDependencyError
 from avs_ros.inference.engines.cache import cached_path
+from avs_ros.inference.engines.cuda_graph import single_parts
 from avs_ros.inference.engines.prepared import Array, Step
 from avs_ros.inference.engines.program import StepProgram
 from avs_ros.inference.export import OLD_OPSET, exported
@@ -22,6 +23,8 @@ _LAYER_NORM_SINCE = (8, 6)
 _WORKSPACE_BYTES = 2 << 30
 # Layers whose sums or powers do not survive half precision.
 _SINGLE_LAYERS = ("SOFTMAX", "NORMALIZATION", "REDUCE", "UNARY", "TOPK")
+# Layers whose type cannot be chosen.
+_TYPE_IS_GIVEN = ("CONSTANT", "SHAPE", "CAST")
 
 
 class TensorRtRunner:
@@ -90,6 +93,7 @@ def plan_path(program: Step, device: str, half: bool = True) -> Path:
 def build_plan(program: Step, device: str, half: bool = True) -> Path:
     """The engine's file, built now (minutes) if it is not there yet."""
     trt = _tensorrt()
+    half = half and not _all_single(program)
     path = plan_path(program, device, half)
     if path.is_file():
         return path
@@ -99,7 +103,7 @@ def build_plan(program: Step, device: str, half: bool = True) -> Path:
         explicit = getattr(trt.NetworkDefinitionCreationFlag, "EXPLICIT_BATCH", None)
         network = builder.create_network(0 if explicit is None else 1 << int(explicit))
         parser = trt.OnnxParser(network, logger)
-        if not parser.parse_from_file(str(_graph(program, trt.__version__))):
+        if not parser.parse_from_file(str(graph_for(program, trt.__version__))):
             reasons = "; ".join(str(parser.get_error(i)) for i in range(parser.num_errors))
             raise EngineError(f"TensorRT cannot read the exported step: {reasons}")
         config = builder.create_builder_config()
@@ -118,7 +122,11 @@ def build_plan(program: Step, device: str, half: bool = True) -> Path:
     return path
 
 
-def _graph(program: Step, version: str) -> Path:
+def _all_single(program: Step) -> bool:
+    return isinstance(program, StepProgram) and "" in single_parts(program.module)
+
+
+def graph_for(program: Step, version: str) -> Path:
     """The exported step in operators that this TensorRT reads."""
     release = tuple(int(part) for part in version.split(".")[:2])
     if release >= _LAYER_NORM_SINCE or not isinstance(program, StepProgram):
@@ -129,12 +137,14 @@ def _graph(program: Step, version: str) -> Path:
 def _keep_single(trt: Any, network: Any, program: Step) -> None:
     known = trt.LayerType
     kinds = {getattr(known, name) for name in _SINGLE_LAYERS if hasattr(known, name)}
-    fixed = {getattr(known, name) for name in ("CONSTANT", "SHAPE") if hasattr(known, name)}
+    given = {getattr(known, name) for name in _TYPE_IS_GIVEN if hasattr(known, name)}
     kept = single_scopes(program)
     for index in range(network.num_layers):
         layer = network.get_layer(index)
-        inside = layer.type not in fixed and in_scope(layer.name, kept)
-        if layer.type not in kinds and not inside:
+        inputs = [layer.get_input(number) for number in range(layer.num_inputs)]
+        if layer.type in given or any(x is not None and x.dtype != trt.float32 for x in inputs):
+            continue
+        if layer.type not in kinds and not in_scope(layer.name, kept):
             continue
         layer.precision = trt.float32
         for number in range(layer.num_outputs):
