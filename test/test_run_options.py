@@ -62,7 +62,8 @@ MOVES: dict[str, tuple[Move, ...]] = {
         ("--silence-dbfs=-90",), ("--sounding-threshold", "0", "--threshold", "0.4"), "faint")),
     "sounding_threshold": (Move(("--sounding-threshold", "0.8")),
                            Move(("--sounding-threshold", "0.2"))),
-    "companion_threshold": (Move(("--companion-threshold", "1"), recording="scene", model=KeptLight),),
+    "companion_threshold": (
+        Move(("--companion-threshold", "1"), recording="scene", model=KeptLight),),
     "hold": (Move(("--hold", "3")), Move(("--hold", "0"), recording="scene", model=KeptLight)),
     "release": (Move(("--release", "1"), recording="scene", model=KeptLight),
                 Move(("--release", "0.2"))),
