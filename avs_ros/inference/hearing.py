@@ -13,7 +13,7 @@ from avs_ros.errors import AudioFormatError
 from avs_ros.gate import GateConfig
 from avs_ros.models.light.hearing_context import HearingContext
 from avs_ros.segmentation import Float
-from avs_ros.sound import SAMPLE_RATE, level_dbfs
+from avs_ros.sound import SAMPLE_RATE, check_scale, level_dbfs
 
 WINDOW_S = 1.0
 
@@ -77,6 +77,7 @@ def check_window(window: Float) -> None:
     if window.shape != (SAMPLE_RATE,) or not finite:
         got = str(list(window.shape)) if finite else "NaN or infinite values"
         raise AudioFormatError(f"the window must be {SAMPLE_RATE} finite samples (1 s), got {got}")
+    check_scale(window)
 
 
 @dataclass(frozen=True)

@@ -52,7 +52,7 @@ def tell(**values: object) -> None:
     print(json.dumps(values), flush=True)
 
 
-class RecorderNode(Node):  # type: ignore[misc]
+class RecorderNode(Node):
     """Subscribes to topics by name and type and writes every message as it came (CDR).
 
     A message is recorded at the system's time of its arrival; its header is left alone.

@@ -56,7 +56,7 @@ def _logged(transition: Transition) -> Transition:
     return logged
 
 
-class SegmentationNode(AcceptsOwnDump, LifecycleNode):  # type: ignore[misc]
+class SegmentationNode(AcceptsOwnDump, LifecycleNode):
     """Which pixels are making the sound, and what they are.
 
     =========== ==================================================================
