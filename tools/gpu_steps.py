@@ -98,8 +98,7 @@ def check_engine(
     except MissingDependencyError as error:
         return {"status": "absent", "reason": str(error)}
     except (AvsError, RuntimeError, AttributeError, ImportError) as error:
-        absent = "this ONNX Runtime has no" in str(error)
-        return {"status": "absent" if absent else "refused", "reason": str(error).splitlines()[0]}
+        return {"status": "refused", "reason": str(error).splitlines()[0]}
     try:
         stated = ENGINES[engine].tolerance
         allowed = EXACT if stated <= 1e-3 else stated
