@@ -11,11 +11,13 @@ import torch
 from avs_ros.errors import AudioFormatError, CheckpointError, ImageFormatError, ModelError
 from avs_ros.inference import Segmenter, create_segmenter
 from avs_ros.inference.c3n import C3NSegmenter
+from avs_ros.inference.description import describe
 from avs_ros.inference.frames import FramePreparation
 from avs_ros.inference.hearing import Hearing
 from avs_ros.models import audio
 from avs_ros.models.c3n import C3N
 from avs_ros.models.checkpoints import save_c3n
+from avs_ros.weights.identity import sha256_of
 
 SECOND = 1_000_000_000
 LABELS = [f"class {i}" for i in range(40)]
@@ -160,6 +162,7 @@ def test_a_checkpoint_file_is_a_model(network, hearing, tmp_path):
     save_c3n(path, network, "efficientat_mn04", LABELS, {"licence": "none"}, hearing=hearing)
     made = create_segmenter(path, engine="torch", device="cpu")
     assert (made.name, made.engine, made.device) == ("mine", "torch", "cpu")
+    assert describe(made, path)["weights"] == {path.name: sha256_of(path)}
     frames, sounds = scene(1)
     direct = C3NSegmenter(network, hearing, LABELS, engine="torch", device="cpu")
     np.testing.assert_array_equal(

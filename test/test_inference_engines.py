@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
+from pathlib import Path
 
 import c3n_networks as networks
 import numpy as np
@@ -162,6 +163,14 @@ def test_tensorrt_gets_operators_that_it_reads():
         assert model.opset_import[0].version == opset
         kinds = {node.op_type for node in model.graph.node}
         assert ("LayerNormalization" in kinds) == (opset == OPSET)
+
+
+def test_the_page_on_gpus_names_every_engine():
+    page = (Path(__file__).resolve().parents[1] / "docs/robot/gpu.md").read_text("utf-8")
+    rows = {line.split("`")[1]: line for line in page.splitlines() if line.startswith("| `")}
+    for name, engine in ENGINES.items():
+        wanted = ", ".join({"cpu": "CPU", "cuda": "CUDA"}[kind] for kind in engine.devices)
+        assert f"| {wanted} |" in rows[name]
 
 
 def test_fingerprint_follows_weights_and_shapes():

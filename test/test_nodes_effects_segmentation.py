@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from audio_families import need
 from graded_segmenter import GradedSegmenter
+from kept_segmenter import KeptLight
 from node_graph import BASE_NS, NodeGraph, Recording, lamp, tone
 from parameter_moves import Move, Moves, Observe, check_effect, check_names, check_steady, waited
 
@@ -119,33 +120,10 @@ def scene() -> tuple[np.ndarray, np.ndarray]:
     return image, track[round(14.4 * RATE) : round(17.8 * RATE)].astype(np.float32)
 
 
-@cache
-def light() -> Any:
-    from avs_ros.inference import create_segmenter
-
-    return create_segmenter("c3n_light", engine="torch", device="cpu", threads=1)
-
-
-class Kept:
-    """A model that serves several nodes: closing it waits."""
-
-    def __init__(self, segmenter: Any) -> None:
-        self.__dict__["_own"] = segmenter
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._own, name)
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        setattr(self._own, name, value)
-
-    def close(self) -> None:
-        self._own.reset()
-
-
 def real(graph: NodeGraph, parameters: dict[str, Any]) -> Any:
     """What the shipped model marks in the demo's scene."""
     image, track = scene()
-    stream = Stream(graph, parameters, Kept(light())).ready()
+    stream = Stream(graph, parameters, KeptLight()).ready()
     stream.recording.sound(0.0, len(track) / RATE, track)
     for number in range(13):
         assert stream.frame(0.95 + number * 0.2, image), "a frame without an answer"

@@ -21,12 +21,13 @@ import numpy as np
 import pytest
 from fakes import BrightnessSegmenter
 from graded_segmenter import GradedSegmenter
+from kept_segmenter import KeptLight
 from media_files import SECOND, BagMaker, lamp, tone, write_video
 from rosbags.highlevel import AnyReader
 
 from avs_ros.cli import main as entry
 from avs_ros.cli import run as run_verb
-from avs_ros.inference import Segmenter, create_segmenter
+from avs_ros.inference import Segmenter
 from avs_ros.media.video_writer import VideoWriter
 from avs_ros.segmentation import Bytes
 
@@ -46,32 +47,6 @@ class Move:
     model: Callable[[], Segmenter] = GradedSegmenter
 
 
-@cache
-def light() -> Segmenter:
-    return create_segmenter("c3n_light", engine="torch", device="cpu", threads=1)
-
-
-class Kept:
-    """A model that serves several runs: closing it waits."""
-
-    def __init__(self, segmenter: Segmenter) -> None:
-        segmenter.reset()
-        self.__dict__["_own"] = segmenter
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._own, name)
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        setattr(self._own, name, value)
-
-    def close(self) -> None:
-        """Keep it."""
-
-
-def real() -> Any:
-    return Kept(light())
-
-
 # Option -> the changes that must be felt (several where both sides of the default matter).
 MOVES: dict[str, tuple[Move, ...]] = {
     "input": (Move((), recording="other"),),
@@ -87,12 +62,13 @@ MOVES: dict[str, tuple[Move, ...]] = {
         ("--silence-dbfs=-90",), ("--sounding-threshold", "0", "--threshold", "0.4"), "faint")),
     "sounding_threshold": (Move(("--sounding-threshold", "0.8")),
                            Move(("--sounding-threshold", "0.2"))),
-    "companion_threshold": (Move(("--companion-threshold", "1"), recording="scene", model=real),),
-    "hold": (Move(("--hold", "3")), Move(("--hold", "0"), recording="scene", model=real)),
-    "release": (Move(("--release", "1"), recording="scene", model=real),
+    "companion_threshold": (
+        Move(("--companion-threshold", "1"), recording="scene", model=KeptLight),),
+    "hold": (Move(("--hold", "3")), Move(("--hold", "0"), recording="scene", model=KeptLight)),
+    "release": (Move(("--release", "1"), recording="scene", model=KeptLight),
                 Move(("--release", "0.2"))),
-    "context": (Move(("--context", "0"), recording="scene", model=real),),
-    "audio_period": (Move(("--audio-period", "2"), recording="scene", model=real),),
+    "context": (Move(("--context", "0"), recording="scene", model=KeptLight),),
+    "audio_period": (Move(("--audio-period", "2"), recording="scene", model=KeptLight),),
     "category_thresholds": (Move(("--category-thresholds", "lamp=0.8")),),
     "threshold": (Move(("--threshold", "0.05")), Move(("--threshold", "0.8"))),
     "hysteresis": (Move(("--hysteresis", "0.4"), ("--threshold", "0.8")),),

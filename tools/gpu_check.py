@@ -74,6 +74,12 @@ class Check:
         library = entry.requires.removesuffix("-gpu")
         if library and importlib.util.find_spec(library) is None:
             return f"{entry.requires} is not installed"
+        if library == "onnxruntime" and self.device.startswith("cuda"):
+            import onnxruntime
+
+            kind = "Tensorrt" if entry.options.get("provider") == "tensorrt" else "CUDA"
+            if f"{kind}ExecutionProvider" not in onnxruntime.get_available_providers():
+                return f"this ONNX Runtime has no {kind} provider (onnxruntime-gpu has)"
         return ""
 
 
