@@ -9,13 +9,13 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 # From the ground up; rooms of one line may not import each other.  Files beside the rooms
 # (errors, segmentation, gate, ...) lie below all of them.
-FLOORS = (
+LEVELS = (
     ("models",), ("weights",), ("inference",), ("streaming",), ("conversions",), ("media",),
     ("benchmarks", "evaluation"), ("report", "training"), ("cli", "nodes"),
 )  # fmt: skip
 # What the order alone would allow.
 FORBIDDEN = {("training", "benchmarks"), ("report", "benchmarks")}
-HEIGHT = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
+HEIGHT = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
 
 
 def modules(package: str) -> dict[str, Path]:
