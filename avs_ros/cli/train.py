@@ -47,11 +47,12 @@ def run(args: argparse.Namespace) -> int:
             f"{args.output} already holds a run: continue it with --resume or use another folder"
         )
     device = distributed.start(args.device)
+    first = distributed.is_first()
     try:
         best = train(device)
     finally:
         distributed.finish()
-    if distributed.is_first():
+    if first:
         print(f"best M_J on val: {best:.4f}")
         print(f"network: {args.output / 'best.safetensors'}")
     return 0
