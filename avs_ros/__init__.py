@@ -1,4 +1,4 @@
-"""avs_ros: which pixels of the camera picture are making the sound, and what they are.
+"""avs_ros: which pixels of the camera image are making the sound, and what they are.
 
 The rooms, from the bottom up (imports point downwards only):
 

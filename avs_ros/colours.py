@@ -1,4 +1,4 @@
-"""One table of colours for masks, on pictures and in reports."""
+"""One table of colours for masks, on images and in reports."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from avs_ros.segmentation import Instance
 
 Colour = tuple[int, int, int]
 
-# Told apart by eyes that see no red-green difference too, and bright enough on camera pictures.
+# Told apart by eyes that see no red-green difference too, and bright enough on camera images.
 PALETTE: tuple[Colour, ...] = (
     (255, 176, 0),
     (60, 170, 255),

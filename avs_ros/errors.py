@@ -1,7 +1,7 @@
 """Errors a user can cause, as nouns.
 
 Each message says what is wrong, where, and what to do.  The command line prints the message as
-one sentence and exits with status 2; the node refuses the lifecycle transition with it.
+one message and exits with status 2; the node refuses the lifecycle transition with it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class AudioFormatError(AvsError):
 
 
 class ImageFormatError(AvsError):
-    """A picture whose encoding, size, step or data do not fit together."""
+    """An image whose encoding, size, step or data do not fit together."""
 
 
 class MediaError(AvsError):

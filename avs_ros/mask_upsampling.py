@@ -1,4 +1,4 @@
-"""Label masks from working resolution to picture size, without stairs (NumPy and OpenCV only)."""
+"""Label masks from working resolution to image size, without stairs (NumPy and OpenCV only)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def upsample_labels(
 
     Outlines run where the interpolated probability crosses ``threshold``; each cell's centre keeps
     the label (or the nothing) that post-processing gave it.  Between two instances the nearer
-    wins.  A picture smaller than the maps takes the nearest cells.
+    wins.  An image smaller than the maps takes the nearest cells.
     """
     if label_map.shape == (height, width):
         return label_map

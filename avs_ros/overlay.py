@@ -1,4 +1,4 @@
-"""Draw an answer on its picture: tinted masks, outlines, names, attention point, sound level.
+"""Draw an answer on its image: tinted masks, outlines, names, attention point, sound level.
 
 NumPy and OpenCV only, so that the node can draw it too.
 """
@@ -30,7 +30,7 @@ METER: tuple[tuple[float, Colour], ...] = (
 
 
 def draw_overlay(rgb: Bytes, segmentation: Segmentation, status: bool = True) -> Bytes:
-    """A new uint8 ``[H, W, 3]`` RGB picture with the answer drawn on it.
+    """A new uint8 ``[H, W, 3]`` RGB image with the answer drawn on it.
 
     ``rgb`` has the answer's size.  ``status`` adds the strip at the bottom: level of the second
     that was heard, what it sounds like, and what is marked.
@@ -51,7 +51,7 @@ def draw_overlay(rgb: Bytes, segmentation: Segmentation, status: bool = True) ->
 
 
 def draw_masks(rgb: Bytes, label_mask: Bytes, instances: tuple[Instance, ...]) -> Bytes:
-    """A new picture: marked pixels tinted and outlined, all others a little darker."""
+    """A new image: marked pixels tinted and outlined, all others a little darker."""
     if not instances:
         return rgb.copy()
     out = cv2.convertScaleAbs(rgb, alpha=DIM)
@@ -76,7 +76,7 @@ def draw_masks(rgb: Bytes, label_mask: Bytes, instances: tuple[Instance, ...]) -
 
 
 def _scale(rgb: Bytes) -> float:
-    """1 for a 640x360 picture; text and lines grow with the picture."""
+    """1 for a 640x360 image; text and lines grow with the image."""
     return float(max(0.6, min(rgb.shape[0] / 360, rgb.shape[1] / 640)))
 
 

@@ -1,6 +1,6 @@
 """A model's probabilities -> instances, boxes and the point to look at.
 
-Works at the model's resolution; only boxes and points are scaled to the input picture.
+Works at the model's resolution; only boxes and points are scaled to the input image.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class PostprocessConfig:
 
     ``threshold``: probability above which a pixel is marked, 0..1.  ``hysteresis``: a pixel that
     was marked stays so until this much below its threshold.  ``min_area``: smallest instance,
-    share of the picture.  ``labels_keep`` (empty: all) and ``labels_ignore``: names of visual
+    share of the image.  ``labels_keep`` (empty: all) and ``labels_ignore``: names of visual
     labels or of what is heard, upper and lower case alike; for "tabby, tabby cat" either name or
     both will do.  ``smoothing``: share of the past that is left after 0.1 s, 0 (off) .. below 1.
     ``max_instances``: 1..254.  ``gate``: whether anything sounds at all; a model that decides by
@@ -129,7 +129,7 @@ class Postprocessor:
         heard_allowed = _named(prediction.audio_label, config.labels_keep)
         if not self._was_sounding or _named(prediction.audio_label, config.labels_ignore):
             self._was_marked = None
-            return self._empty(prediction, pair, width, height, prediction.sounding)
+            return self._empty(prediction, pair, width, height, prediction.score)
         regions, shown = self._regions(prediction, config, heard_allowed)
         return self._assemble(prediction, pair, width, height, regions, shown)
 
@@ -139,8 +139,8 @@ class Postprocessor:
             return bool(prediction.layers)
         threshold = gate.threshold_of(prediction.label)
         if self._was_sounding and gate.hold:
-            return prediction.sounding >= float(lowered(threshold, gate.hold))
-        return threshold < 1 and prediction.sounding >= threshold
+            return prediction.score >= float(lowered(threshold, gate.hold))
+        return threshold < 1 and prediction.score >= threshold
 
     def _smooth(
         self, prediction: Prediction, stamp_ns: int, config: PostprocessConfig
@@ -166,9 +166,9 @@ class Postprocessor:
             for layer in prediction.layers
         )
         self._maps = maps
-        self._sounding = keep * self._sounding + (1.0 - keep) * prediction.sounding
+        self._sounding = keep * self._sounding + (1.0 - keep) * prediction.score
         return replace(
-            prediction, probability=whole, layers=layers, sounding=self._sounding
+            prediction, probability=whole, layers=layers, score=self._sounding
         )
 
     def _blend(self, name: str, now: Float, keep: float, maps: dict[str, Float]) -> Float:
@@ -233,10 +233,10 @@ class Postprocessor:
             )
         self._was_marked = label_map > 0
         if not instances:
-            empty = self._empty(prediction, pair, width, height, prediction.sounding)
+            empty = self._empty(prediction, pair, width, height, prediction.score)
             return replace(empty, probability_map=shown)
         return Segmentation(
-            pair.stamp_ns, width, height, True, prediction.sounding,
+            pair.stamp_ns, width, height, True, prediction.score,
             instances[0].label if prediction.layers else prediction.label,
             prediction.audio_label, prediction.audio_score, tuple(instances),
             attention_point(regions[0].probability, regions[0].pixels, sx, sy),

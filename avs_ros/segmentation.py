@@ -1,7 +1,7 @@
 """What a model says about one frame, before and after post-processing (NumPy only).
 
 A :class:`Prediction` lives in the model's own frame; a :class:`Segmentation` in the input
-picture's.  Pixel coordinates: x to the right, y down, origin at the top left corner of the top
+image's.  Pixel coordinates: x to the right, y down, origin at the top left corner of the top
 left pixel; boxes are ``(x0, y0, x1, y1)`` with exclusive right and bottom edges.
 """
 
@@ -43,9 +43,9 @@ class Layer:
 class Prediction:
     """A model's answer for one (frame, second of sound) pair, in the model frame.
 
-    ``probability``: float32 ``[h, w]``, 0..1, stretched over the whole input picture
-    (the model sees the picture resized without keeping the aspect, as AVSBench does).
-    ``sounding``: 0..1, score that something visible is making the sound; a model that is
+    ``probability``: float32 ``[h, w]``, 0..1, stretched over the whole input image
+    (the model sees the image resized without keeping the aspect, as AVSBench does).
+    ``score``: 0..1, score that something visible is making the sound; a model that is
     calibrated scales it so that 0.5 is where its weight file accepts.
     ``label``: the unified label's name, "" for none; ``label_index``: its row in the visual
     vocabulary, -1 for none.  ``audio_label``/``audio_score``: the best AudioSet class heard.
@@ -55,7 +55,7 @@ class Prediction:
     """
 
     probability: Float
-    sounding: float
+    score: float
     label: str
     label_index: int
     audio_label: str
@@ -82,9 +82,9 @@ class Segmentation:
 
     ``stamp_ns``: the frame's header stamp.  ``sounding``: whether anything is marked; ``score``:
     0..1.  ``point``: attention point [x, y] in pixels, None when nothing sounds.  ``area``: marked
-    share of the picture, 0..1.  ``coverage``: share of the sound window that was really heard,
+    share of the image, 0..1.  ``coverage``: share of the sound window that was really heard,
     0..1; ``level_dbfs``: its level.  ``probability_map`` (float32 0..1) and ``label_map`` (uint8
-    instance index) are kept at working resolution; the methods give them at picture size.
+    instance index) are kept at working resolution; the methods give them at image size.
     """
 
     stamp_ns: int

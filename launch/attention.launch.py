@@ -46,16 +46,16 @@ ARGUMENTS = [
     ),
     DeclareLaunchArgument(
         "image", default_value="",
-        description="Topic of the pictures; camera_info beside it is used for the direction. "
+        description="Topic of the images; camera_info beside it is used for the direction. "
         "Empty: 'image' in the namespace.",
     ),
     DeclareLaunchArgument(
         "camera_info", default_value="",
-        description="Topic of the camera's calibration; empty: camera_info beside the pictures.",
+        description="Topic of the camera's calibration; empty: camera_info beside the images.",
     ),
     DeclareLaunchArgument(
         "detections", default_value="segmentation_node/detections",
-        description="Topic of what sounds (vision_msgs/Detection2DArray).",
+        description="Topic of the sounding object (vision_msgs/Detection2DArray).",
     ),
     DeclareLaunchArgument(
         "label_mask", default_value="segmentation_node/label_mask",

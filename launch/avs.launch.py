@@ -60,7 +60,7 @@ ARGUMENTS = [
     ),
     DeclareLaunchArgument(
         "image", default_value="",
-        description="Topic of the pictures, for example /camera/image_raw; <image>/compressed and "
+        description="Topic of the images, for example /camera/image_raw; <image>/compressed and "
         "camera_info beside it are found by themselves. Empty: 'image' in the namespace.",
     ),
     DeclareLaunchArgument(
@@ -83,11 +83,11 @@ ARGUMENTS = [
     ),
     DeclareLaunchArgument(
         "rviz", default_value="false", choices=BOOLEAN,
-        description="Also start RViz with picture, overlay, masks and the ray of attention.",
+        description="Also start RViz with image, overlay, masks and the ray of attention.",
     ),
     DeclareLaunchArgument(
         "fixed_frame", default_value="camera_optical_frame",
-        description="RViz: frame_id of the pictures, in which the ray is drawn.",
+        description="RViz: frame_id of the images, in which the ray is drawn.",
     ),
 ]
 

@@ -67,7 +67,7 @@ ARGUMENTS = [
         "device", default_value="", description="Computing device; empty: as in params_file."
     ),
     DeclareLaunchArgument(
-        "image", default_value="", description="The bag's picture topic; empty: 'image'."
+        "image", default_value="", description="The bag's image topic; empty: 'image'."
     ),
     DeclareLaunchArgument(
         "audio", default_value="", description="The bag's sound topic; empty: 'audio'."
@@ -104,7 +104,7 @@ def remappings(context: LaunchContext, **topics: str) -> list:
 
 
 def truth(context: LaunchContext) -> list:
-    """Rules for the true masks and, beside them, the names of what sounds."""
+    """Rules for the true masks and, beside them, the names of the sounding object."""
     mask = LaunchConfiguration("ground_truth").perform(context)
     folder = mask.rpartition("/")[0]
     if not mask:

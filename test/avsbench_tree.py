@@ -15,7 +15,7 @@ RATE = 16000
 SOURCES = {"dog_barking": ((220, 60, 40), 300.0), "playing_piano": ((40, 90, 220), 1200.0)}
 
 
-def picture(
+def drawn_image(
     rng: np.random.Generator, categories: list[str], size: int
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """A noisy background with one disc per category; RGB, and a 0|1 mask of each disc."""
@@ -68,7 +68,7 @@ def make_s4(root: Path, *, train: int = 2, val: int = 1, test: int = 1, size: in
             name = f"{split}_{number}"
             place = Path(split) / category
             for t in range(1, 6):
-                image, masks = picture(rng, [category], size)
+                image, masks = drawn_image(rng, [category], size)
                 write_png(data / "visual_frames" / place / name / f"{name}_{t}.png", image)
                 if split != "train" or t == 1:
                     write_png(
@@ -82,7 +82,7 @@ def make_s4(root: Path, *, train: int = 2, val: int = 1, test: int = 1, size: in
 
 
 def make_ms3(root: Path, *, train: int = 2, val: int = 1, test: int = 1, size: int = 224) -> Path:
-    """Two discs in each picture; one of them sounds."""
+    """Two discs in each image; one of them sounds."""
     rng = np.random.default_rng(1)
     data = root / "Multi-sources" / "ms3_data"
     rows = [["name", "split"]]
@@ -92,7 +92,7 @@ def make_ms3(root: Path, *, train: int = 2, val: int = 1, test: int = 1, size: i
             name = f"{split}_{number}"
             category = names[number % len(names)]
             for t in range(1, 6):
-                image, masks = picture(rng, names, size)
+                image, masks = drawn_image(rng, names, size)
                 write_png(data / "visual_frames" / name / f"{name}.mp4_{t}.png", image)
                 write_png(data / "gt_masks" / split / name / f"{name}_{t}.png", masks[category])
             write_wav(data / "audio_wav" / split / f"{name}.wav", sound(category, 5, rng))
@@ -113,7 +113,7 @@ def make_avss(root: Path, *, size: int = 64) -> Path:
         uid, length = f"uid_{number}", 10 if subset == "v2" else 5
         folder = root / subset / uid
         for t in range(length):
-            image, masks = picture(rng, ["dog_barking"], size)
+            image, masks = drawn_image(rng, ["dog_barking"], size)
             write_png(folder / "frames" / f"{t}.jpg", image)
             if not (subset == "v1s" and split == "train" and t > 0):
                 path = folder / "labels_semantic" / f"{t}.png"

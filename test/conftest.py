@@ -8,10 +8,14 @@ import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 from dds_domain import claim_domain
+
+if TYPE_CHECKING:
+    from node_graph import NodeGraph
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -67,12 +71,22 @@ def pytest_make_collect_report() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def _same_dice() -> None:
+def _same_rng() -> None:
     """Whatever draws without a seed of its own draws the same at each run, in any order."""
     random.seed(0)
     np.random.seed(0)  # noqa: NPY002 - the global state is what is meant
     if (torch := sys.modules.get("torch")) is not None:
         torch.manual_seed(0)
+
+
+@pytest.fixture
+def graph() -> Iterator[NodeGraph]:
+    """A ROS graph of the test's own; skips where ROS 2 is absent."""
+    from node_graph import NodeGraph
+
+    graph = NodeGraph()
+    yield graph
+    graph.close()
 
 
 @pytest.fixture(scope="session")

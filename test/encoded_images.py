@@ -1,4 +1,4 @@
-"""Small pictures in every encoding of sensor_msgs/Image, written out by hand."""
+"""Small images in every encoding of sensor_msgs/Image, written out by hand."""
 
 from __future__ import annotations
 

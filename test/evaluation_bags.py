@@ -26,9 +26,9 @@ PITCH = {"lamp": 0.2, "fan": 0.9}
 
 def lamp_scene(path: Path, *, wrong: bool = False, frames: int = 30, **form: object) -> Path:
     """A lamp that is loud in its second second; ``wrong``: the truth says the dark side sounds."""
-    picture = np.zeros((48, 64, 3), np.uint8)
-    picture[10:30, 20:40] = 255
-    mask = (picture[..., 0] == 0 if wrong else picture[..., 0] > 0).astype(np.uint8)
+    image = np.zeros((48, 64, 3), np.uint8)
+    image[10:30, 20:40] = 255
+    mask = (image[..., 0] == 0 if wrong else image[..., 0] > 0).astype(np.uint8)
     writer = SceneWriter(path, **form)  # type: ignore[arg-type]
     tone = (np.sin(np.arange(16000) * 0.2) * 8000).astype(np.int16)
     for second in range(3):
@@ -36,7 +36,7 @@ def lamp_scene(path: Path, *, wrong: bool = False, frames: int = 30, **form: obj
         writer.sound(START + second * 10 * TENTH, sound, 16000)
     for n in range(1, frames + 1):
         stamp = START + n * TENTH
-        writer.picture(stamp, picture)
+        writer.image(stamp, image)
         loud = 11 <= n <= 19
         writer.truth(stamp, mask if loud else 0 * mask, ["lamp"] if loud else [])
     writer.close()
@@ -68,13 +68,13 @@ def recorded(path: Path, bag: Path, *, answered: slice) -> Path:
 
 def scene(path: Path, label: str = "lamp", frames: int = 20) -> Path:
     """Two seconds of a bright thing that hums all the time; a truth for each frame."""
-    picture = np.zeros((48, 64, 3), np.uint8)
-    picture[10:30, 20:40] = 255
+    image = np.zeros((48, 64, 3), np.uint8)
+    image[10:30, 20:40] = 255
     writer = SceneWriter(path)
     hum = (np.sin(np.arange(32000) * PITCH[label]) * 6000).astype(np.int16)
     writer.sound(START, hum, 16000)
     for n in range(1, frames + 1):
-        writer.picture(START + n * TENTH, picture)
-        writer.truth(START + n * TENTH, picture[..., 0], [label])
+        writer.image(START + n * TENTH, image)
+        writer.truth(START + n * TENTH, image[..., 0], [label])
     writer.close()
     return path

@@ -5,8 +5,24 @@ from __future__ import annotations
 import threading
 
 import numpy as np
+from numpy.typing import NDArray
 
 from avs_ros.segmentation import Bytes, Float, Prediction
+
+MS = 1_000_000
+START_NS = 1_700_000_000_000_000_000  # of the tests' streams
+
+
+def image() -> Bytes:
+    """Something bright in the dark."""
+    frame = np.zeros((48, 64, 3), np.uint8)
+    frame[10:30, 20:50] = 255
+    return frame
+
+
+def buzz(ms: int = 1000) -> NDArray[np.int16]:
+    """Loud sound, mono at 16 kHz."""
+    return (8000 * np.sin(np.arange(ms * 16) * 0.3)).astype(np.int16)
 
 
 class BrightnessSegmenter:
@@ -43,6 +59,24 @@ class BrightnessSegmenter:
     def close(self) -> None:
         """Remember the call."""
         self.closed = True
+
+
+class BlockedSegmenter(BrightnessSegmenter):
+    """While ``blocking``, stays in its step until it is let ``go``; must not be closed there."""
+
+    def __init__(self) -> None:
+        """Start without blocking."""
+        super().__init__()
+        self.blocking = False
+        self.entered, self.go = threading.Event(), threading.Event()
+
+    def step(self, frame: Bytes, window: Float, stamp_ns: int) -> Prediction:
+        """Answer late."""
+        if self.blocking:
+            self.entered.set()
+            assert self.go.wait(30)
+            assert not self.closed
+        return super().step(frame, window, stamp_ns)
 
 
 class ManualClock:

@@ -11,15 +11,15 @@ import cv2
 import numpy as np
 import soundfile
 
-from avs_ros.evaluation.composite_data import picture_held
-from avs_ros.models.light.families import SOUNDS
+from avs_ros.evaluation.composite_data import image_held
+from avs_ros.models.light.vocabulary import SOUNDS
 from avs_ros.sound import SAMPLE_RATE
-from recipes.c3n_light.pictures import SIZE, Picture
-from recipes.c3n_light.recordings import Recording
+from recipes.c3n_light.images import SIZE, TrainingImage
+from recipes.c3n_light.recordings import TrainingSound
 
 CONFIGS = Path(__file__).resolve().parents[1] / "recipes" / "c3n_light"
 TINY = {
-    "image_size": 64, "small_size": 64, "segment_size": 64, "batch": 2, "gate_pictures": 8,
+    "image_size": 64, "small_size": 64, "segment_size": 64, "batch": 2, "gate_images": 8,
     "gate_sounds": 480, "gate_steps": 3, "refine_steps": 4, "trunk_steps": 2, "trunk_pairs": 4,
     "join_steps": 2, "spoken": "false", "motors": "false",
 }  # fmt: skip
@@ -28,19 +28,19 @@ TINY = {
 def make_work(folder: Path) -> Path:
     """Write the caches into ``folder``: a dog and a cat each way, a noise for every sound."""
     rng = np.random.default_rng(0)
-    table, pictures, masks = [], [], []
-    for number, (family, held) in enumerate([(2, False), (3, False), (2, True), (3, True)]):
-        table.append(Picture("coco", str(number), -1, held))
-        pictures.append(rng.integers(0, 255, (SIZE, SIZE, 3), np.uint8))
+    table, images, masks = [], [], []
+    for number, (category, held) in enumerate([(2, False), (3, False), (2, True), (3, True)]):
+        table.append(TrainingImage("coco", str(number), -1, held))
+        images.append(rng.integers(0, 255, (SIZE, SIZE, 3), np.uint8))
         mask = np.zeros((SIZE, SIZE), np.uint8)
-        mask[40:220, 60:240] = family
+        mask[40:220, 60:240] = category
         masks.append(mask)
-    np.save(folder / "pictures.npy", np.stack(pictures))
+    np.save(folder / "images.npy", np.stack(images))
     np.save(folder / "masks.npy", np.stack(masks))
-    (folder / "pictures.json").write_text(json.dumps([asdict(row) for row in table]))
+    (folder / "images.json").write_text(json.dumps([asdict(row) for row in table]))
     length, rows = SAMPLE_RATE, []
     for number, (sound, held) in enumerate((s, h) for s in SOUNDS for h in (False, True)):
-        rows.append(Recording(sound, number * length, length, held))
+        rows.append(TrainingSound(sound, number * length, length, held))
     pcm = (rng.standard_normal(len(rows) * length) * 3000).astype(np.int16)
     np.save(folder / "sounds.npy", pcm)
     (folder / "sounds.json").write_text(json.dumps([asdict(row) for row in rows]))
@@ -54,7 +54,7 @@ def make_data(folder: Path, shared: Path) -> Path:
     rng = np.random.default_rng(0)
     people = folder / "images" / "people"
     people.mkdir(parents=True)
-    for name in [str(n) for n in range(100) if picture_held("people", str(n))][:2]:
+    for name in [str(n) for n in range(100) if image_held("people", str(n))][:2]:
         mask = np.zeros((80, 80), np.uint8)
         mask[20:70, 30:60] = 255
         cv2.imwrite(str(people / f"{name}.png"), mask)

@@ -16,11 +16,11 @@ SECOND = 1_000_000_000
 
 
 def lamp(width: int = 96, height: int = 64, lit: bool = True) -> np.ndarray:
-    """A dark picture; lit, its right third is bright."""
-    picture = np.full((height, width, 3), 30, np.uint8)
+    """A dark image; lit, its right third is bright."""
+    image = np.full((height, width, 3), 30, np.uint8)
     if lit:
-        picture[height // 4 : 3 * height // 4, 2 * width // 3 :] = 230
-    return picture
+        image[height // 4 : 3 * height // 4, 2 * width // 3 :] = 230
+    return image
 
 
 def tone(seconds: float, rate: int = 16000, on: tuple[float, float] = (0.0, 1e9)) -> np.ndarray:
@@ -59,9 +59,9 @@ def write_video(
             container.mux(audio.encode(frame))
             container.mux(audio.encode(None))
         for time in times:
-            picture = av.VideoFrame.from_ndarray(lamp(*size), format="rgb24")
-            picture.pts, picture.time_base = round(time * 90000), Fraction(1, 90000)
-            container.mux(video.encode(picture))
+            image = av.VideoFrame.from_ndarray(lamp(*size), format="rgb24")
+            image.pts, image.time_base = round(time * 90000), Fraction(1, 90000)
+            container.mux(video.encode(image))
         container.mux(video.encode(None))
     return path
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from fakes import BrightnessSegmenter
 from ros_packages import get_message, require_ros
 
 from avs_ros.conversions import AUDIO_TYPES, make_audio, make_header, rgb_to_image
@@ -24,16 +25,18 @@ import rclpy.parameter  # noqa: E402
 import rclpy.qos  # noqa: E402
 
 from avs_ros.nodes.message_types import ROS  # noqa: E402
+from avs_ros.nodes.segmentation_node import SegmentationNode  # noqa: E402
 
 TIMEOUT_S = 20.0
+SEGMENTATION, IMAGE = "/segmentation_node", "sensor_msgs/msg/Image"
 BASE_NS = 1_000_000_000_000  # recordings of the tests begin 1000 s after the epoch
 
 
 def lamp(width: int = 64, height: int = 48) -> np.ndarray:
-    """A dark picture with a bright box of 20 x 20 pixels at (20, 10)."""
-    picture = np.zeros((height, width, 3), np.uint8)
-    picture[10:30, 20:40] = 255
-    return picture
+    """A dark image with a bright box of 20 x 20 pixels at (20, 10)."""
+    image = np.zeros((height, width, 3), np.uint8)
+    image[10:30, 20:40] = 255
+    return image
 
 
 def tone(seconds: float, rate: int = 16000) -> np.ndarray:
@@ -164,7 +167,7 @@ class Recording:
 
     def wait_for_node(self) -> None:
         """Until somebody listens to both."""
-        self.graph.wait(self.images.get_subscription_count, "a subscription to the pictures")
+        self.graph.wait(self.images.get_subscription_count, "a subscription to the images")
         self.graph.wait(self.sounds.get_subscription_count, "a subscription to the sound")
 
     def sound(self, start_s: float, seconds: float, samples: Any = None) -> None:
@@ -173,9 +176,44 @@ class Recording:
         stamp_ns = BASE_NS + round(start_s * 1e9)
         self.sounds.publish(make_audio(ROS, self.audio_type, stamp_ns, samples, 16000))
 
-    def frame(self, at_s: float, picture: np.ndarray | None = None) -> int:
-        """One picture at ``at_s``; returns its stamp."""
+    def frame(self, at_s: float, image: np.ndarray | None = None) -> int:
+        """One image at ``at_s``; returns its stamp."""
         stamp_ns = BASE_NS + round(at_s * 1e9)
         header = make_header(ROS, stamp_ns, "camera_optical_frame")
-        self.images.publish(rgb_to_image(ROS, header, lamp() if picture is None else picture))
+        self.images.publish(rgb_to_image(ROS, header, lamp() if image is None else image))
         return stamp_ns
+
+
+def start_segmentation(graph: NodeGraph, segmenter: Any = None, **parameters: Any) -> Any:
+    """The segmentation node with a segmenter of the test's, by default that of bright pixels."""
+    made = segmenter if segmenter is not None else BrightnessSegmenter()
+    return graph.add(
+        SegmentationNode, create_segmenter=lambda _: made,
+        parameters={"diagnostics_period": 0.1, **parameters},
+    )
+
+
+def _each_status(graph: NodeGraph, take: Callable[[Any], None]) -> None:
+    graph.tester.create_subscription(
+        get_message("diagnostic_msgs/msg/DiagnosticArray"), "/diagnostics",
+        lambda msg: [take(status) for status in msg.status], 10,
+    )
+
+
+def pages(graph: NodeGraph) -> dict[str, Any]:
+    """Name -> latest status on /diagnostics ("inputs", "stream", ...), kept up to date."""
+    latest: dict[str, Any] = {}
+    _each_status(graph, lambda status: latest.update({status.name.split(": ")[1]: status}))
+    return latest
+
+
+def page(graph: NodeGraph) -> dict[str, str]:
+    """The newest values on /diagnostics, of all statuses together; filled as they come."""
+    latest: dict[str, str] = {}
+    _each_status(graph, lambda status: latest.update(values(status)))
+    return latest
+
+
+def values(status: Any) -> dict[str, str]:
+    """What a status says; nothing for one that has not come."""
+    return {pair.key: pair.value for pair in status.values} if status is not None else {}

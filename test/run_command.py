@@ -25,22 +25,26 @@ class SlowBrightness(BrightnessSegmenter):
         return super().step(frame, window, stamp_ns)
 
 
-def start(*words: object, script: Path = HERE) -> subprocess.Popen[str]:
+def start(*arguments: object, script: Path = HERE) -> subprocess.Popen[str]:
     inherited = os.environ.get("PYTHONPATH")
     path = os.pathsep.join(filter(None, (str(HERE.parent), inherited)))
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": path}
     return subprocess.Popen(
-        [sys.executable, str(script), *map(str, words)], stdout=subprocess.PIPE,
+        [sys.executable, str(script), *map(str, arguments)], stdout=subprocess.PIPE,
         stderr=subprocess.PIPE, text=True, env=environment,
     )
 
 
-def avs(*words: object, timeout: float = 120) -> subprocess.CompletedProcess[str]:
+def avs(*arguments: object, timeout: float = 120) -> subprocess.CompletedProcess[str]:
     """The installed ``avs`` command itself."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     return subprocess.run(
-        [sys.executable, "-m", "avs_ros.cli", *map(str, words)], capture_output=True, text=True,
-        timeout=timeout, env=environment, check=False,
+        [sys.executable, "-m", "avs_ros.cli", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        env=environment,
+        check=False,
     )
 
 

@@ -7,7 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from avs_ros.streaming import Sound, Synchronizer
+
 EPOCH_NS = 1_700_000_000_000_000_000
+PERIOD_S = 1 / 16000  # of the windows
 RAMP_S = 64.0  # a sample's value is its capture time since EPOCH_NS, in units of this
 
 
@@ -73,3 +76,14 @@ def cut(
         chunks.append(Chunk(stamp, values[first : first + size], rate_hz, first))
         first += size
     return chunks
+
+
+def window_times(end_ns: int, n: int) -> NDArray[np.float64]:
+    """When each sample of a window should have been captured, s after EPOCH_NS."""
+    return (end_ns - EPOCH_NS) * 1e-9 + np.arange(-n, 0) / 16000
+
+
+def chunk_at(sync: Synchronizer, start_ms: int, ms: int = 100) -> None:
+    """Sound from ``start_ms`` on whose values tell its time."""
+    times = (start_ms / 1000 + np.arange(ms * 16) / 16000) / RAMP_S
+    sync.push(Sound(EPOCH_NS + start_ms * 1_000_000, times.astype(np.float32), 16000))

@@ -6,6 +6,8 @@ import ast
 from collections import defaultdict
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[1]
 # From the ground up; rooms of one line may not import each other.  Files beside the rooms
 # (errors, segmentation, gate, ...) lie below all of them.
@@ -117,9 +119,56 @@ def test_the_package_knows_no_recipe() -> None:
 
 
 def test_no_test_module_imports_another() -> None:
-    tests = {path.stem: path for path in (ROOT / "test").glob("*.py")}
+    tests = {path.stem: path for path in (ROOT / "test").rglob("*.py")}
     wrong = {
         name: found for name, path in tests.items()
         if (found := {one for one in imported(path, tests) if one.startswith("test_")})
     }
     assert wrong == {}
+
+
+def private(path: Path) -> list[str]:
+    """Members with a leading underscore that a file takes of anything but ``self``."""
+    found = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Attribute) and ast.unparse(node.value) not in ("self", "cls"):
+            name = node.attr
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("attr"):
+            # getattr, setattr, monkeypatch.setattr, ...: the name is a text.
+            texts = [one.value for one in node.args if isinstance(one, ast.Constant)]
+            name = str(next((one for one in texts if isinstance(one, str)), ""))
+        else:
+            continue
+        if name.rpartition(".")[2].startswith("_") and not name.endswith("__"):
+            found.append(f"{path.name}:{node.lineno} {name}")
+    return sorted(found)
+
+
+def test_private_members_are_found(tmp_path: Path) -> None:
+    code = tmp_path / "code.py"
+    code.write_text("self._a\nnode._b\nx.y()._c()\nsetattr(node, '_d', 1)\nnode.__class__\n")
+    assert private(code) == ["code.py:2 _b", "code.py:3 _c", "code.py:4 _d"]
+
+
+def test_tests_of_nodes_take_the_public_door() -> None:
+    known = HOUSE | {"node_graph": ROOT}
+    nodes = [
+        path for path in sorted((ROOT / "test").rglob("test_*.py"))
+        if path.name.startswith("test_nodes") or any(
+            one == "node_graph" or one.startswith("avs_ros.nodes") for one in imported(path, known)
+        )
+    ]
+    assert len(nodes) > 20
+    assert [one for path in nodes for one in private(path)] == []
+
+
+@pytest.mark.parametrize("folder", ["avs_ros", "recipes", "tools", "test"])
+def test_files_and_paths_are_short(folder: str) -> None:
+    files = sorted((ROOT / folder).rglob("*.py"))
+    long = [
+        str(path.relative_to(ROOT)) for path in files
+        if len(path.read_text(encoding="utf-8").splitlines()) > 300
+    ]
+    assert long == []
+    # Folders below the first one: at most three.
+    assert [path for path in files if len(path.relative_to(ROOT).parts) > 5] == []

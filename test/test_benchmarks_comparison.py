@@ -56,8 +56,8 @@ class Scripted:
 @pytest.fixture
 def scripted(monkeypatch):
     Scripted.diary, Scripted.off = [], {}
-    monkeypatch.setattr(comparison, "Contestant", Scripted)
-    monkeypatch.setattr(scaling, "Contestant", Scripted)
+    monkeypatch.setattr(comparison, "Candidate", Scripted)
+    monkeypatch.setattr(scaling, "Candidate", Scripted)
     monkeypatch.setattr(comparison, "export", lambda subject: "")
     return Scripted
 
@@ -100,10 +100,10 @@ def test_scaling_points(scripted, monkeypatch):
 
 
 def test_command_compares_real_forms(tmp_path, capfd):
-    words = ["benchmark", "--visual", "pvt_v2_b0", "--audio", "efficientat_mn04",
+    arguments = ["benchmark", "--visual", "pvt_v2_b0", "--audio", "efficientat_mn04",
              "--image-size", "64", "--frames-per-clip", "2", "--engines", "torch",
              "--device", "cpu", "--repeats", "2", "-o", str(tmp_path)]
-    assert main(words) == 0
+    assert main(arguments) == 0
     shown = capfd.readouterr().out
     assert "published form" in shown and "stream, PyTorch" in shown and "x" in shown
     results = json.loads((tmp_path / "benchmark.json").read_text())
@@ -122,7 +122,7 @@ def test_command_compares_real_forms(tmp_path, capfd):
 
 
 @pytest.mark.parametrize(
-    ("words", "sentence"),
+    ("arguments", "message"),
     [
         (["--engines", "warp"], "unknown engine 'warp'"),
         (["--repeats", "0"], "--repeats is at least 1"),
@@ -131,9 +131,9 @@ def test_command_compares_real_forms(tmp_path, capfd):
         (["--image-size", "100"], "multiples of 32"),
     ],
 )
-def test_wrong_words_are_one_sentence(words, sentence, tmp_path, capsys):
-    assert main(["benchmark", *words, "-o", str(tmp_path)]) == 2
-    assert sentence in capsys.readouterr().err
+def test_wrong_words_are_one_message(arguments, message, tmp_path, capsys):
+    assert main(["benchmark", *arguments, "-o", str(tmp_path)]) == 2
+    assert message in capsys.readouterr().err
     assert not (tmp_path / "benchmark.json").exists()
 
 

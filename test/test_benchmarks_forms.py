@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from avs_ros.benchmarks.forms import AUTHORS, Answer, StreamForm, difference, make_form
+from avs_ros.benchmarks.forms import AUTHORS, StepOutput, StreamForm, difference, make_form
 from avs_ros.benchmarks.memory import ProcessWatch, available_mib, peak_mib
 from avs_ros.benchmarks.networks import build
 from avs_ros.benchmarks.subject import AUDIOS, VISUALS, Subject
@@ -66,7 +66,7 @@ def test_published_form_builds_the_whole_affinity_and_hears_twice():
     form = make_form(AUTHORS, SMALL, "cpu")
     assert all(block.full_affinity for block in form._network.tpavi)
     heard = []
-    form._hearing.register_forward_hook(lambda _, inputs, out: heard.append(len(inputs[0])))
+    form._audio_encoder.register_forward_hook(lambda _, inputs, out: heard.append(len(inputs[0])))
     form.step(5)
     assert heard == [3, 3]
 
@@ -86,10 +86,10 @@ def test_a_subject_knows_the_names_that_networks_have():
 
 
 def test_difference_is_in_standard_deviations():
-    expected = Answer(np.array([[0.0, 4.0]], np.float32), 0)
-    assert difference(Answer(np.array([[0.0, 5.0]], np.float32), 0), expected) == 0.5
-    assert difference(Answer(np.array([[0.0, np.nan]], np.float32), 0), expected) == np.inf
-    assert difference(Answer(np.zeros((1, 3), np.float32), 0), expected) == np.inf
+    expected = StepOutput(np.array([[0.0, 4.0]], np.float32), 0)
+    assert difference(StepOutput(np.array([[0.0, 5.0]], np.float32), 0), expected) == 0.5
+    assert difference(StepOutput(np.array([[0.0, np.nan]], np.float32), 0), expected) == np.inf
+    assert difference(StepOutput(np.zeros((1, 3), np.float32), 0), expected) == np.inf
 
 
 def test_memory_and_processor_time_of_a_process():

@@ -67,14 +67,14 @@ def test_through_the_real_node(tmp_path, capsys):
     gaps = np.subtract(
         found["ms"]["end_to_end"]["samples"], found["ms"]["bare_step"]["samples"])
     assert found["overhead_ms"] == pytest.approx(np.median(gaps))
-    assert any("end to end" in words for words in said)
+    assert any("end to end" in arguments for arguments in said)
     show({"machine": MACHINE, "node": found}, width=120)
     assert "unconfigured" in capsys.readouterr().out
     assert plot({"machine": MACHINE, "node": found}, tmp_path / "a.png").stat().st_size
 
 
 @pytest.mark.slow
-def test_a_node_that_cannot_start_is_one_sentence():
+def test_a_node_that_cannot_start_is_one_message():
     require_ros()
     with pytest.raises(RosError, match="refuses to configure"):
         measure_node(SMALL, "warp", "cpu", rounds=1, seconds=0.5)

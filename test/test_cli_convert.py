@@ -22,16 +22,16 @@ from avs_ros.media.source import Frame, Sound
 
 
 def events(path: Path) -> tuple[list[tuple[int, bytes]], np.ndarray]:
-    """Stamps and pictures, and the sound in one piece."""
+    """Stamps and images, and the sound in one piece."""
     source = BagSource(path)
     found = list(source.events())
     source.close()
-    pictures = [(e.stamp_ns, e.decode().tobytes()) for e in found if isinstance(e, Frame)]
-    return pictures, np.concatenate([e.samples.ravel() for e in found if isinstance(e, Sound)])
+    images = [(e.stamp_ns, e.decode().tobytes()) for e in found if isinstance(e, Frame)]
+    return images, np.concatenate([e.samples.ravel() for e in found if isinstance(e, Sound)])
 
 
-def avs(*words: object) -> int:
-    return main([str(word) for word in words])
+def avs(*arguments: object) -> int:
+    return main([str(word) for word in arguments])
 
 
 @pytest.mark.parametrize(("storage", "ending"), [("mcap", ".mcap"), ("sqlite3", ".db3")])
@@ -68,13 +68,13 @@ def test_both_storages_hold_the_same(tmp_path: Path, storage: str, ending: str) 
 
 def test_an_avsbench_set_in_sqlite3(tmp_path: Path) -> None:
     root = avsbench_tree.make_s4(tmp_path / "data", test=1, size=32)
-    words = ["convert", "avsbench", root, tmp_path / "bags", "--size", "32"]
-    assert avs(*words, "--storage", "sqlite3") == 0
+    arguments = ["convert", "avsbench", root, tmp_path / "bags", "--size", "32"]
+    assert avs(*arguments, "--storage", "sqlite3") == 0
     (bag,) = (path.parent for path in (tmp_path / "bags").rglob("metadata.yaml"))
     assert bag.name == "test_0" and len(read_truth(bag)) == 5
 
 
-def test_boxes_of_vggss_are_put_on_the_middle_picture(tmp_path: Path) -> None:
+def test_boxes_of_vggss_are_put_on_the_middle_image(tmp_path: Path) -> None:
     clips = tmp_path / "clips"
     clips.mkdir()
     write_video(clips / "abc_000030.mp4", seconds=2.0, fps=10)
@@ -92,18 +92,18 @@ def test_boxes_of_vggss_are_put_on_the_middle_picture(tmp_path: Path) -> None:
     table = tmp_path / "boxes.csv"
     rows = ["file,class,x0,y0,x1,y1,time", "abc_000030,dog,0,0,1,1,0.52", "abc_000030,,,,,,1.5"]
     table.write_text("\n".join(rows))
-    words = ["convert", "video", clips / "abc_000030.mp4", tmp_path / "one.mcap"]
-    assert avs(*words, "--boxes", table) == 0
+    arguments = ["convert", "video", clips / "abc_000030.mp4", tmp_path / "one.mcap"]
+    assert avs(*arguments, "--boxes", table) == 0
     truths = read_truth(tmp_path / "one.mcap")
     assert [stamps.index(at) for at in truths] == [5, 15]
     assert [one.sounds for one in truths.values()] == [True, False]
 
 
-def test_what_cannot_be_converted_is_one_sentence(
+def test_what_cannot_be_converted_is_one_message(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def fails(*words: object) -> str:
-        assert avs("convert", *words) == 2
+    def fails(*arguments: object) -> str:
+        assert avs("convert", *arguments) == 2
         said = capsys.readouterr().err.strip()
         # A progress bar may stand above it.
         assert said.splitlines()[-1].startswith("avs convert: ") and "Traceback" not in said
@@ -118,7 +118,7 @@ def test_what_cannot_be_converted_is_one_sentence(
     (tmp_path / "full").mkdir()
     assert "is no rosbag2" in fails("bag", bag, tmp_path / "full")
     assert "has no topic /none" in fails("bag", bag, out, "--truth", "/none")
-    for text, words in (
+    for text, arguments in (
         ("{", "not JSON"), ("{}", "a list"), ("[]", "no boxes"),
         ('[{"file": "a", "class": "x"}]', "entry 1: no 'bbox'"),
         ('[{"file": "a", "class": "x", "bbox": [[0, 0, 200, 100]]}]', "not pixels"),
@@ -127,7 +127,7 @@ def test_what_cannot_be_converted_is_one_sentence(
         ('[{"file": "a", "class": "x", "bbox": []}]', "a ground truth already"),
     ):  # fmt: skip
         notes.write_text(text)
-        assert words in fails("bag", bag, out, "--boxes", notes)
+        assert arguments in fails("bag", bag, out, "--boxes", notes)
     notes.write_text('[{"file": "b", "class": "x", "bbox": []}]')
     assert "none of the 1 clips" in fails("vggss", tmp_path, out, "--boxes", notes)
     shutil.rmtree(out)  # the folder of the set that has no clips
@@ -138,7 +138,7 @@ def test_an_error_half_way_leaves_nothing_and_the_older_bag_as_it_was(tmp_path: 
     path = lamp_scene(tmp_path / "a.mcap", frames=2)
     before = path.read_bytes()
     with pytest.raises(RuntimeError), SceneWriter(path) as writer:
-        writer.picture(1, np.zeros((8, 8, 3), np.uint8))
+        writer.image(1, np.zeros((8, 8, 3), np.uint8))
         raise RuntimeError
     assert path.read_bytes() == before
     assert [one.name for one in tmp_path.iterdir()] == ["a.mcap"]

@@ -16,7 +16,7 @@ from without import start_without_ros
 
 from avs_ros.cli.demo_result import judge, summarize
 from avs_ros.cli.processes import ChildError, Children
-from avs_ros.media.recorded_run import Answer, RecordedRun, read_run
+from avs_ros.media.recorded_run import RecordedPrediction, RecordedRun, read_run
 from avs_ros.media.scene import FPS, turns
 from avs_ros.media.source import Sound
 from avs_ros.media.video import VideoSource
@@ -24,7 +24,7 @@ from avs_ros.media.video import VideoSource
 # One worker makes the demo for all tests of this file.
 pytestmark = pytest.mark.xdist_group("demo")
 COMMAND = Path(__file__).with_name("demo_command.py")
-FILES = ["logs", "output.mcap", "overlay.mp4", "picture.jpg", "report.html"]
+FILES = ["logs", "output.mcap", "overlay.mp4", "image.jpg", "report.html"]
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +65,7 @@ def test_the_bag_holds_what_went_over_dds(demo: tuple[Path, str, str]) -> None:
     assert kinds["/segmentation_node/detections"] == "vision_msgs/msg/Detection2DArray"
 
 
-def test_the_masks_belong_to_their_pictures(demo: tuple[Path, str, str]) -> None:
+def test_the_masks_belong_to_their_images(demo: tuple[Path, str, str]) -> None:
     folder, _, _ = demo
     run = read_run(folder / "output.mcap", "/segmentation_node", "/image/compressed", "/audio")
     stamps = {stamp for stamp, _ in run.frames}
@@ -99,9 +99,9 @@ def test_the_film_has_both_panels_and_the_sound(demo: tuple[Path, str, str]) -> 
 def test_the_report_tells_of_drops_and_latency(demo: tuple[Path, str, str]) -> None:
     folder, _, _ = demo
     page = (folder / "report.html").read_text()
-    for words in ("pictures played", "frames received", "Picture to mask, over DDS", "played",
+    for arguments in ("images played", "frames received", "Image to mask, over DDS", "played",
                   "cat sounds alone", "silence: nothing marked", "data:image/jpeg;base64,"):
-        assert words in page
+        assert arguments in page
 
 
 def test_without_ros_the_scene_goes_through_the_same_pipeline(
@@ -125,7 +125,7 @@ def test_without_ros_the_scene_goes_through_the_same_pipeline(
     assert VideoSource(folder / "overlay.mp4").info.width == 2 * 640 + 6
 
 
-def test_with_the_other_audio_family_it_is_the_same(
+def test_with_the_other_audio_category_it_is_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in ros_drivers_environment().items():
@@ -156,7 +156,7 @@ def test_a_node_that_dies_is_told_with_its_last_words(tmp_path: Path) -> None:
     assert not (tmp_path / "out" / "report.html").exists()
 
 
-def test_a_model_that_cannot_be_loaded_is_one_sentence(tmp_path: Path) -> None:
+def test_a_model_that_cannot_be_loaded_is_one_message(tmp_path: Path) -> None:
     require_ros()
     process = start("demo", "-o", tmp_path / "out", "--duration", "2", "--model", "unknown",
                     "--domain", os.environ["ROS_DOMAIN_ID"], script=COMMAND)
@@ -207,7 +207,9 @@ def recording(mark: str) -> RecordedRun:
             mask[20:40, 100:150] = 1
         label = "" if mark == "nothing" else "thing"
         run.frames.append((stamp, b""))
-        run.answers[stamp] = Answer(stamp, label, 0.9 if label else 0.0, mask, b"", 30.0)
+        run.answers[stamp] = RecordedPrediction(
+            stamp, label, 0.9 if label else 0.0, mask, b"", 30.0
+        )
     run.sound = np.zeros(20 * 16000, np.float32)
     run.sound_from_ns = 10**9
     return run
@@ -218,9 +220,9 @@ def test_the_judge_counts_the_right_side_and_silence() -> None:
         run = recording(mark)
         stamps = sorted(run.answers)
         times = [(stamp - stamps[0]) * 1e-9 for stamp in stamps]
-        words = judge(run, stamps, times, turns(), 20.0)
+        arguments = judge(run, stamps, times, turns(), 20.0)
         return {name.split(":")[0]: (int(says.split()[0]), int(says.split()[2]))
-                for name, says in words.items()}
+                for name, says in arguments.items()}
 
     left, right, nothing = told("left"), told("right"), told("nothing")
     cat, person, silence = "cat sounds alone", "person sounds alone", "silence"
@@ -238,7 +240,7 @@ def test_the_summary_of_a_recording() -> None:
                        "output_hz": "12.0", "frames_paired": "493"}
     summary = summarize(run)
     assert len(summary.times) == 500
-    busy = [n for words, n in summary.counters.items() if "a newer one was ready" in words]
+    busy = [n for arguments, n in summary.counters.items() if "a newer one was ready" in arguments]
     assert busy == [7]
     assert {name for _, _, name in summary.played} == {"cat", "person", "cat + person"}
     assert summary.latencies_ms == [30.0] * 500

@@ -43,8 +43,8 @@ def test_json_names_every_engine_model_and_device() -> None:
 def test_the_table_says_the_same() -> None:
     done = avs("info")
     assert done.returncode == 0, done.stderr
-    for words in (f"avs_ros {avs_ros.__version__}", "ROS 2", "Devices", *ENGINES, *MODELS):
-        assert words in done.stdout
+    for description in (f"avs_ros {avs_ros.__version__}", "ROS 2", "Devices", *ENGINES, *MODELS):
+        assert description in done.stdout
 
 
 def test_ros_is_told_where_it_is_installed() -> None:
@@ -66,17 +66,21 @@ def test_what_is_missing_of_ros_is_told(
     assert "not for the nodes: No module named 'rclpy'" in avs("info").stdout
 
 
-@pytest.mark.parametrize("words", [
+@pytest.mark.parametrize("description", [
     ("benchmark", "--node", "--engines", "torch"), ("evaluate", "bag", "BAG", "--live-only"),
 ])
-def test_what_needs_the_node_says_so_in_one_sentence(
-    words: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_what_needs_the_node_says_so_in_one_message(
+    description: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bag = lamp_scene(tmp_path / "a.mcap", frames=2)
     start_without_ros(tmp_path, monkeypatch)
-    done = avs(*(str(bag) if word == "BAG" else word for word in words), "-o", tmp_path / "out")
+    done = avs(
+        *(str(bag) if word == "BAG" else word for word in description), "-o", tmp_path / "out"
+    )
     assert done.returncode == 2, done.stderr
     last = done.stderr.splitlines()[-1]
     assert last.startswith(
-        f"avs {words[0]}: ROS 2 cannot be used here (No module named 'rclpy'): source ROS 2's")
+        f"avs {description[0]}: ROS 2 cannot be used here (No module named 'rclpy'): source ROS "
+        f"2's"
+    )
     assert "Traceback" not in done.stderr

@@ -1,4 +1,4 @@
-"""The command itself: help, version, exit status, one sentence."""
+"""The command itself: help, version, exit status, one message."""
 
 from __future__ import annotations
 
@@ -52,8 +52,8 @@ def test_every_verb_has_its_file_arguments_and_help(verb: str) -> None:
 
 
 def test_no_verb_and_unknown_verb_are_command_line_errors() -> None:
-    for words in ((), ("nonsense",), ("--nonsense",)):
-        done = avs(*words)
+    for arguments in ((), ("nonsense",), ("--nonsense",)):
+        done = avs(*arguments)
         assert done.returncode == 2
         assert "usage: avs" in done.stderr
 

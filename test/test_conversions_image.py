@@ -1,4 +1,4 @@
-"""Pictures: every encoding, padding, byte order, and each way of being malformed."""
+"""Images: every encoding, padding, byte order, and each way of being malformed."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from avs_ros.conversions import (
     make_image,
     mask_to_image,
     probability_to_image,
+    read_any_image,
     read_mask,
-    read_picture,
     rgb_to_compressed,
     rgb_to_image,
 )
@@ -30,7 +30,7 @@ from avs_ros.media.bag_messages import BAG
 from avs_ros.nodes.message_types import RosTypes
 
 
-def picture() -> np.ndarray:
+def image() -> np.ndarray:
     """Smooth in x and y, so that shared colours of neighbours cost little."""
     y, x = np.mgrid[0:HEIGHT, 0:WIDTH]
     return np.stack([60 + 9 * x, 190 - 10 * y, 90 + 4 * x + 4 * y], axis=2).astype(np.uint8)
@@ -45,8 +45,8 @@ def message(data: bytes, encoding: str, step: int, **fields: Any) -> SimpleNames
 
 @pytest.mark.parametrize("padding", [0, 5])
 @pytest.mark.parametrize("encoding", list(ENCODINGS))
-def test_every_encoding_gives_back_the_picture(encoding: str, padding: int) -> None:
-    rgb = picture()
+def test_every_encoding_gives_back_the_image(encoding: str, padding: int) -> None:
+    rgb = image()
     rows = encode(rgb, encoding)
     padded = np.pad(rows, ((0, 0), (0, padding)), constant_values=255)
     decoded = image_to_rgb(message(padded.tobytes(), encoding, padded.shape[1]))
@@ -62,13 +62,13 @@ def test_every_encoding_gives_back_the_picture(encoding: str, padding: int) -> N
 
 
 def test_big_endian_sixteen_bit_keeps_the_upper_byte() -> None:
-    wide = (picture().astype(np.uint16) * 256 + 3).astype(">u2").view(np.uint8).reshape(HEIGHT, -1)
+    wide = (image().astype(np.uint16) * 256 + 3).astype(">u2").view(np.uint8).reshape(HEIGHT, -1)
     msg = message(wide.tobytes(), "rgb16", wide.shape[1], is_bigendian=1)
-    assert (image_to_rgb(msg) == picture()).all()
+    assert (image_to_rgb(msg) == image()).all()
 
 
 def test_data_may_be_bytes_array_or_ndarray() -> None:
-    rgb = picture()
+    rgb = image()
     for data in (rgb.tobytes(), array.array("B", rgb.tobytes()), rgb.reshape(-1)):
         msg = message(b"", "rgb8", 3 * WIDTH)
         msg.data = data
@@ -96,7 +96,7 @@ def test_data_may_be_bytes_array_or_ndarray() -> None:
 def test_malformed_images_are_refused_with_their_reason(
     reason: str, changes: dict[str, Any]
 ) -> None:
-    msg = message(picture().tobytes(), "rgb8", 3 * WIDTH)
+    msg = message(image().tobytes(), "rgb8", 3 * WIDTH)
     vars(msg).update(changes)
     with pytest.raises(MalformedImage) as caught:
         image_to_rgb(msg)
@@ -107,23 +107,23 @@ def test_malformed_images_are_refused_with_their_reason(
 
 @pytest.mark.parametrize("codec", ["jpeg", "png"])
 @pytest.mark.parametrize("format", ["", "nonsense", "jpeg", "bgr8; png compressed bgr8"])
-def test_compressed_pictures_are_read_by_their_content(codec: str, format: str) -> None:
-    rgb = cv2.resize(picture(), (64, 48), interpolation=cv2.INTER_LINEAR)
+def test_compressed_images_are_read_by_their_content(codec: str, format: str) -> None:
+    rgb = cv2.resize(image(), (64, 48), interpolation=cv2.INTER_LINEAR)
     bgr = cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR)
     data = cv2.imencode(".jpg" if codec == "jpeg" else ".png", bgr)[1].tobytes()
     decoded = compressed_to_rgb(SimpleNamespace(format=format, data=data))
     assert np.abs(decoded.astype(int) - rgb).mean() < (3 if codec == "jpeg" else 1e-9)
 
 
-def test_malformed_compressed_pictures_are_refused() -> None:
-    jpeg = cv2.imencode(".jpg", cv2.resize(picture(), (64, 48)))[1].tobytes()
-    png = cv2.imencode(".png", cv2.resize(picture(), (64, 48)))[1].tobytes()
+def test_malformed_compressed_images_are_refused() -> None:
+    jpeg = cv2.imencode(".jpg", cv2.resize(image(), (64, 48)))[1].tobytes()
+    png = cv2.imencode(".png", cv2.resize(image(), (64, 48)))[1].tobytes()
     cases = [
         ("compressed_depth", "16UC1; compressedDepth png", png),
         ("compressed_empty", "jpeg", b""),
         ("compressed_truncated", "jpeg", jpeg[: len(jpeg) // 2]),
         ("compressed_truncated", "png", png[: len(png) // 2]),
-        ("compressed_codec", "jpeg", b"not a picture at all"),
+        ("compressed_codec", "jpeg", b"not an image at all"),
         ("compressed_codec", "h264", b"\0\0\0\1\x67" * 20),
     ]
     for reason, format, data in cases:
@@ -133,7 +133,7 @@ def test_malformed_compressed_pictures_are_refused() -> None:
 
 
 def scene(height: int = 90, width: int = 160) -> np.ndarray:
-    """A colour picture with structure, uint8 RGB."""
+    """A colour image with structure, uint8 RGB."""
     rng = np.random.default_rng(5)
     return cv2.resize(rng.integers(0, 256, (9, 16, 3), np.uint8), (width, height))
 
@@ -146,7 +146,7 @@ def compressed(format: str, stored: np.ndarray, kind: str = ".png") -> np.ndarra
 
 @pytest.mark.parametrize("pattern", ["rggb", "bggr", "gbrg", "grbg"])
 @pytest.mark.parametrize(("depth", "kind"), [("8", ".jpg"), ("8", ".png"), ("16", ".png")])
-def test_a_compressed_mosaic_becomes_a_colour_picture(
+def test_a_compressed_mosaic_becomes_a_colour_image(
     pattern: str, depth: str, kind: str
 ) -> None:
     rgb = scene()
@@ -175,7 +175,7 @@ def test_the_format_says_in_which_order_colours_lie_in_the_file(
 
 
 @pytest.mark.parametrize("format", ["16UC1; png compressed ", "32FC1; tiff compressed"])
-def test_compressed_depth_is_no_picture(format: str) -> None:
+def test_compressed_depth_is_no_image(format: str) -> None:
     with pytest.raises(MalformedImage) as caught:
         compressed(format, scene()[..., 0].astype(np.uint16) * 20)
     assert caught.value.reason == "compressed_depth"
@@ -194,7 +194,7 @@ def test_sixteen_bits_in_a_file_keep_the_upper_byte() -> None:
 def test_a_jpeg_without_its_end_marker_is_whole_until_rows_are_missing(
     grey: bool, progressive: int
 ) -> None:
-    """A grey picture looks like what a decoder makes of missing rows, and is none."""
+    """A grey image looks like what a decoder makes of missing rows, and is none."""
     bgr = np.full((90, 160, 3), 128, np.uint8) if grey else scene()
     options = [cv2.IMWRITE_JPEG_QUALITY, 90, cv2.IMWRITE_JPEG_PROGRESSIVE, progressive]
     data = cv2.imencode(".jpg", bgr, options)[1].tobytes()
@@ -211,7 +211,7 @@ def test_a_jpeg_without_its_end_marker_is_whole_until_rows_are_missing(
 
 @pytest.mark.parametrize("kind", [".jpg", ".png", ".webp", ".bmp"])
 def test_damaged_files_are_refused_or_read_and_nothing_else(kind: str) -> None:
-    """Flipped, cut and shuffled at random: a picture or MalformedImage, never another error."""
+    """Flipped, cut and shuffled at random: an image or MalformedImage, never another error."""
     rng = np.random.default_rng(11)
     data = cv2.imencode(kind, scene(40, 48))[1].tobytes()
     read = refused = 0
@@ -222,8 +222,8 @@ def test_damaged_files_are_refused_or_read_and_nothing_else(kind: str) -> None:
         if rng.random() < 0.3:
             damaged = damaged[: rng.integers(1, len(damaged))]
         try:
-            picture = compressed_to_rgb(SimpleNamespace(format="jpeg", data=bytes(damaged)))
-            assert picture.dtype == np.uint8 and picture.shape[2] == 3
+            image = compressed_to_rgb(SimpleNamespace(format="jpeg", data=bytes(damaged)))
+            assert image.dtype == np.uint8 and image.shape[2] == 3
             read += 1
         except MalformedImage:
             refused += 1
@@ -231,14 +231,14 @@ def test_damaged_files_are_refused_or_read_and_nothing_else(kind: str) -> None:
     assert (compressed_to_rgb(SimpleNamespace(format="jpeg", data=data)).shape == (40, 48, 3))
 
 
-def test_written_pictures_come_back() -> None:
+def test_written_images_come_back() -> None:
     header = make_header(BAG, 12_000_000_345, "camera")
-    rgb = picture()
+    rgb = image()
     sent = rgb_to_image(BAG, header, rgb)
     assert (sent.header.stamp.sec, sent.header.stamp.nanosec) == (12, 345)
     assert (sent.encoding, sent.step, sent.width, sent.height) == ("rgb8", 24, WIDTH, HEIGHT)
     assert (image_to_rgb(sent) == rgb).all()
-    # A slice of a larger picture is not contiguous.
+    # A slice of a larger image is not contiguous.
     assert (image_to_rgb(rgb_to_image(BAG, header, np.pad(rgb, ((0, 0), (1, 1), (0, 0)))[:, 1:-1]))
             == rgb).all()
     mask = np.where(rgb[..., 0] > 100, 255, 0).astype(np.uint8)
@@ -251,16 +251,16 @@ def test_written_pictures_come_back() -> None:
 
 
 def test_pixels_are_sent_as_an_array_that_rclpy_takes_at_once() -> None:
-    assert RosTypes().array(picture()) == array.array("B", picture().tobytes())
+    assert RosTypes().array(image()) == array.array("B", image().tobytes())
     assert RosTypes().array(np.zeros((0, 3), np.uint8)) == array.array("B")
 
 
-def test_compressed_pictures_say_what_they_are() -> None:
-    rgb = cv2.resize(picture(), (64, 48), interpolation=cv2.INTER_LINEAR)
+def test_compressed_images_say_what_they_are() -> None:
+    rgb = cv2.resize(image(), (64, 48), interpolation=cv2.INTER_LINEAR)
     for codec in ("jpeg", "png"):
         sent = rgb_to_compressed(BAG, make_header(BAG, 1), rgb, codec)
         assert codec in sent.format
-        assert np.abs(read_picture(sent).astype(int) - rgb).mean() < 3
+        assert np.abs(read_any_image(sent).astype(int) - rgb).mean() < 3
 
 
 def test_arrays_that_do_not_fit_their_encoding_are_refused() -> None:
@@ -272,4 +272,4 @@ def test_arrays_that_do_not_fit_their_encoding_are_refused() -> None:
     with pytest.raises(ImageFormatError, match="can write"):
         make_image(BAG, header, np.zeros((4, 4), np.uint8), "mono12")
     with pytest.raises(MalformedImage):
-        read_mask(rgb_to_image(BAG, header, picture()))
+        read_mask(rgb_to_image(BAG, header, image()))

@@ -9,7 +9,7 @@ import pytest
 
 from avs_ros.conversions import MessageTypes, make_camera_info, make_header, read_camera_info
 from avs_ros.conversions import topics as table
-from avs_ros.conversions.topics import ANSWER_TOPICS, Answer, messages
+from avs_ros.conversions.topics import ANSWER_TOPICS, Output, messages
 from avs_ros.media.bag_messages import BAG, serialize
 from avs_ros.segmentation import Instance, Segmentation
 
@@ -18,7 +18,7 @@ MADE = {topic.name for topic in ANSWER_TOPICS if topic.make}
 
 
 def answer(types: MessageTypes = BAG, point: tuple[float, float] | None = (30.0, 20.0),
-           camera: bool = True) -> Answer:
+           camera: bool = True) -> Output:
     label_map = np.zeros((48, 64), np.uint8)
     label_map[10:30, 20:40] = 1
     segmentation = Segmentation(
@@ -29,7 +29,7 @@ def answer(types: MessageTypes = BAG, point: tuple[float, float] | None = (30.0,
     )
     header = make_header(types, 7_000_000_000, "camera")
     model = read_camera_info(make_camera_info(BAG, header, 64, 48, 1.0)) if camera else None
-    return Answer(segmentation, RGB, header, model, 12.0, 3.0)
+    return Output(segmentation, RGB, header, model, 12.0, 3.0)
 
 
 def made(types: MessageTypes, **changes: Any) -> dict[str, Any]:

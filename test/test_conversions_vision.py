@@ -86,12 +86,12 @@ def test_ideal_camera_looks_along_its_axis() -> None:
     camera = read_camera_info(make_camera_info(BAG, HEADER, 640, 480, math.radians(90)))
     assert camera.size == (640, 480)
     assert camera.ray((320.0, 240.0)) == pytest.approx((0.0, 0.0, 1.0), abs=1e-9)
-    # The outer edge of a 90 degree picture is 45 degrees off the axis.
+    # The outer edge of a 90 degree image is 45 degrees off the axis.
     x, y, z = camera.ray((640.0, 240.0))
     assert math.degrees(math.atan2(x, z)) == pytest.approx(45.0, abs=1e-6)
     assert y == pytest.approx(0.0, abs=1e-9)
     assert x * x + y * y + z * z == pytest.approx(1.0)
-    # A picture that was halved after the camera: the same direction at half the pixel.
+    # An image that was halved after the camera: the same direction at half the pixel.
     assert camera.ray((160.0, 120.0), (320, 240)) == pytest.approx(
         camera.ray((320.0, 240.0)), abs=2e-3)
 
@@ -117,7 +117,7 @@ def test_distortion_is_undone(model: str, distortion: list[float]) -> None:
     assert ray == pytest.approx(point.reshape(3) / np.linalg.norm(point), abs=1e-4)
 
 
-def test_rectified_pictures_use_the_projection_matrix() -> None:
+def test_rectified_images_use_the_projection_matrix() -> None:
     info = make_camera_info(BAG, HEADER, 640, 480, 1.3)
     info.d = [-0.5, 0.2, 0.0, 0.0, 0.0]
     info.p = np.array([100.0, 0, 319.5, 0, 0, 100.0, 239.5, 0, 0, 0, 1, 0])
@@ -132,7 +132,7 @@ def test_binning_and_region_of_interest() -> None:
     info.roi.x_offset, info.roi.y_offset, info.roi.width, info.roi.height = 100, 40, 200, 160
     part = read_camera_info(info)
     assert part.size == (100, 80)
-    # Pixel (30, 25) of the binned region is pixel (160, 90) of the full picture.
+    # Pixel (30, 25) of the binned region is pixel (160, 90) of the full image.
     assert part.ray((30.0, 25.0)) == pytest.approx(full.ray((160.0, 90.0)), abs=2e-3)
 
 

@@ -69,7 +69,7 @@ def test_command_checks_the_layout(tmp_path: Path, capsys: pytest.CaptureFixture
     assert victim.name in capsys.readouterr().out.replace("\n", "")
 
 
-def test_bad_input_is_one_sentence_and_status_2(
+def test_bad_input_is_one_message_and_status_2(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["evaluate", "avsbench", str(tmp_path)]) == 2

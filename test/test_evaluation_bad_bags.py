@@ -1,4 +1,4 @@
-"""Bags that cannot be scored: one sentence, exit status 2, nothing left behind."""
+"""Bags that cannot be scored: one message, exit status 2, nothing left behind."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def empty(path: Path) -> Path:
 
 
 CASES: dict[str, tuple[Callable[[Path], Path], str]] = {
-    "no pictures": (lambda path: made(path, "image", "truth"), "no image topic with messages"),
+    "no images": (lambda path: made(path, "image", "truth"), "no image topic with messages"),
     "no sound": (lambda path: made(path, "audio"), "no sound topic with messages"),
     "no truth": (lambda path: made(path, "truth"), "has no ground truth"),
     "no message of the truth": (no_masks, "there is no message on /ground_truth/mask"),
@@ -88,14 +88,14 @@ CASES: dict[str, tuple[Callable[[Path], Path], str]] = {
 
 @pytest.mark.parametrize("kind", ["bag", "robustness"])
 @pytest.mark.parametrize("name", CASES)
-def test_bad_bags_are_one_sentence_and_leave_nothing(
+def test_bad_bags_are_one_message_and_leave_nothing(
     name: str, kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    make, words = CASES[name]
+    make, arguments = CASES[name]
     bag, output = make(tmp_path / "bag"), tmp_path / "out"
     assert main(["evaluate", kind, str(bag), "-o", str(output)]) == 2
     said = capsys.readouterr().err.strip()
-    assert words in said and bag.name in said
+    assert arguments in said and bag.name in said
     # A progress bar may stand above it.
     assert said.splitlines()[-1].startswith("avs evaluate: ")
     assert "Traceback" not in said and not output.exists()
@@ -107,8 +107,8 @@ def test_a_bad_bag_among_good_ones_is_named_before_anything_is_run(
     (tmp_path / "set").mkdir()
     lamp_scene(tmp_path / "set" / "a.mcap", frames=2)
     made(tmp_path / "set" / "z", "audio")
-    words = ["evaluate", "bag", str(tmp_path / "set"), "-o", str(tmp_path / "out"), "--model"]
-    assert main([*words, "no_such_model"]) == 2
+    arguments = ["evaluate", "bag", str(tmp_path / "set"), "-o", str(tmp_path / "out"), "--model"]
+    assert main([*arguments, "no_such_model"]) == 2
     assert "no sound topic" in capsys.readouterr().err
 
 
@@ -134,9 +134,9 @@ def test_ctrl_c_leaves_older_results_whole(tmp_path: Path) -> None:
     bag, output = lamp_scene(tmp_path / "a.mcap"), tmp_path / "out"
     output.mkdir()
     (output / "metrics.json").write_text("older")
-    words = [sys.executable, "-c", INTERRUPTED, "evaluate", "bag", str(bag), "-o", str(output)]
+    arguments = [sys.executable, "-c", INTERRUPTED, "evaluate", "bag", str(bag), "-o", str(output)]
     process = subprocess.Popen(
-        words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
     assert process.stdout is not None and process.stdout.readline() == "step\n"

@@ -32,10 +32,10 @@ def table(folder: Path, *rows: list[object]) -> Path:
     return path
 
 
-def evaluate(folder: Path, output: Path, *words: str) -> dict[str, Any]:
+def evaluate(folder: Path, output: Path, *arguments: str) -> dict[str, Any]:
     parser = argparse.ArgumentParser()
     evaluate_clips.add_arguments(parser)
-    args = parser.parse_args([str(folder), "-o", str(output), *words])
+    args = parser.parse_args([str(folder), "-o", str(output), *arguments])
     assert evaluate_clips.run(args, load=lambda **_: BrightnessSegmenter()) == 0
     about: dict[str, Any] = json.loads((output / "metrics.json").read_text())
     return about
@@ -138,8 +138,8 @@ def test_an_interval_draws_whole_clips(tmp_path: Path) -> None:
 def test_policy_options_reach_the_marks(tmp_path: Path) -> None:
     write_video(tmp_path / "lamp.mp4", 2.0, fps=5)
     table(tmp_path, ["lamp.mp4", 1.5, "lamp", *LAMP, "source", 1, ""])
-    for words, expected in (((), 1.0), (("--ignore", "lamp"), 0.0)):
-        (one,) = evaluate(tmp_path, tmp_path / "out", *words)["models"].values()
+    for arguments, expected in (((), 1.0), (("--ignore", "lamp"), 0.0)):
+        (one,) = evaluate(tmp_path, tmp_path / "out", *arguments)["models"].values()
         assert one["scores"]["found"]["value"] == expected
 
 
@@ -155,12 +155,12 @@ def test_a_wrong_row_is_named(tmp_path: Path, row: list[object], message: str) -
 
 
 def test_bad_input_is_one_message(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    words = ["evaluate", "clips", str(tmp_path), "-o", str(tmp_path / "out")]
-    assert main(words) == 2
+    arguments = ["evaluate", "clips", str(tmp_path), "-o", str(tmp_path / "out")]
+    assert main(arguments) == 2
     assert "boxes.csv: cannot be read" in capsys.readouterr().err
     table(tmp_path, ["gone.mp4", 1, "dog", 0, 0, 1, 1, "source", 1, ""])
-    assert main(words) == 2
+    assert main(arguments) == 2
     assert "gone.mp4 is missing" in capsys.readouterr().err
-    assert main([*words, "--fps", "0"]) == 2
+    assert main([*arguments, "--fps", "0"]) == 2
     assert "--fps is 0" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()

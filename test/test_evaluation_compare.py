@@ -74,8 +74,8 @@ def test_the_command_writes_the_same_page_twice(
 ) -> None:
     written = []
     for place in ("x", "y"):
-        words = [str(runs[0] / "metrics.json"), str(runs[1]), "-o", str(tmp_path / place)]
-        assert main(["evaluate", "compare", *words]) == 0
+        arguments = [str(runs[0] / "metrics.json"), str(runs[1]), "-o", str(tmp_path / place)]
+        assert main(["evaluate", "compare", *arguments]) == 0
         written.append((tmp_path / place / "report.html").read_text())
     assert written[0] == written[1] and "A is better" in written[0]
     assert "B - A" in capsys.readouterr().out
@@ -97,8 +97,8 @@ def test_different_frames_or_truths_are_refused(
     with pytest.raises(DatasetError, match="cannot be told apart"):
         compare(good, RunRecord("b", {}, good.frames * 2))
     (tmp_path / "short.jsonl").write_text(json.dumps(good.frames[0]) + "\n")
-    words = ["evaluate", "compare", str(runs[0]), str(tmp_path / "short.jsonl")]
-    assert main([*words, "-o", str(tmp_path / "out")]) == 2
+    arguments = ["evaluate", "compare", str(runs[0]), str(tmp_path / "short.jsonl")]
+    assert main([*arguments, "-o", str(tmp_path / "out")]) == 2
     assert "different frames" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 

@@ -41,10 +41,10 @@ def check(heading: str, written: set[str], elsewhere: set[str] = frozenset()) ->
     assert not rows - written - elsewhere, f"never written: {sorted(rows - written)}"
 
 
-def command(module: Any, output: Path, *words: object) -> dict[str, Any]:
+def command(module: Any, output: Path, *arguments: object) -> dict[str, Any]:
     parser = argparse.ArgumentParser()
     module.add_arguments(parser)
-    args = parser.parse_args([*map(str, words), "-o", str(output)])
+    args = parser.parse_args([*map(str, arguments), "-o", str(output)])
     assert module.run(args, load=lambda **_: BrightnessSegmenter()) == 0
     found: dict[str, Any] = json.loads((output / "metrics.json").read_text())
     return found
@@ -67,8 +67,8 @@ def test_bags_and_comparisons(tmp_path: Path) -> None:
     lines = (tmp_path / "out" / "frames.jsonl").read_text().splitlines()
     check("`frames.jsonl`", {name for line in lines for name in json.loads(line)})
     other = str(tmp_path / "out" / "frames_live.jsonl")
-    words = ["evaluate", "compare", str(tmp_path / "out"), other, "-o", str(tmp_path / "both")]
-    assert main(words) == 0
+    arguments = ["evaluate", "compare", str(tmp_path / "out"), other, "-o", str(tmp_path / "both")]
+    assert main(arguments) == 0
     found = json.loads((tmp_path / "both" / "comparison.json").read_text())
     check("`avs evaluate compare`", {*found, *found["scores"]["m_j_frames"]})
 

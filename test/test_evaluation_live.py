@@ -25,7 +25,7 @@ from avs_ros.evaluation.score_sheet import ScoreSheet
 from avs_ros.evaluation.truth import read_truth
 from avs_ros.media.bag_messages import BAG
 
-# Four times slower than the pictures come: frames must be dropped.
+# Four times slower than the images come: frames must be dropped.
 SLOW_NODE = f"""
 import sys, time
 sys.path.insert(0, {str(Path(__file__).parent)!r})
@@ -51,8 +51,8 @@ def test_a_slow_model_misses_frames_and_it_is_told(
     monkeypatch.setattr(
         "avs_ros.cli.evaluate_bag.run", lambda args: run(args, SLOW_NODE), raising=True
     )
-    words = ["evaluate", "bag", str(bag), "--live-only", "-o", str(tmp_path / "out")]
-    assert main.main([*words, "--domain", os.environ["ROS_DOMAIN_ID"]]) == 0
+    arguments = ["evaluate", "bag", str(bag), "--live-only", "-o", str(tmp_path / "out")]
+    assert main.main([*arguments, "--domain", os.environ["ROS_DOMAIN_ID"]]) == 0
     scores = json.loads((tmp_path / "out" / "metrics.json").read_text())
     assert scores["schema"] == 2 and scores["mode"] == "live"
     assert scores["frames"] + scores["missed_frames"] == 30
@@ -106,16 +106,16 @@ def test_counters_that_are_no_trouble_are_no_drops() -> None:
     assert told == {"gaps in the sound, filled with zeros": 2}
 
 
-def test_what_cannot_be_played_is_one_sentence(
+def test_what_cannot_be_played_is_one_message(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     bag = lamp_scene(tmp_path / "a.mcap", frames=2)
-    words = ["evaluate", "bag", str(bag), "-o", str(tmp_path / "out")]
-    assert main.main([*words, "--live", "--rate", "0"]) == 2
+    arguments = ["evaluate", "bag", str(bag), "-o", str(tmp_path / "out")]
+    assert main.main([*arguments, "--live", "--rate", "0"]) == 2
     assert "--rate" in capsys.readouterr().err
-    assert main.main([*words, "--live-only", "--truth", "/none"]) == 2
+    assert main.main([*arguments, "--live-only", "--truth", "/none"]) == 2
     assert "no topic /none" in capsys.readouterr().err
-    assert main.main([*words, "--ray", "127.0.0.1:1"]) == 2
+    assert main.main([*arguments, "--ray", "127.0.0.1:1"]) == 2
     assert "ray" in capsys.readouterr().err.lower()
     assert not (tmp_path / "out").exists()
 

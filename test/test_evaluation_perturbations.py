@@ -27,16 +27,16 @@ from avs_ros.media.source import Frame, Sound
 BEGIN = 1_700_000_000_000_000_000
 RATE = 8000
 CHUNK = 400
-PICTURE = np.zeros((40, 60, 3), np.uint8)
-PICTURE[:, 30:] = 200
+IMAGE = np.zeros((40, 60, 3), np.uint8)
+IMAGE[:, 30:] = 200
 
 
 def recording(chunks: int = 40) -> Iterator[Event]:
-    """Two seconds of a loud tone in chunks of 50 ms, and a picture after each."""
+    """Two seconds of a loud tone in chunks of 50 ms, and an image after each."""
     tone = (8000 * np.sin(np.arange(chunks * CHUNK) * 0.5)).astype(np.int16)
     for n in range(chunks):
         yield Sound(BEGIN + n * 50_000_000, tone[n * CHUNK : (n + 1) * CHUNK], RATE)
-        yield Frame(BEGIN + (n + 1) * 50_000_000, n, lambda: PICTURE)
+        yield Frame(BEGIN + (n + 1) * 50_000_000, n, lambda: IMAGE)
 
 
 def sounds(events: Iterator[Event]) -> list[Sound]:
@@ -131,7 +131,7 @@ def test_drops_take_their_share_of_one_kind() -> None:
 def test_blur_softens_the_edge_and_nothing_else() -> None:
     seen = frames(Blur(0.05)(recording()))[0].decode()
     assert 60 < seen[20, 29, 0] < 140 and seen[20, 0, 0] == 0 and seen[20, 59, 0] == 200
-    assert np.array_equal(frames(Blur(0.0)(recording()))[0].decode(), PICTURE)
+    assert np.array_equal(frames(Blur(0.0)(recording()))[0].decode(), IMAGE)
 
 
 def test_low_light_is_darker_and_noisier() -> None:
@@ -139,7 +139,7 @@ def test_low_light_is_darker_and_noisier() -> None:
     bright = first[:, 30:].astype(float)
     assert bright.mean() == pytest.approx(100, abs=1) and bright.std() == pytest.approx(5.1, abs=1)
     assert not np.array_equal(first, second)
-    assert first.dtype == np.uint8 and first.shape == PICTURE.shape
+    assert first.dtype == np.uint8 and first.shape == IMAGE.shape
 
 
 def test_several_in_a_row() -> None:
@@ -149,7 +149,7 @@ def test_several_in_a_row() -> None:
     assert np.array_equal(track(chain()(recording())), track(recording()))
 
 
-def test_pictures_stay_lazy() -> None:
+def test_images_stay_lazy() -> None:
     def refuse() -> np.ndarray:
         raise RuntimeError("decoded")
 

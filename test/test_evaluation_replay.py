@@ -40,7 +40,7 @@ def test_a_wrong_answer_is_scored_and_shown(tmp_path: Path) -> None:
     result = replay.sheet.result()
     assert result["m_j_sounding"] < 0.05 and result["pointing"] == 0.0
     worst = replay.worst()
-    assert len(worst) == 10 and worst[0].jpeg[:2] == b"\xff\xd8" and "lamp" in worst[0].words
+    assert len(worst) == 10 and worst[0].jpeg[:2] == b"\xff\xd8" and "lamp" in worst[0].description
 
 
 @pytest.mark.parametrize("audio_type", ["AudioStamped", "AudioDataStamped", "RawAudio"])
@@ -58,7 +58,7 @@ def test_bags_are_read_back_as_they_were_written(tmp_path: Path, audio_type: str
     assert len(truth) == 30 and truth[START + 15 * TENTH].labels == ("lamp",)
 
 
-def test_compressed_pictures(tmp_path: Path) -> None:
+def test_compressed_images(tmp_path: Path) -> None:
     source = BagSource(lamp_scene(tmp_path / "a.mcap", compressed=True, frames=2))
     frame = next(e for e in source.events() if isinstance(e, Frame))
     assert frame.decode()[15:25, 25:35].mean() > 250
@@ -89,10 +89,10 @@ def make_brightness(**_: object) -> BrightnessSegmenter:
     return BrightnessSegmenter()
 
 
-def evaluate(output: Path, *words: object) -> bytes:
+def evaluate(output: Path, *arguments: object) -> bytes:
     parser = argparse.ArgumentParser()
     evaluate_bag.add_arguments(parser)
-    args = parser.parse_args([*map(str, words), "-o", str(output)])
+    args = parser.parse_args([*map(str, arguments), "-o", str(output)])
     assert evaluate_bag.run(args, load=make_brightness) == 0
     return (output / "metrics.json").read_bytes()
 

@@ -35,10 +35,10 @@ class PitchSegmenter(BrightnessSegmenter):
         return super().step(frame, np.zeros_like(window), stamp_ns)
 
 
-def evaluate(segmenter: type, output: Path, *words: object) -> dict[str, Any]:
+def evaluate(segmenter: type, output: Path, *arguments: object) -> dict[str, Any]:
     parser = argparse.ArgumentParser()
     evaluate_robustness.add_arguments(parser)
-    args = parser.parse_args([*map(str, words), "-o", str(output)])
+    args = parser.parse_args([*map(str, arguments), "-o", str(output)])
     assert evaluate_robustness.run(args, load=lambda **_: segmenter()) == 0
     found: dict[str, Any] = json.loads((output / "metrics.json").read_text())
     (one,) = found["models"].values()
@@ -60,7 +60,7 @@ def test_every_condition_is_scored_and_shown(
         assert rows[name]["empty"] == 1 and rows[name]["negative_miou"] == 0
         assert rows[name]["g_miou"] == pytest.approx(2 / 3)
         assert rows[name]["m_j"] is None
-    # The fan's picture with the lamp's sound deceives it.
+    # The fan's image with the lamp's sound deceives it.
     assert rows["other class"]["negative_miou"] == pytest.approx(0.5)
     assert rows["other class"]["false_positive_rate"] == pytest.approx(0.5 * 400 / 3072, rel=0.01)
     assert rows["1/64 of the light"]["m_j"] == 0
@@ -110,8 +110,16 @@ def test_several_models_stand_side_by_side(
     parser = argparse.ArgumentParser()
     evaluate_robustness.add_arguments(parser)
     bags = [scene(tmp_path / "a.mcap"), scene(tmp_path / "b.mcap", "fan")]
-    words = [*map(str, bags), "-o", str(tmp_path / "out"), "--model", "hears", "--model", "deaf"]
-    args = parser.parse_args([*words, "--only", "other-class", "blur"])
+    arguments = [
+        *map(str, bags),
+        "-o",
+        str(tmp_path / "out"),
+        "--model",
+        "hears",
+        "--model",
+        "deaf",
+    ]
+    args = parser.parse_args([*arguments, "--only", "other-class", "blur"])
     kinds = {"hears": PitchSegmenter, "deaf": Deaf}
     assert evaluate_robustness.run(args, load=lambda model, **_: kinds[model]()) == 0
     models = json.loads((tmp_path / "out" / "metrics.json").read_text())["models"]
@@ -135,8 +143,8 @@ def test_two_processes_give_the_numbers_of_one(tmp_path: Path) -> None:
     parser, found = argparse.ArgumentParser(), []
     evaluate_robustness.add_arguments(parser)
     for jobs in ("1", "2"):
-        words = [*bags, "-o", str(tmp_path / jobs), "--jobs", jobs]
-        args = parser.parse_args([*words, "--only", "noise", "other-class", "dropped-frames"])
+        arguments = [*bags, "-o", str(tmp_path / jobs), "--jobs", jobs]
+        args = parser.parse_args([*arguments, "--only", "noise", "other-class", "dropped-frames"])
         assert evaluate_robustness.run(args, load=make_pitch_segmenter) == 0
         found.append((tmp_path / jobs / "metrics.json").read_bytes())
     assert found[0] == found[1]
@@ -161,7 +169,7 @@ def test_the_other_sound_comes_from_the_next_recording_of_another_class(tmp_path
     assert recordings[0].level_dbfs == pytest.approx(20 * np.log10(6000 / 32768 / 2**0.5), abs=0.1)
 
 
-def test_a_lost_picture_leaves_the_last_answer_standing(tmp_path: Path) -> None:
+def test_a_lost_image_leaves_the_last_answer_standing(tmp_path: Path) -> None:
     recording = read_recording(scene(tmp_path / "a.mcap"))
     suite = RobustnessSuite(PitchSegmenter())
     scores = suite.play(recording, DroppedFrames(0.5, seed=1), negative=False)
@@ -171,14 +179,14 @@ def test_a_lost_picture_leaves_the_last_answer_standing(tmp_path: Path) -> None:
     assert [s.iou for s in suite.play(recording, DroppedFrames(1.0), negative=False)] == [0.0] * 20
 
 
-def test_bad_input_is_one_sentence_and_leaves_nothing_behind(
+def test_bad_input_is_one_message_and_leaves_nothing_behind(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     output = tmp_path / "out"
-    words = ["evaluate", "robustness", str(scene(tmp_path / "a.mcap")), "-o", str(output)]
-    assert main([*words, "--only", "rain"]) == 2
+    arguments = ["evaluate", "robustness", str(scene(tmp_path / "a.mcap")), "-o", str(output)]
+    assert main([*arguments, "--only", "rain"]) == 2
     assert "rain" in capsys.readouterr().err
-    assert main([*words, "--truth", "/none"]) == 2
+    assert main([*arguments, "--truth", "/none"]) == 2
     assert "/none" in capsys.readouterr().err
     assert not output.exists()
 
@@ -186,15 +194,15 @@ def test_bad_input_is_one_sentence_and_leaves_nothing_behind(
 def test_the_help_names_every_kind() -> None:
     parser = argparse.ArgumentParser()
     evaluate_robustness.add_arguments(parser)
-    words = " ".join(parser.format_help().split())
-    assert all(axis in words.replace("- ", "-") for axis in AXES)
+    arguments = " ".join(parser.format_help().split())
+    assert all(axis in arguments.replace("- ", "-") for axis in AXES)
     assert len(choose_conditions(["blur"])) == 3
 
 
 def test_the_bundled_model_runs(tmp_path: Path) -> None:
     bag = str(scene(tmp_path / "a.mcap", frames=2))
-    words = ["evaluate", "robustness", bag, "-o", str(tmp_path / "out"), "--engine", "torch"]
-    assert main([*words, "--only", "silence"]) == 0
+    arguments = ["evaluate", "robustness", bag, "-o", str(tmp_path / "out"), "--engine", "torch"]
+    assert main([*arguments, "--only", "silence"]) == 0
     scores = json.loads((tmp_path / "out" / "metrics.json").read_text())
     one = scores["models"]["c3n_light"]
     assert one["engine"] == "torch" and one["conditions"]["silence"]["empty"] == 1.0

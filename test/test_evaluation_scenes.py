@@ -12,7 +12,7 @@ from avs_ros.cli.main import main
 from avs_ros.evaluation import scenes
 from avs_ros.evaluation.avsbench import check_layout
 from avs_ros.evaluation.composite import join
-from avs_ros.evaluation.composite_generated import generated_library
+from avs_ros.evaluation.composite_generated import generated_dataset
 from avs_ros.evaluation.scenes import write_clips
 from avs_ros.evaluation.two_of_a_kind import make_twins, tell
 from avs_ros.inference import create_segmenter
@@ -57,19 +57,19 @@ def test_command_prints_and_draws(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert main(["evaluate", "scenes", "--model", "c3n_light", "-o", str(target)]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 1 + len(scenes.shots())
-    picture = cv2.imread(str(target))
-    assert picture is not None and picture.shape[1] == scenes.WIDTH + 8
+    image = cv2.imread(str(target))
+    assert image is not None and image.shape[1] == scenes.WIDTH + 8
     assert main(["evaluate", "scenes", "--model", "no_such", "-o", str(target)]) == 2
 
 
 def test_two_of_a_kind_are_told_apart_only_by_masks_of_their_own() -> None:
-    library = generated_library()
-    cases = make_twins(library)
-    assert {case.family for case in cases} == {"cat", "person"}
+    dataset = generated_dataset()
+    cases = make_twins(dataset)
+    assert {case.category for case in cases} == {"cat", "person"}
     assert all(case.left is not case.right for case in cases)
 
     class Both:
-        """Marks all of the picture as one thing, or each half as one."""
+        """Marks all of the image as one thing, or each half as one."""
 
         sample_rate, window_s = 16000, 1.0
 
@@ -95,7 +95,7 @@ def test_two_of_a_kind_are_told_apart_only_by_masks_of_their_own() -> None:
         for case in cases[:2]:
             left = case.left.view()
             view = join(left, case.right.view())
-            model.truth = (view.masks[case.family], left.rgb.shape[1])
+            model.truth = (view.masks[case.category], left.rgb.shape[1])
             told.append(tell(model, [case]))  # type: ignore[arg-type]
         assert all(one.both == 1.0 and one.apart == float(apart) for one in told)
 

@@ -85,7 +85,7 @@ def scene() -> tuple[np.ndarray, list[tuple[int, np.ndarray]]]:
     soxr = pytest.importorskip("soxr")
     from avs_ros.media import scene
 
-    frame = next(iter(scene.pictures(1.0)))
+    frame = next(iter(scene.images(1.0)))
     track = soxr.resample(scene.soundtrack(), scene.RATE_HZ, RATE).astype(np.float32)
     hiss = np.random.default_rng(0).normal(0, 1, RATE).astype(np.float32)
 

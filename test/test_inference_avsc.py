@@ -27,19 +27,19 @@ SECOND = 1_000_000_000
 
 
 def talkative(path: Path) -> Path:
-    """A small network that sees a person on the left and one on the right of any picture.
+    """A small network that sees a person on the left and one on the right of any image.
 
-    Their outlines follow the picture a little; people and dogs are heard in every sound.
+    Their outlines follow the image a little; people and dogs are heard in every sound.
     """
     torch.manual_seed(5)
     net = AVSC(
         AVSCConfig(
-            categories=("person", "dog"), voices=("person", "baby", "dog"),
-            voice_category=(0, 0, 1), image_size=64, query_category=(-1,) * 8, channels=16,
+            categories=("person", "dog"), sound_classes=("person", "baby", "dog"),
+            sound_class_category=(0, 0, 1), image_size=64, query_category=(-1,) * 8, channels=16,
             heads=2, layers=2, feedforward=32, folded=True,
         )
     )  # fmt: skip
-    net.hearing.load_state_dict(load_light(BUNDLED).network.hearing.state_dict())
+    net.audio_encoder.load_state_dict(load_light(BUNDLED).network.audio_encoder.state_dict())
     with torch.no_grad():
         head = net.segmenter
         head.classes.weight.zero_()
@@ -76,7 +76,7 @@ def segmenter(checkpoint: Path) -> Segmenter:
     return create_segmenter(checkpoint, engine="torch", device="cpu")
 
 
-def picture(height: int = 120, width: int = 160) -> np.ndarray:
+def image(height: int = 120, width: int = 160) -> np.ndarray:
     coarse = np.random.default_rng(1).integers(0, 255, (height // 20, width // 20, 3), np.uint8)
     return np.ascontiguousarray(coarse.repeat(20, axis=0).repeat(20, axis=1))
 
@@ -100,7 +100,7 @@ def test_instances_of_one_label_reach_label_mask_and_detections_apart(
     from avs_ros.conversions.detections import make_detections, read_detections
     from avs_ros.conversions.header import make_header
 
-    frame = picture()
+    frame = image()
     segmenter.reset()
     prediction = segmenter.step(frame, hum(), 0)
     assert [layer.label for layer in prediction.layers] == ["person", "person"]
@@ -110,8 +110,8 @@ def test_instances_of_one_label_reach_label_mask_and_detections_apart(
     assert left[1:7].mean() > 0.8 > 0.1 > left[9:].mean()
     assert right[9:15].mean() > 0.8 > 0.1 > right[:7].mean()
     assert prediction.label == "person" and segmenter.labels[prediction.label_index] == "person"
-    assert prediction.sounding > 0.5
-    assert prediction.layers[0].score == pytest.approx(prediction.sounding)
+    assert prediction.score > 0.5
+    assert prediction.layers[0].score == pytest.approx(prediction.score)
     for smoothing in (0.0, 0.5):
         answer = Postprocessor(PostprocessConfig(smoothing=smoothing)).process(
             prediction, Pair(frame)
@@ -131,20 +131,20 @@ def test_silence_and_the_end_of_a_sound_leave_nothing(segmenter: Segmenter) -> N
     ended[RATE // 2 - 800 :] = 0
     for window in (np.zeros(RATE, np.float32), hum(level=1e-4), ended):
         segmenter.reset()
-        prediction = segmenter.step(picture(), window, 0)
+        prediction = segmenter.step(image(), window, 0)
         assert prediction.layers == () and prediction.label == ""
-        assert prediction.label_index == -1 and prediction.sounding < 0.5
+        assert prediction.label_index == -1 and prediction.score < 0.5
         assert float(prediction.probability.max()) <= 0.5
     segmenter.reset()
-    assert segmenter.step(picture(), hum(level=0.01), 0).layers
+    assert segmenter.step(image(), hum(level=0.01), 0).layers
 
 
 def test_a_higher_threshold_leaves_nothing(checkpoint: Path) -> None:
     gate = GateConfig(sounding_threshold=1.0)
     strict = create_segmenter(checkpoint, engine="torch", device="cpu", gate=gate)
-    prediction = strict.step(picture(), hum(), 0)
-    assert prediction.layers == () and prediction.gated and 0 < prediction.sounding < 1
-    answer = Postprocessor().process(prediction, Pair(picture()))
+    prediction = strict.step(image(), hum(), 0)
+    assert prediction.layers == () and prediction.gated and 0 < prediction.score < 1
+    answer = Postprocessor().process(prediction, Pair(image()))
     assert not answer.sounding and not answer.probability_map.any()
 
 
@@ -156,21 +156,21 @@ def test_frames_share_what_is_heard_and_each_has_its_own_masks(checkpoint: Path)
     )
     rng = np.random.default_rng(2)
     other = rng.normal(0, 0.2, RATE).astype(np.float32)
-    first = model.step(picture(), hum(), 0)
-    shared = model.step(picture()[::-1].copy(), other, SECOND // 10)
+    first = model.step(image(), hum(), 0)
+    shared = model.step(image()[::-1].copy(), other, SECOND // 10)
     assert shared.audio_score == first.audio_score
     assert not np.allclose(shared.probability, first.probability, atol=0.05)
-    later = model.step(picture(), other, SECOND // 2)
+    later = model.step(image(), other, SECOND // 2)
     assert later.audio_score != first.audio_score
     # A frame that is seen again is the same, whatever was heard before it.
     model.reset()
-    assert model.step(picture(), other, 0).audio_score == later.audio_score
+    assert model.step(image(), other, 0).audio_score == later.audio_score
 
 
 def test_wrong_windows_are_refused(segmenter: Segmenter) -> None:
     for window in (np.zeros(100, np.float32), np.full(RATE, np.nan, np.float32)):
         with pytest.raises(AudioFormatError, match="16000 finite samples"):
-            segmenter.step(picture(), window, 0)
+            segmenter.step(image(), window, 0)
 
 
 @pytest.mark.parametrize("engine", ["onnxruntime", "openvino"])
@@ -181,14 +181,14 @@ def test_other_engines_say_the_same(checkpoint: Path, segmenter: Segmenter, engi
     model = create_segmenter(checkpoint, engine=engine, device="cpu")
     assert model.engine == engine
     segmenter.reset()
-    ours, theirs = (one.step(picture(), hum(), 0) for one in (segmenter, model))
+    ours, theirs = (one.step(image(), hum(), 0) for one in (segmenter, model))
     model.close()
     assert len(ours.layers) == len(theirs.layers)
-    assert ours.sounding == pytest.approx(theirs.sounding, abs=1e-3)
+    assert ours.score == pytest.approx(theirs.score, abs=1e-3)
     assert float(np.abs(ours.probability - theirs.probability).mean()) < 1e-3
     # What is kept of it needs no networks to say the same again.
     kept = create_segmenter(checkpoint, engine=engine, device="cpu")
-    again = kept.step(picture(), hum(), 0)
+    again = kept.step(image(), hum(), 0)
     kept.close()
     assert np.allclose(again.probability, theirs.probability, atol=1e-5)
     assert kept.labels == ["person", "dog"]
@@ -211,13 +211,13 @@ def test_the_light_form_can_be_measured_untrained() -> None:
 
 @pytest.mark.parametrize(("second", "label", "left"), [(3.0, "cat", True), (9.0, "person", False)])
 def test_the_bundled_model_marks_what_sounds(second: float, label: str, left: bool) -> None:
-    """Floor for the shipped weights: cat left, astronaut right, one of them sounds."""
+    """Least for the shipped weights: cat left, astronaut right, one of them sounds."""
     pytest.importorskip("skimage.data")
     soxr = pytest.importorskip("soxr")
     from avs_ros.media import scene
 
     model = create_segmenter("avsc_light", engine="torch", device="cpu")
-    frame = next(iter(scene.pictures(1.0)))
+    frame = next(iter(scene.images(1.0)))
     track = soxr.resample(scene.soundtrack(), scene.RATE_HZ, RATE).astype(np.float32)
     end = int(second * RATE)
     prediction = model.step(frame, track[end - RATE : end], 0)
@@ -230,8 +230,8 @@ def test_the_bundled_model_marks_what_sounds(second: float, label: str, left: bo
     assert here.mean() > 0.05 and here.sum() / marked.sum() > 0.9
     model.reset()
     silent = model.step(frame, np.zeros(RATE, np.float32), 0)
-    assert silent.layers == () and silent.sounding < 0.5
-    # What nobody in the picture does leaves it empty.
+    assert silent.layers == () and silent.score < 0.5
+    # What nobody in the image does leaves it empty.
     model.reset()
     hiss = np.random.default_rng(0).normal(0, 0.05, RATE).astype(np.float32)
     assert model.step(frame, hiss, 0).layers == ()

@@ -22,7 +22,7 @@ def box(*edges: int) -> np.ndarray:
 def choose(
     queries: list[tuple[int, np.ndarray]], heard: list[float], threshold: float = 0.3
 ) -> list[tuple[int, float, int]]:
-    """Category, score and area of what sounds."""
+    """Category, score and area of the sounding object."""
     classes = np.array([SURE[category] for category, _ in queries], np.float32)
     masks = np.stack([mask for _, mask in queries])
     found = sounding_instances(classes, masks, np.array(heard, np.float32), threshold)

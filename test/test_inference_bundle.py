@@ -13,13 +13,13 @@ import torch
 
 from avs_ros.errors import EngineError
 from avs_ros.inference import create_segmenter
-from avs_ros.inference.bundle import identity_of, load_bundle, open_senses
+from avs_ros.inference.audio_steps import audio_program
+from avs_ros.inference.bundle import identity_of, load_bundle, open_runners
 from avs_ros.inference.c3n_steps import c3n_bundle
+from avs_ros.inference.class_affinity import ClassAffinity
 from avs_ros.inference.engines import build_runner
 from avs_ros.inference.engines.mapped import drop_pages
-from avs_ros.inference.heard_families import HeardFamilies
-from avs_ros.inference.hearing_steps import hearing_program
-from avs_ros.inference.light_steps import affinity_facts
+from avs_ros.inference.light_steps import affinity_metadata
 from avs_ros.models import audio
 from avs_ros.models.c3n import C3N
 from avs_ros.models.light.affinity import ClassAudioAffinity
@@ -38,9 +38,9 @@ def cache(tmp_path_factory):
 
 def tiny_bundle():
     torch.manual_seed(0)
-    hearing = audio.build("efficientat_mn04")
+    encoder = audio.build("efficientat_mn04")
     net = C3N("mobilenetv2_100", 384, networks.small_similarity(40), channels=8, image_size=32)
-    return c3n_bundle(networks.lively(net), hearing, [f"class {i}" for i in range(40)], "tiny", 3)
+    return c3n_bundle(networks.lively(net), encoder, [f"class {i}" for i in range(40)], "tiny", 3)
 
 
 def test_the_second_opening_builds_nothing_and_answers_the_same():
@@ -52,38 +52,38 @@ def test_the_second_opening_builds_nothing_and_answers_the_same():
         return tiny_bundle()
 
     identity = identity_of("tiny")
-    first = open_senses("tiny", identity, make, "onnxruntime", "cpu")
-    second = open_senses("tiny", identity, make, "onnxruntime", "cpu")
+    first = open_runners("tiny", identity, make, "onnxruntime", "cpu")
+    second = open_runners("tiny", identity, make, "onnxruntime", "cpu")
     assert made == [1]
-    assert first.facts == second.facts and second.facts["labels"][39] == "class 39"
+    assert first.metadata == second.metadata and second.metadata["labels"][39] == "class 39"
     kept = load_bundle("tiny", identity)
     assert kept is not None
     for one, other, step in (
-        (first.seeing, second.seeing, kept.steps["seeing"]),
-        (first.hearing, second.hearing, kept.steps["hearing"]),
+        (first.visual, second.visual, kept.steps["visual"]),
+        (first.audio, second.audio, kept.steps["audio"]),
     ):
         for expected, found in zip(one(*step.example), other(*step.example), strict=True):
             np.testing.assert_array_equal(found, expected)
-    assert not hasattr(kept.steps["seeing"], "module")
+    assert not hasattr(kept.steps["visual"], "module")
     with pytest.raises(EngineError, match="torch needs the network itself"):
-        build_runner(kept.steps["seeing"], "torch", "cpu")
+        build_runner(kept.steps["visual"], "torch", "cpu")
 
 
 def test_what_is_kept_and_does_not_fit_is_built_anew(cache):
     pytest.importorskip("onnxruntime")
     identity = identity_of("tiny", "damaged")
-    open_senses("tiny", identity, tiny_bundle, "onnxruntime", "cpu").close()
+    open_runners("tiny", identity, tiny_bundle, "onnxruntime", "cpu").close()
     kept = load_bundle("tiny", identity)
     assert kept is not None
-    graph = kept.steps["seeing"].graph
+    graph = kept.steps["visual"].graph
     graph.with_name(f"{graph.name}.data").write_bytes(b"")
     with pytest.raises(EngineError):
-        build_runner(kept.steps["seeing"], "onnxruntime", "cpu")
+        build_runner(kept.steps["visual"], "onnxruntime", "cpu")
     for file in cache.glob("tiny_*"):
         if "bundle" not in file.name:
             file.unlink()
     assert load_bundle("tiny", identity) is None
-    open_senses("tiny", identity, tiny_bundle, "onnxruntime", "cpu").close()
+    open_runners("tiny", identity, tiny_bundle, "onnxruntime", "cpu").close()
     assert load_bundle("tiny", identity) is not None
 
 
@@ -104,7 +104,7 @@ made = create_segmenter("c3n_light", engine="onnxruntime", device="auto")
 random = np.random.RandomState(0)
 frame = random.randint(0, 256, (48, 64, 3), dtype=np.uint8)
 answer = made.step(frame, (0.1 * random.standard_normal(16000)).astype(np.float32), 10**9)
-print(json.dumps([answer.audio_label, answer.audio_score, answer.sounding,
+print(json.dumps([answer.audio_label, answer.audio_score, answer.score,
                   float(answer.probability.sum()), "torch" in sys.modules]))
 """
 
@@ -125,7 +125,7 @@ def test_a_second_start_does_not_load_pytorch():
     label, score, sounding, area, with_torch = json.loads(ran.stdout)
     assert label == expected.audio_label
     assert score == pytest.approx(expected.audio_score, abs=1e-4)
-    assert sounding == pytest.approx(expected.sounding, abs=1e-3)
+    assert sounding == pytest.approx(expected.score, abs=1e-3)
     assert area == pytest.approx(float(expected.probability.sum()), rel=1e-3)
     assert not with_torch or sys.platform != "linux"
 
@@ -147,7 +147,7 @@ def test_audio_networks_hear_the_same_on_every_engine(name, engine):
         ).eval()  # fmt: skip
     else:
         network = audio.build(name)
-    program = hearing_program(network, f"ear_{name}")
+    program = audio_program(network, f"audio_encoder_{name}")
     runner = build_runner(program, engine, "cpu")
     random = np.random.RandomState(1)
     for level in (0.3, 1e-3):
@@ -159,20 +159,22 @@ def test_audio_networks_hear_the_same_on_every_engine(name, engine):
     runner.close()
 
 
-def test_families_are_heard_as_the_trained_affinity_hears_them():
+def test_categories_are_heard_as_the_trained_affinity_hears_them():
     torch.manual_seed(0)
-    affinity = ClassAudioAffinity([0, 1, 1], families=3, alpha=0.7)
+    affinity = ClassAudioAffinity([0, 1, 1], categories=3, alpha=0.7)
     with torch.no_grad():
         affinity.log_affinity.normal_(-3.0)
         affinity.gain.uniform_(0.5, 2.0)
         affinity.bias.normal_()
         logits = torch.randn(1, 527) * 3
         expected = affinity(logits)
-        families = affinity.by_family(expected)
-    plain = HeardFamilies(json.loads(json.dumps(affinity_facts(affinity))))
+        categories = affinity.by_category(expected)
+    plain = ClassAffinity(json.loads(json.dumps(affinity_metadata(affinity))))
     heard = logits[0].numpy()
-    np.testing.assert_allclose(plain.voices(heard), expected[0].numpy(), rtol=1e-5, atol=1e-5)
-    np.testing.assert_allclose(plain(heard), families[0].numpy(), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(
+        plain.sound_classes(heard), expected[0].numpy(), rtol=1e-5, atol=1e-5
+    )
+    np.testing.assert_allclose(plain(heard), categories[0].numpy(), rtol=1e-5, atol=1e-5)
 
 
 def test_dropped_pages_are_read_again(tmp_path):

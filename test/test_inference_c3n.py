@@ -1,4 +1,4 @@
-"""C3N behind the segmenter protocol: pictures and windows in, predictions out."""
+"""C3N behind the segmenter protocol: images and windows in, predictions out."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import torch
 from avs_ros.errors import AudioFormatError, CheckpointError, ImageFormatError, ModelError
 from avs_ros.inference import Segmenter, create_segmenter
 from avs_ros.inference.c3n import C3NSegmenter
+from avs_ros.inference.cached_audio_encoder import CachedAudioEncoder
 from avs_ros.inference.description import describe
 from avs_ros.inference.frames import FramePreparation
-from avs_ros.inference.hearing import Hearing
 from avs_ros.models import audio
 from avs_ros.models.c3n import C3N
 from avs_ros.models.checkpoints import save_c3n
@@ -24,7 +24,7 @@ LABELS = [f"class {i}" for i in range(40)]
 
 
 @pytest.fixture(scope="module")
-def hearing():
+def audio_encoder():
     torch.manual_seed(0)
     return audio.build("efficientat_mn04")
 
@@ -37,8 +37,8 @@ def network():
 
 
 @pytest.fixture
-def segmenter(network, hearing):
-    made = C3NSegmenter(network, hearing, LABELS, name="tiny", engine="torch", device="cpu")
+def segmenter(network, audio_encoder):
+    made = C3NSegmenter(network, audio_encoder, LABELS, name="tiny", engine="torch", device="cpu")
     yield made
     made.close()
 
@@ -50,7 +50,7 @@ def scene(count: int, seed: int = 0) -> tuple[list[np.ndarray], list[np.ndarray]
     return frames, sounds
 
 
-def test_steps_at_one_frame_a_second_are_the_plain_clip(segmenter, network, hearing):
+def test_steps_at_one_frame_a_second_are_the_plain_clip(segmenter, network, audio_encoder):
     frames, sounds = scene(6)
     assert isinstance(segmenter, Segmenter)
     for i, (frame, sound) in enumerate(zip(frames, sounds, strict=True)):
@@ -59,12 +59,12 @@ def test_steps_at_one_frame_a_second_are_the_plain_clip(segmenter, network, hear
         torch.tensor(x)[:, None, None]
         for x in (network.backbone.image_mean, network.backbone.image_std)
     )
-    pictures = torch.stack(
+    images = torch.stack(
         [torch.from_numpy(cv2.resize(f, (64, 64))).permute(2, 0, 1) / 255.0 for f in frames[1:]]
     )
     with torch.no_grad():
-        feature, logits = hearing(torch.from_numpy(np.stack(sounds[1:])))
-        out = network.forward_detailed((pictures - mean) / std, feature, logits)
+        feature, logits = audio_encoder(torch.from_numpy(np.stack(sounds[1:])))
+        out = network.forward_detailed((images - mean) / std, feature, logits)
     expected = out.logits[-1, 0].sigmoid().numpy()
     np.testing.assert_allclose(answer.probability, expected, rtol=0, atol=2e-5)
     assert answer.probability.dtype == np.float32
@@ -72,8 +72,8 @@ def test_steps_at_one_frame_a_second_are_the_plain_clip(segmenter, network, hear
     assert answer.label == LABELS[answer.label_index]
     assert answer.audio_score == pytest.approx(float(logits[-1].sigmoid().max()), abs=1e-4)
     strongest = np.sort(expected.ravel())[-round(expected.size / 100) :].mean()
-    assert answer.sounding == pytest.approx(float(strongest), abs=1e-4)
-    assert set(answer.ms) == {"prepare", "hearing", "network", "finish"}
+    assert answer.score == pytest.approx(float(strongest), abs=1e-4)
+    assert set(answer.ms) == {"prepare", "audio", "network", "finish"}
 
 
 def test_reset_forgets(segmenter):
@@ -88,7 +88,7 @@ def test_reset_forgets(segmenter):
     assert np.abs(after - alone).max() > 1e-5
 
 
-def test_the_label_may_rest_on_a_longer_context(network, hearing):
+def test_the_label_may_rest_on_a_longer_context(network, audio_encoder):
     loud = np.full(527, -9.0, np.float32)
     loud[137] = 9.0
     seen = []
@@ -98,7 +98,7 @@ def test_the_label_may_rest_on_a_longer_context(network, hearing):
         return loud
 
     made = C3NSegmenter(
-        network, hearing, LABELS, engine="torch", device="cpu", audio_context=context
+        network, audio_encoder, LABELS, engine="torch", device="cpu", audio_context=context
     )
     frames, sounds = scene(1)
     answer = made.step(frames[0], sounds[0], 3 * SECOND)
@@ -107,15 +107,15 @@ def test_the_label_may_rest_on_a_longer_context(network, hearing):
 
 
 @pytest.mark.parametrize(
-    ("window", "words"),
+    ("window", "arguments"),
     [
         (np.zeros(8000, np.float32), r"16000 finite samples \(1 s\), got \[8000\]"),
         (np.zeros((2, 16000), np.float32), r"got \[2, 16000\]"),
         (np.full(16000, np.nan, np.float32), "NaN"),
     ],
 )
-def test_windows_that_cannot_be_heard(segmenter, window, words):
-    with pytest.raises(AudioFormatError, match=words):
+def test_windows_that_cannot_be_heard(segmenter, window, arguments):
+    with pytest.raises(AudioFormatError, match=arguments):
         segmenter.step(np.zeros((8, 8, 3), np.uint8), window, 0)
 
 
@@ -123,7 +123,7 @@ def test_windows_that_cannot_be_heard(segmenter, window, words):
     "frame",
     [np.zeros((8, 8), np.uint8), np.zeros((8, 8, 4), np.uint8), np.zeros((8, 8, 3), np.float32)],
 )
-def test_pictures_that_cannot_be_seen(segmenter, frame):
+def test_images_that_cannot_be_seen(segmenter, frame):
     with pytest.raises(ImageFormatError, match=r"uint8 \[H, W, 3\] RGB"):
         segmenter.step(frame, np.zeros(16000, np.float32), 0)
 
@@ -137,17 +137,17 @@ def test_frames_are_normalised_and_stretched():
     np.testing.assert_allclose(out[0, :, 5, 7], [1.0, -0.2, 0.4], atol=1e-6)
 
 
-def test_each_window_is_heard_once(hearing):
+def test_each_window_is_heard_once(audio_encoder):
     class Counting:
         calls = 0
 
         def __call__(self, waveform):
             self.calls += 1
             with torch.no_grad():
-                return hearing(torch.from_numpy(waveform))
+                return audio_encoder(torch.from_numpy(waveform))
 
     counting = Counting()
-    hear = Hearing(counting, remembered=2)
+    hear = CachedAudioEncoder(counting, remembered=2)
     one, two, three = (np.full(16000, v, np.float32) for v in (0.0, 0.1, 0.2))
     first = hear(one)
     assert hear(one.copy())[1] is first[1]
@@ -157,14 +157,16 @@ def test_each_window_is_heard_once(hearing):
     assert counting.calls == 4
 
 
-def test_a_checkpoint_file_is_a_model(network, hearing, tmp_path):
+def test_a_checkpoint_file_is_a_model(network, audio_encoder, tmp_path):
     path = tmp_path / "mine.safetensors"
-    save_c3n(path, network, "efficientat_mn04", LABELS, {"licence": "none"}, hearing=hearing)
+    save_c3n(
+        path, network, "efficientat_mn04", LABELS, {"licence": "none"}, audio_encoder=audio_encoder
+    )
     made = create_segmenter(path, engine="torch", device="cpu")
     assert (made.name, made.engine, made.device) == ("mine", "torch", "cpu")
     assert describe(made, path)["weights"] == {path.name: sha256_of(path)}
     frames, sounds = scene(1)
-    direct = C3NSegmenter(network, hearing, LABELS, engine="torch", device="cpu")
+    direct = C3NSegmenter(network, audio_encoder, LABELS, engine="torch", device="cpu")
     np.testing.assert_array_equal(
         made.step(frames[0], sounds[0], SECOND).probability,
         direct.step(frames[0], sounds[0], SECOND).probability,

@@ -47,20 +47,20 @@ def results(folder: Path) -> tuple[dict, str, dict[str, bytes]]:
     return metadata, json.dumps(frames), masks
 
 
-@pytest.mark.parametrize("words", [("--engine", "torch", "--threads", "1"), ()])
+@pytest.mark.parametrize("arguments", [("--engine", "torch", "--threads", "1"), ()])
 def test_two_runs_are_equal_byte_for_byte(
-    scene: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+    scene: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
 ) -> None:
     monkeypatch.setenv("AVS_CACHE", str(tmp_path / "cache"))
     for name in ("first", "second"):
-        done = avs("run", scene, "-o", tmp_path / name, "--fps", "5", *words)
+        done = avs("run", scene, "-o", tmp_path / name, "--fps", "5", *arguments)
         assert done.returncode == 0, done.stderr
     first, second = results(tmp_path / "first"), results(tmp_path / "second")
     assert first == second
     report = (tmp_path / "first" / "report.html").read_text()
     for value in (first[0]["engine"], first[0]["library"], *first[0]["weights"].values()):
         assert str(value) in report
-    if words:
+    if arguments:
         assert (first[0]["engine"], first[0]["threads"]) == ("torch", 1)
 
 

@@ -150,8 +150,8 @@ def test_export_is_static_and_says_what_it_is(program, tmp_path):
     }
     assert shapes == dict(program.inputs)
     assert [value.name for value in model.graph.output] == list(program.outputs)
-    facts = {entry.key: entry.value for entry in model.metadata_props}
-    assert facts["labels"] == '["a", "b"]' and facts["fingerprint"] == program.fingerprint
+    metadata = {entry.key: entry.value for entry in model.metadata_props}
+    assert metadata["labels"] == '["a", "b"]' and metadata["fingerprint"] == program.fingerprint
     assert list(path.parent.iterdir()) == [path]
 
 
@@ -237,7 +237,7 @@ def test_cache_folder_can_always_be_written(monkeypatch, tmp_path):
 
 def test_old_files_of_a_model_go_with_what_is_beside_them(tmp_path):
     for number in range(6):
-        for name in (f"m_{number:016x}_opset17", f"m_hearing_{number:016x}_opset17"):
+        for name in (f"m_{number:016x}_opset17", f"m_audio_{number:016x}_opset17"):
             for ending in (".onnx", ".onnx.data", "_check.npz"):
                 (tmp_path / f"{name}{ending}").write_bytes(b"")
             os.utime(tmp_path / f"{name}.onnx", (number, number))

@@ -72,17 +72,17 @@ def test_a_stream_can_be_run_from_the_file_alone(checkpoint, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "words"),
+    ("arguments", "description"),
     [
         (["--model", "nothing"], "unknown model 'nothing'"),
         (["--build-only"], "--build-only goes with --engine tensorrt"),
         (["--model", "c3n_pvt_panns"], "has no published weights"),
     ],
 )
-def test_export_that_cannot_be(arguments, words, capsys, tmp_path, monkeypatch):
+def test_export_that_cannot_be(arguments, description, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert main(["export", *arguments]) == 2
-    assert words in capsys.readouterr().err
+    assert description in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
 
 
@@ -100,7 +100,7 @@ def test_bundled_model_gives_the_same_answer_on_every_engine(engine):
         segmenter.close()
     one, other = answers
     assert (one.label, one.audio_label) == (other.label, other.audio_label)
-    assert one.sounding == pytest.approx(other.sounding, abs=1e-3)
+    assert one.score == pytest.approx(other.score, abs=1e-3)
     np.testing.assert_allclose(one.probability, other.probability, rtol=0, atol=1e-3)
 
 
@@ -109,4 +109,4 @@ def test_every_model_has_words_and_a_way_to_be_built():
 
     for model in MODELS.values():
         module = importlib.import_module(model.module)
-        assert model.words and callable(module.create) and callable(module.program)
+        assert model.description and callable(module.create) and callable(module.program)

@@ -27,7 +27,7 @@ def inputs() -> tuple[np.ndarray, np.ndarray]:
 
 
 @pytest.mark.parametrize(
-    ("change", "words"),
+    ("change", "arguments"),
     [
         (lambda w: (w * 32767).astype(np.int16), "int16"),
         (lambda w: (w * 2**31).astype(np.int32), "int32"),
@@ -41,10 +41,10 @@ def inputs() -> tuple[np.ndarray, np.ndarray]:
     ],
 )
 def test_another_window_is_refused_and_never_clipped(
-    segmenter: Segmenter, change: Callable[[np.ndarray], Any], words: str
+    segmenter: Segmenter, change: Callable[[np.ndarray], Any], arguments: str
 ) -> None:
     frame, window = inputs()
-    with pytest.raises(AudioFormatError, match=words):
+    with pytest.raises(AudioFormatError, match=arguments):
         segmenter.step(frame, change(window), 10**9)
 
 

@@ -1,4 +1,4 @@
-"""A torch that is too old is one sentence, from Python and when a node is configured."""
+"""A torch that is too old is one message, from Python and when a node is configured."""
 
 from __future__ import annotations
 

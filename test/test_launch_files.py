@@ -117,7 +117,7 @@ def test_the_microphone_does_not_take_the_computing_device(
     assert shared <= set(passed), "arguments of the same name must be passed, or they leak in"
 
 
-def test_camera_info_is_beside_the_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_camera_info_is_beside_the_images(monkeypatch: pytest.MonkeyPatch) -> None:
     for image, camera_info in (("", "camera_info"), ("/cam/image_raw", "/cam/camera_info"),
                                ("left/image", "left/camera_info"), ("/image", "/camera_info")):
         started = Started(monkeypatch, "attention.launch.py", image=image)

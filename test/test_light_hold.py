@@ -15,12 +15,12 @@ Windows = tuple[Bytes, Float, Float, float]
 
 @pytest.fixture(scope="module")
 def weakening() -> Windows:
-    """A picture, a clear and a weaker second of its cat, and a threshold between their scores."""
+    """An image, a clear and a weaker second of its cat, and a threshold between their scores."""
     pytest.importorskip("skimage.data")
     soxr = pytest.importorskip("soxr")
     from avs_ros.media import scene
 
-    frame = next(iter(scene.pictures(1.0)))
+    frame = next(iter(scene.images(1.0)))
     track = soxr.resample(scene.soundtrack(), scene.RATE_HZ, RATE).astype(np.float32)
     clear = track[2 * RATE : 3 * RATE]
     hiss = np.random.default_rng(0).normal(0, 1, RATE).astype(np.float32)
@@ -28,7 +28,7 @@ def weakening() -> Windows:
 
     def score(window: Float) -> float:
         judge.reset()
-        return judge.step(frame, window, 0).sounding
+        return judge.step(frame, window, 0).score
 
     loud = score(clear)
     for level in np.geomspace(0.002, 0.3, 12):

@@ -1,4 +1,4 @@
-"""The light model's company: its C3N by itself, and the training-free floor."""
+"""The light model's company: its C3N by itself, and the training-free baseline."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_paper_variant_is_the_trunk_over_a_clip_of_five(
     model = load_light(BUNDLED)
     trunk = model.network.c3n
     with torch.no_grad():
-        feature, logits = model.network.hearing(torch.from_numpy(seconds))
+        feature, logits = model.network.audio_encoder(torch.from_numpy(seconds))
         pixels = torch.from_numpy(frames).permute(0, 3, 1, 2).float() / 127.5 - 1
         whole = trunk.forward_detailed(pixels, feature, logits, frames_per_clip=5)
     segmenter = create_segmenter("c3n_light_paper", engine="torch", device="cpu")
@@ -58,9 +58,9 @@ def test_paper_variant_has_no_gate_against_silence() -> None:
     window = np.zeros(RATE, np.float32)
     astronaut = np.asarray(data.astronaut())
     paper = create_segmenter("c3n_light_paper", engine="torch", device="cpu")
-    assert paper.step(astronaut, window, 0).sounding > 0
+    assert paper.step(astronaut, window, 0).score > 0
     light = create_segmenter("c3n_light", engine="torch", device="cpu")
-    assert light.step(astronaut, window, 0).sounding == 0
+    assert light.step(astronaut, window, 0).score == 0
 
 
 @pytest.mark.parametrize("name", ["c3n_light_paper", "consensus_cam"])
@@ -114,21 +114,21 @@ def test_a_step_without_memory_runs_on_engines() -> None:
     assert np.asarray(cam).shape == (1, 1, 16, 16) and int(label[0]) in range(12)
 
 
-def test_floor_refuses_silence_alone_and_an_impossible_level() -> None:
+def test_baseline_refuses_silence_alone_and_an_impossible_level() -> None:
     data = pytest.importorskip("skimage.data")
     cat = np.asarray(data.chelsea())
     segmenter = create_segmenter("consensus_cam", engine="torch", device="cpu")
-    assert segmenter.step(cat, np.zeros(RATE, np.float32), 0).sounding == 0
+    assert segmenter.step(cat, np.zeros(RATE, np.float32), 0).score == 0
     hiss = np.random.default_rng(0).normal(0, 0.05, RATE).astype(np.float32)
     answer = segmenter.step(cat, hiss, SECOND)
-    assert answer.sounding == 1 and answer.label in segmenter.labels
+    assert answer.score == 1 and answer.label in segmenter.labels
     assert 0 < float((answer.probability > 0.5).mean()) < 1
     with pytest.raises(ModelError, match="between 0 and 1"):
         create_segmenter("consensus_cam", engine="torch", device="cpu", level=1.5)
 
 
-def test_floor_on_public_classifiers_finds_the_cat(shared: Path) -> None:
-    from avs_ros.evaluation.composite_generated import generated_library
+def test_baseline_on_public_classifiers_finds_the_cat(shared: Path) -> None:
+    from avs_ros.evaluation.composite_generated import generated_dataset
 
     weights = shared / "data" / "weights"
     segmenter = create_segmenter(
@@ -138,16 +138,16 @@ def test_floor_on_public_classifiers_finds_the_cat(shared: Path) -> None:
         visual_weights=weights / "mobilenet_v2_imagenet.safetensors",
         audio_weights=weights / "efficientat_mn04_audioset.safetensors",
     )
-    library = generated_library()
-    view = library.pictures[0].view()
+    library = generated_dataset()
+    view = library.images[0].view()
     answer = segmenter.step(view.rgb, library.recordings[0].second(), 0)
     assert "cat" in answer.label.lower()
     assert len(segmenter.labels) == 1000
 
 
-def test_a_family_may_have_a_threshold_of_its_own(tmp_path: Path) -> None:
+def test_a_category_may_have_a_threshold_of_its_own(tmp_path: Path) -> None:
     pytest.importorskip("skimage")
-    from avs_ros.evaluation.composite_generated import generated_library
+    from avs_ros.evaluation.composite_generated import generated_dataset
     from avs_ros.models.checkpoints import save_checkpoint
     from avs_ros.models.light.checkpoint import tensors_of
 
@@ -155,8 +155,8 @@ def test_a_family_may_have_a_threshold_of_its_own(tmp_path: Path) -> None:
     about["calibration"] = {**about["calibration"], "thresholds": {"cat": 0.9999999}}
     path = tmp_path / "strict.safetensors"
     save_checkpoint(path, tensors_of(BUNDLED), about)
-    library = generated_library()
-    rgb, meow = library.pictures[0].view().rgb, library.recordings[0].second()
+    library = generated_dataset()
+    rgb, meow = library.images[0].view().rgb, library.recordings[0].second()
     assert LightSegmenter().step(rgb, meow, 0).label == "cat"
     assert LightSegmenter(path).step(rgb, meow, 0).layers == ()
     # What is asked for counts on the file's own scale.
@@ -168,10 +168,10 @@ def test_a_family_may_have_a_threshold_of_its_own(tmp_path: Path) -> None:
 def test_a_window_that_stands_alone_is_judged_whole() -> None:
     """A meow early in the second: marked by itself; ended where the stream had it before."""
     pytest.importorskip("skimage")
-    from avs_ros.evaluation.composite_generated import generated_library
+    from avs_ros.evaluation.composite_generated import generated_dataset
 
-    library = generated_library()
-    rgb, sound = library.pictures[0].view().rgb, library.recordings[0].second()
+    library = generated_dataset()
+    rgb, sound = library.images[0].view().rgb, library.recordings[0].second()
     early = np.concatenate([sound[-8000:], np.zeros(8000, np.float32)])
     segmenter = LightSegmenter()
     assert segmenter.step(rgb, early, SECOND).layers

@@ -1,4 +1,4 @@
-"""Masks at picture size: smooth outlines, the same labels at every cell's centre."""
+"""Masks at image size: smooth outlines, the same labels at every cell's centre."""
 
 from __future__ import annotations
 

@@ -70,7 +70,7 @@ def test_a_frame_comes_after_its_sound_even_if_recorded_before(tmp_path: Path) -
             assert heard >= event.stamp_ns
 
 
-def test_the_camera_is_chosen_among_other_pictures(tmp_path: Path) -> None:
+def test_the_camera_is_chosen_among_other_images(tmp_path: Path) -> None:
     bag = BagMaker(tmp_path / "bag")
     jpeg = cv2.imencode(".jpg", lamp(32, 32))[1].tobytes()
     for i in range(5):
@@ -138,7 +138,7 @@ def one_of_each(path: Path, images: bool = True, audio: bool = True) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("images", "audio", "options", "words"),
+    ("images", "audio", "options", "arguments"),
     [
         (False, True, {}, "no image topic with messages"),
         (True, False, {}, "no sound topic with messages"),
@@ -148,10 +148,10 @@ def one_of_each(path: Path, images: bool = True, audio: bool = True) -> Path:
     ],
 )
 def test_a_bag_without_what_is_needed(
-    tmp_path: Path, images: bool, audio: bool, options: dict[str, str], words: str
+    tmp_path: Path, images: bool, audio: bool, options: dict[str, str], arguments: str
 ) -> None:
     path = one_of_each(tmp_path / "bag", images, audio)
-    with pytest.raises(BagError, match=words) as caught:
+    with pytest.raises(BagError, match=arguments) as caught:
         BagSource(path, BagOptions(**options))
     assert "\n" not in str(caught.value)
 

@@ -17,19 +17,19 @@ from avs_ros.media.source import Frame, Sound
 
 
 class PlayedCamera:
-    """Gives the pictures that the test puts into it; None unplugs it."""
+    """Gives the images that the test puts into it; None unplugs it."""
 
     name = "played camera"
     fps = 10.0
 
     def __init__(self) -> None:
-        self.pictures: queue.Queue[tuple[int, np.ndarray] | None] = queue.Queue()
+        self.images: queue.Queue[tuple[int, np.ndarray] | None] = queue.Queue()
         self.taken = threading.Semaphore(0)
         self.closed = False
 
     def read(self) -> tuple[int, np.ndarray] | None:
         try:
-            return self.pictures.get(timeout=5)
+            return self.images.get(timeout=5)
         except queue.Empty:
             return None
         finally:
@@ -64,22 +64,22 @@ def sound(ns: int) -> Sound:
     return Sound(ns, tone(0.1), 16000)
 
 
-def test_newest_picture_all_sound() -> None:
+def test_newest_image_all_sound() -> None:
     camera, microphone = PlayedCamera(), PlayedMicrophone()
-    camera.pictures.put((0, lamp()))
+    camera.images.put((0, lamp()))
     source = live.LiveSource(camera, microphone.open)
     assert (source.info.width, source.info.height, source.info.audio_rate_hz) == (96, 64, 16000)
     for i in range(1, 5):
-        camera.pictures.put((i * 100, lamp()))
+        camera.images.put((i * 100, lamp()))
         microphone.say(sound(i * 100))
-    for _ in range(6):  # the first picture, these four, and the wait for another
+    for _ in range(6):  # the first image, these four, and the wait for another
         if _ < 5:
             assert camera.taken.acquire(timeout=5)
     events = source.events()
     first = [next(events) for _ in range(5)]
     assert [event.stamp_ns for event in first if isinstance(event, Sound)] == [100, 200, 300, 400]
     frames = [event for event in first if isinstance(event, Frame)]
-    camera.pictures.put(None)
+    camera.images.put(None)
     frames += [event for event in events if isinstance(event, Frame)]
     assert frames[-1].stamp_ns == 400
     assert frames[-1].decode().shape == (64, 96, 3)
@@ -92,19 +92,19 @@ def test_newest_picture_all_sound() -> None:
 def test_a_microphone_that_falls_silent_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(live, "STALL_S", 0.2)
     camera, microphone = PlayedCamera(), PlayedMicrophone()
-    camera.pictures.put((0, lamp()))
+    camera.images.put((0, lamp()))
     source = live.LiveSource(camera, microphone.open)
     with pytest.raises(MediaError, match="played microphone has given no sound"):
         for _ in source.events():
             pass
-    camera.pictures.put(None)
+    camera.images.put(None)
     source.close()
 
 
-def test_a_camera_without_a_picture_is_refused() -> None:
+def test_a_camera_without_an_image_is_refused() -> None:
     camera, microphone = PlayedCamera(), PlayedMicrophone()
-    camera.pictures.put(None)
-    with pytest.raises(MediaError, match="played camera gives no picture"):
+    camera.images.put(None)
+    with pytest.raises(MediaError, match="played camera gives no image"):
         live.LiveSource(camera, microphone.open)
     assert camera.closed
 
@@ -114,7 +114,7 @@ def test_a_camera_is_freed_where_there_is_no_microphone() -> None:
         raise MediaError("no default input device (there are: none)")
 
     camera = PlayedCamera()
-    camera.pictures.put((0, lamp()))
+    camera.images.put((0, lamp()))
     with pytest.raises(MediaError, match="no default input device"):
         live.LiveSource(camera, none)
     assert camera.closed
@@ -122,11 +122,11 @@ def test_a_camera_is_freed_where_there_is_no_microphone() -> None:
 
 def test_lost_samples_of_the_microphone_are_counted() -> None:
     camera, microphone = PlayedCamera(), PlayedMicrophone()
-    camera.pictures.put((0, lamp()))
+    camera.images.put((0, lamp()))
     source = live.LiveSource(camera, microphone.open)
     microphone.overflows = 3
     microphone.say(sound(0))
-    camera.pictures.put(None)
+    camera.images.put(None)
     assert [event.stamp_ns for event in source.events()] == [0]
     assert source.counters["microphone_overflows"] == 3
     source.close()
@@ -139,5 +139,5 @@ def test_a_piece_of_sound_is_at_least_as_old_as_it_is_long() -> None:
 
 
 def test_a_camera_that_does_not_exist() -> None:
-    with pytest.raises(MediaError, match="no picture from camera 97"):
+    with pytest.raises(MediaError, match="no image from camera 97"):
         live.Webcam("97")

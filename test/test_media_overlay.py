@@ -15,11 +15,11 @@ def grey(width: int, height: int) -> np.ndarray:
 
 
 def test_marked_pixels_turn_towards_their_colour_and_others_darker() -> None:
-    picture = grey(200, 120)
+    image = grey(200, 120)
     found = answer(200, 120, [(20, 20, 80, 80)], ["cat"])
-    out = draw_masks(picture, found.label_mask(), found.instances)
-    assert out is not picture
-    assert (picture == 128).all()
+    out = draw_masks(image, found.label_mask(), found.instances)
+    assert out is not image
+    assert (image == 128).all()
     inside, outside = out[50, 50].astype(float), out[100, 150].astype(float)
     towards = np.array(label_colour("cat")) - 128.0
     assert np.sign(inside - 128) == pytest.approx(np.sign(towards))
@@ -27,10 +27,10 @@ def test_marked_pixels_turn_towards_their_colour_and_others_darker() -> None:
     assert len(set(outside)) == 1
 
 
-def test_nothing_marked_leaves_the_picture_as_it_is() -> None:
-    picture = grey(320, 180)
-    out = draw_overlay(picture, answer(320, 180, [], []), status=False)
-    assert np.array_equal(out, picture)
+def test_nothing_marked_leaves_the_image_as_it_is() -> None:
+    image = grey(320, 180)
+    out = draw_overlay(image, answer(320, 180, [], []), status=False)
+    assert np.array_equal(out, image)
 
 
 def test_the_status_strip_shows_the_level() -> None:
@@ -41,7 +41,7 @@ def test_the_status_strip_shows_the_level() -> None:
 
     assert lit(-np.inf) == lit(-60.0) == 0
     assert 0 < lit(-40.0) < lit(-20.0) < lit(-3.0)
-    # The picture above the strip is not touched.
+    # The image above the strip is not touched.
     out = draw_overlay(grey(640, 360), answer(640, 360, [], []))
     assert (out[:325] == 128).all()
 

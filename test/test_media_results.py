@@ -66,7 +66,7 @@ def test_moments_are_the_surest_frame_of_each_run_longest_first() -> None:
 
 def test_thumbnails_are_the_frames_asked_for(tmp_path: Path) -> None:
     path = write_video(tmp_path / "v.mp4", 1.0)
-    pictures = thumbnails(path, [0, 7], width=48)
-    assert len(pictures) == 2
-    image = cv2.imdecode(np.frombuffer(pictures[0], np.uint8), cv2.IMREAD_COLOR)
+    images = thumbnails(path, [0, 7], width=48)
+    assert len(images) == 2
+    image = cv2.imdecode(np.frombuffer(images[0], np.uint8), cv2.IMREAD_COLOR)
     assert image.shape == (32, 48, 3)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from avs_ros.media.scene import HEIGHT, SECONDS, WIDTH, pictures, soundtrack, turns, write_scene
+from avs_ros.media.scene import HEIGHT, SECONDS, WIDTH, images, soundtrack, turns, write_scene
 from avs_ros.media.scene_sounds import RATE_HZ, meow, say
 from avs_ros.media.source import Frame
 from avs_ros.media.video import VideoSource
@@ -60,8 +60,8 @@ def test_the_voices_have_their_pitch() -> None:
     assert not np.array_equal(meow(3), meow(4))
 
 
-def test_the_pictures_move_and_hold_cat_and_astronaut() -> None:
-    frames = list(pictures(2.0))
+def test_the_images_move_and_hold_cat_and_astronaut() -> None:
+    frames = list(images(2.0))
     assert len(frames) == 50
     assert frames[0].shape == (HEIGHT, WIDTH, 3)
     assert np.abs(frames[0].astype(int) - frames[-1]).mean() > 2

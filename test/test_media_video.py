@@ -92,8 +92,8 @@ def test_a_rotated_phone_video_is_read_upright(tmp_path: Path) -> None:
     data = bytearray(path.read_bytes())
     # The display matrix of the first track's header: identity -> a quarter turn clockwise.
     at = data.index(b"tkhd") + 4 + 40
-    words = (0, 0x10000, 0, -0x10000, 0, 0, 0, 0, 0x40000000)
-    data[at : at + 36] = b"".join(word.to_bytes(4, "big", signed=True) for word in words)
+    arguments = (0, 0x10000, 0, -0x10000, 0, 0, 0, 0, 0x40000000)
+    data[at : at + 36] = b"".join(word.to_bytes(4, "big", signed=True) for word in arguments)
     path.write_bytes(bytes(data))
     source, frames, _ = read(path)
     assert (source.info.width, source.info.height) == (64, 96)
@@ -104,7 +104,7 @@ def test_a_rotated_phone_video_is_read_upright(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("make", "words"),
+    ("make", "arguments"),
     [
         (lambda p: None, "no such file"),
         (lambda p: p.write_bytes(b""), "empty"),
@@ -114,17 +114,19 @@ def test_a_rotated_phone_video_is_read_upright(tmp_path: Path) -> None:
         (lambda p: write_video(p, sound=False), "no sound stream"),
     ],
 )
-def test_a_bad_file_is_refused_in_one_sentence(tmp_path: Path, make: object, words: str) -> None:
+def test_a_bad_file_is_refused_in_one_message(
+    tmp_path: Path, make: object, arguments: str
+) -> None:
     path = tmp_path / "v.mp4"
     assert callable(make)
     make(path)
-    with pytest.raises(MediaError, match=words) as caught:
+    with pytest.raises(MediaError, match=arguments) as caught:
         VideoSource(path)
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
-def test_a_sound_file_has_no_picture(tmp_path: Path) -> None:
+def test_a_sound_file_has_no_image(tmp_path: Path) -> None:
     path = tmp_path / "s.wav"
     with av.open(str(path), "w") as container:
         stream = container.add_stream("pcm_s16le", rate=16000, layout="mono")
@@ -133,7 +135,7 @@ def test_a_sound_file_has_no_picture(tmp_path: Path) -> None:
         )
         frame.sample_rate = 16000
         container.mux(stream.encode(frame))
-    with pytest.raises(MediaError, match="no picture stream"):
+    with pytest.raises(MediaError, match="no image stream"):
         VideoSource(path)
 
 

@@ -64,7 +64,7 @@ def test_full_size_network_has_the_published_tensors() -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "words"),
+    ("change", "arguments"),
     [
         ({"label_dict": None}, "no label_dict"),
         ({"label_dict": {0: "/m/09x0r"}}, "526 are missing"),
@@ -73,9 +73,9 @@ def test_full_size_network_has_the_published_tensors() -> None:
     ],
 )
 def test_a_checkpoint_that_cannot_be_right_is_refused(
-    change: dict[str, object], words: str
+    change: dict[str, object], arguments: str
 ) -> None:
-    with pytest.raises(CheckpointError, match=words):
+    with pytest.raises(CheckpointError, match=arguments):
         loaded({**public_content(), **change})
 
 

@@ -75,7 +75,7 @@ def test_gradient_reaches_the_waveform_and_every_weight(network: audio.AudioNetw
 
 
 @pytest.mark.parametrize(
-    ("waveform", "rate", "words"),
+    ("waveform", "rate", "arguments"),
     [
         (torch.zeros(1, 44100), 44100, "44100"),
         (torch.zeros(16000), 16000, "batch"),
@@ -88,9 +88,9 @@ def test_gradient_reaches_the_waveform_and_every_weight(network: audio.AudioNetw
     ],
 )
 def test_sound_that_cannot_be_heard_is_refused_in_words(
-    network: audio.AudioNetwork, waveform: torch.Tensor, rate: int, words: str
+    network: audio.AudioNetwork, waveform: torch.Tensor, rate: int, arguments: str
 ) -> None:
-    with pytest.raises(AudioFormatError, match=words):
+    with pytest.raises(AudioFormatError, match=arguments):
         network(waveform, rate)
 
 

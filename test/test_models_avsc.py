@@ -79,7 +79,7 @@ def test_binary_masks_alone_reach_the_audio_head() -> None:
     output, left, _ = two_things()
     sound = torch.randn(1, 16000) * 0.05
     with torch.no_grad():
-        feature, logits = net.hearing(sound)
+        feature, logits = net.audio_encoder(sound)
     scores = torch.sigmoid(net.audio_scores(logits, feature))
     correlation_loss(net.attend(output, scores), left[None]).backward()
     affinity, last = net.audio_head.affinity.log_affinity, net.audio_head.residual[2].bias
@@ -98,7 +98,7 @@ def test_the_audio_head_learns_what_a_sound_belongs_to_from_masks_alone() -> Non
                              output.mask_logits.expand(2, -1, -1, -1))  # fmt: skip
     sounds = torch.full((2, 527), -6.0)
     sounds[0, 300] = sounds[1, 400] = 2.0
-    feature, truth = torch.zeros(2, net.hearing.feature_width), torch.stack([left, right])
+    feature, truth = torch.zeros(2, net.audio_encoder.feature_width), torch.stack([left, right])
     optimiser = torch.optim.Adam(head.affinity.parameters(), lr=0.1)
     for _ in range(80):
         scores = torch.sigmoid(net.audio_scores(sounds, feature))
@@ -143,7 +143,7 @@ def test_class_evidence_speaks_for_the_category_whose_rows_it_shows() -> None:
     net = small_network(class_rows=11, members=members, query_category=(0, 1, 2, 0, -1))
     frames = torch.rand(1, 3, 64, 64) * 2 - 1
     with torch.no_grad():
-        net.backbone.net.classifier.bias[2] += 100  # the picture shows class row 2
+        net.backbone.net.classifier.bias[2] += 100  # the image shows class row 2
         features = net.features(frames)
         assert len(features) == 5
         assert features[4].exp().mean(dim=(0, 2, 3)).argmax().item() == 1
@@ -196,22 +196,24 @@ def test_folded_and_plain_backbones_see_the_same(shared: Path) -> None:
         net.load_visual(path)
         net.load_audio(shared / "data" / "weights" / "efficientat_mn04_audioset.safetensors")
         with torch.no_grad():
-            heard = net.hearing(torch.randn(1, 16000, generator=torch.Generator().manual_seed(1)))
+            heard = net.audio_encoder(
+                torch.randn(1, 16000, generator=torch.Generator().manual_seed(1))
+            )
             seen.append((*net.features(frames)[:4], *heard))
     for plain, other in zip(*seen, strict=True):
         assert torch.allclose(plain, other, atol=2e-3 * float(plain.abs().max()))
 
 
 def test_settings_that_do_not_fit_together_are_refused() -> None:
-    for wrong, words in (
+    for wrong, arguments in (
         ({"categories": ()}, "no category"),
         ({"categories": ("dog", "dog", "cat")}, "same name"),
         ({"query_category": (3,)}, "query_category"),
-        ({"voices": ("bark",), "voice_category": (3,)}, "voice_category"),
+        ({"sound_classes": ("bark",), "sound_class_category": (3,)}, "sound_class_category"),
         ({"class_rows": 5}, "members"),
         ({"channels": 12}, "channels"),
     ):
-        with pytest.raises(ModelError, match=words):
+        with pytest.raises(ModelError, match=arguments):
             small_config(**wrong)
     with pytest.raises(ModelError, match="avsc_light, avsc_pvt, avsc_swin"):
         configuration("avsc_b7")
@@ -221,7 +223,9 @@ def test_ready_forms_have_the_categories_they_say() -> None:
     light, full = configuration("avsc_light"), configuration("avsc_swin")
     assert len(light.categories) == 29 and len(full.categories) == 70
     assert light.query_category.count(light.categories.index("person")) == 6
-    assert full.with_(categories=("a", "b"), voices=(), voice_category=()).voices == ("a", "b")
+    assert full.with_(
+        categories=("a", "b"), sound_classes=(), sound_class_category=()
+    ).sound_classes == ("a", "b")
 
 
 # --- the file
@@ -230,7 +234,7 @@ def test_ready_forms_have_the_categories_they_say() -> None:
 def test_file_round_trip(tmp_path: Path) -> None:
     net = small_network(
         class_rows=9, members=((0,), (1,), (2,)), query_category=(0, -1, 2), folded=True,
-        voices=("speech", "baby", "bark", "meow"), voice_category=(0, 0, 1, 2),
+        sound_classes=("speech", "baby", "bark", "meow"), sound_class_category=(0, 0, 1, 2),
     )  # fmt: skip
     path = tmp_path / "small.safetensors"
     save_avsc(path, net, {"calibration": {"score": 0.2}, "licence": "none"})
@@ -241,8 +245,8 @@ def test_file_round_trip(tmp_path: Path) -> None:
     frames, sound = torch.rand(1, 3, 64, 64) * 2 - 1, torch.randn(1, 16000) * 0.1
     with torch.no_grad():
         for before, after in zip(
-            (*net.segment(frames)[:2], *net.hearing(sound)),
-            (*loaded.network.segment(frames)[:2], *loaded.network.hearing(sound)),
+            (*net.segment(frames)[:2], *net.audio_encoder(sound)),
+            (*loaded.network.segment(frames)[:2], *loaded.network.audio_encoder(sound)),
             strict=True,
         ):
             # Half precision, and a mask that flips a cell of the attention.

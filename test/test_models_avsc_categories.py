@@ -13,7 +13,7 @@ from avs_ros.models.avsc.categories import (
     ontology,
 )
 from avs_ros.models.labels import audioset
-from avs_ros.models.light.families import FAMILY_NAMES, VOICE_FAMILY, VOICE_NAMES
+from avs_ros.models.light.vocabulary import CATEGORY_NAMES, SOUND_CLASS_CATEGORY, SOUND_CLASS_NAMES
 
 
 def heard_as(sound: str, sets: str = "light") -> dict[str, float]:
@@ -21,8 +21,8 @@ def heard_as(sound: str, sets: str = "light") -> dict[str, float]:
     known = category_set(sets)
     column = category_map(known.sounds)[:, audioset().index(sound)]
     found: dict[str, float] = {}
-    for voice, weight in enumerate(column.tolist()):
-        name = known.categories[known.voice_category[voice]]
+    for sound_class, weight in enumerate(column.tolist()):
+        name = known.categories[known.sound_class_category[sound_class]]
         found[name] = max(found.get(name, 0.0), weight)
     return {name: weight for name, weight in found.items() if weight}
 
@@ -77,9 +77,9 @@ def test_ambiguous_sounds_belong_to_every_one_that_makes_them() -> None:
 
 def test_the_light_set_is_what_the_light_models_are_trained_on() -> None:
     known = category_set("light")
-    assert known.categories == FAMILY_NAMES
-    assert known.voices == VOICE_NAMES
-    assert known.voice_category == VOICE_FAMILY
+    assert known.categories == CATEGORY_NAMES
+    assert known.sound_classes == SOUND_CLASS_NAMES
+    assert known.sound_class_category == SOUND_CLASS_CATEGORY
 
 
 def test_every_set_names_sounds_that_exist_and_reaches_every_category() -> None:

@@ -41,7 +41,7 @@ def test_cheap_consensus_is_the_full_matrix_maximum():
     torch.testing.assert_close(c3im.row_scores(visual, audio), matrix.amax(2))
 
 
-def test_consensus_follows_sound_where_pictures_leave_it_open():
+def test_consensus_follows_sound_where_images_leave_it_open():
     similarity = np.zeros((3, 527), dtype=np.float32)
     similarity[1, 10] = similarity[2, 20] = 1.0
     c3im = CognitiveConsensusInference(similarity)
@@ -229,7 +229,7 @@ def test_light_network_has_a_class_per_similarity_row(light):
 
 
 @pytest.mark.parametrize(
-    ("frames", "sound", "heard", "clip", "error", "words"),
+    ("frames", "sound", "heard", "clip", "error", "description"),
     [
         ((3, 3, 64, 64), (3, 128), (3, 527), 5, ModelError, "3 frames where clips of 5"),
         ((5, 3, 60, 64), (5, 128), (5, 527), 5, ModelError, r"\[N, 3, 64, 64\]"),
@@ -241,8 +241,8 @@ def test_light_network_has_a_class_per_similarity_row(light):
         ((0, 3, 64, 64), (0, 128), (0, 527), 5, ModelError, "0 frames"),
     ],
 )
-def test_inputs_that_do_not_fit(net, frames, sound, heard, clip, error, words):
-    with pytest.raises(error, match=words):
+def test_inputs_that_do_not_fit(net, frames, sound, heard, clip, error, description):
+    with pytest.raises(error, match=description):
         net(torch.zeros(frames), torch.zeros(sound), torch.zeros(heard), frames_per_clip=clip)
 
 
@@ -260,7 +260,7 @@ def test_audio_that_is_not_finite(net, value):
 
 
 @pytest.mark.parametrize(
-    ("options", "words"),
+    ("options", "description"),
     [
         ({"visual": "resnet50"}, "unknown visual backbone 'resnet50'; known: pvt_v2_b0"),
         ({"image_size": 100}, "multiple of 32"),
@@ -270,9 +270,9 @@ def test_audio_that_is_not_finite(net, value):
         ({"audio_width": 0}, "impossible widths"),
     ],
 )
-def test_networks_that_cannot_be_built(options, words):
+def test_networks_that_cannot_be_built(options, description):
     arguments = {"visual": "pvt_v2_b0", "audio_width": 8, **options}
-    with pytest.raises(ModelError, match=words):
+    with pytest.raises(ModelError, match=description):
         C3N(similarity=networks.small_similarity(4), **arguments)
 
 

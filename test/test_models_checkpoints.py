@@ -216,10 +216,10 @@ def test_imagenet_weights_of_another_backbone_are_refused(tmp_path):
 def test_metadata_is_decoded_json(small, tmp_path):
     path = tmp_path / "c3n.safetensors"
     save_c3n(path, small, "vggish", ["x"] * 12, {"numbers": [1, 2.5], "text": "plain"})
-    facts = read_metadata(read_weight_file(path))
-    assert facts["numbers"] == [1, 2.5] and facts["text"] == "plain"
-    assert facts["format"] == "avs_ros/1"
-    np.testing.assert_equal(facts["c3n"]["channels"], 16)
+    metadata = read_metadata(read_weight_file(path))
+    assert metadata["numbers"] == [1, 2.5] and metadata["text"] == "plain"
+    assert metadata["format"] == "avs_ros/1"
+    np.testing.assert_equal(metadata["c3n"]["channels"], 16)
 
 
 def test_shared_mobilenet_weights_give_their_reference_scores(shared):
@@ -227,7 +227,7 @@ def test_shared_mobilenet_weights_give_their_reference_scores(shared):
     arrays = np.load(stored)
     backbone = build_backbone("mobilenetv2_100").eval()
     load_backbone(backbone, shared / "data" / "weights" / "mobilenet_v2_imagenet.safetensors")
-    pictures = torch.from_numpy(arrays["image_uint8"]).permute(0, 3, 1, 2) / 127.5 - 1
+    images = torch.from_numpy(arrays["image_uint8"]).permute(0, 3, 1, 2) / 127.5 - 1
     with torch.no_grad():
-        logits = backbone(pictures).logits
+        logits = backbone(images).logits
     np.testing.assert_allclose(logits.detach().numpy(), arrays["logits"], rtol=0, atol=1e-3)

@@ -217,7 +217,7 @@ def test_kinds_agree_by_path() -> None:
     assert agreement(cat, Kind.parse("animal/snake", 1)) == SAME
     assert agreement(dog, cat) == FAMILY
     assert agreement(dog, car) == STRANGE
-    assert car.words == "car, road, vehicle"
+    assert car.description == "car, road, vehicle"
 
 
 def test_every_class_has_a_kind_with_a_weight() -> None:

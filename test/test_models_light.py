@@ -15,9 +15,9 @@ from avs_ros.models.light import LightC3N
 from avs_ros.models.light.affinity import ClassAudioAffinity
 from avs_ros.models.light.checkpoint import load_light, save_light, tensors_of
 from avs_ros.models.light.folding import fold_batch_norm
-from avs_ros.models.light.hearing_context import HearingContext
 from avs_ros.models.light.selection import AcceptGate, raise_to_visible
 from avs_ros.models.light.similarity import light_similarity
+from avs_ros.models.light.sound_context import SoundContext
 from avs_ros.models.light.step import LightStep
 
 RATE = 16000
@@ -54,7 +54,7 @@ def test_step_gives_the_networks_numbers() -> None:
     net = small_network()
     frames, sound = torch.rand(1, 3, 64, 64) * 2 - 1, torch.randn(1, RATE) * 0.1
     with torch.no_grad():
-        feature, logits = net.hearing(sound)
+        feature, logits = net.audio_encoder(sound)
         whole = net(frames, feature, logits)
         past, shares = torch.zeros(0, 4, 17), torch.ones(1)
         out = LightStep(net)(frames, feature, logits, whole.heard, past, shares)
@@ -65,14 +65,14 @@ def test_step_gives_the_networks_numbers() -> None:
     assert out.label.tolist() == whole.labels.tolist()
 
 
-def test_affinity_takes_the_loudest_voice_of_a_family() -> None:
-    affinity = ClassAudioAffinity([0, 1, 1], families=3)
-    voices = torch.tensor([[0.5, -1.0, 2.0]])
-    assert affinity.by_family(voices).tolist() == [[0.5, 2.0, -20.0]]
+def test_affinity_takes_the_loudest_sound_class_of_a_category() -> None:
+    affinity = ClassAudioAffinity([0, 1, 1], categories=3)
+    sound_classes = torch.tensor([[0.5, -1.0, 2.0]])
+    assert affinity.by_category(sound_classes).tolist() == [[0.5, 2.0, -20.0]]
 
 
 def test_affinity_rises_with_a_class_it_is_close_to() -> None:
-    affinity = ClassAudioAffinity([0], families=1)
+    affinity = ClassAudioAffinity([0], categories=1)
     with torch.no_grad():
         affinity.log_affinity.fill_(-9.0)
         affinity.log_affinity[0, 74] = 0.0
@@ -81,7 +81,7 @@ def test_affinity_rises_with_a_class_it_is_close_to() -> None:
     assert float(affinity(loud)) > float(affinity(quiet)) + 2
 
 
-def test_gate_judges_every_family_by_the_same_rule() -> None:
+def test_gate_judges_every_category_by_the_same_rule() -> None:
     torch.manual_seed(0)
     gate = AcceptGate()
     heard, seen = torch.randn(2, 5), torch.randn(2, 5, 3)
@@ -114,21 +114,21 @@ def one_of(index: int, size: int = 4) -> np.ndarray:
 
 
 def test_context_averages_what_belongs_together() -> None:
-    context = HearingContext()
+    context = SoundContext()
     for tenth in range(20):
-        heard, rests_on = context.hear(tenth * SECOND // 10, one_of(1), -20.0, lambda x: x)
+        heard, context_logits = context.hear(tenth * SECOND // 10, one_of(1), -20.0, lambda x: x)
     assert heard.argmax() == 1
     # One weak window between strong ones is outvoted.
-    _, rests_on = context.hear(2 * SECOND, np.zeros(4, np.float32), -20.0, lambda x: x)
-    assert rests_on.argmax() == 1
+    _, context_logits = context.hear(2 * SECOND, np.zeros(4, np.float32), -20.0, lambda x: x)
+    assert context_logits.argmax() == 1
 
 
 def test_context_is_dropped_when_another_sound_takes_over() -> None:
-    context = HearingContext()
+    context = SoundContext()
     for tenth in range(20):
         context.hear(tenth * SECOND // 10, one_of(1), -20.0, lambda x: x)
-    heard, rests_on = context.hear(2 * SECOND, one_of(2), -20.0, lambda x: x)
-    assert heard.argmax() == rests_on.argmax() == 2
+    heard, context_logits = context.hear(2 * SECOND, one_of(2), -20.0, lambda x: x)
+    assert heard.argmax() == context_logits.argmax() == 2
 
 
 def test_context_ends_with_silence_and_reset() -> None:
@@ -136,19 +136,19 @@ def test_context_ends_with_silence_and_reset() -> None:
         lambda c: c.hear(SECOND, one_of(3), -80.0, lambda x: x),
         lambda c: c.reset(),
     ):
-        context = HearingContext()
+        context = SoundContext()
         context.hear(0, one_of(1), -20.0, lambda x: x)
         forget(context)
-        _, rests_on = context.hear(2 * SECOND, np.zeros(4, np.float32), -20.0, lambda x: x)
-        assert np.array_equal(rests_on, np.zeros(4))
+        _, context_logits = context.hear(2 * SECOND, np.zeros(4, np.float32), -20.0, lambda x: x)
+        assert np.array_equal(context_logits, np.zeros(4))
 
 
 def test_file_round_trip(tmp_path: Path) -> None:
     names = {
         "rows": [f"row{i}" for i in range(1003)],
-        "families": ["a", "b", "c"],
-        "voices": ["a", "b", "b2", "c"],
-        "voice_family": [0, 1, 1, 2],
+        "categories": ["a", "b", "c"],
+        "sound_classes": ["a", "b", "b2", "c"],
+        "sound_class_category": [0, 1, 1, 2],
         "direct": [[0], [74], [75], [137]],
         "loose": [[1], [72], [], []],
         "members": [[5, 1000], [6, 7, 1001], [1002]],
@@ -156,10 +156,10 @@ def test_file_round_trip(tmp_path: Path) -> None:
         "audioset": [str(i) for i in range(527)],
     }
     members = torch.zeros(3, 1003)
-    for family, rows in enumerate(names["members"]):
-        members[family, rows] = 1
+    for category, rows in enumerate(names["members"]):
+        members[category, rows] = 1
     similarity = light_similarity(
-        names["members"], names["voice_family"], names["direct"], names["loose"]
+        names["members"], names["sound_class_category"], names["direct"], names["loose"]
     )
     assert similarity.shape == (1003, 527)
     assert similarity[1001, 75] == 1 and similarity[1001, 72] >= 0.4
@@ -169,11 +169,11 @@ def test_file_round_trip(tmp_path: Path) -> None:
     path = tmp_path / "small.safetensors"
     save_light(path, net, names, {"licence": "x"})
     model = load_light(path)
-    assert model.families == ("a", "b", "c")
+    assert model.categories == ("a", "b", "c")
     assert model.metadata["licence"] == "x"
     frames = torch.rand(1, 3, 64, 64)
     with torch.no_grad():
-        sound = net.hearing(torch.ones(1, RATE) * 0.01)
+        sound = net.audio_encoder(torch.ones(1, RATE) * 0.01)
         expected, found = net(frames, *sound), model.network(frames, *sound)
     assert torch.equal(model.network.overlaps, net.overlaps)
     # Stored in half precision.
@@ -197,7 +197,7 @@ def test_bundled_file_is_small_half_precision_and_says_what_it_is() -> None:
     assert all(bool(torch.isfinite(tensor).all()) for tensor in tensors.values())
     about = load_light(BUNDLED).metadata
     assert "non-commercial" in about["licence"]
-    assert {"picture", "sound"} <= set(about["preprocessing"])
+    assert {"image", "sound"} <= set(about["preprocessing"])
     assert 0 < about["calibration"]["threshold"] < 1
     assert about["provenance"]["started_from"]
 
@@ -217,7 +217,7 @@ def test_silence_marks_nothing(segmenter: LightSegmenter) -> None:
     data = pytest.importorskip("skimage.data")
     segmenter.reset()
     prediction = segmenter.step(data.chelsea(), np.zeros(RATE, np.float32), 0)
-    assert prediction.sounding < 0.5
+    assert prediction.score < 0.5
     assert prediction.layers == ()
     assert prediction.label == "" and prediction.label_index == -1
     assert float(prediction.probability.max()) <= 0.5
@@ -238,8 +238,8 @@ def test_answer_has_the_protocols_shape(segmenter: LightSegmenter) -> None:
     prediction = segmenter.step(frame, sound, 0)
     assert prediction.probability.dtype == np.float32
     assert prediction.probability.shape == (72, 72)
-    assert 0 <= prediction.sounding <= 1
-    assert set(prediction.ms) == {"hearing", "seeing"}
+    assert 0 <= prediction.score <= 1
+    assert set(prediction.ms) == {"audio", "visual"}
     assert len(segmenter.labels) == 1029
 
 
@@ -247,12 +247,12 @@ def test_answer_has_the_protocols_shape(segmenter: LightSegmenter) -> None:
 def test_the_one_that_sounds_is_marked(
     segmenter: LightSegmenter, second: float, label: str, left: bool
 ) -> None:
-    """Floor for the shipped weights: cat left, astronaut right, one of them sounds."""
+    """Least for the shipped weights: cat left, astronaut right, one of them sounds."""
     pytest.importorskip("skimage.data")
     soxr = pytest.importorskip("soxr")
     from avs_ros.media import scene
 
-    frame = next(iter(scene.pictures(1.0)))
+    frame = next(iter(scene.images(1.0)))
     track = soxr.resample(scene.soundtrack(), scene.RATE_HZ, RATE).astype(np.float32)
     end = int(second * RATE)
     segmenter.reset()
@@ -272,10 +272,10 @@ def test_a_sound_of_nothing_visible_marks_nothing(segmenter: LightSegmenter) -> 
     data = pytest.importorskip("skimage.data")
     rng = np.random.default_rng(0)
     hiss = rng.normal(0, 0.05, RATE).astype(np.float32)
-    for picture in (data.chelsea(), data.astronaut(), data.coffee()):
+    for image in (data.chelsea(), data.astronaut(), data.coffee()):
         segmenter.reset()
-        prediction = segmenter.step(np.ascontiguousarray(picture), hiss, 0)
-        assert prediction.layers == () and prediction.sounding < 0.5
+        prediction = segmenter.step(np.ascontiguousarray(image), hiss, 0)
+        assert prediction.layers == () and prediction.score < 0.5
 
 
 def test_the_mask_ends_soon_after_the_sound(segmenter: LightSegmenter) -> None:
@@ -283,7 +283,7 @@ def test_the_mask_ends_soon_after_the_sound(segmenter: LightSegmenter) -> None:
     soxr = pytest.importorskip("soxr")
     from avs_ros.media import scene
 
-    frame = next(iter(scene.pictures(1.0)))
+    frame = next(iter(scene.images(1.0)))
     track = soxr.resample(scene.soundtrack(), scene.RATE_HZ, RATE).astype(np.float32)
     segmenter.reset()
     window = track[2 * RATE : 3 * RATE].copy()

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from avs_ros.models.light import LightC3N
+from avs_ros.models.light.category_segmenter import CategorySegmenter
 from avs_ros.models.light.checkpoint import load_light, save_light
 from avs_ros.models.light.deeplab import DeepLabV3, VocOutput
-from avs_ros.models.light.family_segmenter import FamilySegmenter
 from avs_ros.models.light.selection import raise_to_visible
 from avs_ros.models.light.similarity import light_similarity
 from avs_ros.models.light.step import LightStep
@@ -19,9 +19,9 @@ from avs_ros.models.light.step import LightStep
 SIDE, CELLS, FINE = 64, 5, 17
 NAMES = {
     "rows": [f"row{i}" for i in range(1003)],
-    "families": ["a", "b", "c"],
-    "voices": ["a", "b", "c"],
-    "voice_family": [0, 1, 2],
+    "categories": ["a", "b", "c"],
+    "sound_classes": ["a", "b", "c"],
+    "sound_class_category": [0, 1, 2],
     "direct": [[0], [74], [137]],
     "loose": [[1], [], []],
     "members": [[5, 1000], [6, 1001], [1002]],
@@ -33,13 +33,14 @@ def network() -> LightC3N:
     """Frames of 96 px, of which C3N sees 64."""
     torch.manual_seed(0)
     members = torch.zeros(3, 1003)
-    for family, rows in enumerate(NAMES["members"]):
-        members[family, rows] = 1
+    for category, rows in enumerate(NAMES["members"]):
+        members[category, rows] = 1
     similarity = light_similarity(
-        NAMES["members"], NAMES["voice_family"], NAMES["direct"], NAMES["loose"]
+        NAMES["members"], NAMES["sound_class_category"], NAMES["direct"], NAMES["loose"]
     )
     net = LightC3N(
-        similarity, members, NAMES["voice_family"], channels=8, image_size=96, trunk_size=64,
+        similarity, members, NAMES["sound_class_category"], channels=8, image_size=96,
+        trunk_size=64,
         segments=True, voc=(15, 12, -1),
     ).fold()  # fmt: skip
     for block in net.c3n.tpavi:
@@ -59,7 +60,7 @@ def test_positions_lie_on_the_corners() -> None:
 
 
 def test_a_class_is_marked_where_it_is_seen() -> None:
-    part = FamilySegmenter(1, 8, [3])
+    part = CategorySegmenter(1, 8, [3])
     classes = torch.zeros(1, 21, CELLS, CELLS)
     classes[0, 3] = 16.0 * torch.arange(CELLS)  # each cell says which pixel it stands for
     with torch.no_grad():
@@ -69,8 +70,8 @@ def test_a_class_is_marked_where_it_is_seen() -> None:
     assert torch.allclose(out[0, 0], 0.5 * middle.expand(16, 16), atol=1e-4)
 
 
-def test_a_family_that_voc_does_not_know_begins_with_its_map() -> None:
-    part = FamilySegmenter(2, 8, [3, -1])
+def test_a_category_that_voc_does_not_know_begins_with_its_map() -> None:
+    part = CategorySegmenter(2, 8, [3, -1])
     classes = torch.randn(1, 21, CELLS, CELLS)
     ramp = torch.arange(16.0).expand(1, 2, 16, 16)
     with torch.no_grad():
@@ -84,7 +85,7 @@ def test_the_step_gives_the_networks_numbers_at_two_sizes() -> None:
     net = network()
     frames, sound = torch.rand(1, 3, 96, 96) * 2 - 1, torch.randn(1, 16000) * 0.1
     with torch.no_grad():
-        feature, logits = net.hearing(sound)
+        feature, logits = net.audio_encoder(sound)
         whole = net(frames, feature, logits)
         past, shares = torch.zeros(0, 4, 17), torch.ones(1)
         out = LightStep(net)(frames, feature, logits, whole.heard, past, shares)
@@ -110,6 +111,6 @@ def test_the_file_keeps_it(tmp_path: Path) -> None:
     assert (found.image_size, found.c3n.image_size) == (96, 64)
     frames = torch.rand(1, 3, 96, 96)
     with torch.no_grad():
-        sound = net.hearing(torch.ones(1, 16000) * 0.01)
+        sound = net.audio_encoder(torch.ones(1, 16000) * 0.01)
         expected, read = net(frames, *sound).semantic, found(frames, *sound).semantic
     assert torch.allclose(read, expected, atol=0.02 * float(expected.abs().max()))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -77,13 +76,6 @@ class Scene:
             lambda: self.targets and stamp_to_ns(self.targets[-1].header.stamp) == self.now_ns,
             "a target")
         return read_ray(self.targets[-1])
-
-
-@pytest.fixture
-def graph() -> Iterator[NodeGraph]:
-    graph = NodeGraph()
-    yield graph
-    graph.close()
 
 
 DRUM = Instance(1, "drum", 0.9, (400.0, 100.0, 500.0, 200.0), 100)
@@ -187,7 +179,7 @@ def test_without_calibration_there_is_a_state_but_no_ray(graph: NodeGraph) -> No
     assert scene.target() == pytest.approx(CAMERA.ray((450.0, 150.0)))
 
 
-def test_a_start_value_that_makes_no_sense_is_one_sentence(graph: NodeGraph) -> None:
+def test_a_start_value_that_makes_no_sense_is_one_message(graph: NodeGraph) -> None:
     with pytest.raises(ParameterError, match="label_priority"):
         Scene(graph, choose="label_priority")
 

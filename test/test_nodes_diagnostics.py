@@ -61,7 +61,7 @@ def test_trouble_is_named_while_it_lasts() -> None:
     report = page()
     unheard = running(problems={"/image": "not heard"})
     assert by_name(report.write(unheard))["inputs"].level == ERROR
-    refused = running(malformed={"image_step": 1}, sentences={"image_step": "step 5 is wrong"})
+    refused = running(malformed={"image_step": 1}, messages={"image_step": "step 5 is wrong"})
     status = by_name(report.write(refused))["inputs"]
     assert status.level == WARN and status.message == "step 5 is wrong"
     # The same count a second later is history.
@@ -78,7 +78,7 @@ def test_what_does_not_come_is_missed() -> None:
     silent = by_name(page().write(running(stats=stats(audio_rate=0.0))))["inputs"]
     assert silent.level == WARN and "no sound" in silent.message
     blind = by_name(page().write(running(stats=stats(frame_rate=0.0))))["inputs"]
-    assert blind.level == WARN and "no pictures" in blind.message
+    assert blind.level == WARN and "no images" in blind.message
     disabled = by_name(page().write(running(stats=stats(frame_rate=0.0), enabled=False)))
     assert disabled["inputs"].level == OK and "disabled" in disabled["model"].message
 

@@ -164,10 +164,13 @@ def quality(graph: NodeGraph, parameters: dict[str, Any]) -> Any:
 def ends(graph: NodeGraph, parameters: dict[str, Any]) -> Any:
     """Whether the process ends by itself after the last message."""
     given = {"input": made("video"), "rate": 10.0, **parameters}
-    words = [word for name, value in given.items()
+    arguments = [word for name, value in given.items()
              for word in ("-p", f"{name}:={str(value).lower() if value is True else value}")]
     process = subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, "--ros-args", *words], stderr=subprocess.PIPE, text=True)
+        [sys.executable, "-c", PROGRAM, "--ros-args", *arguments],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     try:
         assert process.stderr is not None
         # Read until it says that it has played; then it ends, or it does not.
@@ -199,7 +202,7 @@ MOVES: Moves = {
     "audio_chunk": (Move(0.1, played(chunks)),),
     "qos": (Move("sensor_data", quality),),
     "frame_id": (Move("head", played(cameras)),),
-    "audio_frame_id": (Move("ear", played(chunks), {"audio_type": HEADED}),),
+    "audio_frame_id": (Move("audio_encoder", played(chunks), {"audio_type": HEADED}),),
     "horizontal_fov": (Move(0.5, played(cameras)), Move(2.0, played(cameras))),
     "image_topic": (Move("/second/image", played(cameras), {"input": "bag", **FROM_BAG}),),
     "audio_topic": (Move("/second/audio", played(chunks), {"input": "bag", **FROM_BAG}),),

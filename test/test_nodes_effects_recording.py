@@ -93,7 +93,7 @@ MICROPHONE: Moves = {
     "block": (Move(0.1, recorded),),
     "audio_type": (Move(OTHER_TYPE, recorded),),
     "qos": (Move("reliable", recorded),),
-    "frame_id": (Move("ear", told_frame),),
+    "frame_id": (Move("audio_encoder", told_frame),),
     "retry_period": (Move(12.0, tries),),
 }
 

@@ -115,7 +115,7 @@ def scene() -> tuple[np.ndarray, np.ndarray]:
     soxr = pytest.importorskip("soxr")
     from avs_ros.media import scene
 
-    image = cv2.resize(next(iter(scene.pictures(1.0))), (320, 180))
+    image = cv2.resize(next(iter(scene.images(1.0))), (320, 180))
     track = soxr.resample(scene.soundtrack(), scene.RATE_HZ, RATE)
     return image, track[round(14.4 * RATE) : round(17.8 * RATE)].astype(np.float32)
 

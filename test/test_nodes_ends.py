@@ -25,13 +25,6 @@ Start = Callable[..., NodeProgram]
 
 
 @pytest.fixture
-def graph() -> Iterator[NodeGraph]:
-    graph = NodeGraph()
-    yield graph
-    graph.close()
-
-
-@pytest.fixture
 def start() -> Iterator[Start]:
     programs: list[NodeProgram] = []
 

@@ -90,7 +90,7 @@ def test_a_mistake_of_our_own_is_no_quiet_end() -> None:
     assert done.returncode == 1 and "RuntimeError: a mistake of our own" in done.stderr
 
 
-def test_wrong_arguments_are_one_sentence() -> None:
+def test_wrong_arguments_are_one_message() -> None:
     arguments = ["fails", "--ros-args", "-p", "nothing"]
     done = subprocess.run(
         [sys.executable, "-c", FAILS.format(arguments=arguments)], text=True, capture_output=True,

@@ -3,38 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from fakes import BrightnessSegmenter
-from node_graph import BASE_NS, NodeGraph, Recording, lamp, said
+from node_graph import BASE_NS, NodeGraph, Recording, lamp, page, said
 
 from avs_ros.conversions import make_header, read_mask, rgb_to_image
 from avs_ros.nodes.message_types import ROS
 from avs_ros.nodes.segmentation_node import SegmentationNode
-
-
-@pytest.fixture
-def graph() -> Iterator[NodeGraph]:
-    graph = NodeGraph()
-    yield graph
-    graph.close()
-
-
-def page(graph: NodeGraph) -> dict[str, str]:
-    """The newest values on /diagnostics, of all statuses together; filled as they come."""
-    values: dict[str, str] = {}
-
-    def take(msg: Any) -> None:
-        for status in msg.status:
-            values.update({pair.key: pair.value for pair in status.values})
-
-    graph.tester.create_subscription(
-        ROS("diagnostic_msgs/msg/DiagnosticArray"), "/diagnostics", take, 10)
-    return values
-
 
 BRIDGE = """
 import numpy as np

@@ -6,15 +6,14 @@ import itertools
 import json
 import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from fakes import BrightnessSegmenter
-from node_graph import BASE_NS, NodeGraph, Recording, lamp, said
-from ros_packages import get_message
+from node_graph import BASE_NS, NodeGraph, Recording, lamp, page, said
 
 from avs_ros.conversions import (
     make_camera_info,
@@ -36,13 +35,6 @@ from avs_ros.segmentation import Instance, Segmentation
 SPOILED = 40
 FLOATS = (math.nan, math.inf, -math.inf, 0.0, -1.0, 1e-300, 1e300)
 WORDS = ("", "mono8", "rgb16", "bayer_rggb8", "nv12", "32FC1", "jpeg", "plumb_bob", "x" * 300, "é")
-
-
-@pytest.fixture
-def graph() -> Iterator[NodeGraph]:
-    graph = NodeGraph()
-    yield graph
-    graph.close()
 
 
 def leaves(msg: Any, inside: str = "") -> list[tuple[Any, str, str]]:
@@ -108,19 +100,6 @@ def box() -> np.ndarray:
     mask = np.zeros((48, 64), np.uint8)
     mask[10:30, 20:40] = 255
     return mask
-
-
-def page(graph: NodeGraph) -> dict[str, str]:
-    """The newest values on /diagnostics, of all statuses together; filled as they come."""
-    values: dict[str, str] = {}
-
-    def take(msg: Any) -> None:
-        for status in msg.status:
-            values.update({pair.key: pair.value for pair in status.values})
-
-    graph.tester.create_subscription(
-        get_message("diagnostic_msgs/msg/DiagnosticArray"), "/diagnostics", take, 10)
-    return values
 
 
 def refused(values: dict[str, str]) -> int:

@@ -1,29 +1,26 @@
-"""A node takes back its own dump, and refuses what is really a change of a fixed value."""
+"""A node describes its parameters, takes back its own dump, and refuses what it cannot take."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from fakes import BrightnessSegmenter
-from node_graph import NodeGraph, tone
+from node_graph import SEGMENTATION as NODE
+from node_graph import NodeGraph, start_segmentation, tone
+from ros_packages import get_message
 
+from avs_ros.errors import ParameterError
 from avs_ros.media.video_writer import VideoWriter
 from avs_ros.nodes.attention_node import AttentionNode
 from avs_ros.nodes.evaluator_node import EvaluatorNode
 from avs_ros.nodes.microphone_node import MicrophoneNode
+from avs_ros.nodes.parameters import SEGMENTATION
 from avs_ros.nodes.player_node import PlayerNode
 from avs_ros.nodes.segmentation_node import SegmentationNode
-
-
-@pytest.fixture
-def graph() -> Iterator[NodeGraph]:
-    graph = NodeGraph()
-    yield graph
-    graph.close()
 
 
 def clip(folder: Path) -> str:
@@ -65,7 +62,6 @@ def load(graph: NodeGraph, node: str) -> dict[str, str]:
 
 
 def _message(name: str) -> Any:
-    from ros_packages import get_message
 
     return get_message(name)
 
@@ -107,3 +103,27 @@ def test_what_configure_fixed_may_be_said_again(graph: NodeGraph, tmp_path: Path
     assert same.successful
     (other,) = graph.set_parameters("/segmentation_node", audio_depth=51)
     assert not other.successful and "fixed by configure" in other.reason
+
+
+def test_descriptors_show_description_and_range(graph: NodeGraph) -> None:
+    start_segmentation(graph, autostart=False)
+    names = [spec.name for spec in SEGMENTATION]
+    answer = graph.call(
+        "rcl_interfaces/srv/DescribeParameters", f"{NODE}/describe_parameters",
+        names=names,
+    )
+    for spec, descriptor in zip(SEGMENTATION, answer.descriptors, strict=True):
+        assert descriptor.description.startswith(spec.description)
+        ranges = [*descriptor.floating_point_range, *descriptor.integer_range]
+        if spec.minimum is not None:
+            assert (ranges[0].from_value, ranges[0].to_value) == (spec.minimum, spec.maximum)
+        for choice in spec.choices:
+            assert choice in descriptor.additional_constraints
+
+
+@pytest.mark.parametrize("parameters", [{"audio_type": "Noise"}, {"image_qos": "best"}])
+def test_a_wrong_start_value_is_one_message(
+    graph: NodeGraph, parameters: dict[str, Any]
+) -> None:
+    with pytest.raises(ParameterError, match="expected one of"):
+        start_segmentation(graph, **parameters)

@@ -72,7 +72,9 @@ def test_the_documents_show_the_tables() -> None:
 )
 def test_types_and_ranges_are_checked(default: Any, value: Any, accepted: bool) -> None:
     ranged = not isinstance(default, bool)
-    spec = ParameterSpec("name", default, "words", 0 if ranged else None, 1 if ranged else None)
+    spec = ParameterSpec(
+        "name", default, "arguments", 0 if ranged else None, 1 if ranged else None
+    )
     if accepted:
         spec.check(value)
     else:
@@ -81,7 +83,7 @@ def test_types_and_ranges_are_checked(default: Any, value: Any, accepted: bool) 
 
 
 def test_choices_are_checked() -> None:
-    spec = ParameterSpec("qos", "a", "words", choices=("a", "b"), change=Change.NEVER)
+    spec = ParameterSpec("qos", "a", "arguments", choices=("a", "b"), change=Change.NEVER)
     spec.check("b")
     with pytest.raises(ParameterError, match="one of a, b"):
         spec.check("c")

@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +37,7 @@ FPS, SECONDS, RATE = 20, 1.0, 16000
 START_S = 1_600_000_000
 
 
-def picture(number: int) -> np.ndarray:
+def image(number: int) -> np.ndarray:
     rgb = np.full((48, 64, 3), 16, np.uint8)
     rgb[:, : 2 + 2 * number] = 220
     return rgb
@@ -49,7 +48,7 @@ def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("player") / "clip.mp4"
     writer = VideoWriter(path, 64, 48, FPS, RATE, 1)
     for number in range(round(FPS * SECONDS)):
-        writer.frame(10**9 + number * 10**9 // FPS, picture(number))
+        writer.frame(10**9 + number * 10**9 // FPS, image(number))
     writer.sound(10**9, tone(SECONDS), RATE)
     writer.close()
     return path
@@ -57,7 +56,7 @@ def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def bag(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Compressed pictures, Foxglove's sound and a calibration, stamped in 2020."""
+    """Compressed images, Foxglove's sound and a calibration, stamped in 2020."""
     path = tmp_path_factory.mktemp("player") / "drive.mcap"
     writer = BagWriter(path)
     writer.declare("/cam/image/compressed", "sensor_msgs/msg/CompressedImage")
@@ -67,18 +66,11 @@ def bag(tmp_path_factory: pytest.TempPathFactory) -> Path:
         stamp_ns = START_S * 10**9 + number * 10**9 // 10
         header = make_header(BAG, stamp_ns, "cam")
         writer.write("/mic", make_audio(BAG, "RawAudio", stamp_ns, tone(0.1), RATE), stamp_ns)
-        compressed = rgb_to_compressed(BAG, header, picture(number))
+        compressed = rgb_to_compressed(BAG, header, image(number))
         writer.write("/cam/image/compressed", compressed, stamp_ns)
         writer.write("/cam/camera_info", make_camera_info(BAG, header, 64, 48, 0.7), stamp_ns)
     writer.close()
     return path
-
-
-@pytest.fixture
-def graph() -> Iterator[NodeGraph]:
-    graph = NodeGraph()
-    yield graph
-    graph.close()
 
 
 def play(
@@ -97,7 +89,7 @@ def test_a_video_becomes_camera_microphone_and_clock(graph: NodeGraph, video: Pa
     clocks = graph.listen("rosgraph_msgs/msg/Clock", "/clock", 1000)
     player = play(graph, video, start_stamp="1000.0", rate=2.0, audio_chunk=0.05)
     graph.wait(lambda: player.finished, "the end")
-    graph.wait(lambda: len(images) == FPS * SECONDS, "every picture")
+    graph.wait(lambda: len(images) == FPS * SECONDS, "every image")
     stamps = [stamp_to_ns(msg.header.stamp) for msg in images]
     assert stamps[0] == 1000 * 10**9
     assert np.allclose(np.diff(stamps), 1e9 / FPS, atol=1e6)
@@ -106,7 +98,7 @@ def test_a_video_becomes_camera_microphone_and_clock(graph: NodeGraph, video: Pa
     assert (cameras[0].width, cameras[0].height) == (64, 48)
     for number in (0, 10, 19):
         shown = image_to_rgb(images[number])
-        assert np.abs(shown.astype(int) - picture(number)).mean() < 12
+        assert np.abs(shown.astype(int) - image(number)).mean() < 12
     chunks = [read_audio(msg) for msg in sounds]
     assert {chunk.rate_hz for chunk in chunks} == {RATE}
     assert all(len(chunk.samples) == 800 for chunk in chunks[:-1])
@@ -127,7 +119,7 @@ def test_a_bag_keeps_its_stamps_and_its_calibration(graph: NodeGraph, bag: Path)
     sounds = graph.listen(AUDIO_TYPES["AudioStamped"], "audio", 200)
     player = play(
         graph, bag, start_stamp="recorded", image_type="both", audio_type="AudioStamped")
-    graph.wait(lambda: player.finished and len(images) == len(compressed) == 10, "every picture")
+    graph.wait(lambda: player.finished and len(images) == len(compressed) == 10, "every image")
     assert [stamp_to_ns(msg.header.stamp) for msg in images] == [
         START_S * 10**9 + number * 10**8 for number in range(10)]
     expected = make_camera_info(BAG, make_header(BAG, 1), 64, 48, 0.7)
@@ -188,7 +180,7 @@ def test_it_can_be_held(graph: NodeGraph, bag: Path) -> None:
     assert not images and {stamp_to_ns(msg.clock) for msg in clocks} == {1000 * 10**9}
     (result,) = graph.set_parameters("/player_node", paused=False)
     assert result.successful
-    graph.wait(lambda: player.finished and len(images) == 10, "every picture")
+    graph.wait(lambda: player.finished and len(images) == 10, "every image")
 
 
 def test_nothing_starts_before_its_subscribers(graph: NodeGraph, bag: Path) -> None:
@@ -199,7 +191,7 @@ def test_nothing_starts_before_its_subscribers(graph: NodeGraph, bag: Path) -> N
     graph.set_parameters("/player_node", rate=4.0)
     assert not sounds and not player.finished
     images = graph.listen(IMAGE, "image")
-    graph.wait(lambda: player.finished and len(images) == 10, "every picture")
+    graph.wait(lambda: player.finished and len(images) == 10, "every image")
 
 
 @pytest.mark.parametrize(
@@ -207,7 +199,7 @@ def test_nothing_starts_before_its_subscribers(graph: NodeGraph, bag: Path) -> N
     [({"input": ""}, ParameterError), ({"input": "/nowhere/clip.mp4"}, MediaError),
      ({"start_stamp": "soon"}, ParameterError),
      ({"audio_type": "AudioDataStamped"}, MessageTypeError)])
-def test_what_cannot_be_played_is_one_sentence(
+def test_what_cannot_be_played_is_one_message(
     graph: NodeGraph, bag: Path, parameters: dict[str, Any], error: type[Exception]
 ) -> None:
     with pytest.raises(error) as caught:
@@ -226,15 +218,15 @@ def test_main_plays_to_the_end_and_exits(graph: NodeGraph, video: Path) -> None:
         stderr=subprocess.PIPE, timeout=90, env=os.environ, check=False,
     )
     assert done.returncode == 0 and b"Traceback" not in done.stderr, done.stderr.decode()
-    graph.wait(lambda: len(images) == FPS * SECONDS, "every picture")
+    graph.wait(lambda: len(images) == FPS * SECONDS, "every image")
 
 
-def test_the_picture_published_is_the_picture_read(graph: NodeGraph, bag: Path) -> None:
+def test_the_image_published_is_the_image_read(graph: NodeGraph, bag: Path) -> None:
     images = graph.listen(IMAGE, "image")
     graph.listen(PUBLISHED_TYPE, "audio", 200)
     play(graph, bag)
-    graph.wait(lambda: len(images) == 10, "every picture")
-    sent = image_to_rgb(rgb_to_image(BAG, make_header(BAG, 1), picture(9)))
+    graph.wait(lambda: len(images) == 10, "every image")
+    sent = image_to_rgb(rgb_to_image(BAG, make_header(BAG, 1), image(9)))
     assert np.abs(image_to_rgb(images[9]).astype(int) - sent).mean() < 8
 
 
@@ -245,5 +237,5 @@ def test_now_is_when_it_begins_to_play(graph: NodeGraph, bag: Path) -> None:
     graph.wait(lambda: graph.tester.count_publishers("audio"), "the player")
     later_ns = time.time_ns()
     graph.listen(PUBLISHED_TYPE, "audio", 200)
-    graph.wait(lambda: images, "a picture")
+    graph.wait(lambda: images, "an image")
     assert begin_ns < later_ns <= stamp_to_ns(images[0].header.stamp) <= time.time_ns()

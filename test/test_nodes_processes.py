@@ -25,13 +25,6 @@ FPS, SECONDS = 10, 3.0
 START_S = 120.0  # a process, or a model, on a busy machine
 
 
-@pytest.fixture
-def graph() -> Iterator[NodeGraph]:
-    graph = NodeGraph()
-    yield graph
-    graph.close()
-
-
 def film(path: Path, frames: list[np.ndarray]) -> Path:
     height, width = frames[0].shape[:2]
     writer = VideoWriter(path, width, height, FPS, 16000, 1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -15,13 +15,6 @@ from avs_ros.nodes.subscriptions import InputSubscription
 
 BEST_EFFORT = rclpy.qos.QoSProfile(depth=1, reliability=rclpy.qos.ReliabilityPolicy.BEST_EFFORT)
 TEXT = "std_msgs/msg/String"
-
-
-@pytest.fixture
-def graph() -> Iterator[NodeGraph]:
-    graph = NodeGraph()
-    yield graph
-    graph.close()
 
 
 class Listener:
@@ -159,7 +152,7 @@ def test_what_was_not_overridden_can_be_chosen_anew(graph: NodeGraph) -> None:
     ("reliability:=sometimes", "no such reliability"), ("history:=keep", "no such history"),
     ("depth:=0", "no such depth"), ("depth:=deep", "INTEGER"),
 ])
-def test_an_override_that_is_none_is_one_sentence(
+def test_an_override_that_is_none_is_one_message(
     graph: NodeGraph, value: str, said: str
 ) -> None:
     with pytest.raises(ParameterError, match=said):
@@ -167,7 +160,7 @@ def test_an_override_that_is_none_is_one_sentence(
             "--ros-args", "-p", f"qos_overrides./chat.subscription.{value}"])
 
 
-def test_a_type_that_is_not_installed_is_one_sentence(graph: NodeGraph) -> None:
+def test_a_type_that_is_not_installed_is_one_message(graph: NodeGraph) -> None:
     node = graph.add(rclpy.node.Node, "listener")
     with pytest.raises(MessageTypeError, match="apt install"):
         InputSubscription(node, "hri_msgs/msg/LiveSpeech", "chat", print, qos="auto", depth=1,
@@ -189,7 +182,7 @@ def test_a_message_that_breaks_its_callback_is_counted(graph: NodeGraph) -> None
     publisher.publish(String(data="7"))
     graph.wait(lambda: heard == [7], "the good one")
     assert listener.counters.counts() == {"ValueError": 11}
-    assert "invalid literal" in listener.counters.sentences()["ValueError"]
+    assert "invalid literal" in listener.counters.messages()["ValueError"]
     # Not eleven lines: the 1st, 10th, 100th…
     listener.said("message on /chat refused (10x): ValueError: invalid literal")
     assert len(said(listener.log, "refused")) == 2

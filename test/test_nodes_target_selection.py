@@ -9,7 +9,7 @@ import pytest
 from avs_ros.conversions import Detection
 from avs_ros.errors import ParameterError
 from avs_ros.nodes.target_selection import (
-    Attention,
+    AttentionState,
     RaySmoother,
     SelectionConfig,
     TargetSelector,
@@ -126,7 +126,7 @@ def test_the_same_thing_is_found_again() -> None:
     assert find_again(DRUM, [CAT, relabelled]) is relabelled
     assert find_again(DRUM, [CAT, Detection(9, "bucket", 0.1, (5.0, 0.0, 15.0, 10.0))]) is None
     assert find_again(DRUM, []) is None
-    assert Attention("holding") is Attention.HOLDING
+    assert AttentionState("holding") is AttentionState.HOLDING
 
 
 def test_rays_are_smoothed_with_the_time_constant() -> None:

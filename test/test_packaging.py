@@ -125,10 +125,10 @@ def clean_copy(target: Path) -> None:
     )
 
 
-def run_installed(folder: Path, command: str, *words: object) -> str:
+def run_installed(folder: Path, command: str, *arguments: object) -> str:
     """Standard output of an installed command that must succeed, run from elsewhere."""
     done = subprocess.run(
-        [sys.executable, str(folder / "bin" / command), *map(str, words)], text=True,
+        [sys.executable, str(folder / "bin" / command), *map(str, arguments)], text=True,
         capture_output=True, timeout=200, check=False, cwd=folder.parent,
         env={**os.environ, "PYTHONPATH": str(folder), "OMP_NUM_THREADS": "1"})
     assert done.returncode == 0, done.stderr

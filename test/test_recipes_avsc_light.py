@@ -13,7 +13,7 @@ import torch
 
 from avs_ros.errors import ParameterError
 from avs_ros.models.avsc import AVSC, SegmenterOutput, Target, configuration, load_avsc
-from avs_ros.models.light.families import FAMILIES, FAMILY_NAMES
+from avs_ros.models.light.vocabulary import CATEGORIES, CATEGORY_NAMES
 from avs_ros.training.config import load_settings
 from avs_ros.training.report import RunReporter
 from recipes.avsc_light import calibration, correlation, instances, pairs, scenes, validation
@@ -21,29 +21,24 @@ from recipes.avsc_light.__main__ import CONFIG, main
 from recipes.avsc_light.buffer import SceneBuffer, target
 from recipes.avsc_light.instances import Part
 from recipes.avsc_light.light import train_light
-from recipes.avsc_light.settings import LightSettings
-from recipes.c3n_light.pictures import IGNORE, SIZE, Picture
-from recipes.c3n_light.recordings import Recording
+from recipes.avsc_light.settings import AVSCLightSettings
+from recipes.c3n_light.images import IGNORE, SIZE, TrainingImage
+from recipes.c3n_light.recordings import TrainingSound
 
-DOG, CAT = FAMILY_NAMES.index("dog"), FAMILY_NAMES.index("cat")
-
-
-@pytest.fixture(autouse=True)
-def _seeded() -> None:
-    torch.manual_seed(0)
+DOG, CAT = CATEGORY_NAMES.index("dog"), CATEGORY_NAMES.index("cat")
 
 
 # -- settings -----------------------------------------------------------------------------------
 def test_the_shipped_configuration_loads() -> None:
-    light = load_settings(LightSettings, CONFIG)
+    light = load_settings(AVSCLightSettings, CONFIG)
     assert 0 < light.live_epochs < light.epochs and light.empty_on_mismatch == 0.945
 
 
 def test_wrong_settings_are_refused_by_name() -> None:
     with pytest.raises(ParameterError, match="mode is 'none'"):
-        LightSettings(mode="none")
+        AVSCLightSettings(mode="none")
     with pytest.raises(ParameterError, match="capacity is 3"):
-        LightSettings(capacity=3)
+        AVSCLightSettings(capacity=3)
 
 
 # -- instances and scenes -----------------------------------------------------------------------
@@ -67,26 +62,26 @@ def test_connected_parts_are_instances_and_specks_are_unknown() -> None:
 
 @pytest.fixture
 def cache(tmp_path: Path) -> Path:
-    """Six pictures: a dark square of a dog or a bright one of a cat; the last two held out."""
+    """Six images: a dark square of a dog or a bright one of a cat; the last two held out."""
     work = tmp_path / "cache"
     work.mkdir()
-    pictures, masks, table, parts = [], [], [], []
+    images, masks, table, parts = [], [], [], []
     rng = np.random.default_rng(0)
     for number in range(6):
-        family = (DOG, CAT)[number % 2]
+        category = (DOG, CAT)[number % 2]
         image = rng.integers(100, 140, (SIZE, SIZE, 3)).astype(np.uint8)
         mask = np.zeros((SIZE, SIZE), np.uint8)
         at = 30 + 10 * number
-        mask[at : at + 140, at : at + 140] = family + 1
-        image[mask > 0] = (30, 30, 60) if family == DOG else (230, 210, 180)
-        pictures.append(image)
+        mask[at : at + 140, at : at + 140] = category + 1
+        image[mask > 0] = (30, 30, 60) if category == DOG else (230, 210, 180)
+        images.append(image)
         masks.append(mask)
-        table.append(asdict(Picture("coco", str(number), -1, number >= 4)))
-        parts.append([asdict(Part(family, number == 0))])
-    np.save(work / "pictures.npy", np.stack(pictures))
+        table.append(asdict(TrainingImage("coco", str(number), -1, number >= 4)))
+        parts.append([asdict(Part(category, number == 0))])
+    np.save(work / "images.npy", np.stack(images))
     np.save(work / "masks.npy", np.stack(masks))
     np.save(work / "instances.npy", (np.stack(masks) > 0).astype(np.uint8))
-    (work / "pictures.json").write_text(json.dumps(table))
+    (work / "images.json").write_text(json.dumps(table))
     (work / "instances.json").write_text(json.dumps(parts))
     return work
 
@@ -99,14 +94,14 @@ def test_scenes_keep_things_apart_and_hold_back_what_is_held_out(cache: Path) ->
         scene = sampler.scene()
         assert scene.image.shape == (96, 96, 3) and scene.image.dtype == np.uint8
         assert set(np.unique(scene.ids)) <= {scenes.UNKNOWN, *range(len(scene.parts) + 1)}
-        assert {part.family for part in scene.parts} <= {DOG, CAT}
+        assert {part.category for part in scene.parts} <= {DOG, CAT}
         for number in range(1, len(scene.parts) + 1):
             assert (scene.ids == number).any()
-        families = [part.family for part in scene.parts]
-        twins += len(set(families)) < len(families)
+        categories = [part.category for part in scene.parts]
+        twins += len(set(categories)) < len(categories)
     assert twins >= 5
     whole = scenes.InstanceSampler(cache, True, 96, seed=0)
-    assert [whole.whole(i).parts[0].family for i in whole.indices] == [DOG, CAT]
+    assert [whole.whole(i).parts[0].category for i in whole.indices] == [DOG, CAT]
 
 
 def test_buffer_replaces_the_oldest_and_gives_targets(cache: Path) -> None:
@@ -135,10 +130,10 @@ def test_buffer_replaces_the_oldest_and_gives_targets(cache: Path) -> None:
 
 
 # -- what is scored -----------------------------------------------------------------------------
-def answer(family: int, cells: slice) -> SegmenterOutput:
+def answer(category: int, cells: slice) -> SegmenterOutput:
     """One sure query that marks some rows of 8 x 8 cells, and one that is nothing."""
-    classes = torch.zeros(1, 2, len(FAMILIES) + 1)
-    classes[0, 0, family] = 9.0
+    classes = torch.zeros(1, 2, len(CATEGORIES) + 1)
+    classes[0, 0, category] = 9.0
     classes[0, 1, -1] = 9.0
     masks = torch.full((1, 2, 8, 8), -9.0)
     masks[0, 0, cells] = 9.0
@@ -164,20 +159,20 @@ def test_truth_of_a_pair_is_what_sounds() -> None:
     ids = np.zeros((4, 4), np.int16)
     ids[0], ids[1], ids[2] = 1, 2, scenes.UNKNOWN
     parts = (Part(DOG, False), Part(CAT, False))
-    sounding = torch.zeros(len(FAMILIES))
+    sounding = torch.zeros(len(CATEGORIES))
     sounding[DOG], sounding[CAT] = 1, -1
     truth, known = pairs.attended_truth(ids, parts, sounding)
     assert truth.sum() == 4 and bool((truth[0] == 1).all())
     assert known.sum(1).tolist() == [4, 0, 0, 4]
-    truth, known = pairs.attended_truth(ids, parts, torch.zeros(len(FAMILIES)))
+    truth, known = pairs.attended_truth(ids, parts, torch.zeros(len(CATEGORIES)))
     assert truth.sum() == 0 and bool((known == 1).all())
 
 
 # -- the second step ----------------------------------------------------------------------------
 def seen_and_heard() -> tuple[pairs.Seen, pairs.Heard]:
     """Scenes with dog above and cat below; AudioSet rows 3 and 5 are their sounds here."""
-    families = torch.zeros(4, len(FAMILIES))
-    families[:, [DOG, CAT]] = 1
+    categories = torch.zeros(4, len(CATEGORIES))
+    categories[:, [DOG, CAT]] = 1
     above, below = answer(DOG, slice(0, 4)), answer(CAT, slice(4, 8))
     classes = torch.cat([above.class_logits[:, :1], below.class_logits[:, :1]], 1)
     masks = torch.cat([above.mask_logits[:, :1], below.mask_logits[:, :1]], 1)
@@ -185,9 +180,13 @@ def seen_and_heard() -> tuple[pairs.Seen, pairs.Heard]:
     ids[4:] = 2
     parts = (Part(DOG, False), Part(CAT, False))
     seen = pairs.Seen(
-        classes.repeat(4, 1, 1), masks.repeat(4, 1, 1, 1).half(), [ids] * 4, [parts] * 4, families
+        classes.repeat(4, 1, 1),
+        masks.repeat(4, 1, 1, 1).half(),
+        [ids] * 4,
+        [parts] * 4,
+        categories,
     )
-    logits, truth = torch.full((30, 527), -12.0), torch.zeros(30, len(FAMILIES))
+    logits, truth = torch.full((30, 527), -12.0), torch.zeros(30, len(CATEGORIES))
     logits[:10, 3], logits[10:20, 5] = 3.0, 3.0
     truth[:10, DOG], truth[10:20, CAT] = 1, 1
     return seen, pairs.Heard(torch.zeros(30, 384), logits, truth)
@@ -207,7 +206,7 @@ def test_masks_alone_teach_which_sound_is_whose() -> None:
         return float((scores[0, DOG] - scores[0, CAT] + scores[1, CAT] - scores[1, DOG]).detach())
 
     before = right()
-    settings = LightSettings(
+    settings = AVSCLightSettings(
         pairs_steps=60, pairs_batch=16, pairs_rate=0.1, label_weight=0.0, pull=0.0
     )
     losses: list[float] = []
@@ -226,7 +225,7 @@ def test_calibration_keeps_mismatches_empty() -> None:
     seen, heard = seen_and_heard()
     with torch.no_grad():
         net.audio_head.affinity.log_affinity.fill_(-7.0)
-        net.audio_head.affinity.log_affinity[net.config.voices.index("dog"), 3] = 0.0
+        net.audio_head.affinity.log_affinity[net.config.sound_classes.index("dog"), 3] = 0.0
     lines: list[str] = []
     found = calibration.calibrate(net, seen, heard, 0.9, lines.append)
     assert 0 < found["score"] < 0.9 and len(lines) == len(calibration.SET_BACKS)
@@ -262,14 +261,14 @@ def with_sounds(cache: Path) -> Path:
     rng = np.random.default_rng(0)
     np.save(cache / "sounds.npy", rng.normal(0, 3000, 4 * 48000).astype(np.int16))
     rows = [
-        Recording(("dog", "cat")[n % 2], n * 48000, 48000, held_out=n >= 2) for n in range(4)
+        TrainingSound(("dog", "cat")[n % 2], n * 48000, 48000, held_out=n >= 2) for n in range(4)
     ]
     (cache / "sounds.json").write_text(json.dumps([asdict(row) for row in rows]))
     return cache.parent
 
 
 def test_interrupted_segmenter_goes_on(shared: Path, with_sounds: Path) -> None:
-    settings = LightSettings(**{**TINY, "epochs": 3})
+    settings = AVSCLightSettings(**{**TINY, "epochs": 3})
     with Stopping(with_sounds, settings) as reporter, pytest.raises(KeyboardInterrupt):
         train_light(settings, shared / "data", with_sounds, reporter, resume=False)
     state = torch.load(with_sounds / "segmenter.pt", weights_only=True)
@@ -277,7 +276,7 @@ def test_interrupted_segmenter_goes_on(shared: Path, with_sounds: Path) -> None:
     assert not list(with_sounds.glob("*.safetensors")) and not list(with_sounds.glob("*.part"))
     with RunReporter(with_sounds, settings) as reporter:
         file = train_light(settings, shared / "data", with_sounds, reporter, resume=True)
-    assert load_avsc(file).network.config.categories == FAMILY_NAMES
+    assert load_avsc(file).network.config.categories == CATEGORY_NAMES
     lines = [json.loads(line) for line in (with_sounds / "log.jsonl").read_text().splitlines()]
     assert [line["at"] for line in lines if line["kind"] == "val"] == [0, 1, 2]
 
@@ -287,7 +286,7 @@ def test_light_recipe_ends_in_one_file(shared: Path, with_sounds: Path) -> None:
     assert main(light(shared, output)) == 0
     file = output / "avsc_light.safetensors"
     made = load_avsc(file)
-    assert made.network.config.categories == FAMILY_NAMES
+    assert made.network.config.categories == CATEGORY_NAMES
     assert 0 < made.metadata["calibration"]["score"] < 1
     assert "non-commercial" in made.metadata["licence"]
     assert made.metadata["provenance"]["settings"]["epochs"] == 2

@@ -11,7 +11,7 @@ from light_training_data import CONFIGS, TINY, make_data, make_work
 from safetensors.torch import load_file
 
 from avs_ros.models.light.checkpoint import load_light
-from avs_ros.models.light.families import FAMILY_NAMES
+from avs_ros.models.light.vocabulary import CATEGORY_NAMES
 from recipes.c3n_light.__main__ import main
 from recipes.c3n_light.export import STARTED_FROM
 
@@ -33,7 +33,7 @@ def data(tmp_path: Path) -> Path:
     return folder
 
 
-def words(data: Path, work: Path, output: Path, config: str, *more: str) -> list[str]:
+def arguments(data: Path, work: Path, output: Path, config: str, *more: str) -> list[str]:
     settings = [w for name, value in TINY.items() for w in ("--set", f"{name}={value}")]
     return [
         "train", "--config", str(CONFIGS / config), "--data", str(data),
@@ -43,11 +43,11 @@ def words(data: Path, work: Path, output: Path, config: str, *more: str) -> list
 
 def test_a_run_from_the_bundled_weights(tmp_path: Path, data: Path, work: Path) -> None:
     output = tmp_path / "run"
-    command = words(data, work, output, "light_continue.yaml")
+    command = arguments(data, work, output, "light_continue.yaml")
     assert main(command) == 0
     made = load_light(output / "c3n_light.safetensors")
     log = made.metadata["provenance"]["log"]
-    assert log["lessons"]["refine"]["steps"] == 4 and log["device"] == "cpu"
+    assert log["stages"]["refine"]["steps"] == 4 and log["device"] == "cpu"
     assert log["cpu_minutes"] >= 0 and log["settings"]["init_from"] == "bundled"
     assert made.network.c3n.image_size == 64
     lines = [json.loads(line) for line in (output / "log.jsonl").read_text().splitlines()]
@@ -68,7 +68,7 @@ def test_a_run_of_the_trunk_is_scored(
     more = ("--set", "gates=strong", "--set", "backbone=frozen")
     (tmp_path / "data").mkdir()
     data = make_data(tmp_path / "data", shared)
-    assert main(words(data, work, output, "light_trunk.yaml", *more)) == 0
+    assert main(arguments(data, work, output, "light_trunk.yaml", *more)) == 0
     assert "M_J: 0." in capsys.readouterr().out
     found = json.loads((output / "scores.json").read_text())
     assert found["cost"]["steps"] == 2
@@ -77,18 +77,18 @@ def test_a_run_of_the_trunk_is_scored(
     assert 0 <= scores["m_j"] <= 1
 
 
-def test_the_whole_course_starts_from_public_classifiers(
+def test_the_whole_recipe_starts_from_public_classifiers(
     tmp_path: Path, work: Path, shared: Path
 ) -> None:
     output = tmp_path / "run"
-    lessons = ("hearing", "seeing", "joint", "settle", "refine", "segmenting", "joining")
-    names = (*lessons[:-2], "segment", "join")
+    stages = ("audio", "visual", "joint", "settle", "refine", "segmenting", "joining")
+    names = (*stages[:-2], "segment", "join")
     steps = [w for name in names for w in ("--set", f"{name}_steps=1")]
-    more = (*steps, "--set", "hearing_batch=2", "--set", "teachers=false")
-    assert main(words(shared / "data", work, output, "light.yaml", *more)) == 0
+    more = (*steps, "--set", "audio_batch=2", "--set", "teachers=false")
+    assert main(arguments(shared / "data", work, output, "light.yaml", *more)) == 0
     made = load_light(output / "c3n_light.safetensors")
-    assert list(made.metadata["provenance"]["log"]["lessons"]) == list(lessons)
-    assert made.families == FAMILY_NAMES
+    assert list(made.metadata["provenance"]["log"]["stages"]) == list(stages)
+    assert made.categories == CATEGORY_NAMES
     assert made.network.segmenter is not None and made.network.image_size == 64
     assert set(made.metadata["provenance"]["started_from"]) == set(STARTED_FROM)
 
@@ -104,6 +104,6 @@ def test_wrong_verbs_and_settings_are_said(
 
 
 def test_missing_data_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    command = words(tmp_path / "none", tmp_path, tmp_path / "run", "light.yaml")
+    command = arguments(tmp_path / "none", tmp_path, tmp_path / "run", "light.yaml")
     assert main(command) == 2
     assert "is no folder" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""The light model's lessons: settings, resuming, switches, data."""
+"""The light model's stages: settings, resuming, switches, data."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from avs_ros.errors import DatasetError, ParameterError
 from avs_ros.evaluation.held_out_pairs import held_out_pairs
 from avs_ros.inference.light import BUNDLED
 from avs_ros.models.light import LightC3N
-from avs_ros.models.light.families import FAMILY_NAMES, VOICES
+from avs_ros.models.light.vocabulary import CATEGORY_NAMES, SOUND_CLASSES
 from avs_ros.sound import SAMPLE_RATE
 from avs_ros.training.config import load_settings
 from avs_ros.training.curves import draw_curves
-from recipes.c3n_light import deciding, evidence, spoken
-from recipes.c3n_light.course import load_start
+from recipes.c3n_light import evidence, gate_training, spoken
+from recipes.c3n_light.images import IGNORE, TrainingImage, outlined
 from recipes.c3n_light.joint import PairSampler
-from recipes.c3n_light.lessons import learn
-from recipes.c3n_light.pictures import IGNORE, Picture, outlined
-from recipes.c3n_light.recordings import Library
-from recipes.c3n_light.refine import RefineLesson
+from recipes.c3n_light.recipe import load_start
+from recipes.c3n_light.recordings import SoundDataset
+from recipes.c3n_light.refine import RefineStage
 from recipes.c3n_light.scenes import SceneSampler
-from recipes.c3n_light.settings import LightSettings
-from recipes.c3n_light.trunk import Trunk, TrunkLesson, answers_of, sense_all
+from recipes.c3n_light.settings import C3NLightSettings
+from recipes.c3n_light.stages import learn
+from recipes.c3n_light.trunk import Trunk, TrunkStage, answers_of, sense_all
 
 
 @pytest.fixture(scope="module")
@@ -77,49 +77,49 @@ class Reporter:
 )
 def test_wrong_settings_are_refused_by_name(changes: dict[str, str], told: str) -> None:
     with pytest.raises(ParameterError, match=told):
-        load_settings(LightSettings, CONFIGS / "light.yaml", changes)
+        load_settings(C3NLightSettings, CONFIGS / "light.yaml", changes)
 
 
-def test_a_course_without_lessons_is_refused() -> None:
-    nothing = {name: "0" for name in asdict(LightSettings()) if name.endswith("_steps")}
+def test_a_recipe_without_stages_is_refused() -> None:
+    nothing = {name: "0" for name in asdict(C3NLightSettings()) if name.endswith("_steps")}
     nothing |= {"trunk_steps": "1", "gate_steps": "1"}
     with pytest.raises(ParameterError, match="nothing to learn"):
-        load_settings(LightSettings, CONFIGS / "light.yaml", nothing)
+        load_settings(C3NLightSettings, CONFIGS / "light.yaml", nothing)
 
 
 @pytest.mark.parametrize("name", ["light", "light_continue", "light_trunk"])
 def test_shipped_configurations_load(name: str) -> None:
-    settings = load_settings(LightSettings, CONFIGS / f"{name}.yaml")
+    settings = load_settings(C3NLightSettings, CONFIGS / f"{name}.yaml")
     assert settings.part == ("trunk" if name == "light_trunk" else "whole")
     assert (settings.init_from == "bundled") == (name == "light_continue")
 
 
-def refine_lesson(net: LightC3N, work: Path) -> RefineLesson:
+def refine_stage(net: LightC3N, work: Path) -> RefineStage:
     pairs = PairSampler(work, 3, 64)
-    return RefineLesson(copy.deepcopy(net), SceneSampler(work, False, 64, 3), pairs, 2, 3)
+    return RefineStage(copy.deepcopy(net), SceneSampler(work, False, 64, 3), pairs, 2, 3)
 
 
-def test_an_interrupted_lesson_ends_with_the_same_weights(
+def test_an_interrupted_stage_ends_with_the_same_weights(
     tmp_path: Path, work: Path, bundled: LightC3N
 ) -> None:
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     for folder in (whole, cut):
         folder.mkdir()
-    learn(refine_lesson(bundled, work), 4, whole, Reporter(), seed=3)
+    learn(refine_stage(bundled, work), 4, whole, Reporter(), seed=3)
     with pytest.raises(KeyboardInterrupt):
-        learn(refine_lesson(bundled, work), 4, cut, Reporter(until=3), seed=3)
+        learn(refine_stage(bundled, work), 4, cut, Reporter(until=3), seed=3)
     stopped = torch.load(cut / "refine.pt", weights_only=True)
     assert stopped["progress"]["step"] == 3
     again = Reporter()
-    cost = learn(refine_lesson(bundled, work), 4, cut, again, seed=3)
+    cost = learn(refine_stage(bundled, work), 4, cut, again, seed=3)
     assert (again.steps, cost.steps) == (1, 4) and cost.cpu_s > 0
     one, other = (torch.load(f / "refine.pt", weights_only=True)["network"] for f in (whole, cut))
     assert all(torch.equal(one[name], other[name]) for name in one)
     start = bundled.state_dict()
     moved = [name for name in one if not torch.equal(one[name], start[name])]
     assert any(name.startswith("c3n.backbone") for name in moved)
-    # The last lesson leaves the ear alone.
-    assert not any(name.startswith(("hearing", "affinity")) for name in moved)
+    # The last stage leaves the audio encoder alone.
+    assert not any(name.startswith(("audio_encoder", "affinity")) for name in moved)
 
 
 @pytest.mark.parametrize(
@@ -159,10 +159,10 @@ def test_a_frozen_backbone_stays(
     frozen: bool, tmp_path: Path, work: Path, bundled: LightC3N
 ) -> None:
     net = copy.deepcopy(bundled)
-    lesson = TrunkLesson(net, Trunk(net), PairSampler(work, 3, 64), 64, 2, 3)
+    stage = TrunkStage(net, Trunk(net), PairSampler(work, 3, 64), 64, 2, 3)
     if frozen:
-        lesson.prepare(4)
-    learn(lesson, 2, tmp_path, Reporter(), seed=3)
+        stage.prepare(4)
+    learn(stage, 2, tmp_path, Reporter(), seed=3)
     start = dict(bundled.c3n.backbone.named_parameters())
     moved = [n for n, p in net.c3n.backbone.named_parameters() if not torch.equal(p, start[n])]
     assert bool(moved) != frozen
@@ -173,7 +173,7 @@ def test_a_frozen_backbone_stays(
 def test_without_teachers_only_outlines_count() -> None:
     mask = np.array([[0, 1, 2, IGNORE]], np.uint8)
     kept = {
-        source: outlined(Picture(source, "blackswan/00000", row, False), mask)[0].tolist()
+        source: outlined(TrainingImage(source, "blackswan/00000", row, False), mask)[0].tolist()
         for source, row in (("coco", -1), ("people", -1), ("davis", -1), ("imagenet", 0))
     }
     assert kept["coco"] == mask[0].tolist()
@@ -182,44 +182,46 @@ def test_without_teachers_only_outlines_count() -> None:
 
 
 def test_training_never_pairs_what_is_held_out(work: Path) -> None:
-    family_of = {voice.name: voice.family for voice in VOICES}
-    sounding = set(family_of.values())
+    category_of = {sound_class.name: sound_class.category for sound_class in SOUND_CLASSES}
+    sounding = set(category_of.values())
     apart: dict[str, set[str]] = {}
-    for family, kind in held_out_pairs():
+    for category, kind in held_out_pairs():
         if kind in sounding:
-            apart.setdefault(family, set()).add(kind)
-    family = max(sorted(apart), key=lambda name: len(apart[name]))
+            apart.setdefault(category, set()).add(kind)
+    category = max(sorted(apart), key=lambda name: len(apart[name]))
     mask = np.zeros((64, 64), np.uint8)
-    mask[10:50, 10:50] = FAMILY_NAMES.index(family) + 1
+    mask[10:50, 10:50] = CATEGORY_NAMES.index(category) + 1
     sampler, heard = PairSampler(work, 0, 64), set()
     for step in range(150):
         sampler.seed(0, step)
         target = sampler.sound_for(mask)[1]
-        heard |= {family_of[VOICES[v].name] for v in np.nonzero(target > 0)[0]}
-    assert len(heard) > 5 and not heard & apart[family]
+        heard |= {category_of[SOUND_CLASSES[v].name] for v in np.nonzero(target > 0)[0]}
+    assert len(heard) > 5 and not heard & apart[category]
 
 
 def test_the_gate_learns_nothing_from_held_out_pairs() -> None:
-    pictures = evidence.Evidence(torch.zeros(4, 3, 3), torch.eye(4, 3))
+    images = evidence.Evidence(torch.zeros(4, 3, 3), torch.eye(4, 3))
     barred = torch.zeros(3, 3)
     barred[1, 0] = 1
     sounds = evidence.Sounds(torch.zeros(3, 527), torch.eye(3), torch.eye(3), barred)
-    sound, _, target = deciding.Pairs(pictures, sounds).draw(400, torch.Generator().manual_seed(0))
+    sound, _, target = gate_training.Pairs(images, sounds).draw(
+        400, torch.Generator().manual_seed(0)
+    )
     unknown = (target < 0).all(1)
     assert bool(unknown.any()) and set(sound[unknown].tolist()) == {1}
 
 
 def test_lifting_moves_each_group_by_its_own_step(work: Path, bundled: LightC3N) -> None:
     net = copy.deepcopy(bundled)
-    lifts = deciding.lift_maps(net, work)
+    lifts = gate_training.lift_maps(net, work)
     before, after = bundled.semantic.bias, net.semantic.bias
     assert before is not None and after is not None
     moved = (after - before).detach()
-    for k, name in enumerate(FAMILY_NAMES):
-        group = "vehicles" if name in deciding.VEHICLES else "others"
+    for k, name in enumerate(CATEGORY_NAMES):
+        group = "vehicles" if name in gate_training.VEHICLES else "others"
         assert float(moved[k]) == pytest.approx(lifts[group], abs=1e-5)
     # No vehicle is held out here, so nothing speaks for moving them.
-    assert lifts["vehicles"] == 0.0 and lifts["others"] in deciding.LIFTS
+    assert lifts["vehicles"] == 0.0 and lifts["others"] in gate_training.LIFTS
 
 
 def test_espeak_sentences_join_the_training_speech_alone(work: Path, tmp_path: Path) -> None:
@@ -227,11 +229,11 @@ def test_espeak_sentences_join_the_training_speech_alone(work: Path, tmp_path: P
         pytest.skip("espeak-ng is not installed")
     for name in ("sounds.npy", "sounds.json"):
         (tmp_path / name).symlink_to(work / name)
-    before = [len(Library(tmp_path, held).by_sound["speech"]) for held in (False, True)]
+    before = [len(SoundDataset(tmp_path, held).by_sound["speech"]) for held in (False, True)]
     assert spoken.gather(tmp_path, 3) == 3
-    library = Library(tmp_path, held_out=False)
+    library = SoundDataset(tmp_path, held_out=False)
     assert len(library.by_sound["speech"]) == before[0] + 3
-    assert len(Library(tmp_path, held_out=True).by_sound["speech"]) == before[1]
+    assert len(SoundDataset(tmp_path, held_out=True).by_sound["speech"]) == before[1]
     said = library.samples(library.by_sound["speech"][-1])
     assert len(said) > SAMPLE_RATE // 2 and np.abs(said).max() > 0.05
 
@@ -240,10 +242,10 @@ def test_without_espeak_the_recordings_do(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setenv("PATH", str(tmp_path))
     assert spoken.gather(tmp_path, 3) == 0 and not list(tmp_path.iterdir())
     assert spoken.sentences(20) == spoken.sentences(20)
-    assert len({(s.voice, s.speed) for s in spoken.sentences(20)}) > 15
+    assert len({(s.speaker, s.speed) for s in spoken.sentences(20)}) > 15
 
 
-def test_curves_have_a_panel_for_each_lesson(tmp_path: Path) -> None:
+def test_curves_have_a_panel_for_each_stage(tmp_path: Path) -> None:
     log = tmp_path / "log.jsonl"
     lines = [{"kind": k, "at": i, "smooth": 1 / (i + 1)} for k in ("a", "b") for i in range(9)]
     log.write_text("".join(json.dumps(line) + "\n" for line in lines))

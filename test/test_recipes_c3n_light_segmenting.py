@@ -17,24 +17,24 @@ from avs_ros.errors import CheckpointError
 from avs_ros.evaluation.baselines import VOC_FILE, VocNetwork
 from avs_ros.inference.light import BUNDLED
 from avs_ros.models.light import LightC3N
+from avs_ros.models.light.category_segmenter import CategorySegmenter
 from avs_ros.models.light.deeplab import DeepLabV3
-from avs_ros.models.light.families import FAMILIES, FAMILY_NAMES, VOICE_NAMES
-from avs_ros.models.light.family_segmenter import FamilySegmenter
 from avs_ros.models.light.folding import fold_batch_norm
+from avs_ros.models.light.vocabulary import CATEGORIES, CATEGORY_NAMES, SOUND_CLASS_NAMES
 from recipes.c3n_light import motors
-from recipes.c3n_light.course import load_start
-from recipes.c3n_light.deciding import train_gate
-from recipes.c3n_light.evidence import gather_material
-from recipes.c3n_light.hearing import voices_without_recordings
-from recipes.c3n_light.lessons import learn
-from recipes.c3n_light.recordings import Library
+from recipes.c3n_light.audio_stage import sound_classes_without_recordings
+from recipes.c3n_light.evidence import gather_gate_dataset
+from recipes.c3n_light.gate_training import train_gate
+from recipes.c3n_light.recipe import load_start
+from recipes.c3n_light.recordings import SoundDataset
 from recipes.c3n_light.scenes import SceneSampler
 from recipes.c3n_light.segmenting import (
-    SegmentingLesson,
+    SegmentingStage,
     add_segmenter,
     lead_segmenter_back,
-    voc_of_family,
+    voc_of_category,
 )
+from recipes.c3n_light.stages import learn
 from recipes.c3n_light.voc_network import voc_network
 
 
@@ -65,14 +65,14 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def start() -> LightC3N:
     torch.manual_seed(0)
     net = load_start(BUNDLED)
-    net.segmenter = FamilySegmenter(len(FAMILIES), net.c3n.channels, [1] * len(FAMILIES))
+    net.segmenter = CategorySegmenter(len(CATEGORIES), net.c3n.channels, [1] * len(CATEGORIES))
     net.image_size = 64
     fold_batch_norm(net.segmenter)
     return net
 
 
-def lesson(net: LightC3N, work: Path, teacher: DeepLabV3 | None = None) -> SegmentingLesson:
-    return SegmentingLesson(copy.deepcopy(net), SceneSampler(work, False, 64, 3), 2, 3, teacher)
+def stage(net: LightC3N, work: Path, teacher: DeepLabV3 | None = None) -> SegmentingStage:
+    return SegmentingStage(copy.deepcopy(net), SceneSampler(work, False, 64, 3), 2, 3, teacher)
 
 
 def test_it_moves_alone_and_goes_on_where_it_stopped(
@@ -81,10 +81,10 @@ def test_it_moves_alone_and_goes_on_where_it_stopped(
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     for folder in (whole, cut):
         folder.mkdir()
-    learn(lesson(start, work), 3, whole, Reporter(), seed=3)
+    learn(stage(start, work), 3, whole, Reporter(), seed=3)
     with pytest.raises(KeyboardInterrupt):
-        learn(lesson(start, work), 3, cut, Reporter(until=2), seed=3)
-    learn(lesson(start, work), 3, cut, Reporter(), seed=3)
+        learn(stage(start, work), 3, cut, Reporter(until=2), seed=3)
+    learn(stage(start, work), 3, cut, Reporter(), seed=3)
     one, other = (
         torch.load(f / "segmenting.pt", weights_only=True)["network"] for f in (whole, cut)
     )
@@ -99,7 +99,7 @@ def test_joining_leaves_the_segmentation_network_alone(
     tmp_path: Path, work: Path, start: LightC3N
 ) -> None:
     scenes = SceneSampler(work, False, 64, 3)
-    alone = SegmentingLesson(copy.deepcopy(start), scenes, 2, 3, joining=True)
+    alone = SegmentingStage(copy.deepcopy(start), scenes, 2, 3, joining=True)
     learn(alone, 2, tmp_path, Reporter(), seed=3)
     found = torch.load(tmp_path / "joining.pt", weights_only=True)["network"]
     before = start.state_dict()
@@ -123,7 +123,7 @@ def test_the_teacher_holds_it_back(work: Path, start: LightC3N) -> None:
     assert isinstance(other, DeepLabV3)
     own = copy.deepcopy(start.segmenter.network).requires_grad_(False)
     alone, with_own, with_other = (
-        float(lesson(start, work, teacher).loss(0, 0.0).detach()) for teacher in (None, own, other)
+        float(stage(start, work, teacher).loss(0, 0.0).detach()) for teacher in (None, own, other)
     )
     assert with_other > with_own + 1e-3
     assert with_own >= alone - 1e-5
@@ -133,13 +133,13 @@ def test_the_starting_network_says_what_its_file_says(shared: Path) -> None:
     data = pytest.importorskip("skimage.data")
     folder = shared / "data"
     teacher = VocNetwork(folder / "weights" / VOC_FILE, folder / "labels" / "voc21_names.txt")
-    picture = cv2.resize(data.chelsea(), (513, 513), interpolation=cv2.INTER_LINEAR)
-    frames = torch.from_numpy(picture[:512, :512]).permute(2, 0, 1)[None].float() / 127.5 - 1
+    image = cv2.resize(data.chelsea(), (513, 513), interpolation=cv2.INTER_LINEAR)
+    frames = torch.from_numpy(image[:512, :512]).permute(2, 0, 1)[None].float() / 127.5 - 1
     with torch.no_grad():
         classes = voc_network(folder / "weights" / VOC_FILE)(frames).classes
     large = interpolate(classes, (513, 513), mode="bilinear", align_corners=True)
-    mine = large.argmax(1)[0].numpy() == voc_of_family(folder)[FAMILY_NAMES.index("cat")]
-    theirs = teacher(picture)[0] == FAMILY_NAMES.index("cat") + 1
+    mine = large.argmax(1)[0].numpy() == voc_of_category(folder)[CATEGORY_NAMES.index("cat")]
+    theirs = teacher(image)[0] == CATEGORY_NAMES.index("cat") + 1
     assert theirs.mean() > 0.2
     assert (mine == theirs).mean() > 0.98
 
@@ -155,7 +155,7 @@ def test_another_file_is_refused(tmp_path: Path, shared: Path) -> None:
 def test_a_network_gets_it_from_the_data_folder(shared: Path) -> None:
     net = add_segmenter(load_start(BUNDLED), shared / "data", 288)
     assert net.image_size == 288 and net.segmenter is not None
-    person, guitar = FAMILY_NAMES.index("person"), FAMILY_NAMES.index("guitar")
+    person, guitar = CATEGORY_NAMES.index("person"), CATEGORY_NAMES.index("guitar")
     with torch.no_grad():
         mixed = net.segmenter.mix.weight.abs().sum((1, 2, 3))
     assert float(mixed[person]) == 1.0 and float(mixed[guitar]) == 0.0
@@ -164,20 +164,20 @@ def test_a_network_gets_it_from_the_data_folder(shared: Path) -> None:
 def test_people_are_given_things_to_hold(work: Path) -> None:
     rng = np.random.default_rng(0)
     sampler = SceneSampler(work, False, 64, 3, in_hands=1.0)
-    guitar, person = (FAMILY_NAMES.index(name) for name in ("guitar", "person"))
+    guitar, person = (CATEGORY_NAMES.index(name) for name in ("guitar", "person"))
     # The tiny data set's dog stands in for a guitar.
-    sampler.by_family[guitar] = sampler.by_family[FAMILY_NAMES.index("dog")]
+    sampler.by_category[guitar] = sampler.by_category[CATEGORY_NAMES.index("dog")]
     sampler._masks = np.where(np.asarray(sampler._masks) == 2, guitar + 1, sampler._masks)
-    picture = rng.integers(0, 255, (64, 64, 3), np.uint8)
+    image = rng.integers(0, 255, (64, 64, 3), np.uint8)
     mask = np.zeros((64, 64), np.uint8)
     mask[10:60, 20:45] = person + 1
     for _ in range(5):
-        given, named = sampler._give(picture, mask)
+        given, named = sampler._give(image, mask)
         here = named == guitar + 1
         assert 20 < here.sum() < 45 * 45
         assert (here & (mask > 0)).any()
         assert np.array_equal(named[~here], mask[~here])
-        assert np.array_equal(given[:5, :5], picture[:5, :5]) or here[:8, :8].any()
+        assert np.array_equal(given[:5, :5], image[:5, :5]) or here[:8, :8].any()
 
 
 def scores(motor: float, music: float = 0.0) -> np.ndarray:
@@ -213,7 +213,7 @@ def test_motors_are_for_training_only(tmp_path: Path) -> None:
     assert motors.gather(work, lambda _: scores(0.9), 3) == 3
     # Made once: another judge changes nothing.
     assert motors.gather(work, lambda _: scores(0.0), 3) == 3
-    training, judging = Library(work, held_out=False), Library(work, held_out=True)
+    training, judging = SoundDataset(work, held_out=False), SoundDataset(work, held_out=True)
     assert len(training.by_sound[motors.SOUND]) >= 3
     assert all(len(judging.samples(i)) == motors.RATE for i in judging.by_sound[motors.SOUND])
 
@@ -221,16 +221,16 @@ def test_motors_are_for_training_only(tmp_path: Path) -> None:
 def test_no_motors_where_the_judge_takes_none(tmp_path: Path) -> None:
     work = make_work(tmp_path)
     assert motors.gather(work, lambda _: scores(0.0), 1) == 0
-    assert Library(work, held_out=False).recordings
+    assert SoundDataset(work, held_out=False).recordings
 
 
-def test_voices_that_nobody_recorded_keep_their_affinity(work: Path) -> None:
+def test_sound_classes_that_nobody_recorded_keep_their_affinity(work: Path) -> None:
     net = load_start(BUNDLED)
     before = net.affinity.log_affinity.detach().clone()
-    unrecorded = voices_without_recordings()
-    guitar, dog = VOICE_NAMES.index("guitar"), VOICE_NAMES.index("dog")
+    unrecorded = sound_classes_without_recordings()
+    guitar, dog = SOUND_CLASS_NAMES.index("guitar"), SOUND_CLASS_NAMES.index("dog")
     assert guitar in unrecorded and dog not in unrecorded
-    train_gate(net, gather_material(net, work, 8, 160), lambda _: None, steps=3)
+    train_gate(net, gather_gate_dataset(net, work, 8, 160), lambda _: None, steps=3)
     after = net.affinity.log_affinity.detach()
     assert torch.equal(after[unrecorded], before[unrecorded])
     assert not torch.equal(after[dog], before[dog])

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from avs_ros.evaluation.composite import BOTH, MATCHED, MISMATCHED, TWO, Case
-from avs_ros.evaluation.composite_data import Picture, View
+from avs_ros.evaluation.composite_data import LabelledImage, View
 from avs_ros.inference.light import ALONE
-from avs_ros.models.light.families import FAMILY_NAMES
+from avs_ros.models.light.vocabulary import CATEGORY_NAMES
 from recipes.c3n_light.thresholds import (
     GROUPS,
     LEAST_EMPTY,
@@ -20,24 +20,24 @@ from recipes.c3n_light.thresholds import (
     keep_where_unasked,
 )
 
-CAT, PERSON = FAMILY_NAMES.index("cat"), FAMILY_NAMES.index("person")
+CAT, PERSON = CATEGORY_NAMES.index("cat"), CATEGORY_NAMES.index("person")
 
 
-def picture(name: str) -> Picture:
+def image(name: str) -> LabelledImage:
     nothing = np.zeros((8, 8), bool)
-    return Picture(name, {}, True, lambda: View(np.zeros((8, 8, 3), np.uint8), {}, nothing))
+    return LabelledImage(name, {}, True, lambda: View(np.zeros((8, 8, 3), np.uint8), {}, nothing))
 
 
-def weighed(kind: str, family: str, gate: float) -> Weighed:
-    """A family that the gate believes in by so much, with a map of the upper left quarter."""
-    index = FAMILY_NAMES.index(family)
-    gates = np.zeros(len(FAMILY_NAMES), np.float32)
+def weighed(kind: str, category: str, gate: float) -> Weighed:
+    """A category that the gate believes in by so much, with a map of the upper left quarter."""
+    index = CATEGORY_NAMES.index(category)
+    gates = np.zeros(len(CATEGORY_NAMES), np.float32)
     gates[index] = gate
-    maps = np.full((len(FAMILY_NAMES), 8, 8), -9.0, np.float32)
+    maps = np.full((len(CATEGORY_NAMES), 8, 8), -9.0, np.float32)
     maps[index, :4, :4] = 9.0
     own = np.zeros((8, 8), bool)
     own[:4, :4] = True
-    asked = Case(kind, picture(family), family, None)
+    asked = Case(kind, image(category), category, None)
     return Weighed(asked, gates, maps, own, np.ones((8, 8), bool))
 
 
@@ -56,12 +56,12 @@ def test_each_group_gets_the_threshold_that_it_needs() -> None:
     assert choose(hopeless)["animals"] == max(choose(hopeless).values())
 
 
-def of_two(kind: str, beside: float) -> Weighed:
+def of_two(kind: str, companion_logits: float) -> Weighed:
     """The gate is sure of the cat; beside it the person is believed in so much."""
-    gate, also = (np.zeros(len(FAMILY_NAMES), np.float32) for _ in range(2))
-    gate[CAT], also[PERSON] = 0.99, beside
+    gate, also = (np.zeros(len(CATEGORY_NAMES), np.float32) for _ in range(2))
+    gate[CAT], also[PERSON] = 0.99, companion_logits
     nothing = np.zeros((8, 8), bool)
-    asked = Case(kind, picture("both"), "cat", None, "person")
+    asked = Case(kind, image("both"), "cat", None, "person")
     return Weighed(asked, gate, np.zeros((0, 8, 8), np.float32), nothing, ~nothing, also)
 
 
@@ -80,8 +80,8 @@ def test_a_companion_is_marked_from_where_few_silent_things_are() -> None:
 
 def test_beside_nothing_nothing_is_marked() -> None:
     seen = of_two(BOTH, 0.95)
-    assert seen.names(np.full(len(FAMILY_NAMES), 0.9), 0.5) == {"cat", "person"}
-    assert seen.names(np.full(len(FAMILY_NAMES), 0.995), 0.5) == set()
+    assert seen.names(np.full(len(CATEGORY_NAMES), 0.9), 0.5) == {"cat", "person"}
+    assert seen.names(np.full(len(CATEGORY_NAMES), 0.995), 0.5) == set()
 
 
 def test_a_group_that_nobody_asked_about_keeps_its_threshold() -> None:

@@ -62,7 +62,7 @@ def test_pages_are_well_formed_and_need_no_network(
     structure = Structure()
     structure.feed(html)
     assert structure.open == []
-    assert all(words in structure.text for words in expected)
+    assert all(description in structure.text for description in expected)
     assert all(a.startswith("data:") or "/" not in a for a in structure.addresses)
     assert not re.search(r"https?://|@import|url\(|\bnan\b|\binf\b", html)
 
@@ -85,7 +85,7 @@ def test_a_browser_shows_the_table_without_complaints(
     assert "<svg" in done.stdout
     shown = Structure()
     shown.feed(done.stdout)
-    assert all(words in shown.text for words in expected)
+    assert all(description in shown.text for description in expected)
 
 
 def test_the_page_shows_the_worst_frames_with_their_sound(pages: dict[str, Path]) -> None:

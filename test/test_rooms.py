@@ -98,16 +98,16 @@ def test_help_of_every_verb_needs_no_optional_library(verb: str) -> None:
     assert f"usage: avs {verb}" in done.stdout
 
 
-@pytest.mark.parametrize(("words", "extra"), [
+@pytest.mark.parametrize(("arguments", "extra"), [
     (["run", "clip.mp4"], "tools"), (["run", "robot.mcap"], "tools"), (["info"], "tools"),
     (["demo"], "tools"),
 ])
-def test_a_missing_extra_is_one_sentence(words: list[str], extra: str, tmp_path: Path) -> None:
+def test_a_missing_extra_is_one_message(arguments: list[str], extra: str, tmp_path: Path) -> None:
     for name in ("clip.mp4", "robot.mcap"):
         (tmp_path / name).write_bytes(b"anything")
     code = (f"import os, sys; os.chdir({str(tmp_path)!r})\n"
             "from avs_ros.cli.main import main; sys.exit(main(sys.argv[1:]))")
-    done = run_without(tuple(EXTRAS), code, *words)
+    done = run_without(tuple(EXTRAS), code, *arguments)
     assert done.returncode == 2, done.stderr
     assert f"pip install 'avs_ros[{extra}]'" in done.stderr
-    assert done.stderr.count("\n") == 1 and done.stderr.startswith(f"avs {words[0]}: ")
+    assert done.stderr.count("\n") == 1 and done.stderr.startswith(f"avs {arguments[0]}: ")

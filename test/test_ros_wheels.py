@@ -46,7 +46,7 @@ def note_done(tool: ModuleType, prefix: Path) -> None:
         stamp.write_text(state)
 
 
-def test_a_missing_compiler_is_one_sentence_before_anything_is_installed(
+def test_a_missing_compiler_is_one_message_before_anything_is_installed(
     tool: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))

@@ -36,13 +36,13 @@ pytestmark = pytest.mark.xdist_group("run")
 
 @dataclass(frozen=True)
 class Move:
-    """``words`` with and without ``change``: what comes out must differ.
+    """``arguments`` with and without ``change``: what comes out must differ.
 
     ``recording``: name of a fixture file; ``model``: makes the segmenter.
     """
 
     change: tuple[str, ...]
-    words: tuple[str, ...] = ()
+    arguments: tuple[str, ...] = ()
     recording: str = "video"
     model: Callable[[], Segmenter] = GradedSegmenter
 
@@ -126,9 +126,9 @@ def scene_film(path: Path) -> Path:
     pytest.importorskip("skimage.data")
     from avs_ros.media import scene
 
-    picture = cv2.resize(next(iter(scene.pictures(1.0))), (320, 180))
+    image = cv2.resize(next(iter(scene.images(1.0))), (320, 180))
     track = scene.soundtrack()[round(14.4 * scene.RATE_HZ) : round(17.8 * scene.RATE_HZ)]
-    return film(path, [picture] * 17, 5, track, scene.RATE_HZ)
+    return film(path, [image] * 17, 5, track, scene.RATE_HZ)
 
 
 @pytest.fixture(scope="module")
@@ -154,7 +154,7 @@ def recordings(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]
 
 
 def outcome(
-    recording: str, words: tuple[str, ...], model: Callable[[], Segmenter], folder: Path,
+    recording: str, arguments: tuple[str, ...], model: Callable[[], Segmenter], folder: Path,
     recordings: Callable[[str], str],
 ) -> dict[str, Any]:
     """What ``avs run`` leaves and says, without what differs from run to run."""
@@ -166,7 +166,7 @@ def outcome(
 
     folder.mkdir()
     out, err = io.StringIO(), io.StringIO()
-    spelt = [recordings("video") if word == "VIDEO" else word for word in words]
+    spelt = [recordings("video") if word == "VIDEO" else word for word in arguments]
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
         patch.chdir(folder)
         verb = run_verb.run
@@ -206,14 +206,14 @@ def test_an_option_changes_what_comes_out(
 ) -> None:
     for number, move in enumerate(MOVES[option]):
         recording = "video" if option == "input" else move.recording
-        known = (recording, move.words, move.model)
+        known = (recording, move.description, move.model)
         if known not in unchanged:
             unchanged[known] = outcome(
-                recordings(recording), move.words, move.model, tmp_path / f"{number}before",
+                recordings(recording), move.description, move.model, tmp_path / f"{number}before",
                 recordings)
         before = unchanged[known]
         after = outcome(
-            recordings(move.recording), (*move.words, *move.change), move.model,
+            recordings(move.recording), (*move.description, *move.change), move.model,
             tmp_path / f"{number}after", recordings)
         assert before != after, move
         if move.recording != "live":
@@ -221,14 +221,14 @@ def test_an_option_changes_what_comes_out(
 
 
 @pytest.mark.parametrize("known", sorted(
-    {(move.recording, move.words) for moves in MOVES.values() for move in moves
+    {(move.recording, move.description) for moves in MOVES.values() for move in moves
      if move.model is GradedSegmenter} | {("video", ())}))
 def test_without_a_change_nothing_differs(
     known: tuple[str, tuple[str, ...]], recordings: Callable[[str], str], tmp_path: Path
 ) -> None:
-    recording, words = known
+    recording, arguments = known
     first, second = (
-        outcome(recordings(recording), words, GradedSegmenter, tmp_path / name, recordings)
+        outcome(recordings(recording), arguments, GradedSegmenter, tmp_path / name, recordings)
         for name in ("first", "second")
     )
     assert first == second

@@ -8,7 +8,7 @@ import random
 import numpy as np
 import pytest
 
-from avs_ros.streaming.findings import Facts, Findings, explain
+from avs_ros.streaming.findings import Findings, Observed, explain
 from avs_ros.streaming.inputs import Frame, Pair, Sound
 
 GOOD = {"images_s": (10.0, 20.0), "sounds_s": (9.0, 20.0), "sound_s": 11.0, "frames": 100,
@@ -16,7 +16,7 @@ GOOD = {"images_s": (10.0, 20.0), "sounds_s": (9.0, 20.0), "sound_s": 11.0, "fra
 
 
 @pytest.mark.parametrize(
-    ("changes", "words"),
+    ("changes", "arguments"),
     [
         ({"clocks_apart_s": 37.0}, ["37.0 s ahead of", "TAI", "--stamps bag"]),
         ({"clocks_apart_s": -8.25}, ["8.2 s behind", "--stamps bag"]),
@@ -44,25 +44,25 @@ GOOD = {"images_s": (10.0, 20.0), "sounds_s": (9.0, 20.0), "sound_s": 11.0, "fra
         ({"counters": {"audio_nonfinite": 500, "audio_samples": 1000}}, ["NaN"]),
     ],
 )
-def test_each_cause_has_its_sentence(changes: dict, words: list[str]) -> None:
-    told = explain(Facts(**{**GOOD, **changes}))
+def test_each_cause_has_its_message(changes: dict, arguments: list[str]) -> None:
+    told = explain(Observed(**{**GOOD, **changes}))
     assert len(told) == 1
-    for word in words:
+    for word in arguments:
         assert word in told[0]
     assert "\n" not in told[0]
 
 
 def test_where_all_is_well_nothing_is_told() -> None:
-    assert explain(Facts(**GOOD)) == []
-    assert explain(Facts()) == []
+    assert explain(Observed(**GOOD)) == []
+    assert explain(Observed()) == []
     few = {"broken_packets": 1, "malformed_images": 3, "audio_overlap_samples": 5,
            "audio_samples": 1000, "audio_gap_samples": 800, "dropped_duplicate": 2}
-    assert explain(Facts(**GOOD, packets=500, counters=few)) == []
+    assert explain(Observed(**GOOD, packets=500, counters=few)) == []
 
 
 def test_a_format_in_doubt_is_told_once() -> None:
     counters = {"audio_overlap_samples": 800, "audio_samples": 1000}
-    assert explain(Facts(**GOOD, counters=counters, format_doubted=True)) == []
+    assert explain(Observed(**GOOD, counters=counters, format_doubted=True)) == []
 
 
 def pair(stamp_s: float, coverage: float, level: float) -> Pair:
@@ -93,28 +93,28 @@ def test_what_was_collected() -> None:
     findings.sound(Sound(5 * 10**9, np.zeros(32000, np.int16), 16000))
     for i in range(20):
         findings.pair(pair(20 + i, 0.0 if i < 15 else 1.0, -math.inf if i < 15 else -70.0))
-    facts = findings.facts
-    assert (facts.frames, facts.without_sound, facts.silent) == (20, 15, 5)
-    assert facts.sounds_s == (5.0, 7.0) and facts.images_s == (20.0, 39.0)
-    assert facts.sound_s == 2.0 and facts.loudest_dbfs == -70.0
+    observed = findings.observed
+    assert (observed.frames, observed.without_sound, observed.silent) == (20, 15, 5)
+    assert observed.sounds_s == (5.0, 7.0) and observed.images_s == (20.0, 39.0)
+    assert observed.sound_s == 2.0 and observed.loudest_dbfs == -70.0
     (first, second) = findings.explain({})
     assert "13.0 s after the sound ends" in first
     assert "silence in 5 of 5" in second
 
 
 @pytest.mark.parametrize("seed", range(10))
-def test_any_counters_give_sentences_and_no_error(seed: int) -> None:
+def test_any_counters_give_messages_and_no_error(seed: int) -> None:
     rng = random.Random(seed)
     names = ["broken_packets", "malformed_images", "malformed_sounds", "decode_errors",
              "audio_overlap_samples", "audio_samples", "audio_gap_samples", "audio_clipped",
              "audio_nonfinite", "dropped_out_of_order", "dropped_duplicate", "audio_restarts"]
     for _ in range(50):
         frames = rng.choice([0, 1, 100])
-        facts = Facts(
+        observed = Observed(
             frames=frames, without_sound=rng.randint(0, frames), silent=rng.randint(0, frames),
             loudest_dbfs=rng.choice([-math.inf, -80.0, -10.0]), sound_s=rng.choice([0.0, 9.0]),
             packets=rng.choice([0, 50]), clocks_apart_s=rng.choice([0.0, 9.0]),
             counters={name: rng.choice([0, 10, 10**6]) for name in names},
         )
-        for sentence in explain(facts):
-            assert sentence and "\n" not in sentence and not sentence.endswith(".")
+        for message in explain(observed):
+            assert message and "\n" not in message and not message.endswith(".")

@@ -59,7 +59,7 @@ def test_decoding_looks_at_the_same_memory():
 
 
 @pytest.mark.parametrize(
-    ("data", "name", "channels", "words"),
+    ("data", "name", "channels", "arguments"),
     [
         (b"123", "S16LE", 1, "3 bytes of sound do not divide"),
         (b"123456", "S16LE", 2, "check sample format and channel count"),
@@ -67,8 +67,8 @@ def test_decoding_looks_at_the_same_memory():
         (b"1234", "S16LE", 0, "0 channels"),
     ],
 )
-def test_what_does_not_fit_is_refused_in_words(data, name, channels, words):
-    with pytest.raises(AudioFormatError, match=words):
+def test_what_does_not_fit_is_refused_in_words(data, name, channels, arguments):
+    with pytest.raises(AudioFormatError, match=arguments):
         pcm.decode(data, name, channels)
 
 

@@ -1,89 +1,16 @@
 """The pipeline and its worker: newest wins, nothing is lost uncounted, errors do not end it."""
 
 import math
-import queue
 import threading
 
 import numpy as np
 import pytest
-from fakes import BrightnessSegmenter, ManualClock
+from fakes import MS, START_NS, BrightnessSegmenter, buzz, image
+from pipeline_rig import WAIT_S, GatedSegmenter, Rig
 
 from avs_ros.errors import EngineError, ImageFormatError, ParameterError
-from avs_ros.postprocess import PostprocessConfig, Postprocessor
-from avs_ros.streaming import COUNTERS, Frame, Pipeline, Sound, Synchronizer, Worker
-
-MS = 1_000_000
-START_NS = 1_700_000_000_000_000_000
-WAIT_S = 20
-
-
-def picture() -> np.ndarray:
-    frame = np.zeros((48, 64, 3), np.uint8)
-    frame[10:30, 20:50] = 255
-    return frame
-
-
-def buzz(ms: int = 1000) -> np.ndarray:
-    return (8000 * np.sin(np.arange(ms * 16) * 0.3)).astype(np.int16)
-
-
-class GatedSegmenter(BrightnessSegmenter):
-    """Stops inside ``step`` until the test lets it go on; fails when told to."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.entered: queue.Queue[int] = queue.Queue()
-        self.gate = threading.Semaphore(0)
-        self.failing = False
-
-    def step(self, frame, window, stamp_ns):
-        self.entered.put(stamp_ns)
-        if not self.gate.acquire(timeout=WAIT_S):
-            raise TimeoutError("the test never opened the gate")
-        if self.failing:
-            raise ValueError("no memory left on the device")
-        return super().step(frame, window, stamp_ns)
-
-
-class Rig:
-    """A pipeline on a manual clock, with a second of sound and a queue of results."""
-
-    def __init__(self, segmenter=None, **options) -> None:
-        self.clock = ManualClock()
-        self.segmenter = segmenter or BrightnessSegmenter()
-        self.results: queue.Queue = queue.Queue()
-        self.errors: queue.Queue = queue.Queue()
-        self.postprocessor = Postprocessor()
-        self.pipeline = Pipeline(
-            self.segmenter, Synchronizer(window_s=0.5, deadline_s=0.5, clock=self.clock),
-            self.postprocessor, options.pop("on_error", self.errors.put),
-        )
-        options.setdefault("on_result", lambda result, pair: self.results.put((result, pair)))
-        self.worker = Worker(self.pipeline, **options)
-        self.pipeline.push(Sound(START_NS, buzz(5000), 16000))
-
-    def frame(self, ms: int, decode=picture) -> None:
-        self.pipeline.push(Frame(START_NS + ms * MS, ms, decode))
-
-    def result_ms(self) -> int:
-        return self.results.get(timeout=WAIT_S)[1].frame.index
-
-    def __enter__(self):
-        waits = self.clock.waits
-        self.worker.start()
-        self.clock.wait_until_idle(waits + 1)
-        return self
-
-    def settle(self, act) -> None:
-        """Do ``act``, which wakes the parked worker, and wait until it is parked again."""
-        waits = self.clock.waits
-        act()
-        self.clock.wait_until_idle(waits + 1)
-
-    def __exit__(self, *exc) -> None:
-        if isinstance(self.segmenter, GatedSegmenter):
-            self.segmenter.gate.release(1000)
-        assert self.worker.stop(WAIT_S)
+from avs_ros.postprocess import PostprocessConfig
+from avs_ros.streaming import COUNTERS, Pipeline, Sound, Synchronizer, Worker
 
 
 def test_a_frame_becomes_a_segmentation_with_its_own_stamp_and_timings():
@@ -101,7 +28,7 @@ def test_the_newest_frame_wins_and_overtaken_ones_are_never_decoded():
     decoded = []
 
     def lazily(ms):
-        return lambda: decoded.append(ms) or picture()
+        return lambda: decoded.append(ms) or image()
 
     with Rig(GatedSegmenter()) as rig:
         rig.frame(1000, lazily(1000))
@@ -326,81 +253,3 @@ def test_what_does_not_fit_is_refused():
         Pipeline(segmenter, sync)
     with pytest.raises(ParameterError, match="max_rate"):
         Worker(Pipeline(segmenter), lambda *_: None, max_rate=-1)
-
-
-def recording(chunk_ms: int, frames_first: bool) -> list:
-    events = [Frame(START_NS + ms * MS, ms, picture) for ms in range(0, 3000, 40)]
-    sound = buzz(2500)
-    for ms in range(0, 2500, chunk_ms):
-        part = sound[ms * 16 : (ms + chunk_ms) * 16]
-        events.append(Sound(START_NS + ms * MS, part, 16000))
-    return events if frames_first else sorted(events, key=lambda event: event.stamp_ns)
-
-
-def test_a_recordings_results_do_not_depend_on_how_it_is_cut():
-    runs = []
-    for chunk_ms, frames_first in ((20, False), (100, False), (500, True)):
-        pipeline = Pipeline(BrightnessSegmenter())
-        runs.append(list(pipeline.run(recording(chunk_ms, frames_first))))
-    assert [pair.frame.index for _, pair in runs[0]] == list(range(0, 3000, 40))
-    for results in runs[1:]:
-        for (a, pair_a), (b, pair_b) in zip(runs[0], results, strict=True):
-            assert np.array_equal(pair_a.window, pair_b.window)
-            assert (a.instances, a.point, a.coverage) == (b.instances, b.point, b.coverage)
-    assert runs[0][10][0].sounding and runs[0][-1][1].coverage == pytest.approx(0.54, abs=1e-3)
-
-
-def test_a_recording_serves_every_frame_when_there_is_no_sound():
-    frames = (Frame(START_NS + i * 40 * MS, i, picture) for i in range(200))
-    results = list(Pipeline(BrightnessSegmenter()).run(frames))
-    assert len(results) == 200 and not any(result.sounding for result, _ in results)
-
-
-def test_a_recording_raises_where_it_happens():
-    class Failing(BrightnessSegmenter):
-        def step(self, frame, window, stamp_ns):
-            raise ValueError("bad weights")
-
-    with pytest.raises(ValueError, match="bad weights"):
-        list(Pipeline(Failing()).run(recording(100, False)))
-
-
-def test_a_recording_reset_begins_a_new_recording():
-    segmenter = BrightnessSegmenter()
-    config = PostprocessConfig(smoothing=0.5)
-    pipeline = Pipeline(segmenter, postprocessor=Postprocessor(config))
-    first = [result.point for result, _ in pipeline.run(recording(100, False))]
-    pipeline.reset()
-    second = [result.point for result, _ in pipeline.run(recording(100, False))]
-    assert first == second and segmenter.resets == 2
-
-
-def test_a_recording_goes_on_after_a_frame_that_cannot_be_decoded():
-    def broken():
-        raise ImageFormatError("cut short")
-
-    errors = []
-    pipeline = Pipeline(BrightnessSegmenter(), on_error=errors.append)
-    events = recording(100, False)
-    events.insert(events.index(next(one for one in events if one.stamp_ns > START_NS + 645 * MS)),
-                  Frame(START_NS + 645 * MS, 645, broken))
-    results = list(pipeline.run(events))
-    assert 645 not in [pair.frame.index for _, pair in results] and len(results) == 75
-    counters = pipeline.counters()
-    assert (counters["decode_errors"], counters["results"]) == (1, 75)
-    assert errors == [pipeline.last_error] and "cut short" in str(errors[0])
-
-
-def test_a_recordings_frames_are_decoded_when_their_sound_has_come():
-    decoded = []
-
-    def lazily(ms):
-        return lambda: decoded.append(ms) or picture()
-
-    pipeline = Pipeline(BrightnessSegmenter())
-    for ms in (100, 200, 300):
-        pipeline.push(Frame(START_NS + ms * MS, ms, lazily(ms)))
-    results = pipeline.run([Sound(START_NS, buzz(250), 16000)])
-    assert next(results)[1].frame.index == 100 and decoded == [100]
-    assert [pair.frame.index for _, pair in results] == [200, 300]
-    assert decoded == [100, 200, 300]

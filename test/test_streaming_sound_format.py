@@ -72,9 +72,9 @@ def test_the_true_format_is_suggested(rate: int, channels: int, name: str) -> No
     factor = form.bytes_per_second / USUAL.bytes_per_second
     assert check.excess() == pytest.approx(factor if abs(factor - 1) > 0.15 else 1.0, rel=0.03)
     assert check.suggestion() == form
-    sentence = check.finding("/audio")
-    assert f"--audio-rate {rate} --audio-channels {channels} --audio-format {name}" in sentence
-    assert "\n" not in sentence
+    message = check.finding("/audio")
+    assert f"--audio-rate {rate} --audio-channels {channels} --audio-format {name}" in message
+    assert "\n" not in message
 
 
 def test_two_equal_channels_are_two_channels() -> None:

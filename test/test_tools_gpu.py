@@ -17,7 +17,7 @@ from torch import nn
 
 from avs_ros.benchmarks.networks import bundle
 from avs_ros.benchmarks.subject import Subject
-from avs_ros.inference.bundle import SEEING, Bundle
+from avs_ros.inference.bundle import VISUAL_STEP, Bundle
 from avs_ros.inference.c3n_steps import c3n_program
 from avs_ros.inference.engines.cuda_graph import input_dtype, replayed, to_half
 from avs_ros.inference.engines.program import StepProgram
@@ -42,8 +42,8 @@ def bundled() -> dict[str, Bundle]:
     return {name: bundle(Subject(name), name) for name in BUNDLED}
 
 
-def seeing(steps: Bundle) -> StepProgram:
-    program = steps.steps[SEEING]
+def visual(steps: Bundle) -> StepProgram:
+    program = steps.steps[VISUAL_STEP]
     assert isinstance(program, StepProgram)
     return program
 
@@ -53,7 +53,7 @@ def programs(bundled: dict[str, Bundle]) -> dict[str, StepProgram]:
     """The bundled models, and the paper's network on its smallest transformer."""
     net = C3N("pvt_v2_b0", 24, networks.small_similarity(30), channels=16, image_size=64)
     small = c3n_program(networks.lively(net), "c3n_small", 3)
-    return {name: seeing(steps) for name, steps in bundled.items()} | {"c3n_small": small}
+    return {name: visual(steps) for name, steps in bundled.items()} | {"c3n_small": small}
 
 
 ALL = (*BUNDLED, "c3n_small")
@@ -136,7 +136,7 @@ def test_a_number_that_is_too_large_is_found() -> None:
 def test_half_precision_answers_as_single_does(
     programs: dict[str, StepProgram], bundled: dict[str, Bundle], name: str
 ) -> None:
-    """What the CUDA graph holds, computed on the CPU, on real pictures and sounds."""
+    """What the CUDA graph holds, computed on the CPU, on real images and sounds."""
     program = programs[name]
     half = to_half(copy.deepcopy(program.module))
     dtype = input_dtype(program.module, half=True)
@@ -217,10 +217,10 @@ def test_exported_graphs_hold_no_arithmetic_of_shapes(
             fed |= set(node.output)
 
 
-def gpu_check(out: Path, *words: str) -> tuple[subprocess.CompletedProcess[str], dict]:
+def gpu_check(out: Path, *arguments: str) -> tuple[subprocess.CompletedProcess[str], dict]:
     environment = {**os.environ, "PYTHON": sys.executable, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
-        [str(TOOLS / "gpu_check.sh"), str(out), *words], env=environment, check=False,
+        [str(TOOLS / "gpu_check.sh"), str(out), *arguments], env=environment, check=False,
         capture_output=True, text=True, timeout=280,
     )  # fmt: skip
     path = out / "gpu_check.json"
@@ -261,7 +261,7 @@ def test_the_tool_says_what_is_missing_or_unknown(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", LARGE)
 def test_full_size_steps_keep_the_rules(name: str, tmp_path: Path) -> None:
-    program = seeing(gpu_steps.load(gpu_steps.SUBJECTS[name], name))
+    program = visual(gpu_steps.load(gpu_steps.SUBJECTS[name], name))
     capture_rules.check_capture(program)
     layer, largest = half_range.widest(half_range.trace_half_range(program))
     assert largest.largest < half_range.LARGEST / 8, (layer, largest)

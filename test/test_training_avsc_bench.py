@@ -1,4 +1,6 @@
-"""AVSC on AVSBench's layout: binary masks of what sounds teach segmenter and audio head."""
+"""AVSC on AVSBench's layout: binary masks of the sounding object teach segmenter and audio
+head.
+"""
 
 from __future__ import annotations
 
@@ -46,13 +48,13 @@ def log(output: Path, kind: str) -> list[dict[str, float]]:
 def test_avsbench_is_learned_and_carried_on(tmp_path: Path) -> None:
     root = avsbench_tree.make_s4(tmp_path / "s4", train=2, val=2, size=64)
     output = tmp_path / "s4_run"
-    words = bench(root, output, epochs=8, learning_rate=3e-3, learning_rate_end=1e-3)
-    assert main(words) == 0
+    arguments = bench(root, output, epochs=8, learning_rate=3e-3, learning_rate_end=1e-3)
+    assert main(arguments) == 0
     losses = [line["loss"] for line in log(output, "train")]
     assert losses[-1] < 0.8 * losses[0]
     best = load_avsc(output / "best.safetensors")
     assert best.network.config.categories == ("dog_barking", "playing_piano")
-    assert main(words) == 2  # the folder holds a run already
+    assert main(arguments) == 2  # the folder holds a run already
 
     # MS3 says nothing about classes: the S4 network's audio head alone learns from its masks.
     ms3 = avsbench_tree.make_ms3(tmp_path / "ms3", train=2, val=1, size=64)

@@ -81,13 +81,13 @@ def test_a_tiny_set_is_learned(tmp_path: Path) -> None:
         wav = data / "audio_wav" / "val" / f"{name}.wav"
         os.symlink(data / "audio_wav" / "train" / f"{name}.wav", wav)
     output = tmp_path / "run"
-    words = command(root, output, channels=32, epochs=42, batch_clips=2, learning_rate=1.5e-3)
-    assert main(words) == 0
+    arguments = command(root, output, channels=32, epochs=42, batch_clips=2, learning_rate=1.5e-3)
+    assert main(arguments) == 0
     lines = [json.loads(line) for line in (output / "log.jsonl").read_text().splitlines()]
     assert max(line["val_miou"] for line in lines if line["kind"] == "val") > 0.9
     assert (output / "best.safetensors").is_file() and list((output / "tensorboard").iterdir())
     # a second start without --resume must not overwrite the run
-    assert main(words) == 2
+    assert main(arguments) == 2
 
 
 def wait_for(condition: object, process: subprocess.Popen[bytes], limit_s: float = 120.0) -> None:
@@ -114,8 +114,8 @@ def test_a_killed_run_resumes_to_the_same_weights(tmp_path: Path, kind: signal.S
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
 
     def start(output: Path, *more: str) -> subprocess.Popen[bytes]:
-        words = [sys.executable, "-m", "avs_ros.cli", *command(root, output, **values), *more]
-        return subprocess.Popen(words, env=environment, stdout=subprocess.DEVNULL)
+        arguments = [sys.executable, "-m", "avs_ros.cli", *command(root, output, **values), *more]
+        return subprocess.Popen(arguments, env=environment, stdout=subprocess.DEVNULL)
 
     assert start(whole).wait(200) == 0
     process = start(cut)
@@ -151,7 +151,7 @@ def test_ms3_starts_from_a_network_trained_on_s4(tmp_path: Path) -> None:
 
 def test_two_processes_train_one_network(tmp_path: Path) -> None:
     root = avsbench_tree.make_ms3(tmp_path / "data", train=4, val=2, size=64)
-    words = command(root, tmp_path / "run", epochs=1)
+    arguments = command(root, tmp_path / "run", epochs=1)
     launch = [
         sys.executable,
         "-m",
@@ -162,7 +162,10 @@ def test_two_processes_train_one_network(tmp_path: Path) -> None:
     ]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
-        [*launch, "-m", "avs_ros.cli", *words], env=environment, capture_output=True, timeout=250
+        [*launch, "-m", "avs_ros.cli", *arguments],
+        env=environment,
+        capture_output=True,
+        timeout=250,
     )
     assert done.returncode == 0, done.stderr.decode()[-2000:]
     assert done.stdout.decode().count("best M_J on val") == 1

@@ -196,7 +196,7 @@ def test_download_list_verify_convert_by_name(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "words"),
+    ("arguments", "description"),
     [
         (["download", "resnet"], "no known weights"),
         (["download", "beats"], "open https://"),
@@ -209,9 +209,9 @@ def test_download_list_verify_convert_by_name(
         (["verify", "panns"], "avs weights download panns"),
     ],
 )
-def test_bad_input_is_one_sentence_and_status_2(
+def test_bad_input_is_one_message_and_status_2(
     arguments: list[str],
-    words: str,
+    description: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -219,10 +219,10 @@ def test_bad_input_is_one_sentence_and_status_2(
     monkeypatch.chdir(tmp_path)
     assert main(["weights", *arguments]) == 2
     error = capsys.readouterr().err
-    assert words in error and len(error.splitlines()) == 1
+    assert description in error and len(error.splitlines()) == 1
 
 
-def test_no_network_is_one_sentence_and_status_2(
+def test_no_network_is_one_message_and_status_2(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with FileServer(b"") as closed:

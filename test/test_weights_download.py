@@ -1,4 +1,4 @@
-"""Downloads: resumed, checked, whole or not there; every failure in one clear sentence."""
+"""Downloads: resumed, checked, whole or not there; every failure in one clear message."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def test_a_web_page_and_an_error_are_no_weights(server: FileServer, tmp_path: Pa
     assert list(tmp_path.glob("*.bin*")) == []
 
 
-def test_no_network_is_one_sentence(tmp_path: Path) -> None:
+def test_no_network_is_one_message(tmp_path: Path) -> None:
     with FileServer(b"") as closed:
         url = closed.url
     with pytest.raises(DownloadError, match="is there a network") as caught:

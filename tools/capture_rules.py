@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import copy
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -47,7 +47,7 @@ class CaptureRules(TorchDispatchMode):
 
     def __post_init__(self) -> None:
         """Get ready to be entered."""
-        super().__init__()
+        TorchDispatchMode.__init__(self)
 
     def __torch_dispatch__(
         self,
@@ -125,7 +125,7 @@ class _Placed(nn.Module):
 
     def __init__(self, module: nn.Module, tensors: dict[str, Tensor]) -> None:
         super().__init__()
-        self._call = lambda *x: functional_call(module, tensors, x)
+        self._call: Callable[..., Any] = lambda *x: functional_call(module, tensors, x)
 
     def forward(self, *inputs: Tensor) -> Any:
         return self._call(*inputs)

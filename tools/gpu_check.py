@@ -24,21 +24,17 @@ from typing import Any
 import gpu_steps
 import gpu_training
 import numpy as np
+from gpu_verdict import verdict, worst
 
 from avs_ros.benchmarks import machine
 from avs_ros.errors import AvsError, EngineError
-from avs_ros.inference.bundle import SEEING
+from avs_ros.inference.bundle import VISUAL_STEP
 from avs_ros.inference.engines import ENGINES, choose_device
 from avs_ros.inference.engines.program import StepProgram
 
 LIMIT_S, SOAK_S = 345.0, 180.0
 # Seconds that the soak leaves for the end, and that it is worth starting with.
 _END_S, _LEAST_S = 5.0, 10.0
-# Goals on an H200: milliseconds of a step, and times the published form.
-GOALS = {("c3n_pvt_panns", "cuda-graph"): 2.0, ("c3n_light", "cuda-graph"): 0.7}
-RATIO_GOAL = 20.0
-# Memory bandwidths, GB/s, by the makers' data sheets; and what a launch takes on Orin's CPU.
-H200_GBS, ORIN_GBS, LAUNCH_US = 4800.0, 204.8, 5.0
 
 
 @dataclass
@@ -86,7 +82,7 @@ class Check:
 def engines_of(check: Check, name: str, automatic: bool = True) -> dict[str, Any]:
     """Each engine on one model: self-check, real frames, latency, copies, memory."""
     steps = gpu_steps.load(check.subjects[name], name)
-    program = steps.steps[SEEING]
+    program = steps.steps[VISUAL_STEP]
     assert isinstance(program, StepProgram)
     scenes = gpu_steps.scene_inputs(steps)
     found: dict[str, Any] = {}
@@ -104,7 +100,7 @@ def engines_of(check: Check, name: str, automatic: bool = True) -> dict[str, Any
         )
         check.tell(f"  {name} on {engine}: {_in_words(found[engine])}")
         gc.collect()
-    found["status"] = _worst(found)
+    found["status"] = worst(found)
     return found
 
 
@@ -113,19 +109,20 @@ def slow_engines(check: Check) -> dict[str, Any]:
     slow = [name for name, entry in ENGINES.items() if not entry.automatic]
     reasons = {name: check.missing(name) for name in slow}
     if all(reasons.values()):
-        words = "; ".join(f"{name} {reason}" for name, reason in reasons.items())
-        return {"status": "absent", "reason": words}
+        reason = "; ".join(f"{name} {reason}" for name, reason in reasons.items())
+        return {"status": "absent", "reason": reason}
     found: dict[str, Any] = {}
     for name in check.subjects:
         seconds = check.left_s() - check.soak_s / 2 - _END_S
         if seconds < _LEAST_S:
             found[name] = {"status": "left out", "reason": "no time was left to build it"}
             continue
-        words = [sys.executable, __file__, str(check.out), "--device", check.device]
-        words += ["--build", name, "--limit", str(seconds), *(["--small"] if check.small else [])]
+        command = [sys.executable, __file__, str(check.out), "--device", check.device]
+        command += ["--build", name, "--limit", str(seconds)]
+        command += ["--small"] if check.small else []
         try:
             done = subprocess.run(
-                words, timeout=seconds, check=False, stdout=subprocess.PIPE, text=True
+                command, timeout=seconds, check=False, stdout=subprocess.PIPE, text=True
             )
             found[name] = json.loads(done.stdout.splitlines()[-1])
         except subprocess.TimeoutExpired:
@@ -133,7 +130,7 @@ def slow_engines(check: Check) -> dict[str, Any]:
         except (IndexError, ValueError):
             found[name] = {"status": "failed", "reason": f"status {done.returncode}, see the log"}
         check.tell(f"  {name}: {json.dumps(found[name])[:300]}")
-    return {**found, "status": _worst(found)}
+    return {**found, "status": worst(found)}
 
 
 def speed(check: Check) -> dict[str, Any]:
@@ -182,36 +179,12 @@ def soak(check: Check) -> dict[str, Any]:
     if seconds < min(_LEAST_S, check.soak_s):
         return {"status": "left out", "reason": "no time was left"}
     steps = gpu_steps.load(check.subjects["c3n_light"], "c3n_light")
-    program = steps.steps[SEEING]
+    program = steps.steps[VISUAL_STEP]
     assert isinstance(program, StepProgram)
     scenes = gpu_steps.scene_inputs(steps)
     return gpu_steps.soak(
         program, _fastest(check, "c3n_light"), check.device, scenes, seconds, check.tell
     )
-
-
-def verdict(check: Check) -> dict[str, Any]:
-    """The stated goals, and what the figures let expect of a Jetson Orin (an estimate)."""
-    goals: dict[str, Any] = {}
-    for (name, engine), most in GOALS.items():
-        entry = check.found["sections"].get(name, {}).get(engine, {})
-        if "p50_ms" in entry:
-            goals[f"{name} on {engine}"] = {
-                "p50_ms": entry["p50_ms"], "goal_ms": most, "reached": entry["p50_ms"] <= most,
-            }  # fmt: skip
-            at_least = entry.get("kernels", 0) * LAUNCH_US / 1e3
-            by_bandwidth = entry.get("gpu_busy_ms", float("nan")) * H200_GBS / ORIN_GBS
-            goals[f"{name} on {engine}"]["orin_estimate_ms"] = {
-                "one graph, if memory bandwidth decides": by_bandwidth,
-                "launched one by one, at least": at_least,
-            }
-    forms = check.found["sections"].get("speed", {}).get("forms", {})
-    ratio = forms.get("cuda-graph", {}).get("ms", {}).get("ratio")
-    if ratio is not None:
-        goals["times the published form"] = {
-            "ratio": ratio, "goal": RATIO_GOAL, "reached": ratio >= RATIO_GOAL,
-        }  # fmt: skip
-    return {"status": _worst(check.found["sections"]), "goals": goals}
 
 
 def run(check: Check, only: list[str]) -> int:
@@ -243,7 +216,7 @@ def run(check: Check, only: list[str]) -> int:
             entry["seconds"] = round(time.monotonic() - at, 1)
         check.found["sections"][name] = entry
         check.tell(f"{name}: {entry['status']} {entry.get('reason', '')}")
-        check.found["verdict"] = verdict(check)
+        check.found["verdict"] = verdict(check.found["sections"])
         _write(check)
     check.tell(f"verdict: {json.dumps(check.found['verdict'])}")
     return 0 if check.found["verdict"]["status"] not in ("differs", "failed") else 1
@@ -266,12 +239,6 @@ def _fastest(check: Check, name: str) -> str:
         if isinstance(entry, dict) and entry.get("status") == "agrees"
     }
     return min(times, key=lambda engine: times[engine]) if times else "torch"
-
-
-def _worst(entries: dict[str, Any]) -> str:
-    known = {entry["status"] for entry in entries.values() if isinstance(entry, dict)}
-    order = ("failed", "differs", "refused", "left out", "agrees", "absent")
-    return next((status for status in order if status in known), "absent")
 
 
 def _in_words(entry: dict[str, Any]) -> str:

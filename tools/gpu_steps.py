@@ -14,13 +14,13 @@ from avs_ros.benchmarks.networks import bundle
 from avs_ros.benchmarks.stimuli import SceneStream
 from avs_ros.benchmarks.subject import AVSC, LIGHT, Subject
 from avs_ros.errors import AvsError, MissingDependencyError
-from avs_ros.inference.bundle import HEARING, SEEING, Bundle
+from avs_ros.inference.bundle import AUDIO_STEP, VISUAL_STEP, Bundle
+from avs_ros.inference.class_affinity import ClassAffinity
 from avs_ros.inference.engines import ENGINES, StepRunner, build_runner
 from avs_ros.inference.engines.prepared import Array
 from avs_ros.inference.engines.program import StepProgram
 from avs_ros.inference.engines.self_check import difference
 from avs_ros.inference.frames import FramePreparation
-from avs_ros.inference.heard_families import HeardFamilies
 from avs_ros.sound import SAMPLE_RATE
 
 # The bundled weights where there are any; the paper's networks with random ones.
@@ -52,13 +52,13 @@ def scene_inputs(steps: Bundle, count: int = _SCENES) -> list[tuple[Array, ...]]
 
     Inputs that the scene says nothing about keep their fixed values.
     """
-    see, hear, facts = steps.steps[SEEING], steps.steps[HEARING], steps.facts
+    see, hear, metadata = steps.steps[VISUAL_STEP], steps.steps[AUDIO_STEP], steps.metadata
     assert isinstance(see, StepProgram) and isinstance(hear, StepProgram)
     scene = SceneStream()
     prepare = FramePreparation(
-        facts["image_size"], facts["image_mean"], facts["image_std"], cv2.INTER_AREA
+        metadata["image_size"], metadata["image_mean"], metadata["image_std"], cv2.INTER_AREA
     )
-    families = HeardFamilies(facts["affinity"]) if "heard" in see.inputs else None
+    families = ClassAffinity(metadata["affinity"]) if "heard" in see.inputs else None
     found = []
     for number in range(count):
         values = dict(zip(see.inputs, see.example, strict=True))

@@ -73,11 +73,11 @@ def _draw(root: Path) -> None:
             mask = np.zeros((224, 224), np.uint8)
             cv2.circle(mask, (112, int(rng.integers(80, 144))), 50, 255, -1)
             image[mask > 0] = (40, 60 + 120 * (number % 2), 200)
-            for kind, picture in (("visual_frames", image), ("gt_masks", mask)):
+            for kind, drawn in (("visual_frames", image), ("gt_masks", mask)):
                 if kind == "visual_frames" or split != "train" or second == 1:
                     path = data / kind / place / name / f"{name}_{second}.png"
                     path.parent.mkdir(parents=True, exist_ok=True)
-                    cv2.imwrite(str(path), picture)
+                    cv2.imwrite(str(path), drawn)
         tone = 0.3 * np.sin(2 * np.pi * (300 + 900 * (number % 2)) * np.arange(_RATE * 5) / _RATE)
         path = data / "audio_wav" / place / f"{name}.wav"
         path.parent.mkdir(parents=True, exist_ok=True)

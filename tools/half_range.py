@@ -42,7 +42,7 @@ class HalfRanges(TorchDispatchMode):
 
     def __post_init__(self) -> None:
         """Get ready to be entered."""
-        super().__init__()
+        TorchDispatchMode.__init__(self)
 
     def __torch_dispatch__(
         self,

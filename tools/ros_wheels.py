@@ -17,7 +17,7 @@ one shall come first is started with::
 
 (the last one keeps the wheels from putting LD_LIBRARY_PATH into an order of their own).
 
-Exit status: 0 done; 3 it cannot be built on this machine, one sentence says why.
+Exit status: 0 done; 3 it cannot be built on this machine, one message says why.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ MANIFEST = """<?xml version="1.0"?>
 
 
 class CannotBuild(Exception):
-    """ROS 2 cannot be built here; the message is one sentence that says what to do."""
+    """ROS 2 cannot be built here; the message is one message that says what to do."""
 
 
 def main() -> int:

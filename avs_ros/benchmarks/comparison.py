@@ -7,9 +7,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from avs_ros.benchmarks.contestant import Contestant, export
-from avs_ros.benchmarks.forms import AUTHORS, AUTHORS_HALF, Answer, difference
+from avs_ros.benchmarks.candidate import Candidate, export
+from avs_ros.benchmarks.forms import AUTHORS, AUTHORS_HALF, difference
 from avs_ros.benchmarks.interleaving import summarise, take_turns
+from avs_ros.benchmarks.stimuli import StepOutput
 from avs_ros.benchmarks.subject import Subject
 from avs_ros.errors import AvsError, EngineError
 from avs_ros.inference.engines import ENGINES
@@ -44,43 +45,43 @@ def compare(
     device: str,
     forms: Sequence[str],
     rounds: int,
-    tell: Tell = lambda words: None,
+    tell: Tell = lambda description: None,
 ) -> dict[str, Any]:
     """Plain values: ``subject``, ``device``, and per form what was found.
 
     A form's entry holds ``ms`` (see :class:`Timing`), ``difference`` and ``tolerance``,
-    ``memory`` and ``load_s``; or ``left_out``: the sentence that says why it was not timed.
+    ``memory`` and ``load_s``; or ``left_out``: the message that says why it was not timed.
     Raises EngineError where the reference (the published form, if there is one) cannot run.
     """
     results: dict[str, dict[str, Any]] = {}
     reference = reference_of(subject)
-    words = "the published form" if reference == AUTHORS else reference
+    description = "the published form" if reference == AUTHORS else reference
     published = (AUTHORS, AUTHORS_HALF) if subject.avsc else ()
     needed = [f for f in forms if f != reference and f not in published]
     if any("onnx" in f or f in ("openvino", "tensorrt") for f in needed):
         tell("exporting the step")
         export(subject)  # a failure is told again by each engine that needs the file
     with contextlib.ExitStack() as stack:
-        running: dict[str, Contestant] = {}
+        running: dict[str, Candidate] = {}
         for form in [reference, *needed]:
             tell(f"loading {form}")
-            contestant = stack.enter_context(Contestant(form, subject, device))
+            candidate = stack.enter_context(Candidate(form, subject, device))
             try:
-                contestant.wait()
+                candidate.wait()
             except AvsError as error:
                 if form == reference:
                     raise
                 results[form] = {"left_out": str(error)}
-                contestant.close()
+                candidate.close()
                 continue
-            running[form] = contestant
-            results[form] = {"load_s": contestant.load_s, "device": contestant.device}
+            running[form] = candidate
+            results[form] = {"load_s": candidate.load_s, "device": candidate.device}
         number = subject.frames_per_clip - 1 + _ROLLED
         for form, gap in _agreement(running, number, tell).items():
             results[form] |= {"difference": gap, "tolerance": tolerance(form)}
             if gap > tolerance(form):
                 results[form]["left_out"] = (
-                    f"differs from {words} by {gap:.2g} of the logits' standard "
+                    f"differs from {description} by {gap:.2g} of the logits' standard "
                     f"deviation (tolerance {tolerance(form):g})"
                 )
                 running.pop(form).close()
@@ -91,19 +92,19 @@ def compare(
     }
 
 
-def _agreement(running: dict[str, Contestant], number: int, tell: Tell) -> dict[str, float]:
+def _agreement(running: dict[str, Candidate], number: int, tell: Tell) -> dict[str, float]:
     """Serve frames 0 … ``number`` and compare the newest one's logits with the published form's.
 
     The published form has no memory: it is asked for the newest clip alone.
     """
     gaps = {}
-    expected: Answer | None = None
-    for form, contestant in running.items():
+    expected: StepOutput | None = None
+    for form, candidate in running.items():
         tell(f"comparing {form}")
         if form != AUTHORS:
             for earlier in range(0 if form != AUTHORS_HALF else number, number):
-                contestant.step(earlier)
-        answer = Answer(*contestant.logits(number))
+                candidate.step(earlier)
+        answer = StepOutput(*candidate.logits(number))
         if expected is None:
             expected = answer
         gaps[form] = difference(answer, expected)
@@ -111,14 +112,14 @@ def _agreement(running: dict[str, Contestant], number: int, tell: Tell) -> dict[
 
 
 def _time(
-    running: dict[str, Contestant], reference: str, first: int, rounds: int,
+    running: dict[str, Candidate], reference: str, first: int, rounds: int,
     results: dict[str, dict[str, Any]], tell: Tell,
 ) -> None:
     if reference not in running:
         raise EngineError(f"{reference} does not run: there is nothing to compare with")
 
-    def step_of(contestant: Contestant) -> Callable[[int], float]:
-        return lambda turn: float(contestant.step(first + turn)["ms"])
+    def step_of(candidate: Candidate) -> Callable[[int], float]:
+        return lambda turn: float(candidate.step(first + turn)["ms"])
 
     done = 0
 

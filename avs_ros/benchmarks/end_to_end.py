@@ -21,7 +21,7 @@ from avs_ros.ros_installation import own_graph, require_ros
 
 _END_S = 15.0
 _LAST_LINES = 8
-_NODE_WORDS = (
+_NODE_ARGUMENTS = (
     "--ros-args", "-p", "autostart:=false", "-p", "image_transport:=raw",
     "-p", "image_qos:=reliable", "-p", "audio_qos:=reliable",
     "-r", "image:=/image", "-r", "audio:=/audio",
@@ -34,7 +34,7 @@ def measure_node(
     device: str,
     rounds: int,
     seconds: float,
-    tell: Callable[[str], None] = lambda words: None,
+    tell: Callable[[str], None] = lambda arguments: None,
     domain: int | None = None,
 ) -> dict[str, Any]:
     """Plain values: ``states`` (CPU and memory of the node), ``ms``, ``overhead_ms``.
@@ -47,14 +47,21 @@ def measure_node(
     environment = {**os.environ, **own_graph(domain)}
     values = json.dumps(subject.values())
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as log:
-        words = ["-m", "avs_ros.nodes.benchmark_subject", values, engine, device, *_NODE_WORDS]
-        with _process(words, environment, log, log) as node:
+        arguments = [
+            "-m",
+            "avs_ros.nodes.benchmark_subject",
+            values,
+            engine,
+            device,
+            *_NODE_ARGUMENTS,
+        ]
+        with _process(arguments, environment, log, log) as node:
             spec = {
                 "subject": subject.values(), "engine": engine, "device": device,
                 "pid": node.pid, "rounds": rounds, "seconds": seconds,
             }
-            words = ["-m", "avs_ros.nodes.benchmark_client", json.dumps(spec)]
-            with _process(words, environment, log, subprocess.PIPE) as client:
+            arguments = ["-m", "avs_ros.nodes.benchmark_client", json.dumps(spec)]
+            with _process(arguments, environment, log, subprocess.PIPE) as client:
                 try:
                     return _result(client, tell)
                 except AvsError as error:
@@ -63,22 +70,22 @@ def measure_node(
 
 def _result(client: subprocess.Popen[str], tell: Callable[[str], None]) -> dict[str, Any]:
     for line in client.stdout or ():
-        words = json.loads(line)
-        if "result" in words:
-            result: dict[str, Any] = words["result"]
+        arguments = json.loads(line)
+        if "result" in arguments:
+            result: dict[str, Any] = arguments["result"]
             return result
-        if "error" in words:
-            raise RosError(str(words["error"]))
-        tell(words["doing"])
+        if "error" in arguments:
+            raise RosError(str(arguments["error"]))
+        tell(arguments["doing"])
     raise RosError(f"the measuring process has ended, status {client.wait()}")
 
 
 @contextlib.contextmanager
 def _process(
-    words: list[str], environment: dict[str, str], log: TextIO, out: TextIO | int
+    arguments: list[str], environment: dict[str, str], log: TextIO, out: TextIO | int
 ) -> Iterator[subprocess.Popen[str]]:
     process = subprocess.Popen(
-        [sys.executable, *words], stdout=out, stderr=log, text=True,
+        [sys.executable, *arguments], stdout=out, stderr=log, text=True,
         stdin=subprocess.DEVNULL, env=environment, start_new_session=True,
     )
     try:

@@ -10,9 +10,9 @@ from typing import Protocol
 
 import numpy as np
 
-from avs_ros.benchmarks.stimuli import CYCLE, Answer, Stimuli
-from avs_ros.benchmarks.subject import Subject, senses
-from avs_ros.inference.heard_families import HeardFamilies
+from avs_ros.benchmarks.stimuli import CYCLE, StepOutput, Stimuli
+from avs_ros.benchmarks.subject import Subject, runners
+from avs_ros.inference.class_affinity import ClassAffinity
 from avs_ros.models.stream_memory import StreamMemory
 
 AUTHORS = "authors"
@@ -25,7 +25,7 @@ class Form(Protocol):
 
     device: str
 
-    def step(self, number: int, stamp_ns: int | None = None) -> Answer:
+    def step(self, number: int, stamp_ns: int | None = None) -> StepOutput:
         """Serve frame ``number`` (0, 1, 2, …), one second after the last unless stamped."""
         ...
 
@@ -35,17 +35,19 @@ class StreamForm:
 
     def __init__(self, subject: Subject, engine: str, device: str = "cpu") -> None:
         """Open the steps on ``engine``, which checks itself; EngineError where it fails."""
-        running = senses(subject, engine, device)
-        facts = running.facts
-        self._stimuli = Stimuli(facts["image_size"], facts["image_mean"], facts["image_std"])
-        self._see, self._hear = running.seeing, running.hearing
+        running = runners(subject, engine, device)
+        metadata = running.metadata
+        self._stimuli = Stimuli(
+            metadata["image_size"], metadata["image_mean"], metadata["image_std"]
+        )
+        self._see, self._hear = running.visual, running.audio
         self.device = self._see.device
-        self._families = HeardFamilies(facts["affinity"]) if subject.light else None
-        state = (1,) if subject.avsc else tuple(facts["state"])
-        self.memory = StreamMemory(state, 1 if subject.avsc else facts["frames_per_clip"])
+        self._categories = ClassAffinity(metadata["affinity"]) if subject.light else None
+        state = (1,) if subject.avsc else tuple(metadata["state"])
+        self.memory = StreamMemory(state, 1 if subject.avsc else metadata["frames_per_clip"])
         self._avsc = subject.avsc
 
-    def step(self, number: int, stamp_ns: int | None = None) -> Answer:
+    def step(self, number: int, stamp_ns: int | None = None) -> StepOutput:
         """See :class:`Form`."""
         stamp_ns = (number + 1) * SECOND_NS if stamp_ns is None else stamp_ns
         at = slice(number % CYCLE, number % CYCLE + 1)
@@ -53,17 +55,17 @@ class StreamForm:
         if self._avsc:
             classes, masks = self._see(self._stimuli.frames[at])
             category = np.asarray(classes)[0, :, :-1].max(axis=0).argmax()
-            return Answer(np.array(masks[0], np.float32), int(category))
+            return StepOutput(np.array(masks[0], np.float32), int(category))
         past, shares = self.memory.recall(stamp_ns)
-        if self._families is None:
+        if self._categories is None:
             logits, label, _, state = self._see(self._stimuli.frames[at], *heard, past, shares)
         else:
-            families = self._families(heard[1][0])[None]
+            categories = self._categories(heard[1][0])[None]
             logits, _, _, label, state = self._see(
-                self._stimuli.frames[at], *heard, families, past, shares
+                self._stimuli.frames[at], *heard, categories, past, shares
             )
         self.memory.remember(stamp_ns, np.asarray(state, np.float32))
-        return Answer(np.array(logits[0], np.float32), int(label.reshape(-1)[0]))
+        return StepOutput(np.array(logits[0], np.float32), int(label.reshape(-1)[0]))
 
 
 def make_form(name: str, subject: Subject, device: str) -> Form:
@@ -75,7 +77,7 @@ def make_form(name: str, subject: Subject, device: str) -> Form:
     return StreamForm(subject, name, device)
 
 
-def difference(found: Answer, expected: Answer) -> float:
+def difference(found: StepOutput, expected: StepOutput) -> float:
     """Largest difference of the logits as a share of the expected ones' standard deviation."""
     if found.logits.shape != expected.logits.shape or not np.isfinite(found.logits).all():
         return float("inf")

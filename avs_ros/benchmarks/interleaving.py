@@ -1,6 +1,6 @@
 """Samples taken in turns, and the ratios between them.
 
-Machines slow down and speed up while one measures.  In one round each contestant serves one
+Machines slow down and speed up while one measures.  In one round each candidate serves one
 frame, so a round's ratio compares moments that lie close together; what is told is the median
 of the rounds' ratios, never the ratio of two medians from different minutes.
 """
@@ -40,7 +40,7 @@ def take_turns(
     rounds: int,
     on_sample: Callable[[], None] = lambda: None,
 ) -> dict[str, list[float]]:
-    """Samples (ms) of each contestant: ``rounds`` of one call each, each round begun by another.
+    """Samples (ms) of each candidate: ``rounds`` of one call each, each round begun by another.
 
     ``steps``: name -> function that serves round number n and returns the milliseconds.
     """
@@ -59,7 +59,7 @@ def take_turns(
 def summarise(samples: Samples, reference: str) -> dict[str, Timing]:
     """Medians, and ratios to ``reference`` round by round.
 
-    Raises :class:`ParameterError` where a contestant lacks rounds.
+    Raises :class:`ParameterError` where a candidate lacks rounds.
     """
     base = np.asarray(samples[reference], float)
     found = {}

@@ -55,7 +55,7 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
-def in_words(machine: dict[str, Any]) -> str:
+def machine_description(machine: dict[str, Any]) -> str:
     """One line for tables and plots."""
     gpu = f", {machine['gpu']}" if machine["gpu"] else ""
     libraries = machine["libraries"]

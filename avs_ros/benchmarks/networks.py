@@ -12,10 +12,10 @@ from torch import nn
 
 from avs_ros.errors import ModelError
 from avs_ros.inference import avsc
+from avs_ros.inference.audio_steps import audio_program
 from avs_ros.inference.avsc_steps import avsc_bundle
-from avs_ros.inference.bundle import HEARING, SEEING, Bundle
+from avs_ros.inference.bundle import AUDIO_STEP, VISUAL_STEP, Bundle
 from avs_ros.inference.c3n_steps import c3n_bundle
-from avs_ros.inference.hearing_steps import hearing_program
 from avs_ros.inference.light import BUNDLED
 from avs_ros.inference.light_steps import light_bundle, light_program
 from avs_ros.models import audio as audio_networks
@@ -34,13 +34,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Networks:
-    """``network``: a :class:`LightC3N` or a :class:`C3N`; ``hearing``: its audio network.
+    """``network``: a :class:`LightC3N` or a :class:`C3N`; ``audio_encoder``: its audio network.
 
     ``size``: side of its frames, px; ``mean``, ``std``: of their 0..1 pixels.
     """
 
     network: nn.Module
-    hearing: AudioNetwork
+    audio_encoder: AudioNetwork
     mean: Sequence[float]
     std: Sequence[float]
     size: int
@@ -55,7 +55,7 @@ def build(subject: Subject) -> Networks:
     if subject.light:
         model = load_light(BUNDLED)
         network: nn.Module = model.network
-        hearing: AudioNetwork = model.network.hearing
+        audio_encoder: AudioNetwork = model.network.audio_encoder
         # A fully convolutional network; its sizes are only what its users keep to.
         trunk = model.network.c3n
         share = model.network.image_size / trunk.image_size
@@ -65,10 +65,10 @@ def build(subject: Subject) -> Networks:
     else:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
-            hearing = audio_networks.build(subject.audio)
+            audio_encoder = audio_networks.build(subject.audio)
             network = C3N(
                 subject.visual,
-                hearing.feature_width,
+                audio_encoder.feature_width,
                 load_similarity(),
                 channels=subject.channels,
                 image_size=subject.image_size,
@@ -76,32 +76,32 @@ def build(subject: Subject) -> Networks:
         _enliven(network)
         backbone, size = network.backbone, network.image_size
     network.eval().requires_grad_(False)
-    hearing.eval().requires_grad_(False)
-    return Networks(network, hearing, backbone.image_mean, backbone.image_std, size)
+    audio_encoder.eval().requires_grad_(False)
+    return Networks(network, audio_encoder, backbone.image_mean, backbone.image_std, size)
 
 
 def bundle(subject: Subject, name: str) -> Bundle:
-    """The subject's two steps for any engine, and its facts."""
+    """The subject's two steps for any engine, and its metadata."""
     if subject.avsc:
         return _avsc(subject, name)
     networks = build(subject)
     network = networks.network
     if isinstance(network, LightC3N):
         step = LightStep(network, subject.frames_per_clip)
-        facts = {
-            **light_bundle(BUNDLED, name).facts,
+        metadata = {
+            **light_bundle(BUNDLED, name).metadata,
             "frames_per_clip": subject.frames_per_clip,
             "image_size": network.image_size,
         }
         steps = {
-            SEEING: light_program(step, name, network.members.shape[0]),
-            HEARING: hearing_program(networks.hearing, name),
+            VISUAL_STEP: light_program(step, name, network.members.shape[0]),
+            AUDIO_STEP: audio_program(networks.audio_encoder, name),
         }
-        return Bundle(facts, steps)
+        return Bundle(metadata, steps)
     if not isinstance(network, C3N):
         raise ModelError(f"{type(network).__name__} has no streaming step")
     labels = imagenet().short_names
-    return c3n_bundle(network, networks.hearing, labels, name, subject.frames_per_clip)
+    return c3n_bundle(network, networks.audio_encoder, labels, name, subject.frames_per_clip)
 
 
 def _avsc(subject: Subject, name: str) -> Bundle:

@@ -1,4 +1,4 @@
-"""Results as one picture."""
+"""Results as one image."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from avs_ros.benchmarks.forms import AUTHORS
-from avs_ros.benchmarks.machine import in_words
-from avs_ros.benchmarks.tables import AXES, WORDS, mib, milliseconds, ratio
+from avs_ros.benchmarks.machine import machine_description
+from avs_ros.benchmarks.tables import AXES, FORM_NAMES, mib, milliseconds, ratio
 from avs_ros.errors import MissingDependencyError
 
 _INK, _MUTED, _GRID = "#1b1f24", "#6b7280", "#e5e7eb"
@@ -51,7 +51,7 @@ def plot(results: dict[str, Any], path: Path) -> Path:
         draw(axis)
     for axis in axes[len(panels):]:
         axis.set_visible(False)
-    figure.text(0.995, 0.002, in_words(results["machine"]), ha="right", va="bottom",
+    figure.text(0.995, 0.002, machine_description(results["machine"]), ha="right", va="bottom",
                 fontsize=6.5, color=_MUTED)
     figure.savefig(path, dpi=110)
     return path
@@ -65,8 +65,8 @@ def _panels(results: dict[str, Any]) -> list[Panel]:
         panels.append((f"{name}: ms per new frame", partial(_times, part=part)))
         panels.append((f"{name}: memory while running (MiB)", partial(_memory, part=part)))
     if scaling := results.get("scaling"):
-        for key, words in AXES.items():
-            panels.append((f"ms per new frame against {words}",
+        for key, description in AXES.items():
+            panels.append((f"ms per new frame against {description}",
                            partial(_lines, part=scaling, key=key)))
     if node := results.get("node"):
         panels.append(("Through the node: ms", partial(_node, part=node)))
@@ -77,11 +77,11 @@ def _panels(results: dict[str, Any]) -> list[Panel]:
 
 
 def _bars(
-    axis: Any, names: list[str], values: list[float], words: list[str], colours: list[str]
+    axis: Any, names: list[str], values: list[float], description: list[str], colours: list[str]
 ) -> None:
     places = range(len(names))
     axis.barh(places, values, color=colours, height=0.62)
-    for place, value, text in zip(places, values, words, strict=True):
+    for place, value, text in zip(places, values, description, strict=True):
         axis.text(value, place, f" {text}", va="center", fontsize=8, color=_INK)
     axis.set_yticks(list(places), names)
     axis.tick_params(axis="y", labelcolor=_INK)
@@ -97,7 +97,7 @@ def _timed(part: dict[str, Any]) -> dict[str, Any]:
 def _times(axis: Any, part: dict[str, Any]) -> None:
     timed = _timed(part)
     _bars(
-        axis, [WORDS.get(f, f) for f in timed], [v["ms"]["median"] for v in timed.values()],
+        axis, [FORM_NAMES.get(f, f) for f in timed], [v["ms"]["median"] for v in timed.values()],
         [
             milliseconds(v["ms"]["median"])
             + ("" if f == AUTHORS else f"  ({ratio(v['ms']['ratio'])} faster)")
@@ -110,7 +110,7 @@ def _times(axis: Any, part: dict[str, Any]) -> None:
 def _memory(axis: Any, part: dict[str, Any]) -> None:
     timed = _timed(part)
     values = [v["memory"]["running_mib"] or v["memory"]["peak_mib"] for v in timed.values()]
-    _bars(axis, [WORDS.get(f, f) for f in timed], values, [mib(v) for v in values],
+    _bars(axis, [FORM_NAMES.get(f, f) for f in timed], values, [mib(v) for v in values],
           [_colour(f) for f in timed])
 
 
@@ -121,7 +121,7 @@ def _lines(axis: Any, part: dict[str, Any], key: str) -> None:
             continue
         x, y = zip(*points, strict=True)
         axis.plot(x, y, "o-", color=_colour(form), markersize=4, linewidth=1.6)
-        axis.annotate(WORDS.get(form, form), (x[-1], y[-1]), xytext=(0, 6), fontsize=8,
+        axis.annotate(FORM_NAMES.get(form, form), (x[-1], y[-1]), xytext=(0, 6), fontsize=8,
                       textcoords="offset points", ha="right", color=_colour(form))
     axis.set_yscale("log")
     axis.set_xticks([p["value"] for p in part[key]])

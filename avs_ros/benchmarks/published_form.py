@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from avs_ros.benchmarks.networks import build
-from avs_ros.benchmarks.stimuli import CYCLE, Answer, Stimuli
+from avs_ros.benchmarks.stimuli import CYCLE, StepOutput, Stimuli
 from avs_ros.benchmarks.subject import Subject
 from avs_ros.errors import EngineError
 from avs_ros.models.c3n.backbone import Taps
@@ -52,9 +52,9 @@ class AuthorsForm:
         self._half = half
         self._stimuli = Stimuli(networks.size, networks.mean, networks.std)
         self._network = networks.network.to(device)
-        self._hearing = networks.hearing.to(device)
+        self._audio_encoder = networks.audio_encoder.to(device)
         self._network.requires_grad_(True)
-        self._hearing.requires_grad_(False)
+        self._audio_encoder.requires_grad_(False)
         self._trunk = _trunk(self._network)
         for block in self._trunk.tpavi:
             block.full_affinity = True  # type: ignore[assignment]
@@ -63,7 +63,7 @@ class AuthorsForm:
                 _OverClip(block, self._clip) for block in self._trunk.tpavi
             )
 
-    def step(self, number: int, stamp_ns: int | None = None) -> Answer:
+    def step(self, number: int, stamp_ns: int | None = None) -> StepOutput:
         """See :class:`Form`; the clip is the last T frames, or those there are (light: T)."""
         first = max(0, number - self._clip + 1)
         clip = [index % CYCLE for index in range(first, number + 1)]
@@ -75,10 +75,10 @@ class AuthorsForm:
         with torch.enable_grad(), autocast, torch.backends.cudnn.flags(
             enabled=True, allow_tf32=self._half
         ):
-            feature, _ = self._hearing(sounds)
-            _, scores = self._hearing(sounds)
+            feature, _ = self._audio_encoder(sounds)
+            _, scores = self._audio_encoder(sounds)
             logits, labels = self._see(frames, feature, scores, len(clip))
-            return Answer(logits[-1].detach().float().cpu().numpy(), int(labels[-1]))
+            return StepOutput(logits[-1].detach().float().cpu().numpy(), int(labels[-1]))
 
     def _see(
         self, frames: Tensor, feature: Tensor, scores: Tensor, length: int
@@ -93,7 +93,7 @@ class AuthorsForm:
             if length != self._clip:
                 raise EngineError(f"the light clip form needs {self._clip} frames, got {length}")
             objectness, semantic, _ = network.decode(taps.features, weights, feature, frames)
-            heard = network.affinity.by_family(network.affinity(scores))
+            heard = network.affinity.by_category(network.affinity(scores))
             return raise_to_visible(network.masks(semantic, objectness, heard)), labels
         gated = map(cognitive_consensus_attention, taps.features, weights)
         pyramid = (aspp(x) for aspp, x in zip(trunk.aspp, gated, strict=True))

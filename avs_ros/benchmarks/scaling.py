@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from avs_ros.benchmarks.contestant import Contestant
+from avs_ros.benchmarks.candidate import Candidate
 from avs_ros.benchmarks.forms import AUTHORS, SECOND_NS
 from avs_ros.benchmarks.interleaving import summarise, take_turns
 from avs_ros.benchmarks.memory import available_mib
@@ -37,7 +37,7 @@ def measure_scaling(
     engine: str,
     device: str,
     rounds: int,
-    tell: Tell = lambda words: None,
+    tell: Tell = lambda description: None,
     clips: Sequence[int] = CLIPS,
     sizes: Sequence[int] = SIZES,
     rates_hz: Sequence[int] = RATES_HZ,
@@ -66,8 +66,8 @@ def measure_scaling(
     return found
 
 
-def _tell_axis(tell: Tell, axis: str, words: str) -> None:
-    tell(f"{axis} {words}")
+def _tell_axis(tell: Tell, axis: str, description: str) -> None:
+    tell(f"{axis} {description}")
 
 
 def _point(
@@ -82,21 +82,21 @@ def _point(
                 point[form] = {"left_out": why}
                 continue
             tell(f"{value}: loading {form}")
-            contestant = stack.enter_context(Contestant(form, subject, device))
+            candidate = stack.enter_context(Candidate(form, subject, device))
             try:
-                contestant.wait()
+                candidate.wait()
             except AvsError as error:
                 point[form] = {"left_out": str(error)}
                 continue
-            running[form] = contestant
+            running[form] = candidate
         first = subject.frames_per_clip - 1
-        for form, contestant in running.items():
+        for form, candidate in running.items():
             for number in range(first if form == AUTHORS else 0, first + 1):
-                contestant.step(number)
+                candidate.step(number)
         tell(f"{value}: timing")
 
-        def step_of(contestant: Contestant) -> Callable[[int], float]:
-            return lambda turn: float(contestant.step(first + 1 + turn)["ms"])
+        def step_of(candidate: Candidate) -> Callable[[int], float]:
+            return lambda turn: float(candidate.step(first + 1 + turn)["ms"])
 
         samples = take_turns({f: step_of(c) for f, c in running.items()}, rounds)
         for form, timing in summarise(samples, next(iter(samples))).items() if samples else ():
@@ -115,19 +115,19 @@ def _rates(
     points = []
     tell("frame rates")
     with contextlib.ExitStack() as stack:
-        running: dict[int, Contestant] = {}
+        running: dict[int, Candidate] = {}
         for rate in rates_hz:
-            contestant = stack.enter_context(Contestant(engine, subject, device))
+            candidate = stack.enter_context(Candidate(engine, subject, device))
             try:
-                contestant.wait()
+                candidate.wait()
             except AvsError as error:
                 return [{"value": rate, "left_out": str(error)} for rate in rates_hz]
-            running[rate] = contestant
+            running[rate] = candidate
         filled = {rate: rate * (subject.frames_per_clip - 1) + 1 for rate in rates_hz}
-        for rate, contestant in running.items():
+        for rate, candidate in running.items():
             tell(f"frame rate {rate} Hz: filling the past")
             for number in range(filled[rate]):
-                contestant.step(number, (number + 1) * SECOND_NS // rate)
+                candidate.step(number, (number + 1) * SECOND_NS // rate)
 
         def step_of(rate: int) -> Callable[[int], float]:
             def step(turn: int) -> float:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avs_ros.benchmarks.subject import frames, seconds_of_sound
-from avs_ros.media.scene import FPS, pictures, soundtrack
+from avs_ros.media.scene import FPS, images, soundtrack
 from avs_ros.media.scene_sounds import RATE_HZ
 from avs_ros.segmentation import Bytes
 from avs_ros.sound import SAMPLE_RATE
@@ -21,8 +21,8 @@ CYCLE = 16
 
 
 @dataclass(frozen=True)
-class Answer:
-    """The newest frame's mask logits (light: one map per family) and its label's row."""
+class StepOutput:
+    """The newest frame's mask logits (light: one map per category) and its label's row."""
 
     logits: NDArray[np.float32]
     label: int
@@ -48,7 +48,7 @@ class SceneStream:
     def __init__(self, width: int = WIDTH, height: int = HEIGHT) -> None:
         """Draw frames of ``width`` x ``height`` and cut the sound."""
         count = round((_START_S + _SECONDS) * FPS)
-        drawn = islice(pictures(_START_S + _SECONDS), round(_START_S * FPS), count, 5)
+        drawn = islice(images(_START_S + _SECONDS), round(_START_S * FPS), count, 5)
         self._frames = [np.asarray(cv2.resize(f, (width, height)), np.uint8) for f in drawn]
         sound = soundtrack(_START_S + _SECONDS)[round(_START_S * RATE_HZ) :]
         self._sound = sound.reshape(-1, RATE_HZ // SAMPLE_RATE).mean(axis=1).astype(np.float32)
@@ -60,4 +60,4 @@ class SceneStream:
     def sound(self, start: int, count: int) -> NDArray[np.float32]:
         """``count`` samples from sample ``start`` on, float32 mono."""
         places = (start + np.arange(count)) % len(self._sound)
-        return self._sound[places]
+        return np.asarray(self._sound[places], np.float32)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from avs_ros.errors import ModelError
 from avs_ros.inference import avsc
-from avs_ros.inference.bundle import Bundle, Senses, identity_of, open_senses
+from avs_ros.inference.bundle import Bundle, ModelRunners, identity_of, open_runners
 from avs_ros.inference.engines import choose_device
 from avs_ros.inference.light import BUNDLED
 from avs_ros.inference.segmenter import Segmenter
@@ -88,8 +88,8 @@ class Subject:
         return replace(self, **changes)
 
 
-def senses(subject: Subject, engine: str, device: str) -> Senses:
-    """The subject's steps on ``engine``; the facts hold what its segmenter must know.
+def runners(subject: Subject, engine: str, device: str) -> ModelRunners:
+    """The subject's steps on ``engine``; the metadata hold what its segmenter must know.
 
     Raises EngineError for an engine or device that cannot serve.
     """
@@ -97,7 +97,7 @@ def senses(subject: Subject, engine: str, device: str) -> Senses:
     files = tuple(path for path in (_file(subject),) if path is not None)
     identity = identity_of("benchmark", sorted(subject.values().items()), source, files=files)
     name = f"benchmark_{subject.visual}"
-    return open_senses(name, identity, lambda: _bundle(subject, name), engine, device)
+    return open_runners(name, identity, lambda: _bundle(subject, name), engine, device)
 
 
 def segmenter(subject: Subject, engine: str, device: str) -> Segmenter:
@@ -110,7 +110,7 @@ def segmenter(subject: Subject, engine: str, device: str) -> Segmenter:
     if subject.avsc:
         return create_segmenter(AVSC, engine, device, random_weights=_file(subject) is None)
     return C3NSegmenter.of(
-        f"benchmark_{subject.visual}", senses(subject, engine, choose_device(device))
+        f"benchmark_{subject.visual}", runners(subject, engine, choose_device(device))
     )
 
 
@@ -135,7 +135,7 @@ def frames(
     pixels = random.rand(count, 3, side, side).repeat(_COARSE, 2).repeat(_COARSE, 3)
     pixels = np.clip(pixels + 0.05 * random.standard_normal(pixels.shape), 0, 1)
     centre, spread = (np.asarray(x).reshape(3, 1, 1) for x in (mean, std))
-    return ((pixels - centre) / spread).astype(np.float32)
+    return np.asarray((pixels - centre) / spread, np.float32)
 
 
 def seconds_of_sound(count: int) -> NDArray[np.float32]:

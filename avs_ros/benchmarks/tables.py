@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from avs_ros.benchmarks.forms import AUTHORS
-from avs_ros.benchmarks.machine import in_words
+from avs_ros.benchmarks.machine import machine_description
 
-WORDS = {
+FORM_NAMES = {
     AUTHORS: "published form",
     "authors-fp16": "published form, fp16",
     "torch": "stream, PyTorch",
@@ -26,7 +26,7 @@ def show(results: dict[str, Any], width: int | None = None) -> None:
     from rich.console import Console
 
     console = Console(highlight=False, width=width)
-    console.print(in_words(results["machine"]), style="dim", soft_wrap=True)
+    console.print(machine_description(results["machine"]), style="dim", soft_wrap=True)
     parts = {"comparison": _comparison, "scaling": _scaling, "node": _node,
              "throughput": _throughput}
     for name, draw in parts.items():
@@ -65,14 +65,18 @@ def _comparison(part: dict[str, Any]) -> list[Any]:
         table.add_column("GPU MiB", justify="right")
     left_out: list[str] = []
     for form, found in part["forms"].items():
-        words = WORDS.get(form, form)
+        description = FORM_NAMES.get(form, form)
         if "ms" not in found:
-            left_out.append(f"{words} is left out: {found.get('left_out', '')}")
+            left_out.append(f"{description} is left out: {found.get('left_out', '')}")
             continue
         ms, memory = found["ms"], found["memory"]
         row = [
-            words, milliseconds(ms["median"]), f"{1e3 / ms['median']:.3g}", ratio(ms["ratio"]),
-            mib(memory["running_mib"]), mib(memory["peak_mib"]),
+            description,
+            milliseconds(ms["median"]),
+            f"{1e3 / ms['median']:.3g}",
+            ratio(ms["ratio"]),
+            mib(memory["running_mib"]),
+            mib(memory["peak_mib"]),
             "-" if form == part["reference"] else f"{found['difference']:.1e}",
         ]
         table.add_row(*row, *([mib(memory["gpu_mib"])] if gpu else []))
@@ -82,19 +86,19 @@ def _comparison(part: dict[str, Any]) -> list[Any]:
 
 def _scaling(part: dict[str, Any]) -> list[Any]:
     engine = part["engine"]
-    words = WORDS.get(engine, engine)
+    description = FORM_NAMES.get(engine, engine)
     tables = []
     for axis, title in AXES.items():
         table = _table(
-            f"Scaling with {title}", title, "published form ms", f"{words} ms",
-            "published form MiB", f"{words} MiB",
+            f"Scaling with {title}", title, "published form ms", f"{description} ms",
+            "published form MiB", f"{description} MiB",
         )
         for point in part[axis]:
             cells = [_cell(point.get(form, {}), "ms") for form in (AUTHORS, engine)]
             cells += [_cell(point.get(form, {}), "running_mib") for form in (AUTHORS, engine)]
             table.add_row(str(point["value"]), *cells)
         tables.append(table)
-    table = _table("Scaling with frame rate", "Hz", f"{words} ms", "state KiB", "load %")
+    table = _table("Scaling with frame rate", "Hz", f"{description} ms", "state KiB", "load %")
     for point in part["rate"]:
         if "ms" in point:
             table.add_row(str(point["value"]), milliseconds(point["ms"]["median"]),
@@ -116,10 +120,10 @@ def _node(part: dict[str, Any]) -> list[Any]:
         f"{width}x{height} frames; median of {part['rounds']} interleaved rounds",
         "", "ms", "90 %",
     )
-    for name, words in (("bare_step", "bare model step"),
+    for name, description in (("bare_step", "bare model step"),
                         ("end_to_end", "frame published to mask received")):
         ms = part["ms"][name]
-        ends.add_row(words, milliseconds(ms["median"]), milliseconds(ms["high"]))
+        ends.add_row(description, milliseconds(ms["median"]), milliseconds(ms["high"]))
     ends.add_row("overhead of node and DDS", milliseconds(part["overhead_ms"]),
                  f"{100 * part['overhead_share']:.0f} % of a step")
     states = _table("The node's process", "state", "CPU % of a core", "RSS MiB", "frames", "masks")

@@ -27,7 +27,7 @@ def measure_throughput(
     engine: str,
     device: str,
     seconds: float,
-    tell: Callable[[str], None] = lambda words: None,
+    tell: Callable[[str], None] = lambda description: None,
     model: Segmenter | None = None,
     factors: Sequence[float] = FACTORS,
 ) -> dict[str, Any]:

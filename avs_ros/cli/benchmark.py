@@ -149,12 +149,12 @@ class _Progress:
             self._status.start()
         return self._tell
 
-    def _tell(self, words: str) -> None:
+    def _tell(self, description: str) -> None:
         if self._console.is_terminal:
-            self._status.update(words)
-        elif words != self._last:
-            self._console.print(words, markup=False, highlight=False)
-        self._last = words
+            self._status.update(description)
+        elif description != self._last:
+            self._console.print(description, markup=False, highlight=False)
+        self._last = description
 
     def __exit__(
         self,

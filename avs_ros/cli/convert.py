@@ -44,18 +44,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             choices=("AudioDataStamped", "AudioStamped", "RawAudio", "AudioData"),
             help="message type of the sound (AudioDataStamped)",
         )
-        kind.add_argument("--compressed", action="store_true", help="JPEG pictures")
+        kind.add_argument("--compressed", action="store_true", help="JPEG images")
         if name == "avsbench":
             kind.add_argument("--subset", choices=("s4", "ms3", "avss"))
             kind.add_argument("--split", choices=("train", "val", "test"), default="test")
-            kind.add_argument("--size", type=int, default=224, help="side of the pictures, px")
+            kind.add_argument("--size", type=int, default=224, help="side of the images, px")
         else:
             kind.add_argument(
                 "--boxes", type=Path, metavar="FILE", required=name == "vggss",
                 help="true boxes: VGG-SS's vggss.json, or a .csv (file,class,x0,y0,x1,y1[,time])",
             )  # fmt: skip
         if name == "bag":
-            kind.add_argument("--image", default="", metavar="TOPIC", help="picture topic")
+            kind.add_argument("--image", default="", metavar="TOPIC", help="image topic")
             kind.add_argument("--audio", default="", metavar="TOPIC", help="sound topic")
             kind.add_argument(
                 "--truth", default="", metavar="TOPIC",
@@ -127,13 +127,13 @@ def _convert_one(args: argparse.Namespace, form: dict[str, Any]) -> int:
         counts = convert_recording(source, target, notes, truths=truths, **form)
     finally:
         source.close()
-    extra = [f"{counts[name]} {words}" for name, words in
+    extra = [f"{counts[name]} {description}" for name, description in
              (("masks", "true masks"), ("boxes", "true boxes"),
-              ("refused", "pictures left out: they cannot be decoded")) if counts[name]]
-    told = [f"{counts['frames']} pictures", f"{counts['sounds']} chunks of sound", *extra]
+              ("refused", "images left out: they cannot be decoded")) if counts[name]]
+    told = [f"{counts['frames']} images", f"{counts['sounds']} chunks of sound", *extra]
     print(f"{target}: {', '.join(told)}")
-    for sentence in source.doubts:
-        print(f"note: {sentence}")
+    for message in source.doubts:
+        print(f"note: {message}")
     return 0
 
 

@@ -59,7 +59,7 @@ def run(
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise MediaError(f"{folder}: cannot be written ({error.strerror})") from error
-    for stale in ("overlay.mp4", "output.mcap", "report.html", "picture.jpg"):
+    for stale in ("overlay.mp4", "output.mcap", "report.html", "image.jpg"):
         (folder / stale).unlink(missing_ok=True)
     if lacks := ros_lacks():
         print(

@@ -1,4 +1,4 @@
-"""From the demo's recording to its film, its picture and its report."""
+"""From the demo's recording to its film, its image and its report."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from avs_ros.cli.run_folder import counters_in_words
+from avs_ros.cli.run_folder import counter_descriptions
 from avs_ros.media.moments import choose_moments, jpeg, thumbnails
 from avs_ros.media.panels import decode, write_film
 from avs_ros.media.recorded_run import RecordedRun, read_run
@@ -21,15 +21,15 @@ from avs_ros.streaming.synchronizer import FRAME_COUNTERS
 NODE, IMAGE, AUDIO = "/segmentation_node", "/image/compressed", "/audio"
 # A turn is judged from here on: the window of sound is a second long.
 HEARD_S = 0.6
-# Moments of the film that picture.jpg shows, one below the other.
-PICTURES = 2
+# Moments of the film that image.jpg shows, one below the other.
+IMAGES = 2
 
 
 def render(
     folder: Path, seconds: float = SECONDS, advance: Callable[[int], None] = lambda n: None,
     over_dds: bool = True,
 ) -> RunSummary:
-    """``output.mcap`` -> ``overlay.mp4``, ``picture.jpg`` and ``report.html`` beside it.
+    """``output.mcap`` -> ``overlay.mp4``, ``image.jpg`` and ``report.html`` beside it.
 
     ``over_dds``: whether a real node was recorded; else one process did it all.
     """
@@ -48,10 +48,10 @@ def render(
     for i in sorted(chosen, key=lambda i: summary.scores[i]):
         if summary.marked[i]:
             surest[summary.marked[i]] = i
-    positions = sorted(stamps.index(answered[i]) for i in surest.values())[:PICTURES]
+    positions = sorted(stamps.index(answered[i]) for i in surest.values())[:IMAGES]
     if positions:
-        pictures = [decode(data) for data in thumbnails(film, positions, width=1600)]
-        (folder / "picture.jpg").write_bytes(jpeg(np.vstack(pictures), width=1600))
+        images = [decode(data) for data in thumbnails(film, positions, width=1600)]
+        (folder / "image.jpg").write_bytes(jpeg(np.vstack(images), width=1600))
     write_report(folder / "report.html", summary)
     return summary
 
@@ -59,7 +59,7 @@ def render(
 def summarize(
     run: RecordedRun, seconds: float = SECONDS, over_dds: bool = True
 ) -> RunSummary:
-    """Everything about the run that the report shows, but the pictures."""
+    """Everything about the run that the report shows, but the images."""
     first_ns = run.frames[0][0]
     stamps = sorted(set(run.answers) & {stamp for stamp, _ in run.frames})
     answers = [run.answers[stamp] for stamp in stamps]
@@ -82,18 +82,18 @@ def summarize(
         marked=[answer.label for answer in answers],
         levels_dbfs=[run.level_dbfs(stamp) for stamp in stamps],
         latencies_ms=[a.latency_ms for a in answers if a.latency_ms is not None],
-        latency_name="picture to mask, over DDS" if over_dds else "time spent on a picture",
+        latency_name="image to mask, over DDS" if over_dds else "time spent on an image",
         end_s=lasted + 0.04,
         threshold=None,
         score_name="score of the surest instance",
         played=_spans(played, seconds),
         counters={
-            "pictures played": len(run.frames), "masks recorded": len(run.answers),
+            "images played": len(run.frames), "masks recorded": len(run.answers),
             **({"answers per second": f"{len(answers) / max(lasted, 1e-6):.1f}"}
                if over_dds else {}),
-            **counters_in_words(counters),
+            **counter_descriptions(counters),
         },
-        facts={
+        metadata={
             **{name: told[name] for name in ("model", "engine", "device") if name in told},
             **judge(run, stamps, times, played, seconds),
         },
@@ -103,11 +103,11 @@ def summarize(
                             "answers") + " (ROS 2 bag, opens in Foxglove)",
         },
         notes=[
-            "A cat (left) and an astronaut (right) take turns to make a sound. The pictures come "
+            "A cat (left) and an astronaut (right) take turns to make a sound. The images come "
             "with scikit-image, the voices are synthesised. "
             + ("The node was given camera and microphone topics in real time, and nothing else."
                if over_dds else "ROS 2 is not installed: the same pipeline went through every "
-               "picture, as fast as it can."),
+               "image, as fast as it can."),
         ],
     )
 

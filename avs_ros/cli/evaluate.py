@@ -13,7 +13,7 @@ KINDS: dict[str, str] = {
     "compare": "two runs over the same bags: differences with their intervals",
     "composite": "photographs x sounds that fit, do not fit, or are absent",
     "robustness": "those bags again with noise, wrong sounds, shifts, drops, blur, low light",
-    "scenes": "a few scenes that may be shown anywhere: models side by side, as one picture",
+    "scenes": "a few scenes that may be shown anywhere: models side by side, as one image",
 }
 
 

@@ -60,10 +60,10 @@ def _model(args: argparse.Namespace) -> tuple[ClipModel, int]:
             f"{path} holds no audio network: name the public weights of {loaded.audio} with "
             "--audio-weights (`avs weights list` shows where they are)"
         )
-    hearing = audio.build(loaded.audio, args.audio_weights)
+    audio_encoder = audio.build(loaded.audio, args.audio_weights)
     cuda = args.device == "auto" and torch.cuda.is_available()
     device = "cuda" if cuda else "cpu" if args.device == "auto" else args.device
-    return WholeClip(loaded.network, hearing, device), loaded.network.image_size
+    return WholeClip(loaded.network, audio_encoder, device), loaded.network.image_size
 
 
 def run(args: argparse.Namespace) -> int:

@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"default: {REFERENCE_ENGINE}, the reference; live auto, the fastest, as the node",
     )  # fmt: skip
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N")
-    parser.add_argument("--image", default="", metavar="TOPIC", help="picture topic")
+    parser.add_argument("--image", default="", metavar="TOPIC", help="image topic")
     parser.add_argument("--audio", default="", metavar="TOPIC", help="sound topic")
     add_sound_options(parser)
     parser.add_argument("--truth", default="", metavar="TOPIC", help="topic of the masks or boxes")
@@ -78,8 +78,8 @@ def run(
     names = read_label_sets(args.labels) if args.labels else None
     bags = dict(zip(bag_names(paths), paths, strict=True))
     for path in paths:
-        for sentence in check_bag(path, _bag_options(args), args.truth):
-            print(f"note: {path.name}: {sentence}")
+        for message in check_bag(path, _bag_options(args), args.truth):
+            print(f"note: {path.name}: {message}")
     outcome = Outcome(args.model, len(bags))
     if not args.live_only:
         _deterministic(args, bags, outcome, names, load)

@@ -2,9 +2,9 @@
 
 Without ``--data`` a small generated set is used, which needs nothing but this package.
 ``metrics.json`` has ``kind``, ``schema`` (:data:`SCHEMA`), ``origin``, ``seed``, ``limit``,
-``cases``, ``pictures`` and ``sounds`` (names of what was used), and ``models``: name ->
+``cases``, ``images`` and ``sounds`` (names of what was used), and ``models``: name ->
 ``engine``, ``scores`` (``composite_scores.MEANINGS``, and how many cases there were),
-``intervals`` (score -> ends of the 95 % interval over pictures), ``lead`` (what the first model
+``intervals`` (score -> ends of the 95 % interval over images), ``lead`` (what the first model
 has more: ``value``, ``low``, ``high``, ``count``) and ``classes`` (scores class by class).
 ``worst.jpg`` shows the worst answers of the first model.
 """
@@ -23,7 +23,7 @@ from avs_ros.errors import ParameterError
 if TYPE_CHECKING:
     from avs_ros.evaluation.bootstrap import Difference
     from avs_ros.evaluation.composite import Case
-    from avs_ros.evaluation.composite_benchmark import Answer
+    from avs_ros.evaluation.composite_benchmark import ScoredCase
     from avs_ros.inference.segmenter import Segmenter
     from avs_ros.report.composite_report import ModelResult
 
@@ -48,10 +48,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_models(parser, BASELINES)
     add_threads(parser)
     parser.add_argument(
-        "--hard", action="store_true", help="without --data: dark, noisy and small pictures"
+        "--hard", action="store_true", help="without --data: dark, noisy and small images"
     )
     parser.add_argument("--limit", type=int, default=0, help="most cases of each kind (all)")
-    parser.add_argument("--seed", type=int, default=0, help="which sound meets which picture (0)")
+    parser.add_argument("--seed", type=int, default=0, help="which sound meets which image (0)")
 
 
 def run(args: argparse.Namespace, load: Callable[..., Segmenter] | None = None) -> int:
@@ -61,8 +61,8 @@ def run(args: argparse.Namespace, load: Callable[..., Segmenter] | None = None) 
     ``avs_ros.inference.create_segmenter``).
     """
     from avs_ros.evaluation.composite import make_cases
-    from avs_ros.evaluation.composite_data import read_library
-    from avs_ros.evaluation.composite_generated import generated_library
+    from avs_ros.evaluation.composite_data import read_dataset
+    from avs_ros.evaluation.composite_generated import generated_dataset
     from avs_ros.evaluation.run_files import make_folder
 
     if args.limit < 0:
@@ -71,10 +71,10 @@ def run(args: argparse.Namespace, load: Callable[..., Segmenter] | None = None) 
     if args.hard and args.data:
         raise ParameterError("--hard belongs to the generated set: leave --data away")
     models = chosen_models(args)
-    library = (
-        read_library(args.data, args.split) if args.data else generated_library(args.hard)
+    dataset = (
+        read_dataset(args.data, args.split) if args.data else generated_dataset(args.hard)
     )
-    cases = make_cases(library, args.seed, args.limit)
+    cases = make_cases(dataset, args.seed, args.limit)
     if load is None:
         from avs_ros.evaluation.parallel import use_threads
         from avs_ros.inference import create_segmenter
@@ -82,7 +82,7 @@ def run(args: argparse.Namespace, load: Callable[..., Segmenter] | None = None) 
         use_threads(threads)
         load = create_segmenter
     results: dict[str, ModelResult] = {}
-    first: list[Answer] = []
+    first: list[ScoredCase] = []
     for name in models:
         segmenter = _load(name, args, load)
         try:
@@ -91,7 +91,7 @@ def run(args: argparse.Namespace, load: Callable[..., Segmenter] | None = None) 
             segmenter.close()
         first = first or answers
     make_folder(args.output)
-    _write(args, library.origin, cases, results)
+    _write(args, dataset.origin, cases, results)
     return 0
 
 
@@ -105,8 +105,8 @@ def _load(name: str, args: argparse.Namespace, load: Callable[..., Segmenter]) -
 
 
 def _asked(
-    segmenter: Segmenter, name: str, cases: Sequence[Case], first: Sequence[Answer]
-) -> tuple[ModelResult, list[Answer]]:
+    segmenter: Segmenter, name: str, cases: Sequence[Case], first: Sequence[ScoredCase]
+) -> tuple[ModelResult, list[ScoredCase]]:
     """What one model makes of all cases; ``first``: the first model's answers, if there is one."""
     from rich.console import Console
     from rich.progress import track
@@ -114,18 +114,18 @@ def _asked(
     from avs_ros.evaluation.composite_benchmark import CompositeBenchmark
     from avs_ros.evaluation.composite_reaction import reaction
     from avs_ros.evaluation.composite_scores import by_class, intervals, lead, score
-    from avs_ros.evaluation.composite_worst import WorstAnswers
+    from avs_ros.evaluation.composite_worst import WorstPredictions
     from avs_ros.report.composite_report import ModelResult, short
 
-    benchmark, worst = CompositeBenchmark(segmenter), WorstAnswers(SHOWN)
-    words = f"asking {short(name)}"
+    benchmark, worst = CompositeBenchmark(segmenter), WorstPredictions(SHOWN)
+    description = f"asking {short(name)}"
     answers = [
         worst.keep(benchmark.ask(case))
-        for case in track(cases, words, console=Console(stderr=True))
+        for case in track(cases, description, console=Console(stderr=True))
     ]
     scores = {**score(answers), **reaction(segmenter, cases)}
     result = ModelResult(
-        segmenter.engine, scores, by_class(answers), worst.pictures(), intervals(answers),
+        segmenter.engine, scores, by_class(answers), worst.images(), intervals(answers),
         lead(first, answers) if first else {},
     )  # fmt: skip
     return result, answers
@@ -153,13 +153,13 @@ def _write(
             }
             for name, one in results.items()
         },
-        "pictures": sorted({case.picture.name for case in cases}
+        "images": sorted({case.image.name for case in cases}
                            | {case.second.name for case in cases if case.second}),
         "sounds": sorted({one.name for case in cases for one in case.recordings}),
     }  # fmt: skip
     notes = [
         f"{len(cases)} cases, seed {args.seed}. Each hears one second, at -20 dBFS, as a stream "
-        "of its own. A mismatched or silent case counts for the largest thing in its picture."
+        "of its own. A mismatched or silent case counts for the largest thing in its image."
     ]
     page = to_html(title, results, MEANINGS, notes)
     write_whole(args.output / "metrics.json", json.dumps(about, indent=2) + "\n")
@@ -207,8 +207,8 @@ def _show(title: str, results: Mapping[str, ModelResult]) -> None:
         rows = class_rows(results, "m_j")
         total = ("all", *(number(one.scores["m_j"]) for one in results.values()))
         table.caption, table.caption_justify = "M_J, matching sound", "left"
-    for words in heads:
-        table.add_column(words, justify="right")
+    for description in heads:
+        table.add_column(description, justify="right")
     for row in rows:
         table.add_row(*row, end_section=row is rows[-1])
     table.add_row(*total)
@@ -227,6 +227,6 @@ def _show(title: str, results: Mapping[str, ModelResult]) -> None:
         for row in lead_rows(results, MEANINGS):
             table.add_row(*row)
         console.print(table)
-    for name, *values, words in score_rows(results, MEANINGS):
+    for name, *values, description in score_rows(results, MEANINGS):
         shown = [f"{value:22s}" for value in values] if len(results) == 1 else []
-        print("  ".join([f"  {name:18s}", *shown, words]))
+        print("  ".join([f"  {name:18s}", *shown, description]))

@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("-o", "--output", type=Path, default=Path("robustness"), metavar="DIR")
     add_models(parser)
-    parser.add_argument("--image", default="", metavar="TOPIC", help="picture topic")
+    parser.add_argument("--image", default="", metavar="TOPIC", help="image topic")
     parser.add_argument("--audio", default="", metavar="TOPIC", help="sound topic")
     add_sound_options(parser)
     parser.add_argument("--truth", default="", metavar="TOPIC", help="topic of the true masks")
@@ -63,8 +63,8 @@ def run(args: argparse.Namespace, load: Callable[..., Segmenter] | None = None) 
     choose_conditions(args.only)
     paths = [bag for given in args.bags for bag in bags_in(given)]
     for path in paths:
-        for sentence in check_bag(path, options, args.truth):
-            print(f"note: {path.name}: {sentence}")
+        for message in check_bag(path, options, args.truth):
+            print(f"note: {path.name}: {message}")
     with Progress(console=Console(stderr=True)) as progress:
         reading = progress.add_task("reading", total=len(paths))
         recordings = []
@@ -80,8 +80,8 @@ def run(args: argparse.Namespace, load: Callable[..., Segmenter] | None = None) 
         try:
             for one in run_suite(choice, args.jobs, args.ray):
                 done.append(one)
-                words = f"{one.job.own.path.stem}: {one.job.axis}"
-                progress.update(playing, advance=1, description=words)
+                description = f"{one.job.own.path.stem}: {one.job.axis}"
+                progress.update(playing, advance=1, description=description)
         finally:
             release()
     results: dict[str, dict[str, Any]] = {}
@@ -120,13 +120,13 @@ def _write(folder: Path, results: dict[str, dict[str, Any]], bags: list[str]) ->
     for note in notes:
         print(note)
     about = {"kind": "robustness", "schema": SCHEMA, "bags": bags, "models": results}
-    facts = [
+    headline = [
         *((number(rows["clean"]["m_j"]), f"M_J, clean, {Path(name).stem}")
           for name, rows in conditions.items()),
         (str(first["clean"]["frames"]), "frames with a truth"),
         (str(len(first) - 1), "conditions"),
     ]  # fmt: skip
-    page = to_html(title, conditions, AXES, facts, notes)
+    page = to_html(title, conditions, AXES, headline, notes)
     write_whole(folder / "metrics.json", json.dumps(about, indent=2) + "\n")
     write_whole(folder / "report.html", page)
     for name in ("metrics.json", "report.html"):
@@ -141,8 +141,8 @@ def _table(title: str, rows: dict[str, Any]) -> Any:
 
     table = Table(title=title)
     table.add_column("condition", no_wrap=True)
-    for words in COLUMNS.values():
-        table.add_column(words, justify="right")
+    for description in COLUMNS.values():
+        table.add_column(description, justify="right")
     for name, row in rows.items():
         table.add_row(name, *(number(row[column]) for column in COLUMNS))
     return table
@@ -156,8 +156,10 @@ def _side_by_side(conditions: dict[str, dict[str, Any]]) -> Any:
 
     head, rows = side_by_side(conditions)
     table = Table(title="Side by side")
-    for column, words in enumerate(head):
-        table.add_column(words, justify="right" if column > 1 else "left", no_wrap=column == 0)
+    for column, description in enumerate(head):
+        table.add_column(
+            description, justify="right" if column > 1 else "left", no_wrap=column == 0
+        )
     for row in rows:
         table.add_row(*row)
     return table

@@ -1,4 +1,4 @@
-"""``avs evaluate scenes``: models on a few scenes that may be shown anywhere, as one picture.
+"""``avs evaluate scenes``: models on a few scenes that may be shown anywhere, as one image.
 
 Each row is a scene with a sound, each column a model's answer; what is marked of the sounding
 thing, and of the others, is printed.
@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"may be repeated (default: {' and '.join(DEFAULT)})",
     )  # fmt: skip
     add_computing(parser)
-    parser.add_argument("-o", "--output", type=Path, required=True, help="picture to write")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="image to write")
     parser.add_argument(
         "--data", type=Path, metavar="DIR",
         help="folder as of `avs evaluate composite`: also count how often two of a kind in its "
@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Ask every model about every scene; print a table and write the picture."""
+    """Ask every model about every scene; print a table and write the image."""
     from avs_ros.evaluation.scenes import shots, write_clips
     from avs_ros.inference import create_segmenter
 
@@ -92,10 +92,10 @@ def _ask(names: Sequence[str], load: Callable[[str], Segmenter], output: Path) -
 
 
 def _tell_apart(names: Sequence[str], load: Callable[[str], Segmenter], data: Path) -> None:
-    from avs_ros.evaluation.composite_data import read_library
+    from avs_ros.evaluation.composite_data import read_dataset
     from avs_ros.evaluation.two_of_a_kind import make_twins, tell
 
-    cases = make_twins(read_library(data))
+    cases = make_twins(read_dataset(data))
     print(f"\n{'two of a kind':<26s} {'cases':>6s} {'marked':>7s} {'both':>7s} {'apart':>7s}")
     for name in names:
         segmenter = load(name)

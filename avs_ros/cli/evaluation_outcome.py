@@ -114,7 +114,7 @@ class Outcome:
         if self.live is not None:
             notes.append(
                 f"Live replay: through the node over DDS at {self.rate:g}x; "
-                f"{self.live.answers} of {self.live.played} pictures were answered."
+                f"{self.live.answers} of {self.live.played} images were answered."
             )
             notes += _costs(results)
             if self.probability:

@@ -10,7 +10,7 @@ from avs_ros.postprocess import MAX_INSTANCES, PostprocessConfig
 _PIXELS = (
     ("threshold", "probability from which a pixel is marked, 0..1"),
     ("hysteresis", "a pixel that was marked stays so until this much below --threshold, 0..1"),
-    ("min-area", "smallest instance, share of the picture, 0..1"),
+    ("min-area", "smallest instance, share of the image, 0..1"),
     ("smoothing", "share of the past left after 0.1 s, 0 (off) to below 1"),
 )
 

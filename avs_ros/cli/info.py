@@ -88,8 +88,15 @@ def _engines() -> list[dict[str, Any]]:
             lacks = f"needs {engine.requires}: {how}"
         elif not kinds & set(engine.devices):
             lacks = "needs a CUDA device"
-        found.append({"engine": name, "words": engine.words, "devices": list(engine.devices),
-                      "available": not lacks, "lacks": lacks})
+        found.append(
+            {
+                "engine": name,
+                "description": engine.description,
+                "devices": list(engine.devices),
+                "available": not lacks,
+                "lacks": lacks,
+            }
+        )
     return found
 
 
@@ -101,7 +108,7 @@ def _models() -> list[dict[str, Any]]:
     found = []
     for name, model in MODELS.items():
         entry: dict[str, Any] = {
-            "model": name, "words": model.words, "default": name == DEFAULT_MODEL,
+            "model": name, "description": model.description, "default": name == DEFAULT_MODEL,
             "bundled": False,
         }
         file = data / f"{model.weights}.safetensors"
@@ -110,7 +117,7 @@ def _models() -> list[dict[str, Any]]:
                       "licence": _licence(file)}
         found.append(entry)
     for path in _downloaded():
-        found.append({"model": str(path), "words": "downloaded weights", "default": False,
+        found.append({"model": str(path), "description": "downloaded weights", "default": False,
                       "bundled": False, "mib": round(path.stat().st_size / 2**20, 1)})
     return found
 
@@ -119,7 +126,7 @@ def _licence(file: Path) -> str:
     from safetensors import safe_open
 
     with safe_open(str(file), "numpy") as content:
-        text = (content.metadata() or {}).get("licence", "")
+        text: str = (content.metadata() or {}).get("licence", "")
     try:
         return str(json.loads(text))
     except ValueError:
@@ -187,14 +194,16 @@ def _show(found: dict[str, Any]) -> None:
     shown = table("Engines", "engine", "on", "what", "")
     for one in found["engines"]:
         state = Text("available", "green") if one["available"] else Text(one["lacks"], "dim")
-        shown.add_row(one["engine"], ", ".join(one["devices"]), one["words"], state)
+        shown.add_row(one["engine"], ", ".join(one["devices"]), one["description"], state)
     console.print(shown, "")
     shown = table("Models", "model", "what", "")
     for one in found["models"]:
         where = "[green]bundled[/]" if one["bundled"] else "[dim]weights: see avs weights[/]"
         if not one["bundled"] and "mib" in one:
             where = f"{one['mib']} MiB"
-        shown.add_row(one["model"] + (" (default)" if one["default"] else ""), one["words"], where)
+        shown.add_row(
+            one["model"] + (" (default)" if one["default"] else ""), one["description"], where
+        )
         if one.get("licence"):
             shown.add_row("", Text(one["licence"], style="dim"), "")
     console.print(shown, "")

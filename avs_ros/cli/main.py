@@ -1,7 +1,7 @@
-"""``avs VERB …``: choose the verb, run it, turn errors into one sentence and an exit status.
+"""``avs VERB …``: choose the verb, run it, turn errors into one message and an exit status.
 
 Exit status: 0 done; 1 the verb says its own check failed; 2 the input or the command line is at
-fault (one sentence on stderr); 130 and 143 interrupted or terminated, with every file whole.
+fault (one message on stderr); 130 and 143 interrupted or terminated, with every file whole.
 
 A verb ``name`` lives in ``avs_ros/cli/<name>.py`` and has ``add_arguments(parser)`` and
 ``run(args) -> int``.  Only the verb that was asked for is imported, so ``avs --help`` needs
@@ -70,12 +70,12 @@ def build_parser(verb: str | None = None) -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb; return the exit status (the console script hands it to the shell)."""
-    words = list(sys.argv[1:] if argv is None else argv)
-    verb = next((word for word in words if not word.startswith("-")), None)
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    verb = next((word for word in arguments if not word.startswith("-")), None)
     try:
-        args = build_parser(verb).parse_args(words)
+        args = build_parser(verb).parse_args(arguments)
     except SystemExit:
-        for word in words:
+        for word in arguments:
             if word.startswith("-") and os.path.lexists(word):
                 print(f"avs: for the file of the name {word} write ./{word}", file=sys.stderr)
         raise

@@ -27,7 +27,7 @@ class Child:
     def __init__(
         self,
         name: str,
-        words: Sequence[str],
+        arguments: Sequence[str],
         log: Path,
         environment: Mapping[str, str],
         on_line: Callable[[str], None] | None = None,
@@ -36,7 +36,7 @@ class Child:
         self.name, self.log = name, log
         self._file = log.open("w", encoding="utf-8")
         self._process = subprocess.Popen(
-            [sys.executable, *words], stderr=self._file,
+            [sys.executable, *arguments], stderr=self._file,
             stdout=subprocess.PIPE if on_line else self._file, text=True,
             env={**os.environ, **environment}, start_new_session=True,
         )
@@ -92,10 +92,10 @@ class Children:
         self._running: list[Child] = []
 
     def start(
-        self, name: str, words: Sequence[str], on_line: Callable[[str], None] | None = None
+        self, name: str, arguments: Sequence[str], on_line: Callable[[str], None] | None = None
     ) -> Child:
         """Start ``python WORDS`` under this name."""
-        child = Child(name, words, self._logs / f"{name}.log", self._environment, on_line)
+        child = Child(name, arguments, self._logs / f"{name}.log", self._environment, on_line)
         self._running.append(child)
         return child
 

@@ -53,9 +53,11 @@ class FrameProgress:
 
 
 def _expected(source: SourceInfo, args: argparse.Namespace) -> int | None:
+    fps: float = args.fps or source.fps
+    duration: float | None = args.duration
     if not source.frames or not source.fps:
-        return None if args.duration is None else round(args.duration * (args.fps or source.fps))
-    seconds = max(0.0, source.frames / source.fps - args.start)
-    if args.duration is not None:
-        seconds = min(seconds, args.duration)
-    return max(1, round(seconds * min(source.fps, args.fps or source.fps)))
+        return None if duration is None else round(duration * fps)
+    seconds: float = max(0.0, source.frames / source.fps - args.start)
+    if duration is not None:
+        seconds = min(seconds, duration)
+    return max(1, round(seconds * min(source.fps, fps)))

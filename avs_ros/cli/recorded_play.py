@@ -21,7 +21,7 @@ from avs_ros.ros_installation import own_graph, require_ros
 # An engine that is compiled at the first start may take minutes on a busy machine.
 START_S = 600.0
 SETTLED_S = 1.8
-LAST_WORDS_S = 15.0
+LAST_LINES_S = 15.0
 NODE = "/segmentation_node"
 NODE_CODE = "import sys; from avs_ros.nodes.{0} import main; sys.exit(main())"
 SEGMENTATION_NODE = NODE_CODE.format("segmentation_node")
@@ -48,12 +48,12 @@ class Watcher:
     def hear(self, line: str) -> None:
         """Take one line of the recorder's."""
         try:
-            words = json.loads(line)
+            payload = json.loads(line)
         except ValueError:
             return
-        self.state = words.get("state", self.state)
-        self.failure = words.get("failure", self.failure)
-        self.counts = words.get("counts", self.counts)
+        self.state = payload.get("state", self.state)
+        self.failure = payload.get("failure", self.failure)
+        self.counts = payload.get("counts", self.counts)
 
     @property
     def answers(self) -> int:
@@ -67,7 +67,7 @@ class RecordedPlay:
     def __init__(self, logs: Path, domain: int | None, shown: str) -> None:
         """Logs go to the folder ``logs``; ``domain`` None takes one by the process's number.
 
-        ``shown``: topic of which one message per picture is recorded.
+        ``shown``: topic of which one message per image is recorded.
         """
         self.watcher = Watcher()
         self._logs, self._shown = logs, shown
@@ -87,31 +87,31 @@ class RecordedPlay:
         """Record ``topics`` (name -> type); start the node and wait until it is active.
 
         ``sound``: topic on which the player's sound is recorded, whatever its type ("": not).
-        Raises :class:`AvsError` with the node's own sentence when it cannot start,
+        Raises :class:`AvsError` with the node's own message when it cannot start,
         :class:`RosError` where ROS 2 is not installed.
         """
         require_ros()
-        words = ["-m", "avs_ros.nodes.recorder_node", str(recording)]
+        arguments = ["-m", "avs_ros.nodes.recorder_node", str(recording)]
         if sound:
-            words += ["--sound", sound]
+            arguments += ["--sound", sound]
         for name in latched:
-            words += ["--latched", name]
+            arguments += ["--latched", name]
         for name, type_name in topics.items():
-            words += ["--topic", name, type_name]
-        self._children.start("recorder", words, self.watcher.hear)
-        node = ["-c", node_code, *_ros_words(parameters)]
+            arguments += ["--topic", name, type_name]
+        self._children.start("recorder", arguments, self.watcher.hear)
+        node = ["-c", node_code, *_ros_arguments(parameters)]
         self._children.start("segmentation_node", node)
         self._wait_active()
 
     def play(
         self,
         parameters: Mapping[str, object],
-        advance: Callable[[int], None] = lambda pictures: None,
+        advance: Callable[[int], None] = lambda images: None,
     ) -> None:
-        """Play to the end; ``advance`` hears how many more pictures have been recorded."""
-        words = ["-c", NODE_CODE.format("player_node"), *_ros_words(parameters)]
-        words += ["-r", "image:=/image", "-r", "audio:=/audio"]
-        self._player = self._children.start("player_node", words)
+        """Play to the end; ``advance`` hears how many more images have been recorded."""
+        arguments = ["-c", NODE_CODE.format("player_node"), *_ros_arguments(parameters)]
+        arguments += ["-r", "image:=/image", "-r", "audio:=/audio"]
+        self._player = self._children.start("player_node", arguments)
         done = 0
         while self._player.running:
             self._children.check(may_end=[self._player])
@@ -124,7 +124,7 @@ class RecordedPlay:
     def settle(self) -> None:
         """Until no new mask has come for a while: long enough for one more diagnostics page."""
         players = [self._player] if self._player else []
-        until = time.monotonic() + LAST_WORDS_S
+        until = time.monotonic() + LAST_LINES_S
         last, since = -1, time.monotonic()
         while time.monotonic() < until and time.monotonic() - since < SETTLED_S:
             self._children.check(may_end=players)
@@ -138,7 +138,7 @@ class RecordedPlay:
         if not self.watcher.answers:
             raise RosError(
                 f"the node has answered none of {self.watcher.counts.get(self._shown, 0)} "
-                f"pictures; its log is {self._logs / 'segmentation_node.log'}"
+                f"images; its log is {self._logs / 'segmentation_node.log'}"
             )
 
     def _wait_active(self) -> None:
@@ -168,9 +168,9 @@ class RecordedPlay:
         self._children.__exit__(kind, error, trace)
 
 
-def _ros_words(parameters: Mapping[str, object]) -> list[str]:
-    words = ["--ros-args"]
+def _ros_arguments(parameters: Mapping[str, object]) -> list[str]:
+    arguments = ["--ros-args"]
     for name, value in parameters.items():
         text = str(value).lower() if isinstance(value, bool) else str(value)
-        words += ["-p", f"{name}:={text}"]
-    return words
+        arguments += ["-p", f"{name}:={text}"]
+    return arguments

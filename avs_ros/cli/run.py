@@ -47,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     part.add_argument("--duration", type=float, metavar="S", help="stop after this many seconds")
     add_policy(parser)
     bag = parser.add_argument_group("bags")
-    bag.add_argument("--image", default="", metavar="TOPIC", help="picture topic")
+    bag.add_argument("--image", default="", metavar="TOPIC", help="image topic")
     bag.add_argument("--audio", default="", metavar="TOPIC", help="sound topic")
     bag.add_argument("--stamps", choices=("header", "bag"), default="header",
                      help="go by the messages' own stamps, or by the times of recording")
@@ -72,8 +72,8 @@ def run(args: argparse.Namespace, load: Callable[..., Segmenter] | None = None) 
     config = _config(args)
     source = _open(args)
     try:
-        for sentence in source.doubts:
-            print(f"note: {sentence}", flush=True)
+        for message in source.doubts:
+            print(f"note: {message}", flush=True)
         if load is None:
             from avs_ros.inference import create_segmenter
 
@@ -160,13 +160,13 @@ def _process(
             raise MediaError(f"{args.input}: no frame can be decoded: {pipeline.last_error}")
         raise MediaError(f"{args.input}: no frame in the part that was asked for")
     notes = ["Interrupted: this is what was done until then."] if interruption.status else []
-    source.tell(findings.facts)
+    source.tell(findings.observed)
     found = findings.explain(counters)
-    told = [f"Note: {sentence}." for sentence in (*source.doubts, *found)]
+    told = [f"Note: {message}." for message in (*source.doubts, *found)]
     folder.write_report(counters, [*notes, *told])
     _tell(folder, time.monotonic() - began, interruption.status)
-    for sentence in found:
-        print(f"note: {sentence}")
+    for message in found:
+        print(f"note: {message}")
     return interruption.status
 
 

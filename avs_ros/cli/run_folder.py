@@ -17,7 +17,7 @@ from avs_ros.conversions import (
     make_status,
 )
 from avs_ros.conversions.diagnostics import OK
-from avs_ros.conversions.topics import ANSWER_TOPICS, DIAGNOSTICS, LABEL_INFO, Answer, messages
+from avs_ros.conversions.topics import ANSWER_TOPICS, DIAGNOSTICS, LABEL_INFO, Output, messages
 from avs_ros.errors import MediaError
 from avs_ros.inference.segmenter import Segmenter
 from avs_ros.media.bag_messages import BAG
@@ -105,7 +105,7 @@ class RunFolder:
             self._bag.write(_full(LABEL_INFO.name), info, stamp_ns)
         self._last_ns = stamp_ns
         self._results.add(segmentation, pair.frame.index, time_s)
-        answer = Answer(
+        answer = Output(
             segmentation, pair.image, make_header(BAG, stamp_ns, pair.frame.frame_id),
             self._camera, sync_error_ms=pair.sync_error_ms,
         )
@@ -150,8 +150,8 @@ class RunFolder:
             f"{source.width}x{source.height}"
         )
         summary.stages_ms = {name: float(np.mean(v)) for name, v in self._stages.items()}
-        summary.counters = counters_in_words(counters)
-        summary.facts = {
+        summary.counters = counter_descriptions(counters)
+        summary.metadata = {
             "input": f"{source.name} ({source.kind})", **source.details,
             **{name: value for name, value in self._metadata.items() if name != "weights"},
             **{f"SHA-256 of {name}": digest for name, digest in self._metadata["weights"].items()},
@@ -159,16 +159,16 @@ class RunFolder:
             "(processing alone)",
         }
         summary.files = {
-            "overlay.mp4": "the pictures with what was marked, and the sound",
+            "overlay.mp4": "the images with what was marked, and the sound",
             "output.mcap": "what the node would have published (ROS 2 bag)",
             "results.jsonl": "one line per frame", "masks": "one mask per frame, 0 or 255",
         }
         summary.notes = notes
         positions = choose_moments(summary.times, summary.scores, summary.marked)
-        pictures = thumbnails(self.folder / "overlay.mp4", positions)
+        images = thumbnails(self.folder / "overlay.mp4", positions)
         summary.moments = [
-            Moment(summary.times[position], picture, _caption(summary, position))
-            for position, picture in zip(positions, pictures, strict=False)
+            Moment(summary.times[position], image, _caption(summary, position))
+            for position, image in zip(positions, images, strict=False)
         ]
         write_report(self.folder / "report.html", summary)
 
@@ -177,7 +177,7 @@ def _full(name: str) -> str:
     return name.replace("~", NODE, 1)
 
 
-def counters_in_words(counters: Mapping[str, int]) -> dict[str, int]:
+def counter_descriptions(counters: Mapping[str, int]) -> dict[str, int]:
     """What was counted, in words: the totals, and of the troubles only those that happened."""
     told = {
         COUNTERS.get(name, name.replace("_", " ")): count

@@ -16,7 +16,7 @@ from avs_ros.conversions import (
     rgb_to_compressed,
 )
 from avs_ros.conversions.diagnostics import OK
-from avs_ros.conversions.topics import DIAGNOSTICS, Answer, messages
+from avs_ros.conversions.topics import DIAGNOSTICS, Output, messages
 from avs_ros.inference.segmenter import Segmenter
 from avs_ros.media.bag_messages import BAG
 from avs_ros.media.bag_writer import BagWriter
@@ -68,7 +68,7 @@ def play_here(
                 info = make_label_info(BAG, header, segmenter.labels, config.threshold)
                 bag.write(LABEL_INFO, info, pair.stamp_ns)
             bag.write(image, rgb_to_compressed(BAG, header, pair.image), pair.stamp_ns)
-            answer = Answer(segmentation, pair.image, header, sync_error_ms=pair.sync_error_ms)
+            answer = Output(segmentation, pair.image, header, sync_error_ms=pair.sync_error_ms)
             stamp_ns = pair.stamp_ns + round(processing_ms(segmentation) * 1e6)
             for topic, message in messages(BAG, answer, lambda one: one.in_file == "always"):
                 bag.write(topic.name.replace("~", NODE), message, stamp_ns)

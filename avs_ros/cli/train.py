@@ -74,10 +74,10 @@ def _c3n(args: argparse.Namespace, overrides: Mapping[str, str]) -> Train:
     clips = {split: read_clips(args.data, config.subset, split) for split in ("train", "val")}
 
     def train(device: Any) -> float:
-        hearing = audio_net(config)
-        network = training_network(config, hearing.feature_width)
+        audio_encoder = audio_net(config)
+        network = training_network(config, audio_encoder.feature_width)
         with RunReporter(args.output, config, show=distributed.is_first()) as reporter:
-            audio = heard_once(args.output, hearing.to(device), clips, reporter)
+            audio = heard_once(args.output, audio_encoder.to(device), clips, reporter)
             trainer = Trainer(
                 config, network, clips, audio, args.output, reporter, save_network(config), device
             )

@@ -104,13 +104,13 @@ def _convert(args: argparse.Namespace) -> int:
     if args.name == "c3n":
         if len(args.files) != 1:
             raise ParameterError("name one C3N checkpoint: avs weights convert c3n FILE")
-        words = convert_c3n(args.files[0], output, args.similarity)
+        description = convert_c3n(args.files[0], output, args.similarity)
     else:
         source = find_source(args.name)
         about = {"licence": source.licence, "page": source.page}
         convert(source.kind, source.network, _files(args, source), output, about)
-        words = source.network
-    print(f"{output}: {words}, {output.stat().st_size} bytes")
+        description = source.network
+    print(f"{output}: {description}, {output.stat().st_size} bytes")
     return 0
 
 
@@ -127,7 +127,7 @@ def _verify(args: argparse.Namespace) -> int:
     right = True
     for source in sources:
         for finding in verify(source, _files(args, source)):
-            print(f"{'ok   ' if finding.ok else 'WRONG'} {finding.subject}: {finding.words}")
+            print(f"{'ok   ' if finding.ok else 'WRONG'} {finding.subject}: {finding.description}")
             right &= finding.ok
     return 0 if right else 1
 

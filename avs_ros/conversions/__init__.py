@@ -34,12 +34,12 @@ from avs_ros.conversions.geometry import (
 from avs_ros.conversions.header import make_header, ns_to_stamp, stamp_to_ns
 from avs_ros.conversions.image_reading import (
     ENCODINGS,
+    check_any_image,
     check_image,
-    check_picture,
     compressed_to_rgb,
     image_to_rgb,
+    read_any_image,
     read_mask,
-    read_picture,
     read_probability,
 )
 from avs_ros.conversions.image_writing import (
@@ -63,8 +63,8 @@ __all__ = [
     "Message",
     "MessageTypes",
     "bearing",
+    "check_any_image",
     "check_image",
-    "check_picture",
     "compressed_to_rgb",
     "copy_camera_info",
     "image_to_rgb",
@@ -83,12 +83,12 @@ __all__ = [
     "mask_to_image",
     "ns_to_stamp",
     "probability_to_image",
+    "read_any_image",
     "read_audio",
     "read_audio_info",
     "read_camera_info",
     "read_detections",
     "read_mask",
-    "read_picture",
     "read_probability",
     "read_ray",
     "reason_of",

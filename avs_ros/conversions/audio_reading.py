@@ -155,7 +155,7 @@ def read_audio(
     if chunk.stamp_ns == 0:
         raise MalformedAudio(
             "audio_stamp_zero",
-            "sound with stamp 0 cannot be paired with a picture: the publisher must set the stamp",
+            "sound with stamp 0 cannot be paired with an image: the publisher must set the stamp",
         )
     _check_scale(chunk.samples)
     return chunk

@@ -24,7 +24,7 @@ _PINHOLE_LENGTHS, _FISHEYE_LENGTHS = (4, 5, 8, 12, 14), (4,)
 
 @dataclass(frozen=True)
 class CameraModel:
-    """Intrinsics of the picture as it is published (binning and region of interest applied).
+    """Intrinsics of the image as it is published (binning and region of interest applied).
 
     ``k``: float64 ``[3, 3]``, pixels; ``distortion``: float64 ``[n]`` in OpenCV's order;
     ``fisheye``: equidistant model; ``size``: width, height in pixels.
@@ -41,7 +41,7 @@ class CameraModel:
         """Pixel -> unit vector in the optical frame.
 
         ``point``: [x, y] with the origin at the outer corner of the first pixel (as in
-        :class:`~avs_ros.segmentation.Segmentation`); ``size``: the picture's width and height if
+        :class:`~avs_ros.segmentation.Segmentation`); ``size``: the image's width and height if
         it was resized after the camera.
         """
         width, height = size or self.size
@@ -61,7 +61,7 @@ class CameraModel:
 def read_camera_info(msg: Message, rectified: bool = False) -> CameraModel:
     """``sensor_msgs/CameraInfo`` -> :class:`CameraModel`.
 
-    ``rectified``: the picture is an ``image_rect`` (P and no distortion instead of K and D).
+    ``rectified``: the image is an ``image_rect`` (P and no distortion instead of K and D).
     Raises :class:`MalformedImage` with reason ``camera_uncalibrated`` (K or P is zero or not
     finite) or ``camera_distortion`` (unknown model, a number of coefficients that it does not
     have, or coefficients that cannot be undone).
@@ -83,7 +83,7 @@ def read_camera_info(msg: Message, rectified: bool = False) -> CameraModel:
         raise MalformedImage(
             "camera_distortion",
             f"distortion model {msg.distortion_model!r}: expected plumb_bob, rational_polynomial "
-            "or equidistant; publish a rectified picture instead",
+            "or equidistant; publish a rectified image instead",
         )
     if not distortion.any():
         distortion = np.zeros(4)
@@ -120,7 +120,7 @@ def make_camera_info(
 ) -> Message:
     """``sensor_msgs/CameraInfo`` of an ideal pinhole camera.
 
-    ``horizontal_fov`` in radians, 0..pi; the principal point is the picture's middle.
+    ``horizontal_fov`` in radians, 0..pi; the principal point is the image's middle.
     """
     if not 0.0 < horizontal_fov < math.pi:
         raise ImageFormatError(f"field of view {horizontal_fov} rad: expected 0 to pi")

@@ -20,14 +20,14 @@ from avs_ros.segmentation import Bytes, Float
 
 
 def _convert(code: int) -> Callable[[Bytes], Bytes]:
-    return lambda picture: np.asarray(cv2.cvtColor(picture, code))
+    return lambda image: np.asarray(cv2.cvtColor(image, code))
 
 
 @dataclass(frozen=True)
 class Encoding:
     """How one encoding lies in memory and how it becomes RGB.
 
-    ``channels`` per pixel of ``depth`` bytes each; ``rows`` stored rows per picture row (1.5 or 3
+    ``channels`` per pixel of ``depth`` bytes each; ``rows`` stored rows per image row (1.5 or 3
     for the two-plane YUV formats); ``even`` where two neighbouring pixels share their colour.
     """
 
@@ -69,7 +69,7 @@ _BGRA16 = Encoding(4, _convert(cv2.COLOR_BGRA2RGB), depth=2)
 ENCODINGS: dict[str, Encoding] = {
     "rgb8": Encoding(3, np.array),
     "bgr8": _BGR,
-    "8UC3": _BGR,  # cv_bridge's reading of an unnamed three-channel picture
+    "8UC3": _BGR,  # cv_bridge's reading of an unnamed three-channel image
     "rgba8": Encoding(4, _convert(cv2.COLOR_RGBA2RGB)),
     "bgra8": _BGRA,
     "8UC4": _BGRA,
@@ -107,7 +107,7 @@ def check_image(msg: Message) -> Encoding:
     width, height, step = int(msg.width), int(msg.height), int(msg.step)
     if width < 1 or height < 1:
         raise MalformedImage(
-            "image_zero_size", f"picture of {width} x {height} pixels: the camera sends no picture"
+            "image_zero_size", f"image of {width} x {height} pixels: the camera sends no image"
         )
     encoding = ENCODINGS.get(msg.encoding)
     if encoding is None:
@@ -120,7 +120,7 @@ def check_image(msg: Message) -> Encoding:
         raise MalformedImage("image_encoding", f"encoding {msg.encoding!r}{hint}")
     if encoding.even and (width % 2 or (encoding.rows > 1 and height % 2)):
         raise MalformedImage(
-            "image_step", f"{msg.encoding} needs even sides, the picture has {width} x {height}"
+            "image_step", f"{msg.encoding} needs even sides, the image has {width} x {height}"
         )
     row = width * encoding.channels * encoding.depth
     if step < row:
@@ -208,7 +208,7 @@ def check_compressed(msg: Message) -> None:
         )
     data = bytes(msg.data)
     if not data:
-        raise MalformedImage("compressed_empty", "compressed picture without any data")
+        raise MalformedImage("compressed_empty", "compressed image without any data")
     # A PNG's decoder fills the missing rest with grey.
     if data.startswith(b"\x89PNG") and b"IEND" not in data[-64:]:
         raise _cut_short(data)
@@ -216,12 +216,12 @@ def check_compressed(msg: Message) -> None:
 
 def _cut_short(data: bytes) -> MalformedImage:
     return MalformedImage(
-        "compressed_truncated", f"compressed picture ends after {len(data)} bytes, cut short"
+        "compressed_truncated", f"compressed image ends after {len(data)} bytes, cut short"
     )
 
 
 def _decode(data: bytes) -> NDArray[Any] | None:
-    """``[H, W]`` or ``[H, W, 3]`` (the file's BGR), uint8 or uint16; None for no picture."""
+    """``[H, W]`` or ``[H, W, 3]`` (the file's BGR), uint8 or uint16; None for no image."""
     flags = cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
     try:
         decoded = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), flags)
@@ -233,7 +233,7 @@ def _decode(data: bytes) -> NDArray[Any] | None:
 def _decode_endless(data: bytes) -> NDArray[Any]:
     """A JPEG without its end marker.  Raises :class:`MalformedImage` where rows are missing.
 
-    The decoder makes missing rows grey.  To tell them from a grey picture: bytes that are put
+    The decoder makes missing rows grey.  To tell them from a grey image: bytes that are put
     behind the data change missing rows, and nothing else.
     """
     decoded = _decode(data + b"\xff\xd9")
@@ -259,38 +259,38 @@ def compressed_to_rgb(msg: Message) -> Bytes:
     """
     check_compressed(msg)
     data = bytes(msg.data)
-    picture = _decode_endless(data) if _lacks_end(data) else _decode(data)
-    if picture is None:
+    image = _decode_endless(data) if _lacks_end(data) else _decode(data)
+    if image is None:
         raise MalformedImage(
             "compressed_codec",
-            f"compressed picture (format {msg.format!r}, {len(data)} bytes) is not a JPEG, "
-            "PNG or other picture that OpenCV reads",
+            f"compressed image (format {msg.format!r}, {len(data)} bytes) is not a JPEG, "
+            "PNG or other image that OpenCV reads",
         )
-    if picture.dtype == np.uint16:
-        picture = (picture >> 8).astype(np.uint8)
-    elif picture.dtype != np.uint8:  # a TIFF of floats
+    if image.dtype == np.uint16:
+        image = (image >> 8).astype(np.uint8)
+    elif image.dtype != np.uint8:  # a TIFF of floats
         raise MalformedImage(
             "image_encoding",
-            f"compressed picture of {picture.dtype} samples: 8 or 16 bits are read",
+            f"compressed image of {image.dtype} samples: 8 or 16 bits are read",
         )
     encoding, separator, coded = msg.format.partition(";")
     encoding = encoding.strip() if separator else ""
-    if picture.ndim == 2:
+    if image.ndim == 2:
         mosaic = _MOSAICS.get(encoding.removesuffix("16").removesuffix("8"))
-        return (mosaic or _GRAY.to_rgb)(picture)
+        return (mosaic or _GRAY.to_rgb)(image)
     if encoding in _COLOURS and "compressed bgr" not in coded:
-        return picture
-    return np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB))
+        return image
+    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
 
 
-def check_picture(msg: Message) -> None:
-    """Check either picture message (told apart by their fields) without reading its pixels."""
+def check_any_image(msg: Message) -> None:
+    """Check either image message (told apart by their fields) without reading its pixels."""
     if hasattr(msg, "encoding"):
         check_image(msg)
     else:
         check_compressed(msg)
 
 
-def read_picture(msg: Message) -> Bytes:
-    """Either picture message -> uint8 ``[H, W, 3]`` RGB (told apart by their fields)."""
+def read_any_image(msg: Message) -> Bytes:
+    """Either image message -> uint8 ``[H, W, 3]`` RGB (told apart by their fields)."""
     return image_to_rgb(msg) if hasattr(msg, "encoding") else compressed_to_rgb(msg)

@@ -70,7 +70,7 @@ def rgb_to_compressed(
     bgr = cv2.cvtColor(np.ascontiguousarray(rgb), cv2.COLOR_RGB2BGR)
     done, data = cv2.imencode(".jpg" if codec == "jpeg" else ".png", bgr, options)
     if not done:
-        raise ImageFormatError(f"a picture of shape {rgb.shape} cannot be written as {codec}")
+        raise ImageFormatError(f"an image of shape {rgb.shape} cannot be written as {codec}")
     return types("sensor_msgs/msg/CompressedImage")(
         header=header, format=f"rgb8; {codec} compressed bgr8", data=types.array(data)
     )

@@ -6,7 +6,7 @@ from avs_ros.errors import AudioFormatError, AvsError, ImageFormatError
 
 
 class MalformedImage(ImageFormatError):
-    """A picture message whose fields do not fit together; ``reason`` names the counter."""
+    """An image message whose fields do not fit together; ``reason`` names the counter."""
 
     def __init__(self, reason: str, message: str) -> None:
         """Keep the ``reason`` (for counting) beside the ``message`` (for reading)."""

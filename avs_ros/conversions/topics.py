@@ -1,7 +1,7 @@
 """A topic as a fact, and ONE table of those that tell an answer: made by node and `avs run` alike.
 
 A new topic is a new row of :data:`ANSWER_TOPICS`: the node advertises it and publishes it while
-somebody listens, ``avs run`` writes it to ``output.mcap``, the README's table shows it.
+somebody listens, ``avs run`` writes it to ``output.mcap``, ``docs/robot/topics.md`` shows it.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ FLOAT = "std_msgs/msg/Float64"
 
 
 @dataclass(frozen=True)
-class Answer:
+class Output:
     """One frame's answer on its way out.
 
     ``image``: the frame, uint8 ``[H, W, 3]`` RGB; ``header``: the frame's, a message of the types
@@ -59,7 +59,7 @@ class Answer:
         return draw_overlay(self.image, self.segmentation)
 
 
-Make = Callable[[MessageTypes, Answer], Message | None]
+Make = Callable[[MessageTypes, Output], Message | None]
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def colour_mask(segmentation: Segmentation) -> Bytes:
     return table[segmentation.label_mask()]
 
 
-def _attention(types: MessageTypes, answer: Answer) -> Message | None:
+def _attention(types: MessageTypes, answer: Output) -> Message | None:
     """Ray to the attention point; None without a point or a calibrated camera."""
     segmentation = answer.segmentation
     if segmentation.point is None or answer.camera is None:
@@ -106,7 +106,7 @@ LABEL_INFO = Topic(
     "~/label_info", "vision_msgs/msg/LabelInfo", "The model's labels and the threshold.", "latched"
 )
 ANSWER_TOPICS = (
-    Topic("~/mask", IMAGE, "mono8, 255 where something sounds, at the picture's size.",
+    Topic("~/mask", IMAGE, "mono8, 255 where something sounds, at the image's size.",
           make=lambda types, answer: mask_to_image(
               types, answer.header, answer.segmentation.mask())),
     Topic("~/label_mask", IMAGE, "mono8, 0 nothing, i = the detection whose id is i.",
@@ -123,7 +123,7 @@ ANSWER_TOPICS = (
           make=lambda types, answer: make_detections(
               types, answer.header, answer.segmentation)),
     LABEL_INFO,
-    Topic("~/overlay", IMAGE, "rgb8, the picture with masks and names drawn on it.",
+    Topic("~/overlay", IMAGE, "rgb8, the image with masks and names drawn on it.",
           in_file="large",
           make=lambda types, answer: rgb_to_image(types, answer.header, answer.overlay)),
     Topic("~/overlay/compressed", COMPRESSED, "The overlay as JPEG.",
@@ -145,7 +145,7 @@ DIAGNOSTICS = Topic("/diagnostics", "diagnostic_msgs/msg/DiagnosticArray",
 
 
 def messages(
-    types: MessageTypes, answer: Answer, wanted: Callable[[Topic], object]
+    types: MessageTypes, answer: Output, wanted: Callable[[Topic], object]
 ) -> Iterator[tuple[Topic, Message]]:
     """What ``answer`` tells on each topic that is ``wanted``; nothing else is made."""
     for topic in ANSWER_TOPICS:

@@ -35,11 +35,11 @@ class WholeClip:
     """C3N as the paper tests it: each frame sees all seconds of its clip, later ones included."""
 
     def __init__(
-        self, network: C3N, hearing: AudioNetwork, device: torch.device | str = "cpu"
+        self, network: C3N, audio_encoder: AudioNetwork, device: torch.device | str = "cpu"
     ) -> None:
         """Both networks are put into evaluation mode on ``device``."""
         self.network = network.to(device).eval()
-        self.hearing = hearing.to(device).eval()
+        self.audio_encoder = audio_encoder.to(device).eval()
         self.device = torch.device(device)
 
     def __call__(self, clip: ClipArrays) -> Float:
@@ -52,7 +52,7 @@ class WholeClip:
         frames = (frames - mean[:, None, None]) / std[:, None, None]
         with torch.no_grad():
             seconds = torch.from_numpy(clip.seconds).to(self.device)
-            feature, scores = self.hearing.hear_clip(seconds)
+            feature, scores = self.audio_encoder.hear_clip(seconds)
             logits = self.network(frames, feature, scores, frames_per_clip=5)
         size = clip.masks.shape[1:]
         if logits.shape[2:] != size:

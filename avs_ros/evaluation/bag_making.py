@@ -56,16 +56,16 @@ class SceneWriter:
         compressed: bool = False,
         storage: str = "mcap",
     ) -> None:
-        """``audio_type``: a name in ``conversions.AUDIO_TYPES``; ``compressed``: JPEG pictures.
+        """``audio_type``: a name in ``conversions.AUDIO_TYPES``; ``compressed``: JPEG images.
 
         ``path`` and ``storage``: see :class:`~avs_ros.media.bag_writer.BagWriter`.
         """
         self._bag = BagWriter(path, storage)
         self._audio_type = audio_type
         self._compressed = compressed
-        picture = "CompressedImage" if compressed else "Image"
+        image = "CompressedImage" if compressed else "Image"
         self._image = COMPRESSED if compressed else IMAGE
-        self._bag.declare(self._image, f"sensor_msgs/msg/{picture}")
+        self._bag.declare(self._image, f"sensor_msgs/msg/{image}")
         self._bag.declare(CAMERA_INFO, "sensor_msgs/msg/CameraInfo")
         self._bag.declare(AUDIO, AUDIO_TYPES[audio_type])
         self._formatless = audio_type in ("AudioDataStamped", "AudioData")
@@ -73,7 +73,7 @@ class SceneWriter:
             self._bag.declare(AUDIO_INFO, "audio_common_msgs/msg/AudioInfo", latched=True)
         self._described = False
 
-    def picture(self, stamp_ns: int, rgb: Bytes) -> None:
+    def image(self, stamp_ns: int, rgb: Bytes) -> None:
         """uint8 ``[H, W, 3]`` RGB and the calibration of an ideal camera."""
         header = make_header(BAG, stamp_ns, CAMERA_FRAME)
         height, width = rgb.shape[:2]
@@ -100,7 +100,7 @@ class SceneWriter:
         return -(-len(samples) // CHUNK)
 
     def truth(self, stamp_ns: int, mask: Bytes, labels: Sequence[str] = ()) -> None:
-        """uint8 ``[h, w]``, above 0 = sounding, and the names of what sounds."""
+        """uint8 ``[h, w]``, above 0 = sounding, and the names of the sounding object."""
         self._bag.declare(TRUE_MASK, "sensor_msgs/msg/Image")
         header = make_header(BAG, stamp_ns, CAMERA_FRAME)
         shown = np.where(mask > 0, np.uint8(255), np.uint8(0))
@@ -112,7 +112,7 @@ class SceneWriter:
     def boxes(
         self, stamp_ns: int, size: tuple[int, int], found: Sequence[tuple[str, Box]]
     ) -> None:
-        """Name and box (px) of everything that sounds in the picture ``size`` (width, height)."""
+        """Name and box (px) of everything that sounds in the image ``size`` (width, height)."""
         self._bag.declare(TRUE_DETECTIONS, "vision_msgs/msg/Detection2DArray")
         width, height = size
         instances = tuple(
@@ -151,7 +151,7 @@ def convert_clip(clip: AVSBenchClip, path: Path, *, size: int = 224, **form: Any
         for t, second in enumerate(arrays.seconds):
             writer.sound(START_NS + t * SECOND_NS, _int16(second), SAMPLE_RATE)
             stamp_ns = START_NS + (t + 1) * SECOND_NS
-            writer.picture(stamp_ns, arrays.frames[t])
+            writer.image(stamp_ns, arrays.frames[t])
             if arrays.annotated[t]:
                 mask = arrays.masks[t]
                 labels = [clip.category] if clip.category and mask.any() else []
@@ -210,7 +210,7 @@ def convert_recording(
 ) -> dict[str, int]:
     """A video file or another bag -> a bag with this package's topic names.
 
-    ``notes``: boxes for ``/ground_truth/detections``, each at the picture that is nearest to it;
+    ``notes``: boxes for ``/ground_truth/detections``, each at the image that is nearest to it;
     ``truths``: stamp -> what is true there.  Where stamps jump back (a recording played in a
     loop), time goes on.  Returns how many ``frames``, ``sounds`` (messages of either), ``masks``
     and ``boxes`` were written, and how many frames were ``refused``: they cannot be decoded.
@@ -226,8 +226,8 @@ def convert_recording(
                 except ImageFormatError:
                     counts["refused"] += 1
                     continue
-                stamp_ns = line.place("picture", event.stamp_ns, event.stamp_ns)
-                writer.picture(stamp_ns, rgb)
+                stamp_ns = line.place("image", event.stamp_ns, event.stamp_ns)
+                writer.image(stamp_ns, rgb)
                 sizes[stamp_ns] = (rgb.shape[1], rgb.shape[0])
                 counts["frames"] += 1
             elif isinstance(event, Sound):
@@ -251,14 +251,14 @@ def convert_recording(
 
 
 def _placed(notes: Sequence[BoxNote], stamps: Sequence[int]) -> dict[int, list[BoxNote]]:
-    """Picture's stamp -> what is known of it."""
+    """Image's stamp -> what is known of it."""
     out: dict[int, list[BoxNote]] = {}
     for note in notes:
         first, last = min(stamps), max(stamps)
         wanted = (first + last) / 2 if note.time_s is None else first + note.time_s * SECOND_NS
         if not first - SECOND_NS <= wanted <= last + SECOND_NS:
             raise DatasetError(
-                f"boxes of {note.label!r} are at {note.time_s:g} s, but the pictures last "
+                f"boxes of {note.label!r} are at {note.time_s:g} s, but the images last "
                 f"{(last - first) / SECOND_NS:.1f} s"
             )
         out.setdefault(min(stamps, key=lambda stamp: abs(stamp - wanted)), []).append(note)

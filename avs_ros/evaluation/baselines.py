@@ -19,7 +19,7 @@ from avs_ros.inference.light import BUNDLED
 from avs_ros.inference.registry import create_segmenter
 from avs_ros.inference.segmenter import Segmenter
 from avs_ros.models.light.checkpoint import load_light
-from avs_ros.models.light.families import FAMILIES, FAMILY_NAMES
+from avs_ros.models.light.vocabulary import CATEGORIES, CATEGORY_NAMES
 from avs_ros.segmentation import Bytes, Float, Layer, Prediction, sigmoid
 from avs_ros.sound import SAMPLE_RATE, level_dbfs
 
@@ -29,7 +29,7 @@ BASELINES: dict[str, str] = {
     PUBLIC_CAM: "consensus_cam on the data folder's public classifiers: nothing is trained",
 }
 VOC_FILE = "deeplabv3_mnv2_voc21_513_quant.tflite"
-# A family sounds from this evidence (log-odds: even) ...
+# A category sounds from this evidence (log-odds: even) ...
 HEARD = 0.0
 # ... unless another one, visible or not, is heard more clearly by this much.
 MARGIN = 1.0
@@ -54,7 +54,7 @@ def create_baseline(name: str, data: Path | None, engine: str, device: str) -> S
 
 
 class VocNetwork:
-    """TensorFlow's VOC-21 network (Apache-2.0): masks of the classes that are families here."""
+    """TensorFlow's VOC-21 network (Apache-2.0): masks of the classes that are categories here."""
 
     def __init__(self, model: Path, names: Path) -> None:
         try:
@@ -68,12 +68,12 @@ class VocNetwork:
         self._in = self._net.get_input_details()[0]["index"]
         self._out = self._net.get_output_details()[0]["index"]
         table = names.read_text().split("\n")
-        index = {family.voc: k + 1 for k, family in reversed(list(enumerate(FAMILIES)))}
+        index = {category.voc: k + 1 for k, category in reversed(list(enumerate(CATEGORIES)))}
         index.pop("", None)
         self._map = np.array([index.get(name.strip(), 0) for name in table[:21]], np.uint8)
 
     def __call__(self, image: Bytes) -> tuple[Bytes, Bytes]:
-        """RGB ``[H, W, 3]`` -> (family mask, anything-of-VOC mask 0|1), both ``[H, W]``."""
+        """RGB ``[H, W, 3]`` -> (category mask, anything-of-VOC mask 0|1), both ``[H, W]``."""
         big = cv2.resize(image, (513, 513), interpolation=cv2.INTER_LINEAR)
         self._net.set_tensor(self._in, big[None])
         self._net.invoke()
@@ -83,7 +83,7 @@ class VocNetwork:
 
 
 class VocSegmenter:
-    """VOC-21 masks of the families that the learned class-audio affinity hears.
+    """VOC-21 masks of the categories that the learned class-audio affinity hears.
 
     ``data``: the folder with ``weights`` and ``labels``; ``checkpoint``: the light file whose ear
     and affinity are used.  Raises MissingDependencyError without ai-edge-litert.
@@ -93,7 +93,7 @@ class VocSegmenter:
     engine, device = "litert", "cpu"
 
     def __init__(self, data: Path, checkpoint: Path = BUNDLED) -> None:
-        self.name, self.labels = VOC, FAMILY_NAMES
+        self.name, self.labels = VOC, CATEGORY_NAMES
         self._see = VocNetwork(
             data / "weights" / VOC_FILE,
             data / "labels" / "voc21_names.txt",
@@ -106,7 +106,7 @@ class VocSegmenter:
         """See :class:`avs_ros.inference.segmenter.Segmenter`."""
         began = time.perf_counter()
         logits = self.audio_logits(window)
-        heard = self.families_heard(logits)
+        heard = self.category_evidence(logits)
         listened = time.perf_counter()
         seen, _ = self._see(frame)
         silent = level_dbfs(window) < SILENCE_DBFS
@@ -116,7 +116,7 @@ class VocSegmenter:
             found = seen == k + 1
             if heard[k] >= least and not silent and found.mean() >= NEGLIGIBLE:
                 score = float(sigmoid(heard[k]))
-                layers.append(Layer(found.astype(np.float32), FAMILY_NAMES[int(k)], score))
+                layers.append(Layer(found.astype(np.float32), CATEGORY_NAMES[int(k)], score))
         probability = np.zeros(seen.shape, np.float32)
         for layer in layers:
             probability = np.maximum(probability, layer.probability)
@@ -124,26 +124,26 @@ class VocSegmenter:
         done = time.perf_counter()
         return Prediction(
             probability=probability,
-            sounding=layers[0].score if layers else 0.0,
+            score=layers[0].score if layers else 0.0,
             label=layers[0].label if layers else "",
-            label_index=FAMILY_NAMES.index(layers[0].label) if layers else -1,
+            label_index=CATEGORY_NAMES.index(layers[0].label) if layers else -1,
             audio_label=self._audioset[audio],
             audio_score=float(sigmoid(logits[audio])),
             layers=tuple(layers),
-            ms={"hearing": (listened - began) * 1e3, "seeing": (done - listened) * 1e3},
+            ms={"audio": (listened - began) * 1e3, "visual": (done - listened) * 1e3},
         )
 
     def audio_logits(self, window: Float) -> Float:
-        """AudioSet logits ``[527]``: the light model's ear."""
+        """AudioSet logits ``[527]``: the light model's audio encoder."""
         with torch.no_grad():
-            logits = self._network.hearing(torch.from_numpy(window)[None])[1]
+            logits = self._network.audio_encoder(torch.from_numpy(window)[None])[1]
         return np.asarray(logits[0].numpy())
 
-    def families_heard(self, logits: Float) -> Float:
+    def category_evidence(self, logits: Float) -> Float:
         """Evidence ``[K]``: the light model's affinity."""
         affinity = self._network.affinity
         with torch.no_grad():
-            heard = affinity.by_family(affinity(torch.from_numpy(logits)[None]))
+            heard = affinity.by_category(affinity(torch.from_numpy(logits)[None]))
         return np.asarray(heard[0].numpy())
 
     def reset(self) -> None:

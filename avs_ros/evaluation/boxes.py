@@ -3,7 +3,7 @@
 JSON, as VGG-SS publishes it (``vggss.json``): a list of ``{"file": ID, "class": NAME, "bbox":
 [[x0, y0, x1, y1], ...]}``, coordinates as shares of width and height; ``file`` is the name of the
 clip without its suffix.  The boxes belong to the clip's middle frame, which is what was annotated,
-unless ``"time"`` (seconds from the first picture) says otherwise; this key is ours.
+unless ``"time"`` (seconds from the first image) says otherwise; this key is ours.
 
 CSV: columns ``file,class,x0,y0,x1,y1`` and optionally ``time``; one line a box.  A line without
 coordinates says that nothing sounds then.
@@ -77,7 +77,7 @@ COLUMNS = ("file", "class", "x0", "y0", "x1", "y1")
 class BoxNote:
     """Boxes (shares of width and height) of one moment of a clip.
 
-    ``time_s``: from its first picture, None for its middle; no boxes: nothing sounds.
+    ``time_s``: from its first image, None for its middle; no boxes: nothing sounds.
     """
 
     label: str
@@ -85,7 +85,7 @@ class BoxNote:
     time_s: float | None = None
 
     def in_pixels(self, width: int, height: int) -> tuple[Box, ...]:
-        """The boxes in a picture of this size, cut at its edges."""
+        """The boxes in an image of this size, cut at its edges."""
         return tuple(
             (x0 * width, y0 * height, x1 * width, y1 * height) for x0, y0, x1, y1 in self.boxes
         )
@@ -104,8 +104,8 @@ def read_boxes(path: Path) -> dict[str, list[BoxNote]]:
             note = _note(entry)
             name = str(entry["file"])
         except (KeyError, TypeError, ValueError) as error:
-            words = f"no {error}" if isinstance(error, KeyError) else str(error)
-            raise DatasetError(f"{path}, {where}: {words}") from error
+            description = f"no {error}" if isinstance(error, KeyError) else str(error)
+            raise DatasetError(f"{path}, {where}: {description}") from error
         notes.setdefault(name, []).append(note)
     if not notes:
         raise DatasetError(f"{path} holds no boxes")

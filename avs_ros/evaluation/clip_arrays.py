@@ -1,4 +1,4 @@
-"""Pictures, sound and masks of one AVSBench clip as arrays."""
+"""Images, sound and masks of one AVSBench clip as arrays."""
 
 from __future__ import annotations
 
@@ -90,10 +90,10 @@ def read_seconds(path: Path, count: int) -> Float:
     return out.reshape(count, SAMPLE_RATE)
 
 
-def _picture(path: Path, size: int) -> Bytes:
+def _image(path: Path, size: int) -> Bytes:
     data = cv2.imread(str(path), cv2.IMREAD_COLOR)
     if data is None:
-        raise DatasetError(f"{path} is missing or not a picture")
+        raise DatasetError(f"{path} is missing or not an image")
     if data.shape[:2] != (size, size):
         data = cv2.resize(data, (size, size), interpolation=cv2.INTER_LINEAR)
     return np.asarray(cv2.cvtColor(data, cv2.COLOR_BGR2RGB), dtype=np.uint8)
@@ -107,7 +107,7 @@ def _indices(path: Path) -> Bytes:
         with Image.open(path) as image:
             return np.asarray(image.convert("L") if image.mode == "1" else image, dtype=np.uint8)
     except OSError as error:
-        raise DatasetError(f"{path} is missing or not a picture: {error}") from error
+        raise DatasetError(f"{path} is missing or not an image: {error}") from error
 
 
 def read_mask(path: Path, size: int, *, semantic: bool = False) -> Bytes:
@@ -128,7 +128,7 @@ def read_mask(path: Path, size: int, *, semantic: bool = False) -> Bytes:
 def read_clip(clip: AVSBenchClip, size: int = 224) -> ClipArrays:
     """Load one clip; DatasetError or AudioFormatError names the file that does not fit."""
     semantic = clip.subset.startswith("avss")
-    frames = np.stack([_picture(path, size) for path in clip.frames])
+    frames = np.stack([_image(path, size) for path in clip.frames])
     masks = np.zeros((len(clip.frames), size, size), np.uint8)
     for t, path in enumerate(clip.masks):
         if path is not None:

@@ -55,8 +55,8 @@ class Thing:
 
 @dataclass(frozen=True)
 class Moment:
-    """What sounds ``time_s`` after the clip's first frame; nothing visible where ``things`` is
-    empty, and that is to be scored where ``sure``.
+    """The sounding object ``time_s`` after the clip's first frame; nothing visible where
+    ``things`` is empty, and that is to be scored where ``sure``.
     """
 
     time_s: float

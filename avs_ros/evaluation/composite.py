@@ -1,6 +1,6 @@
 """Photographs x sounds: the cases of the composite benchmark.
 
-Five kinds of case: the sound *matches* something in the picture; it *mismatches* everything in
+Five kinds of case: the sound *matches* something in the image; it *mismatches* everything in
 it; there is *silence*; of *two* things in it one sounds; *both* sound in the same second.  The
 same seed gives the same cases.
 """
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avs_ros.errors import DatasetError
-from avs_ros.evaluation.composite_data import Library, Picture, Recording, View
+from avs_ros.evaluation.composite_data import CompositeDataset, LabelledImage, LabelledSound, View
 from avs_ros.evaluation.held_out_pairs import held_out
 from avs_ros.segmentation import Float
 from avs_ros.sound import SAMPLE_RATE
@@ -32,41 +32,41 @@ JOINED = 12
 class Case:
     """A question to the model.
 
-    ``family``: what sounds (of a mismatch or silence: the largest thing in the picture, which
-    tempts); ``other``: the silent thing of a two-object scene, "" else; ``second``: photograph
-    to the right of ``picture``, for joined scenes; ``recording``: None for silence; ``also``: what
-    ``other`` sounds like at the same time, where it is not silent.
+    ``category``: the sounding object (of a mismatch or silence: the largest thing in the image,
+    which tempts); ``other``: the silent thing of a two-object scene, "" else; ``second``:
+    photograph to the right of ``image``, for joined scenes; ``recording``: None for silence;
+    ``also``: what ``other`` sounds like at the same time, where it is not silent.
     """
 
     kind: str
-    picture: Picture
-    family: str
-    recording: Recording | None
+    image: LabelledImage
+    category: str
+    recording: LabelledSound | None
     other: str = ""
-    second: Picture | None = None
-    also: Recording | None = None
+    second: LabelledImage | None = None
+    also: LabelledSound | None = None
 
     @property
     def name(self) -> str:
-        """Picture and sound in words."""
-        pictures = self.picture.name + (f" + {self.second.name}" if self.second else "")
-        return f"{pictures}, {' + '.join(one.name for one in self.recordings) or 'silence'}"
+        """Image and sound in words."""
+        images = self.image.name + (f" + {self.second.name}" if self.second else "")
+        return f"{images}, {' + '.join(one.name for one in self.recordings) or 'silence'}"
 
     @property
     def new(self) -> bool:
-        """Whether training never puts this sound beside what is silent in the picture."""
+        """Whether training never puts this sound beside what is silent in the image."""
         if self.recording is None or self.kind not in (MISMATCHED, TWO):
             return False
-        silent = [self.other] if self.kind == TWO else self.picture.families()
+        silent = [self.other] if self.kind == TWO else self.image.categories()
         return any(held_out(name, self.recording.sound) for name in silent)
 
     def view(self) -> View:
         """The scene's pixels; two photographs side by side where there is a second one."""
-        own = self.picture.view()
+        own = self.image.view()
         return own if self.second is None else join(own, self.second.view())
 
     @property
-    def recordings(self) -> list[Recording]:
+    def recordings(self) -> list[LabelledSound]:
         """What is heard, in no order: none, one or two."""
         return [one for one in (self.recording, self.also) if one is not None]
 
@@ -79,95 +79,97 @@ class Case:
         return np.asarray(np.clip(share * np.sum(heard, axis=0), -1, 1), np.float32)
 
 
-def make_cases(library: Library, seed: int = 0, limit: int = 0) -> list[Case]:
+def make_cases(dataset: CompositeDataset, seed: int = 0, limit: int = 0) -> list[Case]:
     """All cases of a library, kind after kind; ``limit`` (0: none) caps each kind.
 
     Classes take turns, so a limit leaves none of them out.  Raises DatasetError when nothing in
-    the pictures can be asked about.
+    the images can be asked about.
     """
     rng = np.random.default_rng(seed)
     sounding = {
-        family: sounds
-        for family in sorted({f for p in library.pictures for f in p.families()})
-        if (sounds := library.sounds_of(family))
+        category: sounds
+        for category in sorted({f for p in dataset.images for f in p.categories()})
+        if (sounds := dataset.sounds_of(category))
     }
     if not sounding:
         raise DatasetError(
-            f"{library.origin}: no picture shows anything of which there is a sound"
+            f"{dataset.origin}: no image shows anything of which there is a sound"
         )
 
-    def some(recordings: Sequence[Recording]) -> Recording:
+    def some(recordings: Sequence[LabelledSound]) -> LabelledSound:
         return recordings[int(rng.integers(len(recordings)))]
 
     matched: list[Case] = []
     mismatched: list[Case] = []
     silent: list[Case] = []
-    for picture in library.pictures:
-        here = picture.families()
+    for image in dataset.images:
+        here = image.categories()
         if not here:
             continue
-        largest = max(here, key=lambda family: picture.shares[family])
-        silent.append(Case(SILENT, picture, largest, None))
-        for family in here:
-            # A sound that something else in the picture could make has no single answer.
-            own = _own_sounds(library, sounding.get(family, []), {*picture.shares} - {family})
+        largest = max(here, key=lambda category: image.shares[category])
+        silent.append(Case(SILENT, image, largest, None))
+        for category in here:
+            # A sound that something else in the image could make has no single answer.
+            own = _own_sounds(dataset, sounding.get(category, []), {*image.shares} - {category})
             if own:
-                matched.append(Case(MATCHED, picture, family, some(own)))
-        foreign = library.foreign_to(picture.shares)
-        if picture.complete and foreign:
+                matched.append(Case(MATCHED, image, category, some(own)))
+        foreign = dataset.foreign_to(image.shares)
+        if image.complete and foreign:
             # The class first: sets of many files must not crowd out the others.
             classes = sorted({recording.sound for recording in foreign})
             sound = classes[int(rng.integers(len(classes)))]
             chosen = some([one for one in foreign if one.sound == sound])
-            mismatched.append(Case(MISMATCHED, picture, largest, chosen))
-    two = [*_real_pairs(library, sounding, some), *_joined(library, sounding, some, rng)]
+            mismatched.append(Case(MISMATCHED, image, largest, chosen))
+    two = [*_real_pairs(dataset, sounding, some), *_joined(dataset, sounding, some, rng)]
     groups = (matched, mismatched, silent, two, list(_both(two)))
     return [case for cases in groups for case in _in_turn(cases, limit, rng)]
 
 
 def _own_sounds(
-    library: Library, sounds: Sequence[Recording], others: Iterable[str]
-) -> list[Recording]:
+    dataset: CompositeDataset, sounds: Sequence[LabelledSound], others: Iterable[str]
+) -> list[LabelledSound]:
     """Sounds that none of the other things could make."""
-    allowed = {id(one) for one in library.foreign_to(others)}
+    allowed = {id(one) for one in dataset.foreign_to(others)}
     return [one for one in sounds if id(one) in allowed]
 
 
 def _real_pairs(
-    library: Library,
-    sounding: dict[str, list[Recording]],
-    some: Callable[[Sequence[Recording]], Recording],
+    dataset: CompositeDataset,
+    sounding: dict[str, list[LabelledSound]],
+    some: Callable[[Sequence[LabelledSound]], LabelledSound],
 ) -> Iterator[Case]:
-    for picture in library.pictures:
-        here = [family for family in picture.families() if family in sounding]
-        for family in here:
+    for image in dataset.images:
+        here = [category for category in image.categories() if category in sounding]
+        for category in here:
             for other in here:
-                own = _own_sounds(library, sounding[family], [other])
-                if family != other and own:
-                    yield Case(TWO, picture, family, some(own), other)
+                own = _own_sounds(dataset, sounding[category], [other])
+                if category != other and own:
+                    yield Case(TWO, image, category, some(own), other)
 
 
 def _joined(
-    library: Library,
-    sounding: dict[str, list[Recording]],
-    some: Callable[[Sequence[Recording]], Recording],
+    dataset: CompositeDataset,
+    sounding: dict[str, list[LabelledSound]],
+    some: Callable[[Sequence[LabelledSound]], LabelledSound],
     rng: np.random.Generator,
 ) -> Iterator[Case]:
     """Two photographs side by side, of one class each; both are asked for."""
-    by_family: dict[str, list[Picture]] = {}
-    for picture in library.pictures:
-        here = picture.families(0.03)
-        if len(here) == 1 and set(picture.shares) == set(here) and here[0] in sounding:
-            by_family.setdefault(here[0], []).append(picture)
-    names = sorted(by_family)
-    for family in names if len(names) > 1 else ():
+    by_category: dict[str, list[LabelledImage]] = {}
+    for image in dataset.images:
+        here = image.categories(0.03)
+        if len(here) == 1 and set(image.shares) == set(here) and here[0] in sounding:
+            by_category.setdefault(here[0], []).append(image)
+    names = sorted(by_category)
+    for category in names if len(names) > 1 else ():
         for _ in range(JOINED):
-            rest = [name for name in names if name != family]
+            rest = [name for name in names if name != category]
             other = rest[int(rng.integers(len(rest)))]
-            pair = [by_family[n][int(rng.integers(len(by_family[n])))] for n in (family, other)]
+            pair = [
+                by_category[n][int(rng.integers(len(by_category[n])))] for n in (category, other)
+            ]
             left, right = pair if rng.random() < 0.5 else pair[::-1]
-            for one, silent in ((family, other), (other, family)):
-                own = _own_sounds(library, sounding[one], [silent])
+            for one, silent in ((category, other), (other, category)):
+                own = _own_sounds(dataset, sounding[one], [silent])
                 if own:
                     yield Case(TWO, left, one, some(own), silent, right)
 
@@ -176,19 +178,19 @@ def _both(two: Sequence[Case]) -> Iterator[Case]:
     """The scenes of two in which either was asked for, with both of their sounds."""
     asked: dict[tuple[int, int, str, str], Case] = {}
     for case in two:
-        scene = id(case.picture), id(case.second)
-        twin = asked.pop((*scene, case.other, case.family), None)
+        scene = id(case.image), id(case.second)
+        twin = asked.pop((*scene, case.other, case.category), None)
         if twin is None:
-            asked[(*scene, case.family, case.other)] = case
+            asked[(*scene, case.category, case.other)] = case
         else:
             yield replace(twin, kind=BOTH, also=case.recording)
 
 
 def _in_turn(cases: list[Case], limit: int, rng: np.random.Generator) -> list[Case]:
-    by_family: dict[str, list[Case]] = {}
+    by_category: dict[str, list[Case]] = {}
     for index in rng.permutation(len(cases)):
-        by_family.setdefault(cases[index].family, []).append(cases[index])
-    rows = zip_longest(*(by_family[name] for name in sorted(by_family)))
+        by_category.setdefault(cases[index].category, []).append(cases[index])
+    rows = zip_longest(*(by_category[name] for name in sorted(by_category)))
     ordered = [case for row in rows for case in row if case is not None]
     return ordered[: limit or None]
 

@@ -31,10 +31,10 @@ class Shown:
 
 
 @dataclass(frozen=True, eq=False)
-class Answer:
+class ScoredCase:
     """A case and what came of it; shares are 0..1, None where the kind has no such figure.
 
-    ``iou``: with what sounds; ``marked``: share of the picture; ``labels``: names given;
+    ``iou``: with the sounding object; ``marked``: share of the image; ``labels``: names given;
     ``right``: share of the two things' marked pixels that lies on the sounding one; ``by_area``:
     what marking both would give; ``silent_marked``: share of the silent thing that is marked;
     ``found``: how many of two that sound (0..2) are marked, each under a name of its own;
@@ -61,7 +61,7 @@ class CompositeBenchmark:
         self.segmenter = segmenter
         self.postprocess = postprocess or PostprocessConfig()
 
-    def ask(self, case: Case) -> Answer:
+    def ask(self, case: Case) -> ScoredCase:
         """The answer to one case, and what it is worth."""
         view = case.view()
         answer = self._segment(view.rgb, case.sound())
@@ -87,28 +87,28 @@ class CompositeBenchmark:
 def judge(
     case: Case, view: View, mask: NDArray[np.bool_], labels: tuple[str, ...] = (),
     audio_label: str = "",
-) -> Answer:
+) -> ScoredCase:
     """What an answer to ``case`` (its ``view``) is worth: ``mask`` bool ``[H, W]`` and names."""
     known = ~view.unknown
     nothing = np.zeros(known.shape, bool)
     marked = float(mask.mean())
     if case.kind in (MISMATCHED, SILENT):
-        return Answer(case, marked, labels, Shown(view.rgb, mask, nothing), audio_label)
+        return ScoredCase(case, marked, labels, Shown(view.rgb, mask, nothing), audio_label)
     found = mask & known
-    own = view.masks.get(case.family, nothing) & known
+    own = view.masks.get(case.category, nothing) & known
     if case.kind == BOTH:
         other = view.masks.get(case.other, nothing) & known
         shown = Shown(view.rgb, found, own | other)
-        count = how_many_found(labels, found, {case.family: own, case.other: other})
-        return Answer(case, marked, labels, shown, audio_label, found=count)
+        count = how_many_found(labels, found, {case.category: own, case.other: other})
+        return ScoredCase(case, marked, labels, shown, audio_label, found=count)
     shown = Shown(view.rgb, found, own)
     union = int((found | own).sum())
     iou = float((found & own).sum() / union) if union else 1.0
     if case.kind == MATCHED:
-        return Answer(case, marked, labels, shown, audio_label, iou)
+        return ScoredCase(case, marked, labels, shown, audio_label, iou)
     silent = view.masks.get(case.other, nothing) & known & ~own
     right, wrong = int((found & own).sum()), int((found & silent).sum())
-    return Answer(
+    return ScoredCase(
         case, marked, labels, shown, audio_label, iou,
         right=right / (right + wrong) if right + wrong else None,
         by_area=int(own.sum()) / max(1, int(own.sum() + silent.sum())),
@@ -119,7 +119,7 @@ def judge(
 def how_many_found(
     labels: Sequence[str], found: NDArray[np.bool_], things: Mapping[str, NDArray[np.bool_]]
 ) -> int:
-    """How many of ``things`` (family -> its pixels) are marked, each under a name of its own."""
+    """How many of ``things`` (category -> its pixels) are marked, each under a name of its own."""
     return sum(
         names_it(labels, name) and int((found & own).sum()) >= COVERED * max(1, int(own.sum()))
         for name, own in things.items()

@@ -1,7 +1,7 @@
-"""Pictures with masks and labelled sounds, from a folder or made on the spot.
+"""Images with masks and labelled sounds, from a folder or made on the spot.
 
-The classes are the families of :mod:`avs_ros.models.light.families`, which say what a sound may
-come from.  What is held apart goes by the picture's name and by whole sound recordings, never by
+The classes are the categories of :mod:`avs_ros.models.light.vocabulary`, which say what a sound
+may come from.  What is held apart goes by the image's name and by whole sound recordings, never by
 chance, and is what the training of the bundled model leaves out: its scores are on things that
 it has never met.
 """
@@ -22,30 +22,32 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avs_ros.errors import DatasetError, MissingDependencyError, ParameterError
-from avs_ros.models.light.families import FAMILIES, FAMILY_NAMES, SOUNDS, VOICES
+from avs_ros.models.light.vocabulary import CATEGORIES, CATEGORY_NAMES, SOUND_CLASSES, SOUNDS
 from avs_ros.segmentation import Bytes, Float
 from avs_ros.sound import SAMPLE_RATE
 
 LEVEL = 0.1  # RMS, -20 dBFS
 SPLITS = ("validation", "training", "all")
 SOUND_SETS = ("esc10", "urbansound8k", "animals", "speech", "baby")
-# Smallest share of the picture that counts as showing something.
+# Smallest share of the image that counts as showing something.
 VISIBLE = 0.01
 # Folds of the sounds that are held apart; for urbansound8k a hash of the recording says it.
 HELD_FOLD = {"esc10": "4", "animals": "5", "speech": "4", "baby": "2"}
-# Families without sounds of their own get what may be theirs.
+# Categories without sounds of their own get what may be theirs.
 STAND_INS: dict[str, tuple[str, ...]] = {
     "bus": ("engine_idling",),
     "truck": ("engine_idling", "car_horn"),
     "motorcycle": ("engine_idling",),
     "airplane": ("helicopter",),
 }
-_FAMILY_OF_VOICE = {voice.name: voice.family for voice in VOICES}
+_CATEGORY_OF_SOUND_CLASS = {
+    sound_class.name: sound_class.category for sound_class in SOUND_CLASSES
+}
 
 
 @dataclass(frozen=True, eq=False)
 class View:
-    """A picture in memory: ``rgb`` uint8 ``[H, W, 3]``; ``masks``: family -> bool ``[H, W]``.
+    """An image in memory: ``rgb`` uint8 ``[H, W, 3]``; ``masks``: category -> bool ``[H, W]``.
 
     ``unknown``: bool ``[H, W]``, pixels of which nobody said what they are; not scored.
     """
@@ -56,21 +58,21 @@ class View:
 
 
 @dataclass(frozen=True, eq=False)
-class Picture:
-    """``shares``: family -> share of the picture; ``complete``: everything in it is annotated."""
+class LabelledImage:
+    """``shares``: category -> share of the image; ``complete``: everything in it is annotated."""
 
     name: str
     shares: dict[str, float]
     complete: bool
     view: Callable[[], View]
 
-    def families(self, share: float = VISIBLE) -> list[str]:
-        """Families that cover at least ``share`` of the picture, in order of name."""
+    def categories(self, share: float = VISIBLE) -> list[str]:
+        """Categories that cover at least ``share`` of the image, in order of name."""
         return sorted(name for name, part in self.shares.items() if part >= share)
 
 
 @dataclass(frozen=True, eq=False)
-class Recording:
+class LabelledSound:
     """A sound: its class (``sound``, key of ``SOUNDS``) and float32 ``[n]`` mono at 16 kHz."""
 
     name: str
@@ -92,40 +94,41 @@ class Recording:
         rms = float(np.sqrt(power.max() / SAMPLE_RATE))
         if rms < 1e-5:
             raise DatasetError(f"{self.name} holds nothing but silence")
-        return np.clip(whole[best : best + SAMPLE_RATE] * (LEVEL / rms), -1, 1).astype(np.float32)
+        part = whole[best : best + SAMPLE_RATE] * np.float32(LEVEL / rms)
+        return np.asarray(np.clip(part, -1, 1), np.float32)
 
 
 @dataclass(frozen=True, eq=False)
-class Library:
+class CompositeDataset:
     """What a benchmark is made of; ``origin`` says where it is from."""
 
     origin: str
-    pictures: Sequence[Picture]
-    recordings: Sequence[Recording]
+    images: Sequence[LabelledImage]
+    recordings: Sequence[LabelledSound]
 
-    def sounds_of(self, family: str) -> list[Recording]:
+    def sounds_of(self, category: str) -> list[LabelledSound]:
         """Recordings that such a thing makes."""
-        return [r for r in self.recordings if family in makers(r.sound)]
+        return [r for r in self.recordings if category in makers(r.sound)]
 
-    def foreign_to(self, families: Iterable[str]) -> list[Recording]:
-        """Recordings that none of ``families`` could make, nor be taken for."""
-        here = set(families)
+    def foreign_to(self, categories: Iterable[str]) -> list[LabelledSound]:
+        """Recordings that none of ``categories`` could make, nor be taken for."""
+        here = set(categories)
         return [r for r in self.recordings if not here & (makers(r.sound) | likely(r.sound))]
 
 
 def makers(sound: str) -> set[str]:
-    """Families that make this class of sound."""
-    found = {_FAMILY_OF_VOICE[voice] for voice in SOUNDS[sound][0]}
-    return found | {family for family, sounds in STAND_INS.items() if sound in sounds}
+    """Categories that make this class of sound."""
+    found = {_CATEGORY_OF_SOUND_CLASS[sound_class] for sound_class in SOUNDS[sound][0]}
+    return found | {category for category, sounds in STAND_INS.items() if sound in sounds}
 
 
 def likely(sound: str) -> set[str]:
-    """Families that may be taken for the source of this class of sound."""
-    return {_FAMILY_OF_VOICE[voice] for voice in SOUNDS[sound][1]}
+    """Categories that may be taken for the source of this class of sound."""
+    return {_CATEGORY_OF_SOUND_CLASS[sound_class] for sound_class in SOUNDS[sound][1]}
 
 
-def picture_held(source: str, name: str) -> bool:
-    """Whether a picture of ``coco`` or ``people`` is held apart from training."""
+def image_held(source: str, name: str) -> bool:
+    """Whether an image of ``coco`` or ``people`` is held apart from training."""
     return zlib.crc32(name.encode()) % 100 < {"coco": 25, "people": 15}[source]
 
 
@@ -138,39 +141,39 @@ def sound_held(group: str, row: dict[str, str]) -> bool:
     return zlib.crc32(recording.encode()) % 100 < 20
 
 
-def read_library(root: Path, split: str = "validation") -> Library:
-    """The folder's pictures and sounds of one split.
+def read_dataset(root: Path, split: str = "validation") -> CompositeDataset:
+    """The folder's images and sounds of one split.
 
     Layout: ``images/coco_mini`` (``annotations.json``, photographs, segment masks) and
     ``images/people`` (``N.jpg`` with ``N.png``), either of them optional, and ``audio/<set>.csv``
     (columns ``file``, ``class``, ``fold``) with the files it names.  Raises DatasetError when
-    there are no pictures or no sounds, ParameterError for an unknown split.
+    there are no images or no sounds, ParameterError for an unknown split.
     """
     if split not in SPLITS:
         raise ParameterError(f"there is no split {split!r}; use one of {', '.join(SPLITS)}")
-    images = root / "images"
-    pictures = [
-        picture
+    folder = root / "images"
+    images = [
+        image
         for source, found in (
-            ("coco", _coco(images / "coco_mini")), ("people", _people(images / "people")),
+            ("coco", _coco(folder / "coco_mini")), ("people", _people(folder / "people")),
         )
-        for picture in found
+        for image in found
         if split == "all"
-        or picture_held(source, picture.name.split("/")[1]) == (split == "validation")
+        or image_held(source, image.name.split("/")[1]) == (split == "validation")
     ]
     recordings = [
-        Recording(row["file"], row["class"], _reader(root / "audio" / row["file"]))
+        LabelledSound(row["file"], row["class"], _reader(root / "audio" / row["file"]))
         for group in SOUND_SETS
         for row in _rows(root / "audio" / f"{group}.csv")
         if row["class"] in SOUNDS
         and (split == "all" or sound_held(group, row) == (split == "validation"))
     ]
-    if not pictures or not recordings:
+    if not images or not recordings:
         raise DatasetError(
-            f"{root} has {len(pictures)} pictures and {len(recordings)} sounds of the split "
+            f"{root} has {len(images)} images and {len(recordings)} sounds of the split "
             f"{split!r}; expected images/coco_mini or images/people, and audio/*.csv"
         )
-    return Library(f"{root.name}, split {split}", pictures, recordings)
+    return CompositeDataset(f"{root.name}, split {split}", images, recordings)
 
 
 def _rows(path: Path) -> list[dict[str, str]]:
@@ -202,48 +205,48 @@ def _reader(path: Path) -> Callable[[], Float]:
     return read
 
 
-def _coco(root: Path) -> list[Picture]:
+def _coco(root: Path) -> list[LabelledImage]:
     if not (root / "annotations.json").is_file():
         return []
-    family_of = {name: family.name for family in FAMILIES for name in family.coco}
+    category_of = {name: category.name for category in CATEGORIES for name in category.coco}
     found = []
     for entry in json.loads((root / "annotations.json").read_text(encoding="utf-8"))["images"]:
         whole = entry["width"] * entry["height"]
         shares: dict[str, float] = {}
         for segment in entry["segments"]:
-            family = family_of.get(segment["category"])
-            if family and not segment["iscrowd"]:
-                shares[family] = shares.get(family, 0.0) + segment["area"] / whole
+            category = category_of.get(segment["category"])
+            if category and not segment["iscrowd"]:
+                shares[category] = shares.get(category, 0.0) + segment["area"] / whole
         # Only panoptic annotation names everything; and a crowd is there, if not scored.
         complete = entry["kind"] == "panoptic"
-        crowds = {family_of.get(s["category"]) for s in entry["segments"] if s["iscrowd"]}
-        for family in crowds - {None}:
-            shares.setdefault(str(family), 0.0)
+        crowds = {category_of.get(s["category"]) for s in entry["segments"] if s["iscrowd"]}
+        for category in crowds - {None}:
+            shares.setdefault(str(category), 0.0)
         name = f"coco/{entry['image_id']}"
-        found.append(Picture(name, shares, complete, _coco_view(root, entry, family_of)))
+        found.append(LabelledImage(name, shares, complete, _coco_view(root, entry, category_of)))
     return found
 
 
-def _coco_view(root: Path, entry: Any, family_of: dict[str, str]) -> Callable[[], View]:
+def _coco_view(root: Path, entry: Any, category_of: dict[str, str]) -> Callable[[], View]:
     def view() -> View:
         rgb = _image(root / entry["file"], cv2.IMREAD_COLOR_RGB)
         ids = _image(root / entry["png"], cv2.IMREAD_UNCHANGED)
-        masks = {name: np.zeros(ids.shape, bool) for name in FAMILY_NAMES}
+        masks = {name: np.zeros(ids.shape, bool) for name in CATEGORY_NAMES}
         unknown = np.zeros(ids.shape, bool)
         if entry["kind"] != "panoptic":
             unknown |= ids == 0
         for segment in entry["segments"]:
-            family = family_of.get(segment["category"])
-            if family and segment["iscrowd"]:
+            category = category_of.get(segment["category"])
+            if category and segment["iscrowd"]:
                 unknown |= ids == segment["id"]
-            elif family:
-                masks[family] |= ids == segment["id"]
+            elif category:
+                masks[category] |= ids == segment["id"]
         return View(rgb, {name: mask for name, mask in masks.items() if mask.any()}, unknown)
 
     return view
 
 
-def _people(root: Path) -> list[Picture]:
+def _people(root: Path) -> list[LabelledImage]:
     def reader(path: Path) -> Callable[[], View]:
         def view() -> View:
             mask = _image(path.with_suffix(".png"), cv2.IMREAD_GRAYSCALE) > 127
@@ -254,7 +257,7 @@ def _people(root: Path) -> list[Picture]:
 
     # What else is in these photographs nobody wrote down.
     return [
-        Picture(f"people/{path.stem}", {"person": 1.0}, False, reader(path))
+        LabelledImage(f"people/{path.stem}", {"person": 1.0}, False, reader(path))
         for path in sorted(root.glob("*.jpg"))
     ]
 
@@ -262,5 +265,5 @@ def _people(root: Path) -> list[Picture]:
 def _image(path: Path, flag: int) -> Bytes:
     image = cv2.imread(str(path), flag)
     if image is None:
-        raise DatasetError(f"{path} is missing or is no picture: check the data folder")
+        raise DatasetError(f"{path} is missing or is no image: check the data folder")
     return np.asarray(image, np.uint8)

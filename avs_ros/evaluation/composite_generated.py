@@ -1,6 +1,6 @@
 """The small set for a bare machine: two photographs, outlined by hand, and synthesised voices.
 
-Pictures: ``chelsea`` (CC0) and ``astronaut`` (public domain, NASA) of scikit-image, in several
+Images: ``chelsea`` (CC0) and ``astronaut`` (public domain, NASA) of scikit-image, in several
 views.  Sounds: :mod:`avs_ros.media.scene_sounds`.  It shows that a model works, not how well.
 """
 
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avs_ros.errors import MissingDependencyError
-from avs_ros.evaluation.composite_data import Library, Picture, Recording, View
+from avs_ros.evaluation.composite_data import CompositeDataset, LabelledImage, LabelledSound, View
 from avs_ros.media.scene_sounds import RATE_HZ, meow, say
 from avs_ros.segmentation import Bytes, Float
 from avs_ros.sound import SAMPLE_RATE
@@ -46,26 +46,26 @@ PHRASES = (
 )
 
 
-def generated_library(hard: bool = False) -> Library:
+def generated_dataset(hard: bool = False) -> CompositeDataset:
     """Views of the cat and the astronaut, meows and sentences; the same each time.
 
     ``hard``: the same photographs dark, grey and noisy, and small on another photograph.
     """
     if hard:
-        pictures = [_hard(family, how) for family in OUTLINES for how in HARD]
+        images = [_hard(category, how) for category in OUTLINES for how in HARD]
     else:
-        pictures = [
-            _picture(family, number) for family in OUTLINES for number in range(len(VIEWS))
+        images = [
+            _image(category, number) for category in OUTLINES for number in range(len(VIEWS))
         ]
     recordings = [
-        Recording(f"meow {n}", "cat", partial(_sound, partial(meow, n, 1 + 0.04 * (n - 2))))
+        LabelledSound(f"meow {n}", "cat", partial(_sound, partial(meow, n, 1 + 0.04 * (n - 2))))
         for n in range(1, 4)
     ]
     recordings += [
-        Recording(f"sentence {n}", "speech", partial(_sound, partial(say, phones, n)))
+        LabelledSound(f"sentence {n}", "speech", partial(_sound, partial(say, phones, n)))
         for n, phones in enumerate(PHRASES, 1)
     ]
-    return Library("generated: two photographs, synthesised voices", pictures, recordings)
+    return CompositeDataset("generated: two photographs, synthesised voices", images, recordings)
 
 
 def _sound(make: Callable[[], np.ndarray]) -> Float:
@@ -74,21 +74,23 @@ def _sound(make: Callable[[], np.ndarray]) -> Float:
     return np.asarray(soxr.resample(make(), RATE_HZ, SAMPLE_RATE), np.float32)
 
 
-def _picture(family: str, number: int) -> Picture:
-    mask = _window(_outlined(family, (400, 400)), number)
+def _image(category: str, number: int) -> LabelledImage:
+    mask = _window(_outlined(category, (400, 400)), number)
     share = float((mask > 0).mean())
-    return Picture(f"{family} {number}", {family: share}, True, partial(_view, family, number))
+    return LabelledImage(
+        f"{category} {number}", {category: share}, True, partial(_view, category, number)
+    )
 
 
-def _view(family: str, number: int) -> View:
-    photograph = _photograph(family)
-    mask = _window(_outlined(family, photograph.shape[:2]), number) > 0
-    return View(_window(photograph, number), {family: mask}, np.zeros(mask.shape, bool))
+def _view(category: str, number: int) -> View:
+    photograph = _photograph(category)
+    mask = _window(_outlined(category, photograph.shape[:2]), number) > 0
+    return View(_window(photograph, number), {category: mask}, np.zeros(mask.shape, bool))
 
 
-def _outlined(family: str, size: tuple[int, ...]) -> Bytes:
+def _outlined(category: str, size: tuple[int, ...]) -> Bytes:
     height, width = size
-    corners = np.array(OUTLINES[family]) * (width / 10, height / 10)
+    corners = np.array(OUTLINES[category]) * (width / 10, height / 10)
     mask = np.zeros((height, width), np.uint8)
     cv2.fillPoly(mask, [np.round(corners).astype(np.int32)], 1)
     return mask
@@ -102,48 +104,48 @@ def _window(image: Bytes, number: int) -> Bytes:
     return np.ascontiguousarray(part[:, ::-1] if mirrored else part)
 
 
-def _hard(family: str, how: str) -> Picture:
-    view = partial(HARD[how], family)
-    share = float(view().masks[family].mean())
-    return Picture(f"{family}, {how}", {family: share}, True, view)
+def _hard(category: str, how: str) -> LabelledImage:
+    view = partial(HARD[how], category)
+    share = float(view().masks[category].mean())
+    return LabelledImage(f"{category}, {how}", {category: share}, True, view)
 
 
-def _dark(family: str) -> View:
-    view = _view(family, 0)
+def _dark(category: str) -> View:
+    view = _view(category, 0)
     return View(np.asarray(view.rgb * 0.15, np.uint8), view.masks, view.unknown)
 
 
-def _noisy(family: str) -> View:
-    view = _view(family, 0)
+def _noisy(category: str) -> View:
+    view = _view(category, 0)
     grey = cv2.cvtColor(view.rgb, cv2.COLOR_RGB2GRAY)[..., None].astype(np.float32)
     noise = np.random.default_rng(0).normal(0, 40, grey.shape)
     rgb = np.clip(grey + noise, 0, 255).astype(np.uint8).repeat(3, axis=2)
     return View(rgb, view.masks, view.unknown)
 
 
-def _small(family: str) -> View:
+def _small(category: str) -> View:
     """The thing alone, a quarter as wide, on another photograph."""
     background = _photograph("rocket")
-    mask = _small_mask(family)
+    mask = _small_mask(category)
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     at = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    thing = _photograph(family)
-    outline = _outlined(family, thing.shape[:2])
+    thing = _photograph(category)
+    outline = _outlined(category, thing.shape[:2])
     own_rows, own_columns = (np.flatnonzero(outline.any(axis=1 - axis)) for axis in (0, 1))
     thing = thing[own_rows[0] : own_rows[-1] + 1, own_columns[0] : own_columns[-1] + 1]
     height, width = mask[at].shape
     small = cv2.resize(thing, (width, height), interpolation=cv2.INTER_AREA)
     background[at] = np.where(mask[at][..., None], small, background[at])
-    return View(background, {family: mask}, np.zeros(mask.shape, bool))
+    return View(background, {category: mask}, np.zeros(mask.shape, bool))
 
 
-def _small_mask(family: str) -> NDArray[np.bool_]:
+def _small_mask(category: str) -> NDArray[np.bool_]:
     """Where the small thing stands on the rocket's photograph."""
     size = _photograph("rocket").shape[:2]
     side = size[0] // 3
     mask = np.zeros(size, bool)
     at = np.s_[size[0] // 2 : size[0] // 2 + side, size[1] // 4 : size[1] // 4 + side]
-    mask[at] = _outlined(family, (side, side)) > 0
+    mask[at] = _outlined(category, (side, side)) > 0
     return mask
 
 
@@ -159,5 +161,6 @@ def _photograph(name: str) -> Bytes:
         raise MissingDependencyError(
             "scikit-image", "The generated set", "pip install 'avs_ros[demo]'"
         ) from error
-    make = {"cat": data.chelsea, "person": data.astronaut, "rocket": data.rocket}[name]
+    kept = {"cat": data.chelsea, "person": data.astronaut, "rocket": data.rocket}
+    make: Callable[[], object] = kept[name]
     return np.array(make(), np.uint8)

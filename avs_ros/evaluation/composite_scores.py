@@ -10,35 +10,35 @@ from numpy.typing import NDArray
 
 from avs_ros.evaluation.bootstrap import Difference, paired_difference
 from avs_ros.evaluation.composite import BOTH, KINDS, MATCHED, MISMATCHED, SILENT, TWO
-from avs_ros.evaluation.composite_benchmark import Answer
+from avs_ros.evaluation.composite_benchmark import ScoredCase
 from avs_ros.evaluation.composite_reaction import MEANINGS as REACTION
 from avs_ros.evaluation.label_sets import LabelSets, names_it
 
-# Marks smaller than this share of the picture count as nothing.
+# Marks smaller than this share of the image count as nothing.
 NEGLIGIBLE = 0.002
 NAMES = {MATCHED: "matched", MISMATCHED: "mismatched", SILENT: "silent", TWO: "two", BOTH: "both"}
 
 
-def _named(answer: Answer) -> float | None:
-    return float(names_it(answer.labels, answer.case.family)) if answer.labels else None
+def _named(answer: ScoredCase) -> float | None:
+    return float(names_it(answer.labels, answer.case.category)) if answer.labels else None
 
 
-def _heard(answer: Answer) -> float | None:
+def _heard(answer: ScoredCase) -> float | None:
     if not answer.audio_label:
         return None
-    return float(LabelSets().hears(answer.audio_label, [answer.case.family]))
+    return float(LabelSets().hears(answer.audio_label, [answer.case.category]))
 
 
-def _empty(answer: Answer) -> float:
+def _empty(answer: ScoredCase) -> float:
     return float(answer.marked < NEGLIGIBLE)
 
 
-def _both(answer: Answer) -> float:
+def _both(answer: ScoredCase) -> float:
     return float(answer.found == 2)
 
 
 # Scores that are means: name -> (kind of case, what one answer is worth, None: not asked).
-Worth = Callable[[Answer], float | None]
+Worth = Callable[[ScoredCase], float | None]
 MEANS: dict[str, tuple[str, Worth]] = {
     "m_j": (MATCHED, lambda a: a.iou),
     "label_accuracy": (MATCHED, _named),
@@ -57,13 +57,13 @@ MEANS: dict[str, tuple[str, Worth]] = {
 }
 # score -> what it means, in the order of the tables
 MEANINGS: dict[str, str] = {
-    "m_j": "M_J: mean IoU with what sounds, matching sound",
+    "m_j": "M_J: mean IoU with the sounding object, matching sound",
     "m_j_classes": "the same, every class equal",
     "label_accuracy": "a name given is right, of matched cases with something marked",
     "heard_accuracy": "the sound is called by a right name, matched cases",
     "mismatch_empty": "share of mismatched sounds with nothing marked",
     "mismatch_empty_new": "the same, of sounds that training never put beside what is seen",
-    "mismatch_false": "marked share of the picture under a mismatched sound",
+    "mismatch_false": "marked share of the image under a mismatched sound",
     "silence_empty": "share of silent cases with nothing marked",
     "two_share": "two things, one sounds: share of their marked pixels on the sounding one",
     "two_share_new": "the same, where training never put the silent one beside that sound",
@@ -79,7 +79,7 @@ MEANINGS: dict[str, str] = {
 }
 
 
-def score(answers: Sequence[Answer]) -> dict[str, Any]:
+def score(answers: Sequence[ScoredCase]) -> dict[str, Any]:
     """Scores by name (``MEANINGS`` but ``REACTION``), None where no case asks for it; counts."""
     found: dict[str, Any] = {
         NAMES[kind]: sum(a.case.kind == kind for a in answers) for kind in KINDS
@@ -88,8 +88,8 @@ def score(answers: Sequence[Answer]) -> dict[str, Any]:
         found[name] = _mean(worth(a) for a in answers if a.case.kind == kind)
     matched = [a for a in answers if a.case.kind == MATCHED]
     found["m_j_classes"] = _mean(
-        _mean(a.iou for a in matched if a.case.family == family)
-        for family in sorted({a.case.family for a in matched})
+        _mean(a.iou for a in matched if a.case.category == category)
+        for category in sorted({a.case.category for a in matched})
     )
     shared = [a for a in answers if a.case.kind == TWO and a.right is not None]
     high = _mean(a.right for a in shared if (a.by_area or 0) > 0.5)
@@ -99,8 +99,8 @@ def score(answers: Sequence[Answer]) -> dict[str, Any]:
     return found
 
 
-def intervals(answers: Sequence[Answer]) -> dict[str, tuple[float, float] | None]:
-    """Ends of the 95 % interval of each of ``MEANS``, drawing whole pictures; None for few."""
+def intervals(answers: Sequence[ScoredCase]) -> dict[str, tuple[float, float] | None]:
+    """Ends of the 95 % interval of each of ``MEANS``, drawing whole images; None for few."""
     nothing = [0.0] * len(answers)
     found: dict[str, tuple[float, float] | None] = {}
     for name in MEANS:
@@ -110,33 +110,33 @@ def intervals(answers: Sequence[Answer]) -> dict[str, tuple[float, float] | None
     return found
 
 
-def lead(first: Sequence[Answer], other: Sequence[Answer]) -> dict[str, Difference | None]:
+def lead(first: Sequence[ScoredCase], other: Sequence[ScoredCase]) -> dict[str, Difference | None]:
     """What ``first`` has more than ``other`` in each of ``MEANS``, case by case."""
     return {
         name: _difference(first, _values(other, name), _values(first, name)) for name in MEANS
     }
 
 
-def _values(answers: Sequence[Answer], name: str) -> NDArray[np.float64]:
+def _values(answers: Sequence[ScoredCase], name: str) -> NDArray[np.float64]:
     kind, worth = MEANS[name]
     values = [worth(a) if a.case.kind == kind else None for a in answers]
     return np.array([np.nan if value is None else value for value in values], np.float64)
 
 
 def _difference(
-    answers: Sequence[Answer], a: NDArray[np.float64], b: NDArray[np.float64]
+    answers: Sequence[ScoredCase], a: NDArray[np.float64], b: NDArray[np.float64]
 ) -> Difference | None:
-    pictures = [answer.case.picture.name for answer in answers] or [""]
-    return paired_difference(a, b, np.unique(pictures, return_inverse=True)[1])
+    images = [answer.case.image.name for answer in answers] or [""]
+    return paired_difference(a, b, np.unique(images, return_inverse=True)[1])
 
 
-def by_class(answers: Sequence[Answer]) -> dict[str, dict[str, Any]]:
-    """Class -> :func:`score` of its cases: what sounds, or what tempts."""
-    names = sorted({answer.case.family for answer in answers})
-    return {name: score([a for a in answers if a.case.family == name]) for name in names}
+def by_class(answers: Sequence[ScoredCase]) -> dict[str, dict[str, Any]]:
+    """Class -> :func:`score` of its cases: the sounding object, or what tempts."""
+    names = sorted({answer.case.category for answer in answers})
+    return {name: score([a for a in answers if a.case.category == name]) for name in names}
 
 
-def badness(answer: Answer) -> float:
+def badness(answer: ScoredCase) -> float:
     """How wrong an answer is, 0..1; the page shows the worst."""
     if answer.case.kind in (MISMATCHED, SILENT):
         return answer.marked

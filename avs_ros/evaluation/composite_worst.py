@@ -1,4 +1,4 @@
-"""The worst answers of each kind, as pictures with a few words."""
+"""The worst answers of each kind, as images with a few words."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from avs_ros.evaluation.composite import KINDS
-from avs_ros.evaluation.composite_benchmark import Answer, Shown
+from avs_ros.evaluation.composite_benchmark import ScoredCase, Shown
 from avs_ros.evaluation.composite_scores import badness
 from avs_ros.media.moments import jpeg
 from avs_ros.segmentation import Bytes
@@ -17,34 +17,34 @@ HEIGHT = 150
 MARKED, TRUE = (255, 120, 30), (40, 200, 120)
 
 
-class WorstAnswers:
-    """Looks at every answer once and keeps the pictures of few."""
+class WorstPredictions:
+    """Looks at every answer once and keeps the images of few."""
 
     def __init__(self, most: int) -> None:
         """Keep ``most`` of each kind."""
         self._most = most
         self._kept: dict[str, list[tuple[float, bytes, str]]] = {kind: [] for kind in KINDS}
 
-    def keep(self, answer: Answer) -> Answer:
-        """The answer without its pictures, which are kept here if it is among the worst."""
+    def keep(self, answer: ScoredCase) -> ScoredCase:
+        """The answer without its images, which are kept here if it is among the worst."""
         worst = self._kept[answer.case.kind]
         bad = badness(answer)
         if bad > 0 and answer.shown and (len(worst) < self._most or bad > worst[-1][0]):
-            worst.append((bad, jpeg(_triptych(answer.shown), 900), _words(answer)))
+            worst.append((bad, jpeg(_triptych(answer.shown), 900), _description(answer)))
             worst.sort(key=lambda kept: -kept[0])
             del worst[self._most :]
         return replace(answer, shown=None)
 
-    def pictures(self) -> dict[str, list[tuple[bytes, str]]]:
+    def images(self) -> dict[str, list[tuple[bytes, str]]]:
         """Kind -> (JPEG, words), the worst first; kinds without a mistake are left out."""
         return {
-            kind: [(picture, words) for _, picture, words in kept]
+            kind: [(image, description) for _, image, description in kept]
             for kind, kept in self._kept.items()
             if kept
         }
 
 
-def _words(answer: Answer) -> str:
+def _description(answer: ScoredCase) -> str:
     case = answer.case
     sound = " and ".join(one.sound for one in case.recordings) or "silence"
     sound += {0: "", 1: " sounds"}.get(len(case.recordings), " sound")
@@ -57,7 +57,7 @@ def _words(answer: Answer) -> str:
 
 
 def _triptych(shown: Shown) -> Bytes:
-    """Picture, picture with the answer, picture with the truth, side by side."""
+    """Image, image with the answer, image with the truth, side by side."""
     width = max(1, round(HEIGHT * shown.rgb.shape[1] / shown.rgb.shape[0]))
     small = cv2.resize(shown.rgb, (width, HEIGHT), interpolation=cv2.INTER_AREA)
     panels = [small]

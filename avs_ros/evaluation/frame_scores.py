@@ -1,4 +1,4 @@
-"""What is kept of one answered (or missed) frame: figures, not pictures."""
+"""What is kept of one answered (or missed) frame: figures, not images."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ class ScoredFrame:
     """What was answered for one frame, and what is true.
 
     ``mask``, ``truth``: ``[h, w]``, above 0 = sounding.  ``truth`` None: only ``true_boxes``
-    (px of the picture) are known; empty = nothing sounds.  ``probability``: float ``[h, w]`` 0..1,
+    (px of the image) are known; empty = nothing sounds.  ``probability``: float ``[h, w]`` 0..1,
     None if it was not recorded (M_F then rests on the mask alone).  ``labels``/``true_labels``:
-    names of what was marked and of what sounds; ``heard``: name of the sound that was heard, None
-    where the answer does not say; ``boxes``: predicted boxes; ``point``: attention point [x, y]
-    px.  ``latency_ms``: age of the frame when its answer came.
+    names of what was marked and of the sounding object; ``heard``: name of the sound that was
+    heard, None where the answer does not say; ``boxes``: predicted boxes; ``point``: attention
+    point [x, y] px.  ``latency_ms``: age of the frame when its answer came.
     """
 
     stamp_ns: int
@@ -41,7 +41,7 @@ class ScoredFrame:
     heard: str | None = None
 
     def shown(self) -> NDArray[np.bool_]:
-        """What sounds, bool ``[h, w]``: the true mask, or the true boxes filled."""
+        """The sounding object, bool ``[h, w]``: the true mask, or the true boxes filled."""
         if self.truth is None:
             return filled(self.true_boxes, self.mask.shape)
         return np.asarray(self.truth > 0)
@@ -54,7 +54,7 @@ class FrameScores:
     ``iou``: with the true mask; ``overlap``: of the marked pixels with the true boxes, filled
     (VGG-SS); ``box_iou``: of the predicted boxes with the true ones.  True boxes are those of the
     truth, or the one around its mask; both are None where nothing sounds.
-    ``curve``: F at the 255 thresholds; ``marked_curve``, ``found_curve``: shares of the picture
+    ``curve``: F at the 255 thresholds; ``marked_curve``, ``found_curve``: shares of the image
     marked, and rightly marked, at each; all float32 ``[255]``, None without a true mask.
     ``answered``: False for a frame that got no answer and counts as if nothing had been marked.
     """
@@ -182,8 +182,8 @@ def _hit(point: tuple[float, float] | None, truth: NDArray[np.bool_]) -> bool | 
 
 @dataclass
 class WorstFrame:
-    """A JPEG of picture, answer and truth side by side, with a few words."""
+    """A JPEG of image, answer and truth side by side, with a few words."""
 
     jpeg: bytes
-    words: str
+    description: str
     iou: float = 0.0

@@ -1,6 +1,6 @@
 """Which names say it right: what may be *seen* sounding, and what may be *heard*.
 
-Truths, pictures and sounds are named from different lists: a data set says ``dog_barking``, a
+Truths, images and sounds are named from different lists: a data set says ``dog_barking``, a
 model sees a ``beagle`` (ImageNet) and hears ``Bark`` (AudioSet).  Names are compared in lower case
 with ``_`` as a space.
 """
@@ -15,9 +15,9 @@ from pathlib import Path
 
 from avs_ros.errors import DatasetError
 from avs_ros.models.labels import audioset, imagenet
-from avs_ros.models.light.families import FAMILIES, FAMILY_NAMES, SOUNDS, VOICES
+from avs_ros.models.light.vocabulary import CATEGORIES, CATEGORY_NAMES, SOUND_CLASSES, SOUNDS
 
-# Categories of AVSBench S4 -> the voice that makes the sound.
+# Categories of AVSBench S4 -> the sound class that makes the sound.
 AVSBENCH: dict[str, str] = {
     "ambulance_siren": "siren",
     "baby_laughter": "baby",
@@ -51,12 +51,12 @@ def plain(name: str) -> str:
 
 
 @cache
-def visible_names(family: str) -> frozenset[str]:
-    """Names of the things of a family: its own, COCO's, VOC's and ImageNet's."""
-    names = {family}
+def visible_names(category: str) -> frozenset[str]:
+    """Names of the things of a category: its own, COCO's, VOC's and ImageNet's."""
+    names = {category}
     classes = imagenet()
-    for one in FAMILIES:
-        if one.name == family:
+    for one in CATEGORIES:
+        if one.name == category:
             names |= {*one.coco, one.voc}
             for row in one.imagenet:
                 full = classes.names[row]
@@ -65,27 +65,31 @@ def visible_names(family: str) -> frozenset[str]:
 
 
 @cache
-def heard_names(family: str) -> frozenset[str]:
-    """Names of the sounds that a family makes: of its voices, and AudioSet's."""
+def heard_names(category: str) -> frozenset[str]:
+    """Names of the sounds that a category makes: of its sound classes, and AudioSet's."""
     heard = audioset()
-    voices = [voice for voice in VOICES if voice.family == family]
-    names = {voice.name for voice in voices}
-    names |= {heard[index] for voice in voices for index in voice.direct}
+    sound_classes = [
+        sound_class for sound_class in SOUND_CLASSES if sound_class.category == category
+    ]
+    names = {sound_class.name for sound_class in sound_classes}
+    names |= {heard[index] for sound_class in sound_classes for index in sound_class.direct}
     return frozenset(plain(name) for name in names)
 
 
 @cache
-def families_of(name: str) -> frozenset[str]:
-    """Families that a truth of this name may mean; empty for a name that nobody knows."""
-    wanted, voices = plain(name), set()
-    for known, voice in AVSBENCH.items():
+def categories_of(name: str) -> frozenset[str]:
+    """Categories that a truth of this name may mean; empty for a name that nobody knows."""
+    wanted, sound_classes = plain(name), set()
+    for known, sound_class in AVSBENCH.items():
         if plain(known) == wanted:
-            voices.add(voice)
+            sound_classes.add(sound_class)
     for known, (makers, _) in SOUNDS.items():
         if plain(known) == wanted:
-            voices |= {*makers}
-    found = {voice.family for voice in VOICES if voice.name in voices}
-    found |= {one for one in FAMILY_NAMES if wanted in visible_names(one) | heard_names(one)}
+            sound_classes |= {*makers}
+    found = {
+        sound_class.category for sound_class in SOUND_CLASSES if sound_class.name in sound_classes
+    }
+    found |= {one for one in CATEGORY_NAMES if wanted in visible_names(one) | heard_names(one)}
     return frozenset(found)
 
 
@@ -115,8 +119,8 @@ class LabelSets:
 def _names(
     truth: str, given: Iterable[str], known: Callable[[str], frozenset[str]]
 ) -> frozenset[str]:
-    families = (known(family) for family in families_of(truth))
-    return frozenset({plain(truth), *given}).union(*families)
+    categories = (known(category) for category in categories_of(truth))
+    return frozenset({plain(truth), *given}).union(*categories)
 
 
 def read_label_sets(path: Path) -> LabelSets:
@@ -144,7 +148,7 @@ def read_label_sets(path: Path) -> LabelSets:
     return LabelSets(sets["visible"], sets["audible"])
 
 
-def names_it(labels: Iterable[str], family: str) -> bool:
-    """Whether one of ``labels`` is a name of ``family``: of the thing or of its sound."""
-    accepted = visible_names(family) | heard_names(family)
+def names_it(labels: Iterable[str], category: str) -> bool:
+    """Whether one of ``labels`` is a name of ``category``: of the thing or of its sound."""
+    accepted = visible_names(category) | heard_names(category)
     return any(plain(label) in accepted for label in labels)

@@ -7,7 +7,7 @@ truths pair by stamp.  A frame without an answer is a missed frame.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -62,7 +62,7 @@ class LiveRun:
 
     ``latencies_ms``, ``sync_errors_ms``: of every answer, as the node published them on
     ``~/debug``, in real milliseconds.  ``drops``: reason -> frames or events.  ``played``,
-    ``answers``: pictures that went out and masks that came back, with a truth or without.
+    ``answers``: images that went out and masks that came back, with a truth or without.
     ``at_once``: IoU of each true frame with the newest mask there was when the frame came, which
     is what a robot acts on.
     """
@@ -82,10 +82,10 @@ class LiveRun:
 
         Raises BagError when there is no answer at all.
         """
-        one = _Recording(truths)
+        one = _LiveRecording(truths)
         one.read(recording, node)
         if not one.answered:
-            raise BagError(f"{recording}: the node answered none of {len(one.arrived)} pictures")
+            raise BagError(f"{recording}: the node answered none of {len(one.arrived)} images")
         pairing = StampPairing(self.sheet, name=name)
         for stamp_ns, parts in one.parts.items():
             pairing.put(stamp_ns, **parts)
@@ -105,15 +105,15 @@ class LiveRun:
         """:meth:`ScoreSheet.result` with what only a live run has.
 
         ``latency_ms``: age of a frame when its answer was published; ``round_trip_ms``: from the
-        picture's arrival at a third process to its mask's; ``m_j_at_once``: see ``at_once``;
-        ``answered_share``: masks for each picture.  Without ``probability`` M_F is None.
+        image's arrival at a third process to its mask's; ``m_j_at_once``: see ``at_once``;
+        ``answered_share``: masks for each image.  Without ``probability`` M_F is None.
         """
         scores = self.sheet.result()
         scores["round_trip_ms"] = scores["latency_ms"]
         scores["latency_ms"] = _percentiles(self.latencies_ms)
         scores["sync_error_ms"] = _percentiles(self.sync_errors_ms)
         scores["m_j_at_once"] = float(np.mean(self.at_once)) if self.at_once else None
-        scores["pictures"], scores["answers"] = self.played, self.answers
+        scores["images"], scores["answers"] = self.played, self.answers
         scores["answered_share"] = self.answers / max(1, self.played)
         scores["drops"] = dict(self.drops)
         if not probability:
@@ -121,7 +121,7 @@ class LiveRun:
         return scores
 
 
-class _Recording:
+class _LiveRecording:
     """One recording, message by message, in the order of arrival."""
 
     def __init__(self, truths: Mapping[int, Truth]) -> None:
@@ -139,8 +139,8 @@ class _Recording:
     def read(self, path: Path, node: str) -> None:
         from rosbags.rosbag2 import Reader
 
-        takers = {
-            CAMERA_INFO: self._take_picture,
+        takers: dict[str, Callable[[Any, int], None]] = {
+            CAMERA_INFO: self._take_image,
             DIAGNOSTICS: self._take_diagnostics,
             f"{node}/mask": self._take_mask,
             f"{node}/detections": self._take_detections,
@@ -163,8 +163,8 @@ class _Recording:
         stamp_ns = stamp_to_ns(msg.header.stamp)
         return self.parts.setdefault(stamp_ns, {}) if stamp_ns in self.truths else None
 
-    def _take_picture(self, msg: Any, recorded_ns: int) -> None:
-        """``camera_info`` goes out with each picture, and is light to record."""
+    def _take_image(self, msg: Any, recorded_ns: int) -> None:
+        """``camera_info`` goes out with each image, and is light to record."""
         stamp_ns = stamp_to_ns(msg.header.stamp)
         self.arrived.setdefault(stamp_ns, recorded_ns)
         self._camera = read_camera_info(msg)
@@ -225,11 +225,11 @@ def pixel_of(camera: CameraModel, ray: tuple[float, float, float]) -> tuple[floa
 def drops_by_reason(counters: Mapping[str, int], played: int) -> dict[str, int]:
     """The node's counters of drops and troubles in words, those that are not zero.
 
-    ``played``: pictures that went out; what the node never received counts as lost on the way.
+    ``played``: images that went out; what the node never received counts as lost on the way.
     """
-    words = {**FRAME_COUNTERS, **AUDIO_COUNTERS}
+    description = {**FRAME_COUNTERS, **AUDIO_COUNTERS}
     told = {
-        words.get(name, name).removeprefix("of these, "): count
+        description.get(name, name).removeprefix("of these, "): count
         for name, count in counters.items()
         if count and name not in NO_TROUBLE
     }

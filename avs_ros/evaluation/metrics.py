@@ -40,7 +40,7 @@ def frame_iou(probability: object, truth: object) -> Array:
     inter = (marked & t).sum(axis=(1, 2)).astype(np.float64)
     union = (marked | t).sum(axis=(1, 2)).astype(np.float64)
     clean = (~marked & ~t).sum(axis=(1, 2)) / (p.shape[1] * p.shape[2])
-    return np.where(t.any(axis=(1, 2)), inter / (union + 1e-7), clean)
+    return np.asarray(np.where(t.any(axis=(1, 2)), inter / (union + 1e-7), clean), np.float64)
 
 
 def threshold_counts(probability: object, truth: object) -> tuple[Array, Array, Array]:

@@ -141,7 +141,7 @@ def _on_ray(work: Callable[[J], R], jobs: Sequence[J], address: str) -> Iterator
 
 
 def _kept(work: Callable[[J], R], job: J) -> R | AvsError:
-    """The result or the error: Ray would wrap an error and lose its one sentence."""
+    """The result or the error: Ray would wrap an error and lose its one message."""
     try:
         return work(job)
     except AvsError as error:

@@ -2,7 +2,7 @@
 
 Each class is a function ``events -> events`` over :class:`~avs_ros.media.source.Frame` and
 :class:`~avs_ros.media.source.Sound`; :func:`chain` applies several.  The same seed gives the same
-events each time.  Sound that is changed becomes mono float32.  Pictures stay lazy: a frame that
+events each time.  Sound that is changed becomes mono float32.  Images stay lazy: a frame that
 nobody decodes costs nothing.  Transforms that move stamps may hand out a frame before its sound;
 the replay waits for it.
 """
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import cv2
 import numpy as np
@@ -23,7 +23,7 @@ from avs_ros.streaming.pcm import to_mono
 
 Event = Frame | Sound
 SECOND_NS = 1_000_000_000
-# Display gamma of cameras' pictures, near enough to sRGB's curve.
+# Display gamma of cameras' images, near enough to sRGB's curve.
 GAMMA = 2.2
 
 
@@ -167,46 +167,40 @@ class ClockDrift:
 
 
 @dataclass(frozen=True)
-class DroppedChunks:
+class _Dropped:
+    """A random ``share`` of the events of one kind never arrives."""
+
+    share: float
+    seed: int = 0
+    kind: ClassVar[type[Frame | Sound]]
+
+    def __post_init__(self) -> None:
+        """Raise ParameterError for a share outside 0..1."""
+        _check_share(self.share)
+
+    def __call__(self, events: Iterator[Event]) -> Iterator[Event]:
+        """See :class:`Perturbation`."""
+        rng = np.random.default_rng(self.seed)
+        for event in events:
+            if not isinstance(event, self.kind) or rng.random() >= self.share:
+                yield event
+
+
+class DroppedChunks(_Dropped):
     """A random ``share`` of the sound's chunks never arrives."""
 
-    share: float
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        """Raise ParameterError for a share outside 0..1."""
-        _check_share(self.share)
-
-    def __call__(self, events: Iterator[Event]) -> Iterator[Event]:
-        """See :class:`Perturbation`."""
-        rng = np.random.default_rng(self.seed)
-        for event in events:
-            if not isinstance(event, Sound) or rng.random() >= self.share:
-                yield event
+    kind = Sound
 
 
-@dataclass(frozen=True)
-class DroppedFrames:
-    """A random ``share`` of the pictures never arrives."""
+class DroppedFrames(_Dropped):
+    """A random ``share`` of the images never arrives."""
 
-    share: float
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        """Raise ParameterError for a share outside 0..1."""
-        _check_share(self.share)
-
-    def __call__(self, events: Iterator[Event]) -> Iterator[Event]:
-        """See :class:`Perturbation`."""
-        rng = np.random.default_rng(self.seed)
-        for event in events:
-            if not isinstance(event, Frame) or rng.random() >= self.share:
-                yield event
+    kind = Frame
 
 
 @dataclass(frozen=True)
 class Blur:
-    """Out of focus: a Gaussian whose sigma is ``share`` of the picture's width."""
+    """Out of focus: a Gaussian whose sigma is ``share`` of the image's width."""
 
     share: float
 
@@ -235,7 +229,7 @@ class LowLight:
             yield _seen(event, self) if isinstance(event, Frame) else event
 
     def apply(self, rgb: Bytes, index: int) -> Bytes:
-        """uint8 ``[H, W, 3]``, darkened; picture ``index`` always gets the same noise."""
+        """uint8 ``[H, W, 3]``, darkened; image ``index`` always gets the same noise."""
         # Light is linear, pixel values are not: halving it takes 2**(-1/2.2) off a value.
         dark = rgb.astype(np.float32) * np.float32(2.0 ** (-self.stops / GAMMA))
         rng = np.random.default_rng([self.seed, index])

@@ -42,7 +42,7 @@ class ReplayOptions:
 
 
 class Replay:
-    """Scores bags one after the other on one segmenter; keeps pictures of the worst frames."""
+    """Scores bags one after the other on one segmenter; keeps images of the worst frames."""
 
     def __init__(
         self, segmenter: Segmenter, options: ReplayOptions | None = None, batch_frames: int = 5
@@ -110,29 +110,29 @@ class Replay:
     ) -> None:
         if len(self._worst) == KEPT_WORST and iou >= self._worst[-1][0]:
             return
-        words = (
+        description = (
             f"{name}: IoU {iou:.2f}, marked {answer.label or 'nothing'}, true "
             f"{', '.join(truth.labels) or ('something' if truth.sounds else 'nothing')}, "
             f"{answer.level_dbfs:.0f} dB"
         )
-        self._worst.append((iou, words, _triptych(rgb, answer, truth.shown(rgb.shape))))
+        self._worst.append((iou, description, _triptych(rgb, answer, truth.shown(rgb.shape))))
         self._worst.sort(key=lambda kept: kept[0])
         del self._worst[KEPT_WORST:]
 
     def worst(self) -> list[WorstFrame]:
         """The worst frames as JPEG, the worst first."""
         out = []
-        for iou, words, picture in self._worst:
-            done, data = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 82])
+        for iou, description, image in self._worst:
+            done, data = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 82])
             if done:
-                out.append(WorstFrame(data.tobytes(), words, iou))
+                out.append(WorstFrame(data.tobytes(), description, iou))
         return out
 
 
 def _triptych(
     rgb: Bytes, answer: Segmentation, truth: NDArray[np.bool_], height: int = 150
 ) -> Bytes:
-    """Picture, picture with the answer, picture with the truth, side by side."""
+    """Image, image with the answer, image with the truth, side by side."""
     width = max(1, round(height * rgb.shape[1] / rgb.shape[0]))
     small = cv2.resize(rgb, (width, height), interpolation=cv2.INTER_AREA)
     panels = [small]

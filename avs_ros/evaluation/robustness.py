@@ -19,7 +19,7 @@ import numpy as np
 from avs_ros.errors import BagError
 from avs_ros.evaluation import metrics
 from avs_ros.evaluation.perturbations import Event, Perturbation, chain
-from avs_ros.evaluation.robustness_conditions import CLEAN, Condition, Recording
+from avs_ros.evaluation.robustness_conditions import CLEAN, Condition, RobustnessBag
 from avs_ros.evaluation.truth import Truth, read_truth
 from avs_ros.inference.segmenter import Segmenter
 from avs_ros.media.bag import BagOptions, BagSource
@@ -32,7 +32,7 @@ from avs_ros.streaming.pipeline import Pipeline
 
 # Quieter tenths of a second do not count for a recording's level.
 ACTIVE_DBFS = -60.0
-# Pictures of one bag that are kept, undecoded, from one condition to the next.
+# Images of one bag that are kept, undecoded, from one condition to the next.
 KEPT_BYTES = 1 << 30
 
 
@@ -41,7 +41,7 @@ class FrameScore:
     """One frame under one condition.
 
     ``iou``: with the original truth, as AVSBench; ``sounds``: the original truth is not empty;
-    ``false``: share of the picture's pixels that are marked and should not be; ``marked``: share
+    ``false``: share of the image's pixels that are marked and should not be; ``marked``: share
     marked.
     """
 
@@ -67,7 +67,7 @@ class ConditionScores:
         a negative condition, which has ``negative_miou`` (mean IoU with the
         original truth over frames where that is not empty: lower is better) and ``g_miou``
         instead (harmonic mean of the clean mean IoU over the same frames and 1 - it).
-        ``false_positive_rate``: marked pixels that should not be, as a share of the picture;
+        ``false_positive_rate``: marked pixels that should not be, as a share of the image;
         ``empty``: share of frames with nothing marked.
         """
         wrong = self.condition.negative
@@ -100,7 +100,7 @@ def _mean(values: Iterable[float]) -> float | None:
     return float(np.mean(listed)) if listed else None
 
 
-def read_recording(path: Path, bag: BagOptions | None = None, truth: str = "") -> Recording:
+def read_recording(path: Path, bag: BagOptions | None = None, truth: str = "") -> RobustnessBag:
     """What the conditions need to know of a bag; raises BagError when something is missing."""
     truths = read_truth(path, truth)
     if any(one.mask is None for one in truths.values()):
@@ -123,7 +123,7 @@ def read_recording(path: Path, bag: BagOptions | None = None, truth: str = "") -
     loud = power[power > 10 ** (ACTIVE_DBFS / 10)]
     level = dbfs(float(loud.mean())) if len(loud) else ACTIVE_DBFS
     labels = frozenset(name.casefold() for one in truths.values() for name in one.labels)
-    return Recording(path, truths, labels, track, rate, level)
+    return RobustnessBag(path, truths, labels, track, rate, level)
 
 
 class RobustnessSuite:
@@ -142,12 +142,12 @@ class RobustnessSuite:
         self.segmenter = segmenter
         self.bag = bag
         self.postprocess = postprocess or PostprocessConfig()
-        self._kept: tuple[Recording, list[Event]] | None = None
+        self._kept: tuple[RobustnessBag, list[Event]] | None = None
 
     def run(
         self,
-        recording: Recording,
-        other: Recording | None,
+        recording: RobustnessBag,
+        other: RobustnessBag | None,
         seed: int,
         conditions: Sequence[Condition],
     ) -> list[list[FrameScore] | None]:
@@ -162,7 +162,7 @@ class RobustnessSuite:
         ]
 
     def play(
-        self, recording: Recording, perturbation: Perturbation, negative: bool
+        self, recording: RobustnessBag, perturbation: Perturbation, negative: bool
     ) -> list[FrameScore]:
         """One recording under one condition: a score for every frame with a truth, in order.
 
@@ -179,13 +179,13 @@ class RobustnessSuite:
         return scores
 
     def _answers(
-        self, recording: Recording, perturbation: Perturbation
+        self, recording: RobustnessBag, perturbation: Perturbation
     ) -> Iterator[Segmentation]:
         pipeline = Pipeline(self.segmenter, postprocessor=Postprocessor(self.postprocess))
         for answer, _ in pipeline.run(perturbation(self._events(recording))):
             yield answer
 
-    def _events(self, recording: Recording) -> Iterator[Event]:
+    def _events(self, recording: RobustnessBag) -> Iterator[Event]:
         """The recording's events; a bag that fits into memory is read only once in a row."""
         if self._kept is not None and self._kept[0] is recording:
             yield from self._kept[1]

@@ -27,7 +27,7 @@ CLEAN = "clean"
 
 
 @dataclass(frozen=True, eq=False)
-class Recording:
+class RobustnessBag:
     """A bag with its truth and its sound.
 
     ``truths``: stamp (ns) -> truth; ``labels``: names of everything that sounds in it, case
@@ -44,7 +44,7 @@ class Recording:
 
 
 # A recording, one of another class (if there is any) and a seed -> what to do; None: cannot be.
-Make = Callable[[Recording, Recording | None, int], Perturbation | None]
+Make = Callable[[RobustnessBag, RobustnessBag | None, int], Perturbation | None]
 
 
 @dataclass(frozen=True)
@@ -68,18 +68,18 @@ AXES: dict[str, str] = {
     "silence": "the microphone gives zeros",
     "noise-alone": "white noise as loud as the recording, instead of its sound",
     "other-class": "the sound of another class instead of the own",
-    "off-screen": "the sound of another class, that is not in the picture, over the own",
+    "off-screen": "the sound of another class, that is not in the image, over the own",
     "noise": "white noise over the sound",
     "shift": "the sound's stamps are early or late",
     "dropped-chunks": "chunks of sound never arrive",
     "drift": "the microphone's clock runs fast",
-    "dropped-frames": "pictures never arrive; the last answer stands",
+    "dropped-frames": "images never arrive; the last answer stands",
     "blur": "the camera is out of focus",
     "low-light": "less light, and the sensor's noise",
 }
 
 
-def another_class(recordings: Sequence[Recording], position: int) -> Recording | None:
+def another_class(recordings: Sequence[RobustnessBag], position: int) -> RobustnessBag | None:
     """The next recording, in a circle, that has labels and none of this one's; None without."""
     own = recordings[position].labels
     for step in range(1, len(recordings)):
@@ -90,13 +90,13 @@ def another_class(recordings: Sequence[Recording], position: int) -> Recording |
 
 
 def _noise(
-    own: Recording, other: Recording | None, seed: int, *, snr_db: float, alone: bool
+    own: RobustnessBag, other: RobustnessBag | None, seed: int, *, snr_db: float, alone: bool
 ) -> Perturbation:
     return Noise(own.level_dbfs - snr_db, alone, seed)
 
 
 def _other(
-    own: Recording, other: Recording | None, seed: int, *, snr_db: float, alone: bool
+    own: RobustnessBag, other: RobustnessBag | None, seed: int, *, snr_db: float, alone: bool
 ) -> Perturbation | None:
     if other is None:
         return None
@@ -109,7 +109,7 @@ def _fixed(perturbation: Perturbation) -> Make:
 
 
 def _dropped(
-    own: Recording, other: Recording | None, seed: int, *, kind: type, share: float
+    own: RobustnessBag, other: RobustnessBag | None, seed: int, *, kind: type, share: float
 ) -> Perturbation:
     made: Perturbation = kind(share, seed)
     return made

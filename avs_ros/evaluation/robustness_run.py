@@ -15,7 +15,7 @@ from avs_ros.evaluation.robustness import (
 from avs_ros.evaluation.robustness_conditions import (
     CLEAN,
     Condition,
-    Recording,
+    RobustnessBag,
     another_class,
     choose_conditions,
 )
@@ -34,8 +34,8 @@ class SuiteJob:
     """
 
     axis: str
-    own: Recording
-    other: Recording | None
+    own: RobustnessBag
+    other: RobustnessBag | None
     seed: int
     model: str
     engine: str
@@ -93,7 +93,7 @@ def run_suite_job(job: SuiteJob) -> SuiteDone:
 
 
 def jobs_of(
-    recordings: Sequence[Recording],
+    recordings: Sequence[RobustnessBag],
     only: Sequence[str] = (),
     *,
     models: Sequence[str],

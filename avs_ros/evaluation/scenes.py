@@ -1,7 +1,7 @@
-"""A few scenes with a sound, and the answers of several models to them as one picture.
+"""A few scenes with a sound, and the answers of several models to them as one image.
 
 Scenes are made of scikit-image's ``chelsea`` (CC0) and ``astronaut`` (public domain, NASA) and of
-synthesised sounds, so the picture may be shown anywhere.  They can be written as clips, too, in
+synthesised sounds, so the image may be shown anywhere.  They can be written as clips, too, in
 the layout of AVSBench's S4, to be made into bags and disturbed.
 """
 
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from avs_ros.errors import DatasetError
 from avs_ros.evaluation.composite import join
 from avs_ros.evaluation.composite_data import LEVEL, View
-from avs_ros.evaluation.composite_generated import generated_library
+from avs_ros.evaluation.composite_generated import generated_dataset
 from avs_ros.inference.segmenter import Segmenter
 from avs_ros.overlay import WHITE, draw_overlay, put_text
 from avs_ros.postprocess import PostprocessConfig, Postprocessor
@@ -35,13 +35,14 @@ GROUND = (20, 22, 27)
 
 @dataclass(frozen=True, eq=False)
 class Shot:
-    """A scene with a sound: ``sounds`` is the family that makes it, "" for none of those there.
+    """A scene with a sound: ``sounds`` is the category that makes it, "" for none of those there.
 
-    ``name``: identifier; ``words``: what is heard, for people; ``window``: float32 ``[16000]``.
+    ``name``: identifier; ``description``: what is heard, for people; ``window``: float32
+    ``[16000]``.
     """
 
     name: str
-    words: str
+    description: str
     view: View
     window: Float
     sounds: str
@@ -49,9 +50,9 @@ class Shot:
 
 def shots() -> list[Shot]:
     """The scenes, always the same."""
-    library = generated_library()
-    views = {picture.name: picture.view() for picture in library.pictures}
-    recordings = {recording.name: recording.second() for recording in library.recordings}
+    dataset = generated_dataset()
+    views = {image.name: image.view() for image in dataset.images}
+    recordings = {recording.name: recording.second() for recording in dataset.recordings}
     meow, speech = recordings["meow 1"], recordings["sentence 1"]
     silence = np.zeros(SAMPLE_RATE, np.float32)
     both = join(square(views["cat 0"]), square(views["person 0"]))
@@ -112,8 +113,8 @@ def ask(segmenter: Segmenter, shot: Shot) -> Segmentation:
 
 @dataclass(frozen=True)
 class Verdict:
-    """``iou`` with what sounds (None where nothing visible does); ``marked``: share of the
-    picture; ``other``: share of the silent things that is marked; ``instances``: marked apart.
+    """``iou`` with the sounding object (None where nothing visible does); ``marked``: share of the
+    image; ``other``: share of the silent things that is marked; ``instances``: marked apart.
     """
 
     iou: float | None
@@ -139,14 +140,16 @@ def judge(answer: Segmentation, shot: Shot) -> Verdict:
 
 
 def sheet(rows: Sequence[tuple[Shot, Sequence[Segmentation]]], names: Sequence[str]) -> Bytes:
-    """All answers as one picture: a row per shot, a column per model."""
+    """All answers as one image: a row per shot, a column per model."""
     width = GAP + (WIDTH + GAP) * len(names)
     strips = [_strip(width)]
     for column, name in enumerate(names):
         put_text(strips[0], name, GAP + 6 + (WIDTH + GAP) * column, 18, 11, WHITE)
     for shot, answers in rows:
         head = _strip(width)
-        put_text(head, f"{shot.name.split(',')[0]} - heard: {shot.words}", GAP + 6, 18, 10, WHITE)
+        put_text(
+            head, f"{shot.name.split(',')[0]} - heard: {shot.description}", GAP + 6, 18, 10, WHITE
+        )
         height = round(WIDTH * shot.view.rgb.shape[0] / shot.view.rgb.shape[1])
         body = np.full((height, width, 3), GROUND, np.uint8)
         for column, answer in enumerate(answers):

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from avs_ros.errors import DatasetError
 from avs_ros.evaluation import metrics
-from avs_ros.evaluation.frame_scores import Box, FrameScores, ScoredFrame, score_frame
+from avs_ros.evaluation.boxes import Box
+from avs_ros.evaluation.frame_scores import FrameScores, ScoredFrame, score_frame
 from avs_ros.evaluation.label_sets import LabelSets
 from avs_ros.evaluation.reactions import reactions
 
@@ -69,10 +70,10 @@ class ScoreSheet:
         boxes: Sequence[Box] = (),
         shape: tuple[int, ...] = (),
     ) -> None:
-        """A frame with a truth ``[h, w]`` (or ``boxes`` in a picture ``shape``) got no answer."""
+        """A frame with a truth ``[h, w]`` (or ``boxes`` in an image ``shape``) got no answer."""
         if not self._rows:
             self.begin()
-        # Without a mask and its size, boxes are as good in a picture that just holds them.
+        # Without a mask and its size, boxes are as good in an image that just holds them.
         ends = [math.ceil(edge) for box in boxes for edge in box[2:]]
         shape = shape or (max(ends, default=1), max(ends, default=1))
         nothing = np.zeros(shape if truth is None else truth.shape, np.uint8)

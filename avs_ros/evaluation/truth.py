@@ -1,4 +1,4 @@
-"""The truth in a bag: masks, or boxes, and names of what sounds, by header stamp."""
+"""The truth in a bag: masks, or boxes, and names of the sounding object, by header stamp."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ IMAGE_TYPE, DETECTIONS_TYPE = "sensor_msgs/msg/Image", "vision_msgs/msg/Detectio
 
 @dataclass(frozen=True)
 class Truth:
-    """One frame: ``mask`` uint8 ``[h, w]``, above 0 = sounding; ``labels`` of what sounds.
+    """One frame: ``mask`` uint8 ``[h, w]``, above 0 = sounding; ``labels`` of the sounding object.
 
-    ``mask`` None: only ``boxes`` around what sounds are known (px of the picture).
+    ``mask`` None: only ``boxes`` around the sounding object are known (px of the image).
     """
 
     mask: Bytes | None
@@ -42,7 +42,7 @@ class Truth:
         return bool(self.boxes) if self.mask is None else bool(self.mask.any())
 
     def shown(self, shape: tuple[int, ...]) -> NDArray[np.bool_]:
-        """What sounds, bool ``[h, w]``: the mask, or the boxes filled in ``shape``."""
+        """The sounding object, bool ``[h, w]``: the mask, or the boxes filled in ``shape``."""
         return filled(self.boxes, shape) if self.mask is None else self.mask > 0
 
 
@@ -50,7 +50,7 @@ def check_bag(path: Path, bag: BagOptions | None = None, truth: str = "") -> lis
     """Raise BagError now, not hours later, for a bag that cannot be scored.
 
     Looks at topics, counts and first messages only.  Returns what is doubtful about the bag, a
-    sentence each.
+    message each.
     """
     from avs_ros.media.bag import BagSource
 

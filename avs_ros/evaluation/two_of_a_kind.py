@@ -12,24 +12,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avs_ros.evaluation.composite import join
-from avs_ros.evaluation.composite_data import Library, Picture, Recording
+from avs_ros.evaluation.composite_data import CompositeDataset, LabelledImage, LabelledSound
 from avs_ros.inference.segmenter import Segmenter
 from avs_ros.postprocess import PostprocessConfig, Postprocessor
 from avs_ros.segmentation import Segmentation
 from avs_ros.sound import SAMPLE_RATE, level_dbfs
 from avs_ros.streaming.inputs import Frame, Pair
 
-PER_FAMILY, SAME = 12, 0.5
+PER_CATEGORY, SAME = 12, 0.5
 
 
 @dataclass(frozen=True)
 class Twins:
-    """Two photographs of one family, and a sound of it."""
+    """Two photographs of one category, and a sound of it."""
 
-    family: str
-    left: Picture
-    right: Picture
-    recording: Recording
+    category: str
+    left: LabelledImage
+    right: LabelledImage
+    recording: LabelledSound
 
 
 @dataclass(frozen=True)
@@ -44,26 +44,26 @@ class Told:
     apart: float
 
 
-def make_twins(library: Library, seed: int = 0) -> list[Twins]:
-    """The same cases for the same seed: at most ``PER_FAMILY`` of each family."""
+def make_twins(dataset: CompositeDataset, seed: int = 0) -> list[Twins]:
+    """The same cases for the same seed: at most ``PER_CATEGORY`` of each category."""
     rng = np.random.default_rng(seed)
-    by_family: dict[str, list[Picture]] = {}
-    for picture in library.pictures:
-        here = picture.families(0.05)
-        if len(here) == 1 and set(picture.shares) == set(here):
-            by_family.setdefault(here[0], []).append(picture)
+    by_category: dict[str, list[LabelledImage]] = {}
+    for image in dataset.images:
+        here = image.categories(0.05)
+        if len(here) == 1 and set(image.shares) == set(here):
+            by_category.setdefault(here[0], []).append(image)
     found = []
-    for family, pictures in sorted(by_family.items()):
-        sounds = library.sounds_of(family)
-        for _ in range(PER_FAMILY if len(pictures) > 1 and sounds else 0):
-            left, right = rng.choice(len(pictures), 2, replace=False)
+    for category, images in sorted(by_category.items()):
+        sounds = dataset.sounds_of(category)
+        for _ in range(PER_CATEGORY if len(images) > 1 and sounds else 0):
+            left, right = rng.choice(len(images), 2, replace=False)
             sound = sounds[int(rng.integers(len(sounds)))]
-            found.append(Twins(family, pictures[left], pictures[right], sound))
+            found.append(Twins(category, images[left], images[right], sound))
     return found
 
 
 def ask(segmenter: Segmenter, twins: Twins) -> tuple[Segmentation, NDArray[np.bool_], int]:
-    """The answer, the family's mask, and the column at which the right photograph begins."""
+    """The answer, the category's mask, and the column at which the right photograph begins."""
     left = twins.left.view()
     view = join(left, twins.right.view())
     window = twins.recording.second()
@@ -72,7 +72,7 @@ def ask(segmenter: Segmenter, twins: Twins) -> tuple[Segmentation, NDArray[np.bo
     level = level_dbfs(window)
     pair = Pair(Frame.of(0, view.rgb), window, len(window) / SAMPLE_RATE, True, level, 0.0)
     answer = Postprocessor(PostprocessConfig()).process(prediction, pair)
-    return answer, view.masks[twins.family], left.rgb.shape[1]
+    return answer, view.masks[twins.category], left.rgb.shape[1]
 
 
 def tell(segmenter: Segmenter, cases: list[Twins]) -> Told:

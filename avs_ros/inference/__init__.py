@@ -1,4 +1,4 @@
-"""Models behind one protocol: frame and sound in, what sounds out."""
+"""Models behind one protocol: frame and sound in, the sounding object out."""
 
 from __future__ import annotations
 

@@ -12,12 +12,12 @@ import numpy as np
 
 from avs_ros.errors import ModelError
 from avs_ros.gate import CATEGORY_OPTIONS, GateConfig
-from avs_ros.inference.bundle import Bundle, Senses, identity_of, open_senses
+from avs_ros.inference.bundle import Bundle, ModelRunners, identity_of, open_runners
+from avs_ros.inference.cached_audio_encoder import CachedAudioEncoder, StreamHearing, check_window
 from avs_ros.inference.category_gate import CategoryGate
+from avs_ros.inference.class_affinity import ClassAffinity
 from avs_ros.inference.engines import choose_device
 from avs_ros.inference.frames import FramePreparation
-from avs_ros.inference.heard_families import HeardFamilies
-from avs_ros.inference.hearing import Hearing, StreamHearing, check_window
 from avs_ros.inference.sounding_instances import (
     SoundingInstance,
     sounding_instances,
@@ -39,7 +39,7 @@ UNCALIBRATED = 0.3
 class AVSCSegmenter:
     """AVSC for one stream: the segmenter at the frames' rate, the audio network at its own.
 
-    ``senses``: its steps, opened with the facts of ``avsc_bundle``.  ``gate``: what counts as
+    ``runners``: its steps, opened with the metadata of ``avsc_bundle``.  ``gate``: what counts as
     sounding; may be replaced at any time (see :func:`avs_ros.gate.apply_gate`).  Scores are scaled
     so that the weight file's threshold reads 0.5.  Raises ModelError where that is none.
     """
@@ -48,12 +48,12 @@ class AVSCSegmenter:
     window_s = 1.0
     gate_options = CATEGORY_OPTIONS
 
-    def __init__(self, name: str, senses: Senses) -> None:
-        facts = senses.facts
+    def __init__(self, name: str, runners: ModelRunners) -> None:
+        metadata = runners.metadata
         self.name = name
-        self.metadata: Mapping[str, Any] = facts["metadata"]
-        self.labels: Sequence[str] = facts["categories"]
-        self._voices: Sequence[str] = facts["voices"]
+        self.metadata: Mapping[str, Any] = metadata["metadata"]
+        self.labels: Sequence[str] = metadata["categories"]
+        self._sound_classes: Sequence[str] = metadata["sound_classes"]
         self._audioset: Sequence[str] = self.metadata["audioset"]
         calibration = self.metadata.get("calibration", {})
         known = float(calibration.get("score", UNCALIBRATED))
@@ -64,15 +64,15 @@ class AVSCSegmenter:
         self._gate = CategoryGate(
             self.labels, np.full(len(self.labels), known), calibration, SAMPLE_RATE
         )
-        self._senses, self._runner = senses, senses.seeing
+        self._runners, self._runner = runners, runners.visual
         self.engine, self.device = self._runner.engine, self._runner.device
-        self._hearing = Hearing(senses.hearing)
-        self._affinity = HeardFamilies(facts["affinity"])
+        self._audio_encoder = CachedAudioEncoder(runners.audio)
+        self._affinity = ClassAffinity(metadata["affinity"])
         self._frames = FramePreparation(
-            facts["image_size"], facts["image_mean"], facts["image_std"], cv2.INTER_AREA
+            metadata["image_size"], metadata["image_mean"], metadata["image_std"], cv2.INTER_AREA
         )
         self._heard = StreamHearing(
-            self._hearing,
+            self._audio_encoder,
             lambda scores, residual: np.asarray(self._affinity(scores) + residual[0], np.float32),
         )
 
@@ -98,14 +98,14 @@ class AVSCSegmenter:
     def close(self) -> None:
         """See :class:`Segmenter`."""
         self.reset()
-        self._senses.close()
+        self._runners.close()
 
     def step(self, frame: Bytes, window: Float, stamp_ns: int) -> Prediction:
         """See :class:`Segmenter`.
 
-        ``sounding``: the best instance's score, scaled so that the threshold reads 0.5.
+        ``score``: the best instance's score, scaled so that the threshold reads 0.5.
         ``layers``: one per instance that sounds, several of one label among them.  ``ms``:
-        "hearing", "seeing", "joining".
+        "audio", "visual", "joining".
         """
         check_window(window)
         began = time.perf_counter()
@@ -121,23 +121,23 @@ class AVSCSegmenter:
             known.context_logits,
         )
         answer["ms"] = {
-            "hearing": (listened - began) * 1e3,
-            "seeing": (seen - listened) * 1e3,
+            "audio": (listened - began) * 1e3,
+            "visual": (seen - listened) * 1e3,
             "joining": (time.perf_counter() - seen) * 1e3,
         }
         return Prediction(**answer)
 
     def _answer(
-        self, classes: Float, masks: Float, heard: Float, rests_on: Float
+        self, classes: Float, masks: Float, heard: Float, context_logits: Float
     ) -> dict[str, Any]:
         found = sounding_instances(classes, masks, heard, self._gate.required())
-        voices = self._affinity.voices(rests_on)
+        sound_classes = self._affinity.sound_classes(context_logits)
 
         def score(one: SoundingInstance) -> float:
             return float(self._gate.scaled(np.full(len(heard), one.score))[one.category])
 
         layers = tuple(
-            Layer(one.probability, self._name(one, voices), score(one)) for one in found
+            Layer(one.probability, self._name(one, sound_classes), score(one)) for one in found
         )
         self._gate.remember(np.isin(np.arange(len(heard)), [one.category for one in found]))
         sounding = max((layer.score for layer in layers), default=0.0)
@@ -150,20 +150,20 @@ class AVSCSegmenter:
             if candidate is not None:
                 sounding = score(candidate)
                 probability = candidate.probability * np.float32(sounding)
-        audio = int(rests_on.argmax())
+        audio = int(context_logits.argmax())
         return {
             "probability": probability,
-            "sounding": sounding,
+            "score": sounding,
             "label": layers[0].label if layers else "",
             "label_index": found[0].category if found else -1,
             "audio_label": self._audioset[audio],
-            "audio_score": float(sigmoid(rests_on[audio])),
+            "audio_score": float(sigmoid(context_logits[audio])),
             "layers": layers,
             "gated": True,
         }
 
-    def _name(self, found: SoundingInstance, voices: Float) -> str:
-        return self._affinity.name(found.category, self.labels, self._voices, voices)
+    def _name(self, found: SoundingInstance, sound_classes: Float) -> str:
+        return self._affinity.name(found.category, self.labels, self._sound_classes, sound_classes)
 
 
 def create(
@@ -190,8 +190,8 @@ def create(
         return avsc_bundle(loaded.network, name, loaded.metadata)
 
     identity = None if path is None else identity_of("avsc", files=(path,))
-    senses = open_senses(name, identity, make, engine, choose_device(device))
-    return AVSCSegmenter(name, senses)
+    runners = open_runners(name, identity, make, engine, choose_device(device))
+    return AVSCSegmenter(name, runners)
 
 
 def program(
@@ -202,10 +202,10 @@ def program(
     random_weights: bool = False,
 ) -> StepProgram:
     """The model's visual step; arguments and errors as for :func:`create`."""
-    from avs_ros.inference.avsc_steps import seeing_program
+    from avs_ros.inference.avsc_steps import visual_program
 
     path = None if random_weights else _weights(name, checkpoint, configuration)
-    return seeing_program(load(path, configuration).network, name)
+    return visual_program(load(path, configuration).network, name)
 
 
 def _weights(name: str, checkpoint: str | Path | None, configuration: str) -> Path:

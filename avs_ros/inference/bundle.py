@@ -1,9 +1,10 @@
-"""A whole model for one stream: what it sees with, what it hears with, and plain facts.
+"""A whole model for one stream: what it sees with, what it hears with, and plain metadata.
 
 A model is made of PyTorch networks, but a portable engine needs only their exported steps.  These
-are kept with the facts in the cache folder under the model's *identity* (its files, its options,
-this package's code), so that from the second start on neither the networks nor PyTorch itself are
-loaded: that is the larger part of a light model's memory, and most of the time it takes to start.
+are kept with the metadata in the cache folder under the model's *identity* (its files, its
+options, this package's code), so that from the second start on neither the networks nor PyTorch
+itself are loaded: that is the larger part of a light model's memory, and most of the time it takes
+to start.
 """
 
 from __future__ import annotations
@@ -30,35 +31,35 @@ from avs_ros.inference.engines.selection import (
     remembered,
 )
 
-SEEING, HEARING = "seeing", "hearing"
+VISUAL_STEP, AUDIO_STEP = "visual", "audio"
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Bundle:
-    """``steps``: "seeing" and "hearing".  ``facts``: what JSON can hold."""
+    """``steps``: "visual" and "audio".  ``metadata``: what JSON can hold."""
 
-    facts: Mapping[str, Any]
+    metadata: Mapping[str, Any]
     steps: Mapping[str, Step]
 
 
 @dataclass(frozen=True)
-class Senses:
-    """A bundle's steps, running: ``engine`` and ``device`` are those of ``seeing``."""
+class ModelRunners:
+    """A bundle's steps, running: ``engine`` and ``device`` are those of ``visual``."""
 
-    facts: Mapping[str, Any]
-    seeing: StepRunner
-    hearing: StepRunner
+    metadata: Mapping[str, Any]
+    visual: StepRunner
+    audio: StepRunner
 
     def close(self) -> None:
         """Free what they hold."""
-        self.seeing.close()
-        self.hearing.close()
+        self.visual.close()
+        self.audio.close()
 
 
-def identity_of(*words: object, files: tuple[Path, ...] = ()) -> str:
+def identity_of(*payload: object, files: tuple[Path, ...] = ()) -> str:
     """Digest of everything that decides a model's numbers: plain values and files."""
-    digest = hashlib.sha256(repr((code_digest(), *words)).encode())
+    digest = hashlib.sha256(repr((code_digest(), *payload)).encode())
     for path in files:
         if not path.is_file():  # whoever reads it says so better
             continue
@@ -68,9 +69,9 @@ def identity_of(*words: object, files: tuple[Path, ...] = ()) -> str:
     return digest.hexdigest()
 
 
-def open_senses(
+def open_runners(
     name: str, identity: str | None, make: Callable[[], Bundle], engine: str, device: str
-) -> Senses:
+) -> ModelRunners:
     """The model on ``engine``, from the cache where that is enough.
 
     ``make`` builds the networks; it must keep no reference to them.  ``identity``: None for
@@ -80,7 +81,7 @@ def open_senses(
         find_engine(engine, device)  # before anything is built
     kept = None if identity is None else load_bundle(name, identity)
     if kept is not None:
-        wanted = remembered(kept.steps[SEEING], device) if engine == AUTO else engine
+        wanted = remembered(kept.steps[VISUAL_STEP], device) if engine == AUTO else engine
         if wanted in ENGINES and ENGINES[wanted].portable:
             try:
                 return _run(kept, wanted, device)
@@ -88,7 +89,7 @@ def open_senses(
                 _log.warning("%s: what is kept of it is of no use, building anew: %s", name, error)
     bundle = make()
     if engine == AUTO:
-        engine = _choose(bundle.steps[SEEING], device)
+        engine = _choose(bundle.steps[VISUAL_STEP], device)
     if identity is not None and engine in ENGINES and ENGINES[engine].portable:
         try:
             bundle = save_bundle(name, identity, bundle)
@@ -102,23 +103,23 @@ def load_bundle(name: str, identity: str) -> Bundle | None:
     """What :func:`save_bundle` has kept, or None where any of it is missing or unreadable."""
     path = _path(name, identity)
     try:
-        words = json.loads(path.read_text(encoding="utf-8"))
-        steps = {key: read_step(step, path.parent) for key, step in words["steps"].items()}
-        facts = words["facts"]
+        payload = json.loads(path.read_text(encoding="utf-8"))
+        steps = {key: read_step(step, path.parent) for key, step in payload["steps"].items()}
+        metadata = payload["metadata"]
     except (OSError, ValueError, KeyError):
         return None
     found = {key: step for key, step in steps.items() if step is not None}
-    return Bundle(facts, found) if len(found) == len(steps) else None
+    return Bundle(metadata, found) if len(found) == len(steps) else None
 
 
 def save_bundle(name: str, identity: str, bundle: Bundle) -> Bundle:
-    """Export both steps, keep them and the facts; the result needs no networks."""
+    """Export both steps, keep them and the metadata; the result needs no networks."""
     steps = {key: prepare(step) for key, step in bundle.steps.items()}
     path = _path(name, identity)
-    words = {key: step.describe() for key, step in steps.items()}
-    write_json(path, {"facts": bundle.facts, "steps": words})
+    payload = {key: step.describe() for key, step in steps.items()}
+    write_json(path, {"metadata": bundle.metadata, "steps": payload})
     forget_old(path.parent, name, ".bundle.json")
-    return Bundle(json.loads(path.read_text(encoding="utf-8"))["facts"], steps)
+    return Bundle(json.loads(path.read_text(encoding="utf-8"))["metadata"], steps)
 
 
 def give_back_memory() -> None:
@@ -130,7 +131,7 @@ def give_back_memory() -> None:
             trim(0)
 
 
-def listening_engine(engine: str, device: str) -> str:
+def audio_engine(engine: str, device: str) -> str:
     """Where the audio network runs beside ``engine``: with it on CPUs, in PyTorch on GPUs.
 
     A GPU's half-precision engines would blur the class scores that the label rests on.
@@ -138,17 +139,17 @@ def listening_engine(engine: str, device: str) -> str:
     return engine if device == "cpu" else "torch"
 
 
-def _run(bundle: Bundle, engine: str, device: str) -> Senses:
+def _run(bundle: Bundle, engine: str, device: str) -> ModelRunners:
     # The smaller one first: what engines need only while they load does not come on top.
-    hearing = _listen(bundle.steps[HEARING], listening_engine(engine, device), device)
+    audio = _listen(bundle.steps[AUDIO_STEP], audio_engine(engine, device), device)
     give_back_memory()
     try:
-        seeing = build_runner(bundle.steps[SEEING], engine, device)
+        visual = build_runner(bundle.steps[VISUAL_STEP], engine, device)
     except BaseException:
-        hearing.close()
+        audio.close()
         raise
     give_back_memory()
-    return Senses(bundle.facts, seeing, hearing)
+    return ModelRunners(bundle.metadata, visual, audio)
 
 
 def _listen(step: Step, engine: str, device: str) -> StepRunner:

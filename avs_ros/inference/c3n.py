@@ -10,10 +10,10 @@ import cv2
 import numpy as np
 
 from avs_ros.gate import POSTPROCESSED, GateConfig
-from avs_ros.inference.bundle import Bundle, Senses, open_senses
+from avs_ros.inference.bundle import Bundle, ModelRunners, open_runners
+from avs_ros.inference.cached_audio_encoder import CachedAudioEncoder
 from avs_ros.inference.engines import choose_device
 from avs_ros.inference.frames import FramePreparation
-from avs_ros.inference.hearing import Hearing
 from avs_ros.models.labels import audioset
 from avs_ros.models.stream_memory import StreamMemory
 from avs_ros.segmentation import Bytes, Float, Prediction, sigmoid
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 # (stamp in ns, AudioSet logits [527] of this second) -> logits [527] the label may rest on
 AudioContext = Callable[[int, Float], Float]
-# Share of the picture whose mean probability says whether anything sounds.
+# Share of the image whose mean probability says whether anything sounds.
 _STRONGEST = 0.01
 
 
@@ -34,7 +34,7 @@ class C3NSegmenter:
 
     ``labels``: a name per row of the network's similarity.  ``audio_context``: lets the label
     rest on more than this second's scores; the mask's audio feature stays this second's.
-    ``interpolation``: how pictures are resized (OpenCV's).  ``gate``: only its ``audio_period``
+    ``interpolation``: how images are resized (OpenCV's).  ``gate``: only its ``audio_period``
     is the model's own affair; the rest is post-processing's.  May be replaced at any time.
     Raises EngineError for an engine or device that cannot serve.
     """
@@ -46,7 +46,7 @@ class C3NSegmenter:
     def __init__(
         self,
         network: C3N,
-        hearing: AudioNetwork,
+        audio_encoder: AudioNetwork,
         labels: Sequence[str],
         *,
         name: str = "c3n",
@@ -59,72 +59,78 @@ class C3NSegmenter:
         def make() -> Bundle:
             from avs_ros.inference.c3n_steps import c3n_bundle
 
-            return c3n_bundle(network, hearing, labels, name, frames_per_clip)
+            return c3n_bundle(network, audio_encoder, labels, name, frames_per_clip)
 
-        senses = open_senses(name, None, make, engine, choose_device(device))
-        self._serve(name, senses, audio_context, interpolation)
+        runners = open_runners(name, None, make, engine, choose_device(device))
+        self._serve(name, runners, audio_context, interpolation)
 
     @classmethod
     def of(
         cls,
         name: str,
-        senses: Senses,
+        runners: ModelRunners,
         audio_context: AudioContext | None = None,
         interpolation: int = cv2.INTER_LINEAR,
     ) -> C3NSegmenter:
-        """From steps that run already, opened with the facts of ``c3n_bundle``."""
+        """From steps that run already, opened with the metadata of ``c3n_bundle``."""
         made = cls.__new__(cls)
-        made._serve(name, senses, audio_context, interpolation)
+        made._serve(name, runners, audio_context, interpolation)
         return made
 
     def _serve(
-        self, name: str, senses: Senses, audio_context: AudioContext | None, interpolation: int
+        self,
+        name: str,
+        runners: ModelRunners,
+        audio_context: AudioContext | None,
+        interpolation: int,
     ) -> None:
-        facts = senses.facts
+        metadata = runners.metadata
         self.name = name
-        self.labels: tuple[str, ...] = tuple(facts["labels"])
+        self.labels: tuple[str, ...] = tuple(metadata["labels"])
         # Files read beside the checkpoint: {name: SHA-256}.
-        self.weights: dict[str, str] = facts.get("weights", {})
-        self._senses, self._runner = senses, senses.seeing
+        self.weights: dict[str, str] = metadata.get("weights", {})
+        self._runners, self._runner = runners, runners.visual
         self.engine, self.device = self._runner.engine, self._runner.device
         self._frames = FramePreparation(
-            facts["image_size"], facts["image_mean"], facts["image_std"], interpolation
+            metadata["image_size"], metadata["image_mean"], metadata["image_std"], interpolation
         )
-        self._hearing = Hearing(senses.hearing)
+        self._audio_encoder = CachedAudioEncoder(runners.audio)
         self.gate = GateConfig()
         self._context = audio_context
-        self._memory = StreamMemory(tuple(facts["state"]), facts["frames_per_clip"])
+        self._memory = StreamMemory(tuple(metadata["state"]), metadata["frames_per_clip"])
         self._audio_names = audioset().names
 
     def step(self, frame: Bytes, window: Float, stamp_ns: int) -> Prediction:
         """See :class:`Segmenter`.
 
-        ``sounding``: mean probability of the most likely hundredth of the picture; C3N has no
-        output of its own for it.  ``ms``: "prepare", "hearing", "network", "finish".
+        ``score``: mean probability of the most likely hundredth of the image; C3N has no
+        output of its own for it.  ``ms``: "prepare", "audio", "network", "finish".
         """
         times = [time.perf_counter()]
         pixels = self._frames(frame)
         times.append(time.perf_counter())
         period_s = self.gate.settled({}).audio_period or 0.0
-        (feature, scores), _ = self._hearing.at(stamp_ns, window, period_s)
-        rests_on = scores if self._context is None else self._context(stamp_ns, scores[0])[None]
+        (feature, scores), _ = self._audio_encoder.at(stamp_ns, window, period_s)
+        context_logits = (
+            scores if self._context is None else self._context(stamp_ns, scores[0])[None]
+        )
         times.append(time.perf_counter())
         past, shares = self._memory.recall(stamp_ns)
-        logits, label, _, state = self._runner(pixels, feature, rests_on, past, shares)
+        logits, label, _, state = self._runner(pixels, feature, context_logits, past, shares)
         times.append(time.perf_counter())
         self._memory.remember(stamp_ns, np.asarray(state, np.float32))
         probability = sigmoid(np.asarray(logits, np.float32)[0, 0])
-        row, heard = int(label[0]), int(rests_on[0].argmax())
+        row, heard = int(label[0]), int(context_logits[0].argmax())
         sounding = _strongest(probability)
         times.append(time.perf_counter())
-        stages = ("prepare", "hearing", "network", "finish")
+        stages = ("prepare", "audio", "network", "finish")
         return Prediction(
             probability=probability,
-            sounding=sounding,
+            score=sounding,
             label=self.labels[row],
             label_index=row,
             audio_label=self._audio_names[heard],
-            audio_score=float(sigmoid(rests_on[0, heard])),
+            audio_score=float(sigmoid(context_logits[0, heard])),
             ms={
                 stage: (after - before) * 1e3
                 for stage, before, after in zip(stages, times, times[1:], strict=False)
@@ -134,12 +140,12 @@ class C3NSegmenter:
     def reset(self) -> None:
         """See :class:`Segmenter`."""
         self._memory.reset()
-        self._hearing.reset()
+        self._audio_encoder.reset()
 
     def close(self) -> None:
         """See :class:`Segmenter`."""
         self.reset()
-        self._senses.close()
+        self._runners.close()
 
 
 def _strongest(probability: Float) -> float:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from avs_ros.inference.bundle import HEARING, SEEING, Bundle
+from avs_ros.inference.audio_steps import audio_program
+from avs_ros.inference.bundle import AUDIO_STEP, VISUAL_STEP, Bundle
 from avs_ros.inference.engines.program import StepProgram
-from avs_ros.inference.hearing_steps import hearing_program
 from avs_ros.models.audio.network import AudioNetwork
 from avs_ros.models.c3n import C3N
 from avs_ros.models.c3n.backbone import STAGES
@@ -31,12 +31,16 @@ def c3n_program(network: C3N, name: str = "c3n", frames_per_clip: int = 5) -> St
 
 
 def c3n_bundle(
-    network: C3N, hearing: AudioNetwork, labels: Sequence[str], name: str, frames_per_clip: int
+    network: C3N,
+    audio_encoder: AudioNetwork,
+    labels: Sequence[str],
+    name: str,
+    frames_per_clip: int,
 ) -> Bundle:
     """Both steps, and what :class:`C3NSegmenter` must know beside them."""
     backbone = network.backbone
     return Bundle(
-        facts={
+        metadata={
             "labels": list(labels),
             "frames_per_clip": frames_per_clip,
             "state": [STAGES, 2 * network.channels + 1],
@@ -45,7 +49,7 @@ def c3n_bundle(
             "image_std": list(backbone.image_std),
         },
         steps={
-            SEEING: c3n_program(network, name, frames_per_clip),
-            HEARING: hearing_program(hearing, name),
+            VISUAL_STEP: c3n_program(network, name, frames_per_clip),
+            AUDIO_STEP: audio_program(audio_encoder, name),
         },
     )

@@ -10,11 +10,11 @@ import numpy as np
 
 from avs_ros.errors import ModelError
 from avs_ros.gate import GateConfig
-from avs_ros.inference.bundle import HEARING, SEEING, Bundle, open_senses
+from avs_ros.inference.audio_steps import audio_program
+from avs_ros.inference.bundle import AUDIO_STEP, VISUAL_STEP, Bundle, open_runners
+from avs_ros.inference.cached_audio_encoder import CachedAudioEncoder
 from avs_ros.inference.engines import StepProgram, choose_device
 from avs_ros.inference.frames import FramePreparation
-from avs_ros.inference.hearing import Hearing
-from avs_ros.inference.hearing_steps import hearing_program
 from avs_ros.inference.light import BUNDLED
 from avs_ros.models.audio.network import AudioNetwork
 from avs_ros.models.audio.registry import build
@@ -51,7 +51,7 @@ class ConsensusCamSegmenter:
     def __init__(
         self,
         module: ConsensusCam,
-        hearing: AudioNetwork,
+        audio_encoder: AudioNetwork,
         labels: Sequence[str],
         *,
         name: str = "consensus_cam",
@@ -62,27 +62,30 @@ class ConsensusCamSegmenter:
         if not 0 < level < 1:
             raise ModelError(f"level is {level}; it must lie between 0 and 1")
         self.name, self.labels, self._level = name, tuple(labels), level
-        steps = {SEEING: cam_program(module, name), HEARING: hearing_program(hearing, name)}
-        senses = open_senses(
+        steps = {
+            VISUAL_STEP: cam_program(module, name),
+            AUDIO_STEP: audio_program(audio_encoder, name),
+        }
+        runners = open_runners(
             name, None, lambda: Bundle({}, steps), engine, choose_device(device)
         )
-        self._senses, self._runner = senses, senses.seeing
+        self._runners, self._runner = runners, runners.visual
         self.engine, self.device = self._runner.engine, self._runner.device
         backbone = module.backbone
         self._frames = FramePreparation(module.image_size, backbone.image_mean, backbone.image_std)
-        self._hearing = Hearing(senses.hearing)
+        self._audio_encoder = CachedAudioEncoder(runners.audio)
         self.gate = GateConfig()
         self._audio_names = audioset().names
 
     def step(self, frame: Bytes, window: Float, stamp_ns: int) -> Prediction:
         """See :class:`Segmenter`.
 
-        ``sounding``: 1 where the window holds any sound, 0 in silence: two classifiers alone
-        cannot say more.  ``ms``: "hearing", "seeing".
+        ``score``: 1 where the window holds any sound, 0 in silence: two classifiers alone
+        cannot say more.  ``ms``: "audio", "visual".
         """
         gate = self.gate.settled({})
         began = time.perf_counter()
-        (_, logits), _ = self._hearing.at(stamp_ns, window, gate.audio_period or 0.0)
+        (_, logits), _ = self._audio_encoder.at(stamp_ns, window, gate.audio_period or 0.0)
         listened = time.perf_counter()
         cam, label = self._runner(self._frames(frame), logits)
         seen = time.perf_counter()
@@ -93,21 +96,21 @@ class ConsensusCamSegmenter:
         row, heard = int(label[0]), int(logits[0].argmax())
         return Prediction(
             probability=np.asarray(probability * (0.0 if silent else 1.0), np.float32),
-            sounding=0.0 if silent else 1.0,
+            score=0.0 if silent else 1.0,
             label="" if silent else self.labels[row],
             label_index=-1 if silent else row,
             audio_label=self._audio_names[heard],
             audio_score=float(sigmoid(logits[0, heard])),
-            ms={"hearing": (listened - began) * 1e3, "seeing": (seen - listened) * 1e3},
+            ms={"audio": (listened - began) * 1e3, "visual": (seen - listened) * 1e3},
         )
 
     def reset(self) -> None:
         """See :class:`Segmenter`."""
-        self._hearing.reset()
+        self._audio_encoder.reset()
 
     def close(self) -> None:
         """See :class:`Segmenter`."""
-        self._senses.close()
+        self._runners.close()
 
 
 def create(
@@ -128,9 +131,9 @@ def create(
     ``checkpoint``, a light C3N file, which is trained.  ``sharpness``: see :class:`ConsensusCam`.
     Raises CheckpointError for a file that does not fit.
     """
-    module, hearing, labels = _parts(checkpoint, visual_weights, audio_weights, sharpness)
+    module, audio_encoder, labels = _parts(checkpoint, visual_weights, audio_weights, sharpness)
     return ConsensusCamSegmenter(
-        module, hearing, labels, name=name, engine=engine, device=device, level=level
+        module, audio_encoder, labels, name=name, engine=engine, device=device, level=level
     )
 
 
@@ -163,13 +166,13 @@ def _parts(
     sharpness: float,
 ) -> tuple[ConsensusCam, AudioNetwork, Sequence[str]]:
     light = load_light(checkpoint)
-    hearing = light.network.hearing if audio is None else build(AUDIO, audio)
+    audio_encoder = light.network.audio_encoder if audio is None else build(AUDIO, audio)
     if visual is None:
         trunk = light.network.c3n
         module = ConsensusCam(trunk.backbone, trunk.c3im, trunk.image_size, sharpness)  # type: ignore[arg-type]
-        return module, hearing, light.rows
+        return module, audio_encoder, light.rows
     backbone = MobileNetV2(VISUAL, num_classes=1000, image_size=224, drop_path=0.0)
     file = read_weight_file(visual)
     load_state_dict_strictly(backbone.net, file.state_dict(), file.source)
     c3im = CognitiveConsensusInference(load_similarity())
-    return ConsensusCam(backbone, c3im, sharpness=sharpness), hearing, imagenet().short_names
+    return ConsensusCam(backbone, c3im, sharpness=sharpness), audio_encoder, imagenet().short_names

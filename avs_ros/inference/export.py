@@ -75,8 +75,8 @@ def export_onnx(
             torch.onnx.export(program.module, arguments, str(partial), **options)
         model = onnx.load(str(partial))
         fold_shapes(model)
-        facts = {"step": program.name, "fingerprint": program.fingerprint, **(metadata or {})}
-        for key, value in facts.items():
+        entries = {"step": program.name, "fingerprint": program.fingerprint, **(metadata or {})}
+        for key, value in entries.items():
             entry = model.metadata_props.add()
             entry.key = key
             entry.value = value if isinstance(value, str) else json.dumps(value)

@@ -1,4 +1,4 @@
-"""Pictures into a network's input: resized and normalised once, without needless copies."""
+"""Images into a network's input: resized and normalised once, without needless copies."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from avs_ros.segmentation import Bytes, Float
 class FramePreparation:
     """uint8 RGB ``[H, W, 3]`` -> normalised float32 ``[1, 3, S, S]``.
 
-    The picture is stretched to S x S; ``mean`` and ``std`` are of 0..1 pixels.
+    The image is stretched to S x S; ``mean`` and ``std`` are of 0..1 pixels.
     ``interpolation``: OpenCV's (bilinear, as AVSBench's frames were made, unless given).  The
     returned array is reused by the next call.
     """

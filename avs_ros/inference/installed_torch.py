@@ -14,7 +14,7 @@ OLDEST = (2, 1)
 
 
 def require_torch() -> None:
-    """Raise one sentence where torch is absent or too old (Ubuntu 22.04's own is 1.8).
+    """Raise one message where torch is absent or too old (Ubuntu 22.04's own is 1.8).
 
     Without it an old torch fails somewhere in a model, with a name that it does not have.  It is
     not imported for this: a model that is kept on a portable engine starts without it.

@@ -11,13 +11,13 @@ import cv2
 import numpy as np
 
 from avs_ros.gate import CATEGORY_OPTIONS, GateConfig
-from avs_ros.inference.alike import alike_indices, pool_alike, without_alike
-from avs_ros.inference.bundle import Bundle, identity_of, open_senses
+from avs_ros.inference.bundle import Bundle, identity_of, open_runners
+from avs_ros.inference.cached_audio_encoder import CachedAudioEncoder, StreamHearing, check_window
 from avs_ros.inference.category_gate import Bools, CategoryGate
+from avs_ros.inference.class_affinity import ClassAffinity
+from avs_ros.inference.confusable import confusable_indices, pool_confusable, without_confusable
 from avs_ros.inference.engines import choose_device
 from avs_ros.inference.frames import FramePreparation
-from avs_ros.inference.heard_families import HeardFamilies
-from avs_ros.inference.hearing import Hearing, StreamHearing, check_window
 from avs_ros.models.stream_memory import StreamMemory
 from avs_ros.segmentation import Bytes, Float, Layer, Prediction, sigmoid
 from avs_ros.sound import SAMPLE_RATE
@@ -60,33 +60,35 @@ class LightSegmenter:
             return light_bundle(checkpoint, name)
 
         identity = identity_of("light", files=(checkpoint,))
-        senses = open_senses(name, identity, make, engine, choose_device(device))
-        facts = senses.facts
+        runners = open_runners(name, identity, make, engine, choose_device(device))
+        metadata = runners.metadata
         self.name = name
-        self.metadata: Mapping[str, Any] = facts["metadata"]
-        self.labels: Sequence[str] = facts["rows"]
-        self.categories: Sequence[str] = facts["families"]
-        self._voices: Sequence[str] = facts["voices"]
-        self._audioset: Sequence[str] = facts["audioset"]
-        self._family_row = [self.labels.index(name) for name in self.categories]
+        self.metadata: Mapping[str, Any] = metadata["metadata"]
+        self.labels: Sequence[str] = metadata["rows"]
+        self.categories: Sequence[str] = metadata["categories"]
+        self._sound_classes: Sequence[str] = metadata["sound_classes"]
+        self._audioset: Sequence[str] = metadata["audioset"]
+        self._category_row = [self.labels.index(name) for name in self.categories]
         calibration = self.metadata.get("calibration", {})
         self._gate = CategoryGate(
             self.categories, self._thresholds(calibration), calibration, SAMPLE_RATE
         )
-        beside = calibration.get("companion_threshold", ALONE)
-        self._beside = np.full(len(self.categories), beside, np.float32)
-        self._alike = alike_indices(self.categories, calibration.get("alike", ()))
-        self._heard_families = HeardFamilies(facts["affinity"])
-        self._senses, self._runner = senses, senses.seeing
+        companion = calibration.get("companion_threshold", ALONE)
+        self._companion_threshold = np.full(len(self.categories), companion, np.float32)
+        self._confusable = confusable_indices(
+            self.categories, calibration.get("confusable_groups", ())
+        )
+        self._class_affinity = ClassAffinity(metadata["affinity"])
+        self._runners, self._runner = runners, runners.visual
         self.engine, self.device = self._runner.engine, self._runner.device
-        self._hearing = Hearing(senses.hearing, remembered=0)
+        self._audio_encoder = CachedAudioEncoder(runners.audio, remembered=0)
         self._heard = StreamHearing(
-            self._hearing, lambda logits, _: self._heard_families(logits)
+            self._audio_encoder, lambda logits, _: self._class_affinity(logits)
         )
         self._frames = FramePreparation(
-            facts["image_size"], facts["image_mean"], facts["image_std"], cv2.INTER_AREA
+            metadata["image_size"], metadata["image_mean"], metadata["image_std"], cv2.INTER_AREA
         )
-        self._memory = StreamMemory(tuple(facts["state"]), facts["frames_per_clip"])
+        self._memory = StreamMemory(tuple(metadata["state"]), metadata["frames_per_clip"])
 
     @property
     def gate(self) -> GateConfig:
@@ -106,52 +108,62 @@ class LightSegmenter:
     def close(self) -> None:
         """See :class:`Segmenter`."""
         self.reset()
-        self._senses.close()
+        self._runners.close()
 
     def step(self, frame: Bytes, window: Float, stamp_ns: int) -> Prediction:
         """See :class:`Segmenter`; ``layers``: one per category that sounds."""
         check_window(window)
         began = time.perf_counter()
         heard = self._heard(stamp_ns, window, self._gate.listen(stamp_ns, window))
-        rests_on = heard.context_logits
+        context_logits = heard.context_logits
         listened = time.perf_counter()
         past, shares = self._memory.recall(stamp_ns)
-        masks, gate_logits, beside_logits, _, state = self._runner(
-            self._frames(frame), heard.feature, rests_on[None], heard.evidence[None], past, shares
+        masks, gate_logits, companion_logits, _, state = self._runner(
+            self._frames(frame),
+            heard.feature,
+            context_logits[None],
+            heard.evidence[None],
+            past,
+            shares,
         )
         self._memory.remember(stamp_ns, np.asarray(state, np.float32))
-        score, sounds = self._judge(sigmoid(gate_logits[0]), sigmoid(beside_logits[0]))
+        score, sounds = self._judge(sigmoid(gate_logits[0]), sigmoid(companion_logits[0]))
         seen = time.perf_counter()
-        ms = {"hearing": (listened - began) * 1e3, "seeing": (seen - listened) * 1e3}
-        return self._answer(score, sounds, np.asarray(masks[0], np.float32), rests_on, ms)
+        ms = {"audio": (listened - began) * 1e3, "visual": (seen - listened) * 1e3}
+        return self._answer(score, sounds, np.asarray(masks[0], np.float32), context_logits, ms)
 
-    def _judge(self, seen_and_heard: Float, beside: Float) -> tuple[Float, Bools]:
+    def _judge(self, seen_and_heard: Float, companion: Float) -> tuple[Float, Bools]:
         """Probabilities ``[K]`` -> scaled scores ``[K]``, and which of the categories sound."""
         policy = self._gate
-        gate = pool_alike(seen_and_heard, self._alike)
+        gate = pool_confusable(seen_and_heard, self._confusable)
         if policy.silent or (policy.goes_on and policy.ended):
             gate = np.zeros_like(gate)
         score = policy.scaled(gate)
         first = gate >= policy.required()
         sounds = first
         if first.any():
-            others = without_alike(beside, first, self._alike)
-            sounds = first | (others >= policy.required_beside(self._beside))
-            score = np.maximum(score, policy.scaled(others, self._beside))
+            others = without_confusable(companion, first, self._confusable)
+            sounds = first | (others >= policy.required_beside(self._companion_threshold))
+            score = np.maximum(score, policy.scaled(others, self._companion_threshold))
         policy.remember(sounds)
         return score, sounds
 
     def _answer(
-        self, score: Float, sounds: Bools, masks: Float, rests_on: Float, ms: dict[str, float]
+        self,
+        score: Float,
+        sounds: Bools,
+        masks: Float,
+        context_logits: Float,
+        ms: dict[str, float],
     ) -> Prediction:
-        """Make the layers of what sounds."""
+        """Make the layers of the sounding object."""
         order = np.argsort(-score)
         chosen = [int(k) for k in order if sounds[k]]
-        voices = self._heard_families.voices(rests_on)
+        sound_classes = self._class_affinity.sound_classes(context_logits)
         layers = tuple(
             Layer(
                 probability=sigmoid(masks[k]),
-                label=self._name(k, voices),
+                label=self._name(k, sound_classes),
                 score=float(score[k]),
             )
             for k in chosen
@@ -162,22 +174,24 @@ class LightSegmenter:
         else:
             # Nothing is accepted: the best candidate, as faint as its score.
             probability = sigmoid(masks[best]) * np.float32(score[best])
-        audio = int(rests_on.argmax())
+        audio = int(context_logits.argmax())
         return Prediction(
             probability=np.asarray(probability, np.float32),
-            sounding=float(score[best]),
-            label=self._name(best, voices) if layers else "",
-            label_index=self._family_row[best] if layers else -1,
+            score=float(score[best]),
+            label=self._name(best, sound_classes) if layers else "",
+            label_index=self._category_row[best] if layers else -1,
             audio_label=self._audioset[audio],
-            audio_score=float(sigmoid(rests_on[audio])),
+            audio_score=float(sigmoid(context_logits[audio])),
             layers=layers,
             gated=True,
             ms=ms,
         )
 
-    def _name(self, family: int, voices: Float) -> str:
-        """The family's name, or that of a voice of it which is clearly louder."""
-        return self._heard_families.name(family, self.categories, self._voices, voices)
+    def _name(self, category: int, sound_classes: Float) -> str:
+        """The category's name, or that of a sound class of it which is clearly louder."""
+        return self._class_affinity.name(
+            category, self.categories, self._sound_classes, sound_classes
+        )
 
     def _thresholds(self, calibration: Mapping[str, Any]) -> Float:
         """For each category the file's own, else the file's for all."""
@@ -204,4 +218,4 @@ def program(name: str, *, checkpoint: str | Path = BUNDLED) -> StepProgram:
 
     model = load_light(checkpoint)
     model.network.requires_grad_(False)
-    return light_program(LightStep(model.network), name, len(model.families))
+    return light_program(LightStep(model.network), name, len(model.categories))

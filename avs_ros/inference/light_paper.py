@@ -2,7 +2,7 @@
 
 C3IM's arg-max label, class-activated weights, CCAM gates, ASPP, TPAVI over clips of five
 seconds, decoder; its own mask and the unified label are the answer.  Nothing chooses among
-families and nothing refuses: what :class:`LightSegmenter` adds shows in the difference.
+categories and nothing refuses: what :class:`LightSegmenter` adds shows in the difference.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import cv2
 
-from avs_ros.inference.bundle import Bundle, identity_of, open_senses
+from avs_ros.inference.bundle import Bundle, identity_of, open_runners
 from avs_ros.inference.c3n import C3NSegmenter
 from avs_ros.inference.engines import choose_device
 from avs_ros.inference.light import BUNDLED
@@ -42,11 +42,11 @@ def create(
 
         model = _load(checkpoint)
         network = model.network
-        return c3n_bundle(network.c3n, network.hearing, model.rows, name, frames_per_clip)
+        return c3n_bundle(network.c3n, network.audio_encoder, model.rows, name, frames_per_clip)
 
     identity = identity_of("light_paper", frames_per_clip, files=(Path(checkpoint),))
-    senses = open_senses(name, identity, make, engine, choose_device(device))
-    return C3NSegmenter.of(name, senses, interpolation=cv2.INTER_AREA)
+    runners = open_runners(name, identity, make, engine, choose_device(device))
+    return C3NSegmenter.of(name, runners, interpolation=cv2.INTER_AREA)
 
 
 def program(

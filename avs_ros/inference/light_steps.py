@@ -5,16 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from avs_ros.inference.bundle import HEARING, SEEING, Bundle
+from avs_ros.inference.audio_steps import audio_program
+from avs_ros.inference.bundle import AUDIO_STEP, VISUAL_STEP, Bundle
 from avs_ros.inference.engines.program import StepProgram
-from avs_ros.inference.hearing_steps import hearing_program
 from avs_ros.models.c3n.backbone import STAGES
 from avs_ros.models.light.affinity import ClassAudioAffinity
 from avs_ros.models.light.checkpoint import load_light
 from avs_ros.models.light.step import LightStep
 
 
-def light_program(step: LightStep, name: str, families: int) -> StepProgram:
+def light_program(step: LightStep, name: str, categories: int) -> StepProgram:
     """The visual step for any engine."""
     trunk, size = step.trunk, step.network.image_size
     return StepProgram(
@@ -24,11 +24,11 @@ def light_program(step: LightStep, name: str, families: int) -> StepProgram:
             "frame": (1, 3, size, size),
             "audio_feature": (1, trunk.audio_width),
             "audio_logits": (1, 527),
-            "heard": (1, families),
+            "heard": (1, categories),
             "past": (max(trunk.frames_per_clip - 1, 1), STAGES, trunk.state_width),
             "shares": (max(trunk.frames_per_clip, 2),),
         },
-        outputs=("masks", "gate", "beside", "label", "state"),
+        outputs=("masks", "gate", "companion", "label", "state"),
     )
 
 
@@ -39,33 +39,33 @@ def light_bundle(checkpoint: str | Path, name: str) -> Bundle:
     step = LightStep(network)
     backbone = network.c3n.backbone
     return Bundle(
-        facts={
+        metadata={
             "metadata": dict(model.metadata),
             "rows": list(model.rows),
-            "families": list(model.families),
-            "voices": list(model.voices),
+            "categories": list(model.categories),
+            "sound_classes": list(model.sound_classes),
             "audioset": list(model.audioset),
             "frames_per_clip": step.trunk.frames_per_clip,
             "state": [STAGES, step.trunk.state_width],
             "image_size": network.image_size,
             "image_mean": list(backbone.image_mean),
             "image_std": list(backbone.image_std),
-            "affinity": affinity_facts(network.affinity),
+            "affinity": affinity_metadata(network.affinity),
         },
         steps={
-            SEEING: light_program(step, name, len(model.families)),
-            HEARING: hearing_program(network.hearing, name),
+            VISUAL_STEP: light_program(step, name, len(model.categories)),
+            AUDIO_STEP: audio_program(network.audio_encoder, name),
         },
     )
 
 
-def affinity_facts(affinity: ClassAudioAffinity) -> dict[str, Any]:
-    """What :class:`HeardFamilies` is made from."""
+def affinity_metadata(affinity: ClassAudioAffinity) -> dict[str, Any]:
+    """What :class:`ClassAffinity` is made from."""
     return {
         "log_affinity": affinity.log_affinity.tolist(),
         "gain": affinity.gain.tolist(),
         "bias": affinity.bias.tolist(),
         "alpha": affinity.alpha,
-        "voice_family": affinity.voice_family.tolist(),
-        "families": affinity.families,
+        "sound_class_category": affinity.sound_class_category.tolist(),
+        "categories": affinity.categories,
     }

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avs_ros.errors import ModelError
-from avs_ros.inference.bundle import Bundle, identity_of, open_senses
+from avs_ros.inference.bundle import Bundle, identity_of, open_runners
 from avs_ros.inference.c3n import AudioContext, C3NSegmenter
 from avs_ros.inference.engines import choose_device
 from avs_ros.weights import cache_folder, cached_paths, find_source
@@ -55,15 +55,15 @@ def create(
         from avs_ros.inference.c3n_steps import c3n_bundle
 
         loaded = _load(name, checkpoint, visual, audio, similarity, random_weights)
-        hearing, files = _hearing(loaded, audio_weights, random_weights)
-        bundle = c3n_bundle(loaded.network, hearing, loaded.labels, name, frames_per_clip)
+        audio_encoder, files = _audio_encoder(loaded, audio_weights, random_weights)
+        bundle = c3n_bundle(loaded.network, audio_encoder, loaded.labels, name, frames_per_clip)
         hashes = {path.name: sha256_of(path) for path in files}
-        return replace(bundle, facts={**bundle.facts, "weights": hashes})
+        return replace(bundle, metadata={**bundle.metadata, "weights": hashes})
 
     options = (visual, audio, random_weights, frames_per_clip)
     identity = _identity(checkpoint, audio_weights, similarity, options)
-    senses = open_senses(name, identity, make, engine, choose_device(device))
-    return C3NSegmenter.of(name, senses, audio_context)
+    runners = open_runners(name, identity, make, engine, choose_device(device))
+    return C3NSegmenter.of(name, runners, audio_context)
 
 
 def program(
@@ -115,7 +115,7 @@ def _load(
     return LoadedNetwork(network.eval(), audio, imagenet().short_names)
 
 
-def _hearing(
+def _audio_encoder(
     loaded: LoadedNetwork, weights: AudioWeights | None, random_weights: bool
 ) -> tuple[AudioNetwork, list[Path]]:
     """The audio network, and the files beside the checkpoint that it was read from."""
@@ -124,9 +124,9 @@ def _hearing(
 
     if weights is None and random_weights:
         return audio_networks.build(loaded.audio), []
-    if weights is None and loaded.hearing:
+    if weights is None and loaded.audio_encoder:
         network = audio_networks.build(loaded.audio)
-        load_state_dict_strictly(network, loaded.hearing, "the checkpoint's audio network")
+        load_state_dict_strictly(network, loaded.audio_encoder, "the checkpoint's audio network")
         return network, []
     if weights is None:
         weights = cached_paths(find_source(loaded.audio))
@@ -151,14 +151,14 @@ def _identity(
     """Of a model: its files' contents, its options, and what downloaded weights there are."""
     files = [] if checkpoint is None else [Path(checkpoint)]
     files += [] if audio_weights is None else _files(audio_weights)
-    words: tuple[object, ...] = ("published", *options)
+    parts: tuple[object, ...] = ("published", *options)
     if isinstance(similarity, str | Path):
-        words += (str(similarity),)
+        parts += (str(similarity),)
         files += [Path(similarity)] if Path(similarity).is_file() else []
     elif similarity is not None:
-        words += (np.asarray(similarity).dtype, np.asarray(similarity).tobytes())
+        parts += (np.asarray(similarity).dtype, np.asarray(similarity).tobytes())
     folder = cache_folder()
     if folder.is_dir():
         found = sorted(folder.iterdir())
-        words += tuple((f.name, f.stat().st_size, f.stat().st_mtime_ns) for f in found)
-    return identity_of(*words, files=tuple(files))
+        parts += tuple((f.name, f.stat().st_size, f.stat().st_mtime_ns) for f in found)
+    return identity_of(*parts, files=tuple(files))

@@ -24,7 +24,7 @@ _FILE_SUFFIXES = (".safetensors", ".pth", ".pt", ".ckpt", ".tar")
 
 @dataclass(frozen=True)
 class Model:
-    """``words``: one line for people.  ``module``: where its functions are.
+    """``description``: one line for people.  ``module``: where its functions are.
 
     ``create(name, engine, device, **arguments, **options)`` builds the segmenter,
     ``program(name, **arguments, **options)`` its visual step alone, for export.
@@ -32,7 +32,7 @@ class Model:
     folder and suffix), "" where it needs one that is not in the package.
     """
 
-    words: str
+    description: str
     module: str
     arguments: Mapping[str, str] = field(default_factory=dict)
     weights: str = ""
@@ -44,8 +44,8 @@ _AVSC = "avs_ros.inference.avsc"
 _KINDS = {"c3n_light": _LIGHT, "avsc": _AVSC}
 
 
-def _published(visual: str, audio: str, words: str) -> Model:
-    return Model(words, _PUBLISHED, {"visual": visual, "audio": audio})
+def _published(visual: str, audio: str, description: str) -> Model:
+    return Model(description, _PUBLISHED, {"visual": visual, "audio": audio})
 
 
 _PVT, _SWIN = "pvt_v2_b5", "swin_base_patch4_window7_224"
@@ -57,7 +57,7 @@ MODELS: dict[str, Model] = {
         weights="c3n_light",
     ),
     "consensus_cam": Model(
-        "class activation map of the consensus label, untrained: a floor",
+        "class activation map of the consensus label, untrained: a baseline",
         "avs_ros.inference.consensus_cam",
         weights="c3n_light",
     ),

@@ -10,17 +10,17 @@ from avs_ros.segmentation import Bytes, Float, Prediction
 
 @runtime_checkable
 class Segmenter(Protocol):
-    """Frame and the second of sound that ends at it -> what sounds, and where.
+    """Frame and the second of sound that ends at it -> the sounding object, and where.
 
     Attributes: ``name`` (model name), ``engine`` and ``device`` (in words), ``sample_rate`` (Hz
     of the windows it wants), ``window_s`` (seconds of sound per frame), ``labels`` (visual
     vocabulary; ``Prediction.label_index`` points into it).  A segmenter belongs to one stream:
     it keeps that stream's past, and :meth:`reset` forgets it.
 
-    One that decides what sounds by itself has three attributes more: ``gate`` (GateConfig, may be
-    set at any time; see :func:`avs_ros.gate.apply_gate`), ``gate_options`` (names of the options
-    that have an effect, with post-processing behind it; default: post-processing's own) and
-    ``categories`` (names that may have thresholds of their own; default: ``labels``).
+    One that decides the sounding object by itself has three attributes more: ``gate`` (GateConfig,
+    may be set at any time; see :func:`avs_ros.gate.apply_gate`), ``gate_options`` (names of the
+    options that have an effect, with post-processing behind it; default: post-processing's own)
+    and ``categories`` (names that may have thresholds of their own; default: ``labels``).
     """
 
     name: str

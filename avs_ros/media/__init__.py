@@ -1,1 +1,1 @@
-"""Files of pictures and sound: videos, bags, drawings on frames, the demo scene."""
+"""Files of images and sound: videos, bags, drawings on frames, the demo scene."""

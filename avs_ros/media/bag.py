@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +20,10 @@ from avs_ros.conversions import (
     AUDIO_TYPES,
     AudioFormat,
     MalformedImage,
-    check_picture,
+    check_any_image,
+    read_any_image,
     read_audio,
     read_camera_info,
-    read_picture,
     stamp_to_ns,
 )
 from avs_ros.errors import AvsError, BagError
@@ -32,7 +32,7 @@ from avs_ros.media.bag_sound import CHUNKS, find_format
 from avs_ros.media.bag_topics import choose_topic, other_topics
 from avs_ros.media.bag_types import typestore_for
 from avs_ros.media.source import Frame, Sound, SourceInfo, in_stamp_order, merge
-from avs_ros.streaming.findings import Facts
+from avs_ros.streaming.findings import Observed
 
 IMAGE_TYPES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
 # These say nothing about their samples.
@@ -63,7 +63,7 @@ class BagSource:
     ``counters``: messages that could not be used, by topic kind (``malformed_images``,
     ``malformed_sounds``), and a calibration that cannot (``camera_distortion``,
     ``camera_uncalibrated``); the first one's reason is in ``info.details``.  ``camera_info``: the
-    first ``CameraInfo`` beside the pictures, as the bag's own message; None without one.
+    first ``CameraInfo`` beside the images, as the bag's own message; None without one.
     ``doubts``: what contradicts the format of the sound, and a calibration of no use.
     """
 
@@ -73,7 +73,7 @@ class BagSource:
         self.options = options or BagOptions()
         self.counters: dict[str, int] = {"malformed_images": 0, "malformed_sounds": 0}
         self.doubts: list[str] = []
-        self._delays: dict[str, list[int]] = {"picture": [], "sound": []}
+        self._delays: dict[str, list[int]] = {"image": [], "sound": []}
         self._details: dict[str, str] = {}
         self._readers: list[Any] = []
         try:
@@ -84,9 +84,9 @@ class BagSource:
 
     def _start(self) -> None:
         # One reader for each stream: each walks the file at its own pace.
-        pictures, sounds = self._open(), self._open()
+        images, sounds = self._open(), self._open()
         image = choose_topic(
-            self.path, pictures.connections, "image", IMAGE_TYPES, self.options.image
+            self.path, images.connections, "image", IMAGE_TYPES, self.options.image
         )
         audio = choose_topic(
             self.path, sounds.connections, "sound", tuple(AUDIO_TYPES.values()),
@@ -96,7 +96,7 @@ class BagSource:
             ("image", "--image", image, IMAGE_TYPES),
             ("sound", "--audio", audio, tuple(AUDIO_TYPES.values())),
         ):
-            if others := other_topics(pictures.connections, types, chosen[0].topic):
+            if others := other_topics(images.connections, types, chosen[0].topic):
                 self._details[f"other {what} topics"] = f"{others} (choose with {option})"
         self.topics = (image[0].topic, audio[0].topic)
         beside = [c for c in sounds.connections if c.msgtype in (AUDIO_INFO, CAMERA_INFO)]
@@ -107,20 +107,20 @@ class BagSource:
         self._format = self._find_format(sounds, audio, beside)
         self.camera_info = self._nearest(sounds, beside, CAMERA_INFO, image[0].topic)
         self._check_camera()
-        self._frames = in_stamp_order(self._frame_events(pictures, image))
+        self._frames = in_stamp_order(self._frame_events(images, image))
         self._sounds = in_stamp_order(self._sound_events(sounds, audio))
-        first_frame, rgb = self._first_picture()
+        first_frame, rgb = self._first_image()
         first_sound = next(self._sounds, None)
         if first_frame is None:
-            raise BagError(self._unusable("pictures", image[0].topic, "malformed_images"))
+            raise BagError(self._unusable("images", image[0].topic, "malformed_images"))
         if first_sound is None:
             raise BagError(self._unusable("sound", audio[0].topic, "malformed_sounds"))
-        duration = pictures.duration * 1e-9
+        duration = images.duration * 1e-9
         apart = abs(first_frame[0].stamp_ns - first_sound[0].stamp_ns) * 1e-9
         if apart > duration + 60:
             raise BagError(
                 f"{self.path}: the stamps of {image[0].topic} and {audio[0].topic} are "
-                f"{apart:.0f} s apart in a bag of {duration:.0f} s, so no picture has its sound; "
+                f"{apart:.0f} s apart in a bag of {duration:.0f} s, so no image has its sound; "
                 "their clocks disagree: try --stamps bag"
             )
         count = sum(c.msgcount for c in image)
@@ -128,7 +128,7 @@ class BagSource:
         samples, rate_hz = first_sound[0].samples, first_sound[0].rate_hz
         channels = 1 if samples.ndim == 1 else int(samples.shape[1])
         self._details |= {
-            "picture": f"{image[0].topic} ({image[0].msgtype}), {rgb.shape[1]}x{rgb.shape[0]}",
+            "image": f"{image[0].topic} ({image[0].msgtype}), {rgb.shape[1]}x{rgb.shape[0]}",
             "sound": f"{audio[0].topic} ({audio[0].msgtype}), {rate_hz} Hz, "
             f"{channels} ch",
         }
@@ -138,7 +138,7 @@ class BagSource:
             rate_hz, channels, self._details,
         )
 
-    def _first_picture(self) -> tuple[tuple[Frame, int] | None, Any]:
+    def _first_image(self) -> tuple[tuple[Frame, int] | None, Any]:
         """The first frame that can be decoded, and its pixels; those before it are refused."""
         for frame, recorded_ns in self._frames:
             try:
@@ -183,9 +183,7 @@ class BagSource:
         self._readers.append(reader)
         return reader
 
-    def _nearest(
-        self, reader: Any, connections: list[Any], kind: str, topic: str
-    ) -> Any | None:
+    def _nearest(self, reader: Any, connections: list[Any], kind: str, topic: str) -> Any | None:
         """First message of ``kind`` on the topic that stands nearest to ``topic``, if any."""
         fitting = [c for c in connections if c.msgtype == kind and c.msgcount]
         if not fitting:
@@ -228,28 +226,24 @@ class BagSource:
                 continue
             yield recorded_ns, message
 
-    def _frame_events(
-        self, reader: Any, connections: list[Any]
-    ) -> Iterator[tuple[Frame, int]]:
+    def _frame_events(self, reader: Any, connections: list[Any]) -> Iterator[tuple[Frame, int]]:
         messages = self._messages(reader, connections, counter="malformed_images")
         for index, (recorded_ns, msg) in enumerate(messages):
             stamp_ns = stamp_to_ns(msg.header.stamp)
             if self.options.stamps == "bag":
                 stamp_ns = recorded_ns
             try:
-                check_picture(msg)
+                check_any_image(msg)
                 if stamp_ns == 0:
-                    raise BagError("pictures with stamp 0 cannot be paired with sound")
+                    raise BagError("images with stamp 0 cannot be paired with sound")
             except AvsError as error:
                 self._refuse("malformed_images", error)
                 continue
-            self._delays["picture"].append(recorded_ns - stamp_ns)
-            frame = Frame(stamp_ns, index, partial(read_picture, msg), msg.header.frame_id)
+            self._delays["image"].append(recorded_ns - stamp_ns)
+            frame = Frame(stamp_ns, index, partial(read_any_image, msg), msg.header.frame_id)
             yield frame, recorded_ns
 
-    def _sound_events(
-        self, reader: Any, connections: list[Any]
-    ) -> Iterator[tuple[Sound, int]]:
+    def _sound_events(self, reader: Any, connections: list[Any]) -> Iterator[tuple[Sound, int]]:
         for recorded_ns, msg in self._messages(reader, connections, counter="malformed_sounds"):
             by_bag = self.options.stamps == "bag"
             if by_bag:
@@ -266,15 +260,15 @@ class BagSource:
             self._delays["sound"].append(recorded_ns - sound.end_ns)
             yield sound, recorded_ns
 
-    def tell(self, facts: Facts) -> None:
+    def tell(self, observed: Observed) -> None:
         """Add what the times of recording show, and why messages were refused.
 
         Delays on the way are in those times: below a second they mean nothing.
         """
         images, sounds = (np.median(delays) if delays else 0 for delays in self._delays.values())
-        facts.clocks_apart_s = float(sounds - images) * 1e-9
-        facts.format_doubted, facts.format_given = self._format_doubted, self._says_format
-        facts.reasons = {
+        observed.clocks_apart_s = float(sounds - images) * 1e-9
+        observed.format_doubted, observed.format_given = self._format_doubted, self._says_format
+        observed.reasons = {
             name: self._details[f"first {name}"] for name in self.counters
             if f"first {name}" in self._details
         }
@@ -285,7 +279,8 @@ class BagSource:
 
     def events(self) -> Iterator[Frame | Sound]:
         """Frames and sound; each frame after the sound up to its stamp."""
-        return merge(_chain(self._first[0], self._frames), _chain(self._first[1], self._sounds))
+        frame, sound = self._first
+        return merge(chain((frame,), self._frames), chain((sound,), self._sounds))
 
     def close(self) -> None:
         """Close the file."""
@@ -299,8 +294,3 @@ def _overwrite_stamp(msg: Any, stamp_ns: int) -> None:
     stamp = msg.header.stamp if hasattr(msg, "header") else getattr(msg, "timestamp", None)
     if stamp is not None:
         stamp.sec, stamp.nanosec = divmod(stamp_ns, 1_000_000_000)
-
-
-def _chain(first: Any, rest: Iterator[Any]) -> Iterator[Any]:
-    yield first
-    yield from rest

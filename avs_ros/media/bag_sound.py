@@ -14,7 +14,7 @@ from avs_ros.streaming.sound_format import Format, FormatCheck
 
 @dataclass(frozen=True)
 class FoundFormat:
-    """``form``, and what speaks against it, a sentence each."""
+    """``form``, and what speaks against it, a message each."""
 
     form: AudioFormat
     doubts: list[str] = field(default_factory=list)

@@ -18,7 +18,7 @@ TIMES_MAY_LEAP = 0x0200
 
 
 def import_av() -> ModuleType:
-    """PyAV, or the sentence that says how to get it."""
+    """PyAV, or the message that says how to get it."""
     try:
         import av
     except ImportError as error:
@@ -37,7 +37,7 @@ def local_url(path: Path) -> str:
 class Decoding:
     """Walks through the packets of a file's streams, each in a container of its own.
 
-    ``indices``: the streams of picture and sound, to be set before the walk; ``packets``: read so
+    ``indices``: the streams of image and sound, to be set before the walk; ``packets``: read so
     far.  Counts ``broken_packets``, ``empty_packets`` and ``joined_parts``.
     """
 
@@ -90,7 +90,7 @@ class Decoding:
                     self._moves = self._find_moves(may_leap)
                 last = time
             if not packet.size:
-                # A picture repeated, or the demuxer's end: a decoder takes either for the end.
+                # An image repeated, or the demuxer's end: a decoder takes either for the end.
                 self.counters["empty_packets"] += time is not None
                 continue
             self._move(packet, number)

@@ -7,7 +7,7 @@ BACK_NS, AHEAD_NS = 500_000_000, 60_000_000_000
 
 
 class FilmLine:
-    """Stamps that may leap -> one line of time for picture and sound.
+    """Stamps that may leap -> one line of time for image and sound.
 
     Where a stream's stamps leap it begins a new part, which is moved so that it follows what was
     placed before; the other stream's leap to about the same stamps is moved by the same amount.

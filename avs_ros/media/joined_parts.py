@@ -1,7 +1,7 @@
 """Files that were joined: where their time starts anew, and by how much each part is moved.
 
 ``cat a.ts b.ts``, several titles of a DVD, a stream that was recorded again into the same file:
-the second part's times begin at its own zero.  Every part is moved as a whole, picture and sound
+the second part's times begin at its own zero.  Every part is moved as a whole, image and sound
 by the same amount, so that it follows the part before.
 """
 
@@ -46,7 +46,7 @@ class _Part:
 def find_moves(packets: Iterator[Any], may_leap: bool) -> dict[int, list[tuple[int, float]]]:
     """Stream -> (number of its packet, seconds to add from that packet on), rising.
 
-    ``packets``: all packets of picture and sound in the order in which they lie in the file.
+    ``packets``: all packets of image and sound in the order in which they lie in the file.
     """
     parts = [_Part(0.0, 0.0)]
     current: dict[int, int] = {}

@@ -1,6 +1,6 @@
 """A webcam and a microphone as a source, on the system clock.
 
-When the model is slower than the camera, the newest picture wins; no sound is ever left out.
+When the model is slower than the camera, the newest image wins; no sound is ever left out.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ from avs_ros.media.microphone import (
 )
 from avs_ros.media.source import Frame, Sound, SourceInfo
 from avs_ros.segmentation import Bytes
-from avs_ros.streaming.findings import Facts
+from avs_ros.streaming.findings import Observed
 
 STALL_S = 5.0
 
 
 class Camera(Protocol):
-    """Gives pictures: uint8 ``[H, W, 3]`` RGB with the time of capture (ns)."""
+    """Gives images: uint8 ``[H, W, 3]`` RGB with the time of capture (ns)."""
 
     name: str
     fps: float
 
     def read(self) -> tuple[int, Bytes] | None:
-        """Wait for the next picture; None when the device is gone."""
+        """Wait for the next image; None when the device is gone."""
         ...
 
     def close(self) -> None:
@@ -48,10 +48,10 @@ class Webcam:
     """A camera that OpenCV opens: a number, a device path, or an address."""
 
     def __init__(self, device: str = "0") -> None:
-        """Open it and take one picture; raises :class:`MediaError` when there is none."""
+        """Open it and take one image; raises :class:`MediaError` when there is none."""
         self.name = f"camera {device}"
         index: Any = int(device) if device.isdecimal() else device
-        # OpenCV's own complaint would stand beside our sentence.
+        # OpenCV's own complaint would stand beside our message.
         logging: Any = getattr(getattr(cv2, "utils", None), "logging", None)
         level = logging.getLogLevel() if logging is not None else None
         if logging is not None:
@@ -65,18 +65,18 @@ class Webcam:
         if not done:
             self._capture.release()
             raise MediaError(
-                f"no picture from camera {device}: is one plugged in, free, and allowed to you? "
+                f"no image from camera {device}: is one plugged in, free, and allowed to you? "
                 "Choose another with --camera (a number, a device path or an address)"
             )
         self.fps = float(self._capture.get(cv2.CAP_PROP_FPS) or 0.0)
 
     def read(self) -> tuple[int, Bytes] | None:
-        """Wait for the next picture."""
-        done, picture = self._capture.read()
+        """Wait for the next image."""
+        done, image = self._capture.read()
         stamp_ns = time.time_ns()
         if not done:
             return None
-        return stamp_ns, np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), np.uint8)
+        return stamp_ns, np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
 
     def close(self) -> None:
         """Free the device."""
@@ -110,7 +110,7 @@ class LiveSource:
         try:
             first = camera.read()
             if first is None:
-                raise MediaError(f"{camera.name} gives no picture")
+                raise MediaError(f"{camera.name} gives no image")
             self._microphone = microphone = open_microphone(self._hear)
         except BaseException:
             camera.close()
@@ -119,7 +119,7 @@ class LiveSource:
         self.info = SourceInfo(
             "live", "camera and microphone", width, height, camera.fps or 30.0, 0, 0.0,
             microphone.rate_hz, microphone.channels,
-            {"picture": f"{camera.name}, {width}x{height}",
+            {"image": f"{camera.name}, {width}x{height}",
              "sound": f"{microphone.name}, {microphone.rate_hz} Hz"},
         )
         self._thread.start()
@@ -144,7 +144,7 @@ class LiveSource:
                 return
 
     def events(self) -> Iterator[Frame | Sound]:
-        """Sound as it comes and the newest picture, until the camera ends or nobody asks."""
+        """Sound as it comes and the newest image, until the camera ends or nobody asks."""
         heard = time.monotonic()
         while True:
             with self._arrived:
@@ -159,8 +159,8 @@ class LiveSource:
                 yield self._sounds.get()
             self.counters["microphone_overflows"] = self._microphone.overflows
             if newest is not None:
-                stamp_ns, picture = newest
-                yield Frame(stamp_ns, index, partial(np.asarray, picture), "camera")
+                stamp_ns, image = newest
+                yield Frame(stamp_ns, index, partial(np.asarray, image), "camera")
             elif ended:
                 return
             if time.monotonic() - heard > STALL_S:
@@ -169,7 +169,7 @@ class LiveSource:
                     "is it unplugged or muted by the system?"
                 )
 
-    def tell(self, facts: Facts) -> None:
+    def tell(self, observed: Observed) -> None:
         """Add nothing: what a device gives is what there is."""
 
     def close(self) -> None:
@@ -182,7 +182,7 @@ class LiveSource:
 
 
 def open_live(camera: str = "0", microphone: str = "") -> LiveSource:
-    """Webcam and microphone by name or number; raises :class:`MediaError` in one sentence."""
+    """Webcam and microphone by name or number; raises :class:`MediaError` in one message."""
     # At the device's own rate, whatever that is: every model resamples.
     request = MicrophoneRequest(microphone, rate_hz=0)
     return LiveSource(Webcam(camera), lambda on_sound: PortAudioMicrophone(request, on_sound))

@@ -37,7 +37,7 @@ def choose_moments(
 
 
 def jpeg(rgb: Bytes, width: int = 480, quality: int = 82) -> bytes:
-    """A picture as JPEG, at most ``width`` pixels wide."""
+    """An image as JPEG, at most ``width`` pixels wide."""
     if rgb.shape[1] > width:
         size = (width, max(1, round(rgb.shape[0] * width / rgb.shape[1])))
         rgb = np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), np.uint8)
@@ -46,7 +46,7 @@ def jpeg(rgb: Bytes, width: int = 480, quality: int = 82) -> bytes:
 
 
 def thumbnails(video: Path, positions: Sequence[int], width: int = 480) -> list[bytes]:
-    """Frames number ``positions`` (rising) of a film as JPEG pictures."""
+    """Frames number ``positions`` (rising) of a film as JPEG images."""
     wanted = set(positions)
     found = []
     with import_av().open(local_url(video)) as container:

@@ -29,13 +29,13 @@ def orientation_of(frame: Any) -> Orientation:
     return UPRIGHT
 
 
-def oriented(picture: Bytes, orientation: Orientation) -> Bytes:
-    """``picture`` uint8 ``[H, W, 3]`` turned and mirrored, contiguous."""
+def oriented(image: Bytes, orientation: Orientation) -> Bytes:
+    """``image`` uint8 ``[H, W, 3]`` turned and mirrored, contiguous."""
     transpose, left_right, top_bottom = orientation
     if transpose:
-        picture = picture.transpose(1, 0, 2)
+        image = image.transpose(1, 0, 2)
     if left_right:
-        picture = picture[:, ::-1]
+        image = image[:, ::-1]
     if top_bottom:
-        picture = picture[::-1]
-    return np.ascontiguousarray(picture)
+        image = image[::-1]
+    return np.ascontiguousarray(image)

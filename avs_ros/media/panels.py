@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avs_ros.colours import Colour, label_colour
-from avs_ros.media.recorded_run import Answer, RecordedRun
+from avs_ros.media.recorded_run import RecordedPrediction, RecordedRun
 from avs_ros.media.video_writer import VideoWriter
 from avs_ros.overlay import GREY, WHITE, put_text, text_width
 from avs_ros.segmentation import Bytes
@@ -26,7 +26,7 @@ class Panels:
     """Draws one frame of the film after the other.
 
     Left the camera, right the answer that the node had given by that frame (the newest one not
-    younger than the picture), below the sound of the whole run with what was marked so far.
+    younger than the image), below the sound of the whole run with what was marked so far.
     """
 
     def __init__(self, run: RecordedRun) -> None:
@@ -34,8 +34,8 @@ class Panels:
         self._run = run
         self._first_ns = run.frames[0][0]
         self._seconds = max(1e-3, (run.frames[-1][0] - self._first_ns) * 1e-9)
-        picture = decode(run.frames[0][1])
-        self._height, self._width = picture.shape[:2]
+        image = decode(run.frames[0][1])
+        self._height, self._width = image.shape[:2]
         self.width = 2 * self._width + GAP
         self.height = HEAD + self._height + STRIP
         self._wave = self._envelope(self.width)
@@ -45,8 +45,8 @@ class Panels:
         title = "segmentation_node"
         put_text(self._canvas, title, self._right + 10, 20, 11, WHITE)
         self._note_from = self._right + 10 + text_width(title, 11) + 14
-        self._answer: Answer | None = None
-        self._shown = picture
+        self._answer: RecordedPrediction | None = None
+        self._shown = image
         self._column = 0
 
     def _envelope(self, columns: int) -> NDArray[np.float64]:
@@ -62,17 +62,17 @@ class Panels:
         loudest = np.maximum.reduceat(np.abs(track), np.minimum(edges, max(length - 1, 0)))
         return np.sqrt(loudest / max(float(loudest.max()), 1e-6))
 
-    def draw(self, stamp_ns: int, picture: Bytes) -> Bytes:
-        """The film's frame for the camera's picture at ``stamp_ns``."""
+    def draw(self, stamp_ns: int, image: Bytes) -> Bytes:
+        """The film's frame for the camera's image at ``stamp_ns``."""
         answer = self._run.answers.get(stamp_ns)
         if answer is not None:
             self._answer = answer
             if answer.overlay:
                 self._shown = decode(answer.overlay)
         out = self._canvas
-        out[HEAD : HEAD + self._height, : self._width] = picture
+        out[HEAD : HEAD + self._height, : self._width] = image
         panel = out[HEAD : HEAD + self._height, self._right :]
-        panel[:] = self._shown if self._answer is not None else picture // 3
+        panel[:] = self._shown if self._answer is not None else image // 3
         self._draw_note(out, stamp_ns)
         self._draw_strip(out, stamp_ns)
         return out
@@ -142,8 +142,8 @@ def write_film(
     )
     try:
         writer.sound(run.sound_from_ns, run.sound, run.rate_hz)
-        for stamp_ns, picture in run.frames:
-            writer.frame(stamp_ns, panels.draw(stamp_ns, decode(picture)))
+        for stamp_ns, image in run.frames:
+            writer.frame(stamp_ns, panels.draw(stamp_ns, decode(image)))
             on_frame()
     finally:
         writer.close()

@@ -27,7 +27,7 @@ COARSE = 4
 
 
 @dataclass
-class Answer:
+class RecordedPrediction:
     """What the node said about one frame.
 
     ``label`` and ``score`` of the surest detection ("" and 0 for none); ``label_mask`` uint8
@@ -52,7 +52,7 @@ class RecordedRun:
     """
 
     frames: list[tuple[int, bytes]] = field(default_factory=list)
-    answers: dict[int, Answer] = field(default_factory=dict)
+    answers: dict[int, RecordedPrediction] = field(default_factory=dict)
     sound: NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, np.float32))
     rate_hz: int = SAMPLE_RATE
     sound_from_ns: int = 0
@@ -67,11 +67,11 @@ class RecordedRun:
 
 
 def read_run(path: Path, node: str, image: str, audio: str) -> RecordedRun:
-    """Read a recording of ``node``'s topics, of the pictures (JPEG) and of the sound.
+    """Read a recording of ``node``'s topics, of the images (JPEG) and of the sound.
 
     Sound that does not tell its format is described on the topic ``<audio>_info``.
 
-    Raises :class:`BagError` when no picture, no sound or no answer was recorded.
+    Raises :class:`BagError` when no image, no sound or no answer was recorded.
     """
     from rosbags.rosbag2 import Reader
 
@@ -101,7 +101,7 @@ def read_run(path: Path, node: str, image: str, audio: str) -> RecordedRun:
     run.frames.sort(key=lambda frame: frame[0])
     chunks = [read_audio(message, audio_format) for message in sounds]
     _join(run, [(chunk.stamp_ns, chunk.samples, chunk.rate_hz) for chunk in chunks])
-    for what, found in (("picture", run.frames), ("sound", sounds), ("answer", run.answers)):
+    for what, found in (("image", run.frames), ("sound", sounds), ("answer", run.answers)):
         if not found:
             raise BagError(f"{path}: no {what} was recorded")
     return run
@@ -113,7 +113,7 @@ def _add(
 ) -> None:
     if name not in ("mask", "label_mask", "detections", "overlay/compressed"):
         return
-    answer = run.answers.setdefault(stamp_ns, Answer(stamp_ns))
+    answer = run.answers.setdefault(stamp_ns, RecordedPrediction(stamp_ns))
     if name == "mask" and stamp_ns in arrived:
         answer.latency_ms = (recorded_ns - arrived[stamp_ns]) * 1e-6
     elif name == "label_mask":

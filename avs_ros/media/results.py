@@ -74,7 +74,7 @@ class ResultFiles:
 
 
 def write_mask(path: Path, mask: Bytes) -> None:
-    """Write a uint8 ``[H, W]`` picture as PNG; raises :class:`MediaError` if the disk refuses."""
+    """Write a uint8 ``[H, W]`` image as PNG; raises :class:`MediaError` if the disk refuses."""
     done, data = cv2.imencode(".png", mask, [cv2.IMWRITE_PNG_COMPRESSION, 3])
     try:
         if not done:

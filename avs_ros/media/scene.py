@@ -1,6 +1,6 @@
 """The demo's scene: a cat and an astronaut take turns to make a sound, and fall silent.
 
-Pictures: ``chelsea`` (CC0) and ``astronaut`` (public domain, NASA), both inside the wheel of
+Images: ``chelsea`` (CC0) and ``astronaut`` (public domain, NASA), both inside the wheel of
 scikit-image.  Sound: :mod:`avs_ros.media.scene_sounds`.  Nothing is downloaded, nothing random.
 """
 
@@ -62,11 +62,11 @@ def soundtrack(seconds: float = SECONDS) -> NDArray[np.float32]:
     person = room(place(parts["person"], SECONDS), 0.24)
     track = PEAK * (cat / np.abs(cat).max() + 0.9 * person / np.abs(person).max())
     track += NOISE * np.random.default_rng(0).standard_normal(len(track))
-    return track[: round(seconds * RATE_HZ)].astype(np.float32)
+    return np.asarray(track[: round(seconds * RATE_HZ)], np.float32)
 
 
 def turns() -> list[Turn]:
-    """What sounds when: pauses within a turn shorter than half a second are left out."""
+    """The sounding object when: pauses within a turn shorter than half a second are left out."""
     found: list[Turn] = []
     for who, sounds in _parts().items():
         for start, sound in sounds:
@@ -103,7 +103,7 @@ def _view(
     ))
 
 
-def pictures(seconds: float = SECONDS) -> Iterator[Bytes]:
+def images(seconds: float = SECONDS) -> Iterator[Bytes]:
     """Frames of the scene at 25 fps, uint8 ``[360, 640, 3]`` RGB: cat left, astronaut right.
 
     Each side drifts and zooms a little, as a hand-held camera does.
@@ -132,7 +132,7 @@ def write_scene(path: Path, seconds: float = SECONDS) -> None:
     try:
         # Both start at the same stamp; the writer only looks at differences.
         writer.sound(0, soundtrack(seconds), RATE_HZ)
-        for index, frame in enumerate(pictures(seconds)):
+        for index, frame in enumerate(images(seconds)):
             writer.frame(round(index * 1e9 / FPS), frame)
     finally:
         writer.close()

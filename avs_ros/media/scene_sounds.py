@@ -135,7 +135,7 @@ def room(dry: Samples, amount: float, seed: int = 3) -> Samples:
     echo *= np.exp(-np.arange(count) / RATE_HZ / 0.06)
     echo[: int(0.004 * RATE_HZ)] = 0
     echo /= np.sqrt(np.sum(echo**2))
-    return dry + amount * fftconvolve(dry, echo)[: len(dry)]
+    return dry + amount * np.asarray(fftconvolve(dry, echo)[: len(dry)], np.float64)
 
 
 def place(parts: Sequence[tuple[float, Samples]], seconds: float) -> Samples:

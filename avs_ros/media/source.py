@@ -14,7 +14,7 @@ from fractions import Fraction
 from typing import Protocol, TypeVar
 
 from avs_ros.errors import ParameterError
-from avs_ros.streaming.findings import Facts
+from avs_ros.streaming.findings import Observed
 from avs_ros.streaming.inputs import Frame as Frame
 from avs_ros.streaming.inputs import Sound as Sound
 
@@ -46,14 +46,14 @@ class Source(Protocol):
 
     info: SourceInfo
     counters: dict[str, int]
-    # What is known to be doubtful before the first event, a sentence each.
+    # What is known to be doubtful before the first event, a message each.
     doubts: list[str]
 
     def events(self) -> Iterator[Frame | Sound]:
         """Frames and sound in time order, under the promise above; can be walked once."""
         ...
 
-    def tell(self, facts: Facts) -> None:
+    def tell(self, observed: Observed) -> None:
         """Add what this source knows at the end."""
         ...
 

@@ -20,7 +20,7 @@ from avs_ros.media.decoding import Decoding, import_av, local_url
 from avs_ros.media.orientation import Orientation, orientation_of, oriented
 from avs_ros.media.source import Frame, Sound, SourceInfo, merge
 from avs_ros.segmentation import Bytes
-from avs_ros.streaming.findings import Facts
+from avs_ros.streaming.findings import Observed
 
 # ROS takes stamp 0 for "no stamp": the first sample or frame of a file is at one second.
 START_NS = 1_000_000_000
@@ -34,11 +34,11 @@ class VideoSource:
     """Frames and sound of one video file (mp4, mkv, mov, avi, webm, …).
 
     Stamps: presentation time in ns, shifted so that whatever comes first is at
-    :data:`START_NS`; where the file's time starts anew (joined files), picture and sound go on
-    together.  Pictures are turned and mirrored as players show them.  Raises
-    :class:`MediaError` when the file is missing, broken, or lacks a picture or sound stream.
+    :data:`START_NS`; where the file's time starts anew (joined files), image and sound go on
+    together.  Images are turned and mirrored as players show them.  Raises
+    :class:`MediaError` when the file is missing, broken, or lacks an image or sound stream.
     ``counters``: ``broken_packets`` that could not be decoded and were left out;
-    ``empty_packets`` without content (a repeated picture); ``repaired_times``, frames whose
+    ``empty_packets`` without content (a repeated image); ``repaired_times``, frames whose
     presentation time was missing or ran backwards; ``joined_parts`` after the first.
     """
 
@@ -52,7 +52,7 @@ class VideoSource:
         self._av = import_av()
         self._decoding = Decoding(self._open, self.counters)
         self._first: Any = None
-        self._pictures = self._open()
+        self._images = self._open()
         self._sounds: Any = None
         try:
             self._sounds = self._open()
@@ -75,7 +75,7 @@ class VideoSource:
             ) from error
 
     def _start(self) -> None:
-        video = self._picture_stream()
+        video = self._image_stream()
         audio = self._sounds.streams.best("audio")
         if audio is None:
             raise MediaError(
@@ -87,7 +87,7 @@ class VideoSource:
         # that wants Python's lock while the interpreter ends would wait for ever.
         video.thread_type = "SLICE"
         self._frame_s = self._frame_time(video)
-        self._frames = self._timed(self._pictures, video, self._frame_s)
+        self._frames = self._timed(self._images, video, self._frame_s)
         self._chunks = self._timed(self._sounds, audio, 0.0)
         first_frame, first_chunk = next(self._frames, None), next(self._chunks, None)
         if first_frame is None:
@@ -101,7 +101,7 @@ class VideoSource:
         width, height = sides[::-1] if orientation[0] else sides
         aspect = Fraction(video.sample_aspect_ratio or 1)
         aspect = 1 / aspect if orientation[0] and aspect else aspect or Fraction(1)
-        duration = float(self._pictures.duration or 0) / 1e6
+        duration = float(self._images.duration or 0) / 1e6
         frames = int(video.frames or round(duration / self._frame_s))
         fps = 1 / self._frame_s
         shape = f", pixels {aspect.numerator}:{aspect.denominator}" if aspect != 1 else ""
@@ -109,28 +109,28 @@ class VideoSource:
             self.path.name, "video file", width, height, fps, frames, duration,
             int(first_chunk[1].sample_rate), int(first_chunk[1].layout.nb_channels),
             {
-                "picture": f"{video.codec_context.name}, {width}x{height}, {fps:.4g} fps{shape}",
+                "image": f"{video.codec_context.name}, {width}x{height}, {fps:.4g} fps{shape}",
                 "sound": f"{audio.codec_context.name}, {first_chunk[1].sample_rate} Hz, "
                 f"{first_chunk[1].layout.nb_channels} ch",
             },
             aspect,
         )
 
-    def _picture_stream(self) -> Any:
+    def _image_stream(self) -> Any:
         """The film's stream; a song's cover is none."""
-        streams = self._pictures.streams
+        streams = self._images.streams
         cover = self._av.stream.Disposition.attached_pic
         films = [one for one in streams.video if not one.disposition & cover]
         if not films:
             only = " (only a cover)" if streams.video else ""
-            raise MediaError(f"{self.path}: has no picture stream{only}; give a video")
+            raise MediaError(f"{self.path}: has no image stream{only}; give a video")
         best = streams.best("video")
         chosen = best if best in films else films[0]
         return self._known(chosen)
 
     def _known(self, stream: Any) -> Any:
         if stream.codec_context is None:
-            kind = {"video": "picture", "audio": "sound"}[stream.type]
+            kind = {"video": "image", "audio": "sound"}[stream.type]
             raise MediaError(
                 f"{self.path}: its {kind} stream is in a format that FFmpeg does not know here; "
                 "convert it first"
@@ -194,17 +194,17 @@ class VideoSource:
         frames, sounds = self._frame_events(), self._sound_events()
         return merge(((f, f.stamp_ns) for f in frames), ((s, s.stamp_ns) for s in sounds))
 
-    def tell(self, facts: Facts) -> None:
+    def tell(self, observed: Observed) -> None:
         """Add how much was read."""
-        facts.packets = self._decoding.packets
+        observed.packets = self._decoding.packets
 
     def close(self) -> None:
         """Close the file and free its decoders now, not when the interpreter ends."""
         self._frames = self._chunks = iter(())
         self._first = None
-        pictures, sounds = self._pictures, self._sounds
-        self._pictures = self._sounds = None
-        for container in (pictures, sounds):
+        images, sounds = self._images, self._sounds
+        self._images = self._sounds = None
+        for container in (images, sounds):
             if container is not None:
                 container.close()
 
@@ -219,7 +219,7 @@ def _reason(error: Exception) -> str:
 
 
 def _rgb(frame: Any, orientation: Orientation) -> Bytes:
-    """The picture as it is to be looked at."""
+    """The image as it is to be looked at."""
     return oriented(frame.to_ndarray(format="rgb24"), orientation)
 
 

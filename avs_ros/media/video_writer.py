@@ -1,4 +1,4 @@
-"""Write an mp4 with H.264 pictures at their own times and the sound kept (AAC)."""
+"""Write an mp4 with H.264 images at their own times and the sound kept (AAC)."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ class VideoWriter:
 
     The first frame's stamp is the film's zero: sound before it is left out, gaps become silence.
     Where stamps leap (a recording played in a loop, a clock that was set), the film goes on from
-    where it is, pictures and sound moved by the same amount.
-    A picture of odd size grows by one pixel (its last row or column again), as H.264 needs.
+    where it is, images and sound moved by the same amount.
+    An image of odd size grows by one pixel (its last row or column again), as H.264 needs.
     """
 
     def __init__(
@@ -80,8 +80,8 @@ class VideoWriter:
         self._written = 0
 
     def frame(self, stamp_ns: int, rgb: Bytes) -> None:
-        """Add one picture, uint8 ``[height, width, 3]`` RGB (else it is resized)."""
-        stamp_ns = self._line.place("picture", stamp_ns, stamp_ns)
+        """Add one image, uint8 ``[height, width, 3]`` RGB (else it is resized)."""
+        stamp_ns = self._line.place("image", stamp_ns, stamp_ns)
         if self._zero_ns is None:
             self._zero_ns = stamp_ns
             for early in self._early:
@@ -92,11 +92,11 @@ class VideoWriter:
         pad_y, pad_x = rgb.shape[0] % 2, rgb.shape[1] % 2
         if pad_y or pad_x:
             rgb = np.pad(rgb, ((0, pad_y), (0, pad_x), (0, 0)), mode="edge")
-        picture = self._av.VideoFrame.from_ndarray(np.ascontiguousarray(rgb), format="rgb24")
+        image = self._av.VideoFrame.from_ndarray(np.ascontiguousarray(rgb), format="rgb24")
         pts = round((stamp_ns - self._zero_ns) * 90_000 / 1e9)
-        picture.pts = self._last_pts = max(pts, self._last_pts + 1)
-        picture.time_base = TIME_BASE
-        self._file.mux(self._video.encode(picture))
+        image.pts = self._last_pts = max(pts, self._last_pts + 1)
+        image.time_base = TIME_BASE
+        self._file.mux(self._video.encode(image))
 
     def sound(self, stamp_ns: int, samples: NDArray[Any], rate_hz: int) -> None:
         """Add sound, ``[n]`` or ``[n, channels]`` (int16, int32, uint8, float); first at stamp."""

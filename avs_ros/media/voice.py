@@ -94,7 +94,7 @@ def sing(
 
     def smooth_noise(width: int) -> Track:
         noise = np.convolve(rng.standard_normal(steps + width), np.hanning(width + 2)[1:-1])
-        return noise[width // 2 : width // 2 + steps] / np.sqrt(width)
+        return noise[width // 2 : width // 2 + steps] / float(np.sqrt(width))
 
     pitch = pitch_hz * (1 + roughness * smooth_noise(3) + 0.6 * roughness * smooth_noise(25))
     shimmer = 1 + 4 * roughness * smooth_noise(4)

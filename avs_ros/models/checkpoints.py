@@ -25,12 +25,13 @@ from avs_ros.models.c3n.c3im import Matrix
 from avs_ros.models.c3n.network import C3N
 from avs_ros.models.c3n.official import SWIN_TABLES, backbone_rules, official_names, renamed
 from avs_ros.models.labels import imagenet
+from avs_ros.models.old_names import tensors_of_today, today
 from avs_ros.models.state_dict import load_state_dict_strictly
 from avs_ros.models.weight_file import WeightFile, read_weight_file
 
 FORMAT = "avs_ros/1"
 _SIMILARITY = "c3im.similarity"
-_HEARING = "hearing."
+_AUDIO_ENCODER = "audio_encoder."
 # Width of the fusion's audio input -> the audio network the published variants use.
 AUDIO_BY_WIDTH = {128: "vggish", 2048: "panns", 768: "beats", 384: "efficientat_mn04"}
 # Blocks per stage tell the PVT variants apart, B0 and B1 excepted (see below).
@@ -49,15 +50,15 @@ class LoadedNetwork:
 
     ``network``: in evaluation mode, on the CPU.  ``audio``: name of its audio network.
     ``labels``: visual vocabulary, one name per row of the similarity.  ``metadata``: the file's
-    own words, decoded; empty for the published code's files.  ``hearing``: the audio network's
-    tensors, where the file holds them.
+    own words, decoded; empty for the published code's files.  ``audio_encoder``: the audio
+    network's tensors, where the file holds them.
     """
 
     network: C3N
     audio: str
     labels: Sequence[str]
     metadata: Mapping[str, Any] = field(default_factory=dict)
-    hearing: Mapping[str, Tensor] = field(default_factory=dict)
+    audio_encoder: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 def save_checkpoint(
@@ -74,7 +75,7 @@ def read_metadata(file: WeightFile) -> dict[str, Any]:
     decoded: dict[str, Any] = {}
     for key, value in file.metadata.items():
         try:
-            decoded[key] = json.loads(value)
+            decoded[key] = today(json.loads(value))
         except ValueError:
             decoded[key] = value
     return decoded
@@ -87,16 +88,18 @@ def save_c3n(
     labels: Sequence[str],
     metadata: Mapping[str, Any] | None = None,
     dtype: torch.dtype | None = None,
-    hearing: nn.Module | None = None,
+    audio_encoder: nn.Module | None = None,
 ) -> None:
     """Write a C3N so that :func:`load_c3n` can build it again.
 
-    ``audio``: name of its audio network; ``hearing``: that network, to be stored along.
+    ``audio``: name of its audio network; ``audio_encoder``: that network, to be stored along.
     ``dtype``: store floating tensors as this (float16 halves the file); None keeps them.
     """
     tensors = {**network.state_dict(), _SIMILARITY: network.c3im.similarity}
-    if hearing is not None:
-        tensors.update({_HEARING + name: t for name, t in hearing.state_dict().items()})
+    if audio_encoder is not None:
+        tensors.update(
+            {_AUDIO_ENCODER + name: t for name, t in audio_encoder.state_dict().items()}
+        )
     if dtype is not None:
         tensors = {k: t.to(dtype) if t.is_floating_point() else t for k, t in tensors.items()}
     about = {"c3n": network.config(), "audio": audio, "labels": list(labels)}
@@ -116,7 +119,7 @@ def load_c3n(
     anything else.
     """
     file = read_weight_file(path)
-    tensors = file.state_dict()
+    tensors = tensors_of_today(file.state_dict())
     metadata = read_metadata(file)
     if similarity is None:
         similarity = tensors.get(_SIMILARITY)
@@ -181,7 +184,7 @@ def load_network(network: C3N, path: str | Path) -> None:
     tensors = {
         name: tensor
         for name, tensor in tensors.items()
-        if name != _SIMILARITY and not name.startswith(_HEARING)
+        if name != _SIMILARITY and not name.startswith(_AUDIO_ENCODER)
     }
     if any(name.startswith("encoder_backbone.") for name in tensors):
         tensors = official_names(tensors, network.visual)
@@ -235,8 +238,8 @@ def _load_own(
     source: str, tensors: dict[str, Tensor], metadata: dict[str, Any], similarity: Matrix
 ) -> LoadedNetwork:
     tensors.pop(_SIMILARITY, None)
-    heard = [name for name in tensors if name.startswith(_HEARING)]
-    hearing = {name[len(_HEARING) :]: tensors.pop(name) for name in heard}
+    heard = [name for name in tensors if name.startswith(_AUDIO_ENCODER)]
+    audio_encoder = {name[len(_AUDIO_ENCODER) :]: tensors.pop(name) for name in heard}
     try:
         network = C3N(similarity=similarity, **metadata["c3n"])
     except TypeError as error:
@@ -248,7 +251,7 @@ def _load_own(
             f"{source} names {len(labels)} labels for {network.c3im.num_classes} visual classes"
         )
     load_state_dict_strictly(network, tensors, source)
-    return LoadedNetwork(network.eval(), audio, labels, metadata, hearing)
+    return LoadedNetwork(network.eval(), audio, labels, metadata, audio_encoder)
 
 
 def _load_published(source: str, tensors: dict[str, Tensor], similarity: Matrix) -> LoadedNetwork:

@@ -33,7 +33,7 @@ class Kind:
         return cls(tuple(tuple(path.split("/")) for path in paths.split("|")), weight)
 
     @property
-    def words(self) -> str:
+    def description(self) -> str:
         """The kind in words, special first: ``"chicken, bird, animal"``."""
         path = self.paths[0]
         return ", ".join(dict.fromkeys((path[-1], *path[-2:-1], path[0])))

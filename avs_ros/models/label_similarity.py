@@ -170,7 +170,7 @@ def _plain_name(name: str) -> str:
 
 
 def _in_context(name: str, kind: Kind) -> str:
-    return name if kind is _ANY else f"{name} ({kind.words})"
+    return name if kind is _ANY else f"{name} ({kind.description})"
 
 
 def _cosine(embed: Embedder, visual: Sequence[str], audio: Sequence[str]) -> Matrix:

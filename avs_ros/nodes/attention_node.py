@@ -32,7 +32,7 @@ from avs_ros.nodes.message_types import ROS
 from avs_ros.nodes.parameters import ATTENTION
 from avs_ros.nodes.subscriptions import InputSubscription
 from avs_ros.nodes.target_selection import (
-    Attention,
+    AttentionState,
     RaySmoother,
     SelectionConfig,
     TargetSelector,
@@ -68,17 +68,13 @@ def selection_config(parameters: Mapping[str, Any]) -> SelectionConfig:
 
 
 class AttentionNode(AcceptsOwnDump):
-    """Looks at what sounds: ``~/target``, ``~/bearing`` and ``~/state`` for each frame."""
+    """Looks at the sounding object: ``~/target``, ``~/bearing`` and ``~/state`` for each frame."""
 
     def __init__(self, node_name: str = "attention_node", **options: Any) -> None:
         """Subscribe; ``options`` go to ``rclpy.node.Node``."""
         super().__init__(node_name, **options)
-        try:
+        with self.whole_or_gone():
             self._set_up()
-        except BaseException:
-            # A node that could not be made must not stay on the graph.
-            super().destroy_node()
-            raise
 
     def _set_up(self) -> None:
         self._selector: TargetSelector | None = None
@@ -92,7 +88,7 @@ class AttentionNode(AcceptsOwnDump):
         self._waiting: Detection2DArray | None = None
         self._mask_seen_s = 0.0
         self._heard_s = time.monotonic()
-        self._attention: Attention | None = None
+        self._attention: AttentionState | None = None
         self._looked_at: Detection | None = None
         self._out = {
             topic.name: self.create_publisher(
@@ -119,7 +115,7 @@ class AttentionNode(AcceptsOwnDump):
         )
         self._diagnostics = DiagnosticsPublisher(self, page.write)
         self.create_timer(0.2, self._watch, clock=Clock(clock_type=ClockType.STEADY_TIME))
-        self._enter(Attention.NOTHING_SOUNDING)
+        self._enter(AttentionState.NOTHING_SOUNDING)
 
     def _apply_settings(self, values: Mapping[str, Any]) -> None:
         config = selection_config(values)
@@ -180,7 +176,7 @@ class AttentionNode(AcceptsOwnDump):
     def _aim(
         self, target: Detection, mask: Image | None
     ) -> tuple[tuple[float, float], tuple[int, int] | None]:
-        """The pixel to look at, and the size of the picture it is in (None: the camera's)."""
+        """The pixel to look at, and the size of the image it is in (None: the camera's)."""
         if mask is None or not self._settings["use_mask"]:
             return target.center, None
         try:
@@ -198,9 +194,9 @@ class AttentionNode(AcceptsOwnDump):
         silent_s = time.monotonic() - self._heard_s
         if self._selector is not None and silent_s > self._settings["hold"] + _SILENT_STREAM_S:
             self._selector.reset()
-            self._enter(Attention.NOTHING_SOUNDING)
+            self._enter(AttentionState.NOTHING_SOUNDING)
 
-    def _enter(self, attention: Attention) -> None:
+    def _enter(self, attention: AttentionState) -> None:
         """Latch the state when it changes."""
         if attention is not self._attention:
             self._attention = attention

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from rcl_interfaces.msg import (
@@ -21,11 +22,21 @@ Apply = Callable[[Mapping[str, Value]], None]
 
 
 class AcceptsOwnDump(Node):
-    """A node that takes back what `ros2 param dump` wrote.
+    """A node that takes back what `ros2 param dump` wrote, and is whole or not there at all.
 
     rclpy refuses every write to a read-only parameter, even of the value that it has; `ros2 param
     load` of a node's own dump would report failures for nothing.
     """
+
+    @contextmanager
+    def whole_or_gone(self) -> Iterator[None]:
+        """A node that could not be made must not stay on the graph."""
+        try:
+            yield
+        except BaseException:
+            # rclpy's own: what the node itself would free is not there yet.
+            super().destroy_node()
+            raise
 
     def set_parameters_atomically(self, parameter_list: list[Parameter]) -> SetParametersResult:
         """As rclpy's, with nothing to do for parameters that have their value already."""

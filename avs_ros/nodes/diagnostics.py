@@ -11,13 +11,13 @@ from typing import Any
 from avs_ros.conversions.diagnostics import ERROR, OK, WARN
 from avs_ros.nodes.message_counters import MessageCounters
 from avs_ros.nodes.subscriptions import InputSubscription
-from avs_ros.streaming.pipeline import PipelineStats
+from avs_ros.streaming.pipeline import Pipeline, PipelineStats
 from avs_ros.streaming.statistics import Percentiles
 
 
 @dataclass(frozen=True)
 class Status:
-    """One status: ``level`` as ``diagnostic_msgs`` has it, a sentence, and values."""
+    """One status: ``level`` as ``diagnostic_msgs`` has it, a message, and values."""
 
     name: str
     level: bytes
@@ -37,7 +37,7 @@ class StreamState:
     inputs: Mapping[str, str] = field(default_factory=dict)
     problems: Mapping[str, str] = field(default_factory=dict)
     malformed: Mapping[str, int] = field(default_factory=dict)
-    sentences: Mapping[str, str] = field(default_factory=dict)
+    messages: Mapping[str, str] = field(default_factory=dict)
     stats: PipelineStats | None = None
     counters: Mapping[str, int] = field(default_factory=dict)
     last_error: str = ""
@@ -45,6 +45,17 @@ class StreamState:
     coverage: float = math.nan
     sync_error_ms: float = math.nan
     age_ms: Percentiles | None = None
+
+    def read(self, pipeline: Pipeline) -> None:
+        """Take over what the pipeline knows: its model, counters and statistics."""
+        segmenter, error = pipeline.segmenter, pipeline.last_error
+        self.model = {
+            "model": segmenter.name, "engine": segmenter.engine, "device": segmenter.device,
+        }
+        self.stats, self.counters = pipeline.stats(), pipeline.counters()
+        self.last_error = f"{type(error).__name__}: {error}" if error else ""
+        self.level_dbfs, self.coverage = self.stats.level_dbfs, self.stats.coverage
+        self.sync_error_ms = self.stats.sync_error_ms
 
 
 def gpu_memory() -> dict[str, str]:
@@ -109,19 +120,19 @@ class DiagnosticsPage:
         if state.stats is not None:
             values["image_hz"] = _number(state.stats.frame_rate)
             values["audio_hz"] = _number(state.stats.audio_rate)
-        values.update({f"qos {topic}": sentence for topic, sentence in state.problems.items()})
+        values.update({f"qos {topic}": message for topic, message in state.problems.items()})
         values.update({f"refused {name}": str(n) for name, n in state.malformed.items()})
-        level, message = OK, "pictures and sound are coming in"
+        level, message = OK, "images and sound are coming in"
         refused = self._rising(state.malformed)
         active = state.state == "active" and state.enabled
         if state.problems:
             level, message = ERROR, next(iter(state.problems.values()))
         elif refused:
-            level, message = WARN, state.sentences.get(refused[0], refused[0])
+            level, message = WARN, state.messages.get(refused[0], refused[0])
         elif not active:
             message = f"not subscribed: {state.state if state.enabled else 'disabled'}"
         elif state.stats is not None and state.stats.frame_rate == 0.0:
-            level, message = WARN, f"no pictures: {state.inputs.get('image', '')}"
+            level, message = WARN, f"no images: {state.inputs.get('image', '')}"
         elif state.stats is not None and state.stats.audio_rate == 0.0:
             level, message = WARN, f"no sound: {state.inputs.get('audio', '')}"
         return Status(f"{self._node_name}: inputs", level, message, values)
@@ -185,7 +196,8 @@ class InputsPage:
         if problems:
             level, message = ERROR, problems[0]
         elif rising:
-            level, message = WARN, self._counters.sentences().get(rising[0], rising[0])
+            level, message = WARN, self._counters.messages().get(rising[0], rising[0])
         values = {one.topic: one.describe() for one in self._inputs} | dict(self._values())
+        values |= {f"received {one.topic}": str(one.received) for one in self._inputs}
         values.update({f"refused {name}": str(count) for name, count in counts.items()})
         return [Status(self._name, level, message, values)]

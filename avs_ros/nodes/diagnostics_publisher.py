@@ -9,9 +9,10 @@ from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 
 from avs_ros.conversions import make_diagnostics, make_header, make_status
+from avs_ros.conversions.topics import DIAGNOSTICS
 from avs_ros.nodes.diagnostics import Status
 from avs_ros.nodes.message_types import ROS
-from avs_ros.nodes.topics import DIAGNOSTICS, qos_of
+from avs_ros.nodes.topics import qos_of
 
 
 class DiagnosticsPublisher:

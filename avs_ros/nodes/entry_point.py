@@ -114,7 +114,7 @@ def run_node(
 ) -> int:
     """Create the node and spin it until it is interrupted, shut down or ``finished(node)``.
 
-    Returns the exit status: 0, or 2 with one sentence on stderr when the node cannot be made as
+    Returns the exit status: 0, or 2 with one message on stderr when the node cannot be made as
     asked (an argument or parameter that is wrong, a missing library, a file that is not there).
     An exception of the node's own callbacks is raised again, after the node's orderly end.
     """

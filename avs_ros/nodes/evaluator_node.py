@@ -51,12 +51,8 @@ class EvaluatorNode(AcceptsOwnDump):
         super().__init__(node_name, **options)
         self.failed = False
         self._written = True  # nothing to write before there is anything to score
-        try:
+        with self.whole_or_gone():
             self._set_up()
-        except BaseException:
-            # A node that could not be made must not stay on the graph.
-            super().destroy_node()
-            raise
         self._written = False
 
     def _set_up(self) -> None:
@@ -169,8 +165,8 @@ class EvaluatorNode(AcceptsOwnDump):
         )
         write_report(folder / "report.html", summary)
         shown = ", ".join(
-            f"{words} {scores[name]:.4f}"
-            for name, words in (("m_j", "M_J"), ("m_f", "M_F"), ("c_iou", "cIoU"))
+            f"{description} {scores[name]:.4f}"
+            for name, description in (("m_j", "M_J"), ("m_f", "M_F"), ("c_iou", "cIoU"))
             if scores[name] is not None
         )
         self.get_logger().info(f"{scores['frames']} frames: {shown}; written to {folder}")

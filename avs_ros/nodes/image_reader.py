@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from avs_ros.conversions import MalformedImage, Message, check_picture, read_picture
+from avs_ros.conversions import MalformedImage, Message, check_any_image, read_any_image
 from avs_ros.segmentation import Bytes
 
 # Depth is no colour image, whoever reads it.
@@ -30,7 +30,7 @@ class ImageReader:
     def check(self, msg: Message) -> None:
         """Check ``msg`` without reading its pixels; raises :class:`MalformedImage`."""
         try:
-            check_picture(msg)
+            check_any_image(msg)
         except MalformedImage as error:
             if not self._for_cv_bridge(msg, error):
                 raise
@@ -38,7 +38,7 @@ class ImageReader:
     def read(self, msg: Message) -> Bytes:
         """uint8 ``[H, W, 3]`` RGB; raises :class:`MalformedImage`."""
         try:
-            return read_picture(msg)
+            return read_any_image(msg)
         except MalformedImage as error:
             if not self._for_cv_bridge(msg, error):
                 raise

@@ -13,7 +13,7 @@ from avs_ros.errors import AvsError
 
 
 class MessageCounters:
-    """Counters with the last sentence said about each, for diagnostics and the log."""
+    """Counters with the last message said about each, for diagnostics and the log."""
 
     def __init__(self, logger: Any = None) -> None:
         """Start at zero; :meth:`refuse` writes to ``logger`` (a node's)."""
@@ -22,12 +22,12 @@ class MessageCounters:
         self._counts: Counter[str] = Counter()
         self._last: dict[str, str] = {}
 
-    def count(self, reason: str, sentence: str = "") -> int:
-        """Add one to ``reason`` and return the new count; ``sentence`` explains the latest."""
+    def count(self, reason: str, message: str = "") -> int:
+        """Add one to ``reason`` and return the new count; ``message`` explains the latest."""
         with self._lock:
             self._counts[reason] += 1
-            if sentence:
-                self._last[reason] = sentence
+            if message:
+                self._last[reason] = message
             return self._counts[reason]
 
     def refuse(self, error: Exception, what: str = "message") -> None:
@@ -37,14 +37,14 @@ class MessageCounters:
         message is that message's fault, and no reason for a node to end.
         """
         if isinstance(error, AvsError):
-            reason, sentence = reason_of(error), str(error)
+            reason, message = reason_of(error), str(error)
         else:
             kind = type(error)
             reason = f"{kind.__module__}.{kind.__qualname__}".removeprefix("builtins.")
-            sentence = f"{reason}: {' '.join(str(error).split())}"
-        times = self.count(reason, sentence)
+            message = f"{reason}: {' '.join(str(error).split())}"
+        times = self.count(reason, message)
         if self._logger is not None and str(times).strip("0") == "1":
-            self._logger.warning(f"{what} refused ({times}x): {sentence}")
+            self._logger.warning(f"{what} refused ({times}x): {message}")
             if not isinstance(error, AvsError):
                 self._logger.debug("".join(traceback.format_exception(error)))
 
@@ -71,7 +71,7 @@ class MessageCounters:
         with self._lock:
             return sum(self._counts.values())
 
-    def sentences(self) -> dict[str, str]:
-        """The latest sentence of each reason that has one."""
+    def messages(self) -> dict[str, str]:
+        """The latest message of each reason that has one."""
         with self._lock:
             return dict(self._last)

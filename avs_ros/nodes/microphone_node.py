@@ -68,12 +68,8 @@ class MicrophoneNode(AcceptsOwnDump):
         """
         super().__init__(node_name, **options)
         self._open_microphone = open_microphone
-        try:
+        with self.whole_or_gone():
             self._set_up()
-        except BaseException:
-            # A node that could not be made must not stay on the graph.
-            super().destroy_node()
-            raise
         self._thread = threading.Thread(target=self._run, name="microphone", daemon=True)
         self._thread.start()
 

@@ -59,12 +59,8 @@ class PlayerNode(AcceptsOwnDump):
         cannot be played, :class:`MessageTypeError` when ``audio_type`` is not installed.
         """
         super().__init__(node_name, **options)
-        try:
+        with self.whole_or_gone():
             self._set_up()
-        except BaseException:
-            # A node that could not be made must not stay on the graph.
-            super().destroy_node()
-            raise
 
     def _set_up(self) -> None:
         self.finished = False
@@ -95,8 +91,8 @@ class PlayerNode(AcceptsOwnDump):
         if self._format_publisher is not None:
             self.create_timer(_AUDIO_INFO_PERIOD_S, self._publish_audio_info, clock=steady)
         self.get_logger().info(describe(self._source))
-        for sentence in self._source.doubts:
-            self.get_logger().warning(sentence)
+        for message in self._source.doubts:
+            self.get_logger().warning(message)
         self._thread = threading.Thread(target=self._play, name="avs-player", daemon=True)
         self._thread.start()
 
@@ -174,8 +170,8 @@ class PlayerNode(AcceptsOwnDump):
             self.finished = True
 
     def _play_all(self) -> tuple[int, int]:
-        """Every pass through the recording; pictures and chunks published."""
-        pictures = chunks = 0
+        """Every pass through the recording; images and chunks published."""
+        images = chunks = 0
         offset_ns = 0
         while True:
             last_ns = 0
@@ -183,21 +179,21 @@ class PlayerNode(AcceptsOwnDump):
             while due is not None:
                 last_ns = due.due_ns - self._zero_ns
                 if not self._playback.wait_until(last_ns + offset_ns):
-                    return pictures, chunks
+                    return images, chunks
                 stamp_ns = self._start_ns + due.event.stamp_ns - self._zero_ns + offset_ns
                 if isinstance(due.event, Sound):
                     self._publish_sound(due.event, stamp_ns)
                     chunks += 1
                 else:
                     self._publish_frame(due.event, stamp_ns)
-                    pictures += 1
+                    images += 1
                 due = next(events, None)  # type: ignore[assignment]
             if not self._settings["loop"]:
-                return pictures, chunks
+                return images, chunks
             if self._settings["loop_jumps_back"]:
                 self._playback.seek(0)
             else:
-                # One frame's time between the last and the first picture.
+                # One frame's time between the last and the first image.
                 offset_ns += last_ns + round(1e9 / max(self._source.info.fps, 1.0))
             self._rewind()
 
@@ -213,25 +209,25 @@ class PlayerNode(AcceptsOwnDump):
         return first
 
     def _wait_for_subscribers(self) -> None:
-        """Until somebody listens to pictures and to sound, or the time for it is over.
+        """Until somebody listens to images and to sound, or the time for it is over.
 
         Discovery goes on for a moment after the first one: those who were there before the
         player, a recorder for example, shall miss nothing.
         """
         until = time.monotonic() + self._settings["wait_for_subscribers"]
-        pictures = [pub for name, pub in self._images.items() if name != "camera_info"]
+        images = [pub for name, pub in self._images.items() if name != "camera_info"]
         every = [*self._images.values(), self._audio]
         counts, since = [0], time.monotonic()
         while time.monotonic() < until and not self._playback.stopped:
             now = [pub.get_subscription_count() for pub in every]
             if now != counts:
                 counts, since = now, time.monotonic()
-            heard = any(pub.get_subscription_count() for pub in pictures)
+            heard = any(pub.get_subscription_count() for pub in images)
             if heard and now[-1] and time.monotonic() - since > _DISCOVERY_S:
                 return
             time.sleep(0.02)
         if self._settings["wait_for_subscribers"] and not self._playback.stopped:
-            self.get_logger().warning("nobody subscribes to pictures and sound: playing anyway")
+            self.get_logger().warning("nobody subscribes to images and sound: playing anyway")
 
     def _wait_until_received(self) -> None:
         """Give reliable subscribers the last messages before the node may go."""

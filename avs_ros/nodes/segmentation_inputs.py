@@ -219,10 +219,10 @@ class SensorInputs:
             counters=self._counters,
         )
 
-    def _problem(self, topic: str, sentence: str) -> None:
-        if self._unheard.get(topic) != sentence:
-            self._unheard[topic] = sentence
-            self._node.get_logger().warning(sentence)
+    def _problem(self, topic: str, message: str) -> None:
+        if self._unheard.get(topic) != message:
+            self._unheard[topic] = message
+            self._node.get_logger().warning(message)
 
     def _on_image(self, msg: Message) -> None:
         stamp_ns = stamp_to_ns(msg.header.stamp)

@@ -83,12 +83,8 @@ class SegmentationNode(AcceptsOwnDump, LifecycleNode):
         out of range.
         """
         super().__init__(node_name, **options)
-        try:
+        with self.whole_or_gone():
             self._set_up(create_segmenter)
-        except BaseException:
-            # A node that could not be made must not stay on the graph.
-            super().destroy_node()
-            raise
 
     def _set_up(self, create_segmenter: CreateSegmenter) -> None:
         self._create_segmenter = create_segmenter
@@ -117,9 +113,7 @@ class SegmentationNode(AcceptsOwnDump, LifecycleNode):
             self, lambda: page.write(self._stream_state()), self._settings["diagnostics_period"],
             timers,
         )
-        self.create_timer(
-            _WATCH_PERIOD_S, self._inputs.watch, callback_group=timers, clock=steady
-        )
+        self.create_timer(_WATCH_PERIOD_S, self._inputs.watch, callback_group=timers, clock=steady)
         if self._settings["autostart"]:
             self._autostart = self.create_timer(
                 0.01, self._start, callback_group=self._start_group, clock=steady
@@ -139,7 +133,7 @@ class SegmentationNode(AcceptsOwnDump, LifecycleNode):
 
     @_logged
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Load, check and warm the model; FAILURE (and one sentence in the log) if it cannot."""
+        """Load, check and warm the model; FAILURE (and one message in the log) if it cannot."""
         segmenter: Segmenter | None = None
         try:
             segmenter = self._create_segmenter(self._settings)
@@ -212,9 +206,7 @@ class SegmentationNode(AcceptsOwnDump, LifecycleNode):
         self._release()
         super().destroy_node()
 
-    def _entered(
-        self, state: str, result: TransitionCallbackReturn
-    ) -> TransitionCallbackReturn:
+    def _entered(self, state: str, result: TransitionCallbackReturn) -> TransitionCallbackReturn:
         if result == TransitionCallbackReturn.SUCCESS:
             self._state = state
         return result
@@ -294,19 +286,12 @@ class SegmentationNode(AcceptsOwnDump, LifecycleNode):
     def _stream_state(self) -> StreamState:
         state = StreamState(
             state=self._state, enabled=self._enabled, failure=self._failure,
-            malformed=self._malformed.counts(), sentences=self._malformed.sentences(),
+            malformed=self._malformed.counts(), messages=self._malformed.messages(),
             inputs=self._inputs.describe(), problems=dict(self._inputs.problems),
         )
         if (pipeline := self._pipeline) is not None:
-            segmenter, error = pipeline.segmenter, pipeline.last_error
-            state.model = {
-                "model": segmenter.name, "engine": segmenter.engine, "device": segmenter.device,
-            }
-            state.stats, state.counters = pipeline.stats(), pipeline.counters()
-            state.last_error = f"{type(error).__name__}: {error}" if error else ""
+            state.read(pipeline)
             state.age_ms = self._age.percentiles()
-            state.level_dbfs, state.coverage = state.stats.level_dbfs, state.stats.coverage
-            state.sync_error_ms = state.stats.sync_error_ms
         return state
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from rclpy.lifecycle import LifecycleNode
 
 from avs_ros.conversions import make_header, make_label_info
-from avs_ros.conversions.topics import ANSWER_TOPICS, LABEL_INFO, Answer, Topic, messages
+from avs_ros.conversions.topics import ANSWER_TOPICS, LABEL_INFO, Output, Topic, messages
 from avs_ros.nodes import quality_of_service
 from avs_ros.nodes.calibration import Calibration
 from avs_ros.nodes.message_types import ROS
@@ -50,7 +50,7 @@ class SegmentationOutputs:
         self, segmentation: Segmentation, pair: Pair, calibration: Calibration, latency_ms: float
     ) -> None:
         """Publish everything that somebody listens to; nothing else is computed."""
-        answer = Answer(
+        answer = Output(
             segmentation, pair.image, make_header(ROS, pair.stamp_ns, pair.frame.frame_id),
             calibration.model(), latency_ms, pair.sync_error_ms,
             int(self._parameters["jpeg_quality"]),

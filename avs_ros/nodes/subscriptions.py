@@ -50,6 +50,7 @@ class InputSubscription:
         self.type_name = type_name
         self.topic = str(node.resolve_topic_name(topic))
         self.problem = ""
+        self.received = 0  # messages whose callback has ended, those that it refused as well
         self._node = node
         self._message = interface(type_name)
         self._callback = counters.guarded(callback, f"message on {self.topic}")
@@ -83,6 +84,10 @@ class InputSubscription:
                 self._node.get_logger().warning(problem)
             self.problem = problem
 
+    def _take(self, msg: Message) -> None:
+        self._callback(msg)
+        self.received += 1
+
     def destroy(self) -> None:
         """Unsubscribe."""
         with self._lock:
@@ -96,7 +101,7 @@ class InputSubscription:
         ]
 
     def _mismatch(self) -> str:
-        """One sentence about a publisher that is not heard; "" where all are."""
+        """One message about a publisher that is not heard; "" where all are."""
         for offer in self._offers():
             compatible, reason = qos_check_compatible(offer, self._qos)
             if compatible != QoSCompatibility.ERROR:
@@ -132,7 +137,7 @@ class InputSubscription:
 
     def _subscribe(self) -> None:
         self._subscription = self._node.create_subscription(
-            self._message, self.topic, self._callback, self._qos, callback_group=self._group,
+            self._message, self.topic, self._take, self._qos, callback_group=self._group,
             # What they would tell, _mismatch sees on the graph; and an executor may stumble
             # over event handlers that are destroyed with their subscription.
             event_callbacks=SubscriptionEventCallbacks(use_default_callbacks=False),

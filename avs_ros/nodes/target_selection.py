@@ -17,7 +17,7 @@ _SAME_LABEL_OVERLAP = 0.1
 _OTHER_LABEL_OVERLAP = 0.5
 
 
-class Attention(Enum):
+class AttentionState(Enum):
     """What the robot's gaze is doing."""
 
     NOTHING_SOUNDING = "nothing_sounding"
@@ -54,10 +54,10 @@ class SelectionConfig:
 
 
 @dataclass(frozen=True)
-class Selection:
+class TargetSelection:
     """``target`` is None while nothing sounds and while a first target is being acquired."""
 
-    state: Attention
+    state: AttentionState
     target: Detection | None = None
 
 
@@ -98,7 +98,7 @@ class TargetSelector:
         self._challenger_since_ns = 0
         self._last_ns: int | None = None
 
-    def update(self, stamp_ns: int, detections: Sequence[Detection]) -> Selection:
+    def update(self, stamp_ns: int, detections: Sequence[Detection]) -> TargetSelection:
         """Take the ``detections`` of the frame at ``stamp_ns``; a step back in time resets."""
         if self._last_ns is not None and stamp_ns < self._last_ns:
             self.reset()
@@ -117,9 +117,13 @@ class TargetSelector:
             self._target = None
         if self._target is None:
             waiting = self._challenger is not None
-            return Selection(Attention.ACQUIRING if waiting else Attention.NOTHING_SOUNDING)
+            return TargetSelection(
+                AttentionState.ACQUIRING if waiting else AttentionState.NOTHING_SOUNDING
+            )
         held = self._target_seen_ns != stamp_ns
-        return Selection(Attention.HOLDING if held else Attention.LOOKING, self._target)
+        return TargetSelection(
+            AttentionState.HOLDING if held else AttentionState.LOOKING, self._target
+        )
 
     def _eligible(self, detection: Detection) -> bool:
         config = self.config

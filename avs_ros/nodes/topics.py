@@ -44,8 +44,8 @@ SEGMENTATION_INPUTS = (
           "auto"),
 )
 PLAYER_OUTPUTS = (
-    Topic("image", IMAGE, "rgb8 pictures (image_type).", "qos"),
-    Topic("image/compressed", COMPRESSED, "JPEG pictures (image_type).", "qos"),
+    Topic("image", IMAGE, "rgb8 images (image_type).", "qos"),
+    Topic("image/compressed", COMPRESSED, "JPEG images (image_type).", "qos"),
     Topic("camera_info", _CAMERA_INFO, "An ideal camera, or the bag's.", "qos"),
     Topic("audio", _AUDIO, "Sound (audio_type).", "qos", 50),
     Topic("audio_info", "audio_common_msgs/msg/AudioInfo",
@@ -60,7 +60,7 @@ MICROPHONE_OUTPUTS = (
 )
 
 ATTENTION_INPUTS = (
-    Topic("detections", DETECTIONS, "What sounds.", "qos"),
+    Topic("detections", DETECTIONS, "The sounding object.", "qos"),
     Topic("label_mask", IMAGE, "Optional: aim at the instance, not the box (use_mask).", "qos"),
     Topic("camera_info", _CAMERA_INFO, "Calibration of the camera.", "qos"),
 )
@@ -81,7 +81,7 @@ EVALUATOR_INPUTS = (
     Topic("detections", DETECTIONS, "Answers: `segmentation_node/detections`.", "qos", 50),
     Topic("ground_truth/mask", IMAGE, "Truth: mono8, above 0 where something sounds.", "qos", 50),
     Topic("ground_truth/detections", DETECTIONS,
-          "Truth: names of what sounds; its boxes, where there are no masks.", "qos", 50),
+          "Truth: names of the sounding object; its boxes, where there are no masks.", "qos", 50),
 )
 EVALUATOR_OUTPUTS = (
     Topic("~/iou", FLOAT, "Mean frame IoU so far.", depth=10),

@@ -55,14 +55,14 @@ def to_html(comparison: Comparison) -> str:
         "a difference is B minus A.</p>"
     )
     # Bags with boxes for a truth have no M_J.
-    name, words = next(
+    name, description = next(
         one for one in (("m_j_frames", "M_J"), ("c_iou", "cIoU"), ("answered", "answered frames"))
         if one[0] in comparison.scores
     )
     main = comparison.scores[name]
     body.append(figures([
-        (f"{main.a:.4f}", f"{words} of A"),
-        (f"{main.b:.4f}", f"{words} of B"),
+        (f"{main.a:.4f}", f"{description} of A"),
+        (f"{main.b:.4f}", f"{description} of B"),
         (f"{main.value:+.4f}", f"difference: {verdict(name, main)}"),
         (str(comparison.frames), "frames"),
         (str(len(comparison.recordings)), "recordings"),
@@ -74,7 +74,7 @@ def to_html(comparison: Comparison) -> str:
         "0 out by chance."
     )
     head = ("score", "A", "B", "B - A", f"{LEVEL:.0%} interval", "says")
-    body.append(section("Scores", grid(head, rows_of(comparison), words=(5,)), how))
+    body.append(section("Scores", grid(head, rows_of(comparison), text_columns=(5,)), how))
     shares = {
         name: (found.value, found.low, found.high)
         for name, found in comparison.scores.items() if not name.endswith("_ms")

@@ -1,4 +1,4 @@
-"""The page of the composite benchmark: scores of each class, and pictures of the worst answers."""
+"""The page of the composite benchmark: scores of each class, and images of the worst answers."""
 
 from __future__ import annotations
 
@@ -91,8 +91,8 @@ def score_rows(
 ) -> list[tuple[str, ...]]:
     """Score, the value of each model, meaning."""
     return [
-        (name, *(one.cell(name) for one in models.values()), words)
-        for name, words in meanings.items()
+        (name, *(one.cell(name) for one in models.values()), description)
+        for name, description in meanings.items()
     ]
 
 
@@ -120,7 +120,7 @@ def to_html(
     if len(models) == 1:
         body.insert(1, figures(_head(next(iter(models.values())).scores)))
     names = [short(name) for name in models]
-    rows = [(words, *values) for _, *values, words in score_rows(models, meanings)]
+    rows = [(description, *values) for _, *values, description in score_rows(models, meanings)]
     scores = section("Scores", grid(("", *names), rows))
     if len(models) == 1:
         one = next(iter(models.values()))
@@ -132,8 +132,8 @@ def to_html(
         body.append(scores)
         body.append(section(f"{first} less the others, case by case", lead))
         body.append(columns(*(
-            section(words, grid(("class", *names), found))
-            for score, words in SIDE_BY_SIDE.items() if (found := class_rows(models, score))
+            section(description, grid(("class", *names), found))
+            for score, description in SIDE_BY_SIDE.items() if (found := class_rows(models, score))
         )))
     for name, one in models.items():
         tail = "" if len(models) == 1 else f", {short(name)}"
@@ -143,7 +143,7 @@ def to_html(
         ]
         table = grid(("class", *COLUMNS.values()), rows)
         body.append(section(f"Classes{tail}", table, LEGEND))
-        body += [section(f"Worst: {kind}{tail}", _pictures(shown), "picture, answer, truth")
+        body += [section(f"Worst: {kind}{tail}", _images(shown), "image, answer, truth")
                  for kind, shown in one.worst.items()]
     return page(title, "\n".join(body))
 
@@ -157,10 +157,11 @@ def _head(scores: Mapping[str, Any]) -> list[tuple[str, str]]:
     ]
 
 
-def _pictures(shown: Sequence[tuple[bytes, str]]) -> str:
+def _images(shown: Sequence[tuple[bytes, str]]) -> str:
     cells = "".join(
-        f'<figure><img alt="" src="{data_uri(jpeg)}"><figcaption>{escape(words)}</figcaption>'
+        f'<figure><img alt="" '
+        f'src="{data_uri(jpeg)}"><figcaption>{escape(description)}</figcaption>'
         "</figure>"
-        for jpeg, words in shown
+        for jpeg, description in shown
     )
     return f'<div class="moments wide">{cells}</div>'

@@ -28,7 +28,7 @@ MEANINGS: dict[str, str] = {
     "average_precision": "area under precision over recall, pixels of all frames pooled",
     "silent_empty": "share of silent frames with nothing marked",
     "false_positive_rate": "marked area on silent frames",
-    "pointing": "attention point lies on what sounds",
+    "pointing": "attention point lies on the sounding object",
     "label_accuracy": "a label names what is seen sounding",
     "heard_accuracy": "the sound is called by a right name",
     "c_iou": "cIoU as VGG-SS: marked pixels overlap the true boxes by half or more",
@@ -41,7 +41,7 @@ MEANINGS: dict[str, str] = {
 # percentiles -> what they are of
 TIMES: dict[str, str] = {
     "latency_ms": "age of the frame when its answer was published, ms: p50 / p95 / p99",
-    "round_trip_ms": "picture to mask at a third process, ms: p50 / p95 / p99",
+    "round_trip_ms": "image to mask at a third process, ms: p50 / p95 / p99",
     "sync_error_ms": "sound ends before the frame's window, ms: p50 / p95 / p99",
 }
 
@@ -52,7 +52,7 @@ class EvaluationSummary:
 
     ``scores``: :meth:`ScoreSheet.result`, or a live run's; ``live``: a live run's, to stand
     beside them; ``latencies_ms``, ``sync_errors_ms``: one a frame; ``curves``: name ->
-    :meth:`ScoreSheet.precision_recall`; ``drops``: reason -> count; ``notes``: sentences.
+    :meth:`ScoreSheet.precision_recall`; ``drops``: reason -> count; ``notes``: messages.
     """
 
     title: str
@@ -75,18 +75,20 @@ def _rows(scores: Mapping[str, Any]) -> dict[str, str]:
     rows = {meaning: _number(scores.get(name)) for name, meaning in MEANINGS.items()}
     for name in ("onset_ms", "offset_ms"):
         value = scores[name]
-        words = "median time to follow when sound " + ("starts" if "onset" in name else "stops")
+        description = "median time to follow when sound " + (
+            "starts" if "onset" in name else "stops"
+        )
         if changes := scores[name.replace("_ms", "s")]:
             missed = scores[name.replace("_ms", "s_missed")]
             shown = "-" if value is None else f"{value:.0f} ms"
-            rows[words] = f"{shown} ({missed} of {changes} never followed)"
-    for name, words in TIMES.items():
+            rows[description] = f"{shown} ({missed} of {changes} never followed)"
+    for name, description in TIMES.items():
         if found := scores.get(name):
-            rows[words] = " / ".join(f"{found[part]:.0f}" for part in ("p50", "p95", "p99"))
+            rows[description] = " / ".join(f"{found[part]:.0f}" for part in ("p50", "p95", "p99"))
     rows["frames with a truth"] = str(scores["frames"] + scores["missed_frames"])
     rows["of them without an answer"] = str(scores["missed_frames"])
     if "answered_share" in scores:
-        rows["pictures answered"] = f"{scores['answered_share']:.0%}"
+        rows["images answered"] = f"{scores['answered_share']:.0%}"
     return rows
 
 
@@ -158,11 +160,11 @@ def to_html(summary: EvaluationSummary) -> str:
     body.append(columns(*_charts(summary)))
     if summary.worst:
         shown = "".join(
-            f'<figure><img alt="{escape(one.words)}" src="{data_uri(one.jpeg)}">'
-            f"<figcaption>{escape(one.words)}</figcaption></figure>"
+            f'<figure><img alt="{escape(one.description)}" src="{data_uri(one.jpeg)}">'
+            f"<figcaption>{escape(one.description)}</figcaption></figure>"
             for one in summary.worst
         )
-        note = "picture, answer, truth; dB is the level of the second of sound before the frame"
+        note = "image, answer, truth; dB is the level of the second of sound before the frame"
         body.append(section("Worst frames", f'<div class="moments wide">{shown}</div>', note))
     return page(summary.title, "\n".join(body))
 

@@ -1,4 +1,4 @@
-"""The frame of every report: one HTML file with its style and pictures inside it."""
+"""The frame of every report: one HTML file with its style and images inside it."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ a { color: var(--accent); } footer { color: var(--soft); font-size: 13px; margin
 
 
 def data_uri(data: bytes, kind: str = "image/jpeg") -> str:
-    """Bytes as an address, so that the picture travels inside the page."""
+    """Bytes as an address, so that the image travels inside the page."""
     return f"data:{kind};base64,{base64.b64encode(data).decode()}"
 
 
@@ -105,11 +105,15 @@ def table(rows: Mapping[str, object]) -> str:
     return f"<table>{cells}</table>"
 
 
-def grid(head: Sequence[str], rows: Iterable[Sequence[object]], words: Sequence[int] = ()) -> str:
-    """A table with a heading; the first column names the row, ``words`` are columns of text."""
+def grid(
+    head: Sequence[str], rows: Iterable[Sequence[object]], text_columns: Sequence[int] = ()
+) -> str:
+    """A table with a heading; the first column names the row, ``text_columns`` are columns of
+    text.
+    """
 
     def cell(tag: str, column: int, value: object) -> str:
-        mark = ' class="words"' if column in words else ""
+        mark = ' class="words"' if column in text_columns else ""
         return f"<{tag}{mark}>{escape(str(value))}</{tag}>"
 
     top = "".join(cell("th", i, name) for i, name in enumerate(head))

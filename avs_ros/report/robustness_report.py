@@ -23,7 +23,7 @@ COLUMNS: dict[str, str] = {
 }
 NOTE = (
     "M_J: mean frame IoU, every frame equal. False pixels: marked and wrong, as a share of the "
-    "picture. Negative mIoU: overlap with the mask that the right sound would have, under a sound "
+    "image. Negative mIoU: overlap with the mask that the right sound would have, under a sound "
     "that nothing visible makes; lower is better. G-mIoU: harmonic mean of the clean score and "
     "1 - negative mIoU."
 )
@@ -62,10 +62,10 @@ class Line:
     dashed: bool = False
 
 
-def line_chart(words: Sequence[str], lines: Sequence[Line], clean: Mapping[str, float]) -> str:
+def line_chart(strengths: Sequence[str], lines: Sequence[Line], clean: Mapping[str, float]) -> str:
     """Values 0..1 over equally spaced strengths, as inline SVG.
 
-    ``words``: the strengths; ``clean``: colour -> M_J without disturbance.
+    ``strengths``: of the disturbance; ``clean``: colour -> M_J without disturbance.
     """
     inner, foot = WIDTH - LEFT - RIGHT, 30 + 18 * math.ceil(len(lines) / 2)
     high = HEIGHT - TOP - FOOT
@@ -75,7 +75,7 @@ def line_chart(words: Sequence[str], lines: Sequence[Line], clean: Mapping[str, 
     most = max(most, marks[-1])
 
     def x(index: int) -> float:
-        return LEFT + inner * (index + 0.5) / len(words)
+        return LEFT + inner * (index + 0.5) / len(strengths)
 
     def y(value: float) -> float:
         return TOP + high * (1 - value / most)
@@ -96,10 +96,10 @@ def line_chart(words: Sequence[str], lines: Sequence[Line], clean: Mapping[str, 
                    f'points="{path}"/>')
         for i, value in spots:
             out.append(f'<circle cx="{x(i):.1f}" cy="{y(value):.1f}" r="3.5" fill="{line.colour}">'
-                       f"<title>{escape(words[i])}: {escape(line.name)} {value:.4f}</title>"
+                       f"<title>{escape(strengths[i])}: {escape(line.name)} {value:.4f}</title>"
                        "</circle>")
     base = TOP + high
-    for i, text in enumerate(words):
+    for i, text in enumerate(strengths):
         out.append(f'<text x="{x(i):.1f}" y="{base + 18}" text-anchor="middle">'
                    f"{escape(text)}</text>")
     for number_, line in enumerate(lines):
@@ -124,8 +124,10 @@ def wrong_sound_chart(models: Models) -> str:
             for model, colour in zip(models, colours(models), strict=True):
                 value = models[model][condition][column]
                 y += 20
-                words = f"{kind}, {short(model)}" if several else kind
-                out.append(f'<text x="208" y="{y + 12}" text-anchor="end">{escape(words)}</text>')
+                description = f"{kind}, {short(model)}" if several else kind
+                out.append(
+                    f'<text x="208" y="{y + 12}" text-anchor="end">{escape(description)}</text>'
+                )
                 if value is not None:
                     wide = 210 * value
                     out.append(f'<rect fill="{colour}" x="216" y="{y}" width="{1 + wide:.1f}" '
@@ -161,33 +163,35 @@ def colours(models: Sequence[str] | Models) -> list[str]:
 
 
 def to_html(
-    title: str, models: Models, axes: Mapping[str, str], facts: Sequence[tuple[str, str]],
+    title: str, models: Models, axes: Mapping[str, str], headline: Sequence[tuple[str, str]],
     notes: Sequence[str] = (),
 ) -> str:
     """The whole page.
 
     ``models``: name -> condition -> :meth:`ConditionScores.result`, ``clean`` first; ``axes``:
-    axis -> what it is; ``facts``: (figure, what it is).
+    axis -> what it is; ``headline``: (figure, what it is).
     """
-    body = [f"<h1>{escape(title)}</h1>", figures(facts)]
+    body = [f"<h1>{escape(title)}</h1>", figures(headline)]
     body += [f'<p class="soft">{escape(note)}</p>' for note in notes]
     if len(models) > 1:
         head, rows = side_by_side(models)
-        body.append(section("Side by side", grid(head, rows, words=(1,)), SIDE_NOTE))
+        body.append(section("Side by side", grid(head, rows, text_columns=(1,)), SIDE_NOTE))
     else:
         body.append(section("All conditions", _table(next(iter(models.values()))), NOTE))
     first = next(iter(models.values()))
     cards = []
     wrong = {row["axis"] for row in first.values() if row["negative"] and row["frames"]}
     if wrong:
-        words = "; ".join(f"{axis}: {axes[axis]}" for axis in axes if axis in wrong)
-        cards.append(section("Wrong sounds", wrong_sound_chart(models), words))
-    for axis, words in axes.items():
+        description = "; ".join(f"{axis}: {axes[axis]}" for axis in axes if axis in wrong)
+        cards.append(section("Wrong sounds", wrong_sound_chart(models), description))
+    for axis, description in axes.items():
         chart = _axis_chart(models, axis)
         if chart:
             unit = next(row["unit"] for row in first.values() if row["axis"] == axis)
             heading = f"{axis.replace('-', ' ').capitalize()} ({unit})"
-            cards.append(section(heading, chart, f"{words}; dotted: M_J of the clean recordings"))
+            cards.append(
+                section(heading, chart, f"{description}; dotted: M_J of the clean recordings")
+            )
     body.append(columns(*cards))
     if len(models) > 1:
         body += [

@@ -16,10 +16,10 @@ from avs_ros.report.page import columns, data_uri, figures, page, section, table
 
 @dataclass(frozen=True)
 class Moment:
-    """A picture (JPEG) at ``time_s`` with a few words."""
+    """An image (JPEG) at ``time_s`` with a few words."""
 
     time_s: float
-    picture: bytes
+    image: bytes
     caption: str
 
 
@@ -31,8 +31,8 @@ class RunSummary:
     labels ("" for none), ``levels_dbfs``, ``latencies_ms`` (one per frame; what it means is
     ``latency_name``).  ``end_s``: end of the last frame.  ``threshold`` of the score, None for
     none; ``played``: what really sounded, where that is known.  ``stages_ms``: mean of each stage.
-    ``counters``: what was received, dropped or refused; ``facts``: lines of the table; ``files``:
-    name -> what it is, relative to the page.
+    ``counters``: what was received, dropped or refused; ``metadata``: lines of the table;
+    ``files``: name -> what it is, relative to the page.
     """
 
     title: str
@@ -50,7 +50,7 @@ class RunSummary:
     played: Sequence[Span] = ()
     stages_ms: Mapping[str, float] = field(default_factory=dict)
     counters: Mapping[str, object] = field(default_factory=dict)
-    facts: Mapping[str, object] = field(default_factory=dict)
+    metadata: Mapping[str, object] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
     moments: Sequence[Moment] = ()
     notes: Sequence[str] = ()
@@ -104,7 +104,7 @@ def _legend(summary: RunSummary) -> str:
 
 def _moments(moments: Sequence[Moment]) -> str:
     cells = "".join(
-        f'<figure><img src="{data_uri(moment.picture)}" alt="{escape(moment.caption)}">'
+        f'<figure><img src="{data_uri(moment.image)}" alt="{escape(moment.caption)}">'
         f"<figcaption>{moment.time_s:.2f} s: {escape(moment.caption)}</figcaption></figure>"
         for moment in moments
     )
@@ -135,8 +135,8 @@ def to_html(summary: RunSummary) -> str:
         cards.append(section("Mean time of each stage", bars(summary.stages_ms, "ms")))
     parts.append(columns(*cards))
     tables = []
-    if summary.facts:
-        tables.append(section("What ran", table(summary.facts)))
+    if summary.metadata:
+        tables.append(section("What ran", table(summary.metadata)))
     if summary.counters:
         tables.append(section("Received and dropped", table(summary.counters)))
     parts.append(columns(*tables))

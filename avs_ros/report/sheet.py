@@ -1,4 +1,4 @@
-"""A contact sheet: rows of small pictures, each row with a line of words."""
+"""A contact sheet: rows of small images, each row with a line of words."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ class Sheet:
     """Collects rows and writes them as one JPEG."""
 
     def __init__(self, height: int) -> None:
-        """``height`` of the small pictures, px."""
+        """``height`` of the small images, px."""
         self._height = height
         self._rows: list[Bytes] = []
 
-    def add(self, tiles: Sequence[Bytes], words: str) -> None:
-        """A row of pictures uint8 RGB, scaled to the sheet's height, under ``words``."""
+    def add(self, tiles: Sequence[Bytes], description: str) -> None:
+        """A row of images uint8 RGB, scaled to the sheet's height, under ``description``."""
         gap = np.full((self._height, GAP, 3), PAPER, np.uint8)
         parts = [part for tile in tiles for part in (scaled(tile, self._height), gap)]
         body = np.hstack(parts) if parts else gap
-        words = words.encode("ascii", "replace").decode()
-        width = max(body.shape[1], text_width(words, LETTERS) + 2 * GAP)
+        description = description.encode("ascii", "replace").decode()
+        width = max(body.shape[1], text_width(description, LETTERS) + 2 * GAP)
         strip = np.full((STRIP, width, 3), PAPER, np.uint8)
-        put_text(strip, words, GAP, STRIP - 6, LETTERS, INK)
+        put_text(strip, description, GAP, STRIP - 6, LETTERS, INK)
         self._rows.append(strip)
         self._rows.append(np.asarray(body, np.uint8))
 
     def write(self, path: Path, quality: int = 80) -> None:
-        """One picture, as wide as its widest row."""
+        """One image, as wide as its widest row."""
         width = max((row.shape[1] for row in self._rows), default=1)
         whole = np.vstack([_padded(row, width) for row in self._rows] or [_blank()])
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -48,18 +48,18 @@ class Sheet:
 
 
 def write_sheet(path: Path, shown: Sequence[tuple[bytes, str]]) -> None:
-    """Pictures (JPEG) with a line of words each, one below the other."""
-    pictures = [decode(data) for data, _ in shown]
-    sheet = Sheet(pictures[0].shape[0] if pictures else 1)
-    for picture, (_, words) in zip(pictures, shown, strict=True):
-        sheet.add([picture], words)
+    """Images (JPEG) with a line of words each, one below the other."""
+    images = [decode(data) for data, _ in shown]
+    sheet = Sheet(images[0].shape[0] if images else 1)
+    for image, (_, description) in zip(images, shown, strict=True):
+        sheet.add([image], description)
     sheet.write(path)
 
 
-def scaled(picture: Bytes, height: int) -> Bytes:
+def scaled(image: Bytes, height: int) -> Bytes:
     """The same at another height, px."""
-    width = max(1, round(height * picture.shape[1] / picture.shape[0]))
-    return np.asarray(cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA))
+    width = max(1, round(height * image.shape[1] / image.shape[0]))
+    return np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA))
 
 
 def _padded(row: Bytes, width: int) -> Bytes:

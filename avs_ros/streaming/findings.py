@@ -1,7 +1,7 @@
-"""Why a run found little or nothing, where that is known: sentences with the option that helps.
+"""Why a run found little or nothing, where that is known: messages with the option that helps.
 
 :class:`Findings` watches what comes in and what is paired; :func:`explain` turns counts and levels
-into sentences.
+into messages.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ CANCELLED_DB = 20.0
 
 
 @dataclass
-class Facts:
+class Observed:
     """What is known at the end of a run.
 
     ``frames`` answered, of them ``without_sound`` and ``silent`` (below ``silence_dbfs``);
@@ -59,19 +59,19 @@ class Facts:
 
 
 class Findings:
-    """Collects the facts of one run."""
+    """Collects the metadata of one run."""
 
     def __init__(self, silence_dbfs: float, buffer_rate_hz: int = SAMPLE_RATE) -> None:
         """``silence_dbfs``: below it sound is silence; ``buffer_rate_hz``: of the windows."""
-        self.facts = Facts(silence_dbfs=silence_dbfs, buffer_rate_hz=buffer_rate_hz)
+        self.observed = Observed(silence_dbfs=silence_dbfs, buffer_rate_hz=buffer_rate_hz)
         self._power = np.zeros(2)
         self._samples = 0
 
     def sound(self, sound: Sound) -> None:
         """Take in a piece of sound."""
-        facts, count = self.facts, len(sound.samples)
-        facts.sound_s += count / sound.rate_hz
-        facts.sounds_s = _grown(facts.sounds_s, sound.stamp_ns, sound.end_ns)
+        observed, count = self.observed, len(sound.samples)
+        observed.sound_s += count / sound.rate_hz
+        observed.sounds_s = _grown(observed.sounds_s, sound.stamp_ns, sound.end_ns)
         channels = sound.samples.reshape(count, -1)
         if channels.shape[1] > 1 and count:
             values = channels.astype(np.float64)
@@ -86,24 +86,24 @@ class Findings:
 
     def pair(self, pair: Pair) -> None:
         """Take in a frame that was answered."""
-        facts = self.facts
-        facts.frames += 1
-        facts.images_s = _grown(facts.images_s, pair.stamp_ns, pair.stamp_ns)
-        facts.loudest_dbfs = max(facts.loudest_dbfs, pair.level_dbfs)
+        observed = self.observed
+        observed.frames += 1
+        observed.images_s = _grown(observed.images_s, pair.stamp_ns, pair.stamp_ns)
+        observed.loudest_dbfs = max(observed.loudest_dbfs, pair.level_dbfs)
         if pair.coverage < NO_SOUND:
-            facts.without_sound += 1
-        elif pair.level_dbfs < facts.silence_dbfs:
-            facts.silent += 1
+            observed.without_sound += 1
+        elif pair.level_dbfs < observed.silence_dbfs:
+            observed.silent += 1
 
     def explain(self, counters: Mapping[str, int]) -> list[str]:
-        """The sentences, most important first; none where all is well."""
-        facts = self.facts
-        facts.counters = counters
+        """The messages, most important first; none where all is well."""
+        observed = self.observed
+        observed.counters = counters
         if self._samples:
-            facts.mix_dbfs, facts.channels_dbfs = (
+            observed.mix_dbfs, observed.channels_dbfs = (
                 dbfs(power / self._samples) for power in self._power
             )
-        return explain(facts)
+        return explain(observed)
 
 
 def _grown(span: tuple[float, float] | None, first_ns: int, last_ns: int) -> tuple[float, float]:
@@ -111,14 +111,14 @@ def _grown(span: tuple[float, float] | None, first_ns: int, last_ns: int) -> tup
     return (first, last) if span is None else (min(span[0], first), max(span[1], last))
 
 
-def explain(facts: Facts) -> list[str]:
-    """Sentences about what is missing, each with what helps."""
-    told = [*_about_clocks(facts), *_about_losses(facts), *_about_level(facts)]
-    return [sentence for sentence in told if sentence]
+def explain(observed: Observed) -> list[str]:
+    """Messages about what is missing, each with what helps."""
+    told = [*_about_clocks(observed), *_about_losses(observed), *_about_level(observed)]
+    return [message for message in told if message]
 
 
-def _about_clocks(facts: Facts) -> list[str]:
-    apart = facts.clocks_apart_s
+def _about_clocks(observed: Observed) -> list[str]:
+    apart = observed.clocks_apart_s
     if abs(apart) > CLOCKS_APART_S:
         side = "ahead of" if apart > 0 else "behind"
         tai = " (a camera on TAI is 37 s ahead)" if 34 < apart < 40 else ""
@@ -126,21 +126,21 @@ def _about_clocks(facts: Facts) -> list[str]:
             f"the stamps of the images are {abs(apart):.1f} s {side} those of the sound{tai}: "
             "their clocks disagree, and images are paired with the wrong sound; try --stamps bag"
         ]
-    share = _share(facts.without_sound, facts.frames)
+    share = _share(observed.without_sound, observed.frames)
     if share < MUCH:
         return []
-    told = f"{facts.without_sound} of {facts.frames} images had no sound"
-    if facts.images_s and facts.sounds_s:
-        ahead = facts.images_s[0] - facts.sounds_s[1]
-        behind = facts.sounds_s[0] - facts.images_s[1]
+    told = f"{observed.without_sound} of {observed.frames} images had no sound"
+    if observed.images_s and observed.sounds_s:
+        ahead = observed.images_s[0] - observed.sounds_s[1]
+        behind = observed.sounds_s[0] - observed.images_s[1]
         if max(ahead, behind) > 0:
             where = "after the sound ends" if ahead > 0 else "before the sound begins"
             return [
                 f"{told}: their stamps lie {max(ahead, behind):.1f} s {where}; if the clocks "
                 "disagree, try --stamps bag or --audio-offset"
             ]
-        sounds_back = facts.counters.get("audio_restarts", 0)
-        images_back = facts.counters.get("jumps_back", 0)
+        sounds_back = observed.counters.get("audio_restarts", 0)
+        images_back = observed.counters.get("jumps_back", 0)
         if sounds_back != images_back:
             names = ("sound's", "images'") if sounds_back > images_back else ("images'", "sound's")
             return [f"{told}: the {names[0]} stamps jump back where the {names[1]} do not; try "
@@ -149,30 +149,30 @@ def _about_clocks(facts: Facts) -> list[str]:
             "(--audio)?"]
 
 
-def _about_losses(facts: Facts) -> list[str]:
-    count = facts.counters.get
+def _about_losses(observed: Observed) -> list[str]:
+    count = observed.counters.get
     told = []
-    broken = _share(count("broken_packets", 0), facts.packets)
+    broken = _share(count("broken_packets", 0), observed.packets)
     if broken > SOME / 2:
         told.append(
-            f"{count('broken_packets', 0)} of {facts.packets} packets of the file could not be "
+            f"{count('broken_packets', 0)} of {observed.packets} packets of the file could not be "
             "decoded and were left out: it is damaged; copy it again from where it was recorded"
         )
     for counter, what, good in (
-        ("malformed_images", "images", facts.frames),
+        ("malformed_images", "images", observed.frames),
         ("malformed_sounds", "sound messages", count("audio_chunks", 0)),
-        ("decode_errors", "images", facts.frames),
+        ("decode_errors", "images", observed.frames),
     ):
         refused = count(counter, 0)
         if _share(refused, refused + good) > SOME:
-            reason = facts.reasons.get(counter, "")
+            reason = observed.reasons.get(counter, "")
             told.append(
                 f"{refused} of {refused + good} {what} could not be used"
                 + (f": {reason}" if reason else "")
             )
     overlap = _share(count("audio_overlap_samples", 0), count("audio_samples", 0))
-    if overlap > SOME and not facts.format_doubted:
-        cause = "the rate that its messages state is wrong" if facts.format_given else (
+    if overlap > SOME and not observed.format_doubted:
+        cause = "the rate that its messages state is wrong" if observed.format_given else (
             "rate, channels or format are other than assumed (--audio-rate, --audio-channels, "
             "--audio-format)"
         )
@@ -180,46 +180,51 @@ def _about_losses(facts: Facts) -> list[str]:
             f"{overlap:.0%} of the sound was dropped, since by its stamps that time was heard "
             f"already: {cause}, or two publishers share the topic"
         )
-    missing_s = count("audio_gap_samples", 0) / facts.buffer_rate_hz
-    if _share(missing_s, missing_s + facts.sound_s) > SOME and not facts.format_doubted:
+    missing_s = count("audio_gap_samples", 0) / observed.buffer_rate_hz
+    if _share(missing_s, missing_s + observed.sound_s) > SOME and not observed.format_doubted:
         told.append(
-            f"{missing_s:.1f} s of sound are missing between chunks, {facts.sound_s:.1f} s came: "
+            f"{missing_s:.1f} s of sound are missing between chunks, {observed.sound_s:.1f} s "
+            f"came: "
             "chunks were lost while recording (subscribe reliably, with a longer queue)"
-            + ("" if facts.format_given else ", or their rate is another (--audio-rate)")
+            + ("" if observed.format_given else ", or their rate is another (--audio-rate)")
         )
     late = count("dropped_out_of_order", 0) + count("dropped_duplicate", 0)
-    if _share(late, late + facts.frames) > SOME:
+    if _share(late, late + observed.frames) > SOME:
         told.append(
-            f"{late} of {late + facts.frames} images were dropped, since their stamps repeat or "
+            f"{late} of {late + observed.frames} images were dropped, since their stamps repeat "
+            f"or "
             "run backwards; try --stamps bag"
         )
     return told
 
 
-def _about_level(facts: Facts) -> list[str]:
+def _about_level(observed: Observed) -> list[str]:
     told = []
-    if facts.mix_dbfs < facts.channels_dbfs - CANCELLED_DB and facts.channels_dbfs > -90:
+    if observed.mix_dbfs < observed.channels_dbfs - CANCELLED_DB and observed.channels_dbfs > -90:
         told.append(
-            f"the channels of the sound cancel each other: {facts.channels_dbfs:.0f} dBFS each, "
-            f"{facts.mix_dbfs:.0f} dBFS together; one is inverted: take one alone with --channel 1"
+            f"the channels of the sound cancel each other: {observed.channels_dbfs:.0f} dBFS "
+            f"each, "
+            f"{observed.mix_dbfs:.0f} dBFS together; one is inverted: take one alone with "
+            f"--channel 1"
         )
-    heard = facts.frames - facts.without_sound
-    if heard and not told and _share(facts.silent, heard) > NEARLY_ALL:
-        level = "digital silence" if facts.loudest_dbfs < -110 else (
-            f"at most {facts.loudest_dbfs:.0f} dBFS"
+    heard = observed.frames - observed.without_sound
+    if heard and not told and _share(observed.silent, heard) > NEARLY_ALL:
+        level = "digital silence" if observed.loudest_dbfs < -110 else (
+            f"at most {observed.loudest_dbfs:.0f} dBFS"
         )
         told.append(
-            f"the sound is silence in {facts.silent} of {heard} images ({level}, the limit is "
-            f"{facts.silence_dbfs:.0f} dBFS): is it the right topic or track, is the microphone "
+            f"the sound is silence in {observed.silent} of {heard} images ({level}, the limit is "
+            f"{observed.silence_dbfs:.0f} dBFS): is it the right topic or track, is the "
+            f"microphone "
             "muted, or is --silence-dbfs too high?"
         )
-    samples = facts.counters.get("audio_samples", 0)
-    if _share(facts.counters.get("audio_clipped", 0), samples) > SOME:
+    samples = observed.counters.get("audio_samples", 0)
+    if _share(observed.counters.get("audio_clipped", 0), samples) > SOME:
         told.append(
             "much of the sound lies past full scale and is clipped: floats must be -1..1, "
             "integers must be sent as integers (--audio-format)"
         )
-    if _share(facts.counters.get("audio_nonfinite", 0), samples) > SOME:
+    if _share(observed.counters.get("audio_nonfinite", 0), samples) > SOME:
         told.append("much of the sound is NaN or infinite and was set to zero: is it of another "
                     "format (--audio-format)?")
     return told

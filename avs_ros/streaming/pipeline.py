@@ -158,7 +158,7 @@ class Pipeline:
         self._epoch = pair.epoch
         prediction = self.segmenter.step(image, pair.window, pair.stamp_ns)
         stepped = time.perf_counter_ns()
-        if not (np.isfinite(prediction.sounding) and np.isfinite(prediction.probability).all()):
+        if not (np.isfinite(prediction.score) and np.isfinite(prediction.probability).all()):
             # Let through, it would stay in the smoothed past of every later frame.
             raise EngineError(
                 f"model {self.segmenter.name} on engine {self.segmenter.engine} answered with NaN "

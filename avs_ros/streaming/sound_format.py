@@ -126,7 +126,7 @@ class FormatCheck:
     def finding(
         self, topic: str, says: str = "", option: str = "--audio-{name} {value}"
     ) -> str:
-        """The contradiction in one sentence, with the options that help; "" for none.
+        """The contradiction in one message, with the options that help; "" for none.
 
         ``says``: where the format is from ("" for nowhere); ``option``: how ``rate``,
         ``channels`` and ``format`` are given.

@@ -229,17 +229,12 @@ class Synchronizer:
         """
         with self.condition:
             now = self.clock.now_ns() if now_ns is None else now_ns
-            chosen = -1
-            for i, waiting in enumerate(self._waiting):
-                if self._arrived(waiting):
-                    chosen = i
-            if chosen < 0:
-                for i, waiting in enumerate(self._waiting):
-                    if self._expired(waiting, now):
-                        chosen = i
-            if chosen < 0:
+            ready = [i for i, one in enumerate(self._waiting) if self._arrived(one)] or [
+                i for i, one in enumerate(self._waiting) if self._expired(one, now)
+            ]
+            if not ready:
                 return None
-            for _ in range(chosen):
+            for _ in range(ready[-1]):
                 self._waiting.popleft()
                 self._count(reason)
             return self._pair(self._waiting.popleft())

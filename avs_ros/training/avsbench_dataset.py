@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
-from torchvision.transforms.v2 import functional as picture
+from torchvision.transforms.v2 import functional as image
 
 from avs_ros.evaluation.avsbench import AVSBenchClip
 from avs_ros.evaluation.clip_arrays import ClipArrays, read_clip
@@ -42,13 +42,13 @@ def jitter_colours(frames: Tensor, rng: np.random.Generator) -> Tensor:
         hue = float(rng.uniform(-0.1, 0.1))
         for step in rng.permutation(4):
             if step == 0:
-                frame = picture.adjust_brightness(frame, float(amounts[0]))
+                frame = image.adjust_brightness(frame, float(amounts[0]))
             elif step == 1:
-                frame = picture.adjust_contrast(frame, float(amounts[1]))
+                frame = image.adjust_contrast(frame, float(amounts[1]))
             elif step == 2:
-                frame = picture.adjust_saturation(frame, float(amounts[2]))
+                frame = image.adjust_saturation(frame, float(amounts[2]))
             else:
-                frame = picture.adjust_hue(frame, hue)
+                frame = image.adjust_hue(frame, hue)
         out.append(frame)
     return torch.stack(out)
 

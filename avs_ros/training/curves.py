@@ -1,4 +1,4 @@
-"""A training log as one small picture: a curve for each kind of line."""
+"""A training log as one small image: a curve for each kind of line."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def draw_curves(log: Path, target: Path, value: str = "smooth") -> Path | None:
     """Write ``target`` (PNG): ``value`` over the steps, a panel for each kind of line in ``log``.
 
     A step that a resumed run took again counts once.  None, and no file, when the log holds no
-    such value.  Raises DatasetError when a line cannot be read or the picture not be written.
+    such value.  Raises DatasetError when a line cannot be read or the image not be written.
     """
     series: dict[str, dict[int, float]] = {}
     text = ""
@@ -42,7 +42,7 @@ def draw_curves(log: Path, target: Path, value: str = "smooth") -> Path | None:
 
 
 def _panel(kind: str, points: list[tuple[int, float]]) -> np.ndarray:
-    picture = np.full((HEIGHT, WIDTH, 3), 255, np.uint8)
+    image = np.full((HEIGHT, WIDTH, 3), 255, np.uint8)
     steps, values = (np.array(column, np.float64) for column in zip(*points, strict=True))
     low, high = float(values.min()), float(values.max())
     span = max(high - low, 1e-9)
@@ -51,13 +51,13 @@ def _panel(kind: str, points: list[tuple[int, float]]) -> np.ndarray:
     y = HEIGHT - MARGIN - (values - low) / span * (HEIGHT - 2 * MARGIN)
     for share in (0.0, 0.5, 1.0):
         level = round(HEIGHT - MARGIN - share * (HEIGHT - 2 * MARGIN))
-        cv2.line(picture, (MARGIN, level), (WIDTH - MARGIN, level), PALE, 1)
-        _write(picture, f"{low + share * span:.2f}", (4, level + 4))
+        cv2.line(image, (MARGIN, level), (WIDTH - MARGIN, level), PALE, 1)
+        _write(image, f"{low + share * span:.2f}", (4, level + 4))
     curve = np.stack([x, y], axis=1).round().astype(np.int32)
-    cv2.polylines(picture, [curve], False, LINE, 2, cv2.LINE_AA)
-    _write(picture, f"{kind}: loss over {last:.0f} steps", (MARGIN, 24))
-    return picture
+    cv2.polylines(image, [curve], False, LINE, 2, cv2.LINE_AA)
+    _write(image, f"{kind}: loss over {last:.0f} steps", (MARGIN, 24))
+    return image
 
 
-def _write(picture: np.ndarray, text: str, at: tuple[int, int]) -> None:
-    cv2.putText(picture, text, at, cv2.FONT_HERSHEY_SIMPLEX, 0.42, INK, 1, cv2.LINE_AA)
+def _write(image: np.ndarray, text: str, at: tuple[int, int]) -> None:
+    cv2.putText(image, text, at, cv2.FONT_HERSHEY_SIMPLEX, 0.42, INK, 1, cv2.LINE_AA)

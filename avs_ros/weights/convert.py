@@ -53,19 +53,19 @@ def convert(
     network = build_network(kind, name, paths)
     if isinstance(network, audio.AudioNetwork):
         tensors = network.state_dict()
-        facts = {"class_order": "AudioSet", **network.describe()}
+        metadata = {"class_order": "AudioSet", **network.describe()}
     else:
         # In the names of the file, which are those that other programs know, too.
         tensors = read_weight_file(paths[0]).state_dict()
-        facts = {}
-    facts |= {
+        metadata = {}
+    metadata |= {
         "format": FORMAT,
         "kind": kind,
         "network": name,
         "made_from": [path.name for path in paths],
         **(about or {}),
     }
-    header = {key: json.dumps(value) for key, value in facts.items()}
+    header = {key: json.dumps(value) for key, value in metadata.items()}
     data = save({key: value.contiguous() for key, value in tensors.items()}, metadata=header)
     part = output.with_name(output.name + ".part")
     part.write_bytes(data)
@@ -87,8 +87,8 @@ def convert_c3n(
         CheckpointError: not a C3N checkpoint, or tensors that do not fit.
     """
     loaded = load_c3n(path, load_similarity(similarity))
-    facts = {"made_from": [path.name], **(about or {})}
+    metadata = {"made_from": [path.name], **(about or {})}
     part = output.with_name(output.name + ".part")
-    save_c3n(part, loaded.network, loaded.audio, loaded.labels, facts)
+    save_c3n(part, loaded.network, loaded.audio, loaded.labels, metadata)
     part.replace(output)
     return f"C3N, {loaded.network.visual} and {loaded.audio}"

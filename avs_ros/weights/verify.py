@@ -18,7 +18,7 @@ class Finding:
 
     ok: bool
     subject: str
-    words: str
+    description: str
 
 
 def verify(source: WeightSource, paths: Sequence[Path]) -> list[Finding]:
@@ -56,5 +56,5 @@ def _loads(source: WeightSource, paths: Sequence[Path]) -> Finding:
     except AvsError as error:
         return Finding(False, source.network, str(error))
     count = sum(parameter.numel() for parameter in network.parameters())
-    words = f"loads: every tensor fits, {count / 1e6:.1f} M parameters"
-    return Finding(True, source.network, words)
+    description = f"loads: every tensor fits, {count / 1e6:.1f} M parameters"
+    return Finding(True, source.network, description)

@@ -12,7 +12,7 @@ from avs_ros.training.config import load_settings, parse_overrides
 from avs_ros.training.curves import draw_curves
 from avs_ros.training.report import RunReporter
 from recipes.avsc_light.light import train_light
-from recipes.avsc_light.settings import LightSettings
+from recipes.avsc_light.settings import AVSCLightSettings
 
 CONFIG = Path(__file__).with_name("avsc_light.yaml")
 
@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _train(args: argparse.Namespace) -> None:
-    settings = load_settings(LightSettings, args.config, parse_overrides(args.set))
+    settings = load_settings(AVSCLightSettings, args.config, parse_overrides(args.set))
     args.output.mkdir(parents=True, exist_ok=True)
     if (args.output / "segmenter.pt").is_file() and not args.resume:
         raise ParameterError(

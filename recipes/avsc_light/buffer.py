@@ -18,7 +18,7 @@ from torch import Tensor
 from avs_ros.models.avsc import Target
 from recipes.avsc_light.instances import Part
 from recipes.avsc_light.scenes import UNKNOWN, Ids, Scene
-from recipes.c3n_light.seeing import pixels
+from recipes.c3n_light.visual_stage import pixels
 
 # Frames per pass of the backbone.
 CHUNK = 8
@@ -29,7 +29,7 @@ Features = tuple[Tensor, ...]
 class Batch:
     """``features``: what ``net.features`` gave, float32; ``scenes``: what they show.
 
-    ``teacher``: ``[B, K, t, t]`` family probabilities of the teacher, 0..1.
+    ``teacher``: ``[B, K, t, t]`` category probabilities of the teacher, 0..1.
     """
 
     features: Features
@@ -40,7 +40,7 @@ class Batch:
 class SceneBuffer:
     """The last ``capacity`` scenes; :meth:`refresh` replaces the oldest.
 
-    ``see``: frames ``[B, 3, S, S]`` -> features, and the teacher's family probabilities
+    ``see``: frames ``[B, 3, S, S]`` -> features, and the teacher's category probabilities
     ``[B, K, t, t]``.
     """
 
@@ -122,7 +122,7 @@ def target(ids: Ids, parts: Sequence[Part]) -> Target:
     kept = [i for i, mask in enumerate(masks) if float(mask.sum()) >= 3]
     height, width = ids.shape
     return Target(
-        classes=torch.tensor([parts[i].family for i in kept], dtype=torch.long),
+        classes=torch.tensor([parts[i].category for i in kept], dtype=torch.long),
         masks=torch.stack([masks[i] for i in kept]) if kept else torch.zeros(0, height, width),
         silent=torch.tensor([parts[i].silent for i in kept], dtype=torch.bool),
         known=(cells != UNKNOWN).float(),

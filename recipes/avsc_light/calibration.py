@@ -51,7 +51,7 @@ def calibrate(
     generator = torch.Generator().manual_seed(seed)
     a, b = draw_pairs(seen, heard, PAIRS, generator)
     sounding = torch.sigmoid(net.audio_scores(heard.logits, heard.feature))[b]
-    visible, sounds = seen.families[a], heard.truth[b]
+    visible, sounds = seen.categories[a], heard.truth[b]
     wanted = (visible > 0) & (sounds > 0)
     matched = wanted.any(1)
     open_question = ((visible < 0) & (sounds != 0)) | ((sounds < 0) & (visible != 0))

@@ -1,8 +1,8 @@
 """The second step: what is heard learns which of the things that are seen it lights up.
 
 The segmenter stays as it is; the attended mask is trained by binary cross-entropy and Dice against
-what sounds in the scene, nothing for a mismatched sound or silence, and the gradient reaches the
-audio head through the score of each category.
+the sounding object in the scene, nothing for a mismatched sound or silence, and the gradient
+reaches the audio head through the score of each category.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from torch import Tensor, nn
 
 from avs_ros.models.avsc import AVSC, correlation_loss
 from recipes.avsc_light.pairs import Heard, Seen, attended_truth, draw_pairs
-from recipes.avsc_light.settings import LightSettings
+from recipes.avsc_light.settings import AVSCLightSettings
 
 
 def label_loss(logits: Tensor, truth: Tensor) -> Tensor:
-    """Binary cross-entropy over the families of which it is known; a positive weighs 6."""
+    """Binary cross-entropy over the categories of which it is known; a positive weighs 6."""
     weight = (truth >= 0).float() * torch.where(truth > 0, 6.0, 1.0)
     loss = functional.binary_cross_entropy_with_logits(logits, truth.clamp(0), reduction="none")
     return (loss * weight).sum() / weight.sum().clamp(min=1)
@@ -44,7 +44,7 @@ def train_correlation(
     parameters: Sequence[nn.Parameter],
     seen: Seen,
     heard: Heard,
-    settings: LightSettings,
+    settings: AVSCLightSettings,
     steps: Iterable[int],
     report: Callable[[int, float], None],
 ) -> None:
@@ -64,7 +64,7 @@ def train_correlation(
         drift = [(p - q).square().sum() for p, q in zip(parameters, before, strict=True)]
         loss = loss + settings.pull * torch.stack(drift).sum()
         optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         optimiser.step()
         running = 0.95 * running + 0.05 * loss.item() if step else loss.item()
         report(step + 1, running)

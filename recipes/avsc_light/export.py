@@ -59,7 +59,7 @@ def export(
                 for name in (VISUAL, AUDIO)
             },
         },
-        "teachers": {start.name: "soft masks of the families", **TEACHERS},
+        "teachers": {start.name: "soft masks of the categories", **TEACHERS},
         "settings": settings,
     }
     save_avsc(

@@ -1,6 +1,6 @@
-"""Instances in the pictures that the light model's training gathers.
+"""Instances in the images that the light model's training gathers.
 
-COCO names its things one by one; elsewhere an instance is a connected part of a family's pixels.
+COCO names its things one by one; elsewhere an instance is a connected part of a category's pixels.
 What a teacher network marked, and nobody, is *silent* in the sense of the objective: a potential
 sounding object that no annotation vouches for.
 """
@@ -17,11 +17,11 @@ import cv2
 import numpy as np
 
 from avs_ros.errors import DatasetError
-from avs_ros.models.light.families import FAMILIES
+from avs_ros.models.light.vocabulary import CATEGORIES
 from avs_ros.segmentation import Bytes
-from recipes.c3n_light.pictures import DAVIS, IGNORE, OUTLINES, SIZE, Picture, load
+from recipes.c3n_light.images import DAVIS, IGNORE, OUTLINES, SIZE, TrainingImage, load
 
-# Smallest share of the picture that is an instance; anything smaller is unknown.  A teacher's
+# Smallest share of the image that is an instance; anything smaller is unknown.  A teacher's
 # specks are more often wrong than right.
 SMALLEST, SMALLEST_SILENT = 0.0015, 0.01
 MOST = 60
@@ -29,14 +29,14 @@ MOST = 60
 
 @dataclass(frozen=True)
 class Part:
-    """One instance: ``family`` is its index, ``silent`` whether only a teacher says so."""
+    """One instance: ``category`` is its index, ``silent`` whether only a teacher says so."""
 
-    family: int
+    category: int
     silent: bool
 
 
 def gather(data: Path, work: Path) -> None:
-    """Write ``instances.npy`` and ``instances.json`` beside the pictures that ``work`` holds."""
+    """Write ``instances.npy`` and ``instances.json`` beside the images that ``work`` holds."""
     if (work / "instances.json").is_file():
         return
     table, _, masks = load(work)
@@ -44,11 +44,11 @@ def gather(data: Path, work: Path) -> None:
     outlined = set(json.loads(OUTLINES.read_text(encoding="utf-8")))
     maps: list[Bytes] = []
     parts: list[list[Part]] = []
-    for picture, mask in zip(table, masks, strict=True):
-        if picture.source == "coco":
-            ids, found = coco(picture.name, np.asarray(mask))
+    for image, mask in zip(table, masks, strict=True):
+        if image.source == "coco":
+            ids, found = coco(image.name, np.asarray(mask))
         else:
-            ids, found = components(np.asarray(mask), _vouched(picture, outlined))
+            ids, found = components(np.asarray(mask), _vouched(image, outlined))
         maps.append(ids)
         parts.append(found)
     np.save(work / "instances.npy", np.stack(maps))
@@ -59,27 +59,27 @@ def gather(data: Path, work: Path) -> None:
 
 
 def read(work: Path) -> tuple[Bytes, list[list[Part]]]:
-    """``ids`` uint8 ``[N, S, S]`` and, per picture, its parts: pixel value i is part i - 1.
+    """``ids`` uint8 ``[N, S, S]`` and, per image, its parts: pixel value i is part i - 1.
 
     0 is nothing that sounds, ``IGNORE`` unknown.
     """
     path = work / "instances.json"
     if not path.is_file():
-        raise DatasetError(f"{path} is missing: gather the pictures first")
+        raise DatasetError(f"{path} is missing: gather the images first")
     rows = json.loads(path.read_text(encoding="utf-8"))
     ids = np.load(work / "instances.npy", mmap_mode="r")
     return ids, [[Part(**part) for part in found] for found in rows]
 
 
 def components(mask: Bytes, vouched: frozenset[int]) -> tuple[Bytes, list[Part]]:
-    """Connected parts of a family mask ``[S, S]``; families not in ``vouched`` are silent."""
+    """Connected parts of a category mask ``[S, S]``; categories not in ``vouched`` are silent."""
     out = np.where(mask == IGNORE, np.uint8(IGNORE), np.uint8(0))
     parts: list[Part] = []
     for value in np.unique(mask):
         if not 0 < value < IGNORE:
             continue
-        of_family = (mask == value).astype(np.uint8)
-        count, labels, stats, _ = cv2.connectedComponentsWithStats(of_family)
+        of_category = (mask == value).astype(np.uint8)
+        count, labels, stats, _ = cv2.connectedComponentsWithStats(of_category)
         silent = int(value) - 1 not in vouched
         least = (SMALLEST_SILENT if silent else SMALLEST) * mask.size
         for index in range(1, count):
@@ -92,25 +92,25 @@ def components(mask: Bytes, vouched: frozenset[int]) -> tuple[Bytes, list[Part]]
     return out, parts
 
 
-def _vouched(picture: Picture, outlined: set[str]) -> frozenset[int]:
-    """Families of a picture that a person, not a teacher, marked."""
-    names = [family.name for family in FAMILIES]
-    if picture.source == "people":
+def _vouched(image: TrainingImage, outlined: set[str]) -> frozenset[int]:
+    """Categories of an image that a person, not a teacher, marked."""
+    names = [category.name for category in CATEGORIES]
+    if image.source == "people":
         return frozenset({names.index("person")})
-    if picture.source == "davis":
-        return frozenset({names.index(DAVIS[picture.name.split("/")[0]])})
-    if str(picture.imagenet) in outlined:
+    if image.source == "davis":
+        return frozenset({names.index(DAVIS[image.name.split("/")[0]])})
+    if str(image.imagenet) in outlined:
         return frozenset(
-            k for k, family in enumerate(FAMILIES) if picture.imagenet in family.imagenet
+            k for k, category in enumerate(CATEGORIES) if image.imagenet in category.imagenet
         )
     return frozenset()
 
 
 def _coco(root: Path) -> Callable[[str, Bytes], tuple[Bytes, list[Part]]]:
-    """Reader of one photograph's things: (image id, family mask) -> (ids, parts)."""
+    """Reader of one photograph's things: (image id, category mask) -> (ids, parts)."""
     entries = json.loads((root / "annotations.json").read_text(encoding="utf-8"))["images"]
     by_name = {str(entry["image_id"]): entry for entry in entries}
-    family_of = {name: k for k, family in enumerate(FAMILIES) for name in family.coco}
+    category_of = {name: k for k, category in enumerate(CATEGORIES) for name in category.coco}
 
     def read_one(name: str, mask: Bytes) -> tuple[Bytes, list[Part]]:
         entry = by_name[name]
@@ -121,14 +121,14 @@ def _coco(root: Path) -> Callable[[str, Bytes], tuple[Bytes, list[Part]]]:
         out = np.where(mask == IGNORE, np.uint8(IGNORE), np.uint8(0))
         parts: list[Part] = []
         for segment in entry["segments"]:
-            family = family_of.get(segment["category"])
-            if family is None or segment["iscrowd"]:
+            category = category_of.get(segment["category"])
+            if category is None or segment["iscrowd"]:
                 continue
             inside = ids == segment["id"]
             if inside.mean() < SMALLEST or len(parts) >= MOST:
                 out[inside] = IGNORE
                 continue
-            parts.append(Part(family, False))
+            parts.append(Part(category, False))
             out[inside] = len(parts)
         return out, parts
 

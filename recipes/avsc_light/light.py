@@ -24,22 +24,22 @@ from recipes.avsc_light.export import export, unmoved
 from recipes.avsc_light.pairs import Heard, Seen, listen, look
 from recipes.avsc_light.scenes import InstanceSampler
 from recipes.avsc_light.segmenter import SegmenterTraining
-from recipes.avsc_light.settings import LightSettings
+from recipes.avsc_light.settings import AVSCLightSettings
 from recipes.avsc_light.start import audio_parameters, start_network
-from recipes.c3n_light import pictures, recordings
-from recipes.c3n_light.hearing import SoundSampler
+from recipes.c3n_light import images, recordings
+from recipes.c3n_light.audio_stage import SoundSampler
 
 # Windows of held-out recordings that the threshold is chosen on.
 HELD_SOUNDS = 1200
 
 
 def train_light(
-    settings: LightSettings, data: Path, output: Path, reporter: RunReporter, *, resume: bool
+    settings: AVSCLightSettings, data: Path, output: Path, reporter: RunReporter, *, resume: bool
 ) -> Path:
-    """Train, and return the file.  ``output``/cache keeps the pictures and sounds, decoded."""
+    """Train, and return the file.  ``output``/cache keeps the images and sounds, decoded."""
     work = output / "cache"
     recordings.gather(data, work)
-    pictures.gather(data, work)
+    images.gather(data, work)
     instances.gather(data, work)
     torch.manual_seed(settings.seed)
     start = Path(settings.init_from or BUNDLED)
@@ -69,7 +69,7 @@ def train_light(
     return target
 
 
-def correlate(settings: LightSettings, net: AVSC, work: Path, reporter: RunReporter) -> None:
+def correlate(settings: AVSCLightSettings, net: AVSC, work: Path, reporter: RunReporter) -> None:
     """The second step, in place."""
     scenes = InstanceSampler(work, False, settings.image_size, settings.seed + 1)
     drawn = [
@@ -89,8 +89,8 @@ def correlate(settings: LightSettings, net: AVSC, work: Path, reporter: RunRepor
     train_correlation(net, audio_parameters(net), seen, heard, settings, steps, report)
 
 
-def held_out(settings: LightSettings, net: AVSC, work: Path) -> tuple[Seen, Heard]:
-    """What calibration may look at: whole held-out pictures, and windows of such recordings."""
+def held_out(settings: AVSCLightSettings, net: AVSC, work: Path) -> tuple[Seen, Heard]:
+    """What calibration may look at: whole held-out images, and windows of such recordings."""
     sampler = InstanceSampler(work, True, settings.image_size, settings.seed)
     scenes = [sampler.whole(index) for index in sampler.indices]
     seen = look(net, scenes, settings.image_size // 4)

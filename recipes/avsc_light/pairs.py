@@ -14,10 +14,10 @@ from avs_ros.sound import SAMPLE_RATE
 from recipes.avsc_light.buffer import shrink
 from recipes.avsc_light.instances import Part
 from recipes.avsc_light.scenes import UNKNOWN, Ids, Scene
+from recipes.c3n_light.audio_stage import SoundSampler, last_second
 from recipes.c3n_light.distortion import distort, noise
-from recipes.c3n_light.evidence import family_truth
-from recipes.c3n_light.hearing import SoundSampler, last_second
-from recipes.c3n_light.seeing import pixels
+from recipes.c3n_light.evidence import category_truth
+from recipes.c3n_light.visual_stage import pixels
 
 # Share of the windows that hold noise or nothing.
 NOTHING = 0.12
@@ -27,7 +27,7 @@ CHUNK = 8
 @dataclass(frozen=True)
 class Heard:
     """M windows: ``feature`` ``[M, D]``, AudioSet ``logits`` ``[M, 527]`` and ``truth``
-    ``[M, K]``: 1 the family sounds, 0 it does not, -1 it may.
+    ``[M, K]``: 1 the category sounds, 0 it does not, -1 it may.
     """
 
     feature: Tensor
@@ -37,7 +37,7 @@ class Heard:
 
 @dataclass(frozen=True)
 class Seen:
-    """N scenes: the segmenter's output (masks float16), id maps and ``families`` ``[N, K]``: 1
+    """N scenes: the segmenter's output (masks float16), id maps and ``categories`` ``[N, K]``: 1
     visible, 0 not, -1 cannot be said.
     """
 
@@ -45,7 +45,7 @@ class Seen:
     mask_logits: Tensor
     ids: list[Ids]
     parts: list[tuple[Part, ...]]
-    families: Tensor
+    categories: Tensor
 
     def output(self, rows: Tensor) -> SegmenterOutput:
         """What the segmenter said of these scenes."""
@@ -61,7 +61,7 @@ def listen(net: AVSC, sampler: SoundSampler, count: int) -> Heard:
     """``count`` windows after rooms, microphones and noise; some hold nothing else."""
     net.eval()
     rng = sampler.rng
-    features, logits, voices = [], [], []
+    features, logits, sound_classes = [], [], []
     for _ in range(0, count, 2 * CHUNK):
         windows = []
         for _ in range(2 * CHUNK):
@@ -73,11 +73,11 @@ def listen(net: AVSC, sampler: SoundSampler, count: int) -> Heard:
             else:
                 window = distort(rng, window)
             windows.append(window)
-            voices.append(target)
-        feature, scores = net.hearing(torch.from_numpy(np.stack(windows)))
+            sound_classes.append(target)
+        feature, scores = net.audio_encoder(torch.from_numpy(np.stack(windows)))
         features.append(feature)
         logits.append(scores)
-    truth = family_truth(torch.from_numpy(np.stack(voices)))
+    truth = category_truth(torch.from_numpy(np.stack(sound_classes)))
     return Heard(torch.cat(features), torch.cat(logits), truth)
 
 
@@ -91,32 +91,32 @@ def look(net: AVSC, scenes: Sequence[Scene], side: int) -> Seen:
         out = net.segment(pixels(images))
         classes.append(out.class_logits)
         masks.append(out.mask_logits.half())
-    families = int(classes[0].shape[2]) - 1
+    categories = int(classes[0].shape[2]) - 1
     return Seen(
         torch.cat(classes),
         torch.cat(masks),
         [shrink(scene.ids, side) for scene in scenes],
         [scene.parts for scene in scenes],
-        torch.stack([visible(scene, families) for scene in scenes]),
+        torch.stack([visible(scene, categories) for scene in scenes]),
     )
 
 
-def visible(scene: Scene, families: int) -> Tensor:
-    """``[K]``: 1 a family is to be seen, 0 it is not, -1 nobody knows."""
+def visible(scene: Scene, categories: int) -> Tensor:
+    """``[K]``: 1 a category is to be seen, 0 it is not, -1 nobody knows."""
     unknown = float((scene.ids == UNKNOWN).mean()) > 0.02
-    out = torch.full((families,), -1.0 if unknown else 0.0)
+    out = torch.full((categories,), -1.0 if unknown else 0.0)
     for part in scene.parts:
-        out[part.family] = 1.0
+        out[part.category] = 1.0
     return out
 
 
 def attended_truth(ids: Ids, parts: Sequence[Part], truth: Tensor) -> tuple[Tensor, Tensor]:
     """What should light up, 0|1 ``[h, w]``, and where that is known.
 
-    ``truth`` ``[K]``: what sounds (1), does not (0), may (-1).
+    ``truth`` ``[K]``: the sounding object (1), does not (0), may (-1).
     """
     cells = torch.from_numpy(ids)
-    sounds = torch.tensor([0.0, *(float(truth[part.family]) for part in parts)])
+    sounds = torch.tensor([0.0, *(float(truth[part.category]) for part in parts)])
     value = sounds[cells.long().clamp(min=0)]
     known = (cells != UNKNOWN) & (value >= 0)
     # Nothing that sounds, nothing to light up: also where nobody knows what is there.
@@ -134,13 +134,13 @@ def draw_pairs(
     """
     a = torch.randint(len(seen), (count,), generator=generator)
     b = torch.randint(len(heard.truth), (count,), generator=generator)
-    match = (seen.families > 0).float() @ (heard.truth > 0).float().T
+    match = (seen.categories > 0).float() @ (heard.truth > 0).float().T
     half = count // 2
     if bool(match.any()):
         first, second = torch.nonzero(match, as_tuple=True)
-        family = ((seen.families[first] > 0) & (heard.truth[second] > 0)).float().argmax(1)
-        often = torch.bincount(family, minlength=seen.families.shape[1]).clamp(min=1)
-        weight = often.float().pow(-0.7)[family]
+        category = ((seen.categories[first] > 0) & (heard.truth[second] > 0)).float().argmax(1)
+        often = torch.bincount(category, minlength=seen.categories.shape[1]).clamp(min=1)
+        weight = often.float().pow(-0.7)[category]
         pick = _choose(weight, half, generator)
         a[:half], b[:half] = first[pick], second[pick]
     return a, b

@@ -9,17 +9,17 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from avs_ros.models.light.families import FAMILIES
+from avs_ros.models.light.vocabulary import CATEGORIES
 from avs_ros.segmentation import Bytes
 from recipes.avsc_light.instances import Part, read
-from recipes.c3n_light.pictures import IGNORE, SIZE
+from recipes.c3n_light.images import IGNORE, SIZE
 from recipes.c3n_light.scenes import SceneSampler, resized
 
 UNKNOWN = -1
 # An instance that keeps less than this of the scene is no longer asked for.
 VISIBLE = 0.002
-# Shares of scenes that are pictures side by side; of these, of one family; of these, one picture.
-BESIDE, ALIKE, TWIN = 0.38, 0.6, 0.35
+# Shares of scenes that are images side by side; of these, of one category; of these, one image.
+BESIDE, SAME_CATEGORY, TWIN = 0.38, 0.6, 0.35
 Ids = NDArray[np.int16]
 
 
@@ -35,7 +35,7 @@ class Scene:
 
 
 class InstanceSampler(SceneSampler):
-    """Draws scenes with instances; what is held out goes by picture, as for the light model."""
+    """Draws scenes with instances; what is held out goes by image, as for the light model."""
 
     def __init__(self, work: Path, held_out: bool, size: int, seed: int) -> None:
         super().__init__(work, held_out, size, seed)
@@ -43,8 +43,8 @@ class InstanceSampler(SceneSampler):
 
     def scene(self) -> Scene:
         """One augmented scene."""
-        dice = self.rng.random()
-        if dice < BESIDE:
+        draw = self.rng.random()
+        if draw < BESIDE:
             image, ids, parts = self._side_by_side()
         else:
             image, ids, parts = self._cut(self._pick(), 0.3)
@@ -53,20 +53,20 @@ class InstanceSampler(SceneSampler):
         return tidy(Scene(self._colours(image), ids, tuple(parts)))
 
     def whole(self, index: int) -> Scene:
-        """Picture ``index`` as it is."""
-        image = resized(np.asarray(self._pictures[index]), self.size)
+        """Image ``index`` as it is."""
+        image = resized(np.asarray(self._images[index]), self.size)
         ids = _ids(resized(np.asarray(self._ids[index]), self.size, cv2.INTER_NEAREST))
         return tidy(Scene(image, ids, tuple(self._parts[index])))
 
     def _cut(self, index: int, smallest: float) -> tuple[Bytes, Ids, list[Part]]:
-        """A random part of a picture, flipped half of the time, stretched a little."""
+        """A random part of an image, flipped half of the time, stretched a little."""
         rng = self.rng
         area, stretch = rng.uniform(smallest, 1.0), np.exp(rng.uniform(-0.3, 0.3))
         w = int(min(SIZE, SIZE * np.sqrt(area) * stretch))
         h = int(min(SIZE, SIZE * np.sqrt(area) / stretch))
         x, y = int(rng.integers(0, SIZE - w + 1)), int(rng.integers(0, SIZE - h + 1))
         step = -1 if rng.random() < 0.5 else 1
-        image = np.ascontiguousarray(self._pictures[index][y : y + h, x : x + w][:, ::step])
+        image = np.ascontiguousarray(self._images[index][y : y + h, x : x + w][:, ::step])
         ids = np.ascontiguousarray(self._ids[index][y : y + h, x : x + w][:, ::step])
         return (
             resized(image, self.size),
@@ -75,18 +75,24 @@ class InstanceSampler(SceneSampler):
         )
 
     def _side_by_side(self) -> tuple[Bytes, Ids, list[Part]]:
-        """Two or four pictures; half of the time of one family, so that two of a kind appear."""
+        """Two or four images; half of the time of one category, so that two of a kind appear."""
         size, rng = self.size, self.rng
         image, ids = np.zeros((size, size, 3), np.uint8), np.zeros((size, size), np.int16)
         parts: list[Part] = []
         cut = int(size * rng.uniform(0.35, 0.65))
         rows = [(0, cut), (cut, size)] if rng.random() < 0.35 else [(0, size)]
-        family = int(rng.choice(len(FAMILIES), p=self._weight))
-        alike = rng.random() < ALIKE and len(self.by_family[family]) > 0
-        twin = int(rng.choice(self.by_family[family])) if alike and rng.random() < TWIN else -1
+        category = int(rng.choice(len(CATEGORIES), p=self._weight))
+        same_category = rng.random() < SAME_CATEGORY and len(self.by_category[category]) > 0
+        twin = (
+            int(rng.choice(self.by_category[category]))
+            if same_category and rng.random() < TWIN
+            else -1
+        )
         for top, bottom in rows:
             for left, right in ((0, cut), (cut, size)):
-                index = int(rng.choice(self.by_family[family])) if alike else self._pick()
+                index = (
+                    int(rng.choice(self.by_category[category])) if same_category else self._pick()
+                )
                 index = twin if twin >= 0 else index
                 one, one_ids, own = self._cut(index, 0.4)
                 shape = (right - left, bottom - top)
@@ -98,20 +104,20 @@ class InstanceSampler(SceneSampler):
         return image, ids, parts
 
     def _lay_on(self, image: Bytes, ids: Ids, parts: list[Part]) -> tuple[Bytes, Ids, list[Part]]:
-        """Cut one instance out of another picture and lay it on this one."""
+        """Cut one instance out of another image and lay it on this one."""
         rng, size = self.rng, self.size
-        family = int(rng.choice(len(FAMILIES), p=self._weight))
-        if not self.by_family[family]:
+        category = int(rng.choice(len(CATEGORIES), p=self._weight))
+        if not self.by_category[category]:
             return image, ids, parts
-        other, other_ids, others = self._cut(int(rng.choice(self.by_family[family])), 0.6)
-        of_family = [i for i, part in enumerate(others, 1) if part.family == family]
+        other, other_ids, others = self._cut(int(rng.choice(self.by_category[category])), 0.6)
+        of_category = [i for i, part in enumerate(others, 1) if part.category == category]
         small = max(32, int(size * rng.uniform(0.35, 1.0)))
         other = resized(other, small)
         other_ids = _nearest(other_ids, small)
-        areas = [int((other_ids == i).sum()) for i in of_family]
+        areas = [int((other_ids == i).sum()) for i in of_category]
         if not areas or max(areas) < 0.004 * size * size:
             return image, ids, parts
-        pick = of_family[int(np.argmax(areas))]
+        pick = of_category[int(np.argmax(areas))]
         cutout = (other_ids == pick).astype(np.uint8)
         x, y = (int(rng.integers(0, size - small + 1)) for _ in range(2))
         soft = cv2.GaussianBlur(cutout.astype(np.float32), (5, 5), 0)[..., None]

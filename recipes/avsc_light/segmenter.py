@@ -20,9 +20,9 @@ from avs_ros.training.report import RunReporter
 from avs_ros.training.trainer import seed_step
 from recipes.avsc_light.buffer import Features, SceneBuffer, shrink, target
 from recipes.avsc_light.scenes import InstanceSampler
-from recipes.avsc_light.settings import LightSettings
+from recipes.avsc_light.settings import AVSCLightSettings
 from recipes.avsc_light.validation import scores
-from recipes.c3n_light.seeing import pixels, see
+from recipes.c3n_light.visual_stage import pixels, see
 
 logger = logging.getLogger(__name__)
 # Cells of the teacher's maps: half of the masks' side.
@@ -38,7 +38,7 @@ class SegmenterTraining:
 
     def __init__(
         self,
-        settings: LightSettings,
+        settings: AVSCLightSettings,
         net: AVSC,
         teacher: LightC3N,
         work: Path,
@@ -67,14 +67,14 @@ class SegmenterTraining:
 
     @torch.no_grad()
     def see(self, frames: Tensor) -> tuple[Features, Tensor]:
-        """Features of the network as it is, and the teacher's families, ``[B, K, s/8, s/8]``."""
+        """Features of the network as it is, and the teacher's categories, ``[B, K, s/8, s/8]``."""
         self.net.eval()
         features = self.net.features(frames)
         return features, self.teach(frames)
 
     @torch.no_grad()
     def teach(self, frames: Tensor) -> Tensor:
-        """The teacher's probability of each family, without a sound."""
+        """The teacher's probability of each category, without a sound."""
         side = (self.teacher.image_size,) * 2
         large = functional.interpolate(frames, size=side, mode="bilinear", align_corners=False)
         semantic, _, _ = see(self.teacher, large)
@@ -133,7 +133,7 @@ class SegmenterTraining:
         return head * share, trunk * share, BIAS_HASTE * trunk * share
 
     def _epoch(self, buffer: SceneBuffer | None, sampler: InstanceSampler) -> None:
-        """``settings.epoch_steps`` steps, on kept features or (without a buffer) on pictures."""
+        """``settings.epoch_steps`` steps, on kept features or (without a buffer) on images."""
         settings, progress = self.settings, self.progress
         self.net.train()
         started, total = time.monotonic(), 0.0
@@ -157,7 +157,7 @@ class SegmenterTraining:
             losses = self.losses(output, targets, soft)
             loss = torch.stack(list(losses.values())).sum()
             self.optimiser.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             nn.utils.clip_grad_norm_(self.net.parameters(), 2.0)
             self.optimiser.step()
             self.average.update_parameters(self.net)
@@ -177,7 +177,7 @@ class SegmenterTraining:
 
     @torch.no_grad()
     def validate(self, held: InstanceSampler) -> dict[str, float]:
-        """Scores of the averaged network on the held-out pictures."""
+        """Scores of the averaged network on the held-out images."""
         average: Any = self.average.module.eval()
         outputs, targets = [], []
         for index in held.indices:
@@ -188,7 +188,7 @@ class SegmenterTraining:
 
 
 def distillation(output: SegmenterOutput, soft: Tensor) -> Tensor:
-    """Cross-entropy of the queries' sum per family with the teacher's maps ``[B, K, t, t]``."""
+    """Cross-entropy of the queries' sum per category with the teacher's maps ``[B, K, t, t]``."""
     probability = output.class_logits.softmax(-1)[..., :-1]
     masks = functional.adaptive_avg_pool2d(output.mask_logits.sigmoid(), soft.shape[-1])
     said = torch.einsum("bnk,bnhw->bkhw", probability, masks).clamp(1e-4, 1 - 1e-4)

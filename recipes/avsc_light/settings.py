@@ -9,10 +9,10 @@ from avs_ros.training.avsc.settings import MODES
 
 
 @dataclass(frozen=True)
-class LightSettings:
+class AVSCLightSettings:
     """AVSC in small, on photographs with masks and recordings of their own.
 
-    ``init_from``: the light C3N that gives backbone, hearing and affinity, and whose family maps
+    ``init_from``: the light C3N that gives backbone, hearing and affinity, and whose category maps
     are the teacher ("" = the bundled one).  ``mode``: of the silent-object-aware objective.
     ``epochs`` of ``epoch_steps`` steps train the segmenter; in the last ``live_epochs`` of them
     the backbone learns too.  ``batch`` scenes a step, ``live_batch`` in those.  ``capacity``:

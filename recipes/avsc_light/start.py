@@ -14,16 +14,16 @@ def start_network(light: LightModel, image_size: int) -> AVSC:
     """The light AVSC with the backbone, hearing and affinity of a light C3N; the rest random."""
     rows, names = len(light.rows), light.metadata["names"]
     config = configuration("avsc_light", names["members"], rows).with_(
-        categories=light.families,
-        voices=light.voices,
-        voice_category=tuple(names["voice_family"]),
-        query_category=light_queries(light.families),
+        categories=light.categories,
+        sound_classes=light.sound_classes,
+        sound_class_category=tuple(names["sound_class_category"]),
+        query_category=light_queries(light.categories),
         image_size=image_size,
     )
     net = AVSC(config)
     try:
         net.backbone.load_state_dict(light.network.c3n.backbone.state_dict())
-        net.hearing.load_state_dict(light.network.hearing.state_dict())
+        net.audio_encoder.load_state_dict(light.network.audio_encoder.state_dict())
         net.audio_head.affinity.load_state_dict(light.network.affinity.state_dict())
     except RuntimeError as error:
         raise CheckpointError(f"this light C3N cannot start an AVSC: {error}") from error

@@ -15,19 +15,19 @@ CONFIDENT, LARGE = 0.4, 0.005
 
 
 def scores(outputs: Sequence[SegmenterOutput], targets: Sequence[Target]) -> Mapping[str, float]:
-    """``val_miou``: mean IoU of the families' attended masks were the sound known; ``val_others``:
-    without the first family (person); ``val_recall``: share of vouched instances that some
-    query of the right class meets with IoU above 0.5; ``val_spurious``: confident queries per
-    scene that meet none of its things.
+    """``val_miou``: mean IoU of the categories' attended masks were the sound known;
+    ``val_others``: without the first category (person); ``val_recall``: share of vouched instances
+    that some query of the right class meets with IoU above 0.5; ``val_spurious``: confident
+    queries per scene that meet none of its things.
     """
-    families: list[tuple[int, float]] = []
+    categories: list[tuple[int, float]] = []
     met: list[bool] = []
     spurious = 0
     for output, target in zip(outputs, targets, strict=True):
         probability = output.class_logits[0].softmax(-1)
         masks = output.mask_logits[0].sigmoid()
         known = target_known(target) > 0
-        families.extend(_by_family(probability, masks, target, known))
+        categories.extend(_by_category(probability, masks, target, known))
         best, label = probability[:, :-1].max(-1)
         overlap = _overlaps(masks, target, known)
         right = (best > CONFIDENT)[:, None] & (label[:, None] == target.classes)
@@ -37,9 +37,9 @@ def scores(outputs: Sequence[SegmenterOutput], targets: Sequence[Target]) -> Map
         inside = (masks * known).sum((1, 2)) > 0.5 * masks.sum((1, 2))
         hit = overlap.amax(1) > 0.3 if len(target.classes) else torch.zeros(len(best)) > 0
         spurious += int(((best > CONFIDENT) & inside & ~hit).sum())
-    others = [value for family, value in families if family > 0]
+    others = [value for category, value in categories if category > 0]
     return {
-        "val_miou": float(np.mean([value for _, value in families] or [0.0])),
+        "val_miou": float(np.mean([value for _, value in categories] or [0.0])),
         "val_others": float(np.mean(others or [0.0])),
         "val_recall": float(np.mean(met or [False])),
         "val_spurious": spurious / max(1, len(outputs)),
@@ -51,18 +51,18 @@ def target_known(target: Target) -> Tensor:
     return torch.ones(target.masks.shape[1:]) if target.known is None else target.known
 
 
-def _by_family(
+def _by_category(
     probability: Tensor, masks: Tensor, target: Target, known: Tensor
 ) -> list[tuple[int, float]]:
     found = []
-    for family in sorted(set(target.classes.tolist())):
-        true = target.masks[target.classes == family].amax(0) > 0.5
+    for category in sorted(set(target.classes.tolist())):
+        true = target.masks[target.classes == category].amax(0) > 0.5
         if float(true.float().mean()) < 2 * LARGE:
             continue
-        attended = torch.einsum("n,nhw->hw", probability[:, family], masks).clamp(0, 1)
+        attended = torch.einsum("n,nhw->hw", probability[:, category], masks).clamp(0, 1)
         marked = (attended > CONFIDENT) & known
         union = ((marked | true) & known).sum().clamp(min=1)
-        found.append((family, float((marked & true & known).sum() / union)))
+        found.append((category, float((marked & true & known).sum() / union)))
     return found
 
 

@@ -17,8 +17,8 @@ from avs_ros.training.config import load_settings, parse_overrides
 from avs_ros.training.report import RunReporter
 from recipes.c3n_light import train
 from recipes.c3n_light.ablation import run_ablation
-from recipes.c3n_light.course import gather
-from recipes.c3n_light.settings import LightSettings
+from recipes.c3n_light.recipe import gather
+from recipes.c3n_light.settings import C3NLightSettings
 from recipes.c3n_light.thresholds import set_thresholds
 
 PROGRAM = "python -m recipes.c3n_light"
@@ -66,7 +66,7 @@ def _ablate(arguments: list[str]) -> None:
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder for the runs")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE")
     args = parser.parse_args(arguments)
-    settings = load_settings(LightSettings, args.config, parse_overrides(args.set))
+    settings = load_settings(C3NLightSettings, args.config, parse_overrides(args.set))
     if settings.threads:
         torch.set_num_threads(settings.threads)
     args.output.mkdir(parents=True, exist_ok=True)
@@ -80,7 +80,7 @@ def _thresholds(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(
         prog=f"{PROGRAM} {THRESHOLDS}", description="Choose the gate's thresholds on composites."
     )
-    parser.add_argument("--data", type=Path, required=True, help="folder of pictures and sounds")
+    parser.add_argument("--data", type=Path, required=True, help="folder of images and sounds")
     parser.add_argument("--model", type=Path, default=BUNDLED, help="light C3N file (bundled)")
     parser.add_argument("-o", "--output", type=Path, required=True, help="file to write")
     parser.add_argument("--limit", type=int, default=0, help="most cases of each kind (all)")

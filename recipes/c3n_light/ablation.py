@@ -19,20 +19,20 @@ import numpy as np
 import torch
 
 from avs_ros.evaluation.composite import MATCHED, MISMATCHED, SILENT, TWO, Case, make_cases
-from avs_ros.evaluation.composite_benchmark import Answer, CompositeBenchmark, judge
-from avs_ros.evaluation.composite_data import read_library
+from avs_ros.evaluation.composite_benchmark import CompositeBenchmark, ScoredCase, judge
+from avs_ros.evaluation.composite_data import read_dataset
 from avs_ros.evaluation.composite_scores import intervals, score
 from avs_ros.evaluation.run_files import make_folder, write_whole
 from avs_ros.inference.light import BUNDLED, LightSegmenter
 from avs_ros.models.light import LightC3N
 from avs_ros.models.light.checkpoint import load_light
 from avs_ros.segmentation import Bytes
-from recipes.c3n_light.course import train_whole
 from recipes.c3n_light.joint import PairSampler
-from recipes.c3n_light.lessons import Cost, Reporter, learn
-from recipes.c3n_light.seeing import new_network
-from recipes.c3n_light.settings import LightSettings
-from recipes.c3n_light.trunk import Sensed, Trunk, TrunkLesson, answers_of, sense_all
+from recipes.c3n_light.recipe import train_whole
+from recipes.c3n_light.settings import C3NLightSettings
+from recipes.c3n_light.stages import Cost, Reporter, learn
+from recipes.c3n_light.trunk import Sensed, Trunk, TrunkStage, answers_of, sense_all
+from recipes.c3n_light.visual_stage import new_network
 
 ASKED = (MATCHED, MISMATCHED, SILENT, TWO)
 # Columns of the table: heading, score of the composite benchmark.
@@ -60,7 +60,7 @@ VARIANTS: tuple[tuple[str, dict[str, Any]], ...] = (
 
 
 @dataclass(frozen=True)
-class Outcome:
+class VariantResult:
     """One run: its name, cost, scores of the composite benchmark and their 95 % intervals."""
 
     name: str
@@ -69,18 +69,18 @@ class Outcome:
     intervals: dict[str, Any]
 
     @staticmethod
-    def of(name: str, cost: dict[str, float], answers: Sequence[Answer]) -> Outcome:
+    def of(name: str, cost: dict[str, float], answers: Sequence[ScoredCase]) -> VariantResult:
         """What the answers of a run come to."""
-        return Outcome(name, cost, score(answers), dict(intervals(answers)))
+        return VariantResult(name, cost, score(answers), dict(intervals(answers)))
 
     def to_json(self) -> str:
         """Everything; :meth:`read` reads it back."""
         return json.dumps(dataclasses.asdict(self), indent=1) + "\n"
 
     @staticmethod
-    def read(path: Path) -> Outcome:
+    def read(path: Path) -> VariantResult:
         """What :meth:`to_json` wrote."""
-        return Outcome(**json.loads(path.read_text(encoding="utf-8")))
+        return VariantResult(**json.loads(path.read_text(encoding="utf-8")))
 
     def cell(self, name: str) -> str:
         """A score and its interval."""
@@ -90,12 +90,14 @@ class Outcome:
         return f"{value:.3f}" + (f" ({ends[0]:.2f} .. {ends[1]:.2f})" if ends else "")
 
 
-def start_network(data: Path, settings: LightSettings) -> LightC3N:
-    """The state that every run starts from: public eye, bundled ear and affinity, new decoder."""
+def start_network(data: Path, settings: C3NLightSettings) -> LightC3N:
+    """The state that every run starts from: public visual encoder, bundled audio encoder and
+    affinity, new decoder.
+    """
     torch.manual_seed(settings.seed)
     net = new_network(data, settings.channels, settings.image_size)
     ready = load_light(BUNDLED).network
-    net.hearing.load_state_dict(ready.hearing.state_dict())
+    net.audio_encoder.load_state_dict(ready.audio_encoder.state_dict())
     net.affinity.load_state_dict(ready.affinity.state_dict())
     return net
 
@@ -109,24 +111,24 @@ class TrunkRuns:
         self._asked: dict[int, Sensed] = {}
 
     def run(
-        self, settings: LightSettings, folder: Path, reporter: Reporter
-    ) -> tuple[Cost, list[Answer]]:
+        self, settings: C3NLightSettings, folder: Path, reporter: Reporter
+    ) -> tuple[Cost, list[ScoredCase]]:
         """Train the trunk that ``settings`` describe, and ask it the cases."""
         net = start_network(self.data, settings)
         trunk = Trunk(net, settings.gates, settings.tpavi)
         size, seed = settings.image_size, settings.seed
         sampler = PairSampler(self.work, seed, size, teachers=settings.teachers)
-        lesson = TrunkLesson(net, trunk, sampler, size, settings.batch, seed)
+        stage = TrunkStage(net, trunk, sampler, size, settings.batch, seed)
         frozen = settings.backbone == "frozen"
         if frozen:
             key = (size, settings.teachers, settings.trunk_pairs)
             if key not in self._kept:
-                lesson.prepare(settings.trunk_pairs)
-                self._kept[key] = lesson.kept
-            lesson.kept = self._kept[key]
+                stage.prepare(settings.trunk_pairs)
+                self._kept[key] = stage.kept
+            stage.kept = self._kept[key]
             net.c3n.backbone.requires_grad_(False)
         cost = learn(
-            lesson, settings.trunk_steps, folder, reporter,
+            stage, settings.trunk_steps, folder, reporter,
             seed=seed, checkpoint_every=settings.checkpoint_every,
         )  # fmt: skip
         if not frozen or size not in self._asked:
@@ -146,12 +148,12 @@ class TrunkRuns:
 
 
 def train_trunk(
-    settings: LightSettings, data: Path, work: Path, output: Path, reporter: Reporter
+    settings: C3NLightSettings, data: Path, work: Path, output: Path, reporter: Reporter
 ) -> list[str]:
     """Train the trunk of ``settings``, write ``scores.json``; its figures as lines."""
     cases = _cases(data)
     cost, answers = TrunkRuns(data, work, cases).run(settings, output, reporter)
-    outcome = Outcome.of("trunk", cost.minutes(), answers)
+    outcome = VariantResult.of("trunk", cost.minutes(), answers)
     write_whole(output / "scores.json", outcome.to_json())
     told = [f"{head}: {outcome.cell(name)}" for head, name in COLUMNS]
     return [*told, f"scores: {output / 'scores.json'}"]
@@ -159,25 +161,25 @@ def train_trunk(
 
 def _cases(data: Path) -> list[Case]:
     """The benchmark's own, but for two sounds at once: the trunk has one mask."""
-    return [case for case in make_cases(read_library(data)) if case.kind in ASKED]
+    return [case for case in make_cases(read_dataset(data)) if case.kind in ASKED]
 
 
 def run_ablation(
-    settings: LightSettings, data: Path, work: Path, output: Path, reporter: Reporter
-) -> list[Outcome]:
+    settings: C3NLightSettings, data: Path, work: Path, output: Path, reporter: Reporter
+) -> list[VariantResult]:
     """Every run of :data:`VARIANTS`; finished ones are read back from ``output``."""
     cases = _cases(data)
     runs, outcomes = TrunkRuns(data, work, cases), []
     for name, changes in VARIANTS:
         folder = make_folder(output / name.replace(" ", "_").replace("'", ""))
         if (folder / "outcome.json").is_file():
-            outcomes.append(Outcome.read(folder / "outcome.json"))
+            outcomes.append(VariantResult.read(folder / "outcome.json"))
             continue
         began = time.monotonic(), time.process_time()
         own = {"part": "trunk", "backbone": "frozen", **changes}
         if own["part"] == "whole":
             steps = settings.trunk_steps
-            own |= {"hearing_steps": 0, "seeing_steps": 0, "joint_steps": 0, "settle_steps": 0,
+            own |= {"audio_steps": 0, "visual_steps": 0, "joint_steps": 0, "settle_steps": 0,
                     "refine_steps": steps}  # fmt: skip
             chosen = dataclasses.replace(settings, **own)
             net = start_network(data, chosen)
@@ -194,7 +196,7 @@ def run_ablation(
             "wall_minutes": round((time.monotonic() - began[0]) / 60, 1),
             "cpu_minutes": round((time.process_time() - began[1]) / 60, 1),
         }
-        outcome = Outcome.of(name, cost, answers)
+        outcome = VariantResult.of(name, cost, answers)
         write_whole(folder / "outcome.json", outcome.to_json())
         reporter.say(f"{name}: {cost}; M_J {outcome.cell('m_j')}")
         outcomes.append(outcome)
@@ -205,8 +207,8 @@ def run_ablation(
     return outcomes
 
 
-def to_markdown(outcomes: Sequence[Outcome], settings: LightSettings) -> str:
-    """One line for each run; in brackets 95 % intervals over pictures."""
+def to_markdown(outcomes: Sequence[VariantResult], settings: C3NLightSettings) -> str:
+    """One line for each run; in brackets 95 % intervals over images."""
     heads = [head for head, _ in COLUMNS]
     lines = [
         f"| variant | {' | '.join(heads)} | CPU min |",
@@ -221,7 +223,8 @@ def to_markdown(outcomes: Sequence[Outcome], settings: LightSettings) -> str:
         f"{asked['matched']} matching pairs, {asked['mismatched']} mismatches, {asked['silent']} "
         f"silences, {asked['two']} scenes of two. "
         f"{settings.trunk_steps} steps of {settings.batch} pairs each, seed {settings.seed}, from "
-        "the same state (public eye, bundled ear, new decoder): a short schedule that tells the "
+        "the same state (public visual encoder, bundled audio encoder, new decoder): a short "
+        "schedule that tells the "
         "parts apart, not what they reach. Where nothing else is said: the trunk's own mask, "
         f"backbone frozen ({settings.trunk_pairs} pairs), {settings.image_size} px, with the "
         "VOC-21 teacher's masks. In brackets: 95 % intervals.",

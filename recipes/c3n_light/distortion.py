@@ -8,7 +8,7 @@ from scipy.signal import fftconvolve, lfilter
 from avs_ros.segmentation import Float
 from avs_ros.sound import SAMPLE_RATE
 
-BESIDE_DB = (-12.0, 6.0)
+COMPANION_DB = (-12.0, 6.0)
 Random = np.random.Generator
 
 
@@ -52,9 +52,9 @@ def level(x: Float) -> float:
 
 def together(rng: Random, first: Float, second: Float) -> tuple[Float, float]:
     """Two sounds in one microphone, and how loud the second one is beside the first, dB."""
-    beside = float(rng.uniform(*BESIDE_DB))
-    gain = level(first) / max(level(second), 1e-5) * 10 ** (beside / 20)
-    return first + second * np.float32(gain), beside
+    companion_logits = float(rng.uniform(*COMPANION_DB))
+    gain = level(first) / max(level(second), 1e-5) * 10 ** (companion_logits / 20)
+    return first + second * np.float32(gain), companion_logits
 
 
 def distort(rng: Random, x: Float, clean_share: float = 0.25) -> Float:
@@ -69,4 +69,4 @@ def distort(rng: Random, x: Float, clean_share: float = 0.25) -> Float:
             x = x + noise(rng, len(x)) * np.float32(level(x) * 10 ** (-snr / 20))
     target = 10 ** (rng.uniform(-40, -6) / 20)
     gain = target / max(level(x), 1e-5)
-    return np.clip(x * np.float32(gain), -1, 1)
+    return np.asarray(np.clip(x * np.float32(gain), -1, 1), np.float32)

@@ -12,17 +12,17 @@ from avs_ros.evaluation.baselines import VOC_FILE
 from avs_ros.models.labels import audioset
 from avs_ros.models.light import LightC3N
 from avs_ros.models.light.checkpoint import save_light
-from avs_ros.models.light.families import (
-    FAMILY_NAMES,
+from avs_ros.models.light.vocabulary import (
+    CATEGORY_NAMES,
     OVERLAPS,
-    VOICE_FAMILY,
-    VOICE_NAMES,
-    VOICES,
+    SOUND_CLASS_CATEGORY,
+    SOUND_CLASS_NAMES,
+    SOUND_CLASSES,
 )
 from recipes.c3n_light.similarity import members, row_names
 
 LICENCE = (
-    "non-commercial, research use: trained on photos, sounds and people pictures whose terms "
+    "non-commercial, research use: trained on photos, sounds and people images whose terms "
     "allow no more (see MODEL_CARD.md); the code that made it is Apache-2.0"
 )
 STARTED_FROM = {
@@ -35,7 +35,7 @@ TEACHERS = {
     "yamnet_audio_classifier_with_metadata.tflite": "soft sound labels, Apache-2.0",
 }
 PREPROCESSING = {
-    "picture": "RGB, resized to image_size x image_size without keeping the aspect, "
+    "image": "RGB, resized to image_size x image_size without keeping the aspect, "
     "value / 127.5 - 1; TensorFlow SAME padding",
     "sound": "1 s mono at 16 kHz, float -1..1; doubled to 32 kHz and log-mel inside the network",
 }
@@ -43,12 +43,12 @@ PREPROCESSING = {
 
 def untouched(network: LightC3N, data: Path) -> list[str]:
     """Stored tensors that equal a tensor of the starting points (there must be none)."""
-    from recipes.c3n_light.hearing import start_hearing
-    from recipes.c3n_light.seeing import new_network
+    from recipes.c3n_light.audio_stage import start_audio_encoder
     from recipes.c3n_light.segmenting import add_segmenter
+    from recipes.c3n_light.visual_stage import new_network
 
     start = new_network(data, network.c3n.channels, network.c3n.image_size)
-    start_hearing(start, data)
+    start_audio_encoder(start, data)
     if network.segmenter is not None:
         add_segmenter(start, data, network.image_size)
     before = start.state_dict()
@@ -71,11 +71,11 @@ def export(
     """Write ``target`` with labels, preprocessing, provenance and calibration."""
     names = {
         "rows": row_names(data),
-        "families": list(FAMILY_NAMES),
-        "voices": list(VOICE_NAMES),
-        "voice_family": list(VOICE_FAMILY),
-        "direct": [list(voice.direct) for voice in VOICES],
-        "loose": [list(voice.loose) for voice in VOICES],
+        "categories": list(CATEGORY_NAMES),
+        "sound_classes": list(SOUND_CLASS_NAMES),
+        "sound_class_category": list(SOUND_CLASS_CATEGORY),
+        "direct": [list(sound_class.direct) for sound_class in SOUND_CLASSES],
+        "loose": [list(sound_class.loose) for sound_class in SOUND_CLASSES],
         "members": [torch.nonzero(row)[:, 0].tolist() for row in members()],
         "overlaps": [list(pair) for pair in OVERLAPS],
         "audioset": list(audioset().names),

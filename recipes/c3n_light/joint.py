@@ -13,36 +13,37 @@ from torch import Tensor
 
 from avs_ros.evaluation.held_out_pairs import held_out
 from avs_ros.models.light import LightC3N, LightOutput
-from avs_ros.models.light.families import FAMILIES, FAMILY_NAMES, SOUNDS, VOICES
+from avs_ros.models.light.vocabulary import CATEGORIES, CATEGORY_NAMES, SOUND_CLASSES, SOUNDS
 from avs_ros.segmentation import Bytes, Float
 from avs_ros.sound import SAMPLE_RATE
-from recipes.c3n_light.deciding import gate_loss
-from recipes.c3n_light.distortion import distort, noise
-from recipes.c3n_light.evidence import family_truth, visible_families
-from recipes.c3n_light.hearing import (
+from recipes.c3n_light.audio_stage import (
     SoundSampler,
     last_second,
-    start_hearing,
-    voice_loss,
-    voice_target,
-    voice_targets,
-    voices_without_recordings,
+    sound_class_loss,
+    sound_class_target,
+    sound_class_targets,
+    sound_classes_without_recordings,
+    start_audio_encoder,
 )
-from recipes.c3n_light.pictures import IGNORE
+from recipes.c3n_light.distortion import distort, noise
+from recipes.c3n_light.evidence import category_truth, visible_categories
+from recipes.c3n_light.gate_training import gate_loss
+from recipes.c3n_light.images import IGNORE
 from recipes.c3n_light.scenes import SceneSampler
-from recipes.c3n_light.seeing import SMALL_SIZE, map_losses, new_network, pixels
 from recipes.c3n_light.similarity import log_affinity
 from recipes.c3n_light.synthetic_sounds import GENERATORS
+from recipes.c3n_light.visual_stage import SMALL_SIZE, map_losses, new_network, pixels
 
 # Sounds drawn before a scene gets none: some may not go with what it shows.
 TRIES = 5
 # Share of the way back to the starting weights before the last step, and the pull after it.
-KEPT_SEEING, KEPT_HEARING, RETENTION = 0.5, 0.45, 0.3
+INTERPOLATION_VISUAL, INTERPOLATION_AUDIO, RETENTION = 0.5, 0.45, 0.3
 # What the last step has taken away again from hearing is given back once more at the end.
-KEPT_AT_THE_END = 0.15
-# The same for an ear that learned by itself: with 0.2 to 0.5 held-out recordings are heard as well
-# or better, and sounds that no recording has (motors at speed, singing, drums) come back.
-KEPT_HEARING_ALONE = 0.5
+INTERPOLATION_END = 0.15
+# The same for an audio encoder that learned by itself: with 0.2 to 0.5 held-out recordings are
+# heard as well or better, and sounds that no recording has (motors at speed, singing, drums) come
+# back.
+INTERPOLATION_AUDIO_ALONE = 0.5
 
 
 class PairSampler:
@@ -62,76 +63,78 @@ class PairSampler:
         self.scenes = SceneSampler(work, False, size, seed, more_of, teachers)
         self.sounds = SoundSampler(work, False, seed)
         self.rng = np.random.default_rng(seed)
-        family = {voice.name: voice.family for voice in VOICES}
-        self._sources: dict[str, list[tuple[str, bool]]] = {name: [] for name in FAMILY_NAMES}
-        for sound, (is_voice, _) in SOUNDS.items():
-            for voice in is_voice:
+        category = {sound_class.name: sound_class.category for sound_class in SOUND_CLASSES}
+        self._sources: dict[str, list[tuple[str, bool]]] = {name: [] for name in CATEGORY_NAMES}
+        for sound, (is_sound_class, _) in SOUNDS.items():
+            for sound_class in is_sound_class:
                 if sound in self.sounds.library.by_sound:
-                    self._sources[family[voice]].append((sound, False))
-        for voice in GENERATORS:
-            self._sources[family[voice]].append((voice, True))
+                    self._sources[category[sound_class]].append((sound, False))
+        for sound_class in GENERATORS:
+            self._sources[category[sound_class]].append((sound_class, True))
 
     def seed(self, *key: int) -> None:
-        """Throw these dice from now on."""
+        """Draw with this RNG from now on."""
         self.rng = np.random.default_rng(key)
         self.scenes.rng = self.sounds.rng = self.rng
 
     def draw(self) -> tuple[Bytes, Bytes, Float, Float]:
-        """Picture, family mask, window ``[16000]``, voice targets ``[V]``."""
+        """Image, category mask, window ``[16000]``, sound class targets ``[V]``."""
         image, mask, _ = self.scenes.draw()
         window, target = self.sound_for(mask)
         return image, mask, window, target
 
     def sound_for(self, mask: Bytes) -> tuple[Float, Float]:
-        """A second for a scene with this family mask, and its voice targets."""
+        """A second for a scene with this category mask, and its sound class targets."""
         rng = self.rng
-        visible = np.nonzero(visible_families(mask) > 0)[0]
-        shown = [FAMILY_NAMES[int(k) - 1] for k in np.unique(mask) if 0 < k < IGNORE]
-        possible = [FAMILY_NAMES[k] for k in visible if self._sources[FAMILY_NAMES[k]]]
-        dice, made = rng.random(), None
-        if possible and dice < 0.6:
+        visible = np.nonzero(visible_categories(mask) > 0)[0]
+        shown = [CATEGORY_NAMES[int(k) - 1] for k in np.unique(mask) if 0 < k < IGNORE]
+        possible = [CATEGORY_NAMES[k] for k in visible if self._sources[CATEGORY_NAMES[k]]]
+        draw, made = rng.random(), None
+        if possible and draw < 0.6:
             made = self._made_by(str(rng.choice(possible)), shown)
-        elif dice < 0.9:
+        elif draw < 0.9:
             made = self._any(shown)
         if made is None:
             gain = np.float32(10 ** rng.uniform(-4, -1.5) * (rng.random() < 0.7))
-            return noise(rng, SAMPLE_RATE) * gain, np.zeros(len(VOICES), np.float32)
+            return noise(rng, SAMPLE_RATE) * gain, np.zeros(len(SOUND_CLASSES), np.float32)
         return distort(rng, made[0]), made[1]
 
     def _any(self, shown: list[str]) -> tuple[Float, Float] | None:
         for _ in range(TRIES):
             context, target, name = self.sounds.draw_named()
-            if not any(held_out(family, name) for family in shown):
+            if not any(held_out(category, name) for category in shown):
                 return last_second(context, self.rng), target
         return None
 
-    def _made_by(self, family: str, shown: list[str]) -> tuple[Float, Float] | None:
+    def _made_by(self, category: str, shown: list[str]) -> tuple[Float, Float] | None:
         rng = self.rng
         sources = [
             (name, synthetic)
-            for name, synthetic in self._sources[family]
+            for name, synthetic in self._sources[category]
             if not any(held_out(other, name) for other in shown)
         ]
         if not sources:
             return None
         name, synthetic = sources[int(rng.integers(len(sources)))]
         if synthetic:
-            return last_second(GENERATORS[name](rng, 2.0), rng), voice_target(name)
+            return last_second(GENERATORS[name](rng, 2.0), rng), sound_class_target(name)
         index = int(rng.choice(self.sounds.library.by_sound[name]))
         context = self.sounds.library.cut(index, 3.0, rng)
-        return last_second(context, rng), voice_targets(name)
+        return last_second(context, rng), sound_class_targets(name)
 
 
-def _families_at(masks: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    """Family masks at ``size`` ``[B, h, w]``, and one layer for each family ``[B, K, h, w]``."""
+def _categories_at(masks: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """Category masks at ``size`` ``[B, h, w]``, and one layer for each category
+    ``[B, K, h, w]``.
+    """
     small = functional.interpolate(masks[:, None].float(), size=size, mode="nearest")[:, 0].long()
-    each = functional.one_hot(small.clamp(max=len(FAMILIES)), len(FAMILIES) + 1)
+    each = functional.one_hot(small.clamp(max=len(CATEGORIES)), len(CATEGORIES) + 1)
     return small, each.permute(0, 3, 1, 2)[:, 1:].float()
 
 
 def sounding_truth(masks: Tensor, truth: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    """What sounds, and where that is known: ``[B, h, w]`` 0|1 each; arguments as below."""
-    small, each = _families_at(masks, size)
+    """The sounding object, and where that is known: ``[B, h, w]`` 0|1 each; arguments as below."""
+    small, each = _categories_at(masks, size)
     known = (small != IGNORE).float() * (
         1 - (each * (truth < 0).float()[:, :, None, None]).amax(1)
     )
@@ -139,14 +142,14 @@ def sounding_truth(masks: Tensor, truth: Tensor, size: tuple[int, int]) -> tuple
 
 
 def sounding_losses(out: LightOutput, masks: Tensor, truth: Tensor) -> Tensor:
-    """C3N's mask and the family layers against what sounds.
+    """C3N's mask and the category layers against the sounding object.
 
-    ``masks`` ``[B, S, S]`` long; ``truth`` ``[B, K]``: 1 the family sounds, 0 not, -1 unknown.
+    ``masks`` ``[B, S, S]`` long; ``truth`` ``[B, K]``: 1 the category sounds, 0 not, -1 unknown.
     """
     size = (int(out.masks.shape[2]), int(out.masks.shape[3]))
     sounding, known = sounding_truth(masks, truth, size)
     loss = masked_loss(out.objectness[:, 0], sounding, known)
-    small, each = _families_at(masks, size)
+    small, each = _categories_at(masks, size)
     pick = (truth > 0) & (each.sum((2, 3)) > 12)
     if bool(pick.any()):
         row = torch.nonzero(pick)[:, 0]
@@ -167,25 +170,25 @@ def masked_loss(logits: Tensor, target: Tensor, known: Tensor) -> Tensor:
     return loss + 0.5 * dice[present].mean() if bool(present.any()) else loss
 
 
-def lead_back(net: LightC3N, data: Path, seeing: float, hearing: float) -> None:
+def interpolate_weights(net: LightC3N, data: Path, visual: float, audio_encoder: float) -> None:
     """Move both classifiers this share of the way back to their starting weights, in place.
 
-    Voices that nobody recorded go back to what AudioSet's ontology says of them.
+    Sound classes that nobody recorded go back to what AudioSet's ontology says of them.
     """
     start = new_network(data, net.c3n.channels, net.c3n.image_size)
-    start_hearing(start, data)
+    start_audio_encoder(start, data)
     before = dict(start.named_parameters())
-    families = len(FAMILIES)
+    categories = len(CATEGORIES)
     with torch.no_grad():
         for name, tensor in net.named_parameters():
             if name.startswith("c3n.backbone.net.classifier"):
-                tensor[:-families].lerp_(before[name][:-families], seeing)
+                tensor[:-categories].lerp_(before[name][:-categories], visual)
             elif name.startswith("c3n.backbone"):
-                tensor.lerp_(before[name], seeing)
-            elif name.startswith("hearing"):
-                tensor.lerp_(before[name], hearing)
-        others = voices_without_recordings()
-        learned = [v for v in range(len(VOICES)) if v not in others]
+                tensor.lerp_(before[name], visual)
+            elif name.startswith("audio_encoder"):
+                tensor.lerp_(before[name], audio_encoder)
+        others = sound_classes_without_recordings()
+        learned = [v for v in range(len(SOUND_CLASSES)) if v not in others]
         net.affinity.log_affinity[others] = log_affinity()[others]
         for scale in (net.affinity.gain, net.affinity.bias):
             scale[others] = scale[learned].mean()
@@ -193,7 +196,7 @@ def lead_back(net: LightC3N, data: Path, seeing: float, hearing: float) -> None:
 
 def retention_loss(net: LightC3N, start: LightC3N, frames: Tensor) -> Tensor:
     """How far ImageNet's rows, at every position, have moved from where they started."""
-    rows = len(FAMILIES)
+    rows = len(CATEGORIES)
 
     def dense(network: LightC3N) -> Tensor:
         backbone: Any = network.c3n.backbone
@@ -212,8 +215,8 @@ def retention_loss(net: LightC3N, start: LightC3N, frames: Tensor) -> Tensor:
     return (before.exp() * (before - now)).sum(1).mean()
 
 
-class JointLesson:
-    """Everything together: maps, sounding masks, gate and voices on pairs.
+class JointStage:
+    """Everything together: maps, sounding masks, gate and sound classes on pairs.
 
     ``start``: the last step instead (``settle``): go slowly from half of the way back, and stay
     near what the network ``start`` knew.
@@ -233,7 +236,7 @@ class JointLesson:
         self.network, self.batch, self.key = net, batch, seed
         self._sampler, self._start = sampler, start
         net.train()
-        net.hearing.eval()
+        net.audio_encoder.eval()
 
     def groups(self) -> list[dict[str, Any]]:
         """Classifiers slowly, the rest fast."""
@@ -250,17 +253,17 @@ Pair = tuple[Bytes, Bytes, Float, Float]
 
 
 def pair_loss(net: LightC3N, pairs: Sequence[Pair], start: LightC3N | None = None) -> Tensor:
-    """Every loss of pictures with sounds; with ``start`` also the pull back to what it knew."""
+    """Every loss of images with sounds; with ``start`` also the pull back to what it knew."""
     where = net.semantic.weight.device
     frames = pixels(np.stack([pair[0] for pair in pairs])).to(where)
     masks = torch.from_numpy(np.stack([pair[1] for pair in pairs])).long().to(where)
     windows = torch.from_numpy(np.stack([pair[2] for pair in pairs])).to(where)
-    feature, logits = net.hearing(windows)
-    voices = torch.from_numpy(np.stack([pair[3] for pair in pairs]))
+    feature, logits = net.audio_encoder(windows)
+    sound_classes = torch.from_numpy(np.stack([pair[3] for pair in pairs]))
     out = net(frames, feature, logits)
-    truth = family_truth(voices).to(where)
-    voices = voices.to(where)
-    visible = torch.from_numpy(np.stack([visible_families(pair[1]) for pair in pairs])).to(where)
+    truth = category_truth(sound_classes).to(where)
+    sound_classes = sound_classes.to(where)
+    visible = torch.from_numpy(np.stack([visible_categories(pair[1]) for pair in pairs])).to(where)
     both = torch.where((visible > 0) & (truth > 0), 1.0, 0.0)
     unknown = ((visible < 0) & (truth != 0)) | ((truth < 0) & (visible != 0))
     loss = map_losses(out.semantic, out.class_maps, masks)
@@ -268,17 +271,17 @@ def pair_loss(net: LightC3N, pairs: Sequence[Pair], start: LightC3N | None = Non
     loss = loss + 0.5 * gate_loss(out.gate, torch.where(unknown, -1.0, both))
     if start is not None:
         loss = loss + RETENTION * retention_loss(net, start, frames)
-    return loss + 0.5 * voice_loss(out.voices, voices)
+    return loss + 0.5 * sound_class_loss(out.sound_classes, sound_classes)
 
 
 def _groups(net: LightC3N, speed: float) -> list[dict[str, Any]]:
     slow = [p for p in net.c3n.backbone.parameters() if p.requires_grad]
-    ears = list(net.hearing.parameters())
-    known = {id(p) for p in (*net.c3n.backbone.parameters(), *ears)}
+    audio_encoder_parameters = list(net.audio_encoder.parameters())
+    known = {id(p) for p in (*net.c3n.backbone.parameters(), *audio_encoder_parameters)}
     rest = [p for p in net.parameters() if id(p) not in known]
     # Folded biases are large numbers: at the weights' rate they would not move by a half's digit.
-    biases = [p for p in (*slow, *ears) if p.ndim == 1]
-    weights = [p for p in (*slow, *ears) if p.ndim > 1]
+    biases = [p for p in (*slow, *audio_encoder_parameters) if p.ndim == 1]
+    weights = [p for p in (*slow, *audio_encoder_parameters) if p.ndim > 1]
     return [
         {"params": weights, "lr": 4e-5 * speed, "weight_decay": 1e-4},
         {"params": biases, "lr": 1e-3 * speed, "weight_decay": 0.0},

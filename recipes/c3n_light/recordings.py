@@ -20,7 +20,7 @@ SETS = ("esc10", "urbansound8k", "animals", "speech", "baby")
 
 
 @dataclass(frozen=True)
-class Recording:
+class TrainingSound:
     """One file: samples ``first .. first + length`` of the array; ``sound`` is its class."""
 
     sound: str
@@ -55,7 +55,7 @@ def gather(data: Path, work: Path) -> None:
         raise MissingDependencyError(
             "soundfile and soxr", "reading the training sounds", "pip install soundfile soxr"
         ) from error
-    table: list[Recording] = []
+    table: list[TrainingSound] = []
     parts: list[np.ndarray] = []
     first = 0
     for group in SETS:
@@ -69,7 +69,7 @@ def gather(data: Path, work: Path) -> None:
                     samples = samples.mean(1)
                 samples = soxr.resample(samples, rate, SAMPLE_RATE)
                 pcm = np.clip(np.round(samples * 32767), -32768, 32767).astype(np.int16)
-                table.append(Recording(row["class"], first, len(pcm), _held_out(group, row)))
+                table.append(TrainingSound(row["class"], first, len(pcm), _held_out(group, row)))
                 parts.append(pcm)
                 first += len(pcm)
     work.mkdir(parents=True, exist_ok=True)
@@ -77,14 +77,14 @@ def gather(data: Path, work: Path) -> None:
     (work / "sounds.json").write_text(json.dumps([asdict(r) for r in table]))
 
 
-class Library:
+class SoundDataset:
     """The decoded recordings; :meth:`cut` takes a random piece that is not silent.
 
     For training, made-up sounds follow them where ``spoken`` and ``motors`` have made some.
     """
 
     def __init__(self, work: Path, held_out: bool) -> None:
-        self.recordings: list[Recording] = []
+        self.recordings: list[TrainingSound] = []
         self._pcm: list[np.ndarray] = []
         tables = [("sounds.json", "sounds.npy")]
         for made in (spoken, motors):
@@ -92,7 +92,7 @@ class Library:
                 tables.append((made.TABLE, made.SAMPLES))
         for table, samples in tables:
             pcm = np.load(work / samples, mmap_mode="r")
-            rows = (Recording(**row) for row in json.loads((work / table).read_text()))
+            rows = (TrainingSound(**row) for row in json.loads((work / table).read_text()))
             own = [r for r in rows if r.held_out == held_out]
             self.recordings += own
             self._pcm += [pcm] * len(own)

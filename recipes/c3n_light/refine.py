@@ -1,7 +1,7 @@
-"""The last lesson: a finished network looks at more pictures, in the size that it is used at.
+"""The last stage: a finished network looks at more images, in the size that it is used at.
 
-The ear stays as it is, and what the network knew of ImageNet's classes pulls it back.  Three
-steps in four teach what every pixel shows; the fourth teaches everything beside it with real
+The audio encoder stays as it is, and what the network knew of ImageNet's classes pulls it back.
+Three steps in four teach what every pixel shows; the fourth teaches everything beside it with real
 sounds and gates, so that the parts stay tuned to each other.
 """
 
@@ -16,7 +16,7 @@ from torch import Tensor
 from avs_ros.models.light import LightC3N
 from recipes.c3n_light.joint import PairSampler, pair_loss
 from recipes.c3n_light.scenes import SceneSampler
-from recipes.c3n_light.seeing import scene_loss
+from recipes.c3n_light.visual_stage import scene_loss
 
 # Kinds that the shipped weights of 0.1 saw badly.
 MORE_OF = {
@@ -27,7 +27,7 @@ MORE_OF = {
 EVERY = 4
 
 
-class RefineLesson:
+class RefineStage:
     """See the module; ``network``: what ``joint`` (or a shipped file) has learned."""
 
     name, power = "refine", 0.9
@@ -44,7 +44,7 @@ class RefineLesson:
         self._start = copy.deepcopy(network).eval().requires_grad_(False)
         self.scenes, self.pairs = scenes, pairs
         network.train()
-        network.hearing.eval().requires_grad_(False)
+        network.audio_encoder.eval().requires_grad_(False)
         network.affinity.requires_grad_(False)
 
     def groups(self) -> list[dict[str, Any]]:

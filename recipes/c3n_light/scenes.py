@@ -1,4 +1,4 @@
-"""Composite pictures for training: crops, mosaics, pasted objects, colours, blur, noise."""
+"""Composite images for training: crops, mosaics, pasted objects, colours, blur, noise."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from avs_ros.models.light.families import FAMILIES, FAMILY_NAMES, OVERLAPS
+from avs_ros.models.light.vocabulary import CATEGORIES, CATEGORY_NAMES, OVERLAPS
 from avs_ros.segmentation import Bytes
-from recipes.c3n_light.pictures import IGNORE, SIZE, load, outlined
+from recipes.c3n_light.images import IGNORE, SIZE, load, outlined
 
-PERSON = FAMILY_NAMES.index("person") + 1
+PERSON = CATEGORY_NAMES.index("person") + 1
 PLAYED = ("guitar", "violin", "drum", "wind instrument")
 
 
-def resized(picture: Bytes, size: int, how: int = cv2.INTER_AREA) -> Bytes:
-    """Square copy of a picture or mask."""
-    return np.asarray(cv2.resize(picture, (size, size), interpolation=how), np.uint8)
+def resized(image: Bytes, size: int, how: int = cv2.INTER_AREA) -> Bytes:
+    """Square copy of an image or mask."""
+    return np.asarray(cv2.resize(image, (size, size), interpolation=how), np.uint8)
 
 
 class SceneSampler:
-    """Draws (picture ``[S, S, 3]`` uint8, family mask ``[S, S]``, ImageNet row or -1)."""
+    """Draws (image ``[S, S, 3]`` uint8, category mask ``[S, S]``, ImageNet row or -1)."""
 
     def __init__(
         self,
@@ -34,30 +34,30 @@ class SceneSampler:
         teachers: bool = True,
         in_hands: float = 0.0,
     ) -> None:
-        """``more_of``: family -> how many times as often as by its number of pictures.
+        """``more_of``: category -> how many times as often as by its number of images.
 
         ``teachers``: False leaves out what the VOC-21 network alone has marked.  ``in_hands``:
-        share of the pictures of people in which somebody is given an instrument or a tool.
+        share of the images of people in which somebody is given an instrument or a tool.
         """
         self.size, self.in_hands = size, in_hands
         self.rng = np.random.default_rng(seed)
-        table, self._pictures, self._masks = load(work)
+        table, self._images, self._masks = load(work)
         if not teachers:
             self._masks = np.stack(
                 [outlined(p, m) for p, m in zip(table, self._masks, strict=True)]
             )
         self.indices = [i for i, p in enumerate(table) if p.held_out == held_out]
         self._rows = [p.imagenet for p in table]
-        self.by_family: list[list[int]] = [[] for _ in FAMILIES]
+        self.by_category: list[list[int]] = [[] for _ in CATEGORIES]
         for i in self.indices:
             for k in np.unique(self._masks[i]):
                 if 0 < k < IGNORE and np.mean(self._masks[i] == k) > 0.004:
-                    self.by_family[k - 1].append(i)
-        counts = np.array([len(found) for found in self.by_family], float)
+                    self.by_category[k - 1].append(i)
+        counts = np.array([len(found) for found in self.by_category], float)
         weight = np.minimum(counts, 150) ** 0.5
         weight[0] *= 2.0
         for name, factor in (more_of or {}).items():
-            weight[FAMILY_NAMES.index(name)] *= factor
+            weight[CATEGORY_NAMES.index(name)] *= factor
         self._weight = weight / weight.sum()
 
     def draw(self) -> tuple[Bytes, Bytes, int]:
@@ -81,12 +81,12 @@ class SceneSampler:
         rng = self.rng
         if rng.random() < 0.2:
             return int(rng.choice(self.indices))
-        return int(rng.choice(self.by_family[rng.choice(len(FAMILIES), p=self._weight)]))
+        return int(rng.choice(self.by_category[rng.choice(len(CATEGORIES), p=self._weight)]))
 
     def _crop(self, i: int, smallest: float, size: int = 0) -> tuple[Bytes, Bytes]:
-        """A random part of a picture, flipped half of the time, stretched a little."""
+        """A random part of an image, flipped half of the time, stretched a little."""
         rng, size = self.rng, size or self.size
-        image, mask = self._pictures[i], self._masks[i]
+        image, mask = self._images[i], self._masks[i]
         area = rng.uniform(smallest, 1.0)
         stretch = np.exp(rng.uniform(-0.3, 0.3))
         w = int(min(SIZE, SIZE * np.sqrt(area) * stretch))
@@ -101,7 +101,7 @@ class SceneSampler:
         )
 
     def _mosaic(self) -> tuple[Bytes, Bytes]:
-        """Two or four pictures side by side."""
+        """Two or four images side by side."""
         size = self.size
         image, mask = np.zeros((size, size, 3), np.uint8), np.zeros((size, size), np.uint8)
         four = self.rng.random() < 0.5
@@ -118,12 +118,12 @@ class SceneSampler:
         return image, mask
 
     def _paste(self, image: Bytes, mask: Bytes) -> tuple[Bytes, Bytes]:
-        """Cut one family's pixels out of another picture and lay them on this one."""
+        """Cut one category's pixels out of another image and lay them on this one."""
         rng, size = self.rng, self.size
-        k = int(rng.choice(len(FAMILIES)))
-        if not self.by_family[k]:
+        k = int(rng.choice(len(CATEGORIES)))
+        if not self.by_category[k]:
             return image, mask
-        other, other_mask = self._crop(int(rng.choice(self.by_family[k])), 0.6)
+        other, other_mask = self._crop(int(rng.choice(self.by_category[k])), 0.6)
         scale = rng.uniform(0.4, 1.0)
         small = max(32, int(size * scale))
         other, other_mask = resized(other, small), resized(other_mask, small, cv2.INTER_NEAREST)
@@ -141,13 +141,13 @@ class SceneSampler:
     def _give(self, image: Bytes, mask: Bytes) -> tuple[Bytes, Bytes]:
         """Lay something that people hold, turned a little, on somebody."""
         rng = self.rng
-        held = [k for k, _ in OVERLAPS if self.by_family[k]]
+        held = [k for k, _ in OVERLAPS if self.by_category[k]]
         # What is played is heard, and marked, more often than what is used.
-        held += [k for k in held if FAMILY_NAMES[k] in PLAYED] * 2
+        held += [k for k in held if CATEGORY_NAMES[k] in PLAYED] * 2
         if not held:
             return image, mask
         k = int(rng.choice(held))
-        other, other_mask = self._crop(int(rng.choice(self.by_family[k])), 0.7)
+        other, other_mask = self._crop(int(rng.choice(self.by_category[k])), 0.7)
         at = cv2.boundingRect((mask == PERSON).astype(np.uint8))
         own = cv2.boundingRect((other_mask == k + 1).astype(np.uint8))
         if max(own[2:]) < 16:

@@ -1,6 +1,6 @@
-"""Teaching the segmentation network: from VOC's classes in large pictures to families in small.
+"""Teaching the segmentation network: from VOC's classes in large images to categories in small.
 
-It starts from the VOC-21 network, which has seen far more outlined pictures than there are here,
+It starts from the VOC-21 network, which has seen far more outlined images than there are here,
 and must not forget them: what that network says of the same scene, enlarged to nearly the size
 that it was made for, holds it back.  Afterwards it goes most of the way back to where it started,
 which keeps what was gained and gives back what was lost, and what joins it with the other maps
@@ -19,40 +19,42 @@ from torch import Tensor
 
 from avs_ros.evaluation.baselines import VOC_FILE
 from avs_ros.models.light import LightC3N
+from avs_ros.models.light.category_segmenter import CategorySegmenter
 from avs_ros.models.light.deeplab import DeepLabV3, VocOutput
-from avs_ros.models.light.families import FAMILIES
-from avs_ros.models.light.family_segmenter import FamilySegmenter
 from avs_ros.models.light.folding import fold_batch_norm
+from avs_ros.models.light.vocabulary import CATEGORIES
 from recipes.c3n_light.scenes import SceneSampler
-from recipes.c3n_light.seeing import fuse_silently, map_losses, pixels
+from recipes.c3n_light.visual_stage import fuse_silently, map_losses, pixels
 from recipes.c3n_light.voc_network import voc_network
 
 # The teacher is at home at 513 px; from 400 on it is as good, at a third less.
 TEACHER_SIZE = 416
 HELD_BACK = 0.5
-# Of pictures of people: somebody is given an instrument or a tool.
+# Of images of people: somebody is given an instrument or a tool.
 IN_HANDS = 0.3
-# Share of the way back to the start between the two lessons.
-KEPT_SEGMENTING = 0.7
+# Share of the way back to the start between the two stages.
+INTERPOLATION_SEGMENTING = 0.7
 
 
-def voc_of_family(data: Path) -> list[int]:
-    """For each family the VOC class that shows it, or -1."""
+def voc_of_category(data: Path) -> list[int]:
+    """For each category the VOC class that shows it, or -1."""
     names = (data / "labels" / "voc21_names.txt").read_text(encoding="utf-8").split("\n")
     index = {name.strip(): i for i, name in enumerate(names)}
-    return [index.get(family.voc, -1) if family.voc else -1 for family in FAMILIES]
+    return [index.get(category.voc, -1) if category.voc else -1 for category in CATEGORIES]
 
 
 def add_segmenter(net: LightC3N, data: Path, image_size: int) -> LightC3N:
     """Give ``net`` a segmentation network of ``image_size``, as the VOC-21 network left it."""
-    segmenter = FamilySegmenter(len(FAMILIES), net.c3n.channels, voc_of_family(data))
+    segmenter = CategorySegmenter(len(CATEGORIES), net.c3n.channels, voc_of_category(data))
     fold_batch_norm(segmenter)
     segmenter.network.load_state_dict(voc_network(data / "weights" / VOC_FILE).state_dict())
     net.segmenter, net.image_size = segmenter, image_size
     return net
 
 
-def lead_segmenter_back(net: LightC3N, data: Path, share: float = KEPT_SEGMENTING) -> None:
+def lead_segmenter_back(
+    net: LightC3N, data: Path, share: float = INTERPOLATION_SEGMENTING
+) -> None:
     """Move the segmentation network this share of the way back to its start, in place."""
     assert net.segmenter is not None
     before = voc_network(data / "weights" / VOC_FILE).state_dict()
@@ -61,7 +63,7 @@ def lead_segmenter_back(net: LightC3N, data: Path, share: float = KEPT_SEGMENTIN
             tensor.lerp_(before[name].to(tensor.device), share)
 
 
-class SegmentingLesson:
+class SegmentingStage:
     """See the module; ``net`` has a segmentation network already."""
 
     power = 0.9
@@ -113,7 +115,7 @@ class SegmentingLesson:
         masks = torch.from_numpy(np.stack([scene[1] for scene in drawn])).long().to(where)
         with torch.no_grad():
             _, decoded, hidden = fuse_silently(self.network, frames)
-            class_maps = self.network.family_maps(hidden)
+            class_maps = self.network.category_maps(hidden)
             maps = self.network.semantic_maps(decoded, class_maps)
         seen = self._segmenter.network(frames)
         loss = map_losses(self._segmenter.combine(seen, decoded, maps), class_maps, masks)
@@ -122,7 +124,7 @@ class SegmentingLesson:
     def _forgetting(self, seen: VocOutput, frames: Tensor) -> Tensor:
         """How far VOC's classes are from the teacher's: mean divergence over positions.
 
-        Half of the batch is asked: the teacher's large pictures cost as much as all the rest.
+        Half of the batch is asked: the teacher's large images cost as much as all the rest.
         """
         assert self._teacher is not None
         half = max(1, len(frames) // 2)

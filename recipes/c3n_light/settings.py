@@ -10,9 +10,9 @@ PARTS = ("whole", "trunk")
 GATES = ("ccam", "cam_prior", "strong")
 BACKBONES = ("frozen", "fine_tuned")
 BUNDLED_NAME = "bundled"
-_LESSONS = (
-    "hearing_steps",
-    "seeing_steps",
+_STAGES = (
+    "audio_steps",
+    "visual_steps",
     "joint_steps",
     "settle_steps",
     "refine_steps",
@@ -22,7 +22,7 @@ _LESSONS = (
 
 
 @dataclass(frozen=True)
-class LightSettings:
+class C3NLightSettings:
     """What to train, from what, and for how long; every step is one batch.
 
     ``init_from``: a light file to go on from, ``bundled`` for the package's own, "" for the public
@@ -35,11 +35,11 @@ class LightSettings:
     ``teachers``: learn from the VOC-21 network's masks and YAMNet's and mn04's scores as well;
     without them only from what people outlined and named.
     ``backbone``: ``frozen`` or ``fine_tuned``.  ``image_size``: pixels at which C3N sees a frame;
-    ``small_size``: of the pictures in the lessons that are long; ``segment_size``: at which the
+    ``small_size``: of the images in the stages that are long; ``segment_size``: at which the
     segmentation network sees it, and the size of the shipped input where there is one.
-    ``hearing_steps`` .. ``join_steps``: the whole's lessons in turn (0 leaves one out; without
+    ``audio_steps`` .. ``join_steps``: the whole's stages in turn (0 leaves one out; without
     ``segment_steps`` there is no joining, and a network without segmentation network gets none);
-    ``trunk_steps`` of ``trunk_pairs`` pairs: the trunk's.  ``gate_pictures``, ``gate_sounds``,
+    ``trunk_steps`` of ``trunk_pairs`` pairs: the trunk's.  ``gate_images``, ``gate_sounds``,
     ``gate_steps``: what the accept gate learns from.  ``spoken``: sentences by espeak-ng beside
     the recorded speech, where that program is installed; ``motors``: made-up motors that YAMNet
     takes for motors.
@@ -59,9 +59,9 @@ class LightSettings:
     segment_size: int = 288
     channels: int = 32
     batch: int = 8
-    hearing_batch: int = 24
-    hearing_steps: int = 7600
-    seeing_steps: int = 900
+    audio_batch: int = 24
+    audio_steps: int = 7600
+    visual_steps: int = 900
     joint_steps: int = 450
     settle_steps: int = 450
     refine_steps: int = 1100
@@ -69,7 +69,7 @@ class LightSettings:
     join_steps: int = 1200
     trunk_steps: int = 300
     trunk_pairs: int = 800
-    gate_pictures: int = 4000
+    gate_images: int = 4000
     gate_sounds: int = 12000
     gate_steps: int = 2500
     checkpoint_every: int = 25
@@ -87,10 +87,10 @@ class LightSettings:
             value = getattr(self, name)
             if value < 64 or value % 32:
                 raise ParameterError(f"{name} is {value}; a multiple of 32 from 64 on is needed")
-        least = dict.fromkeys((*_LESSONS, "threads", "seed"), 0)
-        least |= dict.fromkeys(("batch", "hearing_batch", "checkpoint_every"), 1)
+        least = dict.fromkeys((*_STAGES, "threads", "seed"), 0)
+        least |= dict.fromkeys(("batch", "audio_batch", "checkpoint_every"), 1)
         least |= dict.fromkeys(("trunk_steps", "trunk_pairs", "gate_steps"), 1)
-        least |= {"channels": 2, "gate_pictures": 8, "gate_sounds": 16}
+        least |= {"channels": 2, "gate_images": 8, "gate_sounds": 16}
         for name, smallest in least.items():
             if getattr(self, name) < smallest:
                 raise ParameterError(
@@ -102,12 +102,12 @@ class LightSettings:
             raise ParameterError(
                 "gates and tpavi are switches of the trunk alone: set part to trunk"
             )
-        if self.part == "whole" and not any(getattr(self, name) for name in _LESSONS):
-            raise ParameterError(f"nothing to learn: one of {', '.join(_LESSONS)} must be above 0")
+        if self.part == "whole" and not any(getattr(self, name) for name in _STAGES):
+            raise ParameterError(f"nothing to learn: one of {', '.join(_STAGES)} must be above 0")
         if self.part == "trunk" and self.backbone == "frozen" and self.batch > self.trunk_pairs:
             raise ParameterError(f"trunk_pairs is {self.trunk_pairs}; at least batch is needed")
 
     @property
     def epochs(self) -> int:
-        """One pass; the lessons within it are counted in steps."""
+        """One pass; the stages within it are counted in steps."""
         return 1

@@ -51,7 +51,7 @@ class Sentence:
     """What is said and how: ``speed`` in words per minute, ``pitch`` 0..99."""
 
     text: str
-    voice: str
+    speaker: str
     speed: int
     pitch: int
 
@@ -89,7 +89,7 @@ def say(sentence: Sentence, folder: Path) -> np.ndarray:
             "soundfile and soxr", "reading the training sounds", "pip install soundfile soxr"
         ) from error
     path = folder / "sentence.wav"
-    words = [PROGRAM, "-v", sentence.voice, "-s", str(sentence.speed), "-p", str(sentence.pitch)]
+    words = [PROGRAM, "-v", sentence.speaker, "-s", str(sentence.speed), "-p", str(sentence.pitch)]
     try:
         done = subprocess.run(
             [*words, "-w", str(path), "--", sentence.text],
@@ -103,7 +103,7 @@ def say(sentence: Sentence, folder: Path) -> np.ndarray:
     samples, rate = soundfile.read(str(path), dtype="float32")
     path.unlink()
     found = soxr.resample(samples, rate, SAMPLE_RATE)
-    return np.clip(np.round(found * 32767), -32768, 32767).astype(np.int16)
+    return np.asarray(np.clip(np.round(found * 32767), -32768, 32767), np.int16)
 
 
 def gather(work: Path, count: int = SENTENCES) -> int:

@@ -13,8 +13,8 @@ from avs_ros.training.config import load_settings, parse_overrides
 from avs_ros.training.curves import draw_curves
 from avs_ros.training.report import RunReporter
 from recipes.c3n_light.ablation import train_trunk
-from recipes.c3n_light.course import gather, train_whole
-from recipes.c3n_light.settings import LightSettings
+from recipes.c3n_light.recipe import gather, train_whole
+from recipes.c3n_light.settings import C3NLightSettings
 
 CONFIG = Path(__file__).with_name("light.yaml")
 
@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Train what the settings name; print where it is."""
-    settings = load_settings(LightSettings, args.config, parse_overrides(args.set))
+    settings = load_settings(C3NLightSettings, args.config, parse_overrides(args.set))
     if not args.data.is_dir():
         raise ParameterError(f"--data {args.data} is no folder")
     args.output.mkdir(parents=True, exist_ok=True)
@@ -52,7 +52,9 @@ def run(args: argparse.Namespace) -> None:
         print(line)
 
 
-def _train(args: argparse.Namespace, settings: LightSettings, reporter: RunReporter) -> list[str]:
+def _train(
+    args: argparse.Namespace, settings: C3NLightSettings, reporter: RunReporter
+) -> list[str]:
     if settings.threads:
         torch.set_num_threads(settings.threads)
     work, device = args.work or args.output / "cache", choose_device(args.device)

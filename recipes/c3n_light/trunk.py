@@ -1,6 +1,6 @@
 """C3N's trunk by itself, with parts that can be changed: what the ablation compares.
 
-Its own mask is the whole answer, as with the authors; no family, affinity or gate decides.
+Its own mask is the whole answer, as with the authors; no category, affinity or gate decides.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from avs_ros.models.c3n.ccam import cognitive_consensus_attention
 from avs_ros.models.c3n.class_activation import class_activated_weights
 from avs_ros.models.light import LightC3N
 from avs_ros.segmentation import Bytes, Float
-from recipes.c3n_light.evidence import family_truth
+from recipes.c3n_light.evidence import category_truth
 from recipes.c3n_light.joint import Pair, PairSampler, masked_loss, sounding_truth
-from recipes.c3n_light.seeing import pixels
+from recipes.c3n_light.visual_stage import pixels
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def sense(net: LightC3N, frames: Tensor, windows: Tensor) -> Sensed:
     """``frames`` ``[B, 3, S, S]``, ``windows`` ``[B, 16000]``; keeps a graph where grad is on."""
     keep = torch.is_grad_enabled()
     with torch.no_grad():
-        sound, logits = net.hearing(windows)
+        sound, logits = net.audio_encoder(windows)
     backbone = net.c3n.backbone
     taps = backbone(frames)
     labels = net.c3n.c3im(taps.logits, logits)
@@ -92,7 +92,7 @@ class Trunk(nn.Module):
             nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
 
     def forward(self, sensed: Sensed) -> Tensor:
-        """Mask logits ``[B, 1, S/4, S/4]`` of what sounds."""
+        """Mask logits ``[B, 1, S/4, S/4]`` of the sounding object."""
         stages = []
         for i, (x, w) in enumerate(zip(sensed.features, sensed.weights, strict=True)):
             y = self.aspp[i](self._gated(i, x, w))
@@ -113,7 +113,7 @@ class Trunk(nn.Module):
         return chosen * torch.sigmoid(chosen.mean(dim=1, keepdim=True))
 
 
-class TrunkLesson:
+class TrunkStage:
     """Mask loss of the trunk alone, on matched, mismatched and silent pairs.
 
     With a frozen backbone what it says of ``pairs`` pairs is computed once, in ``prepare``.
@@ -129,7 +129,7 @@ class TrunkLesson:
         self.network = nn.ModuleDict({"backbone": net.c3n.backbone, "trunk": trunk})
         self.kept: tuple[Sensed, Tensor, Tensor] | None = None
         net.train()
-        net.hearing.eval().requires_grad_(False)
+        net.audio_encoder.eval().requires_grad_(False)
 
     def prepare(self, pairs: int) -> None:
         """Freeze the backbone and keep what it says of ``pairs`` pairs."""
@@ -159,8 +159,8 @@ class TrunkLesson:
             sensed, (sounding, known) = self._sense(drawn), self._truth(drawn)
         else:
             every, truths, knowns = self.kept
-            dice = torch.Generator().manual_seed(self.key * 1_000_003 + step)
-            index = torch.randperm(len(truths), generator=dice)[: self.batch]
+            rng = torch.Generator().manual_seed(self.key * 1_000_003 + step)
+            index = torch.randperm(len(truths), generator=rng)[: self.batch]
             sensed, sounding, known = every.pick(index), truths[index], knowns[index]
         logits = self.trunk(sensed)[:, 0]
         return masked_loss(logits, sounding.float(), known.float())
@@ -175,7 +175,7 @@ class TrunkLesson:
 
     def _truth(self, drawn: Sequence[Pair]) -> tuple[Tensor, Tensor]:
         masks = torch.from_numpy(np.stack([pair[1] for pair in drawn])).long()
-        truth = family_truth(torch.from_numpy(np.stack([pair[3] for pair in drawn])))
+        truth = category_truth(torch.from_numpy(np.stack([pair[3] for pair in drawn])))
         sounding, known = sounding_truth(masks, truth, (self.size // 4, self.size // 4))
         return sounding.to(torch.uint8), known.to(torch.uint8)
 

@@ -34,7 +34,7 @@ except packages.PackageNotFoundError:
     pytest.skip("the package is not built and sourced", allow_module_level=True)
 
 NAMESPACE = "/launch_attention"
-PATIENCE = 60.0
+TIMEOUT_S = 60.0
 
 
 @pytest.mark.launch_test
@@ -68,7 +68,7 @@ class TestAttention(unittest.TestCase):
         node.create_subscription(
             String, f"{NAMESPACE}/attention_node/state",
             states.append, qos)
-        end = time.monotonic() + PATIENCE
+        end = time.monotonic() + TIMEOUT_S
         while not states or not node.count_subscribers("/launch_camera/camera_info"):
             self.assertLess(time.monotonic(), end, "waited in vain for the attention node")
             executor.spin_once(timeout_sec=0.05)

@@ -43,7 +43,7 @@ except packages.PackageNotFoundError:
 
 NAMESPACE = "/launch_test"
 NODE = f"{NAMESPACE}/segmentation_node"
-PATIENCE = 120.0
+TIMEOUT_S = 120.0
 RATE = 16000
 AUDIO_TYPE = published_audio_type("auto")
 
@@ -80,7 +80,7 @@ class TestSegmentation(unittest.TestCase):
         rclpy.shutdown(context=self.context)
 
     def until(self, condition: Callable[[], Any], what: str) -> Any:
-        end = time.monotonic() + PATIENCE
+        end = time.monotonic() + TIMEOUT_S
         while not (value := condition()):
             self.assertLess(time.monotonic(), end, f"waited in vain for {what}")
             self.executor.spin_once(timeout_sec=0.05)
@@ -116,7 +116,7 @@ class TestSegmentation(unittest.TestCase):
         camera = self.node.create_publisher(Image, "/launch_test_camera/image_raw", 1)
         microphone = self.node.create_publisher(
             ROS(AUDIO_TYPES[AUDIO_TYPE]), f"{NAMESPACE}/audio", 50)
-        picture = np.full((120, 160, 3), 128, np.uint8)
+        image = np.full((120, 160, 3), 128, np.uint8)
         sound = (0.3 * np.sin(np.arange(RATE // 10) * 0.2)).astype(np.float32)
         sent: set[tuple[int, int]] = set()
         self.until(lambda: camera.get_subscription_count() and microphone.get_subscription_count(),
@@ -127,7 +127,7 @@ class TestSegmentation(unittest.TestCase):
             stamp = start + len(sent) * 100_000_000
             header = make_header(ROS, stamp, "test_camera")
             microphone.publish(make_audio(ROS, AUDIO_TYPE, stamp - 100_000_000, sound, RATE))
-            camera.publish(rgb_to_image(ROS, header, picture))
+            camera.publish(rgb_to_image(ROS, header, image))
             sent.add((header.stamp.sec, header.stamp.nanosec))
             for _ in range(2):
                 self.executor.spin_once(timeout_sec=0.05)

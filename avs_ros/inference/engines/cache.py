@@ -58,7 +58,7 @@ def forget_old(folder: Path, name: str, ending: str) -> None:
     Each new weight of a model makes another; what is made beside a file begins with its name, the
     ending aside.
     """
-    # Not just any middle: "c3n_light" is not "c3n_light_hearing".
+    # Not just any middle: "c3n_light" is not "c3n_light_audio".
     pattern = f"{glob.escape(name)}_{'[0-9a-f]' * _DIGITS}{ending}"
     files = sorted(folder.glob(pattern), key=lambda file: file.stat().st_mtime)
     for file in files[:-_KEPT]:

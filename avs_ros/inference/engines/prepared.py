@@ -115,22 +115,22 @@ def prepare(step: Step) -> PreparedStep:
     )  # fmt: skip
 
 
-def read_step(words: Mapping[str, Any], folder: Path) -> PreparedStep | None:
-    """The step that ``words`` describe, or None where one of its files is gone."""
-    graph, check = folder / words["graph"], folder / words["check"]
+def read_step(payload: Mapping[str, Any], folder: Path) -> PreparedStep | None:
+    """The step that ``payload`` describe, or None where one of its files is gone."""
+    graph, check = folder / payload["graph"], folder / payload["check"]
     if not graph.is_file() or not check.is_file():
         return None
     return PreparedStep(
-        words["name"], words["inputs"], words["outputs"], words["decision"],
-        words["fingerprint"], graph, check,
+        payload["name"], payload["inputs"], payload["outputs"], payload["decision"],
+        payload["fingerprint"], graph, check,
     )  # fmt: skip
 
 
-def write_json(path: Path, words: Mapping[str, Any]) -> None:
+def write_json(path: Path, payload: Mapping[str, Any]) -> None:
     """Whole or not at all."""
     partial = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
-        partial.write_text(json.dumps(words), encoding="utf-8")
+        partial.write_text(json.dumps(payload), encoding="utf-8")
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)

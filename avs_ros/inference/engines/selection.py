@@ -35,7 +35,7 @@ class Engine:
     runner: str
     tolerance: float
     devices: tuple[str, ...]
-    words: str
+    description: str
     requires: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
     automatic: bool = True

@@ -1,8 +1,9 @@
 """Audio-visual semantic correlation: what is heard of each category lights up its things.
 
 The sound says how much of each category there is, the segmenter where such things are; joined,
-they must resemble the binary mask of what sounds (Liu et al., ACM MM 2023).  The gradient reaches
-the audio head through the scores, so binary masks alone teach it which sound belongs to what.
+they must resemble the binary mask of the sounding object (Liu et al., ACM MM 2023).  The gradient
+reaches the audio head through the scores, so binary masks alone teach it which sound belongs to
+what.
 """
 
 from __future__ import annotations
@@ -26,19 +27,19 @@ class AudioHead(nn.Module):
     """What any audio network says, AudioSet logits and feature, -> logits of the K categories.
 
     ``log_affinity`` ``[V, 527]``: the category map it starts from (:mod:`.categories`), learned
-    further.  ``voice_category``: for each of the V voices the category that makes it.  What the
-    feature says comes on top; it starts at zero.
+    further.  ``sound_class_category``: for each of the V sound classes the category that makes it.
+    What the feature says comes on top; it starts at zero.
     """
 
     def __init__(
         self,
-        voice_category: Sequence[int],
+        sound_class_category: Sequence[int],
         categories: int,
         feature_width: int,
         log_affinity: Tensor | None = None,
     ) -> None:
         super().__init__()
-        self.affinity = ClassAudioAffinity(voice_category, categories)
+        self.affinity = ClassAudioAffinity(sound_class_category, categories)
         if log_affinity is not None:
             self.affinity.log_affinity.data.copy_(log_affinity)
             nn.init.constant_(self.affinity.bias, BIAS)
@@ -51,7 +52,7 @@ class AudioHead(nn.Module):
 
     def forward(self, audio_logits: Tensor, feature: Tensor) -> Tensor:
         """``[B, 527]``, ``[B, D]`` -> ``[B, K]``; a score is the sigmoid of what comes out."""
-        heard = self.affinity.by_family(self.affinity(audio_logits))
+        heard = self.affinity.by_category(self.affinity(audio_logits))
         out: Tensor = heard + self.residual(feature)
         return out
 
@@ -71,7 +72,7 @@ def attend(output: SegmenterOutput, scores: Tensor) -> Tensor:
 
 
 def correlation_loss(attended: Tensor, truth: Tensor, known: Tensor | None = None) -> Tensor:
-    """BCE + Dice of the attended mask against what sounds: ``[B, h, w]`` each, 0..1.
+    """BCE + Dice of the attended mask against the sounding object: ``[B, h, w]`` each, 0..1.
 
     ``truth``: binary, empty where nothing visible sounds (then Dice has no say).  ``known``: 0|1,
     cells that count; None: all.

@@ -30,13 +30,14 @@ SETS = ("light", "avss", "s4")
 
 @dataclass(frozen=True)
 class CategorySet:
-    """``categories``: K names.  ``voices``: V names of what is heard, ``voice_category`` their
-    categories' indices; ``sounds``: for each voice the ontology's names of its own sounds.
+    """``categories``: K names.  ``sound_classes``: V names of what is heard,
+    ``sound_class_category`` their categories' indices; ``sounds``: for each sound class the
+    ontology's names of its own sounds.
     """
 
     categories: tuple[str, ...]
-    voices: tuple[str, ...]
-    voice_category: tuple[int, ...]
+    sound_classes: tuple[str, ...]
+    sound_class_category: tuple[int, ...]
     sounds: tuple[tuple[str, ...], ...]
 
 
@@ -79,7 +80,7 @@ def ontology() -> Ontology:
 
 @lru_cache(maxsize=4)
 def category_set(name: str) -> CategorySet:
-    """A ready set: "light" (the light models' 29 families, 35 voices), "avss" or "s4".
+    """A ready set: "light" (the light models' 29 categories, 35 sound classes), "avss" or "s4".
 
     The last two are AVSBench-semantic's 70 categories and AVSBench-object's 23 folders.
 
@@ -91,7 +92,7 @@ def category_set(name: str) -> CategorySet:
     categories = tuple(dict.fromkeys(row["category"] for row in rows))
     return CategorySet(
         categories,
-        tuple(row["voice"] or row["category"] for row in rows),
+        tuple(row["sound_class"] or row["category"] for row in rows),
         tuple(categories.index(row["category"]) for row in rows),
         tuple(tuple(row["sounds"].split("|")) for row in rows),
     )
@@ -119,20 +120,22 @@ def category_map(sounds: Sequence[Sequence[str]]) -> Tensor:
     return table
 
 
-def initial_affinity(voices: Sequence[str]) -> Tensor:
-    """Log-affinity ``[V, 527]`` of voices by name: log of the category map.
+def initial_affinity(sound_classes: Sequence[str]) -> Tensor:
+    """Log-affinity ``[V, 527]`` of sound classes by name: log of the category map.
 
-    A voice's own sounds are those the ready sets list for its name, or the ontology's sound of
-    this name; a voice of neither is related to nothing until it has learned.
+    A sound class's own sounds are those the ready sets list for its name, or the ontology's sound
+    of this name; a sound class of neither is related to nothing until it has learned.
     """
-    sets = sorted(map(category_set, SETS), key=lambda known: len({*known.voices} & {*voices}))
+    sets = sorted(
+        map(category_set, SETS), key=lambda known: len({*known.sound_classes} & {*sound_classes})
+    )
     listed = {
-        voice.casefold(): own
+        sound_class.casefold(): own
         for known in sets  # the one that knows most of them has the last word
-        for voice, own in zip(known.voices, known.sounds, strict=True)
+        for sound_class, own in zip(known.sound_classes, known.sounds, strict=True)
     }
     named = {name.casefold(): (name,) for name in ontology().parents}
-    own = [listed.get(v.casefold(), named.get(v.casefold(), ())) for v in voices]
+    own = [listed.get(v.casefold(), named.get(v.casefold(), ())) for v in sound_classes]
     return category_map(own).clamp(min=math.exp(UNRELATED)).log()
 
 

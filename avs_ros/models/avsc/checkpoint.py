@@ -13,6 +13,7 @@ from avs_ros.models.avsc.config import AVSCConfig
 from avs_ros.models.avsc.network import AVSC
 from avs_ros.models.checkpoints import read_metadata, save_checkpoint
 from avs_ros.models.labels import audioset
+from avs_ros.models.old_names import tensors_of_today
 from avs_ros.models.state_dict import load_state_dict_strictly
 from avs_ros.models.weight_file import read_weight_file
 
@@ -63,7 +64,7 @@ def load_avsc(path: str | Path) -> LoadedAVSC:
         raise CheckpointError(f"{path} lacks what an AVSC file must say: {error}") from error
     tensors = {
         name: tensor.float() if tensor.is_floating_point() else tensor
-        for name, tensor in file.state_dict().items()
+        for name, tensor in tensors_of_today(file.state_dict()).items()
     }
     load_state_dict_strictly(network, tensors, str(path))
     return LoadedAVSC(network.eval(), metadata)

@@ -11,9 +11,9 @@ from avs_ros.errors import ModelError
 
 @dataclass(frozen=True)
 class AVSCConfig:
-    """``categories``: names of the K things that may sound.  ``voices``: names of what is heard,
-    ``voice_category`` the category that makes each (several voices may share one; without voices
-    every category is its own).
+    """``categories``: names of the K things that may sound.  ``sound_classes``: names of what is
+    heard, ``sound_class_category`` the category that makes each (several sound classes may share
+    one; without sound classes every category is its own).
 
     ``visual``, ``audio``: names of the networks.  ``image_size``: side of the square frames, px.
     ``folded``: their batch norm is part of the convolutions.  ``class_rows``: rows of the visual
@@ -26,8 +26,8 @@ class AVSCConfig:
     """
 
     categories: tuple[str, ...]
-    voices: tuple[str, ...] = ()
-    voice_category: tuple[int, ...] = ()
+    sound_classes: tuple[str, ...] = ()
+    sound_class_category: tuple[int, ...] = ()
     visual: str = "mobilenetv2_100"
     audio: str = "efficientat_mn04"
     image_size: int = 224
@@ -43,16 +43,22 @@ class AVSCConfig:
     separable: bool = True
 
     def __post_init__(self) -> None:
-        """Check, and give every category its own voice where none is named."""
+        """Check, and give every category its own sound class where none is named."""
         count = len(self.categories)
-        if not self.voices:
-            object.__setattr__(self, "voices", self.categories)
-            object.__setattr__(self, "voice_category", tuple(range(count)))
+        if not self.sound_classes:
+            object.__setattr__(self, "sound_classes", self.categories)
+            object.__setattr__(self, "sound_class_category", tuple(range(count)))
         problems = (
             (not count, "there is no category"),
             (len(set(self.categories)) != count, "two categories have the same name"),
-            (len(self.voice_category) != len(self.voices), "voice_category: one per voice"),
-            (any(not 0 <= k < count for k in self.voice_category), "voice_category: 0..K-1"),
+            (
+                len(self.sound_class_category) != len(self.sound_classes),
+                "sound_class_category: one per sound class",
+            ),
+            (
+                any(not 0 <= k < count for k in self.sound_class_category),
+                "sound_class_category: 0..K-1",
+            ),
             (not self.query_category, "there is no query"),
             (any(not -1 <= k < count for k in self.query_category), "query_category: -1..K-1"),
             (bool(self.members) != bool(self.class_rows), "members go with class_rows"),
@@ -61,9 +67,9 @@ class AVSCConfig:
             (self.channels % 8 or self.channels % self.heads, "channels: in eights and in heads"),
             (not 1 <= self.memory_levels <= 4, "memory_levels: 1..4"),
         )
-        for wrong, words in problems:
+        for wrong, description in problems:
             if wrong:
-                raise ModelError(f"this AVSC cannot be built: {words}")
+                raise ModelError(f"this AVSC cannot be built: {description}")
 
     def values(self) -> dict[str, Any]:
         """Plain values; :meth:`of` makes the same configuration of them."""
@@ -84,7 +90,7 @@ class AVSCConfig:
         return replace(self, **changes)
 
 
-# Families of which a picture often shows several, and how many further queries start from each.
+# Categories of which an image often shows several, and how many further queries start from each.
 _SEVERAL = {"person": 5, "dog": 2, "car": 2, "bird": 1, "cat": 1, "boat": 1, "sheep": 1}
 _FREE = 2
 _FULL = dict(
@@ -120,8 +126,8 @@ def configuration(
     light = name == "avsc_light"
     known = category_set("light" if light else "avss")
     values: dict[str, Any] = {
-        "categories": known.categories, "voices": known.voices,
-        "voice_category": known.voice_category, **_NETWORKS[name],
+        "categories": known.categories, "sound_classes": known.sound_classes,
+        "sound_class_category": known.sound_class_category, **_NETWORKS[name],
     }  # fmt: skip
     if light:
         values["query_category"] = light_queries(known.categories)

@@ -48,7 +48,7 @@ def match(
 ) -> tuple[Tensor, Tensor]:
     """Queries and the things they answer for, int64 ``[min(N, M)]`` each (Hungarian method).
 
-    Arguments as for :func:`pairwise_costs`, one picture.
+    Arguments as for :func:`pairwise_costs`, one image.
     """
     device = class_logits.device
     if not len(target.classes):

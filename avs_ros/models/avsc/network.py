@@ -1,7 +1,7 @@
 """AVSC: a segmenter of potential sounding objects, an audio network, and what joins them.
 
 Y. Liu et al., "Audio-Visual Segmentation by Exploring Cross-Modal Mutual Semantics", ACM MM 2023.
-No code of the authors is public; where the paper is silent the parts say what was chosen.  Picture
+No code of the authors is public; where the paper is silent the parts say what was chosen.  Image
 and sound meet only in a vector of K scores, so each half may run at its own rate.
 """
 
@@ -19,7 +19,7 @@ from avs_ros.models.avsc.backbone import build_stages, load_public, stage_featur
 from avs_ros.models.avsc.categories import initial_affinity
 from avs_ros.models.avsc.class_evidence import ClassEvidence
 from avs_ros.models.avsc.config import AVSCConfig
-from avs_ros.models.avsc.outputs import AVSCAnswer, SegmenterOutput
+from avs_ros.models.avsc.outputs import AVSCOutput, SegmenterOutput
 from avs_ros.models.avsc.segmenter import SegmenterHead
 from avs_ros.models.light.folding import fold_batch_norm
 
@@ -31,8 +31,8 @@ class AVSC(nn.Module):
 
     ``config``: see :class:`AVSCConfig`.  Weights are random, the audio head excepted, which starts
     from the category map.  Parts: ``backbone`` (C3N's, without a head unless evidence is taken
-    from it), ``hearing`` (an ``AudioNetwork``: window ``[B, 16000]`` -> feature ``[B, D]`` and
-    AudioSet logits ``[B, 527]``), ``segmenter``, ``audio_head``.
+    from it), ``audio_encoder`` (an ``AudioNetwork``: window ``[B, 16000]`` -> feature ``[B, D]``
+    and AudioSet logits ``[B, 527]``), ``segmenter``, ``audio_head``.
     """
 
     def __init__(self, config: AVSCConfig) -> None:
@@ -41,9 +41,9 @@ class AVSC(nn.Module):
         self.backbone = build_stages(
             config.visual, config.image_size, class_rows=config.class_rows, folded=config.folded
         )
-        self.hearing = audio_networks.build(config.audio)
+        self.audio_encoder = audio_networks.build(config.audio)
         if config.folded:
-            fold_batch_norm(self.hearing)
+            fold_batch_norm(self.audio_encoder)
         self.evidence = (
             ClassEvidence(config.members, config.class_rows) if config.members else None
         )
@@ -60,10 +60,10 @@ class AVSC(nn.Module):
             evidence=self.evidence is not None,
         )
         self.audio_head = AudioHead(
-            config.voice_category,
+            config.sound_class_category,
             len(config.categories),
-            self.hearing.feature_width,
-            initial_affinity(config.voices),
+            self.audio_encoder.feature_width,
+            initial_affinity(config.sound_classes),
         )
 
     def features(self, frames: Tensor) -> Features:
@@ -98,11 +98,11 @@ class AVSC(nn.Module):
         """Output and scores ``[B, K]`` in 0..1 -> attended mask ``[B, S/4, S/4]`` in 0..1."""
         return association.attend(output, scores)
 
-    def forward(self, frames: Tensor, feature: Tensor, audio_logits: Tensor) -> AVSCAnswer:
+    def forward(self, frames: Tensor, feature: Tensor, audio_logits: Tensor) -> AVSCOutput:
         """Normalised frames ``[B, 3, S, S]`` and what the audio network said of their sounds."""
         output = self.segment(frames)
         scores = torch.sigmoid(self.audio_scores(audio_logits, feature))
-        return AVSCAnswer(output, scores, self.attend(output, scores))
+        return AVSCOutput(output, scores, self.attend(output, scores))
 
     def segmenter_parts(self) -> tuple[nn.Module, ...]:
         """What sees: to be frozen when only the correlation is trained."""
@@ -125,4 +125,4 @@ class AVSC(nn.Module):
         fresh = audio_networks.build(self.config.audio, checkpoint=paths)
         if self.config.folded:
             fold_batch_norm(fresh)
-        self.hearing.load_state_dict(fresh.state_dict())
+        self.audio_encoder.load_state_dict(fresh.state_dict())

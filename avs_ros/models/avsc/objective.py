@@ -1,9 +1,9 @@
 """The silent-object-aware objective: what nobody annotated is not taught to be nothing.
 
-In audio-visual data only what sounds carries a mask.  MaskFormer's loss charges every query
-without a mask for not saying "no object", and so teaches that a silent dog is nothing: a prior
-against things instead of a judgement of sounds.  The paper's formula is not public; the three
-modes here are readings of its purpose.
+In audio-visual data only the sounding object carries a mask.  MaskFormer's loss charges every
+query without a mask for not saying "no object", and so teaches that a silent dog is nothing: a
+prior against things instead of a judgement of sounds.  The paper's formula is not public; the
+three modes here are readings of its purpose.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ def plausible(
 
 
 class _Sums:
-    """Losses of one layer's pictures, gathered with their weights."""
+    """Losses of one layer's images, gathered with their weights."""
 
     def __init__(self, zero: Tensor) -> None:
         self._classes = self._charged = self._bce = self._dice = self._things = zero
@@ -136,7 +136,7 @@ class _Sums:
         charge: Tensor,
         silent_weight: float,
     ) -> None:
-        """One picture: ``pair`` from :func:`match`, ``charge`` ``[N]`` of unmatched queries."""
+        """One image: ``pair`` from :func:`match`, ``charge`` ``[N]`` of unmatched queries."""
         queries, things = pair
         wanted = torch.full_like(charge, class_logits.shape[1] - 1, dtype=torch.long)
         if len(queries):

@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 class SegmenterOutput(NamedTuple):
-    """N queries per picture, each a thing that may sound (or nothing).
+    """N queries per image, each a thing that may sound (or nothing).
 
     ``class_logits``: ``[B, N, K + 1]`` before a softmax; the last column is "no object".
     ``mask_logits``: ``[B, N, S/4, S/4]`` before a sigmoid.  ``auxiliary``: the same pair from
@@ -21,7 +21,7 @@ class SegmenterOutput(NamedTuple):
 
 
 class Target(NamedTuple):
-    """The M things of one picture that training knows of.
+    """The M things of one image that training knows of.
 
     ``classes``: int64 ``[M]``, 0..K-1.  ``masks``: 0|1 float ``[M, h, w]``, in cells of the
     output.  ``silent``: bool ``[M]``, true for a potential sounding object that no annotation
@@ -35,8 +35,8 @@ class Target(NamedTuple):
     known: Tensor | None = None
 
 
-class AVSCAnswer(NamedTuple):
-    """Picture and sound joined: the segmenter's ``output``, ``scores`` ``[B, K]`` in 0..1 of what
+class AVSCOutput(NamedTuple):
+    """Image and sound joined: the segmenter's ``output``, ``scores`` ``[B, K]`` in 0..1 of what
     is heard, and the ``attended`` mask ``[B, S/4, S/4]`` in 0..1.
     """
 

@@ -1,6 +1,6 @@
 """Segmenter of potential sounding objects: N queries, each a class distribution and a mask.
 
-MaskFormer's form (Cheng et al., NeurIPS 2021): whatever could sound is found from the picture
+MaskFormer's form (Cheng et al., NeurIPS 2021): whatever could sound is found from the image
 alone, K categories and "no object"; the sound has no part in it.
 """
 

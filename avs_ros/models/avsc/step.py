@@ -9,14 +9,14 @@ from torch import Tensor, nn
 from avs_ros.models.avsc.network import AVSC
 
 
-class SeeingOutput(NamedTuple):
+class VisualOutput(NamedTuple):
     """``class_logits`` ``[1, N, K + 1]``; ``mask_logits`` ``[1, N, S/4, S/4]``."""
 
     class_logits: Tensor
     mask_logits: Tensor
 
 
-class SeeingStep(nn.Module):
+class VisualStep(nn.Module):
     """The segmenter of potential sounding objects: a frame, and nothing of the sound.
 
     It stays in float32 where engines take half precision.  A threshold on its mask decides where
@@ -32,23 +32,23 @@ class SeeingStep(nn.Module):
         self.eval()
         self.requires_grad_(False)
 
-    def forward(self, frame: Tensor) -> SeeingOutput:
+    def forward(self, frame: Tensor) -> VisualOutput:
         """Normalised ``[1, 3, S, S]`` -> queries."""
         output = self.network.segment(frame)
-        return SeeingOutput(output.class_logits, output.mask_logits)
+        return VisualOutput(output.class_logits, output.mask_logits)
 
 
-class ListeningStep(nn.Module):
+class AVSCAudioStep(nn.Module):
     """The audio network, and what its feature says of the categories beyond its class scores."""
 
     def __init__(self, network: AVSC) -> None:
         super().__init__()
-        self.hearing = network.hearing
+        self.audio_encoder = network.audio_encoder
         self.residual = network.audio_head.residual
         self.eval()
         self.requires_grad_(False)
 
     def forward(self, waveform: Tensor) -> tuple[Tensor, Tensor]:
         """Window ``[1, 16000]`` -> residual ``[1, K]`` and AudioSet logits ``[1, 527]``."""
-        feature = self.hearing.encode(self.hearing.front_end(waveform))
-        return self.residual(feature), self.hearing.classify(feature)
+        feature = self.audio_encoder.encode(self.audio_encoder.front_end(waveform))
+        return self.residual(feature), self.audio_encoder.classify(feature)

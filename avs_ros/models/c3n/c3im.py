@@ -1,4 +1,4 @@
-"""C3IM: the visible class that picture and sound agree on.
+"""C3IM: the visible class that image and sound agree on.
 
 Cross-modal Cognitive Consensus Inference Module (paper, figure 3; no parameters).
 """

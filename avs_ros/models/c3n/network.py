@@ -49,7 +49,7 @@ class C3NOutput:
 
 
 class C3N(nn.Module):
-    """Frames, their seconds of sound, and what both are taken for -> masks of what sounds.
+    """Frames, their seconds of sound, and what both are taken for -> masks of the sounding object.
 
     ``visual``: a name in ``backbone.BACKBONES``.  ``audio_width`` A: 128 VGGish, 2048 PANNs,
     768 BEATs, or another audio net's.  ``similarity``: ``[K, 527]`` label similarity; K is the

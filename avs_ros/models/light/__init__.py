@@ -11,7 +11,7 @@ __all__ = ["LightC3N", "LightOutput"]
 
 
 def __getattr__(name: str) -> Any:
-    """The network on first use: ``hearing_context`` beside it needs no PyTorch."""
+    """The network on first use: ``sound_context`` beside it needs no PyTorch."""
     if name in __all__:
         from avs_ros.models.light import network
 

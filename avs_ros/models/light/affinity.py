@@ -1,4 +1,6 @@
-"""Which voice is heard: a learned similarity between what can be marked and AudioSet's classes."""
+"""Which sound class is heard: a learned similarity between what can be marked and AudioSet's
+classes.
+"""
 
 from __future__ import annotations
 
@@ -15,29 +17,33 @@ class ClassAudioAffinity(nn.Module):
 
         z_v = gain_v log(sum_j exp(L_vj) sigmoid(a_j)^alpha) + bias_v
 
-    ``L`` ``[V, 527]`` is the log-affinity of voice v and AudioSet class j.  A voice points at the
-    family (map) whose pixels make it; several voices may share one.
+    ``L`` ``[V, 527]`` is the log-affinity of sound class v and AudioSet class j.  A sound class
+    points at the category (map) whose pixels make it; several sound classes may share one.
     """
 
-    voice_family: Tensor
+    sound_class_category: Tensor
 
-    def __init__(self, voice_family: Sequence[int], families: int, alpha: float = 1.0) -> None:
+    def __init__(
+        self, sound_class_category: Sequence[int], categories: int, alpha: float = 1.0
+    ) -> None:
         super().__init__()
         self.alpha = alpha
-        self.families = families
-        self.log_affinity = nn.Parameter(torch.zeros(len(voice_family), 527))
-        self.gain = nn.Parameter(torch.ones(len(voice_family)))
-        self.bias = nn.Parameter(torch.zeros(len(voice_family)))
-        self.register_buffer("voice_family", torch.tensor(list(voice_family)), persistent=False)
+        self.categories = categories
+        self.log_affinity = nn.Parameter(torch.zeros(len(sound_class_category), 527))
+        self.gain = nn.Parameter(torch.ones(len(sound_class_category)))
+        self.bias = nn.Parameter(torch.zeros(len(sound_class_category)))
+        self.register_buffer(
+            "sound_class_category", torch.tensor(list(sound_class_category)), persistent=False
+        )
 
     def forward(self, audio_logits: Tensor) -> Tensor:
-        """AudioSet logits ``[B, 527]`` -> voice logits ``[B, V]``."""
+        """AudioSet logits ``[B, 527]`` -> sound class logits ``[B, V]``."""
         heard = torch.sigmoid(audio_logits).pow(self.alpha)
         scores = torch.log(heard @ self.log_affinity.exp().T + FLOOR)
         return self.gain * scores + self.bias
 
-    def by_family(self, voices: Tensor) -> Tensor:
-        """Voice logits ``[B, V]`` -> the loudest voice of each family ``[B, K]``."""
-        out = voices.new_full((voices.shape[0], self.families), -20.0)
-        index = self.voice_family.expand(voices.shape[0], -1)
-        return out.scatter_reduce(1, index, voices, "amax")
+    def by_category(self, sound_classes: Tensor) -> Tensor:
+        """Sound class logits ``[B, V]`` -> the loudest sound class of each category ``[B, K]``."""
+        out = sound_classes.new_full((sound_classes.shape[0], self.categories), -20.0)
+        index = self.sound_class_category.expand(sound_classes.shape[0], -1)
+        return out.scatter_reduce(1, index, sound_classes, "amax")

@@ -15,6 +15,7 @@ from avs_ros.errors import CheckpointError
 from avs_ros.models.checkpoints import read_metadata, save_checkpoint
 from avs_ros.models.light.network import LightC3N
 from avs_ros.models.light.similarity import light_similarity
+from avs_ros.models.old_names import tensors_of_today
 from avs_ros.models.state_dict import load_state_dict_strictly
 from avs_ros.models.weight_file import read_weight_file
 
@@ -25,14 +26,15 @@ KIND = "c3n_light"
 class LightModel:
     """A network ready to use, in evaluation mode on the CPU, and what its file says.
 
-    ``rows``: visual vocabulary (C3IM's labels).  ``families``: names of the maps.  ``voices``:
-    names of what is heard.  ``metadata``: everything the file says about itself.
+    ``rows``: visual vocabulary (C3IM's labels).  ``categories``: names of the maps.
+    ``sound_classes``: names of what is heard.  ``metadata``: everything the file says about
+    itself.
     """
 
     network: LightC3N
     rows: tuple[str, ...]
-    families: tuple[str, ...]
-    voices: tuple[str, ...]
+    categories: tuple[str, ...]
+    sound_classes: tuple[str, ...]
     audioset: tuple[str, ...]
     metadata: Mapping[str, Any]
 
@@ -42,9 +44,9 @@ def save_light(
 ) -> None:
     """Write ``network`` (folded) in float16.
 
-    ``names``: ``rows``, ``families``, ``voices``, ``voice_family``, ``direct`` and ``loose``
-    (AudioSet classes of each voice), ``members`` (class rows of each family), ``overlaps``
-    (pairs: a family, one that may hold it) and ``audioset``.
+    ``names``: ``rows``, ``categories``, ``sound_classes``, ``sound_class_category``, ``direct``
+    and ``loose`` (AudioSet classes of each sound class), ``members`` (class rows of each
+    category), ``overlaps`` (pairs: a category, one that may hold it) and ``audioset``.
     ``about``: preprocessing, provenance, licence, calibration.
     """
     # Buffers are constants of the architecture, the gate's calibration excepted.
@@ -71,17 +73,19 @@ def load_light(path: str | Path) -> LightModel:
         raise CheckpointError(f"{path} is not a light C3N file; `avs info` lists the models")
     try:
         names, build = metadata["names"], metadata["build"]
-        tensors = {name: tensor.float() for name, tensor in file.state_dict().items()}
+        tensors = {
+            name: tensor.float() for name, tensor in tensors_of_today(file.state_dict()).items()
+        }
         similarity = light_similarity(
-            names["members"], names["voice_family"], names["direct"], names["loose"]
+            names["members"], names["sound_class_category"], names["direct"], names["loose"]
         )
-        members = torch.zeros(len(names["families"]), len(names["rows"]))
-        for family, rows in enumerate(names["members"]):
-            members[family, rows] = 1
+        members = torch.zeros(len(names["categories"]), len(names["rows"]))
+        for category, rows in enumerate(names["members"]):
+            members[category, rows] = 1
         network = LightC3N(
             similarity,
             members,
-            names["voice_family"],
+            names["sound_class_category"],
             channels=build["channels"],
             image_size=build["image_size"],
             overlaps=names.get("overlaps", ()),
@@ -96,8 +100,8 @@ def load_light(path: str | Path) -> LightModel:
     return LightModel(
         network=network.eval(),
         rows=tuple(names["rows"]),
-        families=tuple(names["families"]),
-        voices=tuple(names["voices"]),
+        categories=tuple(names["categories"]),
+        sound_classes=tuple(names["sound_classes"]),
         audioset=tuple(names["audioset"]),
         metadata=metadata,
     )

@@ -1,4 +1,4 @@
-"""The training-free floor: where the class that picture and sound agree on is activated.
+"""The training-free baseline: where the class that image and sound agree on is activated.
 
 Nothing but two classifiers and a label similarity: C3IM's consensus chooses the class (Shi et
 al., IEEE TMM 2024, figure 3), and its class activation map (Zhou et al., CVPR 2016) is the mask.

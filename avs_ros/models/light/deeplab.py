@@ -23,7 +23,7 @@ class VocOutput(NamedTuple):
     """``classes`` logits ``[B, 21, h, w]`` and ``hidden`` ``[B, 256, h, w]`` at stride 16.
 
     ``fine`` ``[B, 24, 4 h - 3, 4 w - 3]``: features at stride 4.  Positions are pixels 16 i and
-    4 i of the picture, corner to corner.
+    4 i of the image, corner to corner.
     """
 
     classes: Tensor
@@ -34,7 +34,7 @@ class VocOutput(NamedTuple):
 class DeepLabV3(nn.Module):
     """Pixels in -1..1 ``[B, 3, S, S]`` -> :class:`VocOutput`, h = w = S // 16 + 1.
 
-    S is a multiple of 16; the picture is continued by one pixel so that positions of every
+    S is a multiple of 16; the image is continued by one pixel so that positions of every
     stride lie on its corners, as the published network's 513 pixels have it.
     """
 

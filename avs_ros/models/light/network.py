@@ -1,7 +1,7 @@
 """LightC3N: C3N's own modules in small, and a semantic branch whose classes the sound selects.
 
 The trunk is C3N as it stands (backbone with class head, C3IM, class-activated weights, CCAM,
-ASPP, TPAVI, decoder).  Beside its mask head stand maps of the families that can be marked, made
+ASPP, TPAVI, decoder).  Beside its mask head stand maps of the categories that can be marked, made
 from the decoder's last block, the class head applied at every position and a segmentation
 network; a learned class-audio affinity and an accept gate decide which of them sound.
 """
@@ -21,8 +21,8 @@ from avs_ros.models.c3n.ccam import cognitive_consensus_attention
 from avs_ros.models.c3n.class_activation import class_activated_weights
 from avs_ros.models.c3n.network import C3N
 from avs_ros.models.light.affinity import ClassAudioAffinity
+from avs_ros.models.light.category_segmenter import CategorySegmenter
 from avs_ros.models.light.companion import NEVER, CompanionGate
-from avs_ros.models.light.family_segmenter import FamilySegmenter
 from avs_ros.models.light.folding import fold_batch_norm
 from avs_ros.models.light.selection import AcceptGate, visible_evidence
 
@@ -32,13 +32,13 @@ RIVAL_REACH = 8.0
 
 @dataclass(frozen=True)
 class LightOutput:
-    """B pairs, K families, V voices, R class rows; maps at stride 4 unless stated.
+    """B pairs, K categories, V sound classes, R class rows; maps at stride 4 unless stated.
 
-    ``masks``: log-odds ``[B, K, h, w]`` of each family's layer.  ``semantic``: ``[B, K, h, w]``
+    ``masks``: log-odds ``[B, K, h, w]`` of each category's layer.  ``semantic``: ``[B, K, h, w]``
     scores against a background of 0.  ``class_maps``: log-probability ``[B, K, H/32, W/32]``.
-    ``objectness``: C3N's own mask logits ``[B, 1, h, w]``.  ``voices``: ``[B, V]`` logits.
-    ``gate``: ``[B, K]`` logits that the family is seen and heard; ``beside``: that it is so, too,
-    beside the one that the gate likes best.  ``labels``: C3IM's ``[B]``.
+    ``objectness``: C3N's own mask logits ``[B, 1, h, w]``.  ``sound_classes``: ``[B, V]`` logits.
+    ``gate``: ``[B, K]`` logits that the category is seen and heard; ``companion_logits``: that it
+    is so, too, beside the one that the gate likes best.  ``labels``: C3IM's ``[B]``.
     ``visual_logits``: ``[B, R]``.  ``heard``: ``[B, K]``; ``seen``: ``[B, K, 3]``.
     """
 
@@ -46,17 +46,17 @@ class LightOutput:
     semantic: Tensor
     class_maps: Tensor
     objectness: Tensor
-    voices: Tensor
+    sound_classes: Tensor
     gate: Tensor
-    beside: Tensor
+    companion_logits: Tensor
     labels: Tensor
     visual_logits: Tensor
     heard: Tensor
     seen: Tensor
 
 
-class FamilyMasks(nn.Module):
-    """Each family's log-odds against all others and nothing (0).
+class CategoryMasks(nn.Module):
+    """Each category's log-odds against all others and nothing (0).
 
     In float32 also where the network is in half precision, whose largest number is exp(11).
     """
@@ -68,8 +68,9 @@ class FamilyMasks(nn.Module):
     ) -> Tensor:
         """``semantic`` ``[B, K, h, w]`` and ``lift`` ``[B, 1, h, w]`` -> ``[B, K, h, w]``.
 
-        With ``heard`` ``[B, K]`` a rival that may hold the family (``overlaps`` ``[K, K]``) counts
-        less where it is heard less: the sound decides whether it is the guitar or the guitarist.
+        With ``heard`` ``[B, K]`` a rival that may hold the category (``overlaps`` ``[K, K]``)
+        counts less where it is heard less: the sound decides whether it is the guitar or the
+        guitarist.
         """
         wide = semantic.float() if semantic.dtype == torch.float16 else semantic
         if heard is None:
@@ -87,15 +88,16 @@ class FamilyMasks(nn.Module):
 
 
 class LightC3N(nn.Module):
-    """Frames and what is heard -> family layers, their gates, and the unified label.
+    """Frames and what is heard -> category layers, their gates, and the unified label.
 
     ``similarity``: ``[R, 527]``, R class rows.  ``members``: ``[K, R]`` 0|1, which rows show
-    which family.  ``voice_family``: for each voice the family it points at.  ``overlaps``: pairs
-    (family, family that may hold it), e.g. guitar and person.  ``hearing``: the
-    audio network, 16 kHz second -> feature ``[B, 384]`` and AudioSet logits ``[B, 527]``.
-    ``image_size``: side of the frames, px.  ``trunk_size``: side at which C3N sees them (0: the
-    same).  ``segments``: whether a :class:`FamilySegmenter` makes the maps; ``voc``: its classes.
-    ``companions``: whether a :class:`CompanionGate` judges what sounds beside the first.
+    which category.  ``sound_class_category``: for each sound class the category it points at.
+    ``overlaps``: pairs (category, category that may hold it), e.g. guitar and person.
+    ``audio_encoder``: the audio network, 16 kHz second -> feature ``[B, 384]`` and AudioSet logits
+    ``[B, 527]``. ``image_size``: side of the frames, px.  ``trunk_size``: side at which C3N sees
+    them (0: the same).  ``segments``: whether a :class:`CategorySegmenter` makes the maps;
+    ``voc``: its classes. ``companions``: whether a :class:`CompanionGate` judges what sounds
+    beside the first.
     """
 
     members: Tensor
@@ -105,7 +107,7 @@ class LightC3N(nn.Module):
         self,
         similarity: Matrix,
         members: Tensor,
-        voice_family: Sequence[int],
+        sound_class_category: Sequence[int],
         channels: int = 48,
         image_size: int = 224,
         overlaps: Sequence[tuple[int, int]] = (),
@@ -117,8 +119,8 @@ class LightC3N(nn.Module):
     ) -> None:
         super().__init__()
         self.image_size = image_size
-        families = members.shape[0]
-        self.hearing = EfficientAT()
+        categories = members.shape[0]
+        self.audio_encoder = EfficientAT()
         self.c3n = C3N(
             "mobilenetv2_100",
             EfficientAT.feature_width,
@@ -127,25 +129,25 @@ class LightC3N(nn.Module):
             decoder="light",
             image_size=trunk_size or image_size,
         )
-        self.segmenter = FamilySegmenter(families, channels, voc) if segments else None
-        self.semantic = nn.Conv2d(channels, families, 1)
+        self.segmenter = CategorySegmenter(categories, channels, voc) if segments else None
+        self.semantic = nn.Conv2d(channels, categories, 1)
         self.shape = nn.Conv2d(channels, SHAPE_WIDTH, 1)
         self.shape_class = nn.Linear(3, SHAPE_WIDTH)
         self.shape_score = nn.Linear(SHAPE_WIDTH, 1)
         self.objectness_gain = nn.Parameter(torch.tensor(0.2))
-        self.family_masks = FamilyMasks()
-        self.affinity = ClassAudioAffinity(voice_family, families)
+        self.category_masks = CategoryMasks()
+        self.affinity = ClassAudioAffinity(sound_class_category, categories)
         self.gate = AcceptGate()
-        self.companion = CompanionGate(families) if companions else None
+        self.companion = CompanionGate(categories) if companions else None
         self.register_buffer("members", members.float(), persistent=False)
-        table = torch.zeros(families, families)
+        table = torch.zeros(categories, categories)
         for holder_of, holder in overlaps:
             table[holder_of, holder] = 1.0
         self.register_buffer("overlaps", table, persistent=False)
 
     def fold(self) -> LightC3N:
         """Fold the batch norms of both classifiers away (the form that is trained and kept)."""
-        fold_batch_norm(self.hearing)
+        fold_batch_norm(self.audio_encoder)
         fold_batch_norm(self.c3n.backbone)
         if self.segmenter is not None:
             fold_batch_norm(self.segmenter)
@@ -158,26 +160,26 @@ class LightC3N(nn.Module):
             block.project_norm.eval()  # type: ignore[union-attr]
         return self
 
-    def family_maps(self, hidden: Tensor) -> Tensor:
+    def category_maps(self, hidden: Tensor) -> Tensor:
         """Class head at every position: ``[B, 1280, h, w]`` -> log-probability ``[B, K, h, w]``.
 
-        A family competes with ImageNet's rows, not with the other families' own ones: a guitar
+        A category competes with ImageNet's rows, not with the other categories' own ones: a guitar
         that a person holds is a guitar.
         """
         head = self.c3n.backbone.net.classifier
         rows = functional.conv2d(hidden, head.weight[:, :, None, None], head.bias)
-        families = self.members.shape[0]
-        common, own = rows[:, :-families], rows[:, -families:]
+        categories = self.members.shape[0]
+        common, own = rows[:, :-categories], rows[:, -categories:]
         peak = rows.amax(dim=1, keepdim=True)
         common, own = (common - peak).exp(), (own - peak).exp()
-        shown = torch.einsum("kr,brhw->bkhw", self.members[:, :-families], common) + own
+        shown = torch.einsum("kr,brhw->bkhw", self.members[:, :-categories], common) + own
         every = common.sum(dim=1, keepdim=True) + own
         return (shown / every + 1e-6).log()
 
     def masks(self, semantic: Tensor, objectness: Tensor, heard: Tensor | None = None) -> Tensor:
-        """Each family's log-odds, lifted by C3N's mask; see :class:`FamilyMasks`."""
+        """Each category's log-odds, lifted by C3N's mask; see :class:`CategoryMasks`."""
         lift = self.objectness_gain * objectness
-        masks: Tensor = self.family_masks(semantic, lift, self.overlaps, heard)
+        masks: Tensor = self.category_masks(semantic, lift, self.overlaps, heard)
         return masks
 
     def forward(self, frames: Tensor, feature: Tensor, audio_logits: Tensor) -> LightOutput:
@@ -191,8 +193,8 @@ class LightC3N(nn.Module):
         weights = class_activated_weights(taps, labels, keep_graph=training)
         features = taps.features if training else tuple(x.detach() for x in taps.features)
         objectness, semantic, class_maps = self.decode(features, weights, feature, frames)
-        voices = self.affinity(audio_logits)
-        heard = self.affinity.by_family(voices)
+        sound_classes = self.affinity(audio_logits)
+        heard = self.affinity.by_category(sound_classes)
         masks = self.masks(semantic, objectness, heard)
         seen = visible_evidence(self.masks(semantic, objectness), class_maps)
         gate = self.gate(heard, seen)
@@ -201,16 +203,16 @@ class LightC3N(nn.Module):
             semantic=semantic,
             class_maps=class_maps,
             objectness=objectness,
-            voices=voices,
+            sound_classes=sound_classes,
             gate=gate,
-            beside=self.beside(gate, heard, seen),
+            companion_logits=self.companion_logits(gate, heard, seen),
             labels=labels,
             visual_logits=taps.logits,
             heard=heard,
             seen=seen,
         )
 
-    def beside(self, gate: Tensor, heard: Tensor, seen: Tensor) -> Tensor:
+    def companion_logits(self, gate: Tensor, heard: Tensor, seen: Tensor) -> Tensor:
         """Logits ``[B, K]`` of what sounds beside the first of ``gate`` ``[B, K]``.
 
         Without a companion gate nothing does.
@@ -262,7 +264,7 @@ class LightC3N(nn.Module):
 
         As in :class:`LightOutput`.
         """
-        class_maps = self.family_maps(hidden)
+        class_maps = self.category_maps(hidden)
         semantic = self.semantic_maps(decoded, class_maps)
         if self.segmenter is None:
             return objectness, semantic, class_maps
@@ -273,7 +275,7 @@ class LightC3N(nn.Module):
         return objectness, semantic, class_maps
 
     def semantic_maps(self, decoded: Tensor, class_maps: Tensor) -> Tensor:
-        """Own evidence per family plus what the class-activated map says, shape shared by all.
+        """Own evidence per category plus what the class-activated map says, shape shared by all.
 
         The shared part works at stride 8: it carries K times the shared width.
         """

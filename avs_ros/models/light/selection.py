@@ -1,4 +1,6 @@
-"""Which family sounds: visible evidence and heard evidence, weighed by one small shared judge."""
+"""Which category sounds: visible evidence and heard evidence, weighed by one small shared
+judge.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,7 @@ TOP_SHARE = 0.02
 
 
 def visible_evidence(log_odds: Tensor, class_maps: Tensor) -> Tensor:
-    """How visible each family is: ``[B, K, h, w]`` twice -> ``[B, K, 3]``.
+    """How visible each category is: ``[B, K, h, w]`` twice -> ``[B, K, 3]``.
 
     Mean log-odds of its best cells, log of its area, and the peak of its class-activated map.
     """
@@ -24,7 +26,7 @@ def visible_evidence(log_odds: Tensor, class_maps: Tensor) -> Tensor:
 def raise_to_visible(log_odds: Tensor, least: float = 1.0) -> Tensor:
     """Lift maps whose best cells stay below ``least`` to it: ``[B, K, h, w]`` both ways.
 
-    Whether a family is marked at all is the gate's decision; a map that is right but timid must
+    Whether a category is marked at all is the gate's decision; a map that is right but timid must
     not undo it.
     """
     top = _top(_cells(log_odds))
@@ -42,8 +44,8 @@ def _top(cells: Tensor) -> Tensor:
     return cells.topk(best, dim=2).values.mean(dim=2)
 
 
-class FamilyJudge(nn.Module):
-    """One logit for each family, with weights that all families share."""
+class ScoringMLP(nn.Module):
+    """One logit for each category, with weights that all categories share."""
 
     def __init__(self, inputs: int, hidden: int) -> None:
         super().__init__()
@@ -52,18 +54,18 @@ class FamilyJudge(nn.Module):
         self.score = nn.Linear(hidden, 1)
 
     def weigh(self, inputs: list[Tensor]) -> Tensor:
-        """What is known of each family, ``[B, K]`` each -> logits ``[B, K]``."""
+        """What is known of each category, ``[B, K]`` each -> logits ``[B, K]``."""
         hidden = torch.relu(self.hidden(torch.stack(inputs, dim=2) * 0.25))
         hidden = torch.relu(self.middle(hidden))
         return self.score(hidden)[..., 0]
 
 
-class AcceptGate(FamilyJudge):
-    """Logit that family k is visible and makes the sound, for every k.
+class AcceptGate(ScoringMLP):
+    """Logit that category k is visible and makes the sound, for every k.
 
-    It sees, for k: the voice logit, the strongest other family's voice logit, how much of the
-    sound no family claims, and three numbers of visible evidence, its own and those of the
-    strongest rival on the picture.  ``temperature`` is set by calibration.
+    It sees, for k: the sound class logit, the strongest other category's sound class logit, how
+    much of the sound no category claims, and three numbers of visible evidence, its own and those
+    of the strongest rival on the image.  ``temperature`` is set by calibration.
     """
 
     temperature: Tensor
@@ -73,14 +75,14 @@ class AcceptGate(FamilyJudge):
         self.register_buffer("temperature", torch.ones(()))
 
     def forward(self, heard: Tensor, seen: Tensor) -> Tensor:
-        """``heard`` ``[B, K]`` voice logits, ``seen`` ``[B, K, 3]`` -> logits ``[B, K]``."""
+        """``heard`` ``[B, K]`` sound class logits, ``seen`` ``[B, K, 3]`` -> logits ``[B, K]``."""
         return self.weigh(evidence_inputs(heard.clamp(-12, 12), seen)) / self.temperature
 
 
 def evidence_inputs(heard: Tensor, seen: Tensor, but: Tensor | None = None) -> list[Tensor]:
-    """Eight numbers for each family, ``[B, K]``: what is heard and seen of it and of its rivals.
+    """Eight numbers for each category, ``[B, K]``: what is heard and seen of it and of its rivals.
 
-    ``but``: bool ``[B, K]``, a family that is nobody's rival.
+    ``but``: bool ``[B, K]``, a category that is nobody's rival.
     """
     claimed = heard + seen[..., 0]
     rivals, claims = heard, claimed

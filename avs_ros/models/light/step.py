@@ -14,15 +14,15 @@ from avs_ros.models.light.selection import raise_to_visible, visible_evidence
 class LightStepOutput(NamedTuple):
     """``masks`` log-odds ``[1, K, S/4, S/4]``, raised so that each has a visible part.
 
-    ``gate`` ``[1, K]`` logits that the family is seen and heard, ``beside`` ``[1, K]`` that it is
-    so, too, beside the first of them; ``label`` ``[1]``.
+    ``gate`` ``[1, K]`` logits that the category is seen and heard, ``companion_logits`` ``[1, K]``
+    that it is so, too, beside the first of them; ``label`` ``[1]``.
 
     ``state`` ``[4, 2C + 1]``: what later frames need of this one.
     """
 
     masks: Tensor
     gate: Tensor
-    beside: Tensor
+    companion_logits: Tensor
     label: Tensor
     state: Tensor
 
@@ -49,7 +49,7 @@ class LightStep(nn.Module):
         past: Tensor,
         shares: Tensor,
     ) -> LightStepOutput:
-        """``frame`` ``[1, 3, S, S]`` in -1..1; ``heard`` ``[1, K]`` family evidence.
+        """``frame`` ``[1, 3, S, S]`` in -1..1; ``heard`` ``[1, K]`` category evidence.
 
         The other arguments are those of :class:`C3NStep`.
         """
@@ -64,6 +64,6 @@ class LightStep(nn.Module):
         plain = network.masks(semantic, objectness)
         seen = visible_evidence(plain, class_maps)
         gate = network.gate(heard, seen)
-        beside = network.beside(gate, heard, seen)
+        companion_logits = network.companion_logits(gate, heard, seen)
         masks = raise_to_visible(network.masks(semantic, objectness, heard))
-        return LightStepOutput(masks, gate, beside, label, state)
+        return LightStepOutput(masks, gate, companion_logits, label, state)

@@ -1,4 +1,4 @@
-"""AVSC on AVSBench: binary masks of what sounds, and nothing about what is silent."""
+"""AVSC on AVSBench: binary masks of the sounding object, and nothing about what is silent."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ class BenchTrainer(Trainer[AVSC]):
 
 
 def pick(output: SegmenterOutput, rows: list[int]) -> SegmenterOutput:
-    """Some pictures' answers."""
+    """Some images' answers."""
     return SegmenterOutput(
         output.class_logits[rows],
         output.mask_logits[rows],
@@ -144,7 +144,7 @@ def train_bench(
         )
     if settings.mode == "frozen":
         network.freeze_segmenter()
-    audio = heard_once(output, network.hearing.to(device), clips, reporter)
+    audio = heard_once(output, network.audio_encoder.to(device), clips, reporter)
 
     def save_best(net: AVSC, path: Path, values: dict[str, float]) -> None:
         save_bench(path, net, settings, values)

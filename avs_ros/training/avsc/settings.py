@@ -12,7 +12,7 @@ MODES = ("ignore", "pseudo", "frozen")
 
 @dataclass(frozen=True)
 class BenchSettings(TrainConfig):
-    """AVSC on AVSBench, whose masks say only what sounds; more than C3N's settings.
+    """AVSC on AVSBench, whose masks say only the sounding object; more than C3N's settings.
 
     ``mode``: of the silent-object-aware objective.  ``pseudo`` wants ``init_from``: what that
     network finds stands for the silent things; ``frozen`` trains the audio head alone.

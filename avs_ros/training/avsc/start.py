@@ -26,7 +26,7 @@ def bench_network(settings: BenchSettings, categories: Callable[[], Sequence[str
         net.load_visual(settings.visual_weights)
     if settings.audio_weights:
         net.load_audio(settings.audio_weights)
-    net.hearing.requires_grad_(False)
+    net.audio_encoder.requires_grad_(False)
     return net
 
 
@@ -36,8 +36,8 @@ def bench_config(settings: BenchSettings, categories: Sequence[str]) -> AVSCConf
     names = tuple(categories)
     return base.with_(
         categories=names,
-        voices=names,
-        voice_category=tuple(range(len(names))),
+        sound_classes=names,
+        sound_class_category=tuple(range(len(names))),
         visual=settings.visual,
         audio=settings.audio,
         image_size=settings.image_size,

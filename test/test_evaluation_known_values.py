@@ -13,7 +13,7 @@ from fakes import BrightnessSegmenter
 
 from avs_ros.evaluation import metrics
 from avs_ros.evaluation.bag_making import SceneWriter
-from avs_ros.evaluation.label_sets import LabelSets, families_of, read_label_sets
+from avs_ros.evaluation.label_sets import LabelSets, categories_of, read_label_sets
 from avs_ros.evaluation.replay import Replay, ReplayOptions
 from avs_ros.segmentation import Bytes, Float, Layer, Prediction
 
@@ -21,13 +21,13 @@ START = 1_700_000_000_000_000_000
 TENTH = 100_000_000
 SIZE = (64, 48)
 MARKED = (16, 12, 48, 36)  # the middle quarter
-Answer = Callable[[int], tuple[tuple[int, int, int, int], str] | None]
+Scripted_ = Callable[[int], tuple[tuple[int, int, int, int], str] | None]
 
 
 class Scripted(BrightnessSegmenter):
-    """Marks what a script says for the n-th picture: a box and a name, or nothing."""
+    """Marks what a script says for the n-th image: a box and a name, or nothing."""
 
-    def __init__(self, script: Answer, heard: str = "Bark") -> None:
+    def __init__(self, script: Scripted_, heard: str = "Bark") -> None:
         super().__init__()
         self.script, self.heard = script, heard
 
@@ -46,13 +46,13 @@ def bag(
     path: Path, truth: Callable[[int], tuple[int, int, int, int] | None], name: str = "dog",
     boxes: bool = False, frames: int = 20, late_ns: int = 0,
 ) -> Path:
-    """Noise for two seconds, a picture every tenth; ``late_ns``: the sound ends so much early."""
+    """Noise for two seconds, an image every tenth; ``late_ns``: the sound ends so much early."""
     noise = np.random.default_rng(0).normal(0, 3000, 32000 - late_ns * 16 // 1_000_000)
     with SceneWriter(path) as writer:
         writer.sound(START, noise.astype(np.int16), 16000)
         for n in range(1, frames + 1):
             stamp = START + n * TENTH
-            writer.picture(stamp, np.zeros((SIZE[1], SIZE[0], 3), np.uint8))
+            writer.image(stamp, np.zeros((SIZE[1], SIZE[0], 3), np.uint8))
             box = truth(n)
             if boxes:
                 floats = [] if box is None else [(name, tuple(map(float, box)))]
@@ -65,7 +65,9 @@ def bag(
     return path
 
 
-def scores(path: Path, script: Answer, names: LabelSets | None = None, heard: str = "Bark") -> Any:
+def scores(
+    path: Path, script: Scripted_, names: LabelSets | None = None, heard: str = "Bark"
+) -> Any:
     replay = Replay(Scripted(script, heard), ReplayOptions(names=names))
     replay.run(path)
     return replay.sheet.result()
@@ -86,7 +88,7 @@ def test_reaction_times_count_from_the_change_and_tell_what_was_missed(tmp_path:
 
 def test_flicker_is_what_changes_while_the_truth_stays(tmp_path: Path) -> None:
     path = bag(tmp_path / "a.mcap", lambda n: MARKED)
-    # Every other picture only the left half: IoU of neighbours is a half.
+    # Every other image only the left half: IoU of neighbours is a half.
     half = (16, 12, 32, 36)
     found = scores(path, lambda n: (MARKED if n % 2 else half, "dog"))
     assert found["flicker"] == pytest.approx(0.5, abs=0.02)
@@ -112,14 +114,14 @@ def test_names_from_what_is_seen_and_what_is_heard(tmp_path: Path) -> None:
     sets.write_text('{"Thingamajig": {"visible": ["Beagle"], "audible": ["bark"]}}')
     found = scores(own, always, names=read_label_sets(sets))
     assert found["label_accuracy"] == found["heard_accuracy"] == 1
-    assert families_of("Bark") == families_of("dog_bark") == {"dog"}
+    assert categories_of("Bark") == categories_of("dog_bark") == {"dog"}
 
 
 def test_the_sound_that_ends_before_its_frame_is_the_sync_error(tmp_path: Path) -> None:
     path = bag(tmp_path / "a.mcap", lambda n: MARKED, late_ns=150_000_000)
     found = scores(path, always)["sync_error_ms"]
     assert found["p50"] == pytest.approx(0, abs=1)
-    assert found["p99"] == pytest.approx(150, abs=20)  # only the last two pictures
+    assert found["p99"] == pytest.approx(150, abs=20)  # only the last two images
 
 
 def test_boxes_are_scored_as_in_vggss(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from avs_ros.benchmarks.contestant_process import EXPORT
+from avs_ros.benchmarks.candidate_process import EXPORT
 from avs_ros.benchmarks.subject import Subject
 from avs_ros.errors import AvsError, EngineError
 
@@ -22,7 +22,7 @@ _LAST_LINES = 8
 _END_S = 10.0
 
 
-class Contestant:
+class Candidate:
     """One form, loaded and waiting: while others are measured it does nothing.
 
     A process of its own gives each form its own peak of memory, and keeps the thread pools of
@@ -36,7 +36,7 @@ class Contestant:
         spec = {"form": form, "subject": subject.values(), "device": device}
         self._errors = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "avs_ros.benchmarks.contestant_process", json.dumps(spec)],
+            [sys.executable, "-m", "avs_ros.benchmarks.candidate_process", json.dumps(spec)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, text=True,
             env={**os.environ, "PYTHONUNBUFFERED": "1"},
         )
@@ -80,7 +80,7 @@ class Contestant:
             self._process.stdout.close()
         self._errors.close()
 
-    def __enter__(self) -> Contestant:
+    def __enter__(self) -> Candidate:
         """The process runs already."""
         return self
 
@@ -106,10 +106,10 @@ class Contestant:
         line = self._process.stdout.readline() if self._process.stdout is not None else ""
         if not line:
             raise EngineError(self._death())
-        words: dict[str, Any] = json.loads(line)
-        if "error" in words:
-            raise EngineError(str(words["error"]))
-        return words
+        payload: dict[str, Any] = json.loads(line)
+        if "error" in payload:
+            raise EngineError(str(payload["error"]))
+        return payload
 
     def _death(self) -> str:
         status = self._process.wait()
@@ -122,11 +122,11 @@ class Contestant:
 def export(subject: Subject) -> str:
     """Make the exported file that engines share, so that none is charged for it.
 
-    Returns "" or the sentence that says why it cannot be made.
+    Returns "" or the message that says why it cannot be made.
     """
-    with Contestant(EXPORT, subject) as contestant:
+    with Candidate(EXPORT, subject) as candidate:
         try:
-            contestant.wait()
+            candidate.wait()
         except AvsError as error:
             return str(error)
     return ""

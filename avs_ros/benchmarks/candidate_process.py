@@ -1,6 +1,6 @@
 """One form in a process of its own, told what to do line by line (JSON both ways).
 
-``python -m avs_ros.benchmarks.contestant_process SPEC``, where SPEC holds ``form``, ``subject``,
+``python -m avs_ros.benchmarks.candidate_process SPEC``, where SPEC holds ``form``, ``subject``,
 ``device`` and, with ``form`` "export", makes the exported file that engines share.  Commands:
 ``{"do": "step", "number": n, "stamp_ns": s | null, "save": path | null}`` and
 ``{"do": "memory"}``; the end of the input ends the process.
@@ -24,21 +24,21 @@ EXPORT = "export"
 EXPORT_ENGINE = "onnxruntime"
 
 
-def _say(out: TextIO, **words: Any) -> None:
-    out.write(json.dumps(words) + "\n")
+def _say(out: TextIO, **payload: Any) -> None:
+    out.write(json.dumps(payload) + "\n")
     out.flush()
 
 
 def serve(spec: dict[str, Any], commands: TextIO, out: TextIO) -> int:
     """Build the form, then obey; returns the exit status."""
     from avs_ros.benchmarks.forms import StreamForm, make_form
-    from avs_ros.benchmarks.subject import Subject, senses
+    from avs_ros.benchmarks.subject import Subject, runners
 
     subject, device = Subject(**spec["subject"]), str(spec["device"])
     began = time.perf_counter()
     try:
         if spec["form"] == EXPORT:
-            senses(subject, EXPORT_ENGINE, "cpu").close()
+            runners(subject, EXPORT_ENGINE, "cpu").close()
             _say(out, ready=True, load_s=time.perf_counter() - began, device=device)
             return 0
         form = make_form(str(spec["form"]), subject, device)

@@ -1,6 +1,6 @@
-"""Pictures with family masks, gathered once into memory-mapped arrays.
+"""Images with category masks, gathered once into memory-mapped arrays.
 
-Masks are uint8 ``[H, W]``: 0 nothing that sounds, ``k + 1`` family k, 255 unknown (not scored).
+Masks are uint8 ``[H, W]``: 0 nothing that sounds, ``k + 1`` category k, 255 unknown (not scored).
 Where a data set names only some objects, the VOC-21 network (a teacher) fills in the rest.
 """
 
@@ -19,7 +19,7 @@ import numpy as np
 
 from avs_ros.errors import DatasetError
 from avs_ros.evaluation.baselines import VOC_FILE, VocNetwork
-from avs_ros.models.light.families import FAMILIES
+from avs_ros.models.light.vocabulary import CATEGORIES
 from avs_ros.segmentation import Bytes
 
 SIZE = 288
@@ -38,8 +38,8 @@ DAVIS = {
 
 
 @dataclass(frozen=True)
-class Picture:
-    """Where one cached picture comes from; ``held_out`` keeps it away from training."""
+class TrainingImage:
+    """Where one cached image comes from; ``held_out`` keeps it away from training."""
 
     source: str
     name: str
@@ -59,14 +59,14 @@ def _held_out(name: str, percent: int) -> bool:
 def _read(path: Path) -> Bytes:
     image = cv2.imread(str(path), cv2.IMREAD_COLOR_RGB)
     if image is None:
-        raise DatasetError(f"{path} is missing or is no picture: check the data folder")
+        raise DatasetError(f"{path} is missing or is no image: check the data folder")
     return np.asarray(cv2.resize(image, (SIZE, SIZE), interpolation=cv2.INTER_AREA))
 
 
 def _labels(path: Path, flag: int) -> Bytes:
     labels = cv2.imread(str(path), flag)
     if labels is None:
-        raise DatasetError(f"{path} is missing or is no picture: check the data folder")
+        raise DatasetError(f"{path} is missing or is no image: check the data folder")
     return np.asarray(labels, np.uint8)
 
 
@@ -74,45 +74,47 @@ def _resize(mask: Bytes) -> Bytes:
     return np.asarray(cv2.resize(mask, (SIZE, SIZE), interpolation=cv2.INTER_NEAREST))
 
 
-def _coco(root: Path, teacher: VocNetwork) -> Iterator[tuple[Picture, Bytes, Bytes]]:
-    wanted = {name: k + 1 for k, family in enumerate(FAMILIES) for name in family.coco}
+def _coco(root: Path, teacher: VocNetwork) -> Iterator[tuple[TrainingImage, Bytes, Bytes]]:
+    wanted = {name: k + 1 for k, category in enumerate(CATEGORIES) for name in category.coco}
     for entry in json.loads((root / "annotations.json").read_text())["images"]:
         image = _read(root / entry["file"])
         ids = _labels(root / entry["png"], cv2.IMREAD_UNCHANGED)
         table = np.zeros(256, np.uint8)
         for segment in entry["segments"]:
-            family = wanted.get(segment["category"], 0)
-            table[segment["id"]] = IGNORE if family and segment["iscrowd"] else family
+            category = wanted.get(segment["category"], 0)
+            table[segment["id"]] = IGNORE if category and segment["iscrowd"] else category
         mask = _resize(table[ids])
         if entry["kind"] != "panoptic":
             named = _resize((ids > 0).astype(np.uint8))
             mask = np.where((named == 0) & (teacher(image)[1] > 0), np.uint8(IGNORE), mask)
         name = str(entry["image_id"])
-        yield Picture("coco", name, -1, _held_out(name, 25)), image, mask
+        yield TrainingImage("coco", name, -1, _held_out(name, 25)), image, mask
 
 
-def _people(root: Path, teacher: VocNetwork) -> Iterator[tuple[Picture, Bytes, Bytes]]:
+def _people(root: Path, teacher: VocNetwork) -> Iterator[tuple[TrainingImage, Bytes, Bytes]]:
     for path in sorted(root.glob("*.jpg")):
         image = _read(path)
         person = _resize(_labels(path.with_suffix(".png"), cv2.IMREAD_GRAYSCALE)) > 127
-        family, _ = teacher(image)
-        other = np.where(family == 1, np.uint8(IGNORE), family)
+        category, _ = teacher(image)
+        other = np.where(category == 1, np.uint8(IGNORE), category)
         mask = np.where(person, np.uint8(1), other)
-        yield Picture("people", path.stem, -1, _held_out(path.stem, 15)), image, mask
+        yield TrainingImage("people", path.stem, -1, _held_out(path.stem, 15)), image, mask
 
 
-def _davis(root: Path, teacher: VocNetwork) -> Iterator[tuple[Picture, Bytes, Bytes]]:
-    names = [family.name for family in FAMILIES]
-    for sequence, family_name in DAVIS.items():
+def _davis(root: Path, teacher: VocNetwork) -> Iterator[tuple[TrainingImage, Bytes, Bytes]]:
+    names = [category.name for category in CATEGORIES]
+    for sequence, category_name in DAVIS.items():
         for path in sorted((root / sequence).glob("*.jpg"))[::6]:
             image = _read(path)
             main = _resize(_labels(path.with_suffix(".png"), cv2.IMREAD_GRAYSCALE)) > 0
-            mask = np.where(main, np.uint8(names.index(family_name) + 1), teacher(image)[0])
+            mask = np.where(main, np.uint8(names.index(category_name) + 1), teacher(image)[0])
             held = sequence in ("libby", "drift-chicane", "parkour")
-            yield Picture("davis", f"{sequence}/{path.stem}", -1, held), image, mask
+            yield TrainingImage("davis", f"{sequence}/{path.stem}", -1, held), image, mask
 
 
-def _davis_unnamed(root: Path, teacher: VocNetwork) -> Iterator[tuple[Picture, Bytes, Bytes]]:
+def _davis_unnamed(
+    root: Path, teacher: VocNetwork
+) -> Iterator[tuple[TrainingImage, Bytes, Bytes]]:
     """What the teacher sees; the rest of the main object is unknown."""
     for sequence in UNNAMED:
         for path in sorted((root / sequence).glob("*.jpg"))[::4]:
@@ -120,11 +122,15 @@ def _davis_unnamed(root: Path, teacher: VocNetwork) -> Iterator[tuple[Picture, B
             main = _resize(_labels(path.with_suffix(".png"), cv2.IMREAD_GRAYSCALE)) > 0
             named = teacher(image)[0]
             mask = np.where(main & (named == 0), np.uint8(IGNORE), named)
-            yield Picture("davis, unnamed", f"{sequence}/{path.stem}", -1, False), image, mask
+            yield (
+                TrainingImage("davis, unnamed", f"{sequence}/{path.stem}", -1, False),
+                image,
+                mask,
+            )
 
 
-def _imagenet(root: Path, teacher: VocNetwork) -> Iterator[tuple[Picture, Bytes, Bytes]]:
-    family_of = {i: k + 1 for k, family in enumerate(FAMILIES) for i in family.imagenet}
+def _imagenet(root: Path, teacher: VocNetwork) -> Iterator[tuple[TrainingImage, Bytes, Bytes]]:
+    category_of = {i: k + 1 for k, category in enumerate(CATEGORIES) for i in category.imagenet}
     outlines = _outlines()
     with (root / "classes.csv").open() as table:
         rows = list(csv.DictReader(table))
@@ -132,7 +138,7 @@ def _imagenet(root: Path, teacher: VocNetwork) -> Iterator[tuple[Picture, Bytes,
         index = int(row["class_index"])
         image = _read(root / row["file"])
         named, anything = teacher(image)
-        family = family_of.get(index, 0)
+        category = category_of.get(index, 0)
         mask = np.where(named == 1, np.uint8(1), np.uint8(0))
         mask[(named != 1) & (anything > 0)] = IGNORE
         if str(index) in outlines:
@@ -140,14 +146,14 @@ def _imagenet(root: Path, teacher: VocNetwork) -> Iterator[tuple[Picture, Bytes,
             for ring in outlines[str(index)]:
                 points = np.round(np.array(ring) * SIZE / 10).astype(np.int32)
                 cv2.fillPoly(own, [points], 1)
-            mask[own > 0] = family
-        elif family > 1:
-            mask[(named != 1) & (anything > 0)] = family
-            if np.mean(mask == family) < 0.03:
+            mask[own > 0] = category
+        elif category > 1:
+            mask[(named != 1) & (anything > 0)] = category
+            if np.mean(mask == category) < 0.03:
                 mask[:] = IGNORE
-        many = family > 0 and len(FAMILIES[family - 1].imagenet) >= 8
+        many = category > 0 and len(CATEGORIES[category - 1].imagenet) >= 8
         yield (
-            Picture("imagenet", row["file"], index, many and _held_out(row["file"], 15)),
+            TrainingImage("imagenet", row["file"], index, many and _held_out(row["file"], 15)),
             image,
             mask,
         )
@@ -159,31 +165,31 @@ def _outlines() -> dict[str, list[list[list[float]]]]:
     return found
 
 
-def outlined(picture: Picture, mask: Bytes) -> Bytes:
+def outlined(image: TrainingImage, mask: Bytes) -> Bytes:
     """The mask without the VOC-21 network's opinion: what people did not outline is unknown."""
-    if picture.source == "coco":
+    if image.source == "coco":
         return np.asarray(mask)
-    if picture.source == "people":
+    if image.source == "people":
         # Background and person are by hand.
         return np.where(mask > 1, np.uint8(IGNORE), mask)
-    if picture.source == "davis":
-        own = [family.name for family in FAMILIES].index(DAVIS[picture.name.split("/")[0]]) + 1
+    if image.source == "davis":
+        own = [category.name for category in CATEGORIES].index(DAVIS[image.name.split("/")[0]]) + 1
         return np.where(mask == own, mask, np.uint8(IGNORE))
-    if str(picture.imagenet) in _outlines():
+    if str(image.imagenet) in _outlines():
         return np.where(mask > 1, mask, np.uint8(IGNORE))
     return np.full_like(mask, IGNORE)
 
 
 def gather(data: Path, work: Path) -> None:
-    """Write ``pictures.npy``, ``masks.npy`` and ``pictures.json`` under ``work``."""
-    if (work / "pictures.json").exists():
+    """Write ``images.npy``, ``masks.npy`` and ``images.json`` under ``work``."""
+    if (work / "images.json").exists():
         return
     images = data / "images"
     teacher = VocNetwork(
         data / "weights" / VOC_FILE,
         data / "labels" / "voc21_names.txt",
     )
-    found: list[tuple[Picture, Bytes, Bytes]] = []
+    found: list[tuple[TrainingImage, Bytes, Bytes]] = []
     for source in (
         _coco(images / "coco_mini", teacher),
         _people(images / "people", teacher),
@@ -193,13 +199,13 @@ def gather(data: Path, work: Path) -> None:
     ):
         found.extend(source)
     work.mkdir(parents=True, exist_ok=True)
-    np.save(work / "pictures.npy", np.stack([image for _, image, _ in found]))
+    np.save(work / "images.npy", np.stack([image for _, image, _ in found]))
     np.save(work / "masks.npy", np.stack([mask for _, _, mask in found]))
-    (work / "pictures.json").write_text(json.dumps([asdict(p) for p, _, _ in found]))
+    (work / "images.json").write_text(json.dumps([asdict(p) for p, _, _ in found]))
 
 
-def load(work: Path) -> tuple[list[Picture], Bytes, Bytes]:
-    """The cached (descriptions, pictures ``[N, S, S, 3]``, masks ``[N, S, S]``)."""
-    table = [Picture(**row) for row in json.loads((work / "pictures.json").read_text())]
-    pictures = np.load(work / "pictures.npy", mmap_mode="r")
-    return table, pictures, np.load(work / "masks.npy", mmap_mode="r")
+def load(work: Path) -> tuple[list[TrainingImage], Bytes, Bytes]:
+    """The cached (descriptions, images ``[N, S, S, 3]``, masks ``[N, S, S]``)."""
+    table = [TrainingImage(**row) for row in json.loads((work / "images.json").read_text())]
+    images = np.load(work / "images.npy", mmap_mode="r")
+    return table, images, np.load(work / "masks.npy", mmap_mode="r")

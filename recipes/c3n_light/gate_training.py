@@ -16,11 +16,11 @@ from torch import Tensor
 
 from avs_ros.errors import DatasetError
 from avs_ros.models.light import LightC3N
-from avs_ros.models.light.families import FAMILY_NAMES, VEHICLES
-from recipes.c3n_light.evidence import Evidence, Material, Sounds, visible_families
-from recipes.c3n_light.hearing import voice_loss, voices_without_recordings
-from recipes.c3n_light.pictures import IGNORE, load
-from recipes.c3n_light.seeing import pixels, see
+from avs_ros.models.light.vocabulary import CATEGORY_NAMES, VEHICLES
+from recipes.c3n_light.audio_stage import sound_class_loss, sound_classes_without_recordings
+from recipes.c3n_light.evidence import Evidence, GateDataset, Sounds, visible_categories
+from recipes.c3n_light.images import IGNORE, load
+from recipes.c3n_light.visual_stage import pixels, see
 
 LIFTS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0)
 # Share of the gate's pairs that are weakened, and the noise on its evidence: best of what was
@@ -32,24 +32,24 @@ EMPTY_ON_MISMATCH = 0.92
 
 @torch.no_grad()
 def lift_maps(net: LightC3N, work: Path) -> dict[str, float]:
-    """Raise the maps of vehicles and of all other families by what serves held-out masks best.
+    """Raise the maps of vehicles and of all other categories by what serves held-out masks best.
 
-    Families of few pictures are timid: right in place, too small.  Moves the semantic bias in
+    Categories of few images are timid: right in place, too small.  Moves the semantic bias in
     place and returns both steps (log-odds).
     """
     net.eval()
-    table, pictures, masks = load(work)
+    table, images, masks = load(work)
     size = net.image_size
     scores: dict[str, list[list[float]]] = {name: [] for name in ("vehicles", "others")}
-    for i in (i for i, picture in enumerate(table) if picture.held_out):
-        small = cv2.resize(pictures[i], (size, size), interpolation=cv2.INTER_AREA)
+    for i in (i for i, image in enumerate(table) if image.held_out):
+        small = cv2.resize(images[i], (size, size), interpolation=cv2.INTER_AREA)
         semantic, _, _ = see(net, pixels(small[None]))
         maps = net.masks(semantic, semantic.new_zeros(1, 1, *semantic.shape[2:]))[0]
         known = masks[i] != IGNORE
-        for k in np.nonzero(visible_families(masks[i]) > 0)[0]:
+        for k in np.nonzero(visible_categories(masks[i]) > 0)[0]:
             log_odds = cv2.resize(maps[k].numpy(), masks[i].shape[::-1])
             own = masks[i] == k + 1
-            group = "vehicles" if FAMILY_NAMES[k] in VEHICLES else "others"
+            group = "vehicles" if CATEGORY_NAMES[k] in VEHICLES else "others"
             found = [(log_odds > -lift) & known for lift in LIFTS]
             scores[group].append([(f & own).sum() / max((f | own).sum(), 1) for f in found])
     best = {
@@ -59,21 +59,21 @@ def lift_maps(net: LightC3N, work: Path) -> dict[str, float]:
     last = net.semantic if net.segmenter is None else net.segmenter.mix
     bias = last.bias
     assert bias is not None
-    bias += torch.tensor([best["vehicles" if n in VEHICLES else "others"] for n in FAMILY_NAMES])
+    bias += torch.tensor([best["vehicles" if n in VEHICLES else "others"] for n in CATEGORY_NAMES])
     return best
 
 
-def shared_families(pictures: Evidence, sounds: Sounds) -> tuple[Tensor, Tensor]:
-    """How many families a picture shows that a sound is of ``[N, M]``, and which pairs are held
+def shared_categories(images: Evidence, sounds: Sounds) -> tuple[Tensor, Tensor]:
+    """How many categories an image shows that a sound is of ``[N, M]``, and which pairs are held
     out (bool ``[N, M]``; they share none).
     """
-    shared = (pictures.visible > 0).float() @ (sounds.truth > 0).float().T
-    apart = (pictures.visible != 0).float() @ sounds.barred.T > 0
+    shared = (images.visible > 0).float() @ (sounds.truth > 0).float().T
+    apart = (images.visible != 0).float() @ sounds.barred.T > 0
     return shared.masked_fill(apart, 0.0), apart
 
 
 class EvenDraw:
-    """Draws from (picture, sound) pairs ``[N, 2]``, each by how rare its sound is among them."""
+    """Draws from (image, sound) pairs ``[N, 2]``, each by how rare its sound is among them."""
 
     def __init__(self, pairs: Tensor) -> None:
         self._pairs, self.size = pairs, len(pairs)
@@ -81,42 +81,44 @@ class EvenDraw:
             self._up_to = (1.0 / pairs[:, 1].bincount().double()[pairs[:, 1]]).cumsum(0)
 
     def draw(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """``count`` pictures and their sounds (indices)."""
-        dice = torch.rand(count, generator=generator, dtype=torch.double) * self._up_to[-1]
-        pick = torch.searchsorted(self._up_to, dice).clamp(max=self.size - 1)
-        pictures, sounds = self._pairs[pick].unbind(1)
-        return pictures, sounds
+        """``count`` images and their sounds (indices)."""
+        draw = torch.rand(count, generator=generator, dtype=torch.double) * self._up_to[-1]
+        pick = torch.searchsorted(self._up_to, draw).clamp(max=self.size - 1)
+        images, sounds = self._pairs[pick].unbind(1)
+        return images, sounds
 
 
 class Pairs:
-    """Pictures x sounds; which of them match is found once, then any number is drawn.
+    """Images x sounds; which of them match is found once, then any number is drawn.
 
     Pairs that are held out count as unknown.  Raises DatasetError where nothing matches.
     """
 
-    def __init__(self, pictures: Evidence, sounds: Sounds) -> None:
-        self._pictures, self._sounds = pictures, sounds
-        shared, self._apart = shared_families(pictures, sounds)
+    def __init__(self, images: Evidence, sounds: Sounds) -> None:
+        self._images, self._sounds = images, sounds
+        shared, self._apart = shared_categories(images, sounds)
         self._matched = EvenDraw(torch.nonzero(shared))
         if not self._matched.size:
             raise DatasetError(
-                "no sound is made by anything that the pictures show: set more gate_pictures and "
+                "no sound is made by anything that the images show: set more gate_images and "
                 "gate_sounds, or add data"
             )
 
     def draw(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
         """``count`` pairs, half of them matched: (sound, seen, target with -1 for unknown)."""
-        pictures, sounds = self._pictures, self._sounds
-        a = torch.randint(len(pictures.seen), (count,), generator=generator)
+        images, sounds = self._images, self._sounds
+        a = torch.randint(len(images.seen), (count,), generator=generator)
         b = torch.randint(len(sounds.logits), (count,), generator=generator)
         a[: count // 2], b[: count // 2] = self._matched.draw(count // 2, generator)
-        target = targets(pictures.visible[a], sounds.truth[b])
+        target = targets(images.visible[a], sounds.truth[b])
         target = torch.where(self._apart[a, b][:, None], -1.0, target)
-        return b, pictures.seen[a], target
+        return b, images.seen[a], target
 
 
 def targets(visible: Tensor, truth: Tensor) -> Tensor:
-    """What is visible and what sounds, ``[N, K]`` each -> 1 both, 0 not both, -1 unknown."""
+    """What is visible and the sounding object, ``[N, K]`` each -> 1 both, 0 not both, -1
+    unknown.
+    """
     both = torch.where((visible > 0) & (truth > 0), 1.0, 0.0)
     unknown = ((visible < 0) & (truth != 0)) | ((truth < 0) & (visible != 0))
     return torch.where(unknown, -1.0, both)
@@ -133,7 +135,7 @@ def weaken(seen: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def gate_loss(logits: Tensor, target: Tensor) -> Tensor:
-    """Binary cross-entropy over known families; a positive weighs as much as 4 negatives."""
+    """Binary cross-entropy over known categories; a positive weighs as much as 4 negatives."""
     known = (target >= 0).float()
     weight = known * torch.where(target > 0, 4.0, 1.0)
     loss = functional.binary_cross_entropy_with_logits(logits, target.clamp(0), reduction="none")
@@ -142,7 +144,7 @@ def gate_loss(logits: Tensor, target: Tensor) -> Tensor:
 
 def train_gate(
     net: LightC3N,
-    material: Material,
+    dataset: GateDataset,
     report: Callable[[str], None],
     seed: int = 3,
     steps: int = 1500,
@@ -150,24 +152,24 @@ def train_gate(
     """Train gate and affinity in place, ``steps`` batches of pairs."""
     torch.manual_seed(seed)
     generator = torch.Generator().manual_seed(seed)
-    sounds = material.alone.and_also(material.mixed)
-    pairs = Pairs(material.pictures, sounds)
+    sounds = dataset.alone.and_also(dataset.mixed)
+    pairs = Pairs(dataset.images, sounds)
     net.gate.temperature.fill_(1.0)
     before = net.affinity.log_affinity.detach().clone()
     trained = [*net.gate.parameters(), *net.affinity.parameters()]
-    unrecorded = voices_without_recordings()
+    unrecorded = sound_classes_without_recordings()
     optimiser = torch.optim.AdamW(trained, lr=5e-3, weight_decay=0.0)
     for step in range(steps):
         for group in optimiser.param_groups:
             group["lr"] = 5e-3 * (1 - step / steps)
         b, seen, target = pairs.draw(256, generator)
-        voices = net.affinity(sounds.logits[b])
-        heard = net.affinity.by_family(voices)
-        # Unseen pictures and sounds give weaker evidence than those that were learned from.
+        sound_classes = net.affinity(sounds.logits[b])
+        heard = net.affinity.by_category(sound_classes)
+        # Unseen images and sounds give weaker evidence than those that were learned from.
         heard = heard + DOUBT * torch.randn(heard.shape, generator=generator)
         seen = weaken(seen + DOUBT * torch.randn(seen.shape, generator=generator), generator)
         loss = gate_loss(net.gate(heard, seen), target)
-        loss = loss + 0.3 * voice_loss(voices, sounds.voices[b])
+        loss = loss + 0.3 * sound_class_loss(sound_classes, sounds.sound_classes[b])
         loss = loss + 0.01 * (net.affinity.log_affinity - before).square().mean(1).sum()
         optimiser.zero_grad()
         loss.backward()
@@ -181,12 +183,12 @@ def train_gate(
 
 @torch.no_grad()
 def calibrate(
-    net: LightC3N, pictures: Evidence, sounds: Sounds, report: Callable[[str], None], seed: int = 4
+    net: LightC3N, images: Evidence, sounds: Sounds, report: Callable[[str], None], seed: int = 4
 ) -> dict[str, float]:
     """Temperature by likelihood, threshold by the share of empty mismatches (held-out)."""
     generator = torch.Generator().manual_seed(seed)
-    b, seen, target = Pairs(pictures, sounds).draw(8000, generator)
-    heard = net.affinity.by_family(net.affinity(sounds.logits))[b]
+    b, seen, target = Pairs(images, sounds).draw(8000, generator)
+    heard = net.affinity.by_category(net.affinity(sounds.logits))[b]
     logits = net.gate(heard, seen)
     temperatures = torch.linspace(0.5, 4.0, 36)
     losses = [float(gate_loss(logits / t, target)) for t in temperatures]

@@ -1,4 +1,4 @@
-"""The whole recipe: lesson after lesson, then gate, calibration and the file that is kept."""
+"""The whole recipe: stage after stage, then gate, calibration and the file that is kept."""
 
 from __future__ import annotations
 
@@ -16,47 +16,47 @@ from avs_ros.evaluation.baselines import VOC_FILE
 from avs_ros.inference.light import BUNDLED
 from avs_ros.models.light import LightC3N
 from avs_ros.models.light.checkpoint import load_light
-from avs_ros.models.light.families import ALIKE, FAMILY_NAMES, VOICE_NAMES
-from recipes.c3n_light import motors, pictures, recordings, spoken
-from recipes.c3n_light.companions import calibrate_companion, train_companion
-from recipes.c3n_light.deciding import calibrate, lift_maps, train_gate
-from recipes.c3n_light.evidence import gather_material, listen, look_at_held_out
-from recipes.c3n_light.export import export, untouched
-from recipes.c3n_light.hearing import (
-    HearingLesson,
+from avs_ros.models.light.vocabulary import CATEGORY_NAMES, CONFUSABLE_GROUPS, SOUND_CLASS_NAMES
+from recipes.c3n_light import images, motors, recordings, spoken
+from recipes.c3n_light.audio_stage import (
+    AudioStage,
     SoundSampler,
     YamnetTeacher,
-    start_hearing,
+    start_audio_encoder,
 )
+from recipes.c3n_light.companions import calibrate_companion, train_companion
+from recipes.c3n_light.evidence import gather_gate_dataset, listen, look_at_held_out
+from recipes.c3n_light.export import export, untouched
+from recipes.c3n_light.gate_training import calibrate, lift_maps, train_gate
 from recipes.c3n_light.joint import (
-    KEPT_AT_THE_END,
-    KEPT_HEARING,
-    KEPT_HEARING_ALONE,
-    KEPT_SEEING,
-    JointLesson,
+    INTERPOLATION_AUDIO,
+    INTERPOLATION_AUDIO_ALONE,
+    INTERPOLATION_END,
+    INTERPOLATION_VISUAL,
+    JointStage,
     PairSampler,
-    lead_back,
+    interpolate_weights,
 )
-from recipes.c3n_light.lessons import Cost, Lesson, Reporter, learn
-from recipes.c3n_light.refine import MORE_OF, RefineLesson
+from recipes.c3n_light.refine import MORE_OF, RefineStage
 from recipes.c3n_light.scenes import SceneSampler
-from recipes.c3n_light.seeing import SeeingLesson, new_network
 from recipes.c3n_light.segmenting import (
     IN_HANDS,
-    SegmentingLesson,
+    SegmentingStage,
     add_segmenter,
     lead_segmenter_back,
 )
-from recipes.c3n_light.settings import BUNDLED_NAME, LightSettings
+from recipes.c3n_light.settings import BUNDLED_NAME, C3NLightSettings
+from recipes.c3n_light.stages import Cost, Reporter, Stage, learn
+from recipes.c3n_light.visual_stage import VisualStage, new_network
 from recipes.c3n_light.voc_network import voc_network
 
 NETWORK = "c3n_light.safetensors"
-# Log-odds by which a family that sounds may fall below its threshold and go on: on held-out sounds
-# of three seconds it marks more, and starts fewer false marks, than a lower threshold.
+# Log-odds by which a category that sounds may fall below its threshold and go on: on held-out
+# sounds of three seconds it marks more, and starts fewer false marks, than a lower threshold.
 HOLD = 2.0
 
 
-def gather(settings: LightSettings, data: Path, work: Path, say: Callable[[str], None]) -> None:
+def gather(settings: C3NLightSettings, data: Path, work: Path, say: Callable[[str], None]) -> None:
     """Fill the caches under ``work``, unless they are there."""
     recordings.gather(data, work)
     if settings.spoken:
@@ -69,32 +69,33 @@ def gather(settings: LightSettings, data: Path, work: Path, say: Callable[[str],
     if settings.motors and not (work / motors.TABLE).is_file():
         count = motors.gather(work, YamnetTeacher(data))
         say(f"{count} made-up motors that YAMNet takes for motors")
-    pictures.gather(data, work)
+    images.gather(data, work)
 
 
 def load_start(path: Path) -> LightC3N:
     """The network of a light file, to go on from.
 
-    Raises CheckpointError where it marks other families or hears other voices than this code.
+    Raises CheckpointError where it marks other categories or hears other voices than this code.
     """
     model = load_light(path)
-    if model.families != FAMILY_NAMES or model.voices != VOICE_NAMES:
+    if model.categories != CATEGORY_NAMES or model.sound_classes != SOUND_CLASS_NAMES:
         raise CheckpointError(
-            f"{path} knows other families or voices than this training: start without init_from"
+            f"{path} knows other categories or sound classes than this training: start without "
+            f"init_from"
         )
     return model.network.requires_grad_(True)
 
 
-def _start_file(settings: LightSettings) -> Path:
+def _start_file(settings: C3NLightSettings) -> Path:
     return BUNDLED if settings.init_from == BUNDLED_NAME else Path(settings.init_from)
 
 
-def start_network(settings: LightSettings, data: Path) -> LightC3N:
-    """What the first lesson starts from."""
+def start_network(settings: C3NLightSettings, data: Path) -> LightC3N:
+    """What the first stage starts from."""
     torch.manual_seed(settings.seed)
     if not settings.init_from:
         net = new_network(data, settings.channels, settings.image_size)
-        start_hearing(net, data)
+        start_audio_encoder(net, data)
         return net
     net = load_start(_start_file(settings))
     net.c3n.image_size = net.image_size = settings.image_size
@@ -104,7 +105,7 @@ def start_network(settings: LightSettings, data: Path) -> LightC3N:
 
 
 def train_whole(
-    settings: LightSettings,
+    settings: C3NLightSettings,
     data: Path,
     work: Path,
     output: Path,
@@ -113,29 +114,29 @@ def train_whole(
     device: str = "cpu",
     start: LightC3N | None = None,
 ) -> Path:
-    """Every lesson (each goes on where it was interrupted), then ``output``'s weight file.
+    """Every stage (each goes on where it was interrupted), then ``output``'s weight file.
 
-    ``start``: a network instead of what ``settings`` name.  Raises CheckpointError when a lesson's
+    ``start``: a network instead of what ``settings`` name.  Raises CheckpointError when a stage's
     state is another run's.
     """
     net = (start or start_network(settings, data)).to(device)
     costs = {
         name: learn(
-            lesson, steps, output, reporter,
+            stage, steps, output, reporter,
             seed=settings.seed, checkpoint_every=settings.checkpoint_every,
         )
-        for name, steps, lesson in _lessons(net, settings, data, work, device)
+        for name, steps, stage in _stages(net, settings, data, work, device)
     }  # fmt: skip
     net = net.to("cpu")
     if settings.settle_steps:
-        lead_back(net, data, 0.0, KEPT_AT_THE_END)
-    elif settings.hearing_steps:
-        lead_back(net, data, 0.0, KEPT_HEARING_ALONE)
+        interpolate_weights(net, data, 0.0, INTERPOLATION_END)
+    elif settings.audio_steps:
+        interpolate_weights(net, data, 0.0, INTERPOLATION_AUDIO_ALONE)
     return finish(net, settings, data, work, output / NETWORK, reporter, costs, device)
 
 
-def _lessons(net: LightC3N, settings: LightSettings, data: Path, work: Path, device: str) -> Any:
-    """(Name, steps, lesson) in turn; each is made when the one before is done."""
+def _stages(net: LightC3N, settings: C3NLightSettings, data: Path, work: Path, device: str) -> Any:
+    """(Name, steps, stage) in turn; each is made when the one before is done."""
     s = settings
 
     def scenes(size: int, more: bool = False, in_hands: float = 0.0) -> SceneSampler:
@@ -145,48 +146,48 @@ def _lessons(net: LightC3N, settings: LightSettings, data: Path, work: Path, dev
     def pairs(more: bool = False) -> PairSampler:
         return PairSampler(work, s.seed, s.small_size, MORE_OF if more else None, s.teachers)
 
-    def begin(lesson: Lesson, steps: int) -> tuple[str, int, Lesson]:
+    def begin(stage: Stage, steps: int) -> tuple[str, int, Stage]:
         net.c3n.backbone.requires_grad_(s.backbone == "fine_tuned")
-        return lesson.name, steps, lesson
+        return stage.name, steps, stage
 
-    if s.hearing_steps:
-        ear = HearingLesson(net, data, work, s.hearing_batch, s.seed, s.teachers)
-        yield begin(ear, s.hearing_steps)
-    if s.seeing_steps:
+    if s.audio_steps:
+        audio_encoder = AudioStage(net, data, work, s.audio_batch, s.seed, s.teachers)
+        yield begin(audio_encoder, s.audio_steps)
+    if s.visual_steps:
         yield begin(
-            SeeingLesson(net, scenes(s.small_size), scenes(s.image_size), s.batch, s.seed),
-            s.seeing_steps,
+            VisualStage(net, scenes(s.small_size), scenes(s.image_size), s.batch, s.seed),
+            s.visual_steps,
         )
     if s.joint_steps:
         with torch.no_grad():
             net.objectness_gain.fill_(0.05)
-        yield begin(JointLesson(net, pairs(), s.batch, s.seed), s.joint_steps)
+        yield begin(JointStage(net, pairs(), s.batch, s.seed), s.joint_steps)
     if s.settle_steps:
-        # Fine-tuning on few pictures and sounds forgets classes that are not among them.
-        lead_back(net.cpu(), data, KEPT_SEEING, KEPT_HEARING)
+        # Fine-tuning on few images and sounds forgets classes that are not among them.
+        interpolate_weights(net.cpu(), data, INTERPOLATION_VISUAL, INTERPOLATION_AUDIO)
         before = new_network(data, s.channels, s.image_size).eval().to(device)
-        yield begin(JointLesson(net.to(device), pairs(), s.batch, s.seed, before), s.settle_steps)
+        yield begin(JointStage(net.to(device), pairs(), s.batch, s.seed, before), s.settle_steps)
     if s.refine_steps:
-        with_more = RefineLesson(net, scenes(net.image_size, True), pairs(True), s.batch, s.seed)
+        with_more = RefineStage(net, scenes(net.image_size, True), pairs(True), s.batch, s.seed)
         yield begin(with_more, s.refine_steps)
-        net.hearing.requires_grad_(True)
+        net.audio_encoder.requires_grad_(True)
         net.affinity.requires_grad_(True)
     if s.segment_steps:
         if net.segmenter is None:
             add_segmenter(net, data, s.segment_size).to(device)
         teacher = voc_network(data / "weights" / VOC_FILE).to(device) if s.teachers else None
         large = scenes(s.segment_size, True, IN_HANDS)
-        yield begin(SegmentingLesson(net, large, s.batch, s.seed, teacher), s.segment_steps)
+        yield begin(SegmentingStage(net, large, s.batch, s.seed, teacher), s.segment_steps)
         if s.join_steps:
             lead_segmenter_back(net, data)
-            alone = SegmentingLesson(net, large, s.batch, s.seed + 1, joining=True)
+            alone = SegmentingStage(net, large, s.batch, s.seed + 1, joining=True)
             yield begin(alone, s.join_steps)
         net.requires_grad_(True)
 
 
 def finish(
     net: LightC3N,
-    settings: LightSettings,
+    settings: C3NLightSettings,
     data: Path,
     work: Path,
     target: Path,
@@ -194,22 +195,22 @@ def finish(
     costs: dict[str, Cost],
     device: str = "cpu",
 ) -> Path:
-    """Gate, calibration, file: from what the lessons have taught to what is used."""
+    """Gate, calibration, file: from what the stages have taught to what is used."""
     net = copy.deepcopy(net)
     net.requires_grad_(True)
     lifts = lift_maps(net, work)
     reporter.say(f"maps raised by {lifts}")
-    material = gather_material(net, work, settings.gate_pictures, settings.gate_sounds)
-    train_gate(net, material, reporter.say, steps=settings.gate_steps)
-    train_companion(net, material, reporter.say, steps=settings.gate_steps)
+    dataset = gather_gate_dataset(net, work, settings.gate_images, settings.gate_sounds)
+    train_gate(net, dataset, reporter.say, steps=settings.gate_steps)
+    train_companion(net, dataset, reporter.say, steps=settings.gate_steps)
     sounds = max(16, settings.gate_sounds * 3 // 10)
     held = look_at_held_out(net, work), listen(net, SoundSampler(work, True, 4), sounds)
     calibration: dict[str, Any] = dict(calibrate(net, *held, reporter.say))
-    beside = calibrate_companion(net, *held, calibration["threshold"])
-    reporter.say(f"a second family beside the first: threshold {beside:.3f}")
-    calibration["companion_threshold"] = beside
+    companion_logits = calibrate_companion(net, *held, calibration["threshold"])
+    reporter.say(f"a second category beside the first: threshold {companion_logits:.3f}")
+    calibration["companion_threshold"] = companion_logits
     calibration["map_lift"] = lifts
-    calibration["alike"] = [list(group) for group in ALIKE]
+    calibration["confusable_groups"] = [list(group) for group in CONFUSABLE_GROUPS]
     calibration["hold"] = HOLD
     # A start that is trained already, or a part that is frozen, is no mistake.
     if not settings.init_from and settings.backbone == "fine_tuned" and settings.joint_steps:
@@ -219,7 +220,7 @@ def finish(
     log: dict[str, Any] = {
         "device": device,
         "threads": torch.get_num_threads(),
-        "lessons": {name: cost.minutes() for name, cost in costs.items()},
+        "stages": {name: cost.minutes() for name, cost in costs.items()},
         "wall_minutes": round(sum(cost.wall_s for cost in costs.values()) / 60, 1),
         "cpu_minutes": round(sum(cost.cpu_s for cost in costs.values()) / 60, 1),
         "settings": dataclasses.asdict(settings),

@@ -9,7 +9,7 @@ from avs_ros.models.audio.network import AudioNetwork
 from avs_ros.sound import SAMPLE_RATE
 
 
-class HearingStep(nn.Module):
+class AudioEncoderStep(nn.Module):
     """An audio network in evaluation mode: window ``[1, 16000]`` -> feature and class scores."""
 
     def __init__(self, network: AudioNetwork) -> None:
@@ -24,11 +24,11 @@ class HearingStep(nn.Module):
         return feature, self.network.classify(feature)
 
 
-def hearing_program(network: AudioNetwork, name: str) -> StepProgram:
-    """``network`` for any engine; windows must be finite (see :class:`Hearing`)."""
+def audio_program(network: AudioNetwork, name: str) -> StepProgram:
+    """``network`` for any engine; windows must be finite (see :class:`CachedAudioEncoder`)."""
     return StepProgram(
-        name=f"{name}_hearing",
-        module=HearingStep(network),
+        name=f"{name}_audio",
+        module=AudioEncoderStep(network),
         inputs={"waveform": (1, SAMPLE_RATE)},
         outputs=("feature", "audio_logits"),
         decision="",

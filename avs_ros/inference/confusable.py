@@ -1,4 +1,4 @@
-"""Families that the same sounds fit: a motor is heard, and the picture says whose it is."""
+"""Categories that the same sounds fit: a motor is heard, and the image says whose it is."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from avs_ros.segmentation import Float
 Bools = NDArray[np.bool_]
 
 
-def alike_indices(
-    families: Sequence[str], groups: Sequence[Sequence[str]]
+def confusable_indices(
+    categories: Sequence[str], groups: Sequence[Sequence[str]]
 ) -> tuple[tuple[int, ...], ...]:
-    """Names -> places in ``families``; names that are not there are passed over."""
-    place = {name: k for k, name in enumerate(families)}
+    """Names -> places in ``categories``; names that are not there are passed over."""
+    place = {name: k for k, name in enumerate(categories)}
     found = (tuple(place[name] for name in group if name in place) for group in groups)
     return tuple(group for group in found if len(group) > 1)
 
 
-def pool_alike(gate: Float, groups: Sequence[Sequence[int]]) -> Float:
+def pool_confusable(gate: Float, groups: Sequence[Sequence[int]]) -> Float:
     """``[K]`` probabilities: the likeliest of each group gets that of *any* of them sounding.
 
     Where a bus may as well be a truck, each gets half of what is certain of both together.
@@ -33,7 +33,7 @@ def pool_alike(gate: Float, groups: Sequence[Sequence[int]]) -> Float:
     return out
 
 
-def without_alike(score: Float, chosen: Bools, groups: Sequence[Sequence[int]]) -> Float:
+def without_confusable(score: Float, chosen: Bools, groups: Sequence[Sequence[int]]) -> Float:
     """``[K]`` scores, 0 for what is ``chosen`` ``[K]`` or in one group with something that is.
 
     The motor that has been given to the bus is not heard a second time for the truck.

@@ -11,17 +11,17 @@ import numpy as np
 
 from avs_ros.errors import AudioFormatError
 from avs_ros.gate import GateConfig
-from avs_ros.models.light.hearing_context import HearingContext
+from avs_ros.models.light.sound_context import SoundContext
 from avs_ros.segmentation import Float
 from avs_ros.sound import SAMPLE_RATE, check_scale, level_dbfs
 
 WINDOW_S = 1.0
 
 
-class Hearing:
+class CachedAudioEncoder:
     """Window float32 ``[16000]`` -> (feature ``[1, A]``, AudioSet logits ``[1, 527]``), NumPy.
 
-    ``network``: windows ``[1, 16000]`` -> both, usually a runner of ``hearing_program``.  The last
+    ``network``: windows ``[1, 16000]`` -> both, usually a runner of ``audio_program``.  The last
     few distinct windows are remembered: silence, replays and several frames of one stamp cost
     nothing.
     """
@@ -99,29 +99,31 @@ class StreamHearing:
     ``evidence_of``: AudioSet logits ``[527]`` and the network's feature -> evidence ``[K]``.
     """
 
-    def __init__(self, hearing: Hearing, evidence_of: Callable[[Float, Float], Float]) -> None:
-        self._hearing = hearing
+    def __init__(
+        self, audio_encoder: CachedAudioEncoder, evidence_of: Callable[[Float, Float], Float]
+    ) -> None:
+        self._audio_encoder = audio_encoder
         self._evidence_of = evidence_of
-        self._context = HearingContext()
+        self._context = SoundContext()
         self._heard: Heard | None = None
 
     def reset(self) -> None:
         """Forget everything heard."""
-        self._hearing.reset()
+        self._audio_encoder.reset()
         self._context.reset()
         self._heard = None
 
     def __call__(self, stamp_ns: int, window: Float, gate: GateConfig) -> Heard:
         """The window that ends at ``stamp_ns``, by a gate whose options are all settled."""
         assert gate.context is not None and gate.audio_period is not None
-        (feature, logits), news = self._hearing.at(stamp_ns, window, gate.audio_period)
+        (feature, logits), news = self._audio_encoder.at(stamp_ns, window, gate.audio_period)
         if not news and self._heard is not None:
             return self._heard
         self._context.reach_s = max(0.0, gate.context - WINDOW_S)
         self._context.silence_dbfs = gate.silence_dbfs
-        evidence, rests_on = self._context.hear(
+        evidence, context_logits = self._context.hear(
             stamp_ns, logits[0], level_dbfs(window),
             lambda scores: self._evidence_of(scores, feature),
         )
-        self._heard = Heard(feature, evidence, rests_on)
+        self._heard = Heard(feature, evidence, context_logits)
         return self._heard

@@ -12,22 +12,24 @@ import torch.nn.functional as functional
 from torch import Tensor, nn
 
 from avs_ros.models.light import LightC3N
-from avs_ros.models.light.families import FAMILIES, OVERLAPS, VOICE_FAMILY
+from avs_ros.models.light.vocabulary import CATEGORIES, OVERLAPS, SOUND_CLASS_CATEGORY
 from avs_ros.models.weight_file import read_weight_file
 from avs_ros.segmentation import Bytes
-from recipes.c3n_light.pictures import IGNORE
+from recipes.c3n_light.images import IGNORE
 from recipes.c3n_light.scenes import SceneSampler
 from recipes.c3n_light.similarity import label_similarity, members
 
 CHANNELS = 32
 IMAGE_SIZE = 224
-# Most of the visual training is done on smaller pictures: half the cost per picture.
+# Most of the visual training is done on smaller images: half the cost per image.
 SMALL_SIZE = 160
 
 
 def new_network(data: Path, channels: int = CHANNELS, image_size: int = IMAGE_SIZE) -> LightC3N:
     """The light network with its backbone's starting weights, batch norms folded."""
-    net = LightC3N(label_similarity(), members(), VOICE_FAMILY, channels, image_size, OVERLAPS)
+    net = LightC3N(
+        label_similarity(), members(), SOUND_CLASS_CATEGORY, channels, image_size, OVERLAPS
+    )
     start = read_weight_file(data / "weights" / "mobilenet_v2_imagenet.safetensors").state_dict()
     own = net.c3n.backbone.net.state_dict()
     head = {name: start.pop(name) for name in ("classifier.weight", "classifier.bias")}
@@ -47,13 +49,13 @@ def new_network(data: Path, channels: int = CHANNELS, image_size: int = IMAGE_SI
     return net.fold()
 
 
-def pixels(pictures: np.ndarray) -> Tensor:
+def pixels(images: np.ndarray) -> Tensor:
     """uint8 ``[B, S, S, 3]`` -> float ``[B, 3, S, S]`` in -1..1."""
-    return torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 127.5 - 1.0
+    return torch.from_numpy(images).permute(0, 3, 1, 2).float() / 127.5 - 1.0
 
 
 def map_losses(semantic: Tensor, class_maps: Tensor, masks: Tensor) -> Tensor:
-    """What the maps say against ``[B, S, S]`` family masks (long, ``IGNORE`` unknown)."""
+    """What the maps say against ``[B, S, S]`` category masks (long, ``IGNORE`` unknown)."""
     size = semantic.shape[2:]
     small = functional.interpolate(masks[:, None].float(), size=size, mode="nearest")[:, 0].long()
     known = (small != IGNORE).float()
@@ -61,7 +63,7 @@ def map_losses(semantic: Tensor, class_maps: Tensor, masks: Tensor) -> Tensor:
     target = small.masked_fill(small == IGNORE, -100)
     pixel = functional.cross_entropy(with_nothing, target)
     probability = with_nothing.softmax(1)[:, 1:]
-    truth = functional.one_hot(small.clamp(max=len(FAMILIES)), len(FAMILIES) + 1)
+    truth = functional.one_hot(small.clamp(max=len(CATEGORIES)), len(CATEGORIES) + 1)
     truth = truth.permute(0, 3, 1, 2)[:, 1:].float() * known[:, None]
     probability = probability * known[:, None]
     area = truth.sum((2, 3))
@@ -73,7 +75,7 @@ def map_losses(semantic: Tensor, class_maps: Tensor, masks: Tensor) -> Tensor:
 
 
 def coarse_loss(class_maps: Tensor, truth: Tensor, known: Tensor) -> Tensor:
-    """Class-activated maps against the share of each cell that a family covers."""
+    """Class-activated maps against the share of each cell that a category covers."""
     cells = (class_maps.shape[2], class_maps.shape[3])
     weight = functional.adaptive_avg_pool2d(known[:, None], cells)
     share = functional.adaptive_avg_pool2d(truth, cells) / weight.clamp(min=1e-3)
@@ -86,7 +88,7 @@ def coarse_loss(class_maps: Tensor, truth: Tensor, known: Tensor) -> Tensor:
 def parameter_groups(net: LightC3N, backbone: float, rest: float) -> list[dict[str, Any]]:
     """Optimiser groups: pretrained parts slowly, new parts fast; frozen ones not at all."""
     slow = [p for p in net.c3n.backbone.parameters() if p.requires_grad]
-    known = {id(p) for p in (*net.c3n.backbone.parameters(), *net.hearing.parameters())}
+    known = {id(p) for p in (*net.c3n.backbone.parameters(), *net.audio_encoder.parameters())}
     fast = [p for p in net.parameters() if id(p) not in known]
     return [
         {"params": slow, "lr": backbone, "weight_decay": 1e-4},
@@ -94,14 +96,14 @@ def parameter_groups(net: LightC3N, backbone: float, rest: float) -> list[dict[s
     ]
 
 
-class SeeingLesson:
-    """Maps and class head, in small pictures first and in the network's own size at the end.
+class VisualStage:
+    """Maps and class head, in small images first and in the network's own size at the end.
 
     The first stage of the backbone stays as it is here: it is the costly one, and the last step
     of the training moves it.  The gates of CCAM are neutral: no sound, no unified label.
     """
 
-    name, power = "seeing", 0.9
+    name, power = "visual", 0.9
 
     def __init__(
         self, net: LightC3N, small: SceneSampler, large: SceneSampler, batch: int, seed: int

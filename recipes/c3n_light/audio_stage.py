@@ -15,17 +15,17 @@ from avs_ros.errors import MissingDependencyError
 from avs_ros.models.audio.network import AudioNetwork
 from avs_ros.models.audio.registry import build
 from avs_ros.models.light import LightC3N
-from avs_ros.models.light.families import SOUNDS, VOICE_NAMES
 from avs_ros.models.light.folding import fold_batch_norm
+from avs_ros.models.light.vocabulary import SOUND_CLASS_NAMES, SOUNDS
 from avs_ros.segmentation import Float
 from avs_ros.sound import SAMPLE_RATE
 from recipes.c3n_light.distortion import distort, noise, together
-from recipes.c3n_light.recordings import Library
+from recipes.c3n_light.recordings import SoundDataset
 from recipes.c3n_light.similarity import log_affinity
 from recipes.c3n_light.synthetic_sounds import GENERATORS
 
 CONTEXT_S = 3.0
-EAR = "efficientat_mn04_audioset.safetensors"
+AUDIO_ENCODER = "efficientat_mn04_audioset.safetensors"
 UNKNOWN = -1.0
 # So much fainter than another sound at the same time, and nobody need hear it.
 FAINT_DB = -7.0
@@ -65,34 +65,34 @@ class YamnetTeacher:
         return tuple(self._net.get_input_details()[0]["shape"])
 
 
-def voice_targets(sound: str) -> Float:
+def sound_class_targets(sound: str) -> Float:
     """``[V]``: 1 it is, 0 it is not, -1 it may be."""
-    target = np.zeros(len(VOICE_NAMES), np.float32)
-    is_voice, may_be = SOUNDS[sound]
-    target[[VOICE_NAMES.index(v) for v in may_be]] = UNKNOWN
-    target[[VOICE_NAMES.index(v) for v in is_voice]] = 1.0
+    target = np.zeros(len(SOUND_CLASS_NAMES), np.float32)
+    is_sound_class, may_be = SOUNDS[sound]
+    target[[SOUND_CLASS_NAMES.index(v) for v in may_be]] = UNKNOWN
+    target[[SOUND_CLASS_NAMES.index(v) for v in is_sound_class]] = 1.0
     return target
 
 
-def voice_target(name: str) -> Float:
-    """``[V]``: 1 for this one voice."""
-    target = np.zeros(len(VOICE_NAMES), np.float32)
-    target[VOICE_NAMES.index(name)] = 1.0
+def sound_class_target(name: str) -> Float:
+    """``[V]``: 1 for this one sound class."""
+    target = np.zeros(len(SOUND_CLASS_NAMES), np.float32)
+    target[SOUND_CLASS_NAMES.index(name)] = 1.0
     return target
 
 
 class SoundSampler:
-    """Draws (3 s context, its last second's windows, voice targets), classes evenly."""
+    """Draws (3 s context, its last second's windows, sound class targets), classes evenly."""
 
     def __init__(self, work: Path, held_out: bool, seed: int) -> None:
-        self.library = Library(work, held_out)
+        self.library = SoundDataset(work, held_out)
         self.rng = np.random.default_rng(seed)
         self.sounds = sorted(self.library.by_sound)
         weight = np.array([len(self.library.by_sound[s]) for s in self.sounds], float) ** 0.4
         self._weight = weight / weight.sum()
 
     def draw(self) -> tuple[Float, Float]:
-        """A clean piece of ``CONTEXT_S`` seconds and its voice targets."""
+        """A clean piece of ``CONTEXT_S`` seconds and its sound class targets."""
         context, target, _ = self.draw_named()
         return context, target
 
@@ -101,10 +101,10 @@ class SoundSampler:
         rng = self.rng
         if rng.random() < 0.12:
             name = str(rng.choice(list(GENERATORS)))
-            return GENERATORS[name](rng, CONTEXT_S), voice_target(name), name
+            return GENERATORS[name](rng, CONTEXT_S), sound_class_target(name), name
         sound = self.sounds[rng.choice(len(self.sounds), p=self._weight)]
         index = int(rng.choice(self.library.by_sound[sound]))
-        return self.library.cut(index, CONTEXT_S, rng), voice_targets(sound), sound
+        return self.library.cut(index, CONTEXT_S, rng), sound_class_targets(sound), sound
 
 
 def last_second(context: Float, rng: np.random.Generator) -> Float:
@@ -117,73 +117,81 @@ def last_second(context: Float, rng: np.random.Generator) -> Float:
     return context[at : at + n]
 
 
-def both_targets(first: Float, second: Float, beside: float) -> Float:
-    """Voice targets ``[V]`` of two sounds at once, the second ``beside`` dB louder.
+def both_targets(first: Float, second: Float, companion_logits: float) -> Float:
+    """Sound class targets ``[V]`` of two sounds at once, the second ``companion_logits`` dB
+    louder.
 
     What is much fainter than the other may be heard or not.
     """
-    if beside < FAINT_DB:
+    if companion_logits < FAINT_DB:
         return np.where((second > 0) & (first <= 0), np.float32(UNKNOWN), first)
     either = (first > 0) | (second > 0)
     return np.where(either, np.float32(1.0), np.minimum(first, second))
 
 
-def voices_with_sounds() -> list[int]:
-    """Voices that some recording or generator makes; the others keep to what AudioSet says."""
-    made = {voice for is_voice, _ in SOUNDS.values() for voice in is_voice} | set(GENERATORS)
-    return [v for v, name in enumerate(VOICE_NAMES) if name in made]
-
-
-def voices_without_recordings() -> list[int]:
-    """Voices that nobody recorded: made-up sounds may train the ear, but what AudioSet's classes
-    mean for the voice stays as its ontology has it, or real ones would no longer be known.
+def sound_classes_with_sounds() -> list[int]:
+    """Sound classes that some recording or generator makes; the others keep to what AudioSet
+    says.
     """
-    recorded = {voice for is_voice, _ in SOUNDS.values() for voice in is_voice}
-    return [v for v, name in enumerate(VOICE_NAMES) if name not in recorded]
+    made = {
+        sound_class for is_sound_class, _ in SOUNDS.values() for sound_class in is_sound_class
+    } | set(GENERATORS)
+    return [v for v, name in enumerate(SOUND_CLASS_NAMES) if name in made]
 
 
-def voice_loss(logits: Tensor, targets: Tensor) -> Tensor:
+def sound_classes_without_recordings() -> list[int]:
+    """Sound classes that nobody recorded: made-up sounds may train the audio encoder, but what
+    AudioSet's classes mean for the sound class stays as its ontology has it, or real ones would no
+    longer be known.
+    """
+    recorded = {
+        sound_class for is_sound_class, _ in SOUNDS.values() for sound_class in is_sound_class
+    }
+    return [v for v, name in enumerate(SOUND_CLASS_NAMES) if name not in recorded]
+
+
+def sound_class_loss(logits: Tensor, targets: Tensor) -> Tensor:
     """Binary cross-entropy where the target is known, positives weighed up.
 
-    A voice that never sounds in training would learn only to stay quiet: it is left out.
+    A sound class that never sounds in training would learn only to stay quiet: it is left out.
     """
-    learned = torch.zeros(len(VOICE_NAMES), device=logits.device)
-    learned[voices_with_sounds()] = 1.0
+    learned = torch.zeros(len(SOUND_CLASS_NAMES), device=logits.device)
+    learned[sound_classes_with_sounds()] = 1.0
     known = (targets >= 0).float() * learned
     weight = known * torch.where(targets > 0, 6.0, 1.0)
     loss = functional.binary_cross_entropy_with_logits(logits, targets.clamp(0), reduction="none")
     return (loss * weight).sum() / weight.sum()
 
 
-def start_hearing(net: LightC3N, data: Path) -> None:
+def start_audio_encoder(net: LightC3N, data: Path) -> None:
     """Public mn04 (folded) and the affinity as the ontology has it, before training, in place."""
-    ear = fold_batch_norm(build("efficientat_mn04", data / "weights" / EAR))
-    net.hearing.load_state_dict(ear.state_dict())
+    audio_encoder = fold_batch_norm(build("efficientat_mn04", data / "weights" / AUDIO_ENCODER))
+    net.audio_encoder.load_state_dict(audio_encoder.state_dict())
     with torch.no_grad():
         net.affinity.log_affinity.copy_(log_affinity())
         net.affinity.gain.fill_(1.5)
         net.affinity.bias.fill_(2.5)
 
 
-class HearingLesson:
+class AudioStage:
     """Fine-tune mn04 and the affinity of ``net``: one second must tell what three tell mn04.
 
     ``teachers``: soft scores of YAMNet (1 s) and of mn04 as it was (3 s); without them the
     recordings' own classes alone.
     """
 
-    name, power = "hearing", 0.8
+    name, power = "audio", 0.8
 
     def __init__(
         self, net: LightC3N, data: Path, work: Path, batch: int, seed: int, teachers: bool = True
     ) -> None:
-        self.student, self.affinity = net.hearing, net.affinity
-        self.network = nn.ModuleDict({"hearing": self.student, "affinity": self.affinity})
+        self.student, self.affinity = net.audio_encoder, net.affinity
+        self.network = nn.ModuleDict({"audio_encoder": self.student, "affinity": self.affinity})
         self.batch, self.key = batch, seed
         self._prior = log_affinity().to(self.affinity.log_affinity.device)
         self._sampler = SoundSampler(work, False, seed)
         self._yamnet = YamnetTeacher(data) if teachers else None
-        teacher = build("efficientat_mn04", data / "weights" / EAR)
+        teacher = build("efficientat_mn04", data / "weights" / AUDIO_ENCODER)
         self._teacher = teacher.eval().requires_grad_(False)
 
     def groups(self) -> list[dict[str, Any]]:
@@ -194,10 +202,10 @@ class HearingLesson:
         ]
 
     def loss(self, step: int, done: float) -> Tensor:
-        """Teachers' scores, voices, and the affinity's distance from the ontology."""
+        """Teachers' scores, sound classes, and the affinity's distance from the ontology."""
         where = self._prior.device
         self._sampler.rng = np.random.default_rng((self.key, step))
-        windows, soft, voices = (
+        windows, soft, sound_classes = (
             x.to(where) for x in _batch(self._sampler, self._teacher, self._yamnet, self.batch)
         )
         self.student.train()
@@ -210,13 +218,17 @@ class HearingLesson:
         drift = (affinity.log_affinity - self._prior).square().mean(1).sum()
         spread = (affinity.bias - affinity.bias.mean()).square().sum()
         spread = spread + (affinity.gain - affinity.gain.mean()).square().sum()
-        return distil + 6 * voice_loss(affinity(logits), voices) + 0.01 * (drift + spread)
+        return (
+            distil
+            + 6 * sound_class_loss(affinity(logits), sound_classes)
+            + 0.01 * (drift + spread)
+        )
 
 
 def _batch(
     sampler: SoundSampler, teacher: AudioNetwork, yamnet: YamnetTeacher | None, size: int
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Windows ``[B, 16000]``, soft AudioSet targets ``[B, 527]`` (NaN unknown), voices."""
+    """Windows ``[B, 16000]``, soft AudioSet targets ``[B, 527]`` (NaN unknown), sound classes."""
     rng = sampler.rng
     contexts, windows, targets, scores = [], [], [], []
     for _ in range(size):
@@ -241,8 +253,8 @@ def _batch(
     # Mixtures, half of the batch: what sounds beside something else is to be heard, too.
     for i in range(0, size, 2):
         j = (i + 1) % size
-        windows[i], beside = together(rng, windows[i], windows[j])
-        soft[i] = torch.maximum(soft[i], soft[j] * min(1.0, 10 ** (beside / 20)))
-        targets[i] = both_targets(targets[i], targets[j], beside)
+        windows[i], companion_logits = together(rng, windows[i], windows[j])
+        soft[i] = torch.maximum(soft[i], soft[j] * min(1.0, 10 ** (companion_logits / 20)))
+        targets[i] = both_targets(targets[i], targets[j], companion_logits)
     heard = np.stack([distort(rng, window) for window in windows])
     return torch.from_numpy(heard), soft, torch.from_numpy(np.stack(targets))

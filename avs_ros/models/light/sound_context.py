@@ -9,15 +9,15 @@ import numpy as np
 
 from avs_ros.segmentation import Float
 
-Voices = Callable[[Float], Float]
+SoundClasses = Callable[[Float], Float]
 
 
-class HearingContext:
+class SoundContext:
     """Mean of the AudioSet logits of the windows that belong to the sound heard now.
 
     The window itself spans one second, so windows of the last ``reach_s`` make a context of
     ``reach_s + 1`` seconds.  It is forgotten when the level falls below ``silence_dbfs`` and when
-    the window by itself names another family with a clear margin: a new sound is not judged by
+    the window by itself names another category with a clear margin: a new sound is not judged by
     the old one.  ``reach_s`` and ``silence_dbfs`` may be set at any time.
     """
 
@@ -34,26 +34,26 @@ class HearingContext:
         self._past.clear()
 
     def hear(
-        self, stamp_ns: int, logits: Float, level_dbfs: float, families: Voices
+        self, stamp_ns: int, logits: Float, level_dbfs: float, categories: SoundClasses
     ) -> tuple[Float, Float]:
-        """Family evidence ``[K]`` to judge by, and the AudioSet logits ``[527]`` it rests on.
+        """Category evidence ``[K]`` to judge by, and the AudioSet logits ``[527]`` it rests on.
 
-        ``families``: AudioSet logits -> family evidence.
+        ``categories``: AudioSet logits -> category evidence.
         """
-        now = families(logits)
+        now = categories(logits)
         if level_dbfs < self.silence_dbfs:
             self._past.clear()
             return now, logits
         past = self._mean(stamp_ns)
         if past is not None:
-            before = families(past)
+            before = categories(past)
             if _contradicts(now, before, self._margin):
                 self._past.clear()
         self._past.append((stamp_ns, logits))
         mean = self._mean(stamp_ns)
         if mean is None or len(self._past) == 1:
             return now, logits
-        context = families(mean)
+        context = categories(mean)
         # A sound that fades must be able to end before the context has forgotten it.
         return np.asarray(np.minimum(0.5 * (now + context), now.max() + 0.5)), mean
 

@@ -1,4 +1,4 @@
-"""The loop that every lesson of the light model's training runs in: resumable step by step."""
+"""The loop that every stage of the light model's training runs in: resumable step by step."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from avs_ros.training import resume
 WARM_UP = 40
 
 
-class Lesson(Protocol):
+class Stage(Protocol):
     """Something to learn: a network, what moves in it, and the loss of each step.
 
     ``power``: the learning rates fall as (1 - done)^power.
@@ -42,12 +42,12 @@ class Lesson(Protocol):
         ...
 
     def loss(self, step: int, done: float) -> Tensor:
-        """Loss of one step; draws only dice that are seeded by ``step``; ``done``: 0..1."""
+        """Loss of one step; draws only from an RNG seeded by ``step``; ``done``: 0..1."""
         ...
 
 
 class Reporter(Protocol):
-    """What a lesson tells of itself (``training.report.RunReporter``)."""
+    """What a stage tells of itself (``training.report.RunReporter``)."""
 
     def track(self, items: Iterable[int], total: int, what: str) -> Iterator[int]:
         """The items, with a progress bar."""
@@ -64,7 +64,7 @@ class Reporter(Protocol):
 
 @dataclass
 class Cost:
-    """What a lesson has cost so far: steps, wall time and processor time in seconds."""
+    """What a stage has cost so far: steps, wall time and processor time in seconds."""
 
     steps: int = 0
     wall_s: float = 0.0
@@ -89,7 +89,7 @@ class Cost:
 
 
 def learn(
-    lesson: Lesson,
+    stage: Stage,
     steps: int,
     folder: Path,
     reporter: Reporter,
@@ -99,14 +99,14 @@ def learn(
 ) -> Cost:
     """Take ``steps`` steps, from ``folder/<name>.pt`` where an earlier run has left off.
 
-    Each step seeds its own dice, so an interrupted run ends with the weights of an
+    Each step seeds its own RNG, so an interrupted run ends with the weights of an
     uninterrupted one.  Ctrl-C leaves the last whole step in the file and raises
     KeyboardInterrupt.  Raises CheckpointError when the file is another run's.
     """
-    path, cost, progress = folder / f"{lesson.name}.pt", Cost(), resume.Progress()
-    optimiser = torch.optim.AdamW(lesson.groups())
+    path, cost, progress = folder / f"{stage.name}.pt", Cost(), resume.Progress()
+    optimiser = torch.optim.AdamW(stage.groups())
     base = [group["lr"] for group in optimiser.param_groups]
-    parts = {"network": lesson.network, "optimiser": optimiser, "cost": cost}
+    parts = {"network": stage.network, "optimiser": optimiser, "cost": cost}
     if path.is_file():
         progress = resume.load(path, parts)
     moving = [p for group in optimiser.param_groups for p in group["params"]]
@@ -122,12 +122,12 @@ def learn(
 
     running, whole = progress.best, True
     try:
-        for step in reporter.track(range(progress.step, steps), steps, lesson.name):
+        for step in reporter.track(range(progress.step, steps), steps, stage.name):
             done = step / steps
             for group, rate in zip(optimiser.param_groups, base, strict=True):
-                group["lr"] = rate * min(1.0, (step + 1) / WARM_UP) * (1 - done) ** lesson.power
+                group["lr"] = rate * min(1.0, (step + 1) / WARM_UP) * (1 - done) ** stage.power
             torch.manual_seed(hash((seed, step)) & 0x7FFFFFFF)
-            loss = lesson.loss(step, done)
+            loss = stage.loss(step, done)
             optimiser.zero_grad(set_to_none=True)
             loss.backward()
             nn.utils.clip_grad_norm_(moving, 5.0)
@@ -136,10 +136,10 @@ def learn(
             value = float(loss.detach())
             running = value if running < 0 else 0.97 * running + 0.03 * value
             progress.step, progress.best, whole = step + 1, running, True
-            reporter.log(lesson.name, step + 1, {"loss": value, "smooth": running})
+            reporter.log(stage.name, step + 1, {"loss": value, "smooth": running})
             if progress.step % checkpoint_every == 0 or progress.step == steps:
                 save()
-                reporter.say(f"{lesson.name}: step {progress.step} of {steps}, loss {running:.3f}")
+                reporter.say(f"{stage.name}: step {progress.step} of {steps}, loss {running:.3f}")
     except KeyboardInterrupt:
         if whole:
             save()
