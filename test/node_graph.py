@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import threading
 import time
 from collections.abc import Callable
@@ -83,6 +84,10 @@ class NodeGraph:
         for node in reversed(self.nodes):
             node.destroy_node()
         rclpy.shutdown(context=self.context)
+        # A lifecycle node's state machine stays on the graph, and answers its services, for as
+        # long as the object lives; nodes and their callbacks hold each other.
+        self.nodes.clear()
+        gc.collect()
 
     def add(self, create: Callable[..., Any], *args: Any, parameters: dict[str, Any] | None = None,
             cli: list[str] | None = None, **options: Any) -> Any:
@@ -117,10 +122,14 @@ class NodeGraph:
 
     # Kinds of messages and services are classes, or names ("std_msgs/msg/String").
 
-    def listen(self, kind: Any, topic: str, depth: int = 50, latched: bool = False) -> list:
+    def listen(
+        self, kind: Any, topic: str, depth: int = 50, latched: bool = False, reliable: bool = True
+    ) -> list:
         """A list that fills with the messages of ``topic``."""
         heard: list[Any] = []
         qos = rclpy.qos.QoSProfile(depth=depth)
+        if not reliable:
+            qos.reliability = rclpy.qos.ReliabilityPolicy.BEST_EFFORT
         if latched:
             qos.durability = rclpy.qos.DurabilityPolicy.TRANSIENT_LOCAL
         self.tester.create_subscription(get_message(kind), topic, heard.append, qos)

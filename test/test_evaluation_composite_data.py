@@ -105,7 +105,7 @@ def test_splits_are_apart_and_are_those_of_the_training(folder: Path) -> None:
             assert composite_data.image_held(source, name) == theirs
     rows = [{"file": f"x/siren_{n}-3-0-0.ogg", "fold": str(n % 6)} for n in range(100)]
     for group in composite_data.SOUND_SETS:
-        theirs_of = [training_recordings._held_out(group, row) for row in rows]
+        theirs_of = [training_recordings.is_held_out(group, row) for row in rows]
         assert [composite_data.sound_held(group, row) for row in rows] == theirs_of
         assert any(theirs_of) and not all(theirs_of)
 

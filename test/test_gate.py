@@ -100,6 +100,9 @@ def scene() -> tuple[np.ndarray, list[tuple[int, np.ndarray]]]:
         [ending_at(second) for second in (15.4, 15.6, 15.9, 16.2)],  # both at once
         [cat + np.float32(level) * hiss for level in (0, 0.01, 0.04, 0.16)],  # weaker and weaker
         [ended[k * RATE // 10 :][:RATE] for k in (0, 2, 4, 7)],
+        [np.float32(0.1) * hiss],  # neither of them
+        [],  # long enough for the loud seconds to be forgotten
+        [],
         [cat * faint] * 2,
         [turn[k * RATE // 10 :][:RATE] for k in range(0, 20, 3)],  # cat, then astronaut
     )

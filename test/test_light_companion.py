@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from avs_ros.inference.light import ALONE, BUNDLED, LightSegmenter
+from avs_ros.inference.light import ALONE, BUNDLED
 from avs_ros.models.checkpoints import save_checkpoint
 from avs_ros.models.light import LightC3N
 from avs_ros.models.light.checkpoint import load_light, tensors_of
@@ -193,26 +193,3 @@ def test_a_much_fainter_sound_may_be_missed() -> None:
     faint = both_targets(cat, speech, -11.0)
     assert faint[SOUND_CLASS_NAMES.index("cat")] == 1
     assert faint[SOUND_CLASS_NAMES.index("person")] == UNKNOWN
-
-
-def test_the_demos_last_turn_marks_cat_and_person() -> None:
-    """Both turns of one, and the turn of both, as the stream hears them."""
-    pytest.importorskip("skimage.data")
-    soxr = pytest.importorskip("soxr")
-    from avs_ros.media import scene
-
-    frame = next(iter(scene.images(1.0)))
-    track = soxr.resample(scene.soundtrack(), scene.RATE_HZ, SAMPLE_RATE).astype(np.float32)
-
-    def marked(start: float, end: float) -> list[set[str]]:
-        segmenter = LightSegmenter()
-        found = []
-        for stamp in np.arange(start, end, 0.2):
-            last = round(stamp * SAMPLE_RATE)
-            answer = segmenter.step(frame, track[last - SAMPLE_RATE : last], round(stamp * 1e9))
-            found.append({layer.label for layer in answer.layers})
-        return found
-
-    both = marked(15.4, 16.5)
-    assert {"cat", "person"} in both and all("cat" in labels for labels in both)
-    assert all(len(labels) <= 1 for labels in marked(2.0, 4.6) + marked(7.4, 11.0))

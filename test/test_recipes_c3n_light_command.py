@@ -97,7 +97,7 @@ def test_wrong_verbs_and_settings_are_said(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["learn"]) == 2
-    assert "choose train, ablate, thresholds" in capsys.readouterr().err
+    assert "choose train, detect, ablate, thresholds" in capsys.readouterr().err
     config = ["--config", str(CONFIGS / "light_trunk.yaml"), "--set", "gates"]
     assert main(["ablate", *config, "--data", str(tmp_path), "-o", str(tmp_path)]) == 2
     assert "write NAME=VALUE" in capsys.readouterr().err

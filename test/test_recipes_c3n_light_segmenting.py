@@ -21,6 +21,7 @@ from avs_ros.models.light.category_segmenter import CategorySegmenter
 from avs_ros.models.light.deeplab import DeepLabV3
 from avs_ros.models.light.folding import fold_batch_norm
 from avs_ros.models.light.vocabulary import CATEGORIES, CATEGORY_NAMES, SOUND_CLASS_NAMES
+from avs_ros.sound import SAMPLE_RATE
 from recipes.c3n_light import motors
 from recipes.c3n_light.audio_stage import sound_classes_without_recordings
 from recipes.c3n_light.evidence import gather_gate_dataset
@@ -189,7 +190,7 @@ def scores(motor: float, music: float = 0.0) -> np.ndarray:
 def test_a_motor_is_a_sound_of_its_own_each_time() -> None:
     rng = np.random.default_rng(0)
     one, other = motors.motor(rng), motors.motor(rng)
-    assert one.dtype == np.float32 and one.shape == (3 * motors.RATE,)
+    assert one.dtype == np.float32 and one.shape == (3 * SAMPLE_RATE,)
     assert np.isfinite(one).all() and np.abs(one).max() == pytest.approx(0.7)
     assert np.abs(one - other).max() > 0.1
 
@@ -198,13 +199,13 @@ def test_a_motor_is_a_sound_of_its_own_each_time() -> None:
     ("motor", "music", "taken"), [(0.5, 0.0, True), (0.1, 0.0, False), (0.5, 0.4, False)]
 )
 def test_the_judge_decides_what_is_a_motor(motor: float, music: float, taken: bool) -> None:
-    sound = np.zeros(3 * motors.RATE, np.float32)
+    sound = np.zeros(3 * SAMPLE_RATE, np.float32)
     assert motors.sounds_like_a_motor(sound, lambda _: scores(motor, music)) == taken
 
 
 def test_every_second_must_sound_like_one() -> None:
-    sound = np.zeros(3 * motors.RATE, np.float32)
-    sound[motors.RATE : 2 * motors.RATE] = 1.0
+    sound = np.zeros(3 * SAMPLE_RATE, np.float32)
+    sound[SAMPLE_RATE : 2 * SAMPLE_RATE] = 1.0
     assert not motors.sounds_like_a_motor(sound, lambda x: scores(0.0 if x.any() else 0.9))
 
 
@@ -215,7 +216,7 @@ def test_motors_are_for_training_only(tmp_path: Path) -> None:
     assert motors.gather(work, lambda _: scores(0.0), 3) == 3
     training, judging = SoundDataset(work, held_out=False), SoundDataset(work, held_out=True)
     assert len(training.by_sound[motors.SOUND]) >= 3
-    assert all(len(judging.samples(i)) == motors.RATE for i in judging.by_sound[motors.SOUND])
+    assert all(len(judging.samples(i)) == SAMPLE_RATE for i in judging.by_sound[motors.SOUND])
 
 
 def test_no_motors_where_the_judge_takes_none(tmp_path: Path) -> None:

@@ -206,14 +206,14 @@ def test_an_option_changes_what_comes_out(
 ) -> None:
     for number, move in enumerate(MOVES[option]):
         recording = "video" if option == "input" else move.recording
-        known = (recording, move.description, move.model)
+        known = (recording, move.arguments, move.model)
         if known not in unchanged:
             unchanged[known] = outcome(
-                recordings(recording), move.description, move.model, tmp_path / f"{number}before",
+                recordings(recording), move.arguments, move.model, tmp_path / f"{number}before",
                 recordings)
         before = unchanged[known]
         after = outcome(
-            recordings(move.recording), (*move.description, *move.change), move.model,
+            recordings(move.recording), (*move.arguments, *move.change), move.model,
             tmp_path / f"{number}after", recordings)
         assert before != after, move
         if move.recording != "live":
@@ -221,7 +221,7 @@ def test_an_option_changes_what_comes_out(
 
 
 @pytest.mark.parametrize("known", sorted(
-    {(move.recording, move.description) for moves in MOVES.values() for move in moves
+    {(move.recording, move.arguments) for moves in MOVES.values() for move in moves
      if move.model is GradedSegmenter} | {("video", ())}))
 def test_without_a_change_nothing_differs(
     known: tuple[str, tuple[str, ...]], recordings: Callable[[str], str], tmp_path: Path

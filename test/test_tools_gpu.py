@@ -160,7 +160,7 @@ def test_what_decides_by_a_threshold_stays_in_float32(programs: dict[str, StepPr
     light = to_half(copy.deepcopy(programs["c3n_light"].module))
     assert {p.dtype for p in light.parameters()} == {torch.float16}
     scopes = single_scopes(programs["c3n_light"])
-    assert in_scope("/c3im/Softmax", scopes) and in_scope("/family_masks/Exp", scopes)
+    assert in_scope("/c3im/Softmax", scopes) and in_scope("/category_masks/Exp", scopes)
     assert not in_scope("/backbone/stages.3/Conv", scopes) and not in_scope("/Add_1", scopes)
     assert in_scope("/segmenter/pixels/norm.0/Mul", single_scopes(programs["avsc_light"]))
 

@@ -20,8 +20,7 @@ class AudioEncoderStep(nn.Module):
 
     def forward(self, waveform: Tensor) -> tuple[Tensor, Tensor]:
         """``[1, 16000]`` -> ``[1, A]``, ``[1, 527]``."""
-        feature = self.network.encode(self.network.front_end(waveform))
-        return feature, self.network.classify(feature)
+        return self.network.hear(waveform)
 
 
 def audio_program(network: AudioNetwork, name: str) -> StepProgram:

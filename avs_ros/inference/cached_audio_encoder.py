@@ -85,12 +85,14 @@ class Heard:
     """What is heard at a frame.
 
     ``feature`` ``[1, A]``; ``evidence`` ``[K]``, logits of each category; ``context_logits``
-    ``[527]``, the AudioSet logits that the evidence rests on.
+    ``[527]``, the AudioSet logits that the evidence rests on; ``logits`` ``[527]``: those of the
+    last second alone.
     """
 
     feature: Float
     evidence: Float
     context_logits: Float
+    logits: Float
 
 
 class StreamHearing:
@@ -125,5 +127,5 @@ class StreamHearing:
             stamp_ns, logits[0], level_dbfs(window),
             lambda scores: self._evidence_of(scores, feature),
         )
-        self._heard = Heard(feature, evidence, context_logits)
+        self._heard = Heard(feature, evidence, context_logits, logits[0])
         return self._heard

@@ -35,17 +35,50 @@ class FramePreparation:
 
     def __call__(self, frame: Bytes) -> Float:
         """See the class; raises ImageFormatError for anything but uint8 RGB."""
-        if not isinstance(frame, np.ndarray):
-            raise ImageFormatError(
-                f"a frame must be a uint8 array [H, W, 3] RGB, got {type(frame).__name__}"
-            )
-        if frame.ndim != 3 or frame.shape[2] != 3 or frame.dtype != np.uint8 or not frame.size:
-            raise ImageFormatError(
-                f"a frame must be uint8 [H, W, 3] RGB, got {frame.dtype} {list(frame.shape)}"
-            )
+        check_frame(frame)
         small = frame
         if frame.shape[1::-1] != self._size:
             small = np.asarray(cv2.resize(frame, self._size, interpolation=self._interpolation))
         np.multiply(small.transpose(2, 0, 1), self._scale, out=self._out[0])
         self._out[0] += self._offset
         return self._out
+
+
+class WholePreparation:
+    """uint8 RGB ``[H, W, 3]`` -> float32 ``[1, 3, S, S]``: to scale, at the top left, grey beside.
+
+    ``mean`` and ``std`` are of 0..1 pixels.  The returned array is reused by the next call.
+    """
+
+    GREY = 114
+
+    def __init__(self, size: int, mean: Sequence[float], std: Sequence[float]) -> None:
+        self._size = size
+        self._prepare = FramePreparation(size, mean, std)
+        self._square = np.full((size, size, 3), self.GREY, np.uint8)
+        self._shown = (size, size)
+
+    def __call__(self, frame: Bytes) -> tuple[Float, tuple[float, float]]:
+        """Also the shares of width and height that the image takes; errors as above."""
+        check_frame(frame)
+        height, width = frame.shape[:2]
+        scale = self._size / max(height, width)
+        shown = max(1, round(width * scale)), max(1, round(height * scale))
+        if shown != self._shown:
+            self._square[:] = self.GREY
+            self._shown = shown
+        how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+        self._square[: shown[1], : shown[0]] = cv2.resize(frame, shown, interpolation=how)
+        return self._prepare(self._square), (shown[0] / self._size, shown[1] / self._size)
+
+
+def check_frame(frame: Bytes) -> None:
+    """Raise ImageFormatError for anything but uint8 RGB."""
+    if not isinstance(frame, np.ndarray):
+        raise ImageFormatError(
+            f"a frame must be a uint8 array [H, W, 3] RGB, got {type(frame).__name__}"
+        )
+    if frame.ndim != 3 or frame.shape[2] != 3 or frame.dtype != np.uint8 or not frame.size:
+        raise ImageFormatError(
+            f"a frame must be uint8 [H, W, 3] RGB, got {frame.dtype} {list(frame.shape)}"
+        )

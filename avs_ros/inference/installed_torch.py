@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import importlib.util
 import re
 import sys
@@ -14,30 +13,36 @@ OLDEST = (2, 1)
 
 
 def require_torch() -> None:
-    """Raise one message where torch is absent or too old (Ubuntu 22.04's own is 1.8).
+    """Raise one sentence where torch is absent or too old (Ubuntu 22.04's own is 1.8).
 
-    Without it an old torch fails somewhere in a model, with a name that it does not have.  It is
-    not imported for this: a model that is kept on a portable engine starts without it.
+    Without it an old torch fails somewhere in a model, with a name that it does not have.  Torch
+    itself is not imported: a portable engine's second start needs none of it.
     """
-    spec = importlib.util.find_spec("torch")
-    if spec is None:
+    found = _installed()
+    if found is None:
         raise MissingDependencyError("torch", "The model", "pip install torch")
-    text = _version()
+    text, folder = found
     version = re.match(r"(\d+)\.(\d+)", text)
     if version and (int(version[1]), int(version[2])) < OLDEST:
         needed = ".".join(map(str, OLDEST))
         raise EngineError(
-            f"torch {text} is installed ({Path(str(spec.origin)).parent}), the models need "
-            f"{needed} or newer: pip install 'torch>={needed}'"
+            f"torch {text} is installed ({folder}), the models need {needed} or newer: "
+            f"pip install 'torch>={needed}'"
         )
 
 
-def _version() -> str:
-    if "torch" not in sys.modules:
-        try:
-            return importlib.metadata.version("torch")
-        except importlib.metadata.PackageNotFoundError:
-            pass  # copied there by hand: only it can say
-    import torch
-
-    return str(torch.__version__)
+def _installed() -> tuple[str, str] | None:
+    """Version ("" where it cannot be told) and folder of torch; None where there is none."""
+    if "torch" in sys.modules:
+        torch = sys.modules["torch"]
+        return None if torch is None else (str(torch.__version__), str(torch.__path__[0]))
+    spec = importlib.util.find_spec("torch")
+    if spec is None or not spec.submodule_search_locations:
+        return None
+    folder = Path(spec.submodule_search_locations[0])
+    try:
+        said = (folder / "version.py").read_text(encoding="utf-8")
+    except OSError:
+        return "", str(folder)
+    version = re.search(r"""__version__ = ['"]([^'"]+)""", said)
+    return (version[1] if version else ""), str(folder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,6 +19,7 @@ from avs_ros.inference.class_affinity import ClassAffinity
 from avs_ros.inference.confusable import confusable_indices, pool_confusable, without_confusable
 from avs_ros.inference.engines import choose_device
 from avs_ros.inference.frames import FramePreparation
+from avs_ros.inference.light_detecting import DetectingSegmenter
 from avs_ros.models.stream_memory import StreamMemory
 from avs_ros.segmentation import Bytes, Float, Layer, Prediction, sigmoid
 from avs_ros.sound import SAMPLE_RATE
@@ -205,17 +207,32 @@ def create(
     device: str = "auto",
     *,
     checkpoint: str | Path = BUNDLED,
-) -> LightSegmenter:
-    """A :class:`LightSegmenter` under ``name``."""
-    return LightSegmenter(checkpoint, device, engine=engine, name=name)
+) -> LightSegmenter | DetectingSegmenter:
+    """The light model in ``checkpoint`` under ``name``, with its detector where it has one."""
+    kind = DetectingSegmenter if detects(checkpoint) else LightSegmenter
+    return kind(checkpoint, device, engine=engine, name=name)
+
+
+def detects(checkpoint: str | Path) -> bool:
+    """Whether a light file holds a detector, by its header alone; False where it has none."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(checkpoint, framework="numpy") as file:
+            build = json.loads((file.metadata() or {}).get("build", "{}"))
+    except (SafetensorError, OSError, ValueError):
+        return False  # its reader says what is wrong with it
+    return bool(build.get("detector_rows", 0))
 
 
 def program(name: str, *, checkpoint: str | Path = BUNDLED) -> StepProgram:
     """The visual step of a light checkpoint."""
-    from avs_ros.inference.light_steps import light_program
+    from avs_ros.inference.light_steps import detecting_program, detecting_step, light_program
     from avs_ros.models.light.checkpoint import load_light
     from avs_ros.models.light.step import LightStep
 
     model = load_light(checkpoint)
     model.network.requires_grad_(False)
+    if model.detector is not None:
+        return detecting_program(detecting_step(model), name)
     return light_program(LightStep(model.network), name, len(model.categories))

@@ -5,12 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from avs_ros.errors import CheckpointError
 from avs_ros.inference.audio_steps import audio_program
 from avs_ros.inference.bundle import AUDIO_STEP, VISUAL_STEP, Bundle
 from avs_ros.inference.engines.program import StepProgram
+from avs_ros.models.audio.network import AudioNetwork
 from avs_ros.models.c3n.backbone import STAGES
 from avs_ros.models.light.affinity import ClassAudioAffinity
-from avs_ros.models.light.checkpoint import load_light
+from avs_ros.models.light.checkpoint import LightModel, load_light
+from avs_ros.models.light.detecting_step import BlendedAudio, DetectingOutput, DetectingStep
 from avs_ros.models.light.step import LightStep
 
 
@@ -55,6 +58,63 @@ def light_bundle(checkpoint: str | Path, name: str) -> Bundle:
         steps={
             VISUAL_STEP: light_program(step, name, len(model.categories)),
             AUDIO_STEP: audio_program(network.audio_encoder, name),
+        },
+    )
+
+
+def detecting_program(step: DetectingStep, name: str) -> StepProgram:
+    """The visual step of a file with a detector, for any engine."""
+    trunk, size, whole = step.trunk, step.network.image_size, step.whole_size
+    return StepProgram(
+        name=name,
+        module=step,
+        inputs={
+            "frame": (1, 3, size, size),
+            "whole": (1, 3, whole, whole),
+            "audio_feature": (1, trunk.audio_width),
+            "audio_logits": (1, 527),
+            "past": (max(trunk.frames_per_clip - 1, 1), STAGES, trunk.state_width),
+            "shares": (max(trunk.frames_per_clip, 2),),
+        },
+        outputs=DetectingOutput._fields,
+    )
+
+
+def detecting_step(model: LightModel) -> DetectingStep:
+    """The step of a file that has a detector.  Raises CheckpointError for one without."""
+    if model.detector is None:
+        raise CheckpointError("this light file has no detector")
+    told = model.metadata["detecting"]
+    network = model.network.requires_grad_(False)
+    return DetectingStep(network, model.detector, told["imagenet"], told["whole_size"])
+
+
+def detecting_bundle(checkpoint: str | Path, name: str) -> Bundle:
+    """Both steps of a file with a detector, and what :class:`DetectingSegmenter` must know."""
+    model = load_light(checkpoint)
+    step = detecting_step(model)
+    told, backbone = model.metadata["detecting"], model.network.c3n.backbone
+    audio_encoder: AudioNetwork = model.network.audio_encoder
+    if model.short_audio is not None:
+        audio_encoder = BlendedAudio(audio_encoder, model.short_audio)
+    return Bundle(
+        metadata={
+            **{key: told[key] for key in ("categories", "evidence", "gate", "candidates")},
+            "calibration": told["calibration"],
+            "metadata": dict(model.metadata),
+            "audioset": list(model.audioset),
+            "outputs": list(DetectingOutput._fields),
+            "feature_width": step.trunk.audio_width,
+            "frames_per_clip": step.trunk.frames_per_clip,
+            "state": [STAGES, step.trunk.state_width],
+            "image_size": step.network.image_size,
+            "whole_size": step.whole_size,
+            "image_mean": list(backbone.image_mean),
+            "image_std": list(backbone.image_std),
+        },
+        steps={
+            VISUAL_STEP: detecting_program(step, name),
+            AUDIO_STEP: audio_program(audio_encoder, name),
         },
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from avs_ros.segmentation import Float
+from avs_ros.sound import level_dbfs
 
 # A sound has ended where it stays this far below the window's loudest moment.
 RELEASE_DB = 30.0
@@ -45,3 +46,23 @@ class Ending:
         tail = float(blocks[-max(1, self.release // BLOCK) :].max())
         loudest = max(power for _, power in self._peaks)
         return tail < loudest * 10 ** (-RELEASE_DB / 10)
+
+
+class Loudest:
+    """How far a stream's last second is below the loudest one of the last ``memory_s``, in dB."""
+
+    def __init__(self, memory_s: float = 10.0) -> None:
+        self._memory_ns = int(memory_s * 1e9)
+        self._levels: list[tuple[int, float]] = []
+
+    def reset(self) -> None:
+        """Forget the past."""
+        self._levels.clear()
+
+    def drop_db(self, stamp_ns: int, window: Float) -> float:
+        """0 for the loudest second, less for others; a jump in time forgets the past."""
+        if self._levels and not 0 <= stamp_ns - self._levels[-1][0] < self._memory_ns:
+            self._levels.clear()
+        self._levels.append((stamp_ns, level_dbfs(window)))
+        self._levels = [one for one in self._levels if stamp_ns - one[0] <= self._memory_ns]
+        return self._levels[-1][1] - max(level for _, level in self._levels)

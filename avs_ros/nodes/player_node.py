@@ -46,7 +46,7 @@ from avs_ros.nodes.topic_names import sibling_topic, transport_topic
 _AUDIO_INFO_PERIOD_S = 1.0
 _FORMATLESS = ("AudioDataStamped", "AudioData")
 _ACKNOWLEDGE_S = 2.0
-_DISCOVERY_S = 0.5
+_DISCOVERY_S = 1.5
 
 
 class PlayerNode(AcceptsOwnDump):

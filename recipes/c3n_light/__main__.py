@@ -17,12 +17,13 @@ from avs_ros.training.config import load_settings, parse_overrides
 from avs_ros.training.report import RunReporter
 from recipes.c3n_light import train
 from recipes.c3n_light.ablation import run_ablation
+from recipes.c3n_light.detect import DetectSettings, run_detect
 from recipes.c3n_light.recipe import gather
 from recipes.c3n_light.settings import C3NLightSettings
 from recipes.c3n_light.thresholds import set_thresholds
 
 PROGRAM = "python -m recipes.c3n_light"
-TRAIN, ABLATE, THRESHOLDS = VERBS = ("train", "ablate", "thresholds")
+TRAIN, DETECT, ABLATE, THRESHOLDS = VERBS = ("train", "detect", "ablate", "thresholds")
 TRUNK = Path(__file__).with_name("light_trunk.yaml")
 
 
@@ -32,7 +33,7 @@ def say(line: str) -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """``train``, ``ablate`` or ``thresholds``."""
+    """``train``, ``detect``, ``ablate`` or ``thresholds``."""
     given = sys.argv[1:] if arguments is None else arguments
     verb = given[0] if given else ""
     verbs = ", ".join(VERBS)
@@ -41,6 +42,8 @@ def main(arguments: list[str] | None = None) -> int:
             parser = argparse.ArgumentParser(prog=f"{PROGRAM} {TRAIN}", description=train.__doc__)
             train.add_arguments(parser)
             train.run(parser.parse_args(given[1:]))
+        elif verb == DETECT:
+            _detect(given[1:])
         elif verb == ABLATE:
             _ablate(given[1:])
         elif verb == THRESHOLDS:
@@ -74,6 +77,29 @@ def _ablate(arguments: list[str]) -> None:
         gather(settings, args.data, args.work, reporter.say)
         run_ablation(settings, args.data, args.work, args.output, reporter)
     say((args.output / "ablation.md").read_text(encoding="utf-8"))
+
+
+def _detect(arguments: list[str]) -> None:
+    parser = argparse.ArgumentParser(
+        prog=f"{PROGRAM} {DETECT}",
+        description="Detector, audio networks and gate on a light file's maps: the shipped file.",
+    )
+    config = Path(__file__).with_name("detect.yaml")
+    parser.add_argument("--config", type=Path, default=config, help=f"YAML ({config.name})")
+    parser.add_argument("--data", type=Path, required=True, help="folder of the training data")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="folder for the run")
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE")
+    parser.add_argument("--resume", action="store_true", help="continue a run")
+    args = parser.parse_args(arguments)
+    settings = load_settings(DetectSettings, args.config, parse_overrides(args.set))
+    if settings.threads:
+        torch.set_num_threads(settings.threads)
+    args.output.mkdir(parents=True, exist_ok=True)
+    if (args.output / "log.jsonl").is_file() and not args.resume:
+        raise ParameterError(f"{args.output} already holds a run: continue it with --resume")
+    with RunReporter(args.output, settings) as reporter:
+        target = run_detect(settings, args.data, args.output, reporter)
+    say(f"network: {target} ({target.stat().st_size / 2**20:.1f} MiB)")
 
 
 def _thresholds(arguments: list[str]) -> None:

@@ -22,8 +22,8 @@ from avs_ros.models.light.vocabulary import (
 from recipes.c3n_light.similarity import members, row_names
 
 LICENCE = (
-    "non-commercial, research use: trained on photos, sounds and people images whose terms "
-    "allow no more (see MODEL_CARD.md); the code that made it is Apache-2.0"
+    "our own rights: Apache-2.0; non-commercial, research use follows from the terms of some of "
+    "the training data (photos, sounds and people images; table in MODEL_CARD.md)"
 )
 STARTED_FROM = {
     "mobilenet_v2_imagenet.safetensors": "TensorFlow MobileNetV2 1.0 224, Apache-2.0",

@@ -29,7 +29,7 @@ class TrainingSound:
     held_out: bool
 
 
-def _held_out(group: str, row: dict[str, str]) -> bool:
+def is_held_out(group: str, row: dict[str, str]) -> bool:
     """Whole recordings or speakers are held out, never slices of one that is trained on."""
     if group == "esc10":
         return row["fold"] == "4"
@@ -69,7 +69,7 @@ def gather(data: Path, work: Path) -> None:
                     samples = samples.mean(1)
                 samples = soxr.resample(samples, rate, SAMPLE_RATE)
                 pcm = np.clip(np.round(samples * 32767), -32768, 32767).astype(np.int16)
-                table.append(TrainingSound(row["class"], first, len(pcm), _held_out(group, row)))
+                table.append(TrainingSound(row["class"], first, len(pcm), is_held_out(group, row)))
                 parts.append(pcm)
                 first += len(pcm)
     work.mkdir(parents=True, exist_ok=True)

@@ -87,7 +87,7 @@ class StepProgram:
         random = np.random.RandomState(seed)
         drawn: list[Array] = []
         for name, shape in self.inputs.items():
-            if name == "frame":
+            if len(shape) == 4:  # an image
                 coarse = random.standard_normal((1, 3, shape[2] // 16, shape[3] // 16))
                 values = coarse.repeat(16, axis=2).repeat(16, axis=3)
                 values = values + 0.3 * random.standard_normal(values.shape)

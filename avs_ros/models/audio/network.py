@@ -54,6 +54,10 @@ class AudioNetwork(nn.Module):
             AudioFormatError: another rate, shape or sample type, too short, NaN or infinite.
         """
         self.check(waveform, sample_rate)
+        return self.hear(waveform, sample_rate)
+
+    def hear(self, waveform: Tensor, sample_rate: int = SAMPLE_RATE) -> tuple[Tensor, Tensor]:
+        """As :meth:`forward`, unchecked: the three stages in turn."""
         feature = self.encode(self.front_end(waveform, sample_rate))
         return feature, self.classify(feature)
 

@@ -35,14 +35,15 @@ class VGGishLogMel(nn.Module):
     """Log-mel examples: waveform at 16 kHz -> [B, 1, 96, 64], 0.96 s each.
 
     25 ms periodic Hann window, 10 ms hop, no padding, magnitude spectrum, 64 HTK mel bands from
-    125 to 7500 Hz, ``log(mel + 0.01)``; computed in float64, as the published features were.
+    125 to 7500 Hz, ``log(mel + offset)``; computed in float64, as the published features were.
     """
 
     window: Tensor
     mel_bands: Tensor
 
-    def __init__(self) -> None:
+    def __init__(self, offset: float = 0.01) -> None:
         super().__init__()
+        self._offset = offset
         window = torch.hann_window(_WINDOW, periodic=True, dtype=torch.float64)
         self.register_buffer("window", window, False)
         self.register_buffer("mel_bands", _mel_bands(), False)
@@ -56,10 +57,10 @@ class VGGishLogMel(nn.Module):
             window = self.window.numpy()
             analysis = analysis_matrix(_WINDOW, lambda x: np.fft.rfft(x * window, _FFT))
             power = power_of(framed(waveform, _WINDOW, _HOP), analysis)
-            return (power.sqrt() @ self.mel_bands.float() + 0.01).log()
+            return (power.sqrt() @ self.mel_bands.float() + self._offset).log()
         windowed = waveform.double().unfold(1, _WINDOW, _HOP) * self.window
         magnitude = torch.fft.rfft(windowed, _FFT).abs()
-        return (magnitude @ self.mel_bands + 0.01).log().float()
+        return (magnitude @ self.mel_bands + self._offset).log().float()
 
     def examples(self, waveform: Tensor) -> Tensor:
         """All whole examples [n, 1, 96, 64] of one ``waveform`` [N], as AVSBench cuts a clip.

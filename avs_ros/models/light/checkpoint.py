@@ -12,7 +12,9 @@ import torch
 from torch import Tensor
 
 from avs_ros.errors import CheckpointError
+from avs_ros.models.audio.yamnet import Yamnet
 from avs_ros.models.checkpoints import read_metadata, save_checkpoint
+from avs_ros.models.light.detector import Detector
 from avs_ros.models.light.network import LightC3N
 from avs_ros.models.light.similarity import light_similarity
 from avs_ros.models.old_names import tensors_of_today
@@ -28,7 +30,7 @@ class LightModel:
 
     ``rows``: visual vocabulary (C3IM's labels).  ``categories``: names of the maps.
     ``sound_classes``: names of what is heard.  ``metadata``: everything the file says about
-    itself.
+    itself.  ``detector`` and ``short_audio``: None in files without them.
     """
 
     network: LightC3N
@@ -37,12 +39,20 @@ class LightModel:
     sound_classes: tuple[str, ...]
     audioset: tuple[str, ...]
     metadata: Mapping[str, Any]
+    detector: Detector | None = None
+    short_audio: Yamnet | None = None
 
 
 def save_light(
-    path: Path, network: LightC3N, names: Mapping[str, Any], about: Mapping[str, Any]
+    path: Path,
+    network: LightC3N,
+    names: Mapping[str, Any],
+    about: Mapping[str, Any],
+    *,
+    detector: Detector | None = None,
+    short_audio: Yamnet | None = None,
 ) -> None:
-    """Write ``network`` (folded) in float16.
+    """Write ``network`` (folded) in float16, with a detector and a second audio network.
 
     ``names``: ``rows``, ``categories``, ``sound_classes``, ``sound_class_category``, ``direct``
     and ``loose`` (AudioSet classes of each sound class), ``members`` (class rows of each
@@ -51,6 +61,9 @@ def save_light(
     """
     # Buffers are constants of the architecture, the gate's calibration excepted.
     kept = {name: tensor for name, tensor in network.state_dict().items() if _stored(name)}
+    for part, module in (("detector", detector), ("short_audio", short_audio)):
+        if module is not None:
+            kept |= {f"{part}.{name}": tensor for name, tensor in module.state_dict().items()}
     halves = {name: tensor.detach().half() for name, tensor in kept.items()}
     build = {
         "channels": network.c3n.channels,
@@ -58,6 +71,8 @@ def save_light(
         "trunk_size": network.c3n.image_size,
         "segments": network.segmenter is not None,
         "companions": network.companion is not None,
+        "detector_rows": 0 if detector is None else detector.rows,
+        "short_audio": short_audio is not None,
     }
     save_checkpoint(path, halves, {"kind": KIND, "build": build, "names": dict(names), **about})
 
@@ -95,6 +110,17 @@ def load_light(path: str | Path) -> LightModel:
         ).fold()
     except (KeyError, TypeError, IndexError) as error:
         raise CheckpointError(f"{path} lacks what a light C3N file must say: {error}") from error
+    rows = build.get("detector_rows", 0)
+    detector = Detector(rows).eval() if rows else None
+    short_audio = Yamnet().eval() if build.get("short_audio", False) else None
+    for part, module in (("detector", detector), ("short_audio", short_audio)):
+        if module is not None:
+            own = {
+                n: tensors.pop(f"{part}.{n}")
+                for n in module.state_dict()
+                if f"{part}.{n}" in tensors
+            }
+            load_state_dict_strictly(module, own, f"{path} ({part})")
     constants = {n: t for n, t in network.state_dict().items() if not _stored(n)}
     load_state_dict_strictly(network, {**constants, **tensors}, str(path))
     return LightModel(
@@ -104,6 +130,8 @@ def load_light(path: str | Path) -> LightModel:
         sound_classes=tuple(names["sound_classes"]),
         audioset=tuple(names["audioset"]),
         metadata=metadata,
+        detector=detector,
+        short_audio=short_audio,
     )
 
 

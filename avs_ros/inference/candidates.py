@@ -1,0 +1,250 @@
+"""What a frame shows that may sound: detected instances, class-activated cells, semantic maps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import cv2
+import numpy as np
+
+from avs_ros.segmentation import Float
+
+# Detections below this score are nobody's; instances of a category that overlap more are one.
+LEAST_SCORE = 0.05
+SAME_IOU = 0.55
+MOST_INSTANCES = 6
+# An instance is marked with the best one of its category from this share of its score on.
+BESIDE_BEST = 0.5
+# Side of the masks, px, and log-odds of a pixel that an instance's box leaves out.
+SIDE = 104
+OUTSIDE = -8.0
+# A box is enlarged by this share of its size before it cuts its mask.
+MARGIN = 0.04
+# Weight of the semantic map inside of an instance's box.
+SEMANTIC_SHARE = 0.5
+# They are joined where their pixels agree (intersection over union) in the box.
+AGREEING = 0.5
+# A mask that fills its box less (intersection over union) is joined with the box's ellipse.
+FILLED = 0.6
+# An instance from this score on makes the mask; else the semantic map does, or the cells.
+DETECTED = 0.06
+# Share of a class-activated map's maximum from which a cell shows the category.
+CAM_LEVEL, CAM_LOG_ODDS = 0.2, 2.0
+# An object of any class stands for the cells that its box fits this well, of the likeliest ones.
+THING_FITS, MOST_THINGS = 0.4, 200
+# A semantic map counts where it shows this share of the cells' area.
+SEMANTIC_ENOUGH = 0.3
+
+
+@dataclass(frozen=True)
+class DetectedInstance:
+    """``box``: x0, y0, x1, y1 in shares of the image; ``score``: 0..1; ``anchor``: its row."""
+
+    box: Float
+    score: float
+    anchor: int
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """One frame's: ``score`` ``[K]`` of the best instance of each category (0: none), ``peak``
+    ``[K]``: of its best cell in the class-activated map.
+    """
+
+    score: Float
+    peak: Float
+    cells: Float
+    maps: Float
+    objects: Float
+    things: Float
+    boxes: Float
+    coefficients: Float
+    prototypes: Float
+    rows: Sequence[Sequence[int]]
+    semantic: Sequence[int]
+    _masks: dict[int, Float] = field(default_factory=dict)
+
+    def instances(self, category: int) -> list[DetectedInstance]:
+        """The best first; those that overlap a better one are left out."""
+        score = self._of(category)
+        order = [int(i) for i in np.argsort(-score) if score[i] >= LEAST_SCORE]
+        kept: list[DetectedInstance] = []
+        for i in order[:200]:
+            if len(kept) == MOST_INSTANCES:
+                break
+            if all(box_iou(self.boxes[i], one.box) < SAME_IOU for one in kept):
+                kept.append(DetectedInstance(self.boxes[i], float(score[i]), i))
+        return kept
+
+    def marked(self, category: int) -> list[DetectedInstance]:
+        """The instances that belong to the category's mask."""
+        found = self.instances(category)
+        return [one for one in found if one.score >= BESIDE_BEST * found[0].score]
+
+    def masks(self, category: int) -> list[Float]:
+        """One mask for each marked instance, or the category's where nothing is detected."""
+        if self.score[category] < DETECTED:
+            return [self.mask(category)]
+        semantic = self.semantic[category]
+        known = _enlarged(self.maps[semantic]) if semantic >= 0 else None
+        return [self._instance(one.anchor, known) for one in self.marked(category)]
+
+    def mask(self, category: int) -> Float:
+        """Log-odds ``[SIDE, SIDE]`` of the category's pixels."""
+        if category not in self._masks:
+            self._masks[category] = self._mask(category)
+        return self._masks[category]
+
+    def _of(self, category: int) -> Float:
+        columns = list(self.rows[category])
+        return (
+            self.objects[:, columns].max(axis=1)
+            if columns
+            else np.zeros(len(self.boxes), np.float32)
+        )
+
+    def _mask(self, category: int) -> Float:
+        semantic = self.semantic[category]
+        known = _enlarged(self.maps[semantic]) if semantic >= 0 else None
+        if self.score[category] < DETECTED:
+            return self._from_cells(category, known)
+        found = [self._instance(one.anchor, known) for one in self.marked(category)]
+        return np.asarray(np.maximum.reduce(found), np.float32)
+
+    def _instance(self, anchor: int, known: Float | None) -> Float:
+        """Log-odds ``[SIDE, SIDE]`` of one instance, with the semantic map where that agrees."""
+        box = self.boxes[anchor]
+        within = inside(box)
+        logits = np.tensordot(self.coefficients[anchor], self.prototypes, axes=1)
+        own = _enlarged(np.clip(logits, -6, 6))
+        if known is not None and _agree(known > 0, own > 0, within):
+            own = SEMANTIC_SHARE * np.clip(known, -6, 6) + (1 - SEMANTIC_SHARE) * own
+        if not _fills(own > 0, box):
+            own = np.maximum(own, _ellipse(box))
+        return np.where(within, own, OUTSIDE).astype(np.float32)
+
+    def _from_cells(self, category: int, known: Float | None) -> Float:
+        """Without an instance: the semantic map where it shows enough, else the cells."""
+        cells = _enlarged(self.cells[category])
+        shown = cells > CAM_LEVEL * max(float(cells.max()), 1e-6)
+        if known is not None:
+            area = float((known > 0).mean())
+            if area > 0.01 and area > SEMANTIC_ENOUGH * float(shown.mean()):
+                return known
+        best = self._thing_at(cells / max(float(cells.max()), 1e-6))
+        if best >= 0:
+            return self._instance(best, None)
+        return np.where(shown, CAM_LOG_ODDS, -CAM_LOG_ODDS).astype(np.float32)
+
+    def _thing_at(self, shown: Float) -> int:
+        """The anchor whose box fits what is shown (``[SIDE, SIDE]``, 0..1), -1 for none."""
+        total, best, most = float(shown.sum()), -1, THING_FITS
+        sums = np.pad(shown.cumsum(0).cumsum(1), ((1, 0), (1, 0)))
+        for i in np.argsort(-self.things)[:MOST_THINGS]:
+            x0, y0, x1, y1 = np.round(self.boxes[i] * SIDE).astype(int)
+            within = float(sums[y1, x1] - sums[y0, x1] - sums[y1, x0] + sums[y0, x0])
+            area = (x1 - x0) * (y1 - y0)
+            fits = within / max(total + area - within, 1e-6) * float(self.things[i]) ** 0.5
+            if fits > most:
+                best, most = int(i), fits
+        return best
+
+
+class CandidateReader:
+    """The network's outputs for a frame -> :class:`Candidates`.
+
+    ``metadata``: ``detector_rows`` (for each category the detector's classes that are it) and
+    ``semantic`` (for each its semantic map, or -1).
+    """
+
+    def __init__(self, metadata: Mapping[str, Any]) -> None:
+        self._rows = [tuple(rows) for rows in metadata["detector_rows"]]
+        self._semantic = tuple(metadata["semantic"])
+
+    def __call__(
+        self, outputs: Mapping[str, Float], shown: tuple[float, float] = (1.0, 1.0)
+    ) -> Candidates:
+        """``outputs``: those of ``models.light.detecting_step``, by name, with a batch axis.
+
+        ``shown``: shares of the whole frame's width and height that the image takes.
+        """
+        things = _sigmoid(outputs["objectness"][0])
+        likely = things >= LEAST_SCORE
+        things = things[likely]
+        objects = things[:, None] * _sigmoid(outputs["classes"][0][likely])
+        score = np.array(
+            [objects[:, rows].max() if rows and len(objects) else 0.0 for rows in self._rows],
+            np.float32,
+        )
+        cells, maps = outputs["cells"][0], outputs["maps"][0]
+        return Candidates(
+            score=np.where(score >= LEAST_SCORE, score, 0).astype(np.float32),
+            peak=cells.max(axis=(1, 2)),
+            cells=cells,
+            maps=maps,
+            objects=objects,
+            things=things,
+            boxes=np.clip(
+                outputs["boxes"][0][likely] / np.array([*shown, *shown], np.float32), 0, 1
+            ),
+            coefficients=outputs["coefficients"][0][likely],
+            prototypes=_cropped(outputs["prototypes"][0], shown),
+            rows=self._rows,
+            semantic=self._semantic,
+        )
+
+
+def _agree(one: Any, other: Any, within: Any) -> bool:
+    both = (one & other & within).sum()
+    return bool(both >= AGREEING * max(int(((one | other) & within).sum()), 1))
+
+
+def inside(box: Float) -> Any:
+    """Bool ``[SIDE, SIDE]``: pixels of a box, a little enlarged."""
+    w, h = (box[2] - box[0]) * MARGIN, (box[3] - box[1]) * MARGIN
+    x0, y0, x1, y1 = np.array([box[0] - w, box[1] - h, box[2] + w, box[3] + h]) * SIDE
+    grid = np.arange(SIDE) + 0.5
+    return ((grid >= y0) & (grid <= y1))[:, None] & ((grid >= x0) & (grid <= x1))[None]
+
+
+def box_iou(one: Float, other: Float) -> float:
+    """Intersection over union of two boxes."""
+    size = np.minimum(one[2:], other[2:]) - np.maximum(one[:2], other[:2])
+    both = float(np.prod(np.maximum(size, 0)))
+    areas = [float(np.prod(box[2:] - box[:2])) for box in (one, other)]
+    return both / max(sum(areas) - both, 1e-9)
+
+
+def _fills(mask: Any, box: Float) -> bool:
+    """Whether a mask reaches the sides of its box."""
+    ys, xs = np.nonzero(mask & inside(box))
+    if not len(xs):
+        return False
+    corners = [xs.min(), ys.min(), xs.max() + 1, ys.max() + 1]
+    own = np.asarray(np.divide(corners, SIDE), np.float32)
+    return box_iou(own, box) >= FILLED
+
+
+def _ellipse(box: Float) -> Float:
+    """Log-odds of what a box alone tells: 1 in its middle, 0 on the ellipse in it."""
+    grid = (np.arange(SIDE) + 0.5) / SIDE
+    x = (grid - (box[0] + box[2]) / 2) / max(float(box[2] - box[0]) / 2, 1e-3)
+    y = (grid - (box[1] + box[3]) / 2) / max(float(box[3] - box[1]) / 2, 1e-3)
+    return np.asarray(1.0 - x[None] ** 2 - y[:, None] ** 2, np.float32)
+
+
+def _cropped(maps: Float, shown: tuple[float, float]) -> Float:
+    """The part of ``[C, h, w]`` that shows the image."""
+    height, width = maps.shape[1:]
+    return maps[:, : max(1, round(height * shown[1])), : max(1, round(width * shown[0]))]
+
+
+def _enlarged(maps: Float) -> Float:
+    out = cv2.resize(np.asarray(maps, np.float32), (SIDE, SIDE), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(out, np.float32)
+
+
+def _sigmoid(x: Float) -> Float:
+    return np.asarray(1.0 / (1.0 + np.exp(-np.clip(x, -60.0, 60.0))), np.float32)

@@ -1,0 +1,152 @@
+"""Which of the things that are seen explains what is heard, or whether something unseen does.
+
+A sound is evidence at three levels of AudioSet's tree: of the category itself ("Violin"), of its
+branch ("Bowed string instrument") and of its root ("Music").  A few weights, shared by all
+categories, join that with what is seen of the category and of its rivals.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from avs_ros.inference.candidates import Candidates
+from avs_ros.segmentation import Float
+
+LEVELS = 3
+# Numbers that the gate weighs for each category.
+INPUTS = 15
+UNHEARD = -9.0
+# Log-odds of an instance, or of a cell, from which a category counts as visible.
+VISIBLE, WELL_VISIBLE = -1.0, 1.0
+LEAST_VISIBLE = 0.003
+# A cell of the class head says less than an instance.
+CELL_DOUBT = 1.5
+# What a level says, less this, counts as evidence of the category itself.
+_BRANCH, _ROOT = 1.0, 2.0
+# A second that is this far below the loudest one is a pause.
+LEAST_DROP_DB = -24.0
+# A sound class of a category must be louder than its plain one to lend its name.
+CLEARLY = 1.0
+
+
+class SoundEvidence:
+    """AudioSet logits -> log-odds of each category, its branch and its root.
+
+    ``metadata``: ``sound_classes`` (their names), ``category`` (the category of each, its index),
+    ``direct``, ``branch``, ``root`` (AudioSet classes of each) and ``categories`` (how many).
+    """
+
+    def __init__(self, metadata: Mapping[str, Any]) -> None:
+        self.names: Sequence[str] = metadata["sound_classes"]
+        self.category = np.asarray(metadata["category"], np.int64)
+        self.categories = int(metadata["categories"])
+        self._levels = [
+            [np.asarray(classes, np.int64) for classes in metadata[level]]
+            for level in ("direct", "branch", "root")
+        ]
+
+    def sound_classes(self, logits: Float) -> Float:
+        """AudioSet logits ``[527]`` -> log-odds ``[V]`` of each sound class."""
+        return self._loudest(logits, 0)
+
+    def __call__(self, logits: Float) -> Float:
+        """AudioSet logits ``[527]`` -> ``[3 K]``: all categories, then branches, then roots."""
+        out = np.full((LEVELS, self.categories), UNHEARD, np.float32)
+        for level in range(LEVELS):
+            np.maximum.at(out[level], self.category, self._loudest(logits, level))
+        return out.reshape(-1)
+
+    def name(self, category: int, categories: Sequence[str], logits: Float) -> str:
+        """The category's name, or that of a sound class of it that is clearly louder."""
+        heard = self.sound_classes(logits)
+        own = np.flatnonzero(self.category == category)
+        name = categories[category]
+        plain = max((float(heard[v]) for v in own if self.names[int(v)] == name), default=UNHEARD)
+        best = int(own[heard[own].argmax()])
+        return self.names[best] if heard[best] > plain + CLEARLY else name
+
+    def _loudest(self, logits: Float, level: int) -> Float:
+        return np.array(
+            [
+                logits[classes].max() if classes.size else UNHEARD
+                for classes in self._levels[level]
+            ],
+            np.float32,
+        ).clip(UNHEARD, -UNHEARD)
+
+
+def visible(candidates: Candidates) -> Float:
+    """Log-odds ``[K]`` that each category is visible, by its best instance, cell or map."""
+    found = _logit(candidates.score, LEAST_VISIBLE)
+    shown = _logit(candidates.peak, LEAST_VISIBLE) - CELL_DOUBT
+    return np.asarray(np.maximum(found, shown), np.float32)
+
+
+def gate_inputs(now: Float, context: Float, seen: Float, drop_db: float) -> Float:
+    """What the gate weighs for each category, ``[K, F]``.
+
+    ``now`` and ``context`` ``[3 K]``: evidence of the last second and of the sound so far;
+    ``seen`` ``[K]``; ``drop_db``: how far the last second is below the loudest one, 0 or less.
+    """
+    own, branch, root = (0.5 * (now + context)).reshape(LEVELS, -1)
+    best = _best(own, branch, root)
+    lately = _best(*now.reshape(LEVELS, -1))
+    here = seen > VISIBLE
+    claim = best + np.minimum(seen, 2.0)
+    columns = [
+        own,
+        branch,
+        root,
+        lately,
+        seen,
+        np.minimum(seen, VISIBLE),
+        np.minimum(seen, WELL_VISIBLE),
+        np.minimum(own, seen),
+        np.minimum(best, seen),
+        _strongest_other(own),
+        _strongest_other(claim) - claim,
+        best - _strongest_other(np.where(here, best, UNHEARD)),
+        _strongest_other(seen),
+        np.full_like(own, float(np.where(here, UNHEARD, own).max())) - best,
+        np.full_like(own, max(drop_db, LEAST_DROP_DB) / 10.0),
+    ]
+    return np.stack(columns, axis=1).astype(np.float32)
+
+
+def _best(own: Float, branch: Float, root: Float) -> Float:
+    best = np.maximum.reduce([own, branch - _BRANCH, root - _ROOT])
+    return np.asarray(best, np.float32)
+
+
+class ExplainingGate:
+    """Logit that each category is visible and makes the sound: a small network on its inputs.
+
+    ``metadata``: ``mean`` and ``spread`` ``[F]`` of the inputs, ``hidden`` ``[H, F]`` and
+    ``hidden_bias`` ``[H]`` (tanh), ``weights`` ``[H]`` and ``bias``.
+    """
+
+    def __init__(self, metadata: Mapping[str, Any]) -> None:
+        self._facts = {name: np.asarray(value, np.float32) for name, value in metadata.items()}
+
+    def __call__(self, inputs: Float) -> Float:
+        """``[..., F]`` (see :func:`gate_inputs`) -> ``[...]``, log-odds."""
+        metadata = self._facts
+        x = (inputs - metadata["mean"]) / metadata["spread"]
+        hidden = np.tanh(x @ metadata["hidden"].T + metadata["hidden_bias"])
+        return np.asarray(hidden @ metadata["weights"] + metadata["bias"], np.float32)
+
+
+def _strongest_other(values: Float) -> Float:
+    """For each entry of ``[K]`` the maximum over the other ones."""
+    order = np.argsort(values)
+    out = np.full_like(values, values[order[-1]])
+    out[order[-1]] = values[order[-2]]
+    return out
+
+
+def _logit(probability: Float, least: float) -> Float:
+    p = np.clip(probability, least, 1 - least)
+    return np.asarray(np.log(p / (1 - p)), np.float32)

@@ -1,0 +1,134 @@
+"""The categories that the light model can mark: what shows them and what they sound like.
+
+``data/labels/light_categories.csv`` is the table.  A weight file stores what follows from it, so
+nothing of this module is needed at run time.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.resources import files
+
+from avs_ros.models.labels import audioset
+
+_LABELS = files("avs_ros") / "data" / "labels"
+
+
+@dataclass(frozen=True)
+class SoundClass:
+    """One kind of sound of a category: AudioSet classes that are it (``direct``), that speak for
+    its ``branch`` (a wider class) or its ``root`` (the widest).
+    """
+
+    name: str
+    category: str
+    direct: tuple[int, ...]
+    branch: tuple[int, ...]
+    root: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Category:
+    """``coco``: names there; ``imagenet``: positions; ``photos``: folders of masked photographs;
+    ``held``: whether people hold or play it.
+    """
+
+    name: str
+    coco: tuple[str, ...]
+    imagenet: tuple[int, ...]
+    photos: tuple[str, ...]
+    held: bool
+
+
+@lru_cache(maxsize=1)
+def sound_classes() -> tuple[SoundClass, ...]:
+    """Every sound class, in the table's order.  Raises ValueError for an unknown AudioSet name."""
+    return tuple(
+        SoundClass(
+            row["sound_class"] or row["category"],
+            row["category"],
+            tuple(sorted({i for name in _parts(row["sounds"]) for i in classes_below(name)})),
+            tuple(_at(name) for name in _parts(row["branch"])),
+            tuple(_at(name) for name in _parts(row["root"])),
+        )
+        for row in _table("light_categories.csv")
+    )
+
+
+@lru_cache(maxsize=1)
+def categories() -> tuple[Category, ...]:
+    """Every category once, in the table's order."""
+    rows = [row for row in _table("light_categories.csv") if not row["sound_class"]]
+    return tuple(
+        Category(
+            row["category"],
+            tuple(_parts(row["coco"])),
+            tuple(sorted(_spans(row["imagenet"]))),
+            tuple(_parts(row["photos"])),
+            row["held"] == "1",
+        )
+        for row in rows
+    )
+
+
+def _table(name: str) -> list[dict[str, str]]:
+    lines = (_LABELS / name).read_text(encoding="utf-8").splitlines()
+    return list(csv.DictReader(line for line in lines if not line.startswith("#")))
+
+
+def _parts(cell: str) -> Iterable[str]:
+    return (part for part in cell.split("|") if part)
+
+
+def _spans(cell: str) -> Iterator[int]:
+    for part in _parts(cell):
+        first, _, last = part.partition("-")
+        yield from range(int(first), int(last or first) + 1)
+
+
+def _plain(name: str) -> str:
+    """Names are compared without punctuation: some hold commas."""
+    return "".join(letter for letter in name.casefold() if letter.isalnum())
+
+
+@lru_cache(maxsize=1)
+def _places() -> dict[str, int]:
+    return {_plain(name): index for index, name in enumerate(audioset().names)}
+
+
+def _at(name: str) -> int:
+    place = _places().get(_plain(name))
+    if place is None:
+        raise ValueError(f"light_categories.csv: AudioSet has no class {name!r}")
+    return place
+
+
+@lru_cache(maxsize=1)
+def _ontology() -> tuple[dict[str, str], dict[str, list[str]]]:
+    """Identifier of each plain name, and the children of each identifier."""
+    children: dict[str, list[str]] = {}
+    identifiers: dict[str, str] = {}
+    for row in _table("audioset_ontology.csv"):
+        identifiers[_plain(row["name"])] = row["mid"]
+        for parent in _parts(row["parents"]):
+            children.setdefault(parent, []).append(row["mid"])
+    return identifiers, children
+
+
+def classes_below(name: str) -> set[int]:
+    """A class of the ontology and all that lies beneath it, where AudioSet's list has it."""
+    identifiers, children = _ontology()
+    if _plain(name) not in identifiers:
+        raise ValueError(f"light_categories.csv: the ontology has no sound {name!r}")
+    place = {identifier: index for index, identifier in enumerate(audioset().ids)}
+    found: set[int] = set()
+    waiting = [identifiers[_plain(name)]]
+    while waiting:
+        identifier = waiting.pop()
+        if identifier in place:
+            found.add(place[identifier])
+        waiting += children.get(identifier, ())
+    return found

@@ -1,0 +1,183 @@
+"""Own object detector with masks: YOLOX-nano's layout, and prototypes that boxes choose from.
+
+Z. Ge et al., *YOLOX: Exceeding YOLO Series in 2021*; prototypes and coefficients as in D. Bolya et
+al., *YOLACT* (ICCV 2019).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as functional
+from torch import Tensor, nn
+
+STRIDES = (8, 16, 32)
+PROTOTYPES = 16
+WIDTH = 64
+
+
+class Detections(NamedTuple):
+    """One anchor point for each cell of the strides 8, 16, 32: N in all.
+
+    ``boxes`` ``[B, N, 4]``: x0, y0, x1, y1 in pixels of the input.  ``objectness`` ``[B, N]`` and
+    ``classes`` ``[B, N, K]``: logits.  ``coefficients`` ``[B, N, P]`` of ``prototypes``
+    ``[B, P, S/8, S/8]``: an instance's mask logits are their product.
+    """
+
+    boxes: Tensor
+    objectness: Tensor
+    classes: Tensor
+    coefficients: Tensor
+    prototypes: Tensor
+
+
+def _conv(
+    inputs: int, outputs: int, kernel: int = 1, stride: int = 1, groups: int = 1
+) -> nn.Module:
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups), nn.SiLU()
+    )
+
+
+def _separable(inputs: int, outputs: int, stride: int = 1) -> nn.Module:
+    return nn.Sequential(_conv(inputs, inputs, 3, stride, inputs), _conv(inputs, outputs))
+
+
+class Bottleneck(nn.Module):
+    """1x1, then depthwise and pointwise; added to its input where ``shortcut``."""
+
+    def __init__(self, width: int, shortcut: bool) -> None:
+        super().__init__()
+        self.narrow, self.wide, self.shortcut = (
+            _conv(width, width),
+            _separable(width, width),
+            shortcut,
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``[B, C, h, w]`` both ways."""
+        y: Tensor = self.wide(self.narrow(x))
+        return y + x if self.shortcut else y
+
+
+class CrossStage(nn.Module):
+    """CSP layer: half of the channels pass through ``count`` bottlenecks."""
+
+    def __init__(self, inputs: int, outputs: int, count: int = 1, shortcut: bool = True) -> None:
+        super().__init__()
+        half = outputs // 2
+        self.main, self.side = _conv(inputs, half), _conv(inputs, half)
+        self.blocks = nn.Sequential(*(Bottleneck(half, shortcut) for _ in range(count)))
+        self.join = _conv(outputs, outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``[B, inputs, h, w]`` -> ``[B, outputs, h, w]``."""
+        main, side = self.main(x), self.side(x)
+        out: Tensor = self.join(torch.cat([self.blocks(main), side], dim=1))
+        return out
+
+
+class Pooling(nn.Module):
+    """Spatial pyramid pooling: maxima over 5, 9 and 13 cells beside the cells themselves."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.narrow, self.wide = _conv(width, width // 2), _conv(width * 2, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``[B, C, h, w]`` both ways."""
+        x = self.narrow(x)
+        pooled = [functional.max_pool2d(x, k, 1, k // 2) for k in (5, 9, 13)]
+        out: Tensor = self.wide(torch.cat([x, *pooled], dim=1))
+        return out
+
+
+class Head(nn.Module):
+    """Classes, boxes, objectness and mask coefficients of one stride."""
+
+    def __init__(self, inputs: int, categories: int) -> None:
+        super().__init__()
+        self.stem = _conv(inputs, WIDTH)
+        self.class_tower = nn.Sequential(_separable(WIDTH, WIDTH), _separable(WIDTH, WIDTH))
+        self.classes = nn.Conv2d(WIDTH, categories, 1)
+        self.box_tower = nn.Sequential(_separable(WIDTH, WIDTH), _separable(WIDTH, WIDTH))
+        self.boxes = nn.Conv2d(WIDTH, 4, 1)
+        self.objectness = nn.Conv2d(WIDTH, 1, 1)
+        self.coefficients = nn.Conv2d(WIDTH, PROTOTYPES, 1)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Features -> classes, boxes, objectness, coefficients, ``[B, C, h, w]`` each."""
+        x = self.stem(x)
+        kinds = self.classes(self.class_tower(x))
+        x = self.box_tower(x)
+        return kinds, self.boxes(x), self.objectness(x), self.coefficients(x)
+
+
+class Detector(nn.Module):
+    """RGB pixels in -1..1 ``[B, 3, S, S]``, S a multiple of 32 -> :class:`Detections`."""
+
+    def __init__(self, rows: int) -> None:
+        super().__init__()
+        self.rows = rows
+        self.stem = _conv(12, 16, 3)
+        self.dark2 = nn.Sequential(_separable(16, 32, 2), CrossStage(32, 32))
+        self.dark3 = nn.Sequential(_separable(32, 64, 2), CrossStage(64, 64, 3))
+        self.dark4 = nn.Sequential(_separable(64, 128, 2), CrossStage(128, 128, 3))
+        self.dark5 = nn.Sequential(
+            _separable(128, 256, 2), Pooling(256), CrossStage(256, 256, 1, False)
+        )
+        self.lateral = _conv(256, 128)
+        self.middle_down = CrossStage(256, 128, 1, False)
+        self.reduce = _conv(128, 64)
+        self.fine = CrossStage(128, 64, 1, False)
+        self.fine_up = _separable(64, 64, 2)
+        self.middle = CrossStage(128, 128, 1, False)
+        self.middle_up = _separable(128, 128, 2)
+        self.coarse = CrossStage(256, 256, 1, False)
+        self.heads = nn.ModuleList(Head(width, rows) for width in (64, 128, 256))
+        self.prototypes = nn.Sequential(
+            _separable(64, 64), _separable(64, 64), nn.Conv2d(64, PROTOTYPES, 1)
+        )
+
+    def pyramid(self, frames: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Features at strides 8, 16 and 32."""
+        # The published network takes 0..255, blue first.
+        x = (frames.flip(1) + 1.0) * 127.5
+        x = torch.cat(
+            [x[..., ::2, ::2], x[..., 1::2, ::2], x[..., ::2, 1::2], x[..., 1::2, 1::2]], dim=1
+        )
+        third = self.dark3(self.dark2(self.stem(x)))
+        fourth = self.dark4(third)
+        lateral = self.lateral(self.dark5(fourth))
+        up = functional.interpolate(lateral, scale_factor=2.0, mode="nearest")
+        reduced = self.reduce(self.middle_down(torch.cat([up, fourth], dim=1)))
+        up = functional.interpolate(reduced, scale_factor=2.0, mode="nearest")
+        fine = self.fine(torch.cat([up, third], dim=1))
+        middle = self.middle(torch.cat([self.fine_up(fine), reduced], dim=1))
+        return fine, middle, self.coarse(torch.cat([self.middle_up(middle), lateral], dim=1))
+
+    def forward(self, frames: Tensor) -> Detections:
+        """See the class."""
+        features = self.pyramid(frames)
+        found: list[list[Tensor]] = [[], [], [], []]
+        for head, x, stride in zip(self.heads, features, STRIDES, strict=True):
+            for kind, maps in zip(found, head(x), strict=True):
+                if kind is found[1]:
+                    maps = self._decode(maps, stride)
+                kind.append(maps.flatten(2).transpose(1, 2))
+        kinds, boxes, objectness, coefficients = (torch.cat(kind, dim=1) for kind in found)
+        return Detections(
+            boxes, objectness[..., 0], kinds, coefficients, self.prototypes(features[0])
+        )
+
+    @staticmethod
+    def _decode(maps: Tensor, stride: int) -> Tensor:
+        """Offsets and log sizes ``[B, 4, h, w]`` -> corners in pixels."""
+        h, w = maps.shape[2:]
+        y, x = torch.meshgrid(
+            torch.arange(h, device=maps.device), torch.arange(w, device=maps.device), indexing="ij"
+        )
+        centre = (maps[:, :2] + torch.stack([x, y]).to(maps.dtype)) * stride
+        half = maps[:, 2:].clamp(max=8.0).exp() * (stride / 2)
+        return torch.cat([centre - half, centre + half], dim=1)

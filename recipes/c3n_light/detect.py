@@ -1,0 +1,262 @@
+"""``python -m recipes.c3n_light detect``: detector, audio networks, gate, the shipped file.
+
+The maps come from a light file that ``train`` has made (``base``).  Every stage resumes; what is
+seen of images is kept under the output folder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+
+from avs_ros.errors import ParameterError
+from avs_ros.inference.frames import WholePreparation
+from avs_ros.inference.light import BUNDLED
+from avs_ros.models.light.categories import categories, sound_classes
+from avs_ros.models.light.checkpoint import load_light, save_light
+from avs_ros.models.light.detector import Detector
+from recipes.c3n_light.detecting import DetectingStage, move_back, start_detector
+from recipes.c3n_light.detector_scenes import (
+    HELD_OUT_PEOPLE,
+    DetectorScenes,
+    detector_rows,
+    held_out,
+)
+from recipes.c3n_light.explaining import cross_validated, fit, threshold_for
+from recipes.c3n_light.gate_examples import gather_examples
+from recipes.c3n_light.listening import Listeners, ListeningStage, free_sounds
+from recipes.c3n_light.settings import BUNDLED_NAME
+from recipes.c3n_light.stages import Reporter, learn
+
+# Categories that the same sounds fit; which of them, the image says.
+CONFUSABLE_GROUPS = (("car", "bus", "truck", "motorcycle", "tractor", "engine"),)
+
+
+@dataclass(frozen=True)
+class DetectSettings:
+    """``base``: light file with the maps, ``bundled`` for the package's.  ``whole_size``: of the
+    frames that the detector sees, px; ``scene_size``: of its training scenes.  ``back``: share
+    of the way back to the public detector at the end.  ``pairs``: composites for the gate;
+    ``empty``: share of those without a source that must stay empty.
+    """
+
+    seed: int = 5
+    base: str = BUNDLED_NAME
+    whole_size: int = 416
+    scene_size: int = 352
+    listening_steps: int = 90
+    listening_batch: int = 12
+    detecting_steps: int = 4000
+    detecting_batch: int = 8
+    back: float = 0.3
+    pairs: int = 6000
+    empty: float = 0.95
+    companion_threshold: float = 0.45
+    hold: float = 1.5
+    context: float = 5.0
+    checkpoint_every: int = 100
+    threads: int = 0
+
+    def __post_init__(self) -> None:
+        """Raise ParameterError for the first value outside its range."""
+        for name in ("whole_size", "scene_size"):
+            if getattr(self, name) < 64 or getattr(self, name) % 32:
+                raise ParameterError(f"{name} must be a multiple of 32 from 64 on")
+        for name in ("back", "empty", "companion_threshold"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ParameterError(f"{name} must be from 0 to 1")
+
+    @property
+    def epochs(self) -> int:
+        """One pass; stages are counted in steps."""
+        return 1
+
+
+def run_detect(settings: DetectSettings, data: Path, output: Path, reporter: Reporter) -> Path:
+    """Every stage in turn; returns the file."""
+    torch.manual_seed(settings.seed)
+    listeners, detector = (
+        _listen(settings, data, output, reporter),
+        _detect(settings, data, output, reporter),
+    )
+    draft, target = output / "draft.safetensors", output / "c3n_light.safetensors"
+    write(draft, settings, data, listeners, detector, neutral_gate(), {"threshold": 0.5})
+    examples = gather_examples(draft, data, settings.pairs, settings.seed, reporter.say)
+    gate = fit(examples)
+    threshold = threshold_for(examples, gate, settings.empty)
+    reporter.say(f"gate: {len(examples.truth)} examples, threshold {threshold:.3f}")
+    if (examples.group >= 0).any():
+        likely = cross_validated(examples)
+        own = examples.group >= 0
+        right = (likely[own] * (examples.truth[own] > 0)).max(axis=1) >= threshold
+        reporter.say(f"clips, cross-validated: {right.sum()} of "
+                     f"{(examples.truth[own] > 0).any(axis=1).sum()} moments named")  # fmt: skip
+    write(target, settings, data, listeners, detector, gate, {"threshold": round(threshold, 4)})
+    return target
+
+
+def neutral_gate() -> dict[str, Any]:
+    """A gate that accepts nothing: what a draft has."""
+    from avs_ros.inference.explaining import INPUTS
+
+    zeros, ones = [0.0] * INPUTS, [1.0] * INPUTS
+    return {
+        "mean": zeros, "spread": ones, "hidden": [zeros], "hidden_bias": [0.0], "weights": [0.0],
+        "bias": -9.0,
+    }  # fmt: skip
+
+
+def write(
+    target: Path,
+    settings: DetectSettings,
+    data: Path,
+    listeners: Listeners,
+    detector: Detector,
+    gate: dict[str, Any],
+    calibration: dict[str, Any],
+) -> None:
+    """The base file's network with the new parts, and all that must be known of them."""
+    base = load_light(_base(settings))
+    network = base.network
+    network.audio_encoder.load_state_dict(listeners.network.state_dict())
+    told = {k: v for k, v in base.metadata.items() if k not in ("kind", "build", "names")}
+    told["provenance"] = {
+        **told.get("provenance", {}),
+        "detecting": {
+            "made_by": "python -m recipes.c3n_light detect",
+            "settings": vars(settings),
+            "data": data_digests(data),
+        },
+    }
+    told["detecting"] = {
+        **vocabulary(base.categories, _coco_names(data)),
+        "whole_size": settings.whole_size,
+        "gate": gate,
+        "calibration": {
+            "companion_threshold": settings.companion_threshold,
+            "hold": settings.hold,
+            "context": settings.context,
+            "confusable_groups": [list(group) for group in CONFUSABLE_GROUPS],
+            **calibration,
+        },
+    }
+    save_light(
+        target, network, base.metadata["names"], told,
+        detector=detector, short_audio=listeners.short,
+    )  # fmt: skip
+
+
+def vocabulary(mapped: tuple[str, ...], coco: list[str]) -> dict[str, Any]:
+    """What the file says of its categories; ``mapped``: names of the semantic maps."""
+    names = [category.name for category in categories()]
+    place = {name: k for k, name in enumerate(names)}
+    sounds = sound_classes()
+    return {
+        "categories": names,
+        "imagenet": [list(category.imagenet) for category in categories()],
+        "evidence": {
+            "categories": len(names),
+            "sound_classes": [sound.name for sound in sounds],
+            "category": [place[sound.category] for sound in sounds],
+            "direct": [list(sound.direct) for sound in sounds],
+            "branch": [list(sound.branch) for sound in sounds],
+            "root": [list(sound.root) for sound in sounds],
+        },
+        "candidates": {
+            "detector_rows": [list(rows) for rows in detector_rows(coco)[1]],
+            "semantic": [mapped.index(name) if name in mapped else -1 for name in names],
+        },
+    }
+
+
+def data_digests(data: Path) -> dict[str, str]:
+    """SHA-256 of the tables that name the data (each file name with its size)."""
+    found = {}
+    for folder in ("images/instruments", "images/things", "images/coco_mini", "images/people",
+                   "images/camvid", "audio/esc10", "audio/effects", "audio/speech"):  # fmt: skip
+        digest = hashlib.sha256()
+        for path in sorted((data / folder).rglob("*")):
+            if path.is_file():
+                digest.update(f"{path.relative_to(data)} {path.stat().st_size}\n".encode())
+        found[folder] = digest.hexdigest()[:16]
+    return found
+
+
+def _base(settings: DetectSettings) -> Path:
+    return BUNDLED if settings.base == BUNDLED_NAME else Path(settings.base)
+
+
+def _coco_names(data: Path) -> list[str]:
+    text = (data / "labels" / "coco80_names.txt").read_text(encoding="utf-8")
+    return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+def _listen(settings: DetectSettings, data: Path, output: Path, reporter: Reporter) -> Listeners:
+    listeners = Listeners(data)
+    stage = ListeningStage(
+        listeners, Listeners(data), free_sounds(data), settings.listening_batch, settings.seed
+    )
+    learn(stage, settings.listening_steps, output, reporter, seed=settings.seed,
+          checkpoint_every=settings.checkpoint_every)  # fmt: skip
+    return listeners.eval().requires_grad_(False)
+
+
+def _detect(settings: DetectSettings, data: Path, output: Path, reporter: Reporter) -> Detector:
+    coco = _coco_names(data)
+    network, public = start_detector(data, len(detector_rows(coco)[0]))
+    scenes = DetectorScenes(data / "images", coco, _believed(public, data / "images", output))
+    stage = DetectingStage(
+        network, public, scenes, settings.scene_size, settings.detecting_batch, settings.seed
+    )
+    learn(stage, settings.detecting_steps, output, reporter, seed=settings.seed,
+          checkpoint_every=settings.checkpoint_every)  # fmt: skip
+    move_back(network, public, settings.back)
+    return network.eval().requires_grad_(False)
+
+
+@torch.no_grad()
+def _believed(public: Detector, images: Path, output: Path) -> dict[str, Any]:
+    """What the public detector finds in photographs without instances, kept in a file."""
+    kept = output / "believed.json"
+    if kept.is_file():
+        return dict(json.loads(kept.read_text(encoding="utf-8")))
+    found = {}
+    for path in [
+        *sorted((images / "people").glob("*.jpg")),
+        *sorted((images / "camvid").glob("*.jpg")),
+    ]:
+        if path.parent.name == "people" and held_out(path.stem, HELD_OUT_PEOPLE):
+            continue
+        bgr = np.asarray(cv2.imread(str(path)), np.uint8)
+        image = np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)
+        side = 416
+        whole, shown = WholePreparation(side, (0.5,) * 3, (0.5,) * 3)(image)
+        out = public(torch.from_numpy(whole))
+        score = out.objectness[0].sigmoid()[:, None] * out.classes[0].sigmoid()
+        boxes = out.boxes[0] / side / torch.tensor([*shown, *shown])
+        found[f"{path.parent.name}/{path.name}"] = _kept(boxes, score)
+    kept.write_text(json.dumps(found), encoding="utf-8")
+    return found
+
+
+def _kept(boxes: torch.Tensor, score: torch.Tensor, least: float = 0.3) -> list[list[float]]:
+    from torchvision.ops import batched_nms
+
+    best, kind = score.max(dim=1)
+    likely = torch.nonzero(best > least)[:, 0]
+    rows = likely[batched_nms(boxes[likely], best[likely], kind[likely], 0.5)]
+    return [
+        [
+            int(kind[i]),
+            round(float(best[i]), 3),
+            *(round(float(v), 4) for v in boxes[i].clamp(0, 1)),
+        ]
+        for i in rows
+    ]

@@ -1,0 +1,222 @@
+"""Teaching the detector: COCO's objects stay as they are known, instruments and tools are added.
+
+It starts from YOLOX-nano; what that network says of the same scene holds it back.  Anchor points
+are given to objects as YOLOX does it (SimOTA); masks learn from outlined objects.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as functional
+from torch import Tensor, nn
+
+from avs_ros.models.light.detector import STRIDES, Detections, Detector
+from recipes.c3n_light.detector_scenes import DetectorScenes, Scene
+from recipes.c3n_light.public_networks import COCO_CLASSES, YOLOX_FILE, yolox_nano
+
+# What the public network says counts at anchors that it believes this much.
+HEEDED = 0.12
+_BOX, _MASK = 5.0, 1.5
+_CENTRE_REACH = 2.5
+_PYRAMID = ("dark5", "lateral", "middle_down", "reduce", "fine", "fine_up", "middle", "middle_up",
+            "coarse")  # fmt: skip
+_STAYS = ("stem", "dark2", "dark3", "dark4")
+
+
+def start_detector(data: Path, rows: int) -> tuple[Detector, Detector]:
+    """YOLOX-nano with ``rows`` classes (COCO's first), and as it is published."""
+    public = yolox_nano(data / "weights" / YOLOX_FILE)
+    network = Detector(rows)
+    own = network.state_dict()
+    for name, tensor in public.state_dict().items():
+        if _is_new(name):
+            continue
+        if own[name].shape == tensor.shape:
+            own[name] = tensor.clone()
+            continue
+        own[name][:COCO_CLASSES] = tensor
+        mean = tensor.mean(dim=0)
+        extra = own[name][COCO_CLASSES:]
+        noise = torch.randn_like(extra) * 0.01 if tensor.ndim > 1 else -1.0
+        own[name][COCO_CLASSES:] = mean + noise
+    network.load_state_dict(own)
+    return network, public.requires_grad_(False)
+
+
+def move_back(network: Detector, public: Detector, share: float) -> None:
+    """Move what both have this share of the way back to the public network, in place."""
+    with torch.no_grad():
+        before = public.state_dict()
+        for name, tensor in network.state_dict().items():
+            if not _is_new(name):
+                tensor[: len(before[name])].lerp_(before[name].to(tensor.device), share)
+
+
+class DetectingStage:
+    """See the module; ``scenes`` of ``size`` px, ``batch`` a step."""
+
+    name, power = "detecting", 0.9
+
+    def __init__(
+        self,
+        network: Detector,
+        public: Detector,
+        scenes: DetectorScenes,
+        size: int,
+        batch: int,
+        seed: int,
+    ) -> None:
+        self.network, self._public, self._scenes = network, public.eval(), scenes
+        self.size, self.batch, self.key = size, batch, seed
+        self._points, self._strides = _anchor_points(size)
+
+    def groups(self) -> list[dict[str, Any]]:
+        """The backbone slowest, the pyramid and the heads slowly, what is new fast."""
+        parts: dict[str, list[nn.Parameter]] = {"stays": [], "pyramid": [], "heads": [], "new": []}
+        for name, parameter in self.network.named_parameters():
+            first = name.split(".")[0]
+            kind = "new" if _is_new(name) else "pyramid" if first in _PYRAMID else "heads"
+            parts["stays" if first in _STAYS else kind].append(parameter)
+        rates = {"stays": 1e-5, "pyramid": 1e-4, "heads": 3e-4, "new": 2e-3}
+        return [{"params": parts[k], "lr": rates[k], "weight_decay": 1e-4} for k in parts]
+
+    def loss(self, step: int, done: float) -> Tensor:
+        """Boxes, classes, objectness and masks of one batch."""
+        rng = np.random.default_rng((self.key, step))
+        drawn = [self._scenes.draw(rng, self.size) for _ in range(self.batch)]
+        frames = torch.from_numpy(np.stack([s.frame for s in drawn])).permute(0, 3, 1, 2)
+        pixels = frames.float() / 127.5 - 1.0
+        with torch.no_grad():
+            known = self._public(pixels)
+        return self._compare(self.network(pixels), known, drawn)
+
+    def _compare(self, found: Detections, known: Detections, scenes: list[Scene]) -> Tensor:
+        objectness = known.objectness.sigmoid()
+        believed = objectness * known.classes.sigmoid().amax(dim=2)
+        objectness = torch.where(objectness < 0.05, 0.0, objectness)
+        taken = torch.zeros_like(objectness, dtype=torch.bool)
+        boxes = kinds = masks = found.boxes.sum() * 0.0
+        count, outlines = 0.0, 0
+        for index, scene in enumerate(scenes):
+            matched = self._match(found, index, scene)
+            if matched is None:
+                continue
+            anchors, objects, truth = matched
+            taken[index, anchors] = True
+            objectness[index, anchors] = 1.0
+            count += len(anchors)
+            overlap = _pair_iou(found.boxes[index, anchors], truth[objects])
+            boxes = boxes + (1 - overlap**2).sum()
+            rows = torch.tensor(scene.rows)[objects]
+            target = functional.one_hot(rows, found.classes.shape[2]).float()
+            target = target * overlap.detach().clamp(min=0.3)[:, None]
+            own = found.classes[index, anchors]
+            kinds = kinds + _bce(own, target).sum()
+            part, drawn = self._mask_loss(found, index, scene, anchors, objects)
+            masks, outlines = masks + part, outlines + drawn
+        heeded = torch.nonzero((believed > HEEDED) & ~taken).unbind(1)
+        own, before = found.classes[heeded], known.classes[heeded].sigmoid()
+        kinds = kinds + _bce(own[:, :COCO_CLASSES], before).sum()
+        kinds = kinds + 0.1 * functional.softplus(own[:, COCO_CLASSES:]).sum()
+        overlap = _pair_iou(found.boxes[heeded], known.boxes[heeded])
+        boxes = boxes + 0.5 * (1 - overlap**2).sum()
+        count = max(count + 0.5 * len(own), 1.0)
+        there = _bce(found.objectness, objectness).sum()
+        return (_BOX * boxes + there + kinds) / count + _MASK * masks / max(outlines, 1)
+
+    @torch.no_grad()
+    def _match(
+        self, found: Detections, index: int, scene: Scene
+    ) -> tuple[Tensor, Tensor, Tensor] | None:
+        """Anchors, the object of each, and the objects' boxes; None where nothing is there."""
+        if not scene.rows:
+            return None
+        truth = torch.from_numpy(np.stack(scene.boxes)).float()
+        points = self._points[:, None]
+        inside = ((points > truth[None, :, :2]) & (points < truth[None, :, 2:])).all(dim=2)
+        centre = (truth[:, :2] + truth[:, 2:]) / 2
+        reach = _CENTRE_REACH * self._strides[:, None, None]
+        near = ((points - centre[None]).abs() < reach).all(dim=2)
+        possible = torch.nonzero((inside | near).any(dim=1))[:, 0]
+        if not len(possible):
+            return None
+        overlap = _all_iou(found.boxes[index, possible], truth)
+        there = found.objectness[index, possible].sigmoid()[:, None]
+        score = (found.classes[index, possible].sigmoid() * there).sqrt()
+        score = score[:, list(scene.rows)].clamp(1e-6, 1.0)
+        cost = -score.log() - 3.0 * (overlap + 1e-6).log()
+        cost = cost + 1e5 * ~(inside & near)[possible]
+        chosen = torch.zeros_like(cost, dtype=torch.bool)
+        most = min(10, len(possible))
+        for k in range(len(truth)):
+            share = int(overlap[:, k].topk(most).values.sum().clamp(min=1))
+            chosen[cost[:, k].topk(min(share, len(possible)), largest=False).indices, k] = True
+        several = torch.nonzero(chosen.sum(dim=1) > 1)[:, 0]
+        if len(several):
+            chosen[several] = functional.one_hot(cost[several].argmin(1), len(truth)).bool()
+        anchors = torch.nonzero(chosen.any(dim=1))[:, 0]
+        return possible[anchors], chosen[anchors].float().argmax(dim=1), truth
+
+    @staticmethod
+    def _mask_loss(
+        found: Detections, index: int, scene: Scene, anchors: Tensor, objects: Tensor
+    ) -> tuple[Tensor, int]:
+        """Two anchors of each outlined object against its mask, in its enlarged box."""
+        total, count = found.prototypes.sum() * 0.0, 0
+        for k, outlined in enumerate(scene.outlined):
+            own = anchors[objects == k][:2]
+            if not outlined or not len(own):
+                continue
+            mask = torch.from_numpy(scene.masks[k])
+            logits = torch.einsum(
+                "np,phw->nhw", found.coefficients[index, own], found.prototypes[index]
+            )
+            x0, y0, x1, y1 = (float(v) / STRIDES[0] for v in scene.boxes[k])
+            wide, high = (x1 - x0) * 0.1 + 1, (y1 - y0) * 0.1 + 1
+            rows = slice(max(0, int(y0 - high)), int(np.ceil(y1 + high)))
+            columns = slice(max(0, int(x0 - wide)), int(np.ceil(x1 + wide)))
+            logits, truth = logits[:, rows, columns], mask[rows, columns].expand(len(own), -1, -1)
+            likely = logits.sigmoid()
+            shared = 2 * (likely * truth).sum((1, 2)) + 1
+            dice = 1 - shared / ((likely + truth).sum((1, 2)) + 1)
+            total = total + (_bce(logits, truth).mean((1, 2)) + dice).sum()
+            count += len(own)
+        return total, count
+
+
+def _is_new(name: str) -> bool:
+    return "prototypes" in name or "coefficients" in name
+
+
+def _bce(logits: Tensor, target: Tensor) -> Tensor:
+    return functional.binary_cross_entropy_with_logits(logits, target, reduction="none")
+
+
+def _anchor_points(size: int) -> tuple[Tensor, Tensor]:
+    """Centres ``[N, 2]`` and strides ``[N]``, px."""
+    points, strides = [], []
+    for stride in STRIDES:
+        axis = torch.arange(size // stride)
+        y, x = torch.meshgrid(axis, axis, indexing="ij")
+        points.append((torch.stack([x, y], dim=2).reshape(-1, 2) + 0.5) * stride)
+        strides.append(torch.full((len(points[-1]),), float(stride)))
+    return torch.cat(points), torch.cat(strides)
+
+
+def _all_iou(one: Tensor, other: Tensor) -> Tensor:
+    """Boxes ``[N, 4]``, ``[M, 4]`` -> ``[N, M]``."""
+    n, m = len(one), len(other)
+    pairs = one[:, None].expand(n, m, 4), other[None].expand(n, m, 4)
+    return _pair_iou(pairs[0].reshape(-1, 4), pairs[1].reshape(-1, 4)).reshape(n, m)
+
+
+def _pair_iou(one: Tensor, other: Tensor) -> Tensor:
+    """Boxes ``[N, 4]`` twice -> ``[N]``."""
+    corner = torch.maximum(one[:, :2], other[:, :2]), torch.minimum(one[:, 2:], other[:, 2:])
+    both = (corner[1] - corner[0]).clamp(min=0).prod(dim=1)
+    areas = (one[:, 2:] - one[:, :2]).prod(dim=1) + (other[:, 2:] - other[:, :2]).prod(dim=1)
+    return both / (areas - both + 1e-6)

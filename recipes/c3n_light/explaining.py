@@ -1,0 +1,170 @@
+"""The gate of the light model with a detector: fitted on composites and on real clips.
+
+A composite is a photograph with a recording: what is visible and heard is the answer, everything
+else is not; in a pause after it nothing is.  Clips (moments with boxes) join in where there are
+some; what is said of them is cross-validated by clip.  The gate is a small network, shared by all
+categories, on :func:`gate_inputs`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as functional
+from torch import nn
+
+from avs_ros.inference.explaining import ExplainingGate, gate_inputs
+from avs_ros.models.labels import audioset
+from avs_ros.models.light.categories import categories, classes_below, sound_classes
+from avs_ros.segmentation import Float
+
+# Rows of clips weigh this much more than those of composites.
+CLIP_WEIGHT = 8.0
+# Hidden units, steps, rows of a step, learning rate, weight decay.
+HIDDEN, STEPS, ROWS, RATE, DECAY = 16, 800, 4000, 1e-2, 1e-3
+FOLDS = 6
+INSTRUMENT = "Musical instrument"
+# Share of the composites that are pauses, and how far a pause and a sound are below the loudest
+# second, dB.
+PAUSES, PAUSE_DB, SOUND_DB = 0.15, (13.0, 24.0), 8.0
+
+
+@dataclass(frozen=True)
+class Examples:
+    """``inputs`` ``[N, K, F]``; ``truth`` ``[N, K]``: 1 sounds and is visible, 0 not, -1 unknown;
+    ``weight`` and ``group`` ``[N]``: its clip, -1 for composites.
+    """
+
+    inputs: Float
+    truth: Float
+    weight: Float
+    group: Any
+
+    def joined(self, other: Examples) -> Examples:
+        """These and those."""
+        pairs = zip(vars(self).values(), vars(other).values(), strict=True)
+        return Examples(*(np.concatenate(pair) for pair in pairs))
+
+    def only(self, chosen: Any) -> Examples:
+        """Some of them."""
+        return Examples(*(values[chosen] for values in vars(self).values()))
+
+
+def made_by(labels: Sequence[int]) -> Float:
+    """AudioSet classes of a recording -> ``[K]``: 1 makes it, -1 may, 0 does not."""
+    place = {category.name: k for k, category in enumerate(categories())}
+    out = np.zeros(len(place), np.float32)
+    named = set(labels)
+    if named & classes_below(INSTRUMENT):
+        # Whatever is played is music, and may be any instrument that is seen.
+        named |= {audioset().index(name) for name in (INSTRUMENT, "Music")}
+    for sound in sound_classes():
+        k = place[sound.category]
+        if named & set(sound.direct):
+            out[k] = 1
+        elif named & {*sound.branch, *sound.root} and out[k] == 0:
+            out[k] = -1
+    return out
+
+
+def composites(
+    images: Sequence[tuple[Float, Float]],
+    sounds: Sequence[tuple[Float, Float]],
+    pairs: int,
+    seed: int,
+) -> Examples:
+    """``pairs`` of what is seen and what is heard, a third of them matching.
+
+    ``images``: seen ``[K]`` and what is shown ``[K]`` (1, 0, -1 unknown); ``sounds``: evidence
+    ``[3 K]`` and :func:`made_by`.
+    """
+    rng = np.random.default_rng(seed)
+    shown = np.stack([one[1] for one in images])
+    makers = np.stack([one[1] for one in sounds])
+    matching = np.argwhere((shown > 0).astype(np.float32) @ (makers > 0).T.astype(np.float32) > 0)
+    rarity = 1.0 / np.bincount(matching[:, 1], minlength=len(sounds))[matching[:, 1]]
+    inputs, truth = [], []
+    for index in range(pairs):
+        if index % 3 == 0 and len(matching):
+            a, b = matching[rng.choice(len(matching), p=rarity / rarity.sum())]
+        else:
+            a, b = rng.integers(len(images)), rng.integers(len(sounds))
+        heard = now = sounds[b][0]
+        drop = rng.uniform(0, SOUND_DB) if rng.random() < 0.5 else 0.0
+        both = (shown[a] > 0) & (makers[b] > 0)
+        if rng.random() < PAUSES:
+            drop, both = rng.uniform(*PAUSE_DB), np.zeros_like(both)
+            now = sounds[int(rng.integers(len(sounds)))][0] if rng.random() < 0.5 else now
+            now = now - np.float32(rng.uniform(0, 2))
+        inputs.append(gate_inputs(now, heard, images[a][0], -drop))
+        unsure = ((shown[a] != 0) & (makers[b] != 0)) & ~both
+        truth.append(np.where(both, 1.0, np.where(unsure, -1.0, 0.0)))
+    return Examples(
+        np.stack(inputs),
+        np.stack(truth).astype(np.float32),
+        np.ones(pairs, np.float32),
+        np.full(pairs, -1),
+    )
+
+
+def fit(examples: Examples, seed: int = 0) -> dict[str, Any]:
+    """Weights of the gate, as :class:`ExplainingGate` takes them."""
+    torch.manual_seed(seed)
+    known = examples.truth >= 0
+    rows = examples.inputs[known]
+    mean, spread = rows.mean(axis=0), rows.std(axis=0) + 1e-6
+    x = torch.from_numpy(((rows - mean) / spread).astype(np.float32))
+    y = torch.from_numpy(examples.truth[known])
+    share = np.broadcast_to(examples.weight[:, None], known.shape)[known]
+    w = torch.from_numpy(np.ascontiguousarray(share, np.float32))
+    # Most rows are easy: what is neither seen nor heard is drawn less often, and weighs more.
+    odds = torch.where((y > 0) | (x[:, 0] > 0.5), 1.0, 0.15) * w
+    up_to = odds.double().cumsum(0)
+    net = nn.Sequential(nn.Linear(x.shape[1], HIDDEN), nn.Tanh(), nn.Linear(HIDDEN, 1))
+    optimiser = torch.optim.AdamW(net.parameters(), lr=RATE, weight_decay=DECAY)
+    for step in range(STEPS):
+        for group in optimiser.param_groups:
+            group["lr"] = RATE * (1 - step / STEPS)
+        rows_here = torch.searchsorted(up_to, torch.rand(ROWS, dtype=torch.double) * up_to[-1])
+        loss = functional.binary_cross_entropy_with_logits(
+            net(x[rows_here])[:, 0], y[rows_here], (w / odds)[rows_here]
+        )
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        optimiser.step()
+    first, last = (part for part in net if isinstance(part, nn.Linear))
+    return {
+        "mean": mean.round(4).tolist(),
+        "spread": spread.round(4).tolist(),
+        "hidden": first.weight.detach().numpy().round(4).tolist(),
+        "hidden_bias": first.bias.detach().numpy().round(4).tolist(),
+        "weights": last.weight.detach().numpy()[0].round(4).tolist(),
+        "bias": round(float(last.bias.detach()), 4),
+    }
+
+
+def probability(gate: Mapping[str, Any], inputs: Float) -> Float:
+    """``[..., K, F]`` -> ``[..., K]``, 0..1."""
+    return np.asarray(1 / (1 + np.exp(-ExplainingGate(gate)(inputs))), np.float32)
+
+
+def cross_validated(examples: Examples) -> Float:
+    """Probabilities of the clips' rows, each by a gate that has not met its clip: ``[N, K]``."""
+    out = np.zeros(examples.truth.shape, np.float32)
+    for fold in range(FOLDS):
+        own = (examples.group >= 0) & (examples.group % FOLDS == fold)
+        if own.any():
+            out[own] = probability(fit(examples.only(~own)), examples.inputs[own])
+    return out
+
+
+def threshold_for(examples: Examples, gate: Mapping[str, Any], empty: float) -> float:
+    """The lowest probability that leaves this share of the composites without a source empty."""
+    silent = (examples.group < 0) & (examples.truth != 1).all(axis=1)
+    silent &= ~(examples.truth < 0).any(axis=1)
+    best = probability(gate, examples.inputs[silent]).max(axis=1)
+    return float(np.quantile(best, empty))

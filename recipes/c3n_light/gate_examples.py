@@ -1,0 +1,191 @@
+"""Examples for the gate, made with a draft of the model itself: composites, and real clips."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from avs_ros.evaluation.clip_boxes import Moment
+from avs_ros.evaluation.clips import clips_of, judge_clip
+from avs_ros.inference.explaining import INPUTS
+from avs_ros.inference.light_detecting import DetectingSegmenter
+from avs_ros.models.labels import audioset
+from avs_ros.models.light.categories import categories
+from avs_ros.segmentation import Bytes, Float, Prediction
+from recipes.c3n_light.detector_scenes import HELD_OUT_PHOTOS, held_out
+from recipes.c3n_light.explaining import CLIP_WEIGHT, Examples, composites, made_by
+from recipes.c3n_light.listening import sound_file
+from recipes.c3n_light.recordings import is_held_out
+
+SOUND_SETS = (
+    "esc10", "effects", "speech", "instruments", "urbansound8k", "animals", "baby",
+)  # fmt: skip
+CLIP_SETS = ("clips", "clips_dev")
+CLIP_FPS = 4.0
+# Of each kind of sound and of thing, and of scenes.
+SOUNDS_OF_A_KIND, PHOTOS_OF_A_KIND, ROWS_OF_A_KIND, SCENES = 8, 6, 2, 70
+# Sets of which no part is kept for the composites of `avs evaluate composite`.
+FREE_TO_TRAIN = ("effects", "instruments")
+RATE = 16000
+CLEARLY = 0.01
+# What the clips' tables call a category.
+SAME = {
+    "baby": "person", "tennis racket": "racket", "vibraphone": "xylophone", "anvil": "hammer",
+    "bag": "punching bag", "drumstick": "drum",
+}  # fmt: skip
+
+
+def gather_examples(
+    draft: Path, data: Path, pairs: int, seed: int, say: Callable[[str], None]
+) -> Examples:
+    """Composites from the data folder, and the moments of its clips where it has some."""
+    model = DetectingSegmenter(draft)
+    try:
+        images = [(model.seen(image), shown) for image, shown in _images(data, seed)]
+        sounds = [
+            (model.evidence(model.audio_logits(window)), makers)
+            for window, makers in _sounds(data, seed)
+        ]
+        say(f"composites of {len(images)} images and {len(sounds)} sounds")
+        found = composites(images, sounds, pairs, seed)
+        group = 0
+        for name in CLIP_SETS:
+            if not (data / name / "boxes.csv").is_file():
+                continue
+            for path, moments in clips_of(data / name).items():
+                found = found.joined(_clip(model, path, moments, group))
+                group += 1
+        say(f"{group} clips")
+        return found
+    finally:
+        model.close()
+
+
+def _images(data: Path, seed: int) -> Iterator[tuple[Bytes, Float]]:
+    """Photographs (RGB), and which categories they show: 1, 0, -1 unknown."""
+    rng = np.random.default_rng(seed)
+    kinds = categories()
+    images = data / "images"
+    unknown = np.full(len(kinds), -1, np.float32)
+    with (images / "imagenet_samples" / "classes.csv").open(encoding="utf-8") as table:
+        samples = {int(row["class_index"]): row["file"] for row in csv.DictReader(table)}
+    of_coco = {name: k for k, kind in enumerate(kinds) for name in kind.coco}
+    for k, kind in enumerate(kinds):
+        shown = unknown.copy()
+        shown[k] = 1
+        for row in rng.permutation(list(kind.imagenet))[:ROWS_OF_A_KIND]:
+            yield _read(images / "imagenet_samples" / samples[int(row)]), shown
+        alone = np.zeros(len(kinds), np.float32)
+        alone[k] = 1
+        paths = [
+            path
+            for folder in kind.photos
+            for path in sorted((images / folder).glob("*.jpg"))
+            if held_out(f"{path.parent.name}/{path.name}", HELD_OUT_PHOTOS)
+        ]
+        for i in rng.permutation(len(paths))[:PHOTOS_OF_A_KIND]:
+            yield _read(paths[int(i)]), alone
+    table = json.loads((images / "coco_mini" / "annotations.json").read_text())["images"]
+    for i in rng.permutation(len(table))[:SCENES]:
+        entry = table[int(i)]
+        shown = np.zeros(len(kinds), np.float32)
+        for segment in entry["segments"]:
+            k = of_coco.get(segment["category"], -1)
+            large = segment["area"] > CLEARLY * entry["width"] * entry["height"]
+            if k >= 0 and shown[k] != 1:
+                shown[k] = 1 if large else -1
+        yield _read(images / "coco_mini" / entry["file"]), shown
+
+
+def _read(path: Path) -> Bytes:
+    return np.asarray(cv2.cvtColor(np.asarray(cv2.imread(str(path))), cv2.COLOR_BGR2RGB))
+
+
+def _sounds(data: Path, seed: int) -> Iterator[tuple[Float, Float]]:
+    """The loudest second of recordings, at random levels with some noise, and what makes it."""
+    import soundfile
+    import soxr
+
+    rng = np.random.default_rng(seed)
+    place = {name: index for index, name in enumerate(audioset().names)}
+    for group in SOUND_SETS:
+        kinds: dict[str, list[dict[str, str]]] = {}
+        with (data / "audio" / f"{group}.csv").open(encoding="utf-8") as table:
+            for row in csv.DictReader(table):
+                if group in FREE_TO_TRAIN or not is_held_out(group, row):
+                    kinds.setdefault(row["class"], []).append(row)
+        for rows in kinds.values():
+            for i in rng.permutation(len(rows))[:SOUNDS_OF_A_KIND]:
+                path = sound_file(data, group, rows[int(i)]["file"])
+                samples, rate = soundfile.read(str(path), dtype="float32")
+                mono = samples.mean(axis=1) if samples.ndim > 1 else samples
+                labels = rows[int(i)]["audioset_labels"].split("|")
+                window = _loudest(np.asarray(soxr.resample(mono, rate, RATE), np.float32), rng)
+                yield window, made_by([place[name] for name in labels if name in place])
+
+
+def _loudest(sound: Float, rng: np.random.Generator) -> Float:
+    sound = np.pad(sound, (max(RATE - len(sound), 0), 0))
+    total = np.concatenate([[0.0], np.cumsum(np.square(sound, dtype=np.float64))])
+    first = int((total[RATE:] - total[:-RATE]).argmax())
+    window = sound[first : first + RATE]
+    gain = 10 ** (rng.uniform(-28, -16) / 20) / max(float(np.sqrt(np.mean(window**2))), 1e-6)
+    hiss = rng.normal(0, 10 ** (rng.uniform(-70, -45) / 20), RATE)
+    return np.clip(window * gain + hiss, -1, 1).astype(np.float32)
+
+
+class _Recorder:
+    """A segmenter that keeps what its gate weighed, by the frame's stamp."""
+
+    def __init__(self, model: DetectingSegmenter) -> None:
+        self._model = model
+        self.inputs: dict[int, Float] = {}
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._model, name)
+
+    def step(self, frame: Bytes, window: Float, stamp_ns: int) -> Prediction:
+        """See :class:`Segmenter`."""
+        answer = self._model.step(frame, window, stamp_ns)
+        self.inputs[stamp_ns] = self._model.inputs
+        return answer
+
+
+def _clip(model: DetectingSegmenter, path: Path, moments: list[Moment], group: int) -> Examples:
+    """What the gate weighs at the moments of one clip."""
+    model.reset()
+    recorder = _Recorder(model)
+    inputs, truth = [], []
+    for judged in judge_clip(recorder, path, moments, CLIP_FPS):
+        inputs.append(recorder.inputs[judged.answer.stamp_ns])
+        truth.append(_truth(judged.moment))
+    count = len(truth)
+    return Examples(
+        np.array(inputs, np.float32).reshape(count, len(categories()), INPUTS),
+        np.array(truth, np.float32).reshape(count, len(categories())),
+        np.full(count, CLIP_WEIGHT, np.float32),
+        np.full(count, group),
+    )
+
+
+def _truth(moment: Moment) -> Float:
+    """Which categories sound: 1, 0, -1 where the table is not sure of the moment."""
+    names = [category.name for category in categories()]
+    sure = moment.sure and all(thing.sure for thing in moment.things)
+    out = np.full(len(names), 0.0 if sure else -1.0, np.float32)
+    for thing in moment.things:
+        name = SAME.get(thing.label, thing.label)
+        if thing.role == "player" or name not in names:
+            continue
+        k = names.index(name)
+        if thing.role == "source" and thing.sure:
+            out[k] = 1.0
+        elif out[k] != 1.0:
+            out[k] = -1.0
+    return out

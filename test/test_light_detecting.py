@@ -1,0 +1,177 @@
+"""The light model with a detector: networks, candidates, the explaining gate, and its file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from avs_ros.inference.candidates import OUTSIDE, SIDE, CandidateReader, Candidates, box_iou
+from avs_ros.inference.explaining import (
+    INPUTS,
+    UNHEARD,
+    VISIBLE,
+    ExplainingGate,
+    SoundEvidence,
+    gate_inputs,
+    visible,
+)
+from avs_ros.inference.light import BUNDLED, LightSegmenter, create, detects
+from avs_ros.inference.light_detecting import DetectingSegmenter, _raised
+from avs_ros.inference.loudness import Loudest
+from avs_ros.models.labels import audioset
+from avs_ros.models.light.categories import categories, sound_classes
+from avs_ros.models.light.checkpoint import load_light, save_light
+from avs_ros.models.light.detector import STRIDES, Detector
+
+SECOND = 1_000_000_000
+
+
+def outputs(objects: list[tuple[int, float, tuple[float, ...]]], rows: int = 4) -> dict[str, Any]:
+    """Network outputs in which exactly these (class, score, box) are detected."""
+    count = max(len(objects), 1)
+    classes = np.full((1, count, rows), -12.0, np.float32)
+    boxes = np.zeros((1, count, 4), np.float32)
+    for i, (row, score, box) in enumerate(objects):
+        classes[0, i, row] = np.log(score / (1 - score))
+        boxes[0, i] = box
+    return {
+        "boxes": boxes,
+        "objectness": np.full((1, count), 12.0, np.float32),
+        "classes": classes,
+        "coefficients": np.ones((1, count, 2), np.float32),
+        "prototypes": np.full((1, 2, 13, 13), 2.0, np.float32),
+        "cells": np.full((1, 3, 7, 7), 0.001, np.float32),
+        "maps": np.full((1, 1, 18, 18), -4.0, np.float32),
+    }
+
+
+def read(objects: list[tuple[int, float, tuple[float, ...]]], **changed: Any) -> Candidates:
+    metadata = {"detector_rows": [[0], [1, 2], []], "semantic": [0, -1, -1]}
+    return CandidateReader(metadata)({**outputs(objects), **changed})
+
+
+def test_anchor_points_cover_the_frame_at_three_strides() -> None:
+    found = Detector(5).eval()(torch.zeros(1, 3, 64, 64))
+    count = sum((64 // stride) ** 2 for stride in STRIDES)
+    assert found.boxes.shape == (1, count, 4)
+    assert found.classes.shape == (1, count, 5)
+    assert found.prototypes.shape[2:] == (8, 8)
+
+
+def test_a_category_takes_the_best_of_its_classes_and_overlapping_boxes_are_one() -> None:
+    found = read([(1, 0.6, (0.1, 0.1, 0.5, 0.5)), (2, 0.8, (0.1, 0.1, 0.5, 0.52)),
+                  (1, 0.7, (0.6, 0.6, 0.9, 0.9))])  # fmt: skip
+    np.testing.assert_allclose(found.score, [0, 0.8, 0], atol=1e-3)
+    kept = found.instances(1)
+    assert [round(one.score, 1) for one in kept] == [0.8, 0.7]
+
+
+def test_the_mask_lies_in_the_boxes_of_what_is_marked() -> None:
+    mask = read([(1, 0.9, (0.25, 0.25, 0.5, 0.75))]).mask(1) > 0
+    rows, columns = np.nonzero(mask)
+    box = np.array([columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]) / SIDE
+    assert box_iou(box, np.array([0.25, 0.25, 0.5, 0.75])) > 0.85
+
+
+def test_without_an_instance_the_cells_of_the_class_head_make_the_mask() -> None:
+    cells = np.full((1, 3, 7, 7), 0.001, np.float32)
+    cells[0, 2, 1:3, 4:6] = 0.9
+    mask = read([], cells=cells).mask(2) > 0
+    assert mask[int(2 / 7 * SIDE), int(5 / 7 * SIDE)]
+    assert not mask[int(5 / 7 * SIDE), int(1 / 7 * SIDE)]
+    assert 0.02 < mask.mean() < 0.3
+
+
+def test_visible_weighs_instances_more_than_cells() -> None:
+    cells = np.full((1, 3, 7, 7), 0.001, np.float32)
+    cells[0, 2] = 0.8
+    seen = visible(read([(0, 0.8, (0.1, 0.1, 0.4, 0.4))], cells=cells))
+    assert seen[0] > 0 > seen[2] > VISIBLE > seen[1]
+
+
+def test_evidence_has_three_levels_and_special_sounds_lend_their_name() -> None:
+    evidence = SoundEvidence({
+        "sound_classes": ["person", "baby", "violin"], "category": [0, 0, 1], "categories": 2,
+        "direct": [[0], [1], [2]], "branch": [[], [], [3]], "root": [[], [], [4]],
+    })  # fmt: skip
+    logits = np.full(527, -9.0, np.float32)
+    logits[[1, 3, 4]] = 1.0, 2.0, 3.0
+    own, branch, root = evidence(logits).reshape(3, 2)
+    np.testing.assert_allclose(own, [1.0, UNHEARD])
+    np.testing.assert_allclose(branch, [UNHEARD, 2.0])
+    np.testing.assert_allclose(root, [UNHEARD, 3.0])
+    assert evidence.name(0, ("person", "violin"), logits) == "baby"
+    logits[0] = 1.5
+    assert evidence.name(0, ("person", "violin"), logits) == "person"
+
+
+def test_every_level_and_a_pause_reach_the_gate() -> None:
+    rng = np.random.default_rng(0)
+    now, context, seen = rng.normal(size=6), rng.normal(size=6), rng.normal(size=2)
+    plain = gate_inputs(*(x.astype(np.float32) for x in (now, context, seen)), 0.0)
+    assert plain.shape == (2, INPUTS)
+    for changed in ((now + 1, context, seen, 0.0), (now, context + 1, seen, 0.0),
+                    (now, context, seen + 1, 0.0), (now, context, seen, -20.0)):  # fmt: skip
+        a, b, c, drop = changed
+        other = gate_inputs(a.astype(np.float32), b.astype(np.float32), c.astype(np.float32), drop)
+        assert np.abs(other - plain).max() > 0.1
+    gate = ExplainingGate({"mean": [0.0] * INPUTS, "spread": [2.0] * INPUTS,
+                           "hidden": [[0.1] * INPUTS, [0.0] * INPUTS], "hidden_bias": [0.0, 0.3],
+                           "weights": [2.0, 1.0], "bias": -1.0})  # fmt: skip
+    expected = 2 * np.tanh(0.05 * plain.sum(axis=1)) + np.tanh(0.3) - 1
+    np.testing.assert_allclose(gate(plain), expected, rtol=1e-5)
+
+
+def test_a_pause_is_measured_against_the_loudest_second() -> None:
+    loudest = Loudest(memory_s=10.0)
+    loud, quiet = np.full(16000, 0.1, np.float32), np.full(16000, 0.01, np.float32)
+    assert loudest.drop_db(0, loud) == 0.0
+    assert loudest.drop_db(SECOND, quiet) == pytest.approx(-20.0, abs=0.01)
+    # The loud second is forgotten after ten, and when time jumps back.
+    assert loudest.drop_db(10 * SECOND + 5, quiet) == 0.0
+    assert loudest.drop_db(0, quiet) == 0.0
+
+
+def test_the_table_of_categories_holds_together() -> None:
+    names = [category.name for category in categories()]
+    assert len(set(names)) == len(names) >= 90
+    assert {sound.category for sound in sound_classes()} == set(names)
+    violin = next(sound for sound in sound_classes() if sound.name == "violin")
+    heard = audioset().names
+    assert "Violin, fiddle" in {heard[i] for i in violin.direct}
+    assert "Bowed string instrument" in {heard[i] for i in violin.branch}
+    assert "Music" in {heard[i] for i in violin.root}
+
+
+@pytest.mark.skipif(not detects(BUNDLED), reason="the package's light file has no detector")
+def test_the_file_keeps_its_parts_and_one_without_detector_still_works(tmp_path: Path) -> None:
+    model = load_light(BUNDLED)
+    assert model.detector is not None
+    assert model.short_audio is not None
+    older = {k: v for k, v in model.metadata.items() if k not in ("kind", "build", "detecting")}
+    save_light(tmp_path / "older.safetensors", model.network, older.pop("names"), older)
+    plain = create("older", "torch", "cpu", checkpoint=tmp_path / "older.safetensors")
+    whole = create("c3n_light", "torch", "cpu")
+    try:
+        assert isinstance(plain, LightSegmenter)
+        assert isinstance(whole, DetectingSegmenter)
+        frame = np.zeros((96, 128, 3), np.uint8)
+        for segmenter in (plain, whole):
+            answer = segmenter.step(frame, np.zeros(16000, np.float32), 0)
+            assert answer.layers == ()
+            assert answer.gated
+    finally:
+        plain.close()
+        whole.close()
+
+
+def test_a_timid_mask_is_raised_within_what_it_may_cover() -> None:
+    mask = np.full((SIDE, SIDE), OUTSIDE, np.float32)
+    mask[10:14, 20:26] = -3.0
+    marked = _raised(mask) > 0
+    assert marked[10:14, 20:26].all()
+    assert marked.sum() == 24
