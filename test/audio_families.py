@@ -1,4 +1,4 @@
-"""Which category of sound a test finds installed."""
+"""Which family of sound messages a test finds installed."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ PUBLISHED_TYPE = AUDIO_TYPES[PUBLISHED]
 
 
 def need(audio_type: str) -> None:
-    """Skip where the category of ``audio_type`` is not the installed one."""
+    """Skip where the family of ``audio_type`` is not the installed one."""
     try:
         interface(AUDIO_TYPES[audio_type])
     except MessageTypeError:
-        pytest.skip(f"{audio_type} is of the other category: see test_nodes_audio_categories.py")
+        pytest.skip(f"{audio_type} is of the other family: see test_nodes_audio_families.py")

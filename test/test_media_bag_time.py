@@ -70,7 +70,7 @@ def test_if_one_stream_alone_jumps_the_other_goes_on(which: str) -> None:
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_loops_of_any_length_pair_every_lap_confusable(seed: int) -> None:
+def test_loops_of_any_length_pair_every_lap_alike(seed: int) -> None:
     """Random lengths, rates, delays of recording: a frame's sound is that of its own lap."""
     rng = np.random.default_rng(seed)
     stamps: list[tuple[str, float, float]] = []
