@@ -10,6 +10,7 @@ a fused backward kernel in PyTorch use it.
 from __future__ import annotations
 
 import math
+from itertools import product
 
 import torch
 import torch.nn.functional as functional
@@ -53,6 +54,33 @@ def linear_vjp(linear: nn.Linear, gradient: Tensor) -> Tensor:
         product: Tensor = packed.vjp(gradient)
         return product
     return gradient @ linear.weight
+
+
+def halving_vjp(weight: Tensor, phases: Tensor, gradient: Tensor) -> Tensor:
+    """Depthwise 3x3 convolution of stride 2 on an even size, padded at the bottom and right only.
+
+    ``weight`` ``[C, 1, 3, 3]``, ``phases``: :func:`halving_phases` of it; ``gradient``
+    ``[B, C, h, w]`` -> ``[B, C, 2h, 2w]``.  Engines for graphs are slow at a transposed
+    convolution in groups: there it is four small kernels, one for each place in a 2x2 block.
+    """
+    groups = weight.shape[0]
+    if not torch.jit.is_tracing():
+        whole = functional.conv_transpose2d(gradient, weight, stride=2, groups=groups)
+        return whole[:, :, : 2 * gradient.shape[2], : 2 * gradient.shape[3]]
+    before = functional.pad(gradient, (1, 0, 1, 0))
+    return functional.pixel_shuffle(functional.conv2d(before, phases, groups=groups), 2)
+
+
+def halving_phases(weight: Tensor) -> Tensor:
+    """``[C, 1, 3, 3]`` -> ``[4 C, 1, 2, 2]``: what falls on even and odd rows and columns."""
+    # Even places take the gradient before them by the last tap and their own by the first.
+    even, odd = (2, 0), (None, 1)
+    phases = weight.new_zeros(weight.shape[0], 4, 2, 2)
+    for index, (rows, columns) in enumerate(product((even, odd), repeat=2)):
+        for (y, row), (x, column) in product(enumerate(rows), enumerate(columns)):
+            if row is not None and column is not None:
+                phases[:, index, y, x] = weight[:, 0, row, column]
+    return phases.flatten(0, 1)[:, None]
 
 
 def relu6_vjp(y: Tensor, gradient: Tensor) -> Tensor:
