@@ -177,6 +177,18 @@ def test_the_voc_baseline_marks_what_is_heard(shared: Path) -> None:
     assert model.step(cat.rgb, np.zeros(RATE, np.float32), 0).layers == ()
 
 
+def test_the_gates_options_reach_the_answers(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scores = evaluate(
+        Oracle, tmp_path, "--data", folder, "--category-thresholds", "lamp=1",
+        "--sounding-threshold", "1")["scores"]
+    assert scores["m_j"] == 0 and scores["onset_answered"] == 0
+    arguments = ["evaluate", "composite", "--data", str(folder), "-o", str(tmp_path / "no")]
+    assert main([*arguments, "--category-thresholds", "kat=0.4"]) == 2
+    assert "c3n_light does not know" in capsys.readouterr().err
+
+
 def test_bad_input_is_one_sentence_and_leaves_nothing_behind(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

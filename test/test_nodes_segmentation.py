@@ -20,6 +20,7 @@ from node_graph import (
     start_segmentation,
     values,
 )
+from rclpy.parameter import Parameter
 from ros_packages import get_message
 
 from avs_ros.conversions import (
@@ -34,6 +35,19 @@ from avs_ros.conversions import (
     topics,
 )
 from avs_ros.nodes.message_types import ROS
+
+
+def test_the_gate_in_force_is_on_diagnostics(graph: NodeGraph) -> None:
+    latest = pages(graph)
+    node = start_segmentation(graph, sounding_threshold=0.6)
+
+    def said(option: str) -> str:
+        return values(latest.get("model")).get(f"gate {option}", "")
+
+    graph.wait(lambda: said("sounding_threshold") == "0.6 (parameter)", "the gate")
+    assert said("silence_dbfs") == "-60 (default)" and said("category_thresholds").startswith("none")
+    node.set_parameters([Parameter("hold", value=2.0)])
+    graph.wait(lambda: said("hold") == "2 (parameter)", "the change")
 
 
 def test_every_output_carries_the_header_of_its_frame(graph: NodeGraph) -> None:

@@ -17,8 +17,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from avs_ros.cli.gate_options import add_policy, policy_of
 from avs_ros.cli.model_choice import add_models, add_threads, chosen_models, threads_of
 from avs_ros.errors import ParameterError
+from avs_ros.gate import apply_gate
+from avs_ros.postprocess import PostprocessConfig
 
 if TYPE_CHECKING:
     from avs_ros.evaluation.bootstrap import Difference
@@ -52,6 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--limit", type=int, default=0, help="most cases of each kind (all)")
     parser.add_argument("--seed", type=int, default=0, help="which sound meets which image (0)")
+    add_policy(parser)
 
 
 def run(args: argparse.Namespace, load: Callable[..., Segmenter] | None = None) -> int:
@@ -67,7 +71,7 @@ def run(args: argparse.Namespace, load: Callable[..., Segmenter] | None = None) 
 
     if args.limit < 0:
         raise ParameterError(f"--limit is {args.limit}; it must be 0 (all) or more")
-    threads = threads_of(args)
+    threads, policy = threads_of(args), policy_of(args)
     if args.hard and args.data:
         raise ParameterError("--hard belongs to the generated set: leave --data away")
     models = chosen_models(args)
@@ -86,7 +90,8 @@ def run(args: argparse.Namespace, load: Callable[..., Segmenter] | None = None) 
     for name in models:
         segmenter = _load(name, args, load)
         try:
-            results[name], answers = _asked(segmenter, name, cases, first)
+            apply_gate(segmenter, policy.gate)
+            results[name], answers = _asked(segmenter, name, cases, first, policy)
         finally:
             segmenter.close()
         first = first or answers
@@ -105,7 +110,8 @@ def _load(name: str, args: argparse.Namespace, load: Callable[..., Segmenter]) -
 
 
 def _asked(
-    segmenter: Segmenter, name: str, cases: Sequence[Case], first: Sequence[ScoredCase]
+    segmenter: Segmenter, name: str, cases: Sequence[Case], first: Sequence[ScoredCase],
+    policy: PostprocessConfig,
 ) -> tuple[ModelResult, list[ScoredCase]]:
     """What one model makes of all cases; ``first``: the first model's answers, if there is one."""
     from rich.console import Console
@@ -117,13 +123,13 @@ def _asked(
     from avs_ros.evaluation.composite_worst import WorstPredictions
     from avs_ros.report.composite_report import ModelResult, short
 
-    benchmark, worst = CompositeBenchmark(segmenter), WorstPredictions(SHOWN)
+    benchmark, worst = CompositeBenchmark(segmenter, policy), WorstPredictions(SHOWN)
     description = f"asking {short(name)}"
     answers = [
         worst.keep(benchmark.ask(case))
         for case in track(cases, description, console=Console(stderr=True))
     ]
-    scores = {**score(answers), **reaction(segmenter, cases)}
+    scores = {**score(answers), **reaction(segmenter, cases, policy)}
     result = ModelResult(
         segmenter.engine, scores, by_class(answers), worst.images(), intervals(answers),
         lead(first, answers) if first else {},

@@ -64,24 +64,31 @@ class CompositeBenchmark:
     def ask(self, case: Case) -> ScoredCase:
         """The answer to one case, and what it is worth."""
         view = case.view()
-        answer = self._segment(view.rgb, case.sound())
+        answer = ask_once(self.segmenter, view.rgb, case.sound(), self.postprocess)
         labels = tuple(dict.fromkeys(one.label for one in answer.instances))
         return judge(case, view, answer.mask() > 0, labels, answer.audio_label)
 
-    def _segment(self, rgb: Bytes, second: Float) -> Segmentation:
-        # Every model hears one second; the protocol says how many samples that is for it.
-        count = round(self.segmenter.window_s * self.segmenter.sample_rate)
-        if self.segmenter.sample_rate != SAMPLE_RATE:
-            import soxr
 
-            second = soxr.resample(second, SAMPLE_RATE, self.segmenter.sample_rate)
-        tail = second[-count:]
-        window = np.zeros(count, np.float32)
-        window[count - len(tail) :] = tail
-        self.segmenter.reset()
-        prediction = self.segmenter.step(rgb, window, 0)
-        pair = Pair(Frame.of(0, rgb), window, 1.0, True, level_dbfs(window), 0.0)
-        return Postprocessor(self.postprocess).process(prediction, pair)
+def ask_once(
+    segmenter: Segmenter, rgb: Bytes, second: Float, policy: PostprocessConfig | None = None
+) -> Segmentation:
+    """One frame and its second of sound (``[n]`` at 16 kHz) as a stream of their own.
+
+    ``rgb``: uint8 ``[H, W, 3]``; ``policy``: of the post-processing (None: the defaults).
+    """
+    # Every model hears one second; the protocol says how many samples that is for it.
+    count = round(segmenter.window_s * segmenter.sample_rate)
+    if segmenter.sample_rate != SAMPLE_RATE:
+        import soxr
+
+        second = soxr.resample(second, SAMPLE_RATE, segmenter.sample_rate)
+    tail = second[-count:]
+    window = np.zeros(count, np.float32)
+    window[count - len(tail) :] = tail
+    segmenter.reset()
+    prediction = segmenter.step(rgb, window, 0)
+    pair = Pair(Frame.of(0, rgb), window, 1.0, True, level_dbfs(window), 0.0)
+    return Postprocessor(policy).process(prediction, pair)
 
 
 def judge(

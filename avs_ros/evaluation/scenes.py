@@ -21,12 +21,9 @@ from avs_ros.errors import DatasetError
 from avs_ros.evaluation.composite import join
 from avs_ros.evaluation.composite_data import LEVEL, View
 from avs_ros.evaluation.composite_generated import generated_dataset
-from avs_ros.inference.segmenter import Segmenter
 from avs_ros.overlay import WHITE, draw_overlay, put_text
-from avs_ros.postprocess import PostprocessConfig, Postprocessor
 from avs_ros.segmentation import Bytes, Float, Segmentation
-from avs_ros.sound import SAMPLE_RATE, level_dbfs
-from avs_ros.streaming.inputs import Frame, Pair
+from avs_ros.sound import SAMPLE_RATE
 
 WIDTH = 384
 HEAD, GAP = 26, 4
@@ -101,14 +98,6 @@ def inset(large: View, small: View, share: float = 0.42) -> View:
         part = cv2.resize(mask.astype(np.uint8), (w, h), interpolation=cv2.INTER_NEAREST) > 0
         masks.setdefault(name, np.zeros((height, width), bool))[area] = part
     return View(rgb, masks, np.zeros((height, width), bool))
-
-
-def ask(segmenter: Segmenter, shot: Shot) -> Segmentation:
-    """One frame and its second, with the node's post-processing."""
-    segmenter.reset()
-    prediction = segmenter.step(shot.view.rgb, shot.window, 0)
-    pair = Pair(Frame.of(0, shot.view.rgb), shot.window, 1.0, True, level_dbfs(shot.window), 0.0)
-    return Postprocessor(PostprocessConfig()).process(prediction, pair)
 
 
 @dataclass(frozen=True)

@@ -71,7 +71,7 @@ class LightSegmenter:
         self._sound_classes: Sequence[str] = metadata["sound_classes"]
         self._audioset: Sequence[str] = metadata["audioset"]
         self._category_row = [self.labels.index(name) for name in self.categories]
-        calibration = self.metadata.get("calibration", {})
+        self.calibration = calibration = self.metadata.get("calibration", {})
         self._gate = CategoryGate(
             self.categories, self._thresholds(calibration), calibration, SAMPLE_RATE
         )

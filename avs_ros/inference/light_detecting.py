@@ -68,7 +68,7 @@ class DetectingSegmenter:
         self.labels: Sequence[str] = metadata["categories"]
         self.categories = self.labels
         self._audioset: Sequence[str] = metadata["audioset"]
-        calibration = metadata["calibration"]
+        self.calibration = calibration = metadata["calibration"]
         common, own = calibration["threshold"], calibration.get("thresholds", {})
         thresholds = np.array([own.get(name, common) for name in self.categories], np.float32)
         self._gate = CategoryGate(self.categories, thresholds, calibration, RATE)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from avs_ros.conversions.diagnostics import ERROR, OK, WARN
+from avs_ros.gate import gate_in_force, in_words
 from avs_ros.nodes.message_counters import MessageCounters
 from avs_ros.nodes.subscriptions import InputSubscription
 from avs_ros.streaming.pipeline import Pipeline, PipelineStats
@@ -49,8 +50,13 @@ class StreamState:
     def read(self, pipeline: Pipeline) -> None:
         """Take over what the pipeline knows: its model, counters and statistics."""
         segmenter, error = pipeline.segmenter, pipeline.last_error
+        in_force = gate_in_force(segmenter, pipeline.policy.gate)
         self.model = {
             "model": segmenter.name, "engine": segmenter.engine, "device": segmenter.device,
+            **{
+                f"gate {name}": f"{in_words(value)} ({source})"
+                for name, (value, source) in in_force.items()
+            },
         }
         self.stats, self.counters = pipeline.stats(), pipeline.counters()
         self.last_error = f"{type(error).__name__}: {error}" if error else ""
