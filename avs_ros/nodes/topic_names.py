@@ -1,4 +1,4 @@
-"""Names of topics beside another one, as camera drivers lay them out, and of loggers."""
+"""Names of topics beside another one, as camera drivers lay them out."""
 
 from __future__ import annotations
 
@@ -33,15 +33,3 @@ def published_types(node: Any, topic: str) -> list[str]:
     for info in node.get_publishers_info_by_topic(topic):
         found[info.topic_type] = found.get(info.topic_type, 0) + 1
     return sorted(found, key=lambda name: -found[name])
-
-
-def logger_name(node: str, *namespaces: str) -> str:
-    """The name of a node's logger, for ``--log-level <name>:=debug``.
-
-    ``namespaces``: from the outermost inwards, as launch files push them; one that begins with a
-    slash is absolute.  A level without a name would also be rcl's and the RMW's.
-    """
-    full = ""
-    for one in namespaces:
-        full = one if one.startswith("/") else f"{full}/{one}"
-    return ".".join(part for part in f"{full}/{node}".split("/") if part)
