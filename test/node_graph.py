@@ -13,7 +13,9 @@ import numpy as np
 from fakes import BrightnessSegmenter
 from ros_packages import get_message, require_ros
 
-from avs_ros.conversions import AUDIO_TYPES, make_audio, make_header, rgb_to_image
+from avs_ros.conversions.audio import AUDIO_TYPES, make_audio
+from avs_ros.conversions.image_writing import rgb_to_image
+from avs_ros.conversions.messages import make_header
 
 require_ros()
 

@@ -18,30 +18,30 @@ import pytest
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from rosbags.typesys.store import Typestore
 
-from avs_ros.conversions import (
-    MessageTypes,
+from avs_ros.conversions.audio import make_audio, make_audio_info, read_audio
+from avs_ros.conversions.camera import (
     copy_camera_info,
-    image_to_rgb,
-    make_audio,
-    make_audio_info,
     make_bearing,
     make_camera_info,
-    make_detections,
-    make_diagnostics,
-    make_header,
-    make_label_info,
     make_ray,
     make_ray_pose,
-    make_status,
+    read_camera_info,
+)
+from avs_ros.conversions.detections import make_detections, make_label_info, read_detections
+from avs_ros.conversions.image_reading import image_to_rgb
+from avs_ros.conversions.image_writing import (
     mask_to_image,
     probability_to_image,
-    read_audio,
-    read_camera_info,
-    read_detections,
     rgb_to_compressed,
     rgb_to_image,
 )
-from avs_ros.conversions.diagnostics import WARN
+from avs_ros.conversions.messages import (
+    WARN,
+    MessageTypes,
+    make_diagnostics,
+    make_header,
+    make_status,
+)
 from avs_ros.errors import MessageTypeError
 from avs_ros.media.bag_messages import BAG, serialize
 from avs_ros.media.message_definitions import MESSAGES as MESSAGES_KNOWN

@@ -98,7 +98,7 @@ def test_instances_of_one_label_reach_label_mask_and_detections_apart(
     segmenter: Segmenter,
 ) -> None:
     from avs_ros.conversions.detections import make_detections, read_detections
-    from avs_ros.conversions.header import make_header
+    from avs_ros.conversions.messages import make_header
 
     frame = image()
     segmenter.reset()

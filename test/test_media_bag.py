@@ -11,7 +11,9 @@ import pytest
 from media_files import SECOND, BagMaker, lamp, tone, write_bag
 from rosbags.highlevel import AnyReader
 
-from avs_ros.conversions import make_audio, make_header, mask_to_image
+from avs_ros.conversions.audio import make_audio
+from avs_ros.conversions.image_writing import mask_to_image
+from avs_ros.conversions.messages import make_header
 from avs_ros.errors import AvsError, BagError
 from avs_ros.media.bag import BagOptions, BagSource
 from avs_ros.media.bag_messages import BAG

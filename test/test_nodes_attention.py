@@ -9,17 +9,16 @@ import numpy as np
 import pytest
 from node_graph import BASE_NS, NodeGraph
 
-from avs_ros.conversions import (
+from avs_ros.conversions.camera import (
     bearing,
     make_camera_info,
-    make_detections,
-    make_header,
     make_ray_pose,
-    mask_to_image,
     read_camera_info,
     read_ray,
-    stamp_to_ns,
 )
+from avs_ros.conversions.detections import make_detections
+from avs_ros.conversions.image_writing import mask_to_image
+from avs_ros.conversions.messages import make_header, stamp_to_ns
 from avs_ros.errors import ParameterError
 from avs_ros.nodes.attention_node import AttentionNode, middle_of
 from avs_ros.nodes.message_types import ROS

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from avs_ros.conversions.diagnostics import ERROR, OK, WARN
+from avs_ros.conversions.messages import ERROR, OK, WARN
 from avs_ros.nodes.diagnostics import DiagnosticsPage, Status, StreamState, gpu_memory
 from avs_ros.streaming import PipelineStats
 from avs_ros.streaming.statistics import RollingPercentiles

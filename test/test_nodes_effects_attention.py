@@ -13,14 +13,10 @@ import pytest
 from node_graph import BASE_NS, NodeGraph
 from parameter_moves import Move, Moves, Observe, check_effect, check_names, check_steady, waited
 
-from avs_ros.conversions import (
-    make_camera_info,
-    make_detections,
-    make_header,
-    mask_to_image,
-    read_ray,
-    stamp_to_ns,
-)
+from avs_ros.conversions.camera import make_camera_info, read_ray
+from avs_ros.conversions.detections import make_detections
+from avs_ros.conversions.image_writing import mask_to_image
+from avs_ros.conversions.messages import make_header, stamp_to_ns
 from avs_ros.nodes.attention_node import AttentionNode
 from avs_ros.nodes.message_types import ROS
 from avs_ros.segmentation import Instance, Segmentation

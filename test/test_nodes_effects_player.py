@@ -19,7 +19,8 @@ from media_files import SECOND, BagMaker, lamp, tone, write_video
 from node_graph import NodeGraph
 from parameter_moves import Move, Moves, Observe, check_effect, check_names, check_steady, waited
 
-from avs_ros.conversions import AUDIO_TYPES, read_audio, stamp_to_ns
+from avs_ros.conversions.audio import AUDIO_TYPES, read_audio
+from avs_ros.conversions.messages import stamp_to_ns
 from avs_ros.nodes.message_types import installed_audio_types, published_audio_type
 from avs_ros.nodes.player_node import PlayerNode
 

@@ -15,7 +15,9 @@ import pytest
 from node_graph import BASE_NS, NodeGraph, tone
 from parameter_moves import Move, Moves, Observe, check_effect, check_names, check_steady, waited
 
-from avs_ros.conversions import AUDIO_TYPES, make_header, mask_to_image, probability_to_image
+from avs_ros.conversions.audio import AUDIO_TYPES
+from avs_ros.conversions.image_writing import mask_to_image, probability_to_image
+from avs_ros.conversions.messages import make_header
 from avs_ros.errors import MediaError
 from avs_ros.media.microphone import MicrophoneRequest
 from avs_ros.nodes.evaluator_node import EvaluatorNode

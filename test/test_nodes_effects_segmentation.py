@@ -18,14 +18,10 @@ from kept_segmenter import KeptLight
 from node_graph import BASE_NS, NodeGraph, Recording, lamp, tone
 from parameter_moves import Move, Moves, Observe, check_effect, check_names, check_steady, waited
 
-from avs_ros.conversions import (
-    make_camera_info,
-    make_header,
-    read_detections,
-    read_ray,
-    rgb_to_compressed,
-    stamp_to_ns,
-)
+from avs_ros.conversions.camera import make_camera_info, read_ray
+from avs_ros.conversions.detections import read_detections
+from avs_ros.conversions.image_writing import rgb_to_compressed
+from avs_ros.conversions.messages import make_header, stamp_to_ns
 from avs_ros.nodes.message_types import ROS
 from avs_ros.nodes.parameters import TABLES
 from avs_ros.nodes.segmentation_node import SegmentationNode

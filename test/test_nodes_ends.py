@@ -14,7 +14,8 @@ import pytest
 from node_graph import BASE_NS, NodeGraph, Recording, lamp, tone
 from node_programs import NodeProgram
 
-from avs_ros.conversions import make_header, mask_to_image
+from avs_ros.conversions.image_writing import mask_to_image
+from avs_ros.conversions.messages import make_header
 from avs_ros.media.video_writer import VideoWriter
 from avs_ros.nodes.message_types import ROS
 

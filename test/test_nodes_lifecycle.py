@@ -9,7 +9,8 @@ from fakes import BlockedSegmenter, BrightnessSegmenter
 from node_graph import BASE_NS, NodeGraph, Recording
 from ros_packages import get_message
 
-from avs_ros.conversions import read_mask, stamp_to_ns
+from avs_ros.conversions.image_reading import read_mask
+from avs_ros.conversions.messages import stamp_to_ns
 from avs_ros.errors import CheckpointError
 from avs_ros.nodes.parameters import SEGMENTATION
 from avs_ros.nodes.segmentation_inputs import SensorInputs

@@ -15,17 +15,16 @@ import pytest
 from fakes import BrightnessSegmenter
 from node_graph import BASE_NS, NodeGraph, Recording, lamp, page, said
 
-from avs_ros.conversions import (
-    make_camera_info,
-    make_detections,
-    make_header,
+from avs_ros.conversions.camera import make_camera_info
+from avs_ros.conversions.detections import make_detections
+from avs_ros.conversions.image_reading import read_mask
+from avs_ros.conversions.image_writing import (
     mask_to_image,
     probability_to_image,
-    read_mask,
     rgb_to_compressed,
     rgb_to_image,
-    stamp_to_ns,
 )
+from avs_ros.conversions.messages import make_header, stamp_to_ns
 from avs_ros.nodes.attention_node import AttentionNode
 from avs_ros.nodes.evaluator_node import EvaluatorNode
 from avs_ros.nodes.message_types import ROS

@@ -14,18 +14,11 @@ import pytest
 from audio_families import PUBLISHED_TYPE, need
 from node_graph import NodeGraph, tone
 
-from avs_ros.conversions import (
-    AUDIO_TYPES,
-    image_to_rgb,
-    make_audio,
-    make_camera_info,
-    make_header,
-    read_audio,
-    read_audio_info,
-    rgb_to_compressed,
-    rgb_to_image,
-    stamp_to_ns,
-)
+from avs_ros.conversions.audio import AUDIO_TYPES, make_audio, read_audio, read_audio_info
+from avs_ros.conversions.camera import make_camera_info
+from avs_ros.conversions.image_reading import image_to_rgb
+from avs_ros.conversions.image_writing import rgb_to_compressed, rgb_to_image
+from avs_ros.conversions.messages import make_header, stamp_to_ns
 from avs_ros.errors import MediaError, MessageTypeError, ParameterError
 from avs_ros.media.bag_messages import BAG
 from avs_ros.media.bag_writer import BagWriter

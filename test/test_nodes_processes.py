@@ -16,7 +16,8 @@ from node_graph import NodeGraph, lamp, tone
 from node_programs import NodeProgram
 from rosbags.highlevel import AnyReader
 
-from avs_ros.conversions import read_mask, stamp_to_ns
+from avs_ros.conversions.image_reading import read_mask
+from avs_ros.conversions.messages import stamp_to_ns
 from avs_ros.media.video_writer import VideoWriter
 
 IMAGE = "sensor_msgs/msg/Image"

@@ -23,17 +23,11 @@ from node_graph import (
 from rclpy.parameter import Parameter
 from ros_packages import get_message
 
-from avs_ros.conversions import (
-    compressed_to_rgb,
-    image_to_rgb,
-    make_camera_info,
-    make_header,
-    read_detections,
-    read_mask,
-    read_ray,
-    stamp_to_ns,
-    topics,
-)
+from avs_ros.conversions import topics
+from avs_ros.conversions.camera import make_camera_info, read_ray
+from avs_ros.conversions.detections import read_detections
+from avs_ros.conversions.image_reading import compressed_to_rgb, image_to_rgb, read_mask
+from avs_ros.conversions.messages import make_header, stamp_to_ns
 from avs_ros.nodes.message_types import ROS
 
 

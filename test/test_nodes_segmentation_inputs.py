@@ -29,17 +29,10 @@ from node_graph import (
 )
 from ros_packages import get_message, ros_drivers_environment
 
-from avs_ros.conversions import (
-    AUDIO_TYPES,
-    ENCODINGS,
-    make_audio,
-    make_audio_info,
-    make_header,
-    read_mask,
-    rgb_to_compressed,
-    rgb_to_image,
-    stamp_to_ns,
-)
+from avs_ros.conversions.audio import AUDIO_TYPES, make_audio, make_audio_info
+from avs_ros.conversions.image_reading import ENCODINGS, read_mask
+from avs_ros.conversions.image_writing import rgb_to_compressed, rgb_to_image
+from avs_ros.conversions.messages import make_header, stamp_to_ns
 from avs_ros.nodes.message_types import ROS, installed_audio_types
 from avs_ros.nodes.segmentation_node import SegmentationNode
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from avs_ros.cli.recorded_play import NODE, SEGMENTATION_NODE, RecordedPlay
-from avs_ros.conversions import AudioFormat
+from avs_ros.conversions.audio import AudioFormat
 from avs_ros.evaluation.label_sets import LabelSets
 from avs_ros.evaluation.live import CAMERA_INFO, LiveRun, topics_of
 from avs_ros.evaluation.score_sheet import ScoreSheet

@@ -21,7 +21,7 @@ from avs_ros.streaming.inputs import Event
 
 if TYPE_CHECKING:
     from avs_ros.cli.run_folder import RunFolder
-    from avs_ros.conversions import CameraModel
+    from avs_ros.conversions.camera import CameraModel
     from avs_ros.streaming.findings import Findings
 
 
@@ -185,7 +185,7 @@ def _heard(
 
 def _recorded_camera(source: Source) -> CameraModel | None:
     """The calibration in a bag, so that its attention topic can be written too."""
-    from avs_ros.conversions import read_camera_info
+    from avs_ros.conversions.camera import read_camera_info
 
     info = getattr(source, "camera_info", None)
     try:

@@ -9,14 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from avs_ros.conversions import (
-    CameraModel,
-    make_diagnostics,
-    make_header,
-    make_label_info,
-    make_status,
-)
-from avs_ros.conversions.diagnostics import OK
+from avs_ros.conversions.camera import CameraModel
+from avs_ros.conversions.detections import make_label_info
+from avs_ros.conversions.messages import OK, make_diagnostics, make_header, make_status
 from avs_ros.conversions.topics import ANSWER_TOPICS, DIAGNOSTICS, LABEL_INFO, Output, messages
 from avs_ros.errors import MediaError
 from avs_ros.inference.segmenter import Segmenter

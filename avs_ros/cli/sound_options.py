@@ -5,8 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from avs_ros.conversions import AudioFormat
-from avs_ros.conversions.audio_reading import MAX_CHANNELS
+from avs_ros.conversions.audio import MAX_CHANNELS, AudioFormat
 from avs_ros.errors import AvsError, ParameterError
 from avs_ros.streaming.pcm import SAMPLE_FORMATS, canonical_format, check_rate
 

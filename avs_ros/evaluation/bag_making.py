@@ -10,17 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from avs_ros.conversions import (
-    AUDIO_TYPES,
-    make_audio,
-    make_audio_info,
-    make_camera_info,
-    make_detections,
-    make_header,
-    mask_to_image,
-    rgb_to_compressed,
-    rgb_to_image,
-)
+from avs_ros.conversions.audio import AUDIO_TYPES, make_audio, make_audio_info
+from avs_ros.conversions.camera import make_camera_info
+from avs_ros.conversions.detections import make_detections
+from avs_ros.conversions.image_writing import mask_to_image, rgb_to_compressed, rgb_to_image
+from avs_ros.conversions.messages import make_header
 from avs_ros.errors import DatasetError, ImageFormatError
 from avs_ros.evaluation.avsbench import AVSBenchClip
 from avs_ros.evaluation.boxes import Box, BoxNote, box_of
@@ -266,6 +260,6 @@ def _placed(notes: Sequence[BoxNote], stamps: Sequence[int]) -> dict[int, list[B
 
 
 def _int16(samples: Any) -> Any:
-    from avs_ros.conversions.audio_writing import to_int16
+    from avs_ros.conversions.audio import to_int16
 
     return to_int16(samples)

@@ -15,15 +15,10 @@ from typing import Any
 import cv2
 import numpy as np
 
-from avs_ros.conversions import (
-    CameraModel,
-    read_camera_info,
-    read_detections,
-    read_mask,
-    read_probability,
-    read_ray,
-    stamp_to_ns,
-)
+from avs_ros.conversions.camera import CameraModel, read_camera_info, read_ray
+from avs_ros.conversions.detections import read_detections
+from avs_ros.conversions.image_reading import read_mask, read_probability
+from avs_ros.conversions.messages import stamp_to_ns
 from avs_ros.errors import BagError
 from avs_ros.evaluation import metrics
 from avs_ros.evaluation.fitting import fitted

@@ -16,16 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from avs_ros.conversions import (
-    AUDIO_TYPES,
-    AudioFormat,
-    MalformedImage,
-    check_any_image,
-    read_any_image,
-    read_audio,
-    read_camera_info,
-    stamp_to_ns,
-)
+from avs_ros.conversions.audio import AUDIO_TYPES, AudioFormat, read_audio
+from avs_ros.conversions.camera import read_camera_info
+from avs_ros.conversions.image_reading import check_any_image, read_any_image
+from avs_ros.conversions.messages import MalformedImage, stamp_to_ns
 from avs_ros.errors import AvsError, BagError
 from avs_ros.media.bag_files import broken, open_reader
 from avs_ros.media.bag_sound import CHUNKS, find_format

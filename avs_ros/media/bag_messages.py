@@ -16,7 +16,7 @@ _DEFAULTS = {"geometry_msgs/msg/Quaternion": {"w": 1.0}}
 
 
 class BagMessages:
-    """:class:`~avs_ros.conversions.MessageTypes` that a bag can be written with, without ROS."""
+    """:class:`~avs_ros.conversions.messages.MessageTypes` to write bags with, without ROS."""
 
     def __call__(self, type_name: str) -> Any:
         """The class called ``package/msg/Name``; raises :class:`MessageTypeError` for another."""

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from avs_ros.conversions import AudioFormat, read_audio_info, stamp_to_ns
+from avs_ros.conversions.audio import AudioFormat, read_audio_info
+from avs_ros.conversions.messages import stamp_to_ns
 from avs_ros.errors import AudioFormatError, AvsError
 from avs_ros.streaming.sound_format import CHUNKS as CHUNKS
 from avs_ros.streaming.sound_format import Format, FormatCheck

@@ -12,15 +12,10 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import String
 from vision_msgs.msg import Detection2DArray
 
-from avs_ros.conversions import (
-    Detection,
-    make_bearing,
-    make_ray,
-    make_ray_pose,
-    read_detections,
-    read_mask,
-    stamp_to_ns,
-)
+from avs_ros.conversions.camera import make_bearing, make_ray, make_ray_pose
+from avs_ros.conversions.detections import Detection, read_detections
+from avs_ros.conversions.image_reading import read_mask
+from avs_ros.conversions.messages import stamp_to_ns
 from avs_ros.nodes import quality_of_service
 from avs_ros.nodes.calibration import Calibration
 from avs_ros.nodes.declared_parameters import AcceptsOwnDump, DeclaredParameters, names

@@ -28,14 +28,9 @@ from avs_ros.benchmarks.interleaving import summarise
 from avs_ros.benchmarks.memory import ProcessWatch
 from avs_ros.benchmarks.stimuli import HEIGHT, WIDTH, SceneStream
 from avs_ros.benchmarks.subject import Subject, segmenter
-from avs_ros.conversions import (
-    AUDIO_TYPES,
-    make_audio,
-    make_audio_info,
-    make_header,
-    rgb_to_image,
-    stamp_to_ns,
-)
+from avs_ros.conversions.audio import AUDIO_TYPES, make_audio, make_audio_info
+from avs_ros.conversions.image_writing import rgb_to_image
+from avs_ros.conversions.messages import make_header, stamp_to_ns
 from avs_ros.errors import AvsError, RosError
 from avs_ros.media.bag import AUDIO_INFO
 from avs_ros.nodes.message_types import ROS, published_audio_type

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from avs_ros.conversions.diagnostics import ERROR, OK, WARN
+from avs_ros.conversions.messages import ERROR, OK, WARN
 from avs_ros.gate import gate_in_force, in_words
 from avs_ros.nodes.message_counters import MessageCounters
 from avs_ros.nodes.subscriptions import InputSubscription

@@ -8,7 +8,7 @@ from rclpy.callback_groups import CallbackGroup
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 
-from avs_ros.conversions import make_diagnostics, make_header, make_status
+from avs_ros.conversions.messages import make_diagnostics, make_header, make_status
 from avs_ros.conversions.topics import DIAGNOSTICS
 from avs_ros.nodes.diagnostics import Status
 from avs_ros.nodes.message_types import ROS

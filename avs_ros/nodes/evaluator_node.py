@@ -12,14 +12,9 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Float64
 from vision_msgs.msg import Detection2DArray
 
-from avs_ros.conversions import (
-    Detection,
-    Message,
-    read_detections,
-    read_mask,
-    read_probability,
-    stamp_to_ns,
-)
+from avs_ros.conversions.detections import Detection, read_detections
+from avs_ros.conversions.image_reading import read_mask, read_probability
+from avs_ros.conversions.messages import Message, stamp_to_ns
 from avs_ros.errors import DatasetError
 from avs_ros.evaluation import run_files
 from avs_ros.evaluation.pairing import StampPairing

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from avs_ros.conversions import Message, reason_of
+from avs_ros.conversions.messages import Message, reason_of
 from avs_ros.errors import AvsError
 
 

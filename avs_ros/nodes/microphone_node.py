@@ -13,8 +13,8 @@ import numpy as np
 from rclpy.clock import Clock, ClockType
 from rclpy.publisher import Publisher
 
-from avs_ros.conversions import AUDIO_TYPES, make_audio, make_audio_info
-from avs_ros.conversions.diagnostics import ERROR, OK, WARN
+from avs_ros.conversions.audio import AUDIO_TYPES, make_audio, make_audio_info
+from avs_ros.conversions.messages import ERROR, OK, WARN
 from avs_ros.errors import MissingDependencyError
 from avs_ros.media.microphone import (
     Microphone,

@@ -6,7 +6,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from avs_ros.conversions import Message
+from avs_ros.conversions.messages import Message
 from avs_ros.errors import ParameterError
 from avs_ros.media.bag_files import is_bag
 

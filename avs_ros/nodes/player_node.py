@@ -15,18 +15,10 @@ from rosgraph_msgs.msg import Clock as ClockMessage
 from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header
 
-from avs_ros.conversions import (
-    AUDIO_TYPES,
-    AudioFormat,
-    copy_camera_info,
-    make_audio,
-    make_audio_info,
-    make_camera_info,
-    make_header,
-    ns_to_stamp,
-    rgb_to_compressed,
-    rgb_to_image,
-)
+from avs_ros.conversions.audio import AUDIO_TYPES, AudioFormat, make_audio, make_audio_info
+from avs_ros.conversions.camera import copy_camera_info, make_camera_info
+from avs_ros.conversions.image_writing import rgb_to_compressed, rgb_to_image
+from avs_ros.conversions.messages import make_header, ns_to_stamp
 from avs_ros.errors import MediaError, ParameterError
 from avs_ros.media.opening import open_recording
 from avs_ros.media.source import Frame, Sound

@@ -10,16 +10,8 @@ from typing import Any
 from rclpy.callback_groups import CallbackGroup, MutuallyExclusiveCallbackGroup
 from rclpy.node import Node
 
-from avs_ros.conversions import (
-    AUDIO_TYPES,
-    AudioFormat,
-    MalformedAudio,
-    MalformedImage,
-    Message,
-    read_audio,
-    read_audio_info,
-    stamp_to_ns,
-)
+from avs_ros.conversions.audio import AUDIO_TYPES, AudioFormat, read_audio, read_audio_info
+from avs_ros.conversions.messages import MalformedAudio, MalformedImage, Message, stamp_to_ns
 from avs_ros.errors import AvsError
 from avs_ros.nodes.calibration import Calibration
 from avs_ros.nodes.image_reader import ImageReader

@@ -7,7 +7,8 @@ from typing import Any
 
 from rclpy.lifecycle import LifecycleNode
 
-from avs_ros.conversions import make_header, make_label_info
+from avs_ros.conversions.detections import make_label_info
+from avs_ros.conversions.messages import make_header
 from avs_ros.conversions.topics import ANSWER_TOPICS, LABEL_INFO, Output, Topic, messages
 from avs_ros.nodes import quality_of_service
 from avs_ros.nodes.calibration import Calibration

@@ -21,7 +21,7 @@ try:
 except ImportError:  # Humble's name of it
     from rclpy.qos_event import SubscriptionEventCallbacks
 
-from avs_ros.conversions import Message
+from avs_ros.conversions.messages import Message
 from avs_ros.nodes import quality_of_service
 from avs_ros.nodes.message_counters import MessageCounters
 from avs_ros.nodes.message_types import interface
