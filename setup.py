@@ -29,11 +29,14 @@ TOOLS = [
     'backports.zstd>=1.0; python_version < "3.14"',
 ]
 
+# Definitions of messages that bags are written with, and ROS 2 is built with here.
+MESSAGES = ["data/msgs/*/msg/*.msg", "data/msgs/*/*/msg/*.msg"]
+
 setup(
     name=package_name,
     version="0.2.0",
     packages=find_packages(include=[package_name, package_name + ".*"]),
-    package_data={package_name: ["py.typed", "data/*.*", "data/labels/*.*"]},
+    package_data={package_name: ["py.typed", "data/*.*", "data/labels/*.*", *MESSAGES]},
     data_files=[
         ("share/ament_index/resource_index/packages", ["resource/" + package_name]),
         ("share/" + package_name, ["package.xml"]),

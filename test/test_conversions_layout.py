@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -44,8 +43,6 @@ from avs_ros.conversions.messages import (
 )
 from avs_ros.errors import MessageTypeError
 from avs_ros.media.bag_messages import BAG, serialize
-from avs_ros.media.message_definitions import MESSAGES as MESSAGES_KNOWN
-from avs_ros.media.message_definitions import SECOND_AUDIO_FAMILY
 from avs_ros.segmentation import Instance, Segmentation
 
 OUTSIDE = {
@@ -199,18 +196,3 @@ def test_readers_take_the_messages_of_a_bag(distribution: Stores) -> None:
     found = read_detections(as_in_a_bag("vision_msgs/msg/Detection2DArray"))
     assert [(one.index, one.label, one.box) for one in found] == [
         (1, "drum", (2.0, 1.0, 6.0, 3.0)), (2, "cat", (7.0, 4.0, 9.0, 6.0))]
-
-
-def test_definitions_are_those_of_the_repository() -> None:
-    """What the package carries as text is what `msgs/` builds a ROS 2 from."""
-    root = Path(__file__).resolve().parents[1] / "msgs"
-    if not root.is_dir():
-        pytest.skip("no msgs/ here: not a source tree")
-    for name, text in {**MESSAGES_KNOWN, **SECOND_AUDIO_FAMILY}.items():
-        package, _, title = name.split("/")
-        files = [path for path in root.rglob(f"{title}.msg") if package in str(path)]
-        lines = [
-            [" ".join(line.split("#")[0].split()) for line in path.read_text().splitlines()]
-            for path in files
-        ]
-        assert text.splitlines() in [[line for line in one if line] for one in lines], name

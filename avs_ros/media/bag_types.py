@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from avs_ros.errors import BagError, MissingDependencyError
-from avs_ros.media.message_definitions import MESSAGES, SECOND_AUDIO_FAMILY
 
 if TYPE_CHECKING:
     from rosbags.typesys.store import Typestore
 
+# The packages' own texts, fields only.  Two packages are called audio_common_msgs, whose types
+# share names but not fields: ros_drivers and mgonzs13/audio_common 4.0.
+_DEFINITIONS = Path(__file__).parents[1] / "data" / "msgs"
 # Forms of a rosbag2 that are read and written.
 STORAGES = ("mcap", "sqlite3")
 SECOND_AUDIO = ("audio_common_msgs/msg/AudioStamped", "audio_common_msgs/msg/Audio")
@@ -30,14 +32,12 @@ def known_types(second_audio: bool = False) -> Typestore:
         raise MissingDependencyError(
             "rosbags", "Reading and writing bags", "pip install 'avs_ros[tools]'"
         ) from error
-    texts = dict(MESSAGES)
-    if second_audio:
-        texts = {name: text for name, text in texts.items() if "audio_common" not in name}
-        texts |= SECOND_AUDIO_FAMILY
     store = get_typestore(Stores.ROS2_JAZZY)
     parsed: dict[str, Any] = {}
-    for name, text in texts.items():
-        parsed.update(get_types_from_msg(text, name))
+    for folder in ("vision_msgs", "foxglove_msgs", "mgonzs13" if second_audio else "ros_drivers"):
+        for file in (_DEFINITIONS / folder).rglob("*.msg"):
+            name = f"{file.parents[1].name}/msg/{file.stem}"
+            parsed.update(get_types_from_msg(file.read_text(encoding="utf-8"), name))
     store.register(parsed)
     return store
 
