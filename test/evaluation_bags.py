@@ -12,7 +12,7 @@ from avs_ros.conversions.messages import make_diagnostics, make_header, make_sta
 from avs_ros.evaluation.bag_making import SceneWriter
 from avs_ros.evaluation.live import topics_of
 from avs_ros.evaluation.truth import read_truth
-from avs_ros.media.bag_messages import BAG
+from avs_ros.media.bag_types import BAG
 from avs_ros.media.bag_writer import BagWriter
 
 START = 1_700_000_000_000_000_000

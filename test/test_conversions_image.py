@@ -27,7 +27,7 @@ from avs_ros.conversions.image_writing import (
 )
 from avs_ros.conversions.messages import MalformedImage, make_header
 from avs_ros.errors import ImageFormatError
-from avs_ros.media.bag_messages import BAG
+from avs_ros.media.bag_types import BAG
 from avs_ros.nodes.message_types import RosTypes
 
 

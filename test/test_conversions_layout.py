@@ -42,7 +42,7 @@ from avs_ros.conversions.messages import (
     make_status,
 )
 from avs_ros.errors import MessageTypeError
-from avs_ros.media.bag_messages import BAG, serialize
+from avs_ros.media.bag_types import BAG, serialize
 from avs_ros.segmentation import Instance, Segmentation
 
 OUTSIDE = {

@@ -26,7 +26,7 @@ from avs_ros.conversions.messages import (
     stamp_to_ns,
 )
 from avs_ros.errors import ImageFormatError
-from avs_ros.media.bag_messages import BAG
+from avs_ros.media.bag_types import BAG
 from avs_ros.segmentation import Instance, Segmentation
 
 HEADER = make_header(BAG, 5_000_000_001, "camera_optical_frame")

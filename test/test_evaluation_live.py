@@ -19,7 +19,7 @@ from avs_ros.evaluation.live import LiveRun, drops_by_reason, pixel_of
 from avs_ros.evaluation.run_files import read_run
 from avs_ros.evaluation.score_sheet import ScoreSheet
 from avs_ros.evaluation.truth import read_truth
-from avs_ros.media.bag_messages import BAG
+from avs_ros.media.bag_types import BAG
 
 # Four times slower than the images come: frames must be dropped.
 SLOW_NODE = f"""

@@ -17,7 +17,7 @@ from avs_ros.inference import create_segmenter
 from avs_ros.inference.light import BUNDLED
 from avs_ros.inference.registry import step_program
 from avs_ros.inference.segmenter import Segmenter
-from avs_ros.media.bag_messages import BAG
+from avs_ros.media.bag_types import BAG
 from avs_ros.models.avsc import AVSC, AVSCConfig, save_avsc
 from avs_ros.models.light.checkpoint import load_light
 from avs_ros.postprocess import PostprocessConfig, Postprocessor

@@ -16,7 +16,7 @@ from avs_ros.conversions.image_writing import mask_to_image
 from avs_ros.conversions.messages import make_header
 from avs_ros.errors import AvsError, BagError
 from avs_ros.media.bag import BagOptions, BagSource
-from avs_ros.media.bag_messages import BAG
+from avs_ros.media.bag_types import BAG
 from avs_ros.media.bag_writer import BagWriter
 from avs_ros.media.opening import open_recording
 from avs_ros.media.source import Frame, Sound

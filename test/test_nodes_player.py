@@ -20,7 +20,7 @@ from avs_ros.conversions.image_reading import image_to_rgb
 from avs_ros.conversions.image_writing import rgb_to_compressed, rgb_to_image
 from avs_ros.conversions.messages import make_header, stamp_to_ns
 from avs_ros.errors import MediaError, MessageTypeError, ParameterError
-from avs_ros.media.bag_messages import BAG
+from avs_ros.media.bag_types import BAG
 from avs_ros.media.bag_writer import BagWriter
 from avs_ros.media.video_writer import VideoWriter
 from avs_ros.nodes.player_node import PlayerNode

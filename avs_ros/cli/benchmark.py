@@ -6,7 +6,6 @@ import argparse
 import json
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from avs_ros.errors import MediaError, ParameterError
@@ -156,11 +155,6 @@ class _Progress:
             self._console.print(description, markup=False, highlight=False)
         self._last = description
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Take it away."""
         self._status.stop()

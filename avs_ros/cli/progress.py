@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from types import TracebackType
 
 from avs_ros.media.source import SourceInfo
 from avs_ros.segmentation import Segmentation
@@ -42,12 +41,7 @@ class FrameProgress:
         self._bar.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Take the bar away."""
         self._bar.stop()
 

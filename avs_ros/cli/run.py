@@ -14,8 +14,7 @@ from avs_ros.cli.interruption import Interruption
 from avs_ros.cli.sound_options import add_sound_options, audio_format
 from avs_ros.errors import AvsError, MediaError, ParameterError
 from avs_ros.inference.segmenter import Segmenter
-from avs_ros.media.selection import FrameSelection
-from avs_ros.media.source import Sound, Source, pick_channel
+from avs_ros.media.source import FrameSelection, Sound, Source, pick_channel
 from avs_ros.postprocess import PostprocessConfig
 from avs_ros.streaming.inputs import Event
 

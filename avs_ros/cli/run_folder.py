@@ -15,9 +15,9 @@ from avs_ros.conversions.messages import OK, make_diagnostics, make_header, make
 from avs_ros.conversions.topics import ANSWER_TOPICS, DIAGNOSTICS, LABEL_INFO, Output, messages
 from avs_ros.errors import MediaError
 from avs_ros.inference.segmenter import Segmenter
-from avs_ros.media.bag_messages import BAG
+from avs_ros.media.bag_types import BAG
 from avs_ros.media.bag_writer import BagWriter
-from avs_ros.media.moments import choose_moments, thumbnails
+from avs_ros.media.film import choose_moments, thumbnails
 from avs_ros.media.results import ResultFiles
 from avs_ros.media.source import Sound, SourceInfo
 from avs_ros.media.video_writer import VideoWriter

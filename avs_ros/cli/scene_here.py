@@ -12,7 +12,7 @@ from avs_ros.conversions.image_writing import rgb_to_compressed
 from avs_ros.conversions.messages import OK, make_diagnostics, make_header, make_status
 from avs_ros.conversions.topics import DIAGNOSTICS, Output, messages
 from avs_ros.inference.segmenter import Segmenter
-from avs_ros.media.bag_messages import BAG
+from avs_ros.media.bag_types import BAG
 from avs_ros.media.bag_writer import BagWriter
 from avs_ros.media.source import Sound
 from avs_ros.media.video import VideoSource

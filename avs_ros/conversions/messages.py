@@ -1,7 +1,7 @@
 """What all conversions share: message classes, stamps, diagnostics, and messages of no use.
 
 Message classes are handed in: ``avs run`` hands in those of rosbags (``BAG`` of
-:mod:`avs_ros.media.bag_messages`), the nodes those of the ROS 2 installation (``ROS`` of
+:mod:`avs_ros.media.bag_types`), the nodes those of the ROS 2 installation (``ROS`` of
 ``avs_ros.nodes.message_types``).
 """
 

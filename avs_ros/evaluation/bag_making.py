@@ -21,9 +21,9 @@ from avs_ros.evaluation.boxes import Box, BoxNote, box_of
 from avs_ros.evaluation.clip_arrays import read_clip
 from avs_ros.evaluation.run_files import make_folder
 from avs_ros.evaluation.truth import Truth
-from avs_ros.media.bag_messages import BAG
+from avs_ros.media.bag_types import BAG
 from avs_ros.media.bag_writer import BagWriter
-from avs_ros.media.film_line import FilmLine
+from avs_ros.media.leaps import FilmLine
 from avs_ros.media.source import Frame, Sound, Source
 from avs_ros.segmentation import Bytes, Instance, Segmentation
 from avs_ros.sound import SAMPLE_RATE

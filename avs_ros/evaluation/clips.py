@@ -23,7 +23,7 @@ from avs_ros.evaluation.clip_boxes import (
 from avs_ros.evaluation.label_sets import LabelSets
 from avs_ros.inference.segmenter import Segmenter
 from avs_ros.media.opening import open_recording
-from avs_ros.media.selection import FrameSelection
+from avs_ros.media.source import FrameSelection
 from avs_ros.postprocess import PostprocessConfig, Postprocessor
 from avs_ros.segmentation import Bytes, Segmentation
 from avs_ros.streaming.pipeline import Pipeline

@@ -10,7 +10,7 @@ import numpy as np
 from avs_ros.evaluation.composite import KINDS
 from avs_ros.evaluation.composite_benchmark import ScoredCase, Shown
 from avs_ros.evaluation.composite_scores import badness
-from avs_ros.media.moments import jpeg
+from avs_ros.media.film import jpeg
 from avs_ros.segmentation import Bytes
 
 HEIGHT = 150

@@ -21,9 +21,8 @@ from avs_ros.conversions.camera import read_camera_info
 from avs_ros.conversions.image_reading import check_any_image, read_any_image
 from avs_ros.conversions.messages import MalformedImage, stamp_to_ns
 from avs_ros.errors import AvsError, BagError
+from avs_ros.media.bag_choices import CHUNKS, choose_topic, find_format, other_topics
 from avs_ros.media.bag_files import broken, open_reader
-from avs_ros.media.bag_sound import CHUNKS, find_format
-from avs_ros.media.bag_topics import choose_topic, other_topics
 from avs_ros.media.bag_types import typestore_for
 from avs_ros.media.source import Frame, Sound, SourceInfo, in_stamp_order, merge
 from avs_ros.streaming.findings import Observed

@@ -17,9 +17,9 @@ from avs_ros.conversions.audio import AUDIO_TYPES, make_audio, make_audio_info
 from avs_ros.conversions.messages import ERROR, OK, WARN
 from avs_ros.errors import MissingDependencyError
 from avs_ros.media.microphone import (
-    Microphone,
     MicrophoneRequest,
     OpenMicrophone,
+    PortAudioMicrophone,
     list_input_devices,
     load_sounddevice,
     open_port_audio,
@@ -82,7 +82,7 @@ class MicrophoneNode(AcceptsOwnDump):
         self._type = published_audio_type(settings["audio_type"])
         self._blocks: queue.Queue[Sound] = queue.Queue(_QUEUED_BLOCKS)
         self._stopping = threading.Event()
-        self._microphone: Microphone | None = None
+        self._microphone: PortAudioMicrophone | None = None
         self._problem = "the device is not open yet"
         self._counters = {"blocks": 0, "overflows": 0, "blocks_dropped": 0, "reopened": 0}
         self._level_dbfs = float("-inf")
@@ -143,7 +143,7 @@ class MicrophoneNode(AcceptsOwnDump):
                 self.get_logger().error(f"{self._problem}; waiting for it to come back")
                 self._drain()
 
-    def _publish_blocks(self, microphone: Microphone) -> None:
+    def _publish_blocks(self, microphone: PortAudioMicrophone) -> None:
         """Publish until the device is gone or the node stops."""
         patience = max(_SILENCE_S, _SILENCE_BLOCKS * self._request.block_s)
         last, overflows = time.monotonic(), 0

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from avs_ros.media.film_line import FilmLine
+from avs_ros.media.leaps import FilmLine
 from avs_ros.media.source import Frame, Sound
 
 _NANOSECONDS = 1_000_000_000

@@ -8,8 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from avs_ros.media.moments import jpeg
-from avs_ros.media.panels import decode
+from avs_ros.media.film import decode, jpeg
 from avs_ros.overlay import put_text, text_width
 from avs_ros.segmentation import Bytes
 
