@@ -115,7 +115,8 @@ def _asked(
     from avs_ros.evaluation.composite_reaction import reaction
     from avs_ros.evaluation.composite_scores import by_class, intervals, lead, score
     from avs_ros.evaluation.composite_worst import WorstPredictions
-    from avs_ros.report.composite_report import ModelResult, short
+    from avs_ros.report.composite_report import ModelResult
+    from avs_ros.report.page import short
 
     benchmark, worst = CompositeBenchmark(segmenter), WorstPredictions(SHOWN)
     description = f"asking {short(name)}"
@@ -137,7 +138,8 @@ def _write(
 ) -> None:
     from avs_ros.evaluation.composite_scores import MEANINGS
     from avs_ros.evaluation.run_files import write_whole
-    from avs_ros.report.composite_report import short, to_html
+    from avs_ros.report.composite_report import to_html
+    from avs_ros.report.page import short
     from avs_ros.report.sheet import write_sheet
 
     title = f"{', '.join(short(name) for name in results)} on composites ({origin})"
@@ -191,8 +193,8 @@ def _show(title: str, results: Mapping[str, ModelResult]) -> None:
         lead_rows,
         number,
         score_rows,
-        short,
     )
+    from avs_ros.report.page import short
 
     table = Table(title=title, box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column("class", no_wrap=True)

@@ -187,6 +187,14 @@ def histogram(values: Sequence[float], unit: str, marks: Mapping[str, float]) ->
     return "".join([*out, "</svg>"])
 
 
+def times_histogram(values_ms: Sequence[float]) -> str:
+    """Milliseconds, with their median and 95 % marked."""
+    if not len(values_ms):
+        return histogram([], "ms", {})
+    median, late = np.percentile(values_ms, [50, 95])
+    return histogram(values_ms, "ms", {"median": float(median), "95 %": float(late)})
+
+
 def bars(values: Mapping[str, float], unit: str) -> str:
     """One horizontal bar for each name."""
     if not values:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from html import escape
 
+from avs_ros.evaluation.bootstrap import Difference
 from avs_ros.report.charts import ticks
 
 Curve = Mapping[str, Sequence[float]]
@@ -49,11 +50,11 @@ def precision_recall(curves: Mapping[str, Curve]) -> str:
     return "".join([*out, "</svg>"])
 
 
-def intervals(rows: Mapping[str, tuple[float, float | None, float | None]], unit: str) -> str:
-    """Name -> (difference, low end, high end); the line at 0 is "no difference"."""
+def intervals(rows: Mapping[str, Difference]) -> str:
+    """Differences with their intervals; the line at 0 is "no difference"."""
     if not rows:
         return '<p class="soft">nothing was measured</p>'
-    ends = [v for row in rows.values() for v in row if v is not None]
+    ends = [v for one in rows.values() for v in (one.value, one.low, one.high) if v is not None]
     low, high = min(0.0, *ends), max(0.0, *ends)
     room = max(high - low, 1e-6) * 0.06
     low, high = low - room, high + room
@@ -69,14 +70,13 @@ def intervals(rows: Mapping[str, tuple[float, float | None, float | None]], unit
         out.append(f'<path class="rule" d="M{x(value):.1f} 0V{foot}"/><text x="{x(value):.1f}" '
                    f'y="{foot + 16}" text-anchor="middle">{value:g}</text>')
     out.append(f'<path class="limit" d="M{x(0):.1f} 0V{foot}"/>')
-    for number, (name, (middle, start, end)) in enumerate(rows.items()):
-        y = 28 * number + 18
+    for number, (name, one) in enumerate(rows.items()):
+        middle, start, end, y = one.value, one.low, one.high, 28 * number + 18
         out.append(f'<text x="{left - 10}" y="{y + 4}" text-anchor="end" class="strong">'
                    f"{escape(name)}</text>")
         if start is not None and end is not None:
             out.append(f'<path class="curve" d="M{x(start):.1f} {y}H{x(end):.1f}M{x(start):.1f} '
                        f'{y - 6}v12M{x(end):.1f} {y - 6}v12"/>')
         out.append(f'<circle class="bar" cx="{x(middle):.1f}" cy="{y}" r="4.5"/><text '
-                   f'x="{left + wide + 84}" y="{y + 4}" text-anchor="end">{middle:+.3f} '
-                   f"{escape(unit)}</text>")
+                   f'x="{left + wide + 84}" y="{y + 4}" text-anchor="end">{middle:+.3f}</text>')
     return "".join([*out, "</svg>"])
