@@ -20,14 +20,13 @@ from avs_ros.evaluation.composite import (
     Case,
     make_cases,
 )
-from avs_ros.evaluation.composite_benchmark import ScoredCase, how_many_found
+from avs_ros.evaluation.composite_benchmark import ScoredCase, how_many_found, reaction
 from avs_ros.evaluation.composite_data import (
     LabelledImage,
     LabelledSound,
     read_dataset,
 )
 from avs_ros.evaluation.composite_generated import generated_dataset
-from avs_ros.evaluation.composite_reaction import reaction
 from avs_ros.evaluation.composite_scores import intervals, lead, score
 from avs_ros.postprocess import PostprocessConfig
 

@@ -111,10 +111,14 @@ def _asked(
     from rich.console import Console
     from rich.progress import track
 
-    from avs_ros.evaluation.composite_benchmark import CompositeBenchmark
-    from avs_ros.evaluation.composite_reaction import reaction
-    from avs_ros.evaluation.composite_scores import by_class, intervals, lead, score
-    from avs_ros.evaluation.composite_worst import WorstPredictions
+    from avs_ros.evaluation.composite_benchmark import CompositeBenchmark, reaction
+    from avs_ros.evaluation.composite_scores import (
+        WorstPredictions,
+        by_class,
+        intervals,
+        lead,
+        score,
+    )
     from avs_ros.report.composite_report import ModelResult
     from avs_ros.report.page import short
 

@@ -61,7 +61,8 @@ def run(args: argparse.Namespace) -> int:
 def _ask(names: Sequence[str], load: Callable[[str], Segmenter], output: Path) -> None:
     import cv2
 
-    from avs_ros.evaluation.scenes import ask, judge, sheet, shots
+    from avs_ros.evaluation.composite_benchmark import answer_to
+    from avs_ros.evaluation.scenes import judge, sheet, shots
 
     scenes = shots()
     answers: list[list[Segmentation]] = [[] for _ in scenes]
@@ -70,7 +71,7 @@ def _ask(names: Sequence[str], load: Callable[[str], Segmenter], output: Path) -
         segmenter = load(name)
         try:
             for found, shot in zip(answers, scenes, strict=True):
-                found.append(ask(segmenter, shot))
+                found.append(answer_to(segmenter, shot.view.rgb, shot.window))
         finally:
             segmenter.close()
     for found, shot in zip(answers, scenes, strict=True):

@@ -126,12 +126,6 @@ def false_positive_rate(probability: object) -> float:
     return float((p > 0.5).mean(axis=(1, 2)).mean())
 
 
-def any_mask_rate(probability: object, share: float = 0.005) -> float:
-    """Share of frames of which more than ``share`` of the area is marked."""
-    p = np.asarray(probability, dtype=np.float32)
-    return float(((p > 0.5).mean(axis=(1, 2)) > share).mean())
-
-
 def success_auc(overlaps: Sequence[float]) -> float | None:
     """Area under the share of ``overlaps`` (0..1) that reach a threshold, over thresholds 0..1.
 
@@ -154,76 +148,3 @@ def g_miou(positive: float, negative: float) -> float:
     """
     rest = 1.0 - negative
     return 2 * positive * rest / (positive + rest) if positive + rest > 0 else 0.0
-
-
-def _class_sums(predicted: object, truth: object, classes: int) -> tuple[Array, Array, Array]:
-    """Per class: IoU and F summed over frames, and frames that predict or annotate it."""
-    p, t = np.asarray(predicted), np.asarray(truth)
-    if p.shape != t.shape or p.ndim != 3:
-        raise DatasetError(f"class maps {list(p.shape)} and {list(t.shape)} must be [N, h, w]")
-    iou, f, seen = np.zeros(classes), np.zeros(classes), np.zeros(classes)
-    for one, other in zip(p, t):
-        area_p = np.bincount(one.ravel(), minlength=classes)[:classes].astype(np.float64)
-        area_t = np.bincount(other.ravel(), minlength=classes)[:classes].astype(np.float64)
-        both = np.bincount(one[one == other].ravel(), minlength=classes)[:classes]
-        union = area_p + area_t - both
-        present = union > 0
-        precision, recall = both / (area_p + 1e-10), both / (area_t + 1e-10)
-        total = BETA_SQUARED * precision + recall
-        iou += np.where(present, both / np.maximum(union, 1), 0)
-        f += np.where(
-            present & (total > 0),
-            (1 + BETA_SQUARED) * precision * recall / np.maximum(total, 1e-10),
-            0,
-        )
-        seen += present
-    return iou, f, seen
-
-
-def semantic_scores(predicted: object, truth: object, classes: int) -> dict[str, float | Array]:
-    """AVSS scores of class maps ``[N, h, w]`` with values 0..classes-1, 0 = background.
-
-    Per frame and class IoU and F (beta^2 = 0.3), summed over frames and divided by the number
-    of frames in which the class is predicted or annotated; then the mean over classes that
-    occur.  Keys: ``miou``, ``f``, ``miou_no_background``, ``f_no_background``, ``class_iou``.
-    """
-    iou, f, seen = _class_sums(predicted, truth, classes)
-    occurs = seen > 0
-    class_iou = np.where(occurs, iou / np.maximum(seen, 1), np.nan)
-    class_f = np.where(occurs, f / np.maximum(seen, 1), np.nan)
-
-    def mean(values: Array) -> float:
-        return float(np.nanmean(values)) if np.isfinite(values).any() else 0.0
-
-    return {
-        "miou": mean(class_iou),
-        "f": mean(class_f),
-        "miou_no_background": mean(class_iou[1:]),
-        "f_no_background": mean(class_f[1:]),
-        "class_iou": class_iou,
-    }
-
-
-def avss_scores(predicted: object, truth: object, classes: int = 71) -> dict[str, float]:
-    """AVSS scores as the AVSBench test script prints them, traps included.
-
-    ``predicted`` and ``truth``: class maps ``[N, h, w]``, values 0..classes-1.  Differences from
-    :func:`semantic_scores`: a class that occurs nowhere counts as 0, and ``miou_no_background``,
-    ``f_no_background`` and ``binary_miou`` take the *last* class for the background, though the
-    data set's own list has it first.
-    """
-    iou, f, seen = _class_sums(predicted, truth, classes)
-    class_iou, class_f = iou / np.maximum(seen, 1), f / np.maximum(seen, 1)
-    return {
-        "miou": float(class_iou.mean()),
-        "f": float(class_f.mean()),
-        "miou_no_background": float(class_iou[:-1].mean()),
-        "f_no_background": float(class_f[:-1].mean()),
-        "binary_miou": binary_miou(predicted, truth, background=classes - 1),
-    }
-
-
-def binary_miou(predicted: object, truth: object, background: int = 0) -> float:
-    """:func:`m_j` of "anything but ``background``" for class maps ``[N, h, w]``."""
-    p, t = np.asarray(predicted), np.asarray(truth)
-    return m_j(p != background, t != background)

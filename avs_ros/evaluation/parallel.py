@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from avs_ros.errors import AvsError, MissingDependencyError, ParameterError
-from avs_ros.evaluation.frame_scores import WorstFrame
 from avs_ros.evaluation.replay import Replay, ReplayOptions
 from avs_ros.evaluation.score_sheet import ScoreSheet
+from avs_ros.evaluation.worst import WorstFrame
 from avs_ros.inference.segmenter import Segmenter
 
 J = TypeVar("J")
@@ -73,7 +73,7 @@ def run_job(job: Job) -> Done:
     try:
         replay = Replay(segmenter, job.options, job.batch_frames)
         replay.run(Path(job.path), job.name)
-        return Done(job.path, replay.sheet, replay.worst(), segmenter.engine)
+        return Done(job.path, replay.sheet, replay.worst.frames, segmenter.engine)
     finally:
         segmenter.close()
 

@@ -7,20 +7,15 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import cv2
-import numpy as np
-from numpy.typing import NDArray
-
-from avs_ros.evaluation.fitting import fitted
-from avs_ros.evaluation.frame_scores import WorstFrame
+from avs_ros.evaluation.frame_scores import ScoredFrame, fitted
 from avs_ros.evaluation.label_sets import LabelSets
-from avs_ros.evaluation.score_sheet import ScoredFrame, ScoreSheet
+from avs_ros.evaluation.score_sheet import ScoreSheet
 from avs_ros.evaluation.truth import Truth, read_truth
+from avs_ros.evaluation.worst import WorstFrames
 from avs_ros.inference.segmenter import Segmenter
 from avs_ros.media.bag import BagOptions, BagSource
 from avs_ros.media.source import Frame
 from avs_ros.postprocess import PostprocessConfig, Postprocessor
-from avs_ros.segmentation import Bytes, Segmentation
 from avs_ros.streaming.inputs import Event
 from avs_ros.streaming.pipeline import Pipeline, Result
 
@@ -51,7 +46,7 @@ class Replay:
         self.segmenter = segmenter
         self.options = options or ReplayOptions()
         self.sheet = ScoreSheet(batch_frames, self.options.names)
-        self._worst: list[tuple[float, str, Bytes]] = []
+        self.worst = WorstFrames(KEPT_WORST)
 
     def run(self, path: Path, name: str = "") -> int:
         """Score one bag, called ``name`` ("": as its file); returns the count of scored frames."""
@@ -102,44 +97,11 @@ class Replay:
                 heard=answer.audio_label,
             )
             likeness = self.sheet.add(fitted(frame))
-            self._keep(likeness, answer, pair.image, truth, name)
+            description = (
+                f"{name}: IoU {likeness:.2f}, marked {answer.label or 'nothing'}, true "
+                f"{', '.join(truth.labels) or ('something' if truth.sounds else 'nothing')}, "
+                f"{answer.level_dbfs:.0f} dB"
+            )
+            true = truth.shown(pair.image.shape)
+            self.worst.keep(1.0 - likeness, description, pair.image, answer.mask(), true)
             yield answer.stamp_ns
-
-    def _keep(
-        self, iou: float, answer: Segmentation, rgb: Bytes, truth: Truth, name: str
-    ) -> None:
-        if len(self._worst) == KEPT_WORST and iou >= self._worst[-1][0]:
-            return
-        description = (
-            f"{name}: IoU {iou:.2f}, marked {answer.label or 'nothing'}, true "
-            f"{', '.join(truth.labels) or ('something' if truth.sounds else 'nothing')}, "
-            f"{answer.level_dbfs:.0f} dB"
-        )
-        self._worst.append((iou, description, _triptych(rgb, answer, truth.shown(rgb.shape))))
-        self._worst.sort(key=lambda kept: kept[0])
-        del self._worst[KEPT_WORST:]
-
-    def worst(self) -> list[WorstFrame]:
-        """The worst frames as JPEG, the worst first."""
-        out = []
-        for iou, description, image in self._worst:
-            done, data = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 82])
-            if done:
-                out.append(WorstFrame(data.tobytes(), description, iou))
-        return out
-
-
-def _triptych(
-    rgb: Bytes, answer: Segmentation, truth: NDArray[np.bool_], height: int = 150
-) -> Bytes:
-    """Image, image with the answer, image with the truth, side by side."""
-    width = max(1, round(height * rgb.shape[1] / rgb.shape[0]))
-    small = cv2.resize(rgb, (width, height), interpolation=cv2.INTER_AREA)
-    panels = [small]
-    true = truth.astype(np.uint8)
-    for mask, colour in ((answer.mask(), (255, 120, 30)), (true, (40, 200, 120))):
-        shown = small.copy()
-        on = cv2.resize(mask, (width, height), interpolation=cv2.INTER_NEAREST) > 0
-        shown[on] = (0.5 * shown[on] + 0.5 * np.array(colour)).astype(np.uint8)
-        panels.append(shown)
-    return np.asarray(np.hstack(panels), dtype=np.uint8)

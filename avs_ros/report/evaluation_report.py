@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from avs_ros.evaluation.frame_scores import WorstFrame
 from avs_ros.evaluation.run_files import write_whole
+from avs_ros.evaluation.worst import WorstFrame
 from avs_ros.report import charts
 from avs_ros.report.curves import precision_recall
 from avs_ros.report.page import render
