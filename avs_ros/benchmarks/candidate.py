@@ -1,4 +1,10 @@
-"""A form in a process of its own, seen from the process that measures."""
+"""A form in a process of its own, and that process: told what to do line by line (JSON).
+
+``python -m avs_ros.benchmarks.candidate SPEC``, where SPEC holds ``form``, ``subject``, ``device``
+and, with ``form`` "export", makes the exported file that engines share.  Commands:
+``{"do": "step", "number": n, "stamp_ns": s | null, "save": path | null}`` and
+``{"do": "memory"}``; the end of the input ends the process.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +13,20 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
-from types import TracebackType
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 
-from avs_ros.benchmarks.candidate_process import EXPORT
+from avs_ros.benchmarks.measuring import (
+    forget_peak,
+    gpu_peak_mib,
+    peak_mib,
+    recent_peak_mib,
+)
 from avs_ros.benchmarks.subject import Subject
 from avs_ros.errors import AvsError, EngineError
 
@@ -36,7 +48,7 @@ class Candidate:
         spec = {"form": form, "subject": subject.values(), "device": device}
         self._errors = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "avs_ros.benchmarks.candidate_process", json.dumps(spec)],
+            [sys.executable, "-m", "avs_ros.benchmarks.candidate", json.dumps(spec)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, text=True,
             env={**os.environ, "PYTHONUNBUFFERED": "1"},
         )
@@ -80,19 +92,6 @@ class Candidate:
             self._process.stdout.close()
         self._errors.close()
 
-    def __enter__(self) -> Candidate:
-        """The process runs already."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """End the process."""
-        self.close()
-
     def _write(self, command: Mapping[str, Any]) -> None:
         if self._process.stdin is None:
             raise EngineError(f"{self.form} has no input")
@@ -124,9 +123,69 @@ def export(subject: Subject) -> str:
 
     Returns "" or the message that says why it cannot be made.
     """
-    with Candidate(EXPORT, subject) as candidate:
+    with closing(Candidate(EXPORT, subject)) as candidate:
         try:
             candidate.wait()
         except AvsError as error:
             return str(error)
     return ""
+
+
+EXPORT = "export"
+# Opening a subject on any engine that runs exported files makes them.
+EXPORT_ENGINE = "onnxruntime"
+
+
+def _say(out: TextIO, **payload: Any) -> None:
+    out.write(json.dumps(payload) + "\n")
+    out.flush()
+
+
+def serve(spec: dict[str, Any], commands: TextIO, out: TextIO) -> int:
+    """Build the form, then obey; returns the exit status."""
+    from avs_ros.benchmarks.forms import StreamForm, make_form
+    from avs_ros.benchmarks.subject import runners
+
+    subject, device = Subject(**spec["subject"]), str(spec["device"])
+    began = time.perf_counter()
+    try:
+        if spec["form"] == EXPORT:
+            runners(subject, EXPORT_ENGINE, "cpu").close()
+            _say(out, ready=True, load_s=time.perf_counter() - began, device=device)
+            return 0
+        form = make_form(str(spec["form"]), subject, device)
+    except (AvsError, RuntimeError) as error:
+        _say(out, error=str(error).splitlines()[0])
+        return 2
+    _say(out, ready=True, load_s=time.perf_counter() - began, device=form.device)
+    loading_mib = peak_mib()
+    # From here on only what steps need counts (and getrusage forgets with it).
+    forget_peak()
+    for line in commands:
+        command = json.loads(line)
+        if command["do"] == "memory":
+            running_mib = recent_peak_mib()
+            _say(
+                out, peak_mib=max(loading_mib, peak_mib(), running_mib or 0.0),
+                running_mib=running_mib, gpu_mib=gpu_peak_mib(device),
+                states=len(form.memory) if isinstance(form, StreamForm) else None,
+            )
+            continue
+        began = time.perf_counter()
+        answer = form.step(int(command["number"]), command.get("stamp_ns"))
+        ms = (time.perf_counter() - began) * 1e3
+        if command.get("save"):
+            np.save(command["save"], answer.logits)
+        _say(out, ms=ms, label=answer.label)
+    return 0
+
+
+def main() -> int:
+    """Keep stdout for answers alone: libraries may print what they like, to stderr."""
+    out = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    return serve(json.loads(sys.argv[1]), sys.stdin, out)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from avs_ros.benchmarks.forms import AUTHORS
-from avs_ros.benchmarks.machine import machine_description
+from avs_ros.benchmarks.measuring import machine_description
 from avs_ros.benchmarks.tables import AXES, FORM_NAMES, mib, milliseconds, ratio
 from avs_ros.errors import MissingDependencyError
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import avs_ros
-from avs_ros.benchmarks.machine import cores, processor
+from avs_ros.benchmarks.measuring import cores, processor
 from avs_ros.errors import EXTRAS
 from avs_ros.ros_installation import ros_lacks
 

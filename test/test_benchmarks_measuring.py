@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from avs_ros.benchmarks.interleaving import summarise, take_turns
+from avs_ros.benchmarks.measuring import summarise, take_turns
 from avs_ros.errors import ParameterError
 
 
