@@ -21,9 +21,9 @@ from avs_ros.cli.model_choice import add_models, add_threads, chosen_models, thr
 from avs_ros.errors import ParameterError
 
 if TYPE_CHECKING:
-    from avs_ros.evaluation.bootstrap import Difference
     from avs_ros.evaluation.composite import Case
     from avs_ros.evaluation.composite_benchmark import ScoredCase
+    from avs_ros.evaluation.metrics import Difference
     from avs_ros.inference.segmenter import Segmenter
     from avs_ros.report.composite_report import ModelResult
 
@@ -76,7 +76,7 @@ def run(args: argparse.Namespace, load: Callable[..., Segmenter] | None = None) 
     )
     cases = make_cases(dataset, args.seed, args.limit)
     if load is None:
-        from avs_ros.evaluation.parallel import use_threads
+        from avs_ros.evaluation.replay import use_threads
         from avs_ros.inference import create_segmenter
 
         use_threads(threads)

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from avs_ros.evaluation.bootstrap import Difference, paired_difference
 from avs_ros.evaluation.composite import BOTH, KINDS, MATCHED, MISMATCHED, SILENT, TWO
 from avs_ros.evaluation.composite_benchmark import REACTION, ScoredCase
 from avs_ros.evaluation.label_sets import LabelSets, names_it
+from avs_ros.evaluation.metrics import Difference, paired_difference
 from avs_ros.evaluation.worst import WorstFrames
 
 # Marks smaller than this share of the image count as nothing.

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from avs_ros.evaluation.bootstrap import FEWEST, LEVEL, RESAMPLES, Difference
 from avs_ros.evaluation.compare import MEASURES, Comparison
+from avs_ros.evaluation.metrics import FEWEST, LEVEL, RESAMPLES, Difference
 from avs_ros.evaluation.run_files import write_whole
 from avs_ros.report.charts import bars
 from avs_ros.report.curves import intervals

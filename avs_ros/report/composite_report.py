@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from avs_ros.evaluation.bootstrap import Difference
+from avs_ros.evaluation.metrics import Difference
 from avs_ros.report.charts import bars
 from avs_ros.report.page import render, short
 

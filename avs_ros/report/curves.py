@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from html import escape
 
-from avs_ros.evaluation.bootstrap import Difference
+from avs_ros.evaluation.metrics import Difference
 from avs_ros.report.charts import ticks
 
 Curve = Mapping[str, Sequence[float]]

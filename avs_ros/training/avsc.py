@@ -1,31 +1,110 @@
-"""AVSC on AVSBench: binary masks of the sounding object, and nothing about what is silent."""
+"""AVSC on AVSBench: binary masks of the sounding object, and nothing about what is silent.
+
+Its settings, where it starts from public weights, its trainer, and the file that is kept.
+"""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 import torch.nn.functional as functional
 from torch import Tensor
 
-from avs_ros.errors import DatasetError
+from avs_ros.errors import DatasetError, ParameterError
 from avs_ros.evaluation.avsbench import AVSBenchClip, read_clips
 from avs_ros.models.avsc import (
     AVSC,
+    AVSCConfig,
     SegmenterOutput,
     Target,
+    configuration,
     correlation_loss,
+    load_avsc,
+    save_avsc,
     silent_aware_loss,
 )
-from avs_ros.training.audio_features import heard_once
-from avs_ros.training.avsbench_dataset import ClipTensors
-from avs_ros.training.avsc.settings import BenchSettings
-from avs_ros.training.avsc.start import bench_network, save_bench
+from avs_ros.training.config import TrainConfig
+from avs_ros.training.data import ClipTensors, heard_once
 from avs_ros.training.losses import supervised_frames
 from avs_ros.training.report import RunReporter
 from avs_ros.training.trainer import Trainer
+
+MODES = ("ignore", "pseudo", "frozen")
+
+
+@dataclass(frozen=True)
+class BenchSettings(TrainConfig):
+    """AVSC on AVSBench, whose masks say only the sounding object; more than C3N's settings.
+
+    ``mode``: of the silent-object-aware objective.  ``pseudo`` wants ``init_from``: what that
+    network finds stands for the silent things; ``frozen`` trains the audio head alone.
+    ``categories``: names, comma-separated ("" = those of S4's training clips).
+    ``segment_weight``: of the segmenter's objective beside the attended mask's.  ``queries``: of
+    the transformer decoder.
+    """
+
+    mode: str = "ignore"
+    categories: str = ""
+    segment_weight: float = 1.0
+    queries: int = 100
+
+    def __post_init__(self) -> None:
+        """Raise ParameterError for the first value outside its range."""
+        super().__post_init__()
+        if self.mode not in MODES:
+            raise ParameterError(f"mode is {self.mode!r}; choose one of {', '.join(MODES)}")
+        if self.mode == "pseudo" and not self.init_from:
+            raise ParameterError(
+                "mode pseudo takes silent things from a trained network: set init_from"
+            )
+        if self.segment_weight < 0:
+            raise ParameterError(f"segment_weight is {self.segment_weight}; 0 or more is needed")
+
+
+def bench_network(settings: BenchSettings, categories: Callable[[], Sequence[str]]) -> AVSC:
+    """The network for AVSBench: from ``init_from``, or built for ``categories``.
+
+    ``visual_weights`` and ``audio_weights`` fill its parts.  The audio network is frozen.
+    """
+    torch.manual_seed(settings.seed)
+    if settings.init_from:
+        net = load_avsc(settings.init_from).network
+    else:
+        net = AVSC(bench_config(settings, categories()))
+    if settings.visual_weights:
+        net.load_visual(settings.visual_weights)
+    if settings.audio_weights:
+        net.load_audio(settings.audio_weights)
+    net.audio_encoder.requires_grad_(False)
+    return net
+
+
+def bench_config(settings: BenchSettings, categories: Sequence[str]) -> AVSCConfig:
+    """The full configuration with these categories, networks and sizes."""
+    base = configuration("avsc_swin" if settings.visual.startswith("swin") else "avsc_pvt")
+    names = tuple(categories)
+    return base.with_(
+        categories=names,
+        sound_classes=names,
+        sound_class_category=tuple(range(len(names))),
+        visual=settings.visual,
+        audio=settings.audio,
+        image_size=settings.image_size,
+        channels=settings.channels,
+        query_category=(-1,) * settings.queries,
+    )
+
+
+def save_bench(path: Path, net: AVSC, settings: BenchSettings, scores: dict[str, float]) -> None:
+    """``best.safetensors``: weights and how they came about."""
+    about = {"training": dataclasses.asdict(settings), "scores": scores}
+    save_avsc(path, net, {"provenance": about, "calibration": {"score": 0.5}})
+
 
 # A frozen network's query stands for a silent thing from this probability and mask share on.
 CERTAIN, SMALLEST = 0.6, 0.005
