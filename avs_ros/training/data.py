@@ -118,7 +118,8 @@ class AudioFeatures:
     The authors run it twice per training step; it is frozen and sees no augmentation, so one pass
     over the data set gives the same numbers for every epoch.
 
-    Feature ``[T, D]`` and AudioSet logits ``[T, 527]`` of each clip, float32, on the CPU."""
+    Feature ``[T, D]`` and AudioSet logits ``[T, 527]`` of each clip, float32, on the CPU.
+    """
 
     def __init__(self, table: dict[str, Tensor]) -> None:
         """``table``: ``<clip>|feature`` and ``<clip>|logits`` -> tensor."""
