@@ -155,8 +155,8 @@ def test_a_damaged_wav_is_read_or_refused(tmp_path: Path, seed: int) -> None:
             assert "a.wav" in str(error)
 
 
-def test_compressed_wav_is_refused(tmp_path: Path) -> None:
+def test_a_wav_whose_form_cannot_be_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.wav"
     path.write_bytes(riff(np.zeros((100, 1)), 2, 16, False))
-    with pytest.raises(AudioFormatError, match=r"\(2, 16\)"):
+    with pytest.raises(AudioFormatError, match=r"a\.wav"):
         read_seconds(path, 1)

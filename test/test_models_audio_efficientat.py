@@ -10,7 +10,7 @@ import torch
 
 from avs_ros.errors import AudioFormatError
 from avs_ros.models import audio
-from avs_ros.models.audio.upsampling import DoubleRate
+from avs_ros.models.audio.spectrum import DoubleRate
 
 
 @pytest.fixture(scope="module")

@@ -10,9 +10,9 @@ import torch
 from avs_ros.errors import AudioFormatError, ModelError
 from avs_ros.models.c3n import C3N
 from avs_ros.models.c3n.backbone import Backbone, SwinTransformer, build_backbone
-from avs_ros.models.c3n.class_activation import class_activated_weights
+from avs_ros.models.c3n.ccam import class_activated_weights
 from avs_ros.models.c3n.streaming import C3NStep, StreamingC3N, StreamMemory
-from avs_ros.models.c3n.streaming.folded_aspp import FoldedPyramidPooling
+from avs_ros.models.c3n.streaming.folded import FoldedPyramidPooling
 from avs_ros.models.c3n.streaming.step import traced
 from avs_ros.models.c3n.streaming.traced import SEED
 

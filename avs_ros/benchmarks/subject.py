@@ -114,7 +114,7 @@ def segmenter(subject: Subject, engine: str, device: str) -> Segmenter:
         return create_segmenter(LIGHT, engine, device)
     if subject.avsc:
         return create_segmenter(AVSC, engine, device, random_weights=_file(subject) is None)
-    return C3NSegmenter.of(
+    return C3NSegmenter(
         f"benchmark_{subject.visual}", runners(subject, engine, choose_device(device))
     )
 

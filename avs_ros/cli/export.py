@@ -91,7 +91,7 @@ def _check(program: StepProgram, path: Path) -> str:
     from avs_ros.errors import MissingDependencyError
     from avs_ros.inference.engines import ENGINES
     from avs_ros.inference.engines.onnx_runtime import OnnxRuntimeRunner
-    from avs_ros.inference.engines.self_check import require_agreement
+    from avs_ros.inference.engines.prepared import require_agreement
 
     try:
         runner = OnnxRuntimeRunner(program, "cpu", path=path)

@@ -115,7 +115,7 @@ def _convert(args: argparse.Namespace) -> int:
 
 
 def _verify(args: argparse.Namespace) -> int:
-    from avs_ros.weights.verify import verify
+    from avs_ros.weights.convert import verify
 
     folder = args.folder or cache_folder()
     if args.name:

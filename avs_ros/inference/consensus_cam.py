@@ -24,8 +24,7 @@ from avs_ros.models.label_similarity import load_similarity
 from avs_ros.models.labels import audioset, imagenet
 from avs_ros.models.light.checkpoint import load_light
 from avs_ros.models.light.consensus_cam import ConsensusCam
-from avs_ros.models.state_dict import load_state_dict_strictly
-from avs_ros.models.weight_file import read_weight_file
+from avs_ros.models.weight_file import load_state_dict_strictly, read_weight_file
 from avs_ros.segmentation import Bytes, Float, Prediction, sigmoid
 from avs_ros.sound import SAMPLE_RATE, level_dbfs
 

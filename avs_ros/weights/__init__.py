@@ -3,9 +3,15 @@
 ``convert`` and ``verify`` load networks and are imported from their own modules.
 """
 
-from avs_ros.weights.cache import cache_folder, cached_paths
 from avs_ros.weights.download import download
-from avs_ros.weights.sources import SOURCES, PublicFile, WeightSource, find_source
+from avs_ros.weights.sources import (
+    SOURCES,
+    PublicFile,
+    WeightSource,
+    cache_folder,
+    cached_paths,
+    find_source,
+)
 
 __all__ = [
     "SOURCES",

@@ -15,8 +15,7 @@ from typing import BinaryIO
 
 from avs_ros import __version__
 from avs_ros.errors import DownloadError
-from avs_ros.weights.identity import matches, sha256_of
-from avs_ros.weights.sources import PublicFile
+from avs_ros.weights.sources import PublicFile, matches, sha256_of
 
 # (bytes there so far, bytes expected in all or None)
 Progress = Callable[[int, "int | None"], None]

@@ -22,8 +22,7 @@ from avs_ros.models.audio.network import CLASS_COUNT, AudioNetwork
 from avs_ros.models.audio.relative_attention import EncoderLayer, PositionConvolution
 from avs_ros.models.audio.spectrum import Frames, Spectra, analysis_matrix, framed, power_of
 from avs_ros.models.labels import audioset
-from avs_ros.models.state_dict import load_state_dict_strictly
-from avs_ros.models.weight_file import WeightFile
+from avs_ros.models.weight_file import WeightFile, load_state_dict_strictly
 from avs_ros.sound import SAMPLE_RATE
 
 _MEL_BANDS = 128

@@ -17,8 +17,7 @@ from torch import Tensor, nn
 from torchaudio.compliance import kaldi
 
 from avs_ros.models.audio.network import CLASS_COUNT, AudioNetwork
-from avs_ros.models.audio.spectrum import analysis_matrix, framed, power_of
-from avs_ros.models.audio.upsampling import DoubleRate
+from avs_ros.models.audio.spectrum import DoubleRate, analysis_matrix, framed, power_of
 from avs_ros.sound import SAMPLE_RATE
 
 NATIVE_RATE = 32000

@@ -8,8 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from avs_ros.errors import AudioFormatError
-from avs_ros.models.state_dict import load_state_dict_strictly
-from avs_ros.models.weight_file import WeightFile
+from avs_ros.models.weight_file import WeightFile, load_state_dict_strictly
 from avs_ros.sound import SAMPLE_RATE
 
 CLASS_COUNT = 527
