@@ -16,9 +16,8 @@ from avs_ros.errors import AvsError, MissingDependencyError
 from avs_ros.inference.bundle import AUDIO_STEP, VISUAL_STEP, Bundle
 from avs_ros.inference.class_affinity import ClassAffinity
 from avs_ros.inference.engines import ENGINES, StepRunner, build_runner
-from avs_ros.inference.engines.prepared import Array
+from avs_ros.inference.engines.prepared import Array, difference
 from avs_ros.inference.engines.program import StepProgram
-from avs_ros.inference.engines.self_check import difference
 from avs_ros.inference.frames import FramePreparation
 from avs_ros.sound import SAMPLE_RATE
 

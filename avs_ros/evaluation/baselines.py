@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import torch
 
-from avs_ros.errors import MissingDependencyError, ParameterError
+from avs_ros.errors import ParameterError, optional
 from avs_ros.gate import SILENCE_DBFS
 from avs_ros.inference.light import BUNDLED
 from avs_ros.inference.registry import create_segmenter
@@ -57,13 +57,8 @@ class VocNetwork:
     """TensorFlow's VOC-21 network (Apache-2.0): masks of the classes that are categories here."""
 
     def __init__(self, model: Path, names: Path) -> None:
-        try:
-            from ai_edge_litert.interpreter import Interpreter
-        except ImportError as error:
-            raise MissingDependencyError(
-                "ai-edge-litert", "the VOC-21 network", "pip install 'avs_ros[train]'"
-            ) from error
-        self._net = Interpreter(model_path=str(model), num_threads=1)
+        litert = optional("ai_edge_litert.interpreter", "the VOC-21 network")
+        self._net = litert.Interpreter(model_path=str(model), num_threads=1)
         self._net.allocate_tensors()
         self._in = self._net.get_input_details()[0]["index"]
         self._out = self._net.get_output_details()[0]["index"]

@@ -11,7 +11,7 @@ import numpy as np
 import soxr
 from numpy.typing import NDArray
 
-from avs_ros.errors import AudioFormatError, DatasetError, MissingDependencyError
+from avs_ros.errors import AudioFormatError, DatasetError, optional
 from avs_ros.evaluation.avsbench import AVSBenchClip
 from avs_ros.segmentation import Bytes, Float
 from avs_ros.sound import SAMPLE_RATE
@@ -40,12 +40,7 @@ def read_sound(path: Path) -> tuple[Float, int]:
     A file that was cut short gives what there is.  Raises :class:`AudioFormatError` for what
     cannot be read, MissingDependencyError without soundfile.
     """
-    try:
-        import soundfile
-    except ImportError as error:
-        raise MissingDependencyError(
-            "soundfile", "reading recorded sounds", "pip install 'avs_ros[tools]'"
-        ) from error
+    soundfile = optional("soundfile", "reading recorded sounds")
     try:
         samples, rate = soundfile.read(str(path), dtype="float32", always_2d=True)
     except (OSError, RuntimeError) as error:

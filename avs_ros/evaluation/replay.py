@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from multiprocessing import get_context
 from multiprocessing.pool import Pool
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from avs_ros.errors import AvsError, MissingDependencyError, ParameterError
+from avs_ros.errors import AvsError, ParameterError, optional
 from avs_ros.evaluation.frame_scores import ScoredFrame, fitted
 from avs_ros.evaluation.label_sets import LabelSets
 from avs_ros.evaluation.score_sheet import ScoreSheet
@@ -215,12 +215,7 @@ def _pool(workers: int) -> Pool:
 
 
 def _on_ray(work: Callable[[J], R], jobs: Sequence[J], address: str) -> Iterator[R]:
-    try:
-        import ray
-    except ImportError as error:
-        raise MissingDependencyError(
-            "ray", "Evaluation on a cluster", "pip install 'avs_ros[ray]'"
-        ) from error
+    ray = optional("ray", "Evaluation on a cluster")
     try:
         ray.init(address=address, ignore_reinit_error=True, log_to_driver=False)
     except (ConnectionError, ValueError) as error:
@@ -229,7 +224,7 @@ def _on_ray(work: Callable[[J], R], jobs: Sequence[J], address: str) -> Iterator
             "`ray start --head`, or leave --ray away"
         ) from error
     try:
-        remote: Any = ray.remote(_kept)
+        remote = ray.remote(_kept)
         for reference in [remote.remote(work, job) for job in jobs]:
             answer = ray.get(reference)
             if isinstance(answer, AvsError):

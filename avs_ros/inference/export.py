@@ -27,7 +27,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from avs_ros.errors import EngineError, MissingDependencyError
+from avs_ros.errors import EngineError, optional
 from avs_ros.inference.engines.cache import cached_path, forget_old
 
 if TYPE_CHECKING:
@@ -54,12 +54,7 @@ def export_onnx(
     memory instead of reading it.  ``opset``: version of the operators.  Raises EngineError when
     the graph cannot be made, MissingDependencyError without onnx.
     """
-    try:
-        import onnx
-    except ImportError as error:
-        raise MissingDependencyError(
-            "onnx", "exporting a model", "pip install 'avs_ros[onnx]'"
-        ) from error
+    onnx = optional("onnx", "exporting a model")
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.{os.getpid()}.part")

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from avs_ros.errors import CheckpointError, MissingDependencyError, ModelError
+from avs_ros.errors import CheckpointError, ModelError, optional
 from avs_ros.models.labels import (
     Kind,
     agreements,
@@ -224,12 +224,7 @@ def read_matrix(path: Path) -> tuple[NDArray[np.float32], dict[str, str]]:
 
 
 def _read_hdf5(path: Path) -> NDArray[np.generic]:
-    try:
-        import h5py
-    except ImportError as error:
-        raise MissingDependencyError(
-            "h5py", f"reading {path.name}", "pip install 'avs_ros[labels]'"
-        ) from error
+    h5py = optional("h5py", f"reading {path.name}")
     with h5py.File(path, "r") as file:
         return np.asarray(file[DATASET])
 

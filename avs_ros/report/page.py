@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import avs_ros
-from avs_ros.errors import MissingDependencyError
+from avs_ros.errors import optional
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -35,13 +35,8 @@ def render(template: str, title: str, **values: Any) -> str:
 
 @lru_cache(maxsize=1)
 def _environment() -> Environment:
-    try:
-        import jinja2
-    except ImportError as error:
-        raise MissingDependencyError(
-            "Jinja2", "a report", "pip install 'avs_ros[tools]'"
-        ) from error
-    made = jinja2.Environment(
+    jinja2 = optional("jinja2", "a report")
+    made: Environment = jinja2.Environment(
         loader=jinja2.PackageLoader("avs_ros.report"),
         autoescape=jinja2.select_autoescape(("html",)),
         undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True,

@@ -15,7 +15,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-from avs_ros.errors import EngineError, MissingDependencyError
+from avs_ros.errors import EngineError, optional
 from avs_ros.inference.engines.prepared import Array, Results, Step
 from avs_ros.inference.engines.threads import computing_threads
 
@@ -72,12 +72,7 @@ class OpenVinoRunner:
     engine = "openvino"
 
     def __init__(self, program: Step, device: str) -> None:
-        try:
-            import openvino
-        except ImportError as error:
-            raise MissingDependencyError(
-                "OpenVINO", "engine openvino", "pip install 'avs_ros[openvino]'"
-            ) from error
+        openvino = optional("openvino", "engine openvino")
         if not device.startswith("cpu"):
             raise EngineError(f"engine openvino runs on the CPU here, got {device}")
         core = openvino.Core()
