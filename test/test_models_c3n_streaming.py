@@ -21,7 +21,7 @@ SECOND = 1_000_000_000
 
 def lively_backbone(name: str, size: int) -> Backbone:
     if name == "swin_tiny_patch4_window7_224":  # not a published C3N: the same blocks, fewer
-        backbone: Backbone = SwinTransformer(name, 11, size, 0.0).eval()
+        backbone: Backbone = SwinTransformer(name, 11, image_size=size).eval()
     else:
         backbone = build_backbone(name, num_classes=11, image_size=size).eval()
     generator = torch.Generator().manual_seed(0)

@@ -90,7 +90,7 @@ def _written(
     folder: Path, name: str, segmenter: Segmenter, judged: Sequence[Judged]
 ) -> dict[str, Any]:
     from avs_ros.evaluation.clips import records, totals
-    from avs_ros.report.clip_sheet import clip_sheet
+    from avs_ros.report.sheet import clip_sheet
 
     sheet = folder / f"{Path(name).stem}.jpg"
     clip_sheet(judged, sheet)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from avs_ros.errors import ParameterError
 
 if TYPE_CHECKING:
-    from avs_ros.inference.engines import StepProgram
+    from avs_ros.inference.engines.program import StepProgram
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

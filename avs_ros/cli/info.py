@@ -134,7 +134,7 @@ def _licence(file: Path) -> str:
 
 
 def _downloaded() -> list[Path]:
-    from avs_ros.weights import cache_folder
+    from avs_ros.weights.sources import cache_folder
 
     folder = cache_folder()
     return sorted(path for path in folder.glob("**/*") if path.is_file())

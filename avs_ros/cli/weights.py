@@ -9,15 +9,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from avs_ros.errors import CheckpointError, DownloadError, ParameterError
-from avs_ros.weights import (
+from avs_ros.weights.download import Progress, download
+from avs_ros.weights.sources import (
     SOURCES,
     WeightSource,
     cache_folder,
     cached_paths,
-    download,
     find_source,
 )
-from avs_ros.weights.download import Progress
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -25,11 +25,10 @@ from avs_ros.models.labels import audioset
 from avs_ros.models.stream_memory import StreamMemory
 from avs_ros.segmentation import Bytes, Float, Prediction, sigmoid
 from avs_ros.sound import SAMPLE_RATE
-from avs_ros.weights import cache_folder, cached_paths, find_source
-from avs_ros.weights.sources import sha256_of
+from avs_ros.weights.sources import cache_folder, cached_paths, find_source, sha256_of
 
 if TYPE_CHECKING:
-    from avs_ros.inference.engines import StepProgram
+    from avs_ros.inference.engines.program import StepProgram
     from avs_ros.models.audio.network import AudioNetwork
     from avs_ros.models.checkpoints import LoadedNetwork
 

@@ -18,7 +18,7 @@ from avs_ros.inference.engines import choose_device
 from avs_ros.inference.light import BUNDLED
 
 if TYPE_CHECKING:
-    from avs_ros.inference.engines import StepProgram
+    from avs_ros.inference.engines.program import StepProgram
     from avs_ros.models.light.checkpoint import LightModel
 
 FRAMES_PER_CLIP = 5

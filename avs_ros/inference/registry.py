@@ -22,7 +22,7 @@ from avs_ros.inference.segmenter import Segmenter
 from avs_ros.weights.sources import sha256_of
 
 if TYPE_CHECKING:
-    from avs_ros.inference.engines import StepProgram
+    from avs_ros.inference.engines.program import StepProgram
 
 DEFAULT_MODEL = "c3n_light"
 _DATA = Path(__file__).resolve().parents[1] / "data"

@@ -12,12 +12,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from avs_ros.errors import EngineError
+
+if TYPE_CHECKING:
+    from avs_ros.inference.engines.program import StepProgram
 
 Array = NDArray[np.float32]
 Results = tuple[NDArray[np.generic], ...]
@@ -43,34 +46,17 @@ class StepRunner(Protocol):
         ...
 
 
-class Step(Protocol):
-    """What an engine must know of a step; see :class:`StepProgram` for the words.
-
-    ``graph``: the exported file (made on first use).  ``example`` and ``expected``: fixed inputs
-    and what eager PyTorch on the CPU makes of them.  ``fingerprint``: names cached files.
-    """
-
-    @property
-    def name(self) -> str: ...  # noqa: D102
-    @property
-    def inputs(self) -> Mapping[str, Sequence[int]]: ...  # noqa: D102
-    @property
-    def outputs(self) -> Sequence[str]: ...  # noqa: D102
-    @property
-    def decision(self) -> str: ...  # noqa: D102
-    @property
-    def fingerprint(self) -> str: ...  # noqa: D102
-    @property
-    def graph(self) -> Path: ...  # noqa: D102
-    @property
-    def example(self) -> tuple[Array, ...]: ...  # noqa: D102
-    @property
-    def expected(self) -> Results: ...  # noqa: D102
+# What an engine must know of a step.
+Step: TypeAlias = "StepProgram | PreparedStep"
 
 
 @dataclass(frozen=True)
 class PreparedStep:
-    """A :class:`Step` from files alone."""
+    """A step from files alone; see :class:`StepProgram` for the words.
+
+    ``graph``: the exported file; ``check``: :attr:`example` and :attr:`expected` beside it.
+    ``fingerprint``: names cached files.
+    """
 
     name: str
     inputs: Mapping[str, Sequence[int]]
@@ -82,13 +68,13 @@ class PreparedStep:
 
     @cached_property
     def example(self) -> tuple[Array, ...]:
-        """See :class:`Step`."""
+        """Fixed inputs."""
         with np.load(self.check) as file:
             return tuple(file[f"in_{number}"] for number in range(len(self.inputs)))
 
     @cached_property
     def expected(self) -> Results:
-        """See :class:`Step`."""
+        """What eager PyTorch on the CPU makes of :attr:`example`."""
         with np.load(self.check) as file:
             return tuple(file[f"out_{number}"] for number in range(len(self.outputs)))
 

@@ -126,7 +126,7 @@ class BEATs(AudioNetwork):
         self.encoder = BEATsEncoder(config)
         self.predictor = nn.Linear(config.encoder_embed_dim, config.predictor_class)
 
-    def front_end(self, waveform: Tensor, sample_rate: int = SAMPLE_RATE) -> Tensor:
+    def front_end(self, waveform: Tensor) -> Tensor:
         """Normalised Kaldi filter bank [B, T, 128] of ``waveform`` [B, N], without dither."""
         if torch.jit.is_tracing():
             return (_filter_bank(waveform * 2.0**15) - _FBANK_MEAN) / (2.0 * _FBANK_STD)

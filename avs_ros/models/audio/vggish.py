@@ -149,7 +149,7 @@ class VGGish(AudioNetwork):
         self.register_buffer("pca_means", torch.zeros(EMBEDDING_WIDTH))
         self.classifier = EmbeddingClassifier()
 
-    def front_end(self, waveform: Tensor, sample_rate: int = SAMPLE_RATE) -> Tensor:
+    def front_end(self, waveform: Tensor) -> Tensor:
         """Log-mel example [B, 1, 96, 64] of each ``waveform`` [B, N] at 16 kHz."""
         return self.log_mel(waveform)
 
