@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import torch
 
-from avs_ros.errors import ParameterError, optional
+from avs_ros.errors import CheckpointError, ParameterError, optional
 from avs_ros.gate import SILENCE_DBFS
 from avs_ros.inference.light import BUNDLED
 from avs_ros.inference.registry import create_segmenter
@@ -53,13 +54,24 @@ def create_baseline(name: str, data: Path | None, engine: str, device: str) -> S
     )  # fmt: skip
 
 
+def open_litert(file: Path, purpose: str) -> Any:
+    """A TensorFlow Lite file's interpreter, ready to run on one thread.
+
+    Raises MissingDependencyError without ai-edge-litert, CheckpointError without the file.
+    """
+    litert = optional("ai_edge_litert.interpreter", purpose)
+    if not file.is_file():
+        raise CheckpointError(f"{file} is missing: check the data folder")
+    interpreter = litert.Interpreter(model_path=str(file), num_threads=1)
+    interpreter.allocate_tensors()
+    return interpreter
+
+
 class VocNetwork:
     """TensorFlow's VOC-21 network (Apache-2.0): masks of the classes that are categories here."""
 
     def __init__(self, model: Path, names: Path) -> None:
-        litert = optional("ai_edge_litert.interpreter", "the VOC-21 network")
-        self._net = litert.Interpreter(model_path=str(model), num_threads=1)
-        self._net.allocate_tensors()
+        self._net = open_litert(model, "the VOC-21 network")
         self._in = self._net.get_input_details()[0]["index"]
         self._out = self._net.get_output_details()[0]["index"]
         table = names.read_text().split("\n")
