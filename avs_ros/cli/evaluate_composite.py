@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 # Raised by one when a name in metrics.json changes its meaning or goes away.
 SCHEMA = 2
 SHOWN = 6
-# What a model must beat; see ``avs_ros.evaluation.baselines``.
-BASELINES = ("voc21_teacher", "consensus_cam_public")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -45,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="part of --data; validation (default) is what the bundled model has never met",
     )  # fmt: skip
     parser.add_argument("-o", "--output", type=Path, default=Path("composite"), metavar="DIR")
-    add_models(parser, BASELINES)
+    add_models(parser)
     add_threads(parser)
     parser.add_argument(
         "--hard", action="store_true", help="without --data: dark, noisy and small images"
@@ -84,7 +82,7 @@ def run(args: argparse.Namespace, load: Callable[..., Segmenter] | None = None) 
     results: dict[str, ModelResult] = {}
     first: list[ScoredCase] = []
     for name in models:
-        segmenter = _load(name, args, load)
+        segmenter = load(model=name, engine=args.engine, device=args.device)
         try:
             results[name], answers = _asked(segmenter, name, cases, first)
         finally:
@@ -93,15 +91,6 @@ def run(args: argparse.Namespace, load: Callable[..., Segmenter] | None = None) 
     make_folder(args.output)
     _write(args, dataset.origin, cases, results)
     return 0
-
-
-def _load(name: str, args: argparse.Namespace, load: Callable[..., Segmenter]) -> Segmenter:
-    """A model, or one of the baselines that need the data folder."""
-    if name in BASELINES:
-        from avs_ros.evaluation.baselines import create_baseline
-
-        return create_baseline(name, args.data, args.engine, args.device)
-    return load(model=name, engine=args.engine, device=args.device)
 
 
 def _asked(

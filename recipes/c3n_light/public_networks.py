@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from avs_ros.errors import CheckpointError, optional
-from avs_ros.evaluation.baselines import open_litert
 from avs_ros.models.audio.yamnet import Yamnet
 from avs_ros.models.labels import audioset
 from avs_ros.models.light.detector import Detector
+from recipes.c3n_light.baselines import open_litert
 
 YOLOX_FILE, YAMNET_FILE = "yolox_nano.onnx", "yamnet_audio_classifier_with_metadata.tflite"
 COCO_CLASSES = 80

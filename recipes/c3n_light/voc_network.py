@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from avs_ros.errors import CheckpointError
-from avs_ros.evaluation.baselines import open_litert
 from avs_ros.models.light.deeplab import DeepLabV3
 from avs_ros.models.light.folding import fold_batch_norm
+from recipes.c3n_light.baselines import open_litert
 
 _HEADS = {
     "aspp0": "aspp",

@@ -1,7 +1,4 @@
-"""One frame through C3N, given what earlier seconds left behind: pure tensors in and out.
-
-And a live stream in PyTorch: the step with the memory that feeds it.
-"""
+"""One frame through C3N, given what earlier seconds left behind: pure tensors in and out."""
 
 from __future__ import annotations
 
@@ -10,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from avs_ros.errors import AudioFormatError, ModelError
+from avs_ros.errors import ModelError
 from avs_ros.models.c3n.backbone import (
     STAGES,
     Backbone,
@@ -28,7 +25,6 @@ from avs_ros.models.c3n.streaming.traced import Trace, TracedBackbone
 from avs_ros.models.c3n.streaming.traced_mobilenet import TracedMobileNetV2
 from avs_ros.models.c3n.streaming.traced_pvt import TracedPyramidVisionTransformer
 from avs_ros.models.c3n.streaming.traced_swin import TracedSwinTransformer
-from avs_ros.models.stream_memory import StreamMemory
 
 
 class StepOutput(NamedTuple):
@@ -121,51 +117,3 @@ def traced(backbone: Backbone) -> TracedBackbone:
     if isinstance(backbone, MobileNetV2):
         return TracedMobileNetV2(backbone)
     raise ModelError(f"{type(backbone).__name__} has no streaming form")
-
-
-class StreamingC3N:
-    """C3N for one stream, in PyTorch: each new frame once, the newest mask of its clip.
-
-    At one frame per second a step's mask equals that of the newest frame of a clip of the last
-    ``frames_per_clip`` frames.  Before so many have come, the clip is what there is.
-    """
-
-    def __init__(self, network: C3N, frames_per_clip: int = 5) -> None:
-        self.core = C3NStep(network, frames_per_clip)
-        self._memory = StreamMemory((STAGES, self.core.state_width), frames_per_clip)
-
-    def reset(self) -> None:
-        """Forget the past frames."""
-        self._memory.reset()
-
-    @torch.no_grad()
-    def step(
-        self, frame: Tensor, audio_feature: Tensor, audio_logits: Tensor, stamp_ns: int
-    ) -> StepOutput:
-        """Segment the frame at ``stamp_ns`` (nanoseconds, rising).
-
-        ``frame`` ``[1, 3, S, S]`` normalised; ``audio_feature`` ``[1, A]`` and ``audio_logits``
-        ``[1, 527]`` of the second of sound that ends there.  Raises ModelError for other
-        shapes, AudioFormatError for NaN or infinite audio values.
-        """
-        core = self.core
-        expected = (
-            ("frame", frame, (1, 3, core.image_size, core.image_size)),
-            ("audio_feature", audio_feature, (1, core.audio_width)),
-            ("audio_logits", audio_logits, (1, core.c3im.similarity.shape[1])),
-        )
-        for name, tensor, shape in expected:
-            if tuple(tensor.shape) != shape:
-                raise ModelError(f"{name} must be {list(shape)}, got {list(tensor.shape)}")
-            if name != "frame" and not bool(torch.isfinite(tensor).all()):
-                raise AudioFormatError(f"{name} holds NaN or infinite values")
-        past, shares = self._memory.recall(stamp_ns)
-        out: StepOutput = core(
-            frame,
-            audio_feature,
-            audio_logits,
-            torch.from_numpy(past).to(frame),
-            torch.from_numpy(shares).to(frame),
-        )
-        self._memory.remember(stamp_ns, out.state.float().cpu().numpy())
-        return out
