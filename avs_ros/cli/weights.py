@@ -9,12 +9,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from avs_ros.errors import CheckpointError, DownloadError, ParameterError
-from avs_ros.weights.download import Progress, download
 from avs_ros.weights.sources import (
     SOURCES,
+    Progress,
     WeightSource,
     cache_folder,
     cached_paths,
+    download,
     find_source,
 )
 

@@ -7,8 +7,7 @@ from pathlib import Path
 from avs_ros.evaluation.compare import MEASURES, Comparison
 from avs_ros.evaluation.metrics import FEWEST, LEVEL, RESAMPLES, Difference
 from avs_ros.evaluation.run_files import write_whole
-from avs_ros.report.charts import bars
-from avs_ros.report.curves import intervals
+from avs_ros.report.charts import bars, intervals
 from avs_ros.report.page import render
 
 MOST_ROWS = 20

@@ -12,7 +12,7 @@ import numpy as np
 from avs_ros.evaluation.run_files import write_whole
 from avs_ros.evaluation.worst import WorstFrame
 from avs_ros.report import charts
-from avs_ros.report.curves import precision_recall
+from avs_ros.report.charts import precision_recall
 from avs_ros.report.page import render
 
 # score -> what it means, in the order of the page

@@ -29,8 +29,7 @@ from avs_ros.models.avsc import (
     silent_aware_loss,
 )
 from avs_ros.training.config import TrainConfig
-from avs_ros.training.data import ClipTensors, heard_once
-from avs_ros.training.losses import supervised_frames
+from avs_ros.training.data import ClipTensors, heard_once, supervised_frames
 from avs_ros.training.report import RunReporter
 from avs_ros.training.trainer import Trainer
 

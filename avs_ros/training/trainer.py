@@ -29,8 +29,13 @@ from avs_ros.models.label_similarity import load_similarity
 from avs_ros.models.labels import imagenet
 from avs_ros.training import distributed, resume
 from avs_ros.training.config import TrainConfig
-from avs_ros.training.data import AudioFeatures, AVSBenchDataset, ClipTensors, collate
-from avs_ros.training.losses import segmentation_loss
+from avs_ros.training.data import (
+    AudioFeatures,
+    AVSBenchDataset,
+    ClipTensors,
+    collate,
+    segmentation_loss,
+)
 from avs_ros.training.report import RunReporter
 
 logger = logging.getLogger(__name__)

@@ -1,19 +1,28 @@
-"""Public weight files: the table of them, where they are kept, whether a file is the right one.
+"""Public weight files: their table (``data/weights.yaml``), their place, and how they are fetched.
 
-The table is ``data/weights.yaml``.
+Fetching is resumable, checked, and leaves a whole file or none.
 """
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
+import http.client
 import os
+import shutil
+import ssl
+import urllib.error
+import urllib.request
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
+from typing import BinaryIO
 
 import yaml
 
-from avs_ros.errors import ModelError
+from avs_ros import __version__
+from avs_ros.errors import DownloadError, ModelError
 
 
 @dataclass(frozen=True)
@@ -97,3 +106,177 @@ def matches(file: PublicFile, size: int, digest: str) -> bool:
     """Whether ``size`` and ``digest`` are those of ``file``, as far as they are known."""
     right_size = file.size is None or file.size == size
     return right_size and (file.sha256 is None or digest.startswith(file.sha256))
+
+
+# (bytes there so far, bytes expected in all or None)
+Progress = Callable[[int, "int | None"], None]
+
+_CHUNK = 1 << 18
+_ATTEMPTS = 4
+_TIMEOUT_S = 30.0
+# What a connection that breaks in the middle raises.
+_BROKEN = (http.client.HTTPException, TimeoutError, ConnectionError, ssl.SSLError)
+
+
+def download(file: PublicFile, folder: Path, progress: Progress | None = None) -> Path:
+    """Fetch ``file`` into ``folder`` and return its path; at once where it is there already.
+
+    What has arrived is kept in ``NAME.part`` when the connection breaks or the program is
+    stopped; the next call continues there if the server's file is still the same.  The file
+    appears under its own name only when it is complete and its size and hash, where known, are
+    right.
+
+    Raises:
+        DownloadError: no network, the server refuses, it cannot be fetched by a program, the
+            disk is full, or the content is not what it should be.
+    """
+    path = folder / file.name
+    if path.is_file():
+        return path
+    if file.url is None:
+        raise DownloadError(f"{file.name} cannot be fetched by a program")
+    part = folder / f"{file.name}.part"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with part.open("ab") as out:
+            _lock(out, file)
+            try:
+                _fill(file, file.url, out, _Validator(part), progress or _silent)
+                _check(file, part)
+                os.replace(part, path)
+            finally:
+                if part.exists() and not part.stat().st_size:
+                    part.unlink()
+    except OSError as error:
+        raise DownloadError(f"{file.name} cannot be written to {folder}: {error}") from error
+    _Validator(part).forget()
+    return path
+
+
+def _silent(_done: int, _total: int | None) -> None:
+    """Report to nobody."""
+
+
+class _Validator:
+    """What identifies the server's version of a part file (ETag or date), kept beside it."""
+
+    def __init__(self, part: Path) -> None:
+        self._path = part.with_name(part.name + ".version")
+
+    def read(self) -> str:
+        return self._path.read_text() if self._path.is_file() else ""
+
+    def write(self, headers: http.client.HTTPMessage) -> None:
+        version = headers.get("ETag", "")
+        # A weak ETag does not promise the same bytes.
+        if not version or version.startswith("W/"):
+            version = headers.get("Last-Modified", "")
+        self._path.write_text(version)
+
+    def forget(self) -> None:
+        self._path.unlink(missing_ok=True)
+
+
+def _lock(out: BinaryIO, file: PublicFile) -> None:
+    try:
+        fcntl.flock(out, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise DownloadError(f"{file.name} is being downloaded by another process") from error
+
+
+def _fill(
+    file: PublicFile, url: str, out: BinaryIO, validator: _Validator, progress: Progress
+) -> None:
+    """Append to ``out`` until the server's file is complete."""
+    for attempt in range(_ATTEMPTS):
+        before = out.tell()
+        try:
+            total = _transfer(file, url, out, validator, progress)
+        except _BROKEN as error:
+            if attempt + 1 == _ATTEMPTS or out.tell() <= before:
+                raise DownloadError(_broken(file, url, out.tell(), str(error))) from error
+            continue
+        if total is None or out.tell() >= total:
+            return
+        if out.tell() <= before:
+            break
+    raise DownloadError(_broken(file, url, out.tell(), "the connection ended early"))
+
+
+def _transfer(
+    file: PublicFile, url: str, out: BinaryIO, validator: _Validator, progress: Progress
+) -> int | None:
+    """One request; returns the size of the whole file, where the server says it."""
+    start = out.tell()
+    version = validator.read()
+    headers = {"User-Agent": f"avs_ros/{__version__}"}
+    if start and version:
+        # Without If-Range a file that was replaced meanwhile would be glued to the old beginning.
+        headers |= {"Range": f"bytes={start}-", "If-Range": version}
+    try:
+        response = urllib.request.urlopen(
+            urllib.request.Request(url, headers=headers), timeout=_TIMEOUT_S
+        )
+    except urllib.error.HTTPError as error:
+        if error.code == 416:  # nothing after `start`: it is complete, or of another version
+            if error.headers.get("Content-Range", "") == f"bytes */{start}":
+                return start
+            _empty(out)
+            return _transfer(file, url, out, validator, progress)
+        raise DownloadError(
+            f"{url} answered {error.code} ({error.reason}): {file.name} is not there any more, "
+            "or not for programs"
+        ) from error
+    except urllib.error.URLError as error:
+        raise DownloadError(_broken(file, url, start, str(error.reason))) from error
+    with response:
+        if response.headers.get_content_type() == "text/html":
+            raise DownloadError(f"{url} answered with a web page instead of {file.name}")
+        if response.status != 206:
+            _empty(out)
+            validator.write(response.headers)
+        return _copy(file, response, out, progress)
+
+
+def _copy(
+    file: PublicFile, response: http.client.HTTPResponse, out: BinaryIO, progress: Progress
+) -> int | None:
+    done = out.seek(0, os.SEEK_END)
+    length = response.headers.get("Content-Length")
+    total = done + int(length) if length else None
+    if total is not None:
+        if file.size is not None and total != file.size:
+            raise DownloadError(f"{file.name} should be {file.size} bytes, the server has {total}")
+        if shutil.disk_usage(Path(out.name).parent).free < total - done:
+            raise DownloadError(f"not enough disk space for {file.name} ({total >> 20} MiB)")
+    progress(done, total)
+    while chunk := response.read(_CHUNK):
+        out.write(chunk)
+        done += len(chunk)
+        progress(done, total)
+    out.flush()
+    return total
+
+
+def _empty(out: BinaryIO) -> None:
+    out.seek(0)
+    out.truncate()
+
+
+def _check(file: PublicFile, part: Path) -> None:
+    size = part.stat().st_size
+    digest = sha256_of(part)
+    if matches(file, size, digest):
+        return
+    part.unlink()
+    expected = f"{file.size or 'any number of'} bytes, SHA-256 {file.sha256 or 'unknown'}"
+    raise DownloadError(
+        f"{file.name} is not the published file (expected {expected}; found {size} bytes, "
+        f"SHA-256 {digest}); it was removed"
+    )
+
+
+def _broken(file: PublicFile, url: str, done: int, reason: str) -> str:
+    host = url.split("/")[2]
+    kept = f"; {done >> 20} MiB are kept, run it again to continue" if done else ""
+    return f"{file.name} could not be fetched from {host} ({reason}): is there a network?{kept}"
