@@ -24,6 +24,7 @@ TOOLS = [
     "rich>=13",
     "matplotlib>=3.5",
     "scipy>=1.10",
+    "jinja2>=3.1",
     "soundfile>=0.12",
     "pillow>=9",
     'backports.zstd>=1.0; python_version < "3.14"',
@@ -36,7 +37,11 @@ setup(
     name=package_name,
     version="0.2.0",
     packages=find_packages(include=[package_name, package_name + ".*"]),
-    package_data={package_name: ["py.typed", "data/*.*", "data/labels/*.*", *MESSAGES]},
+    package_data={
+        package_name: [
+            "py.typed", "data/*.*", "data/labels/*.*", "report/templates/*.*", *MESSAGES,
+        ],
+    },
     data_files=[
         ("share/ament_index/resource_index/packages", ["resource/" + package_name]),
         ("share/" + package_name, ["package.xml"]),

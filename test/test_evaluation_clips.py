@@ -17,7 +17,7 @@ from media_files import write_video
 from avs_ros.cli import evaluate_clips
 from avs_ros.cli.main import main
 from avs_ros.errors import DatasetError
-from avs_ros.evaluation.clip_boxes import Moment, MomentScore, Thing, read_moments, score_moment
+from avs_ros.evaluation.clips import Moment, MomentScore, Thing, read_moments, score_moment
 from avs_ros.segmentation import Instance, Segmentation
 
 HEAD = ["clip", "time_s", "label", "x0", "y0", "x1", "y1", "role", "sure", "note"]

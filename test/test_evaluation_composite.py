@@ -14,20 +14,17 @@ from grey_animals import RATE, Deaf, Oracle, animals_folder, evaluate
 from avs_ros.cli import evaluate_composite
 from avs_ros.cli.main import main
 from avs_ros.errors import ParameterError
-from avs_ros.evaluation.baselines import create_baseline
 from avs_ros.evaluation.composite import (
     MATCHED,
     Case,
     make_cases,
 )
-from avs_ros.evaluation.composite_benchmark import ScoredCase, how_many_found
+from avs_ros.evaluation.composite_benchmark import ScoredCase, how_many_found, reaction
 from avs_ros.evaluation.composite_data import (
     LabelledImage,
     LabelledSound,
     read_dataset,
 )
-from avs_ros.evaluation.composite_generated import generated_dataset
-from avs_ros.evaluation.composite_reaction import reaction
 from avs_ros.evaluation.composite_scores import intervals, lead, score
 from avs_ros.postprocess import PostprocessConfig
 
@@ -156,25 +153,6 @@ def test_a_mask_comes_after_the_sound_and_goes_after_its_end(folder: Path) -> No
     assert found["onset_answered"] == 1
     assert 0 <= found["onset_delay_s"] <= 0.2 and 0.8 <= found["offset_delay_s"] <= 1.1
     assert reaction(Oracle(), [])["onset_delay_s"] is None
-
-
-def test_baselines_need_the_data_folder(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    arguments = ["evaluate", "composite", "-o", str(tmp_path), "--model", "voc21_teacher"]
-    assert main([*arguments, "--limit", "1"]) == 2
-    assert "needs --data" in capsys.readouterr().err
-
-
-def test_the_voc_baseline_marks_what_is_heard(shared: Path) -> None:
-    pytest.importorskip("ai_edge_litert")
-    model = create_baseline("voc21_teacher", shared / "data", "torch", "cpu")
-    dataset = generated_dataset()
-    cat = dataset.images[0].view()
-    meow, speech = dataset.recordings[0].second(), dataset.recordings[4].second()
-    answer = model.step(cat.rgb, meow, 0)
-    assert answer.label == "cat" and [layer.label for layer in answer.layers] == ["cat"]
-    assert answer.score >= 0.5 and (answer.probability > 0.5).mean() > 0.3
-    assert model.step(cat.rgb, speech, 0).score == 0
-    assert model.step(cat.rgb, np.zeros(RATE, np.float32), 0).layers == ()
 
 
 def test_the_gates_options_reach_the_answers(

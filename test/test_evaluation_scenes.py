@@ -12,10 +12,9 @@ from avs_ros.cli.main import main
 from avs_ros.evaluation import scenes
 from avs_ros.evaluation.avsbench import check_layout
 from avs_ros.evaluation.composite import join
-from avs_ros.evaluation.composite_benchmark import ask_once
+from avs_ros.evaluation.composite_benchmark import answer_to
 from avs_ros.evaluation.composite_generated import generated_dataset
-from avs_ros.evaluation.scenes import write_clips
-from avs_ros.evaluation.two_of_a_kind import make_twins, tell
+from avs_ros.evaluation.scenes import make_twins, tell, write_clips
 from avs_ros.inference import create_segmenter
 from avs_ros.segmentation import Layer, Prediction
 
@@ -40,15 +39,15 @@ def test_verdict_tells_the_right_thing_from_the_silent_one() -> None:
     segmenter = create_segmenter("c3n_light", engine="torch", device="cpu")
     try:
         meow = shots["cat-and-person, meow"]
-        answer = ask_once(segmenter, meow.view.rgb, meow.window)
+        answer = answer_to(segmenter, meow.view.rgb, meow.window)
         verdict = scenes.judge(answer, meow)
         assert verdict.iou is not None and verdict.iou > 0.6 and verdict.other < 0.1
         # The same answer, had the other one sounded.
         other = scenes.judge(answer, shots["cat-and-person, speech"])
         assert other.iou == 0.0 and other.other > 0.6
         silence = shots["cat-and-person, silence"]
-        answer = ask_once(segmenter, silence.view.rgb, silence.window)
-        nothing = scenes.judge(answer, silence)
+        nothing = scenes.judge(
+            answer_to(segmenter, silence.view.rgb, silence.window), silence)
         assert nothing.iou is None and nothing.marked == 0 and nothing.instances == ()
     finally:
         segmenter.close()

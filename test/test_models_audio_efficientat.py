@@ -10,7 +10,7 @@ import torch
 
 from avs_ros.errors import AudioFormatError
 from avs_ros.models import audio
-from avs_ros.models.audio.upsampling import DoubleRate
+from avs_ros.models.audio.spectrum import DoubleRate
 
 
 @pytest.fixture(scope="module")
@@ -26,8 +26,9 @@ def test_equals_the_authors_network_stage_by_stage(shared: Path) -> None:
     network = audio.build("efficientat_mn04", checkpoint=weights)
     waveform = torch.from_numpy(expected["waveform"])
 
-    log_mel = network.front_end(waveform, sample_rate=32000)
-    feature, logits = network(waveform, sample_rate=32000)
+    log_mel = network.log_mel.native(waveform)
+    feature = network.encode(log_mel)
+    logits = network.classify(feature)
 
     np.testing.assert_allclose(log_mel, expected["mel"], atol=1e-5)
     np.testing.assert_allclose(feature, expected["embedding"], atol=2e-5)
@@ -42,7 +43,7 @@ def test_hearing_at_16_khz_differs_little_from_32_khz_below_8_khz(shared: Path) 
     tones = sum(np.sin(2 * np.pi * f * time) for f in (220, 440, 660, 880, 1320)) / 10
     fine = torch.from_numpy(tones.astype(np.float32))[None]
 
-    _, native = network(fine, sample_rate=32000)
+    native = network.classify(network.encode(network.log_mel.native(fine)))
     _, upsampled = network(fine[:, ::2])
 
     top = native[0].topk(3).indices

@@ -66,7 +66,7 @@ def _measure(args: argparse.Namespace, tell: Callable[[str], None]) -> dict[str,
     """Each part that was asked for, one after another."""
     tell("starting")
     # torch comes in here: `avs benchmark --help` does not need it.
-    from avs_ros.benchmarks import machine
+    from avs_ros.benchmarks.measuring import describe_machine
     from avs_ros.benchmarks.subject import AVSC, LIGHT, Subject
 
     visual = args.visual or (args.model if args.model in (LIGHT, AVSC) else "pvt_v2_b5")
@@ -78,7 +78,7 @@ def _measure(args: argparse.Namespace, tell: Callable[[str], None]) -> dict[str,
             raise ParameterError("--scaling needs clips and a published form: avsc has neither")
         parts.discard("scaling")
     engine, bare = _engines(args)
-    results: dict[str, Any] = {"machine": machine.describe()}
+    results: dict[str, Any] = {"machine": describe_machine()}
     if args.all or not parts:
         from avs_ros.benchmarks.comparison import compare, default_forms
 
@@ -94,13 +94,13 @@ def _measure(args: argparse.Namespace, tell: Callable[[str], None]) -> dict[str,
             subject, engine, devices[-1], min(args.repeats, 5), tell
         )
     if "node" in parts:
-        from avs_ros.benchmarks.end_to_end import measure_node
+        from avs_ros.benchmarks.streams import measure_node
 
         results["node"] = measure_node(
             subject, bare, devices[-1], 2 * args.repeats, args.seconds, tell, args.domain
         )
     if "throughput" in parts:
-        from avs_ros.benchmarks.throughput import measure_throughput
+        from avs_ros.benchmarks.streams import measure_throughput
 
         results["throughput"] = measure_throughput(
             subject, bare, devices[-1], args.seconds, tell

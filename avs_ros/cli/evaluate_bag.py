@@ -104,8 +104,7 @@ def _deterministic(
     from rich.console import Console
     from rich.progress import track
 
-    from avs_ros.evaluation.parallel import Job, run_jobs
-    from avs_ros.evaluation.replay import ReplayOptions
+    from avs_ros.evaluation.replay import Job, ReplayOptions, run_jobs
     from avs_ros.evaluation.score_sheet import ScoreSheet
 
     options = ReplayOptions(

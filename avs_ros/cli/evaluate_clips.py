@@ -45,7 +45,7 @@ def run(args: argparse.Namespace, load: Callable[..., Segmenter] | None = None) 
     """
     from avs_ros.evaluation.clips import clips_of, judge_clip
     from avs_ros.evaluation.label_sets import read_label_sets
-    from avs_ros.evaluation.parallel import use_threads
+    from avs_ros.evaluation.replay import use_threads
     from avs_ros.evaluation.run_files import make_folder
     from avs_ros.inference import create_segmenter
 
@@ -90,7 +90,7 @@ def _written(
     folder: Path, name: str, segmenter: Segmenter, judged: Sequence[Judged]
 ) -> dict[str, Any]:
     from avs_ros.evaluation.clips import records, totals
-    from avs_ros.report.clip_sheet import clip_sheet
+    from avs_ros.report.sheet import clip_sheet
 
     sheet = folder / f"{Path(name).stem}.jpg"
     clip_sheet(judged, sheet)
@@ -105,7 +105,7 @@ def _show(folder: Path, about: Mapping[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from avs_ros.evaluation.clip_boxes import MEANINGS
+    from avs_ros.evaluation.clips import MEANINGS
     from avs_ros.evaluation.run_files import METRICS, write_whole
 
     table = Table("score", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)

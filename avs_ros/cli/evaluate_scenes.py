@@ -70,7 +70,7 @@ def _ask(
 ) -> None:
     import cv2
 
-    from avs_ros.evaluation.composite_benchmark import ask_once
+    from avs_ros.evaluation.composite_benchmark import answer_to
     from avs_ros.evaluation.scenes import judge, sheet, shots
 
     scenes = shots()
@@ -80,7 +80,7 @@ def _ask(
         segmenter = load(name)
         try:
             for found, shot in zip(answers, scenes, strict=True):
-                found.append(ask_once(segmenter, shot.view.rgb, shot.window, policy))
+                found.append(answer_to(segmenter, shot.view.rgb, shot.window, policy))
         finally:
             segmenter.close()
     for found, shot in zip(answers, scenes, strict=True):
@@ -106,7 +106,7 @@ def _tell_apart(
     policy: PostprocessConfig,
 ) -> None:
     from avs_ros.evaluation.composite_data import read_dataset
-    from avs_ros.evaluation.two_of_a_kind import make_twins, tell
+    from avs_ros.evaluation.scenes import make_twins, tell
 
     cases = make_twins(read_dataset(data))
     print(f"\n{'two of a kind':<26s} {'cases':>6s} {'marked':>7s} {'both':>7s} {'apart':>7s}")

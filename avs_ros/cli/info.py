@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import avs_ros
-from avs_ros.benchmarks.machine import cores, processor
+from avs_ros.benchmarks.measuring import cores, processor
 from avs_ros.errors import EXTRAS
 from avs_ros.ros_installation import ros_lacks
 
@@ -167,7 +167,7 @@ def _licence(file: Path) -> str:
 
 
 def _downloaded() -> list[Path]:
-    from avs_ros.weights import cache_folder
+    from avs_ros.weights.sources import cache_folder
 
     folder = cache_folder()
     return sorted(path for path in folder.glob("**/*") if path.is_file())

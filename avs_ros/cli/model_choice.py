@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
 
 from avs_ros.errors import ParameterError
 
@@ -13,12 +12,11 @@ DEFAULT_MODEL = "c3n_light"
 REFERENCE_ENGINE = "torch"
 
 
-def add_models(parser: argparse.ArgumentParser, baselines: Sequence[str] = ()) -> None:
-    """``--model`` (several times), ``--engine``, ``--device``; ``baselines``: further names."""
-    also = f"; with --data also {', '.join(baselines)}" if baselines else ""
+def add_models(parser: argparse.ArgumentParser) -> None:
+    """``--model`` (several times), ``--engine``, ``--device``."""
     parser.add_argument(
         "--model", action="append", metavar="NAME|FILE",
-        help=f"default {DEFAULT_MODEL}; give it several times to see models side by side{also}",
+        help=f"default {DEFAULT_MODEL}; give it several times to see models side by side",
     )  # fmt: skip
     add_computing(parser)
 

@@ -120,7 +120,7 @@ def _process(
 ) -> int:
     from avs_ros.cli.progress import FrameProgress
     from avs_ros.cli.run_folder import RunFolder
-    from avs_ros.inference.description import describe
+    from avs_ros.inference.registry import describe
     from avs_ros.postprocess import Postprocessor
     from avs_ros.streaming import Pipeline, Synchronizer
     from avs_ros.streaming.findings import Findings

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import AbstractContextManager, closing
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -39,7 +38,7 @@ CHUNK = 512
 FIELD_OF_VIEW = 1.0472
 
 
-class SceneWriter:
+class SceneWriter(AbstractContextManager["SceneWriter"]):
     """Writes one recording; whole after :meth:`close`."""
 
     def __init__(
@@ -124,18 +123,9 @@ class SceneWriter:
         """Finish the file."""
         self._bag.close()
 
-    def __enter__(self) -> SceneWriter:
-        """The writer itself."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *problem: Any) -> None:
         """Finish the file; after an error leave nothing."""
-        self._bag.__exit__(kind, error, trace)
+        self._bag.__exit__(*problem)
 
 
 def convert_clip(clip: AVSBenchClip, path: Path, *, size: int = 224, **form: Any) -> None:

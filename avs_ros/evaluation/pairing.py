@@ -7,8 +7,9 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from avs_ros.evaluation.fitting import fitted
-from avs_ros.evaluation.score_sheet import Box, ScoredFrame, ScoreSheet
+from avs_ros.evaluation.boxes import Box
+from avs_ros.evaluation.frame_scores import ScoredFrame, fitted
+from avs_ros.evaluation.score_sheet import ScoreSheet
 
 SECOND_NS = 1_000_000_000
 

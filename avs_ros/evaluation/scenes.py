@@ -3,12 +3,15 @@
 Scenes are made of scikit-image's ``chelsea`` (CC0) and ``astronaut`` (public domain, NASA) and of
 synthesised sounds, so the image may be shown anywhere.  They can be written as clips, too, in
 the layout of AVSBench's S4, to be made into bags and disturbed.
+
+*Twins* are two things of one kind side by side, with a sound that both could make.  A mono sound
+cannot say which of two equal things makes it, so a model that marks both is right; one that gives
+each a mask of its own lets something else decide (motion, direction of arrival).
 """
 
 from __future__ import annotations
 
 import csv
-import wave
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,9 +22,18 @@ from numpy.typing import NDArray
 
 from avs_ros.errors import DatasetError
 from avs_ros.evaluation.composite import join
-from avs_ros.evaluation.composite_data import LEVEL, View
+from avs_ros.evaluation.composite_benchmark import answer_to
+from avs_ros.evaluation.composite_data import (
+    LEVEL,
+    CompositeDataset,
+    LabelledImage,
+    LabelledSound,
+    View,
+)
 from avs_ros.evaluation.composite_generated import generated_dataset
+from avs_ros.inference.segmenter import Segmenter
 from avs_ros.overlay import WHITE, draw_overlay, put_text
+from avs_ros.postprocess import PostprocessConfig
 from avs_ros.segmentation import Bytes, Float, Segmentation
 from avs_ros.sound import SAMPLE_RATE
 
@@ -162,6 +174,8 @@ def write_clips(root: Path, shots: Sequence[Shot]) -> int:
 
     A clip shows its scene for five seconds; the second of sound is repeated.
     """
+    import soundfile
+
     data = root / "Single-source" / "s4_data"
     rows = [["name", "start", "category", "split"]]
     for shot in shots:
@@ -174,14 +188,10 @@ def write_clips(root: Path, shots: Sequence[Shot]) -> int:
             frame = data / "visual_frames" / place / name / f"{name}_{t}.png"
             _write(frame, cv2.cvtColor(shot.view.rgb, cv2.COLOR_RGB2BGR))
             _write(data / "gt_masks" / place / name / f"{name}_{t}.png", mask)
-        sound = np.round(np.tile(shot.window, CLIP_SECONDS) * 32767).astype("<i2")
+        sound = np.round(np.tile(shot.window, CLIP_SECONDS) * 32767).astype(np.int16)
         path = data / "audio_wav" / place / f"{name}.wav"
         path.parent.mkdir(parents=True, exist_ok=True)
-        with wave.open(str(path), "wb") as file:
-            file.setnchannels(1)
-            file.setsampwidth(2)
-            file.setframerate(SAMPLE_RATE)
-            file.writeframes(sound.tobytes())
+        soundfile.write(str(path), sound, SAMPLE_RATE)
         rows.append([name, "0", shot.sounds, "test"])
     with (root / "Single-source" / "s4_meta_data.csv").open("w", newline="") as table:
         csv.writer(table).writerows(rows)
@@ -192,3 +202,75 @@ def _write(path: Path, image: Bytes | np.ndarray) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     if not cv2.imwrite(str(path), image):
         raise DatasetError(f"{path} cannot be written")
+
+
+PER_CATEGORY, SAME = 12, 0.5
+
+
+@dataclass(frozen=True)
+class Twins:
+    """Two photographs of one category, and a sound of it."""
+
+    category: str
+    left: LabelledImage
+    right: LabelledImage
+    recording: LabelledSound
+
+
+@dataclass(frozen=True)
+class Told:
+    """Of ``cases``: share in which anything was marked, in which both things were (IoU of the
+    marks above a half on either side), and in which each had an instance of its own.
+    """
+
+    cases: int
+    marked: float
+    both: float
+    apart: float
+
+
+def make_twins(dataset: CompositeDataset, seed: int = 0) -> list[Twins]:
+    """The same cases for the same seed: at most ``PER_CATEGORY`` of each category."""
+    rng = np.random.default_rng(seed)
+    by_category: dict[str, list[LabelledImage]] = {}
+    for image in dataset.images:
+        here = image.categories(0.05)
+        if len(here) == 1 and set(image.shares) == set(here):
+            by_category.setdefault(here[0], []).append(image)
+    found = []
+    for category, images in sorted(by_category.items()):
+        sounds = dataset.sounds_of(category)
+        for _ in range(PER_CATEGORY if len(images) > 1 and sounds else 0):
+            left, right = rng.choice(len(images), 2, replace=False)
+            sound = sounds[int(rng.integers(len(sounds)))]
+            found.append(Twins(category, images[left], images[right], sound))
+    return found
+
+
+def tell(
+    segmenter: Segmenter, cases: list[Twins], policy: PostprocessConfig | None = None
+) -> Told:
+    """All cases; ``policy``: of the post-processing (None: the defaults)."""
+    marked, both, apart = [], [], []
+    for case in cases:
+        left = case.left.view()
+        view = join(left, case.right.view())
+        answer = answer_to(segmenter, view.rgb, case.recording.second(), policy)
+        true, cut = view.masks[case.category], left.rgb.shape[1]
+        labels = answer.label_mask()
+        marked.append(bool(labels.any()))
+        halves = (np.s_[:, :cut], np.s_[:, cut:])
+        both.append(all(_iou(labels[half] > 0, true[half]) > SAME for half in halves))
+        own = []
+        for half in halves:
+            whole = np.zeros(true.shape, bool)
+            whole[half] = true[half]
+            own.append({
+                one.index for one in answer.instances if _iou(labels == one.index, whole) > SAME
+            })  # fmt: skip
+        apart.append(bool(own[0]) and bool(own[1]) and own[0] != own[1])
+    return Told(len(cases), *(float(np.mean(part or [False])) for part in (marked, both, apart)))
+
+
+def _iou(found: NDArray[np.bool_], true: NDArray[np.bool_]) -> float:
+    return float((found & true).sum() / max(1, (found | true).sum()))

@@ -13,19 +13,19 @@ from avs_ros.gate import GateConfig
 from avs_ros.inference.audio_steps import audio_program
 from avs_ros.inference.bundle import AUDIO_STEP, VISUAL_STEP, Bundle, open_runners
 from avs_ros.inference.cached_audio_encoder import CachedAudioEncoder
-from avs_ros.inference.engines import StepProgram, choose_device
+from avs_ros.inference.engines import choose_device
+from avs_ros.inference.engines.program import StepProgram
 from avs_ros.inference.frames import FramePreparation
 from avs_ros.inference.light import BUNDLED
+from avs_ros.models.audio import build
 from avs_ros.models.audio.network import AudioNetwork
-from avs_ros.models.audio.registry import build
 from avs_ros.models.c3n.backbone import MobileNetV2
 from avs_ros.models.c3n.c3im import CognitiveConsensusInference
 from avs_ros.models.label_similarity import load_similarity
 from avs_ros.models.labels import audioset, imagenet
 from avs_ros.models.light.checkpoint import load_light
 from avs_ros.models.light.consensus_cam import ConsensusCam
-from avs_ros.models.state_dict import load_state_dict_strictly
-from avs_ros.models.weight_file import read_weight_file
+from avs_ros.models.weight_file import load_state_dict_strictly, read_weight_file
 from avs_ros.segmentation import Bytes, Float, Prediction, sigmoid
 from avs_ros.sound import SAMPLE_RATE, level_dbfs
 
@@ -171,7 +171,7 @@ def _parts(
         trunk = light.network.c3n
         module = ConsensusCam(trunk.backbone, trunk.c3im, trunk.image_size, sharpness)  # type: ignore[arg-type]
         return module, audio_encoder, light.rows
-    backbone = MobileNetV2(VISUAL, num_classes=1000, image_size=224, drop_path=0.0)
+    backbone = MobileNetV2(VISUAL, num_classes=1000)
     file = read_weight_file(visual)
     load_state_dict_strictly(backbone.net, file.state_dict(), file.source)
     c3im = CognitiveConsensusInference(load_similarity())

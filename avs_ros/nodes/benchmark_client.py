@@ -24,10 +24,8 @@ from rclpy.qos import QoSProfile
 from rclpy.utilities import get_rmw_implementation_identifier
 from sensor_msgs.msg import Image
 
-from avs_ros.benchmarks.interleaving import summarise
-from avs_ros.benchmarks.memory import ProcessWatch
-from avs_ros.benchmarks.stimuli import HEIGHT, WIDTH, SceneStream
-from avs_ros.benchmarks.subject import Subject, segmenter
+from avs_ros.benchmarks.measuring import ProcessWatch, summarise
+from avs_ros.benchmarks.subject import HEIGHT, WIDTH, SceneStream, Subject, segmenter
 from avs_ros.conversions.audio import AUDIO_TYPES, make_audio, make_audio_info
 from avs_ros.conversions.image_writing import rgb_to_image
 from avs_ros.conversions.messages import make_header, stamp_to_ns

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from avs_ros.errors import ParameterError
-from avs_ros.training.avsc.settings import MODES
+from avs_ros.training.avsc import MODES
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,7 @@ from torch import Tensor, nn
 from torchaudio.compliance import kaldi
 
 from avs_ros.models.audio.network import CLASS_COUNT, AudioNetwork
-from avs_ros.models.audio.spectrum import analysis_matrix, framed, power_of
-from avs_ros.models.audio.upsampling import DoubleRate
-from avs_ros.sound import SAMPLE_RATE
+from avs_ros.models.audio.spectrum import DoubleRate, analysis_matrix, framed, power_of
 
 NATIVE_RATE = 32000
 MEL_BANDS = 128
@@ -80,10 +78,12 @@ class EfficientATLogMel(nn.Module):
         self.register_buffer("window", torch.hann_window(_WINDOW, periodic=False), False)
         self.register_buffer("mel_banks", F.pad(banks, (0, 1)), False)
 
-    def forward(self, waveform: Tensor, sample_rate: int = SAMPLE_RATE) -> Tensor:
-        """Log-mel [B, 128, T] of ``waveform`` [B, N] at 16 or 32 kHz, float32."""
-        if sample_rate == SAMPLE_RATE:
-            waveform = self.upsample(waveform)
+    def forward(self, waveform: Tensor) -> Tensor:
+        """Log-mel [B, 128, T] of ``waveform`` [B, N] at 16 kHz, float32."""
+        return self.native(self.upsample(waveform))
+
+    def native(self, waveform: Tensor) -> Tensor:
+        """The same of ``waveform`` [B, N] at 32 kHz, the authors' rate."""
         emphasised = waveform[:, 1:] - 0.97 * waveform[:, :-1]
         if torch.jit.is_tracing():
             power = self._power(emphasised).transpose(1, 2)
@@ -156,14 +156,13 @@ class InvertedResidual(nn.Module):
 
 
 class EfficientAT(AudioNetwork):
-    """EfficientAT mn04 behind the common protocol; also hears 32 kHz, its native rate.
+    """EfficientAT mn04 behind the common protocol.
 
     ``feature`` [B, 384] is the mean of the last feature map, before the classifier's hidden
     layer.
     """
 
     feature_width = _LAST
-    accepted_rates = (SAMPLE_RATE, NATIVE_RATE)
 
     # Reflection padding of the STFT needs more than half an FFT, at 32 kHz.
     minimum_samples = _FFT // 4 + 2
@@ -191,9 +190,9 @@ class EfficientAT(AudioNetwork):
             )
         )
 
-    def front_end(self, waveform: Tensor, sample_rate: int = SAMPLE_RATE) -> Tensor:
-        """Log-mel [B, 128, T] of ``waveform`` [B, N] at 16 or 32 kHz."""
-        return self.log_mel(waveform, sample_rate)
+    def front_end(self, waveform: Tensor) -> Tensor:
+        """Log-mel [B, 128, T] of ``waveform`` [B, N] at 16 kHz."""
+        return self.log_mel(waveform)
 
     def encode(self, spectrogram: Tensor) -> Tensor:
         """Feature [B, 384] of a log-mel [B, 128, T]."""

@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from avs_ros.models.audio.network import CLASS_COUNT, AudioNetwork
 from avs_ros.models.audio.vggish import EXAMPLE_FRAMES, VGGishLogMel
-from avs_ros.sound import SAMPLE_RATE
 
 # (channels, stride) of the separable layers.
 _LAYERS = (
@@ -70,7 +69,7 @@ class Yamnet(AudioNetwork):
         self.layers = nn.Sequential(*layers)
         self.classifier = nn.Linear(width, CLASS_COUNT)
 
-    def front_end(self, waveform: Tensor, sample_rate: int = SAMPLE_RATE) -> Tensor:
+    def front_end(self, waveform: Tensor) -> Tensor:
         """Log-mel ``[B, 1, 96, 64]`` of the last 96 frames."""
         frames = self.mel.frames(waveform[:, -(400 + (EXAMPLE_FRAMES - 1) * 160) :])
         return frames[:, None]

@@ -13,8 +13,7 @@ import torch.nn.functional as functional
 from torch import Tensor, nn
 
 from avs_ros.models.c3n.backbone import STAGES, MobileNetV2
-from avs_ros.models.c3n.streaming.traced import Trace, TracedBackbone
-from avs_ros.models.c3n.streaming.vector_jacobian import depthwise_vjp, relu6_vjp
+from avs_ros.models.c3n.streaming.traced import Trace, TracedBackbone, depthwise_vjp, relu6_vjp
 
 
 @dataclass
