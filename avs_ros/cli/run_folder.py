@@ -24,8 +24,8 @@ from avs_ros.media.video_writer import VideoWriter
 from avs_ros.postprocess import PostprocessConfig
 from avs_ros.report.run_report import Moment, RunSummary, write_report
 from avs_ros.segmentation import Segmentation
-from avs_ros.streaming import COUNTERS, Pair
-from avs_ros.streaming.pipeline import processing_ms
+from avs_ros.streaming import Pair
+from avs_ros.streaming.pipeline import COUNTERS, processing_ms
 
 NODE = "/segmentation_node"
 TOTALS = ("frames_received", "frames_paired", "results")

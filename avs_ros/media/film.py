@@ -9,11 +9,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from avs_ros.colours import Colour, label_colour
 from avs_ros.media.decoding import import_av, local_url
 from avs_ros.media.recorded_run import RecordedPrediction, RecordedRun
 from avs_ros.media.video_writer import VideoWriter
-from avs_ros.overlay import GREY, WHITE, put_text, text_width
+from avs_ros.overlay import GREY, WHITE, Colour, label_colour, put_text, text_width
 from avs_ros.segmentation import Bytes
 
 BACKGROUND: Colour = (20, 22, 27)

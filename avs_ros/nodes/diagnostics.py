@@ -13,7 +13,7 @@ from avs_ros.gate import gate_in_force, in_words
 from avs_ros.nodes.message_counters import MessageCounters
 from avs_ros.nodes.subscriptions import InputSubscription
 from avs_ros.streaming.pipeline import Pipeline, PipelineStats
-from avs_ros.streaming.statistics import Percentiles
+from avs_ros.streaming.timing import Percentiles
 
 
 @dataclass(frozen=True)

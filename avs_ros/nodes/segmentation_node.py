@@ -31,7 +31,7 @@ from avs_ros.nodes.segmentation_outputs import SegmentationOutputs
 from avs_ros.segmentation import Segmentation
 from avs_ros.streaming.inputs import Pair
 from avs_ros.streaming.pipeline import Pipeline
-from avs_ros.streaming.statistics import RollingPercentiles
+from avs_ros.streaming.timing import RollingPercentiles
 from avs_ros.streaming.worker import Worker
 
 _WATCH_PERIOD_S = 0.25

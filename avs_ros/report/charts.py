@@ -8,8 +8,8 @@ from html import escape
 import numpy as np
 from numpy.typing import NDArray
 
-from avs_ros.colours import label_colour
 from avs_ros.evaluation.metrics import Difference
+from avs_ros.overlay import label_colour
 
 WIDTH = 1000
 LEFT = 76

@@ -1,12 +1,25 @@
-"""Rolling figures about a running stream."""
+"""The pipeline's own time (deadlines, latencies; never pairing), and rolling figures about it."""
 
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from dataclasses import dataclass
 
 import numpy as np
+
+
+class Clock:
+    """The process's steady clock, by which threads can wait; a test puts a manual one in place."""
+
+    def now_ns(self) -> int:
+        """Nanoseconds since an arbitrary start; never goes back."""
+        return time.monotonic_ns()
+
+    def wait(self, condition: threading.Condition, timeout_s: float | None) -> None:
+        """Wait on ``condition`` (held by the caller) until notified or ``timeout_s`` is over."""
+        condition.wait(timeout_s)
 
 
 @dataclass(frozen=True)
