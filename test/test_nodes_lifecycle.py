@@ -102,10 +102,9 @@ def test_a_model_that_cannot_be_loaded_fails_configure(
 ) -> None:
     models = Models()
     models.error = error
-    log = graph.listen("rcl_interfaces/msg/Log", "/rosout")
+    log = graph.listen("rcl_interfaces/msg/Log", "/rosout", latched=True)
     pages = graph.listen("diagnostic_msgs/msg/DiagnosticArray", "/diagnostics")
     start(graph, models, autostart=False)
-    graph.wait(lambda: graph.tester.count_publishers("/rosout") > 1)
     assert not graph.change(NODE, "configure")
     assert graph.state(NODE) == "unconfigured"
     line = graph.wait(lambda: [one for one in log if str(error) in one.msg], "the message")[0]
@@ -145,7 +144,6 @@ def test_what_a_transition_dies_of_is_logged(
     models = Models()
     log = graph.listen("rcl_interfaces/msg/Log", "/rosout", latched=True)
     start(graph, models, autostart=False)
-    graph.wait(lambda: graph.tester.count_publishers("/rosout") > 1)
     assert graph.change(NODE, "configure")
     monkeypatch.setattr(SensorInputs, "open", lose)
     assert not graph.change(NODE, "activate")
