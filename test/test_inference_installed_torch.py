@@ -57,7 +57,6 @@ def test_configure_says_it(monkeypatch: pytest.MonkeyPatch) -> None:
         line = graph.wait(
             lambda: next((one for one in log if "cannot configure" in one.msg), None), "the log")
         assert "torch 1.8.1 is installed" in line.msg and "2.1 or newer" in line.msg
-        answer = graph.call("lifecycle_msgs/srv/GetState", "/segmentation_node/get_state")
-        assert answer.current_state.label == "unconfigured"
+        assert graph.state("/segmentation_node") == "unconfigured"
     finally:
         graph.close()
