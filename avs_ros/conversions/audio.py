@@ -41,6 +41,9 @@ AUDIO_TYPES = {
     "RawAudio": "foxglove_msgs/msg/RawAudio",
     "AudioData": "audio_common_msgs/msg/AudioData",
 }
+# These say nothing about their samples; an AudioInfo beside them does.
+FORMATLESS = (AUDIO_TYPES["AudioDataStamped"], AUDIO_TYPES["AudioData"])
+AUDIO_INFO = "audio_common_msgs/msg/AudioInfo"
 MAX_CHANNELS = 64
 # PortAudio's sample flags -> the field of mgonzs13's AudioData that holds the samples.
 _PORTAUDIO = {
@@ -276,7 +279,7 @@ def make_audio(
 
 def make_audio_info(types: MessageTypes, rate: int, channels: int) -> Message:
     """``audio_common_msgs/AudioInfo`` of ros-drivers for 16-bit uncompressed sound."""
-    msg = _of_ros_drivers(types, "audio_common_msgs/msg/AudioInfo", "sample_format")
+    msg = _of_ros_drivers(types, AUDIO_INFO, "sample_format")
     msg.channels, msg.sample_rate, msg.bitrate = channels, rate, rate * channels * 16
     msg.sample_format, msg.coding_format = "S16LE", "WAVE"
     return msg

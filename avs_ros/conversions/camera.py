@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from avs_ros.conversions.messages import MalformedImage, Message, MessageTypes
 from avs_ros.errors import ImageFormatError
 
+CAMERA_INFO = "sensor_msgs/msg/CameraInfo"
 _PINHOLE = ("plumb_bob", "rational_polynomial", "")
 _FISHEYE = ("equidistant", "fisheye")
 # What OpenCV takes.
@@ -125,7 +126,7 @@ def make_camera_info(
         raise ImageFormatError(f"field of view {horizontal_fov} rad: expected 0 to pi")
     focal = width / 2 / math.tan(horizontal_fov / 2)
     cx, cy = (width - 1) / 2, (height - 1) / 2
-    return types("sensor_msgs/msg/CameraInfo")(
+    return types(CAMERA_INFO)(
         header=header, width=width, height=height, distortion_model="plumb_bob",
         d=types.array(np.zeros(5)),
         k=np.array([focal, 0, cx, 0, focal, cy, 0, 0, 1], dtype=np.float64),
@@ -136,7 +137,7 @@ def make_camera_info(
 
 def copy_camera_info(types: MessageTypes, header: Message, recorded: Message) -> Message:
     """Any ``CameraInfo`` (a bag's, say) as a message of ``types``, with another ``header``."""
-    msg = types("sensor_msgs/msg/CameraInfo")(header=header)
+    msg = types(CAMERA_INFO)(header=header)
     for name in ("height", "width", "distortion_model", "binning_x", "binning_y"):
         setattr(msg, name, getattr(recorded, name))
     msg.d = types.array(np.array(recorded.d, dtype=np.float64))

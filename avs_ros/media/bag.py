@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from avs_ros.conversions.audio import AUDIO_TYPES, AudioFormat, read_audio
-from avs_ros.conversions.camera import read_camera_info
+from avs_ros.conversions.audio import AUDIO_INFO, AUDIO_TYPES, FORMATLESS, AudioFormat, read_audio
+from avs_ros.conversions.camera import CAMERA_INFO, read_camera_info
 from avs_ros.conversions.image_reading import check_any_image, read_any_image
 from avs_ros.conversions.messages import MalformedImage, stamp_to_ns
 from avs_ros.errors import AvsError, BagError
@@ -28,10 +28,6 @@ from avs_ros.media.source import Frame, Sound, SourceInfo, in_stamp_order, merge
 from avs_ros.streaming.findings import Observed
 
 IMAGE_TYPES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
-# These say nothing about their samples.
-FORMATLESS = (AUDIO_TYPES["AudioDataStamped"], AUDIO_TYPES["AudioData"])
-AUDIO_INFO = "audio_common_msgs/msg/AudioInfo"
-CAMERA_INFO = "sensor_msgs/msg/CameraInfo"
 
 
 @dataclass(frozen=True)

@@ -24,11 +24,10 @@ from sensor_msgs.msg import Image
 
 from avs_ros.benchmarks.measuring import ProcessWatch, summarise
 from avs_ros.benchmarks.subject import HEIGHT, WIDTH, SceneStream, Subject, segmenter
-from avs_ros.conversions.audio import AUDIO_TYPES, make_audio, make_audio_info
+from avs_ros.conversions.audio import AUDIO_INFO, AUDIO_TYPES, make_audio, make_audio_info
 from avs_ros.conversions.image_writing import rgb_to_image
 from avs_ros.conversions.messages import make_header, stamp_to_ns
 from avs_ros.errors import AvsError, RosError
-from avs_ros.media.bag import AUDIO_INFO
 from avs_ros.nodes.lifecycle_client import LifecycleClient
 from avs_ros.nodes.message_types import ROS, published_audio_type
 from avs_ros.sound import SAMPLE_RATE
