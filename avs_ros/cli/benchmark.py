@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from avs_ros.cli.progress import doing
 from avs_ros.errors import MediaError, ParameterError
 
 
@@ -49,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise MediaError(f"{folder}: cannot be written ({error.strerror})") from error
-    with _Progress() as tell:
+    with doing() as tell:
         results = _measure(args, tell)
     path = folder / "benchmark.json"
     path.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
@@ -129,32 +130,3 @@ def _devices(device: str) -> list[str]:
     if device != "auto":
         return [choose_device(device)]
     return list(dict.fromkeys(["cpu", choose_device("auto")]))
-
-
-class _Progress:
-    """What is being done, on stderr: a spinner on a terminal, else a line per change."""
-
-    def __init__(self) -> None:
-        """Nothing is shown yet."""
-        from rich.console import Console
-
-        self._console = Console(stderr=True)
-        self._status = self._console.status("starting")
-        self._last = ""
-
-    def __enter__(self) -> Callable[[str], None]:
-        """The function to call with what is being done."""
-        if self._console.is_terminal:
-            self._status.start()
-        return self._tell
-
-    def _tell(self, description: str) -> None:
-        if self._console.is_terminal:
-            self._status.update(description)
-        elif description != self._last:
-            self._console.print(description, markup=False, highlight=False)
-        self._last = description
-
-    def __exit__(self, *_: object) -> None:
-        """Take it away."""
-        self._status.stop()

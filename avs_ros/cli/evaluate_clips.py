@@ -13,8 +13,14 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from avs_ros.cli.gate_options import add_policy, policy_of
-from avs_ros.cli.model_choice import add_models, add_threads, chosen_models, threads_of
+from avs_ros.cli.options import (
+    add_models,
+    add_policy,
+    add_workers,
+    check_workers,
+    chosen_models,
+    policy_of,
+)
 from avs_ros.errors import ParameterError
 
 if TYPE_CHECKING:
@@ -31,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--boxes", type=Path, metavar="CSV", help="another table (DIR/boxes.csv)")
     parser.add_argument("-o", "--output", type=Path, default=Path("clips"), metavar="DIR")
     add_models(parser)
-    add_threads(parser)
+    add_workers(parser, processes=False)
     parser.add_argument("--fps", type=float, default=10.0, help="frames asked per second (10)")
     parser.add_argument("--labels", type=Path, metavar="JSON", help="further right names")
     add_policy(parser)
@@ -51,10 +57,11 @@ def run(args: argparse.Namespace, load: Callable[..., Segmenter] | None = None) 
 
     if not args.fps > 0:
         raise ParameterError(f"--fps is {args.fps:g}; must be above 0")
-    models, policy, threads = chosen_models(args), policy_of(args), threads_of(args)
+    check_workers(args)
+    models, policy = chosen_models(args), policy_of(args)
     clips = clips_of(args.folder, args.boxes)
     names = read_label_sets(args.labels) if args.labels else None
-    use_threads(threads)
+    use_threads(args.threads)
     make_folder(args.output)
     results: dict[str, Any] = {}
     for name in models:

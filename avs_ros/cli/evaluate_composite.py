@@ -17,8 +17,14 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from avs_ros.cli.gate_options import add_policy, policy_of
-from avs_ros.cli.model_choice import add_models, add_threads, chosen_models, threads_of
+from avs_ros.cli.options import (
+    add_models,
+    add_policy,
+    add_workers,
+    check_workers,
+    chosen_models,
+    policy_of,
+)
 from avs_ros.errors import ParameterError
 from avs_ros.gate import apply_gate
 from avs_ros.postprocess import PostprocessConfig
@@ -47,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument("-o", "--output", type=Path, default=Path("composite"), metavar="DIR")
     add_models(parser)
-    add_threads(parser)
+    add_workers(parser, processes=False)
     parser.add_argument(
         "--hard", action="store_true", help="without --data: dark, noisy and small images"
     )
@@ -69,7 +75,8 @@ def run(args: argparse.Namespace, load: Callable[..., Segmenter] | None = None) 
 
     if args.limit < 0:
         raise ParameterError(f"--limit is {args.limit}; it must be 0 (all) or more")
-    threads, policy = threads_of(args), policy_of(args)
+    check_workers(args)
+    policy = policy_of(args)
     if args.hard and args.data:
         raise ParameterError("--hard belongs to the generated set: leave --data away")
     models = chosen_models(args)
@@ -81,7 +88,7 @@ def run(args: argparse.Namespace, load: Callable[..., Segmenter] | None = None) 
         from avs_ros.evaluation.replay import use_threads
         from avs_ros.inference import create_segmenter
 
-        use_threads(threads)
+        use_threads(args.threads)
         load = create_segmenter
     results: dict[str, ModelResult] = {}
     first: list[ScoredCase] = []

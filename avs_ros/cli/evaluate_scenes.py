@@ -11,8 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from avs_ros.cli.gate_options import add_policy, policy_of
-from avs_ros.cli.model_choice import add_computing
+from avs_ros.cli.options import add_computing, add_policy, policy_of
 from avs_ros.errors import ParameterError
 from avs_ros.postprocess import PostprocessConfig
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 
 from avs_ros.cli import evaluate_composite
-from avs_ros.cli.model_choice import threads_of
+from avs_ros.cli.options import check_workers
 from avs_ros.errors import AvsError, ParameterError
 from avs_ros.evaluation.replay import use_threads
 from avs_ros.inference import Segmenter, create_segmenter
@@ -131,7 +131,8 @@ def _composite(arguments: list[str]) -> None:
     )
     evaluate_composite.add_arguments(parser)
     args = parser.parse_args(arguments)
-    use_threads(threads_of(args))
+    check_workers(args)
+    use_threads(args.threads)
 
     def load(model: str, engine: str, device: str) -> Segmenter:
         if model in BASELINES:
