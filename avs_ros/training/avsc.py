@@ -10,9 +10,11 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import torch
 import torch.nn.functional as functional
+from pydantic import NonNegativeFloat, PositiveInt
 from torch import Tensor
 
 from avs_ros.errors import DatasetError, ParameterError
@@ -33,7 +35,7 @@ from avs_ros.training.data import ClipTensors, heard_once, supervised_frames
 from avs_ros.training.report import RunReporter
 from avs_ros.training.trainer import Trainer
 
-MODES = ("ignore", "pseudo", "frozen")
+Mode = Literal["ignore", "pseudo", "frozen"]
 
 
 @dataclass(frozen=True)
@@ -47,22 +49,18 @@ class BenchSettings(TrainConfig):
     the transformer decoder.
     """
 
-    mode: str = "ignore"
+    mode: Mode = "ignore"
     categories: str = ""
-    segment_weight: float = 1.0
-    queries: int = 100
+    segment_weight: NonNegativeFloat = 1.0
+    queries: PositiveInt = 100
 
     def __post_init__(self) -> None:
-        """Raise ParameterError for the first value outside its range."""
+        """Raise ParameterError for values that do not go together, or cannot be."""
         super().__post_init__()
-        if self.mode not in MODES:
-            raise ParameterError(f"mode is {self.mode!r}; choose one of {', '.join(MODES)}")
         if self.mode == "pseudo" and not self.init_from:
             raise ParameterError(
                 "mode pseudo takes silent things from a trained network: set init_from"
             )
-        if self.segment_weight < 0:
-            raise ParameterError(f"segment_weight is {self.segment_weight}; 0 or more is needed")
 
 
 def bench_network(settings: BenchSettings, categories: Callable[[], Sequence[str]]) -> AVSC:
