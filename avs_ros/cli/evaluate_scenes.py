@@ -94,7 +94,7 @@ def _ask(names: Sequence[str], load: Callable[[str], Segmenter], output: Path) -
 
 def _tell_apart(names: Sequence[str], load: Callable[[str], Segmenter], data: Path) -> None:
     from avs_ros.evaluation.composite_data import read_dataset
-    from avs_ros.evaluation.scenes import make_twins, tell
+    from avs_ros.evaluation.two_of_a_kind import make_twins, tell
 
     cases = make_twins(read_dataset(data))
     print(f"\n{'two of a kind':<26s} {'cases':>6s} {'marked':>7s} {'both':>7s} {'apart':>7s}")
