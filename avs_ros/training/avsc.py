@@ -123,7 +123,7 @@ class BenchTrainer(Trainer[AVSC]):
         count = batch[0].frames.shape[0]
         chosen = supervised_frames(len(frames), count, settings.supervise)
         frames = self._normalised(frames[chosen.to(self.device)])
-        feature, logits = (part[chosen].to(self.device) for part in self._heard(batch, "train"))
+        feature, logits = (part[chosen].to(self.device) for part in self.heard(batch, "train"))
         with self._autocast():
             answer = self.model(frames, feature, logits)
         truth = shrink(torch.cat([sample.masks for sample in batch])[chosen], answer.attended)
@@ -146,7 +146,7 @@ class BenchTrainer(Trainer[AVSC]):
     def probability(self, sample: ClipTensors) -> Tensor:
         """See :meth:`Trainer.probability`."""
         frames = self._normalised(sample.frames.to(self.device))
-        feature, logits = (part.to(self.device) for part in self._heard([sample], "val"))
+        feature, logits = (part.to(self.device) for part in self.heard([sample], "val"))
         attended = self.network(frames, feature, logits).attended.float().cpu()
         size = sample.masks.shape[2:]
         whole = functional.interpolate(
@@ -157,10 +157,6 @@ class BenchTrainer(Trainer[AVSC]):
     def _settings(self) -> BenchSettings:
         assert isinstance(self.config, BenchSettings)
         return self.config
-
-    def _heard(self, batch: Sequence[ClipTensors], split: str) -> tuple[Tensor, Tensor]:
-        heard = [self.audio(self.data[split].clips[sample.index]) for sample in batch]
-        return torch.cat([pair[0] for pair in heard]), torch.cat([pair[1] for pair in heard])
 
     @torch.no_grad()
     def _with_silent(self, targets: list[Target], frames: Tensor) -> list[Target]:
