@@ -11,6 +11,7 @@ NODE = [
     "numpy>=1.21",
     "PyYAML",
     "torch>=2.1",
+    "torchvision>=0.16",
     "torchaudio>=2.1",
     "timm>=1.0.8",
     "soxr>=0.3",
@@ -55,8 +56,8 @@ setup(
     extras_require={
         "tools": TOOLS,
         "demo": [*TOOLS, "scikit-image>=0.22"],
-        "train": [*TOOLS, "torchvision>=0.16", "tensorboard>=2.14"],
-        "recipes": [*TOOLS, "scikit-image>=0.22", "ai-edge-litert>=1.0"],
+        "train": [*TOOLS, "tensorboard>=2.14", "pydantic>=2"],
+        "recipes": [*TOOLS, "pydantic>=2", "scikit-image>=0.22", "ai-edge-litert>=1.0"],
         "ray": ["ray>=2.9"],
         "microphone": ["sounddevice>=0.4.6"],
         "onnx": ["onnx>=1.16", "onnxruntime>=1.17"],

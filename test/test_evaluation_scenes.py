@@ -14,7 +14,8 @@ from avs_ros.evaluation.avsbench import check_layout
 from avs_ros.evaluation.composite import join
 from avs_ros.evaluation.composite_benchmark import answer_to
 from avs_ros.evaluation.composite_generated import generated_dataset
-from avs_ros.evaluation.scenes import make_twins, tell, write_clips
+from avs_ros.evaluation.scenes import write_clips
+from avs_ros.evaluation.two_of_a_kind import make_twins, tell
 from avs_ros.inference import create_segmenter
 from avs_ros.segmentation import Layer, Prediction
 

@@ -8,9 +8,9 @@ from dataclasses import asdict
 from typing import Any
 
 from avs_ros.benchmarks.candidate import Candidate, export
-from avs_ros.benchmarks.forms import AUTHORS, AUTHORS_HALF, StepOutput, difference
+from avs_ros.benchmarks.forms import AUTHORS, AUTHORS_HALF, difference
 from avs_ros.benchmarks.measuring import summarise, take_turns
-from avs_ros.benchmarks.subject import Subject
+from avs_ros.benchmarks.subject import StepOutput, Subject
 from avs_ros.errors import AvsError, EngineError
 from avs_ros.inference.engines import ENGINES
 

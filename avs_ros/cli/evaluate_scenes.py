@@ -105,7 +105,7 @@ def _tell_apart(
     policy: PostprocessConfig,
 ) -> None:
     from avs_ros.evaluation.composite_data import read_dataset
-    from avs_ros.evaluation.scenes import make_twins, tell
+    from avs_ros.evaluation.two_of_a_kind import make_twins, tell
 
     cases = make_twins(read_dataset(data))
     print(f"\n{'two of a kind':<26s} {'cases':>6s} {'marked':>7s} {'both':>7s} {'apart':>7s}")

@@ -9,7 +9,6 @@ may add to it: both may be marked, neither must), ``sure`` (0: not to be scored)
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -20,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from avs_ros.errors import DatasetError
-from avs_ros.evaluation.boxes import Box, box_iou, box_of
+from avs_ros.evaluation.boxes import Box, box_iou, box_of, read_table
 from avs_ros.evaluation.label_sets import LabelSets
 from avs_ros.evaluation.metrics import paired_difference
 from avs_ros.inference.segmenter import Segmenter
@@ -84,20 +83,12 @@ class Moment:
 
 def read_moments(path: Path) -> dict[str, list[Moment]]:
     """Clip -> its moments in order of time.  Raises DatasetError, saying which line is wrong."""
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DatasetError(f"{path}: cannot be read ({error})") from error
-    table = csv.DictReader(lines)
-    missing = set(COLUMNS) - set(table.fieldnames or ())
-    if missing:
-        raise DatasetError(f"{path} has no column {', '.join(sorted(missing))}")
     found: dict[str, dict[float, list[Thing | bool]]] = {}
-    for number, row in enumerate(table, 2):
+    for line, row in read_table(path, COLUMNS):
         try:
             time_s, entry = _entry(row)
         except (TypeError, ValueError) as error:
-            raise DatasetError(f"{path}, line {number}: {error}") from error
+            raise DatasetError(f"{path}, {line}: {error}") from error
         found.setdefault(row["clip"], {}).setdefault(time_s, []).append(entry)
     if not found:
         raise DatasetError(f"{path} holds no moments")

@@ -8,7 +8,6 @@ it has never met.
 
 from __future__ import annotations
 
-import csv
 import json
 import re
 import zlib
@@ -23,6 +22,7 @@ import soxr
 from numpy.typing import NDArray
 
 from avs_ros.errors import DatasetError, ParameterError
+from avs_ros.evaluation.boxes import read_table
 from avs_ros.evaluation.clip_arrays import read_sound
 from avs_ros.models.light.vocabulary import CATEGORIES, CATEGORY_NAMES, SOUND_CLASSES, SOUNDS
 from avs_ros.segmentation import Bytes, Float
@@ -181,12 +181,7 @@ def read_dataset(root: Path, split: str = "validation") -> CompositeDataset:
 def _rows(path: Path) -> list[dict[str, str]]:
     if not path.is_file():
         return []
-    with path.open(newline="", encoding="utf-8") as lines:
-        rows = list(csv.DictReader(lines))
-    missing = {"file", "class", "fold"} - set(rows[0] if rows else {"file", "class", "fold"})
-    if missing:
-        raise DatasetError(f"{path} has no column {', '.join(sorted(missing))}")
-    return rows
+    return [row for _, row in read_table(path, ("file", "class", "fold"))]
 
 
 def _reader(path: Path) -> Callable[[], Float]:

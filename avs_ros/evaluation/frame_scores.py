@@ -17,6 +17,11 @@ from avs_ros.evaluation.label_sets import LabelSets
 
 # A mask that overlaps the truth by more follows it; less may be chance.
 FOLLOWS = 0.1
+# Of a line of ``frames.jsonl``, beside its recording, in order.
+RECORDED = (
+    "stamp_ns", "answered", "iou", "f", "overlap", "box_iou", "true_share", "marked_share",
+    "point_hit", "label_hit", "heard_hit", "flicker", "latency_ms", "sync_error_ms", "true_labels",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -64,13 +69,10 @@ class FrameScores:
     """
 
     stamp_ns: int
-    iou: float | None
-    curve: NDArray[np.float32] | None
-    marked_curve: NDArray[np.float32] | None
-    found_curve: NDArray[np.float32] | None
-    f_mask: float | None
+    answered: bool
     true_share: float
     marked_share: float
+    true_labels: tuple[str, ...]
     point_hit: bool | None
     label_hit: bool | None
     heard_hit: bool | None
@@ -78,9 +80,12 @@ class FrameScores:
     box_iou: float | None
     latency_ms: float | None
     sync_error_ms: float | None
-    true_labels: tuple[str, ...]
+    iou: float | None = None
+    curve: NDArray[np.float32] | None = None
+    marked_curve: NDArray[np.float32] | None = None
+    found_curve: NDArray[np.float32] | None = None
+    f_mask: float | None = None
     flicker: float | None = None
-    answered: bool = True
 
     @property
     def likeness(self) -> float:
@@ -93,24 +98,10 @@ class FrameScores:
 
     def record(self, recording: str) -> dict[str, Any]:
         """One line of ``frames.jsonl``: what two runs are compared by."""
-        return {
-            "recording": recording,
-            "stamp_ns": self.stamp_ns,
-            "answered": self.answered,
-            "iou": self.iou,
-            "f": self.f_mask if self.true_share else None,
-            "overlap": self.overlap,
-            "box_iou": self.box_iou,
-            "true_share": self.true_share,
-            "marked_share": self.marked_share,
-            "point_hit": self.point_hit,
-            "label_hit": self.label_hit,
-            "heard_hit": self.heard_hit,
-            "flicker": self.flicker,
-            "latency_ms": self.latency_ms,
-            "sync_error_ms": self.sync_error_ms,
-            "true_labels": list(self.true_labels),
-        }
+        own = {name: getattr(self, name, None) for name in RECORDED}
+        own["f"] = self.f_mask if self.true_share else None
+        own["true_labels"] = list(self.true_labels)
+        return {"recording": recording, **own}
 
 
 def score_frame(
@@ -128,11 +119,7 @@ def score_frame(
     named = bool(frame.true_labels)
     scores = FrameScores(
         stamp_ns=frame.stamp_ns,
-        iou=None,
-        curve=None,
-        marked_curve=None,
-        found_curve=None,
-        f_mask=None,
+        answered=answered,
         true_share=float(truth.mean()),
         marked_share=float(mask.mean()),
         point_hit=_hit(frame.point, truth),
@@ -146,7 +133,6 @@ def score_frame(
         latency_ms=frame.latency_ms,
         sync_error_ms=frame.sync_error_ms,
         true_labels=tuple(frame.true_labels),
-        answered=answered,
     )
     if frame.truth is not None:
         _score_mask(scores, frame, mask[None], truth[None])

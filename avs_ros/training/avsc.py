@@ -10,9 +10,11 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import torch
 import torch.nn.functional as functional
+from pydantic import NonNegativeFloat, PositiveInt
 from torch import Tensor
 
 from avs_ros.errors import DatasetError, ParameterError
@@ -33,7 +35,7 @@ from avs_ros.training.data import ClipTensors, heard_once, supervised_frames
 from avs_ros.training.report import RunReporter
 from avs_ros.training.trainer import Trainer
 
-MODES = ("ignore", "pseudo", "frozen")
+Mode = Literal["ignore", "pseudo", "frozen"]
 
 
 @dataclass(frozen=True)
@@ -47,22 +49,18 @@ class BenchSettings(TrainConfig):
     the transformer decoder.
     """
 
-    mode: str = "ignore"
+    mode: Mode = "ignore"
     categories: str = ""
-    segment_weight: float = 1.0
-    queries: int = 100
+    segment_weight: NonNegativeFloat = 1.0
+    queries: PositiveInt = 100
 
     def __post_init__(self) -> None:
-        """Raise ParameterError for the first value outside its range."""
+        """Raise ParameterError for values that do not go together, or cannot be."""
         super().__post_init__()
-        if self.mode not in MODES:
-            raise ParameterError(f"mode is {self.mode!r}; choose one of {', '.join(MODES)}")
         if self.mode == "pseudo" and not self.init_from:
             raise ParameterError(
                 "mode pseudo takes silent things from a trained network: set init_from"
             )
-        if self.segment_weight < 0:
-            raise ParameterError(f"segment_weight is {self.segment_weight}; 0 or more is needed")
 
 
 def bench_network(settings: BenchSettings, categories: Callable[[], Sequence[str]]) -> AVSC:
@@ -125,7 +123,7 @@ class BenchTrainer(Trainer[AVSC]):
         count = batch[0].frames.shape[0]
         chosen = supervised_frames(len(frames), count, settings.supervise)
         frames = self._normalised(frames[chosen.to(self.device)])
-        feature, logits = (part[chosen].to(self.device) for part in self._heard(batch, "train"))
+        feature, logits = (part[chosen].to(self.device) for part in self.heard(batch, "train"))
         with self._autocast():
             answer = self.model(frames, feature, logits)
         truth = shrink(torch.cat([sample.masks for sample in batch])[chosen], answer.attended)
@@ -148,7 +146,7 @@ class BenchTrainer(Trainer[AVSC]):
     def probability(self, sample: ClipTensors) -> Tensor:
         """See :meth:`Trainer.probability`."""
         frames = self._normalised(sample.frames.to(self.device))
-        feature, logits = (part.to(self.device) for part in self._heard([sample], "val"))
+        feature, logits = (part.to(self.device) for part in self.heard([sample], "val"))
         attended = self.network(frames, feature, logits).attended.float().cpu()
         size = sample.masks.shape[2:]
         whole = functional.interpolate(
@@ -159,10 +157,6 @@ class BenchTrainer(Trainer[AVSC]):
     def _settings(self) -> BenchSettings:
         assert isinstance(self.config, BenchSettings)
         return self.config
-
-    def _heard(self, batch: Sequence[ClipTensors], split: str) -> tuple[Tensor, Tensor]:
-        heard = [self.audio(self.data[split].clips[sample.index]) for sample in batch]
-        return torch.cat([pair[0] for pair in heard]), torch.cat([pair[1] for pair in heard])
 
     @torch.no_grad()
     def _with_silent(self, targets: list[Target], frames: Tensor) -> list[Target]:

@@ -127,15 +127,18 @@ class Trainer(Generic[Net]):
     def _forward(self, batch: Sequence[ClipTensors], split: str) -> Tensor:
         """Logits ``[sum of T, 1, size, size]`` of a batch of equally long clips."""
         frames = torch.cat([sample.frames for sample in batch]).to(self.device)
-        heard = [self.audio(self.data[split].clips[sample.index]) for sample in batch]
-        feature = torch.cat([pair[0] for pair in heard]).to(self.device)
-        scores = torch.cat([pair[1] for pair in heard]).to(self.device)
+        feature, scores = (part.to(self.device) for part in self.heard(batch, split))
         count = batch[0].frames.shape[0]
         with self._autocast():
             logits: Tensor = self.model(
                 self._normalised(frames), feature, scores, frames_per_clip=count
             )
         return logits.float()
+
+    def heard(self, batch: Sequence[ClipTensors], split: str) -> tuple[Tensor, Tensor]:
+        """Audio features ``[sum of T, A]`` and AudioSet logits ``[sum of T, 527]``, on the CPU."""
+        heard = [self.audio(self.data[split].clips[sample.index]) for sample in batch]
+        return torch.cat([pair[0] for pair in heard]), torch.cat([pair[1] for pair in heard])
 
     def _normalised(self, frames: Tensor) -> Tensor:
         backbone: Any = self.network.backbone

@@ -50,13 +50,14 @@ class Backbone(nn.Module):
     image_mean: tuple[float, float, float] = IMAGENET_MEAN
     image_std: tuple[float, float, float] = IMAGENET_STD
     chains_normed = False
+    net: Any
 
     def __init__(
         self, name: str, num_classes: int, drop_path: float = 0.0, **options: Any
     ) -> None:
         """Timm's model ``name`` with random weights; ``options``: more for timm."""
         super().__init__()
-        self.net: Any = timm.create_model(
+        self.net = timm.create_model(
             name, pretrained=False, num_classes=num_classes, drop_path_rate=drop_path, **options
         )
         # MobileNet's first feature is its stem's.
