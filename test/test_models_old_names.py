@@ -11,7 +11,7 @@ from avs_ros.inference.avsc import BUNDLED as AVSC_LIGHT
 from avs_ros.inference.light import BUNDLED as C3N_LIGHT
 from avs_ros.models.avsc import load_avsc
 from avs_ros.models.light.checkpoint import load_light
-from avs_ros.models.old_names import tensors_of_today, today
+from avs_ros.models.weight_file import tensors_of_today, today
 
 
 def stored(path: Path) -> set[str]:

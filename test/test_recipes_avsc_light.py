@@ -36,7 +36,7 @@ def test_the_shipped_configuration_loads() -> None:
 
 def test_wrong_settings_are_refused_by_name() -> None:
     with pytest.raises(ParameterError, match="mode is 'none'"):
-        AVSCLightSettings(mode="none")
+        load_settings(AVSCLightSettings, CONFIG, {"mode": "none"})
     with pytest.raises(ParameterError, match="capacity is 3"):
         AVSCLightSettings(capacity=3)
 

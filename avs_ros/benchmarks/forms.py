@@ -10,8 +10,7 @@ from typing import Protocol
 
 import numpy as np
 
-from avs_ros.benchmarks.stimuli import CYCLE, StepOutput, Stimuli
-from avs_ros.benchmarks.subject import Subject, runners
+from avs_ros.benchmarks.subject import CYCLE, StepOutput, Stimuli, Subject, runners
 from avs_ros.inference.class_affinity import ClassAffinity
 from avs_ros.models.stream_memory import StreamMemory
 

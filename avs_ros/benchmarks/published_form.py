@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from avs_ros.benchmarks.networks import build
-from avs_ros.benchmarks.stimuli import CYCLE, StepOutput, Stimuli
-from avs_ros.benchmarks.subject import Subject
+from avs_ros.benchmarks.subject import CYCLE, StepOutput, Stimuli, Subject
 from avs_ros.errors import EngineError
 from avs_ros.models.c3n.backbone import Taps
 from avs_ros.models.c3n.ccam import cognitive_consensus_attention

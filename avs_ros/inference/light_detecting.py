@@ -15,7 +15,11 @@ from avs_ros.inference.bundle import Bundle, identity_of, open_runners
 from avs_ros.inference.cached_audio_encoder import CachedAudioEncoder, StreamHearing, check_window
 from avs_ros.inference.candidates import OUTSIDE, CandidateReader, Candidates
 from avs_ros.inference.category_gate import Bools, CategoryGate
-from avs_ros.inference.confusable import confusable_indices, pool_confusable, without_confusable
+from avs_ros.inference.class_affinity import (
+    confusable_indices,
+    pool_confusable,
+    without_confusable,
+)
 from avs_ros.inference.engines import choose_device
 from avs_ros.inference.explaining import (
     INPUTS,
@@ -68,7 +72,7 @@ class DetectingSegmenter:
         self.labels: Sequence[str] = metadata["categories"]
         self.categories = self.labels
         self._audioset: Sequence[str] = metadata["audioset"]
-        calibration = metadata["calibration"]
+        self.calibration = calibration = metadata["calibration"]
         common, own = calibration["threshold"], calibration.get("thresholds", {})
         thresholds = np.array([own.get(name, common) for name in self.categories], np.float32)
         self._gate = CategoryGate(self.categories, thresholds, calibration, RATE)

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from avs_ros.errors import AvsError, ParameterError
 from avs_ros.training.config import load_settings, parse_overrides
-from avs_ros.training.curves import draw_curves
 from avs_ros.training.report import RunReporter
 from recipes.avsc_light.light import train_light
 from recipes.avsc_light.settings import AVSCLightSettings
+from recipes.curves import draw_curves
 
 CONFIG = Path(__file__).with_name("avsc_light.yaml")
 

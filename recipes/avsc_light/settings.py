@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from avs_ros.errors import ParameterError
-from avs_ros.training.avsc.settings import MODES
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class AVSCLightSettings:
     """
 
     init_from: str = ""
-    mode: str = "pseudo"
+    mode: Literal["ignore", "pseudo"] = "pseudo"
     image_size: int = 224
     epochs: int = 24
     epoch_steps: int = 100
@@ -54,8 +54,6 @@ class AVSCLightSettings:
 
     def __post_init__(self) -> None:
         """Raise ParameterError for the first value outside its range."""
-        if self.mode not in MODES[:2]:
-            raise ParameterError(f"mode is {self.mode!r}; choose one of {', '.join(MODES[:2])}")
         if self.image_size < 32 or self.image_size % 32:
             raise ParameterError(f"image_size is {self.image_size}; a multiple of 32 is needed")
         for name in ("epochs", "epoch_steps", "batch", "capacity", "pairs_steps", "pairs_batch"):

@@ -13,8 +13,9 @@ import torch.nn.functional as functional
 from torch import Tensor, nn
 
 from avs_ros.models.c3n.backbone import STAGES, MobileNetV2
-from avs_ros.models.c3n.streaming.traced import Trace, TracedBackbone
-from avs_ros.models.c3n.streaming.vector_jacobian import (
+from avs_ros.models.c3n.streaming.traced import (
+    Trace,
+    TracedBackbone,
     depthwise_vjp,
     halving_phases,
     halving_vjp,
