@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 
 from avs_ros.gate import CATEGORY_THRESHOLDS, GATE_OPTIONS
-from avs_ros.postprocess import MAX_INSTANCES, PostprocessConfig
+from avs_ros.instances import MAX_INSTANCES
+from avs_ros.postprocess import PostprocessConfig
 
 _PIXELS = (
     ("threshold", "probability from which a pixel is marked, 0..1"),

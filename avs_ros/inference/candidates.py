@@ -20,6 +20,8 @@ BESIDE_BEST = 0.5
 # Side of the masks, px, and log-odds of a pixel that an instance's box leaves out.
 SIDE = 104
 OUTSIDE = -8.0
+# A mask whose best pixels stay below this is raised to it: whether it is marked is the gate's say.
+LEAST_LOG_ODDS, TOP_SHARE = 1.0, 0.02
 # A box is enlarged by this share of its size before it cuts its mask.
 MARGIN = 0.04
 # Weight of the semantic map inside of an instance's box.
@@ -201,6 +203,17 @@ def instance_mask(
     if not _fills(own > 0, box):
         own = np.maximum(own, _ellipse(box))
     return np.where(within, own, OUTSIDE).astype(np.float32)
+
+
+def raised(mask: Float) -> Float:
+    """A mask that is right but timid, made visible (log-odds), within what it may cover."""
+    own = mask[mask > OUTSIDE + 1]
+    if not own.size:
+        return mask
+    count = max(1, int(own.size * TOP_SHARE))
+    top = float(np.partition(own, -count)[-count:].mean())
+    lift = np.float32(max(0.0, LEAST_LOG_ODDS - top))
+    return np.where(mask > OUTSIDE + 1, mask + lift, mask).astype(np.float32)
 
 
 def _agree(one: Any, other: Any, within: Any) -> bool:

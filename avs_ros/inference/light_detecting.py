@@ -13,7 +13,7 @@ import numpy as np
 from avs_ros.gate import CATEGORY_OPTIONS, GateConfig
 from avs_ros.inference.bundle import Bundle, identity_of, open_runners
 from avs_ros.inference.cached_audio_encoder import Heard, check_window
-from avs_ros.inference.candidates import OUTSIDE, CandidateReader, Candidates
+from avs_ros.inference.candidates import CandidateReader, Candidates, raised
 from avs_ros.inference.category_gate import Bools
 from avs_ros.inference.engines import choose_device
 from avs_ros.inference.explained_hearing import ExplainedHearing
@@ -23,8 +23,6 @@ from avs_ros.models.stream_memory import StreamMemory
 from avs_ros.segmentation import Bytes, Float, Layer, Prediction, sigmoid
 
 RATE = 16000
-# A mask whose best pixels stay below this is raised to it: whether it is marked is the gate's say.
-LEAST_LOG_ODDS, TOP_SHARE = 1.0, 0.02
 
 
 class DetectingSegmenter:
@@ -158,7 +156,7 @@ class DetectingSegmenter:
         chosen = [int(k) for k in order if sounds[k]]
         layers = tuple(
             Layer(
-                probability=sigmoid(_raised(mask)),
+                probability=sigmoid(raised(mask)),
                 label=self._hearing.name(k, heard),
                 score=float(score[k]),
             )
@@ -183,14 +181,3 @@ class DetectingSegmenter:
             gated=True,
             ms=ms,
         )
-
-
-def _raised(mask: Float) -> Float:
-    """A mask that is right but timid, made visible (log-odds), within what it may cover."""
-    own = mask[mask > OUTSIDE + 1]
-    if not own.size:
-        return mask
-    count = max(1, int(own.size * TOP_SHARE))
-    top = float(np.partition(own, -count)[-count:].mean())
-    lift = np.float32(max(0.0, LEAST_LOG_ODDS - top))
-    return np.where(mask > OUTSIDE + 1, mask + lift, mask).astype(np.float32)
