@@ -7,7 +7,9 @@ one that gives each a mask of its own lets something else decide (motion, direct
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -19,7 +21,7 @@ from avs_ros.segmentation import Segmentation
 from avs_ros.sound import SAMPLE_RATE, level_dbfs
 from avs_ros.streaming.inputs import Frame, Pair
 
-PER_CATEGORY, SAME = 12, 0.5
+PER_CATEGORY, SAME, NEAR = 12, 0.5, 0.02
 
 
 @dataclass(frozen=True)
@@ -35,13 +37,18 @@ class Twins:
 @dataclass(frozen=True)
 class Told:
     """Of ``cases``: share in which anything was marked, in which both things were (IoU of the
-    marks above a half on either side), and in which each had an instance of its own.
+    marks above a half on either side), and in which each had instances of its own.
+
+    ``clear`` of the cases are those in which the two do not touch; ``clear_apart``: their share
+    of the last.
     """
 
     cases: int
     marked: float
     both: float
     apart: float
+    clear: int
+    clear_apart: float
 
 
 def make_twins(dataset: CompositeDataset, seed: int = 0) -> list[Twins]:
@@ -77,22 +84,48 @@ def ask(segmenter: Segmenter, twins: Twins) -> tuple[Segmentation, NDArray[np.bo
 
 def tell(segmenter: Segmenter, cases: list[Twins]) -> Told:
     """All cases."""
-    marked, both, apart = [], [], []
+    marked, both, apart, clear = [], [], [], []
     for case in cases:
         answer, true, cut = ask(segmenter, case)
         labels = answer.label_mask()
         marked.append(bool(labels.any()))
         halves = (np.s_[:, :cut], np.s_[:, cut:])
         both.append(all(_iou(labels[half] > 0, true[half]) > SAME for half in halves))
-        own = []
-        for half in halves:
-            whole = np.zeros(true.shape, bool)
-            whole[half] = true[half]
-            own.append({
-                one.index for one in answer.instances if _iou(labels == one.index, whole) > SAME
-            })  # fmt: skip
-        apart.append(bool(own[0]) and bool(own[1]) and own[0] != own[1])
-    return Told(len(cases), *(float(np.mean(part or [False])) for part in (marked, both, apart)))
+        apart.append(told_apart(labels, true, cut))
+        clear.append(not touching(true, cut))
+    where = np.array(clear or [False])
+    shares = (float(np.mean(part or [False])) for part in (marked, both, apart))
+    clear_apart = np.array(apart or [False])[where]
+    return Told(
+        len(cases), *shares, int(where.sum()),
+        float(clear_apart.mean()) if clear_apart.size else float("nan"),
+    )  # fmt: skip
+
+
+def told_apart(labels: NDArray[Any], true: NDArray[np.bool_], cut: int) -> bool:
+    """Whether each side's truth is met (IoU above a half) by instances of its own.
+
+    An instance belongs to the side on which most of it lies, with all its pixels; a photograph
+    may show several people, and each may be an instance.
+    """
+    own = np.zeros((2, *true.shape), bool)
+    for index in np.unique(labels[labels > 0]):
+        mask = labels == index
+        own[int(mask[:, cut:].sum() > mask[:, :cut].sum())] |= mask
+    sides = np.zeros((2, *true.shape), bool)
+    sides[0, :, :cut], sides[1, :, cut:] = true[:, :cut], true[:, cut:]
+    return all(_iou(found, side) > SAME for found, side in zip(own, sides, strict=True))
+
+
+def touching(true: NDArray[np.bool_], cut: int) -> bool:
+    """Whether what is on the left of ``cut`` comes nearer than ``NEAR`` of the width to what is on
+    the right.
+    """
+    reach = max(1, round(NEAR * true.shape[1]))
+    left = np.zeros(true.shape, np.uint8)
+    left[:, :cut] = true[:, :cut]
+    grown = cv2.dilate(left, np.ones((2 * reach + 1, 2 * reach + 1), np.uint8))
+    return bool((grown[:, cut:].astype(bool) & true[:, cut:]).any())
 
 
 def _iou(found: NDArray[np.bool_], true: NDArray[np.bool_]) -> float:

@@ -85,7 +85,7 @@ class InstanceSegmenter:
         self._runners, self._runner = runners, runners.visual
         self.engine, self.device = self._runner.engine, self._runner.device
         self._wholes = WholePreparation(
-            metadata["whole_size"], metadata["image_mean"], metadata["image_std"]
+            metadata["image_size"], metadata["image_mean"], metadata["image_std"]
         )
 
     @property

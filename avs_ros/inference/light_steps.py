@@ -118,11 +118,14 @@ def detecting_bundle(checkpoint: str | Path, name: str) -> Bundle:
     )
 
 
-def instance_program(model: LightModel, name: str) -> StepProgram:
-    """The detector of a light file alone.  Raises CheckpointError for a file without one."""
+def instance_program(model: LightModel, name: str, share: float = 1.0) -> StepProgram:
+    """The detector of a light file alone, for frames of ``share`` of the file's size.
+
+    Raises CheckpointError for a file without one.
+    """
     if model.detector is None:
         raise CheckpointError("this light file has no detector")
-    whole = model.metadata["detecting"]["whole_size"]
+    whole = max(32, round(model.metadata["detecting"]["whole_size"] * share / 32) * 32)
     return StepProgram(
         name=name,
         module=InstanceStep(model.detector, whole),
@@ -131,10 +134,13 @@ def instance_program(model: LightModel, name: str) -> StepProgram:
     )
 
 
-def instance_bundle(checkpoint: str | Path, name: str) -> Bundle:
-    """Detector and audio networks of a file, and what :class:`InstanceSegmenter` must know."""
+def instance_bundle(checkpoint: str | Path, name: str, share: float = 1.0) -> Bundle:
+    """Detector and audio networks of a file, and what :class:`InstanceSegmenter` must know.
+
+    ``share``: see :func:`instance_program`.
+    """
     model = load_light(checkpoint)
-    program = instance_program(model, name)
+    program = instance_program(model, name, share)
     told, backbone = model.metadata["detecting"], model.network.c3n.backbone
     return Bundle(
         metadata={
@@ -144,7 +150,7 @@ def instance_bundle(checkpoint: str | Path, name: str) -> Bundle:
             "metadata": dict(model.metadata),
             "audioset": list(model.audioset),
             "outputs": list(program.outputs),
-            "whole_size": told["whole_size"],
+            "image_size": program.inputs["whole"][-1],
             "image_mean": list(backbone.image_mean),
             "image_std": list(backbone.image_std),
         },
