@@ -118,6 +118,13 @@ def moving(scene: Scene) -> Any:
     return scene.rays((DRUM,), (scored(DRUM, 0.9, 40.0),))
 
 
+def two_in_one_place(scene: Scene) -> Any:
+    # Another drum is where the first one was, and louder; the first one has gone elsewhere.
+    there = Instance(DRUM.index, "drum", 0.5, (20.0, 300.0, 80.0, 380.0), 100)
+    other = Instance(DRUM.index + 5, "drum", 0.55, SMALL, 100)
+    return scene.rays((scored(DRUM, 0.5),), (there, other))
+
+
 def with_mask(scene: Scene) -> Any:
     mask = np.zeros((480, 640), np.uint8)
     mask[110:130, 410:430] = DRUM.index
@@ -167,6 +174,7 @@ MOVES: Moves = {
         Move(0.0, scene(until_it_gives_up), QUICK), Move(8.0, scene(until_it_gives_up), QUICK),
     ),
     "smoothing": (Move(0.0, scene(moving), QUICK), Move(5.0, scene(moving), QUICK)),
+    "use_ids": (Move(True, scene(two_in_one_place), QUICK),),
     "use_mask": (Move(False, scene(with_mask), QUICK),),
     "image_rectified": (Move(True, scene(both), QUICK),),
     "qos": (Move("sensor_data", scene(quality)),),

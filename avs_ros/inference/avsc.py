@@ -89,6 +89,11 @@ class AVSCSegmenter:
     def gate(self, config: GateConfig) -> None:
         self._gate.config = config
 
+    @property
+    def audio_runs(self) -> int:
+        """See :class:`Segmenter`."""
+        return self._audio_encoder.runs
+
     def reset(self) -> None:
         """See :class:`Segmenter`; only hearing and the gate have a past."""
         self._heard.reset()

@@ -70,14 +70,13 @@ class InstanceSegmenter:
         metadata = runners.metadata
         self.name = name
         self.metadata: Mapping[str, Any] = metadata["metadata"]
-        self._hearing = ExplainedHearing(runners.audio, metadata)
         rows = metadata["rows"]
-        self._known = np.array([bool(own) for own in rows])
-        self.labels: Sequence[str] = [
-            name for name, own in zip(self._hearing.categories, rows, strict=True) if own
-        ]
+        known = np.array([bool(own) for own in rows])
+        self._hearing = ExplainedHearing(runners.audio, metadata, known)
+        names = self._hearing.categories
+        self.labels: Sequence[str] = [names[int(k)] for k in np.flatnonzero(known)]
         self.categories = self.labels
-        self._row = np.cumsum(self._known) - 1
+        self._row = np.cumsum(known) - 1
         self._read = ObjectReader(rows)
         self._visible: PotentialObjects | None = None
         self._tracked: list[Tracked | None] = []
@@ -96,6 +95,11 @@ class InstanceSegmenter:
     @gate.setter
     def gate(self, config: GateConfig) -> None:
         self._hearing.gate = config
+
+    @property
+    def audio_runs(self) -> int:
+        """See :class:`Segmenter`."""
+        return self._hearing.audio_encoder.runs
 
     def reset(self) -> None:
         """See :class:`Segmenter`; instances get new numbers."""
@@ -127,9 +131,8 @@ class InstanceSegmenter:
             for one, known in zip(visible.objects, self._tracked, strict=True)
             if known is not None
         ]
-        likely = np.max([np.zeros(len(self._known)), *(one.known.likely for one in found)], axis=0)
+        likely = np.max([np.zeros(len(self._row)), *(one.known.likely for one in found)], axis=0)
         score, sounds = self._hearing.explain(log_odds(likely), heard, stamp_ns, window)
-        score, sounds = np.where(self._known, score, 0).astype(np.float32), sounds & self._known
         chosen = choose(found, score, sounds)
         layers = tuple(
             Layer(

@@ -22,10 +22,14 @@ class ExplainedHearing:
     """The half of a model that does not see: hearing, gate and names, for one stream.
 
     ``audio``: runner of the audio networks.  ``metadata``: ``categories`` (K names), ``audioset``,
-    ``evidence``, ``gate`` and ``calibration``, as a light file has them.
+    ``evidence``, ``gate`` and ``calibration``, as a light file has them.  ``markable`` ``[K]``:
+    which of the categories may sound (None: all); the others are heard and never marked.
     """
 
-    def __init__(self, audio: StepRunner, metadata: Mapping[str, Any]) -> None:
+    def __init__(
+        self, audio: StepRunner, metadata: Mapping[str, Any], markable: Bools | None = None
+    ) -> None:
+        self._markable = markable
         self.categories: Sequence[str] = metadata["categories"]
         self.evidence = SoundEvidence(metadata["evidence"])
         self.audio_encoder = CachedAudioEncoder(audio, remembered=0)
@@ -88,6 +92,8 @@ class ExplainedHearing:
 
     def _judge(self, probability: Float) -> tuple[Float, Bools]:
         policy = self._policy
+        if self._markable is not None:
+            probability = np.where(self._markable, probability, 0).astype(np.float32)
         gate = pool_confusable(probability, self._confusable)
         if policy.silent or (policy.goes_on and policy.ended):
             gate = np.zeros_like(gate)

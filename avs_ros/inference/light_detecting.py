@@ -82,6 +82,11 @@ class DetectingSegmenter:
     def gate(self, config: GateConfig) -> None:
         self._hearing.gate = config
 
+    @property
+    def audio_runs(self) -> int:
+        """See :class:`Segmenter`."""
+        return self._hearing.audio_encoder.runs
+
     def reset(self) -> None:
         """See :class:`Segmenter`."""
         self._memory.reset()

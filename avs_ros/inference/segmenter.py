@@ -21,6 +21,8 @@ class Segmenter(Protocol):
     may be set at any time; see :func:`avs_ros.gate.apply_gate`), ``gate_options`` (names of the
     options that have an effect, with post-processing behind it; default: post-processing's own)
     and ``categories`` (names that may have thresholds of their own; default: ``labels``).
+
+    One whose audio encoder runs at a period of its own has ``audio_runs``, how often it did.
     """
 
     name: str
