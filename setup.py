@@ -17,6 +17,9 @@ NODE = [
     "soxr>=0.3",
     "safetensors>=0.4",
     "opencv-python-headless>=4.5",
+    # Follows avsc_light's instances. Its ByteTrack leaves with 0.31; before 0.28 it brings an
+    # opencv-python of its own beside the headless one.
+    "supervision>=0.28,<0.31",
 ]
 # What the `avs` command reads, writes and shows with; player_node and evaluator_node, too.
 TOOLS = [

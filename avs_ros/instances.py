@@ -12,13 +12,15 @@ from numpy.typing import NDArray
 from avs_ros.segmentation import Float, Layer
 
 Bools = NDArray[np.bool_]
+MAX_INSTANCES = 254  # 0 means nothing and 255 "unknown" in a label mask
 
 
 @dataclass(frozen=True)
 class Region:
     """A candidate instance: bool ``pixels`` ``[h, w]`` of a ``probability`` map ``[h, w]``.
 
-    ``score``: 0..1; ``strength``: sum of its pixels' probabilities.
+    ``score``: 0..1; ``strength``: sum of its pixels' probabilities.  ``index``: see
+    :class:`Layer`.
     """
 
     pixels: Bools
@@ -26,6 +28,7 @@ class Region:
     label: str
     score: float
     strength: float
+    index: int = 0
 
 
 def connected_regions(
@@ -52,8 +55,25 @@ def regions_of_layers(layers: Sequence[Layer], marked: Bools, smallest: float) -
         pixels = marked & (owner == i)
         if np.count_nonzero(pixels) >= smallest:
             strength = float(layer.probability[pixels].sum())
-            regions.append(Region(pixels, layer.probability, layer.label, layer.score, strength))
+            regions.append(
+                Region(
+                    pixels, layer.probability, layer.label, layer.score, strength, layer.index
+                )
+            )
     return regions
+
+
+def numbered(regions: Sequence[Region]) -> list[tuple[int, Region]]:
+    """Each region with a number 1..254 of its own: the one it has, else the lowest free one."""
+    own = [region.index for region in regions if region.index]
+    free = iter(number for number in range(1, MAX_INSTANCES + 1) if number not in own)
+    taken: set[int] = set()
+    found = []
+    for region in regions:
+        number = region.index if region.index not in taken | {0} else next(free)
+        taken.add(number)
+        found.append((number, region))
+    return found
 
 
 def attention_point(

@@ -14,13 +14,19 @@ from numpy.typing import NDArray
 
 from avs_ros.errors import ParameterError
 from avs_ros.gate import GateConfig, lowered
-from avs_ros.instances import Region, attention_point, connected_regions, regions_of_layers
+from avs_ros.instances import (
+    MAX_INSTANCES,
+    Region,
+    attention_point,
+    connected_regions,
+    numbered,
+    regions_of_layers,
+)
 from avs_ros.segmentation import Bytes, Float, Instance, Prediction, Segmentation
 
 if TYPE_CHECKING:
     from avs_ros.streaming.inputs import Pair
 
-MAX_INSTANCES = 254  # 0 means nothing and 255 "unknown" in a label mask
 SMOOTHING_STEP_S = 0.1
 
 
@@ -137,16 +143,15 @@ class Postprocessor:
         if config.smoothing == 0.0:
             return prediction
         keep = config.smoothing ** (elapsed_s / SMOOTHING_STEP_S) if known else 0.0
-        names = [layer.label for layer in prediction.layers]
+        keys = [str(layer.index or layer.label) for layer in prediction.layers]
         maps: dict[str, Float] = {}
         whole = self._blend("", prediction.probability, keep, maps)
         layers = tuple(
-            # Two layers of one name cannot be told apart from frame to frame: left as they are.
-            layer if names.count(layer.label) > 1 or not layer.label
-            else replace(
-                layer, probability=self._blend(layer.label, layer.probability, keep, maps)
-            )
-            for layer in prediction.layers
+            # Without a number, two layers of one name cannot be told apart from frame to frame:
+            # they are left as they are.
+            layer if keys.count(key) > 1 or not key
+            else replace(layer, probability=self._blend(key, layer.probability, keep, maps))
+            for key, layer in zip(keys, prediction.layers, strict=True)
         )
         self._maps = maps
         self._sounding = keep * self._sounding + (1.0 - keep) * prediction.score
@@ -202,7 +207,7 @@ class Postprocessor:
         label_map = np.zeros(shown.shape, dtype=np.uint8)
         sx, sy = width / shown.shape[1], height / shown.shape[0]
         instances = []
-        for index, region in enumerate(regions, start=1):
+        for index, region in numbered(regions):
             label_map[region.pixels] = index
             rows = np.flatnonzero(region.pixels.any(axis=1))
             columns = np.flatnonzero(region.pixels.any(axis=0))

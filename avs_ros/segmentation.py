@@ -29,12 +29,14 @@ def sigmoid(logits: Any) -> Float:
 class Layer:
     """One sounding thing or class that the model keeps apart from the others.
 
-    ``probability``: float32 ``[h, w]``, 0..1, in the model frame; ``score``: 0..1.
+    ``probability``: float32 ``[h, w]``, 0..1, in the model frame; ``score``: 0..1.  ``index``:
+    its number 1..254 where the model keeps one from frame to frame, else 0.
     """
 
     probability: Float
     label: str
     score: float
+    index: int = 0
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,11 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Instance:
-    """One connected sounding thing; ``index`` (1..254) is its value in the label mask."""
+    """One sounding thing; ``index`` (1..254) is its value in the label mask.
+
+    Models that follow things from frame to frame give each the same one as before; with others
+    they are numbered anew in each frame, the strongest first.
+    """
 
     index: int
     label: str

@@ -9,7 +9,14 @@ import numpy as np
 import pytest
 import torch
 
-from avs_ros.inference.candidates import OUTSIDE, SIDE, CandidateReader, Candidates, box_iou
+from avs_ros.inference.candidates import (
+    OUTSIDE,
+    SIDE,
+    CandidateReader,
+    Candidates,
+    box_iou,
+    raised,
+)
 from avs_ros.inference.explaining import (
     INPUTS,
     UNHEARD,
@@ -20,7 +27,7 @@ from avs_ros.inference.explaining import (
     visible,
 )
 from avs_ros.inference.light import BUNDLED, LightSegmenter, create, detects
-from avs_ros.inference.light_detecting import DetectingSegmenter, _raised
+from avs_ros.inference.light_detecting import DetectingSegmenter
 from avs_ros.inference.loudness import Loudest
 from avs_ros.models.labels import audioset
 from avs_ros.models.light.categories import categories, sound_classes
@@ -172,6 +179,6 @@ def test_the_file_keeps_its_parts_and_one_without_detector_still_works(tmp_path:
 def test_a_timid_mask_is_raised_within_what_it_may_cover() -> None:
     mask = np.full((SIDE, SIDE), OUTSIDE, np.float32)
     mask[10:14, 20:26] = -3.0
-    marked = _raised(mask) > 0
+    marked = raised(mask) > 0
     assert marked[10:14, 20:26].all()
     assert marked.sum() == 24

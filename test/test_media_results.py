@@ -26,7 +26,8 @@ def test_a_record_has_the_documented_keys_in_plain_types() -> None:
     assert again["index"] == 3
     assert again["sounding"] is True
     assert again["point"] == [6.0, 7.0]
-    assert again["instances"] == [{"label": "cat", "score": 0.9, "box": [1.0, 2.0, 11.0, 12.0]}]
+    (one,) = again["instances"]
+    assert one == {"id": 1, "label": "cat", "score": 0.9, "box": [1.0, 2.0, 11.0, 12.0]}
     silent = to_record(answer(64, 48, [], []), 0, 0.0)
     assert silent["point"] is None
     assert silent["instances"] == []

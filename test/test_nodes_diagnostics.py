@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 from avs_ros.conversions.messages import ERROR, OK, WARN
 from avs_ros.nodes.diagnostics import DiagnosticsPage, Status, StreamState, gpu_memory
@@ -49,6 +50,13 @@ def test_a_healthy_stream_is_ok_and_complete() -> None:
     assert stream["audio_level_dbfs"] == "-20.0" and stream["sync_error_ms"] == "0.0"
     assert stream["stage model_ms"] == "12.0" and stream["results"] == "5"
     assert "9.5 Hz" in statuses["stream"].message
+    assert "audio_encoder_hz" not in stream
+
+
+def test_the_rate_of_an_audio_encoder_of_its_own_is_shown() -> None:
+    shown = by_name(page().write(running(stats=replace(stats(), hearing_rate=5.0))))
+    values = shown["stream"].values
+    assert (values["output_hz"], values["audio_encoder_hz"]) == ("9.5", "5.0")
 
 
 def test_before_the_first_frame_figures_are_unknown() -> None:

@@ -52,6 +52,14 @@ def moving(scene: AttentionScene) -> Any:
     return rays(scene, (DRUM,), (replace(DRUM, box=(x0 + 40.0, y0, x1 + 40.0, y1)),))
 
 
+def two_in_one_place(scene: AttentionScene) -> Any:
+    # Another drum is where the first one was, and louder; the first one has gone elsewhere.
+    drum = replace(DRUM, score=0.5)
+    there = replace(drum, box=(20.0, 300.0, 80.0, 380.0))
+    other = replace(drum, index=DRUM.index + 5, score=0.55)
+    return rays(scene, (drum,), (there, other))
+
+
 def with_mask(scene: AttentionScene) -> Any:
     mask = np.zeros((480, 640), np.uint8)
     mask[110:130, 410:430] = DRUM.index
@@ -117,6 +125,7 @@ MOVES: Moves = {
         Move(0.0, scene(until_it_gives_up), QUICK), Move(3.0, scene(until_it_gives_up), QUICK),
     ),
     "smoothing": (Move(0.0, scene(moving), QUICK), Move(5.0, scene(moving), QUICK)),
+    "use_ids": (Move(True, scene(two_in_one_place), QUICK),),
     "use_mask": (Move(False, scene(with_mask), QUICK),),
     "image_rectified": (Move(True, scene(both), QUICK),),
     "qos": (Move("sensor_data", scene(quality)),),

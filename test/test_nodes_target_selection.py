@@ -52,6 +52,19 @@ def test_a_first_target_must_sound_for_the_dwell_time() -> None:
     assert frames.feed(0.3, DRUM) == ("acquiring", "")
 
 
+def test_an_id_is_followed_wherever_it_goes_if_ids_are_to_be_trusted() -> None:
+    gone = Detection(DRUM.index, "drum", 0.5, (200.0, 0.0, 210.0, 10.0))
+    here = Detection(7, "drum", 0.5, DRUM.box)
+    for use_ids, target in ((True, gone), (False, here)):
+        frames = Frames(dwell=0.0, use_ids=use_ids)
+        frames.feed(0.1, DRUM)
+        assert frames.selector.update(round(frames.now * 1e9), [here, gone]).target == target
+    # Without its id, a target is held and then given up, whatever has come in its place.
+    frames = Frames(dwell=0.5, hold=1.0, use_ids=True)
+    frames.feed(1.0, DRUM)
+    assert frames.feed(0.3, here) == ("holding", "drum")
+
+
 def test_without_dwell_the_target_is_taken_at_once() -> None:
     assert Frames(dwell=0.0).feed(0.1, DRUM) == ("looking", "drum")
 

@@ -56,6 +56,30 @@ def test_connected_parts_become_instances_in_input_pixels_strongest_first():
         assert (mask == instance.index).sum() == pytest.approx(instance.area_px, rel=0.02)
 
 
+def test_a_number_that_a_layer_brings_is_the_instances_in_the_label_mask_too():
+    layers = [
+        Layer(boxes((slice(10, 30), slice(8, 28), 0.9)), "dog", 0.9, 7),
+        Layer(boxes((slice(10, 20), slice(40, 50), 0.9)), "dog", 0.8, 254),
+        Layer(boxes((slice(40, 50), slice(40, 50), 0.8)), "cat", 0.8),
+    ]
+    whole = np.max([layer.probability for layer in layers], axis=0)
+    result = Postprocessor().process(prediction(whole, layers=layers), pair())
+    assert [one.index for one in result.instances] == [7, 254, 1]
+    assert set(np.unique(result.label_mask())) == {0, 1, 7, 254}
+
+
+def test_layers_of_one_name_are_smoothed_by_their_numbers():
+    post = Postprocessor(PostprocessConfig(smoothing=0.9))
+    left = boxes((slice(10, 30), slice(8, 28), 0.9))
+    right = boxes((slice(10, 30), slice(50, 70), 0.9))
+    for step, (first, second) in enumerate(((left, right), (right, left))):
+        layers = [Layer(first, "dog", 0.9, 3 + step), Layer(second, "dog", 0.9, 4 - step)]
+        whole = np.maximum(left, right)
+        result = post.process(prediction(whole, layers=layers), pair(stamp_ns=step * STEP_NS))
+        found = {one.index: one.box[0] for one in result.instances}
+        assert found == {3: 64.0, 4: 400.0}
+
+
 def test_parts_that_touch_at_a_corner_are_one():
     probability = np.zeros((20, 20))
     probability[2:6, 2:6] = probability[6:10, 6:10] = 1.0

@@ -52,9 +52,9 @@ class StreamForm:
         at = slice(number % CYCLE, number % CYCLE + 1)
         heard = [np.asarray(x, np.float32) for x in self._hear(self._stimuli.sounds[at])]
         if self._avsc:
-            classes, masks = self._see(self._stimuli.frames[at])
-            category = np.asarray(classes)[0, :, :-1].max(axis=0).argmax()
-            return StepOutput(np.array(masks[0], np.float32), int(category))
+            _, things, classes, _, prototypes = self._see(self._stimuli.frames[at])
+            category = np.asarray(classes)[0, np.asarray(things)[0].argmax()].argmax()
+            return StepOutput(np.array(prototypes[0], np.float32), int(category))
         past, shares = self.memory.recall(stamp_ns)
         if self._categories is None:
             logits, label, _, state = self._see(self._stimuli.frames[at], *heard, past, shares)

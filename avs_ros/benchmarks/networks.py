@@ -11,16 +11,13 @@ import torch
 from torch import nn
 
 from avs_ros.errors import ModelError
-from avs_ros.inference import avsc
 from avs_ros.inference.audio_steps import audio_program
-from avs_ros.inference.avsc_steps import avsc_bundle
 from avs_ros.inference.bundle import AUDIO_STEP, VISUAL_STEP, Bundle
 from avs_ros.inference.c3n_steps import c3n_bundle
 from avs_ros.inference.light import BUNDLED
-from avs_ros.inference.light_steps import light_bundle, light_program
+from avs_ros.inference.light_steps import instance_bundle, light_bundle, light_program
 from avs_ros.models import audio as audio_networks
 from avs_ros.models.audio.network import AudioNetwork
-from avs_ros.models.avsc.network import AVSC
 from avs_ros.models.c3n import C3N
 from avs_ros.models.label_similarity import load_similarity
 from avs_ros.models.labels import imagenet
@@ -30,6 +27,10 @@ from avs_ros.models.light.step import LightStep
 
 if TYPE_CHECKING:
     from avs_ros.benchmarks.subject import Subject
+
+
+# Side of the frames at which the bundled models are as their file says.
+USUAL = 224
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ def build(subject: Subject) -> Networks:
 def bundle(subject: Subject, name: str) -> Bundle:
     """The subject's two steps for any engine, and its metadata."""
     if subject.avsc:
-        return _avsc(subject, name)
+        return instance_bundle(BUNDLED, name, subject.image_size / USUAL)
     networks = build(subject)
     network = networks.network
     if isinstance(network, LightC3N):
@@ -102,17 +103,6 @@ def bundle(subject: Subject, name: str) -> Bundle:
         raise ModelError(f"{type(network).__name__} has no streaming step")
     labels = imagenet().short_names
     return c3n_bundle(network, networks.audio_encoder, labels, name, subject.frames_per_clip)
-
-
-def _avsc(subject: Subject, name: str) -> Bundle:
-    file = avsc.BUNDLED if avsc.BUNDLED.is_file() else None
-    loaded = avsc.load(file, subject.visual)
-    size = subject.image_size
-    if size != loaded.network.config.image_size:
-        network = AVSC(loaded.network.config.with_(image_size=size)).eval()
-        network.load_state_dict(loaded.network.state_dict())
-        return avsc_bundle(network, name, loaded.metadata)
-    return avsc_bundle(loaded.network, name, loaded.metadata)
 
 
 def _enliven(network: C3N) -> None:

@@ -17,7 +17,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avs_ros.errors import ModelError
-from avs_ros.inference import avsc
 from avs_ros.inference.bundle import Bundle, ModelRunners, identity_of, open_runners
 from avs_ros.inference.engines import choose_device
 from avs_ros.inference.light import BUNDLED
@@ -37,8 +36,8 @@ _COARSE = 16
 
 @dataclass(frozen=True)
 class Subject:
-    """``visual`` "c3n_light" or "avsc_light": the bundled models (the latter with random weights
-    where its file is not there).  Else a C3N on that backbone, random weights.
+    """``visual`` "c3n_light" or "avsc_light": the bundled models.  Else a C3N on that backbone,
+    random weights.
 
     ``audio``: name of the audio network (the bundled models bring their own).
     ``frames_per_clip``: T.  ``image_size``: side at which C3N sees the square frames (px; the
@@ -76,7 +75,9 @@ class Subject:
 
     @property
     def avsc(self) -> bool:
-        """Whether it is the light AVSC: it keeps no past frames and has no published form."""
+        """Whether it is the light AVSC: no network of it keeps past frames, and there is no
+        published form.
+        """
         return self.visual == AVSC
 
     @property
@@ -110,19 +111,15 @@ def segmenter(subject: Subject, engine: str, device: str) -> Segmenter:
     from avs_ros.inference import create_segmenter
     from avs_ros.inference.c3n import C3NSegmenter
 
-    if subject.light:
-        return create_segmenter(LIGHT, engine, device)
-    if subject.avsc:
-        return create_segmenter(AVSC, engine, device, random_weights=_file(subject) is None)
+    if subject.light or subject.avsc:
+        return create_segmenter(subject.visual, engine, device)
     return C3NSegmenter(
         f"benchmark_{subject.visual}", runners(subject, engine, choose_device(device))
     )
 
 
 def _file(subject: Subject) -> Path | None:
-    if subject.light:
-        return BUNDLED
-    return avsc.BUNDLED if subject.avsc and avsc.BUNDLED.is_file() else None
+    return BUNDLED if subject.light or subject.avsc else None
 
 
 def _bundle(subject: Subject, name: str) -> Bundle:

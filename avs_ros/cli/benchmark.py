@@ -76,7 +76,7 @@ def _measure(args: argparse.Namespace, tell: Callable[[str], None]) -> dict[str,
     parts = {n for n in ("scaling", "node", "throughput") if args.all or getattr(args, n)}
     if subject.avsc and "scaling" in parts:
         if not args.all:
-            raise ParameterError("--scaling needs clips and a published form: avsc has neither")
+            raise ParameterError(f"--scaling needs a published form: {AVSC} has none")
         parts.discard("scaling")
     engine, bare = _engines(args)
     results: dict[str, Any] = {"machine": describe_machine()}

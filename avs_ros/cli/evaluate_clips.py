@@ -2,7 +2,8 @@
 
 ``metrics.json`` has ``kind``, ``schema`` (:data:`SCHEMA`), ``fps``, ``clips`` and ``models``: name
 -> ``engine``, ``device``, ``scores`` (``clip_boxes.MEANINGS``: ``value``, ``count``, and the ends
-``low``, ``high`` of the 95 % interval over clips) and ``moments``.
+``low``, ``high`` of the 95 % interval over clips), ``identity`` (``switches`` of the numbers of
+what is marked, ``seconds`` in which it was followed, ``per_minute``) and ``moments``.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from avs_ros.errors import ParameterError
 
 if TYPE_CHECKING:
     from avs_ros.evaluation.clips import Judged
+    from avs_ros.evaluation.identity import Identity
     from avs_ros.inference.segmenter import Segmenter
 
 # Raised by one when a name in metrics.json changes its meaning or goes away.
@@ -50,6 +52,7 @@ def run(args: argparse.Namespace, load: Callable[..., Segmenter] | None = None) 
     ``avs_ros.inference.create_segmenter``).
     """
     from avs_ros.evaluation.clips import clips_of, judge_clip
+    from avs_ros.evaluation.identity import MarkedIdentity
     from avs_ros.evaluation.label_sets import read_label_sets
     from avs_ros.evaluation.replay import use_threads
     from avs_ros.evaluation.run_files import make_folder
@@ -69,14 +72,17 @@ def run(args: argparse.Namespace, load: Callable[..., Segmenter] | None = None) 
             model=name, engine=args.engine, device=args.device
         )
         judged: list[Judged] = []
+        identity = MarkedIdentity()
         try:
             for path, moments in clips.items():
-                found = list(judge_clip(segmenter, path, moments, args.fps, policy, names))
+                found = list(
+                    judge_clip(segmenter, path, moments, args.fps, policy, names, identity)
+                )
                 judged += found
                 print(f"{path.name}: " + ("  ".join(map(_short, found)) or "not scored"))
         finally:
             segmenter.close()
-        results[name] = _written(args.output, name, segmenter, judged)
+        results[name] = _written(args.output, name, segmenter, judged, identity.found)
     about = {
         "kind": "clips", "schema": SCHEMA, "fps": args.fps, "folder": args.folder.name,
         "clips": sorted(path.name for path in clips), "models": results,
@@ -94,7 +100,7 @@ def _short(one: Judged) -> str:
 
 
 def _written(
-    folder: Path, name: str, segmenter: Segmenter, judged: Sequence[Judged]
+    folder: Path, name: str, segmenter: Segmenter, judged: Sequence[Judged], identity: Identity
 ) -> dict[str, Any]:
     from avs_ros.evaluation.clips import records, totals
     from avs_ros.report.sheet import clip_sheet
@@ -104,6 +110,10 @@ def _written(
     return {
         "engine": segmenter.engine, "device": segmenter.device, "sheet": sheet.name,
         "scores": totals(judged), "moments": records(judged),
+        "identity": {
+            "switches": identity.switches, "seconds": round(identity.seconds, 3),
+            "per_minute": round(identity.per_minute, 3) if identity.seconds else None,
+        },
     }  # fmt: skip
 
 
@@ -120,13 +130,21 @@ def _show(folder: Path, about: Mapping[str, Any]) -> None:
         table.add_column(Path(name).name, justify="right", no_wrap=True)
     for score in MEANINGS:
         table.add_row(score, *(_cell(one["scores"][score]) for one in about["models"].values()))
+    table.add_row("switches", *(_switches(one["identity"]) for one in about["models"].values()))
     Console().print(table)
     for score, meaning in MEANINGS.items():
         print(f"  {score:8s}{meaning}")
+    print(f"  {'switches':8s}a minute: what is marked goes on, under another number")
     write_whole(folder / METRICS, json.dumps(about, indent=2) + "\n")
     sheets = [one["sheet"] for one in about["models"].values()]
     for name in (METRICS, *sheets):
         print(f"  {folder / name}")
+
+
+def _switches(identity: Mapping[str, Any]) -> str:
+    if identity["per_minute"] is None:
+        return "-"
+    return f"{identity['per_minute']:.2f} in {identity['seconds']:.0f} s"
 
 
 def _cell(score: Mapping[str, Any]) -> str:

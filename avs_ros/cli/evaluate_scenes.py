@@ -32,8 +32,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--output", type=Path, required=True, help="image to write")
     parser.add_argument(
         "--data", type=Path, metavar="DIR",
-        help="folder as of `avs evaluate composite`: also count how often two of a kind in its "
-        "photographs are told apart",
+        help="folder as of `avs evaluate composite`: also how often two of a kind in its "
+        "photographs are told apart, how well things are found one by one (mask AP50) and how "
+        "often a followed thing changes its number (DIR/images/davis)",
     )  # fmt: skip
     parser.add_argument(
         "--clips", type=Path, metavar="DIR",
@@ -59,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
     if args.clips is not None:
         print(f"{write_clips(args.clips, shots())} clips in {args.clips}")
     if args.data is not None:
-        _tell_apart(names, load, args.data, policy)
+        _one_by_one(names, load, args.data, policy)
     return 0
 
 
@@ -100,22 +101,50 @@ def _ask(
         raise ParameterError(f"{output} cannot be written: choose a .png or .jpg in your folders")
 
 
-def _tell_apart(
+def _one_by_one(
     names: Sequence[str], load: Callable[[str], Segmenter], data: Path,
     policy: PostprocessConfig,
 ) -> None:
+    """How well things are told apart, found one by one, and followed."""
     from avs_ros.evaluation.composite_data import read_dataset
+    from avs_ros.evaluation.identity import follow, sequences
+    from avs_ros.evaluation.instance_precision import photographs, precision
     from avs_ros.evaluation.two_of_a_kind import make_twins, tell
 
     cases = make_twins(read_dataset(data))
-    print(f"\n{'two of a kind':<26s} {'cases':>6s} {'marked':>7s} {'both':>7s} {'apart':>7s}")
+    found = {}
     for name in names:
         segmenter = load(name)
         try:
-            told = tell(segmenter, cases, policy)
+            found[name] = [tell(segmenter, cases, policy), None, None]
+            if hasattr(segmenter, "in_sight"):
+                if (data / "images" / "coco_mini").is_dir():
+                    found[name][1] = precision(segmenter, photographs(data))
+                if (data / "images" / "davis").is_dir():
+                    found[name][2] = follow(segmenter, sequences(data))
         finally:
             segmenter.close()
+    print(
+        f"\n{'two of a kind':<26s} {'cases':>6s} {'marked':>7s} {'both':>7s} {'apart':>7s} "
+        f"{'clear':>6s} {'apart':>7s}"
+    )
+    for name, (told, _, _) in found.items():
         print(
             f"{Path(name).stem:<26s} {told.cases:>6d} {told.marked:>7.3f} {told.both:>7.3f} "
-            f"{told.apart:>7.3f}"
+            f"{told.apart:>7.3f} {told.clear:>6d} {told.clear_apart:>7.3f}"
         )
+    print(f"\n{'photographs, one by one':<26s} {'things':>6s} {'AP50':>7s}  by category")
+    for name, (_, ap, _) in found.items():
+        if ap is not None:
+            each = ", ".join(
+                f"{kind} {ap.of(kind):.2f} of {n}" for kind, n in sorted(ap.things.items())
+            )
+            count = sum(ap.things.values())
+            print(f"{Path(name).stem:<26s} {count:>6d} {ap.mean():>7.3f}  {each}")
+    print(f"\n{'sequences':<26s} {'followed':>8s} {'switches':>8s} {'a minute':>8s}")
+    for name, (_, _, identity) in found.items():
+        if identity is not None:
+            print(
+                f"{Path(name).stem:<26s} {identity.followed:>8.3f} {identity.switches:>8d} "
+                f"{identity.per_minute:>8.2f}"
+            )

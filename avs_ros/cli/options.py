@@ -8,7 +8,8 @@ from typing import Any
 from avs_ros.conversions.audio import MAX_CHANNELS, AudioFormat
 from avs_ros.errors import AvsError, ParameterError
 from avs_ros.gate import CATEGORY_THRESHOLDS, GATE_OPTIONS
-from avs_ros.postprocess import MAX_INSTANCES, PostprocessConfig
+from avs_ros.instances import MAX_INSTANCES
+from avs_ros.postprocess import PostprocessConfig
 from avs_ros.streaming.pcm import SAMPLE_FORMATS, canonical_format, check_rate
 
 DEFAULT_MODEL = "c3n_light"

@@ -20,6 +20,7 @@ import numpy as np
 
 from avs_ros.errors import DatasetError
 from avs_ros.evaluation.boxes import Box, box_iou, box_of, read_table
+from avs_ros.evaluation.identity import MarkedIdentity
 from avs_ros.evaluation.label_sets import LabelSets
 from avs_ros.evaluation.metrics import paired_difference
 from avs_ros.inference.segmenter import Segmenter
@@ -206,11 +207,15 @@ def clips_of(folder: Path, boxes: Path | None = None) -> dict[Path, list[Moment]
 def judge_clip(
     segmenter: Segmenter, path: Path, moments: Sequence[Moment], fps: float,
     policy: PostprocessConfig | None = None, names: LabelSets | None = None,
+    identity: MarkedIdentity | None = None,
 ) -> Iterator[Judged]:
     """The clip as ``avs run --fps`` walks through it, judged at its moments, in order.
 
     A moment is answered by the newest frame that is not after it, or by the first one.
+    ``identity``: sees every answer up to the last moment.
     """
+    if identity is not None:
+        identity.begin()
     pipeline = Pipeline(segmenter, postprocessor=Postprocessor(policy or PostprocessConfig()))
     selection = FrameSelection(fps, 0.0, None)
     waiting = [one for one in moments if one.scored]
@@ -221,6 +226,8 @@ def judge_clip(
             while newest and waiting and time_s > waiting[0].time_s + ROUNDING_S:
                 yield _judged(path, waiting.pop(0), *newest, names)
             newest = answer, pair.image
+            if identity is not None:
+                identity.add(answer)
             if not waiting:
                 return
         if newest is None:

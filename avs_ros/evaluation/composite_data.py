@@ -216,8 +216,8 @@ def _coco(root: Path) -> list[LabelledImage]:
 
 def _coco_view(root: Path, entry: Any, category_of: dict[str, str]) -> Callable[[], View]:
     def view() -> View:
-        rgb = _image(root / entry["file"], cv2.IMREAD_COLOR_RGB)
-        ids = _image(root / entry["png"], cv2.IMREAD_UNCHANGED)
+        rgb = read_image(root / entry["file"], cv2.IMREAD_COLOR_RGB)
+        ids = read_image(root / entry["png"], cv2.IMREAD_UNCHANGED)
         masks = {name: np.zeros(ids.shape, bool) for name in CATEGORY_NAMES}
         unknown = np.zeros(ids.shape, bool)
         if entry["kind"] != "panoptic":
@@ -236,8 +236,8 @@ def _coco_view(root: Path, entry: Any, category_of: dict[str, str]) -> Callable[
 def _people(root: Path) -> list[LabelledImage]:
     def reader(path: Path) -> Callable[[], View]:
         def view() -> View:
-            mask = _image(path.with_suffix(".png"), cv2.IMREAD_GRAYSCALE) > 127
-            rgb = _image(path, cv2.IMREAD_COLOR_RGB)
+            mask = read_image(path.with_suffix(".png"), cv2.IMREAD_GRAYSCALE) > 127
+            rgb = read_image(path, cv2.IMREAD_COLOR_RGB)
             return View(rgb, {"person": mask}, np.zeros(mask.shape, bool))
 
         return view
@@ -249,7 +249,8 @@ def _people(root: Path) -> list[LabelledImage]:
     ]
 
 
-def _image(path: Path, flag: int) -> Bytes:
+def read_image(path: Path, flag: int) -> Bytes:
+    """The image file, by OpenCV's ``flag``.  Raises DatasetError where it cannot be read."""
     image = cv2.imread(str(path), flag)
     if image is None:
         raise DatasetError(f"{path} is missing or is no image: check the data folder")

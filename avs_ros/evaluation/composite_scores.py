@@ -42,6 +42,7 @@ def _both(answer: ScoredCase) -> float:
 Worth = Callable[[ScoredCase], float | None]
 MEANS: dict[str, tuple[str, Worth]] = {
     "m_j": (MATCHED, lambda a: a.iou),
+    "marked": (MATCHED, lambda a: 1.0 - _empty(a)),
     "label_accuracy": (MATCHED, _named),
     "heard_accuracy": (MATCHED, _heard),
     "mismatch_empty": (MISMATCHED, _empty),
@@ -60,6 +61,7 @@ MEANS: dict[str, tuple[str, Worth]] = {
 MEANINGS: dict[str, str] = {
     "m_j": "M_J: mean IoU with the sounding object, matching sound",
     "m_j_classes": "the same, every class equal",
+    "marked": "share of matching sounds with anything marked",
     "label_accuracy": "a name given is right, of matched cases with something marked",
     "heard_accuracy": "the sound is called by a right name, matched cases",
     "mismatch_empty": "share of mismatched sounds with nothing marked",

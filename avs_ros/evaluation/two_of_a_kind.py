@@ -7,7 +7,9 @@ one that gives each a mask of its own lets something else decide (motion, direct
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,8 +18,9 @@ from avs_ros.evaluation.composite_benchmark import answer_to
 from avs_ros.evaluation.composite_data import CompositeDataset, LabelledImage, LabelledSound
 from avs_ros.inference.segmenter import Segmenter
 from avs_ros.postprocess import PostprocessConfig
+from avs_ros.segmentation import Segmentation
 
-PER_CATEGORY, SAME = 12, 0.5
+PER_CATEGORY, SAME, NEAR = 12, 0.5, 0.02
 
 
 @dataclass(frozen=True)
@@ -33,13 +36,18 @@ class Twins:
 @dataclass(frozen=True)
 class Told:
     """Of ``cases``: share in which anything was marked, in which both things were (IoU of the
-    marks above a half on either side), and in which each had an instance of its own.
+    marks above a half on either side), and in which each had instances of its own.
+
+    ``clear`` of the cases are those in which the two do not touch; ``clear_apart``: their share
+    of the last.
     """
 
     cases: int
     marked: float
     both: float
     apart: float
+    clear: int
+    clear_apart: float
 
 
 def make_twins(dataset: CompositeDataset, seed: int = 0) -> list[Twins]:
@@ -60,29 +68,62 @@ def make_twins(dataset: CompositeDataset, seed: int = 0) -> list[Twins]:
     return found
 
 
+def ask(
+    segmenter: Segmenter, twins: Twins, policy: PostprocessConfig | None = None
+) -> tuple[Segmentation, NDArray[np.bool_], int]:
+    """The answer, the category's mask, and the column at which the right photograph begins."""
+    left = twins.left.view()
+    view = join(left, twins.right.view())
+    answer = answer_to(segmenter, view.rgb, twins.recording.second(), policy)
+    return answer, view.masks[twins.category], left.rgb.shape[1]
+
+
 def tell(
     segmenter: Segmenter, cases: list[Twins], policy: PostprocessConfig | None = None
 ) -> Told:
     """All cases; ``policy``: of the post-processing (None: the defaults)."""
-    marked, both, apart = [], [], []
+    marked, both, apart, clear = [], [], [], []
     for case in cases:
-        left = case.left.view()
-        view = join(left, case.right.view())
-        answer = answer_to(segmenter, view.rgb, case.recording.second(), policy)
-        true, cut = view.masks[case.category], left.rgb.shape[1]
+        answer, true, cut = ask(segmenter, case, policy)
         labels = answer.label_mask()
         marked.append(bool(labels.any()))
         halves = (np.s_[:, :cut], np.s_[:, cut:])
         both.append(all(_iou(labels[half] > 0, true[half]) > SAME for half in halves))
-        own = []
-        for half in halves:
-            whole = np.zeros(true.shape, bool)
-            whole[half] = true[half]
-            own.append({
-                one.index for one in answer.instances if _iou(labels == one.index, whole) > SAME
-            })  # fmt: skip
-        apart.append(bool(own[0]) and bool(own[1]) and own[0] != own[1])
-    return Told(len(cases), *(float(np.mean(part or [False])) for part in (marked, both, apart)))
+        apart.append(told_apart(labels, true, cut))
+        clear.append(not touching(true, cut))
+    where = np.array(clear or [False])
+    shares = (float(np.mean(part or [False])) for part in (marked, both, apart))
+    clear_apart = np.array(apart or [False])[where]
+    return Told(
+        len(cases), *shares, int(where.sum()),
+        float(clear_apart.mean()) if clear_apart.size else float("nan"),
+    )  # fmt: skip
+
+
+def told_apart(labels: NDArray[Any], true: NDArray[np.bool_], cut: int) -> bool:
+    """Whether each side's truth is met (IoU above a half) by instances of its own.
+
+    An instance belongs to the side on which most of it lies, with all its pixels; a photograph
+    may show several people, and each may be an instance.
+    """
+    own = np.zeros((2, *true.shape), bool)
+    for index in np.unique(labels[labels > 0]):
+        mask = labels == index
+        own[int(mask[:, cut:].sum() > mask[:, :cut].sum())] |= mask
+    sides = np.zeros((2, *true.shape), bool)
+    sides[0, :, :cut], sides[1, :, cut:] = true[:, :cut], true[:, cut:]
+    return all(_iou(found, side) > SAME for found, side in zip(own, sides, strict=True))
+
+
+def touching(true: NDArray[np.bool_], cut: int) -> bool:
+    """Whether what is on the left of ``cut`` comes nearer than ``NEAR`` of the width to what is on
+    the right.
+    """
+    reach = max(1, round(NEAR * true.shape[1]))
+    left = np.zeros(true.shape, np.uint8)
+    left[:, :cut] = true[:, :cut]
+    grown = cv2.dilate(left, np.ones((2 * reach + 1, 2 * reach + 1), np.uint8))
+    return bool((grown[:, cut:].astype(bool) & true[:, cut:]).any())
 
 
 def _iou(found: NDArray[np.bool_], true: NDArray[np.bool_]) -> float:

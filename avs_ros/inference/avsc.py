@@ -30,8 +30,7 @@ if TYPE_CHECKING:
     from avs_ros.inference.engines.program import StepProgram
     from avs_ros.models.avsc import LoadedAVSC
 
-LIGHT = "avsc_light"
-BUNDLED = Path(__file__).resolve().parents[1] / "data" / f"{LIGHT}.safetensors"
+FULL = "avsc_pvt"
 # An instance's score from which it counts as sounding, where a file does not say.
 UNCALIBRATED = 0.3
 
@@ -89,6 +88,11 @@ class AVSCSegmenter:
     @gate.setter
     def gate(self, config: GateConfig) -> None:
         self._gate.config = config
+
+    @property
+    def audio_runs(self) -> int:
+        """See :class:`Segmenter`."""
+        return self._audio_encoder.runs
 
     def reset(self) -> None:
         """See :class:`Segmenter`; only hearing and the gate have a past."""
@@ -172,7 +176,7 @@ def create(
     device: str = "auto",
     *,
     checkpoint: str | Path | None = None,
-    configuration: str = LIGHT,
+    configuration: str = FULL,
     random_weights: bool = False,
 ) -> AVSCSegmenter:
     """An :class:`AVSCSegmenter` under ``name``.
@@ -181,7 +185,7 @@ def create(
     ready form.  ``random_weights``: for measuring speed, untrained.  Raises ModelError where
     weights are missing, CheckpointError where they do not fit.
     """
-    path = None if random_weights else _weights(name, checkpoint, configuration)
+    path = None if random_weights else _weights(name, checkpoint)
 
     def make() -> Bundle:
         from avs_ros.inference.avsc_steps import avsc_bundle
@@ -198,28 +202,26 @@ def program(
     name: str,
     *,
     checkpoint: str | Path | None = None,
-    configuration: str = LIGHT,
+    configuration: str = FULL,
     random_weights: bool = False,
 ) -> StepProgram:
     """The model's visual step; arguments and errors as for :func:`create`."""
     from avs_ros.inference.avsc_steps import visual_program
 
-    path = None if random_weights else _weights(name, checkpoint, configuration)
+    path = None if random_weights else _weights(name, checkpoint)
     return visual_program(load(path, configuration).network, name)
 
 
-def _weights(name: str, checkpoint: str | Path | None, configuration: str) -> Path:
+def _weights(name: str, checkpoint: str | Path | None) -> Path:
     if checkpoint is not None:
         return Path(checkpoint)
-    if configuration == LIGHT and BUNDLED.is_file():
-        return BUNDLED
     raise ModelError(
         f"{name} needs weights: train it (`avs train avsc`) and give the path of the checkpoint "
         "as the model"
     )
 
 
-def load(path: Path | None, configuration: str = LIGHT) -> LoadedAVSC:
+def load(path: Path | None, configuration: str = FULL) -> LoadedAVSC:
     """The network of a file; without one a ready form with random weights, always the same."""
     import torch
 

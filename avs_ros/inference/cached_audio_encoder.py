@@ -31,6 +31,8 @@ class CachedAudioEncoder:
         self._known: OrderedDict[bytes, tuple[Float, Float]] = OrderedDict()
         self._remembered = remembered
         self._last: tuple[int, tuple[Float, Float]] | None = None
+        # How often the network ran since the start.
+        self.runs = 0
 
     def reset(self) -> None:
         """Forget when the network ran last."""
@@ -58,6 +60,7 @@ class CachedAudioEncoder:
             self._known.move_to_end(key)
             return self._known[key]
         feature, logits = self._network(window[None])
+        self.runs += 1
         # Engines reuse their arrays.
         heard = (np.array(feature, np.float32), np.array(logits, np.float32))
         self._known[key] = heard

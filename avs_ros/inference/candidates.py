@@ -20,6 +20,8 @@ BESIDE_BEST = 0.5
 # Side of the masks, px, and log-odds of a pixel that an instance's box leaves out.
 SIDE = 104
 OUTSIDE = -8.0
+# A mask whose best pixels stay below this is raised to it: whether it is marked is the gate's say.
+LEAST_LOG_ODDS, TOP_SHARE = 1.0, 0.02
 # A box is enlarged by this share of its size before it cuts its mask.
 MARGIN = 0.04
 # Weight of the semantic map inside of an instance's box.
@@ -114,16 +116,7 @@ class Candidates:
         return np.asarray(np.maximum.reduce(found), np.float32)
 
     def _instance(self, anchor: int, known: Float | None) -> Float:
-        """Log-odds ``[SIDE, SIDE]`` of one instance, with the semantic map where that agrees."""
-        box = self.boxes[anchor]
-        within = inside(box)
-        logits = np.tensordot(self.coefficients[anchor], self.prototypes, axes=1)
-        own = _enlarged(np.clip(logits, -6, 6))
-        if known is not None and _agree(known > 0, own > 0, within):
-            own = SEMANTIC_SHARE * np.clip(known, -6, 6) + (1 - SEMANTIC_SHARE) * own
-        if not _fills(own > 0, box):
-            own = np.maximum(own, _ellipse(box))
-        return np.where(within, own, OUTSIDE).astype(np.float32)
+        return instance_mask(self.coefficients[anchor], self.prototypes, self.boxes[anchor], known)
 
     def _from_cells(self, category: int, known: Float | None) -> Float:
         """Without an instance: the semantic map where it shows enough, else the cells."""
@@ -194,6 +187,33 @@ class CandidateReader:
             rows=self._rows,
             semantic=self._semantic,
         )
+
+
+def instance_mask(
+    coefficients: Float, prototypes: Float, box: Float, known: Float | None = None
+) -> Float:
+    """Log-odds ``[SIDE, SIDE]`` of one instance: ``[P]`` times ``[P, h, w]`` within its box.
+
+    ``known``: a semantic map ``[SIDE, SIDE]``, joined in where it agrees.
+    """
+    within = inside(box)
+    own = _enlarged(np.clip(np.tensordot(coefficients, prototypes, axes=1), -6, 6))
+    if known is not None and _agree(known > 0, own > 0, within):
+        own = SEMANTIC_SHARE * np.clip(known, -6, 6) + (1 - SEMANTIC_SHARE) * own
+    if not _fills(own > 0, box):
+        own = np.maximum(own, _ellipse(box))
+    return np.where(within, own, OUTSIDE).astype(np.float32)
+
+
+def raised(mask: Float) -> Float:
+    """A mask that is right but timid, made visible (log-odds), within what it may cover."""
+    own = mask[mask > OUTSIDE + 1]
+    if not own.size:
+        return mask
+    count = max(1, int(own.size * TOP_SHARE))
+    top = float(np.partition(own, -count)[-count:].mean())
+    lift = np.float32(max(0.0, LEAST_LOG_ODDS - top))
+    return np.where(mask > OUTSIDE + 1, mask + lift, mask).astype(np.float32)
 
 
 def _agree(one: Any, other: Any, within: Any) -> bool:

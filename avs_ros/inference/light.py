@@ -105,6 +105,11 @@ class LightSegmenter:
     def gate(self, config: GateConfig) -> None:
         self._gate.config = config
 
+    @property
+    def audio_runs(self) -> int:
+        """See :class:`Segmenter`."""
+        return self._audio_encoder.runs
+
     def reset(self) -> None:
         """See :class:`Segmenter`."""
         self._memory.reset()

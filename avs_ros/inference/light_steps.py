@@ -14,6 +14,8 @@ from avs_ros.models.c3n.backbone import STAGES
 from avs_ros.models.light.affinity import ClassAudioAffinity
 from avs_ros.models.light.checkpoint import LightModel, load_light
 from avs_ros.models.light.detecting_step import BlendedAudio, DetectingOutput, DetectingStep
+from avs_ros.models.light.detector import Detections
+from avs_ros.models.light.instance_step import InstanceStep
 from avs_ros.models.light.step import LightStep
 
 
@@ -94,9 +96,6 @@ def detecting_bundle(checkpoint: str | Path, name: str) -> Bundle:
     model = load_light(checkpoint)
     step = detecting_step(model)
     told, backbone = model.metadata["detecting"], model.network.c3n.backbone
-    audio_encoder: AudioNetwork = model.network.audio_encoder
-    if model.short_audio is not None:
-        audio_encoder = BlendedAudio(audio_encoder, model.short_audio)
     return Bundle(
         metadata={
             **{key: told[key] for key in ("categories", "evidence", "gate", "candidates")},
@@ -114,9 +113,60 @@ def detecting_bundle(checkpoint: str | Path, name: str) -> Bundle:
         },
         steps={
             VISUAL_STEP: detecting_program(step, name),
-            AUDIO_STEP: audio_program(audio_encoder, name),
+            AUDIO_STEP: audio_program(both_audio_networks(model), name),
         },
     )
+
+
+def instance_program(model: LightModel, name: str, share: float = 1.0) -> StepProgram:
+    """The detector of a light file alone, for frames of ``share`` of the file's size.
+
+    Raises CheckpointError for a file without one.
+    """
+    if model.detector is None:
+        raise CheckpointError("this light file has no detector")
+    whole = max(32, round(model.metadata["detecting"]["whole_size"] * share / 32) * 32)
+    return StepProgram(
+        name=name,
+        module=InstanceStep(model.detector, whole),
+        inputs={"whole": (1, 3, whole, whole)},
+        outputs=Detections._fields,
+    )
+
+
+def instance_bundle(checkpoint: str | Path, name: str, share: float = 1.0) -> Bundle:
+    """Detector and audio networks of a file, and what :class:`InstanceSegmenter` must know.
+
+    ``share``: see :func:`instance_program`.
+    """
+    model = load_light(checkpoint)
+    program = instance_program(model, name, share)
+    told, backbone = model.metadata["detecting"], model.network.c3n.backbone
+    return Bundle(
+        metadata={
+            **{key: told[key] for key in ("categories", "evidence", "gate", "calibration")},
+            **told.get("instances", {}),
+            "rows": told["candidates"]["detector_rows"],
+            "metadata": dict(model.metadata),
+            "audioset": list(model.audioset),
+            "outputs": list(program.outputs),
+            "image_size": program.inputs["whole"][-1],
+            "image_mean": list(backbone.image_mean),
+            "image_std": list(backbone.image_std),
+        },
+        steps={
+            VISUAL_STEP: program,
+            AUDIO_STEP: audio_program(both_audio_networks(model), name),
+        },
+    )
+
+
+def both_audio_networks(model: LightModel) -> AudioNetwork:
+    """The file's audio network, with the second one where it has that."""
+    audio_encoder: AudioNetwork = model.network.audio_encoder
+    if model.short_audio is None:
+        return audio_encoder
+    return BlendedAudio(audio_encoder, model.short_audio)
 
 
 def affinity_metadata(affinity: ClassAudioAffinity) -> dict[str, Any]:

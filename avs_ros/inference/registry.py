@@ -75,10 +75,9 @@ MODELS: dict[str, Model] = {
     "c3n_swin_beats": _published(_SWIN, "beats", "C3N, Swin-B and BEATs (needs weights)"),
     "c3n_swin_vggish": _published(_SWIN, "vggish", "C3N, Swin-B and VGGish (needs weights)"),
     "avsc_light": Model(
-        "light AVSC (same networks): every thing that could sound, then which does; instances",
-        _AVSC,
-        {"configuration": "avsc_light"},
-        weights="avsc_light",
+        "light AVSC (same file): instances of what could sound, followed; then which do",
+        f"{_AVSC}_light",
+        weights="c3n_light",
     ),
     "avsc_pvt": Model(
         "AVSC, PVT-v2-B5 and BEATs (needs weights)", _AVSC, {"configuration": "avsc_pvt"}

@@ -22,6 +22,8 @@ class Segmenter(Protocol):
     options that have an effect, with post-processing behind it; default: post-processing's own),
     ``calibration`` (what its weight file says of them) and ``categories`` (names that may have
     thresholds of their own; default: ``labels``).
+
+    One whose audio encoder runs at a period of its own has ``audio_runs``, how often it did.
     """
 
     name: str

@@ -2,9 +2,9 @@
 
 One JSON object per processed frame: ``index`` (of the frame in its source), ``time`` (s from
 the source's first frame), ``sounding``, ``score`` (0..1), ``label``, ``audio_label``, ``point``
-([x, y] px or null), ``area`` (share of the frame), ``instances`` (``label``, ``score``, ``box``
-[x0, y0, x1, y1] px) and ``ms`` ({stage: milliseconds}).  The first line has ``metadata``, too:
-what computed the answers (see ``inference.description.describe``).
+([x, y] px or null), ``area`` (share of the frame), ``instances`` (``id`` (1..254), ``label``,
+``score``, ``box`` [x0, y0, x1, y1] px) and ``ms`` ({stage: milliseconds}).  The first line has
+``metadata``, too: what computed the answers (see ``inference.description.describe``).
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ def to_record(segmentation: Segmentation, index: int, time_s: float) -> dict[str
         "area": round(float(segmentation.area), 6),
         "instances": [
             {
+                "id": instance.index,
                 "label": instance.label,
                 "score": round(float(instance.score), 4),
                 "box": [round(float(edge), 2) for edge in instance.box],

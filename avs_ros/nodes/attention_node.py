@@ -55,6 +55,7 @@ def selection_config(parameters: Mapping[str, Any]) -> SelectionConfig:
         hysteresis=parameters["hysteresis"],
         dwell=parameters["dwell"],
         hold=parameters["hold"],
+        use_ids=parameters["use_ids"],
     )
 
 
@@ -148,7 +149,8 @@ class AttentionNode(BaseNode):
         if camera is None:
             return
         point, size = self._aim(selection.target, self._masks.get(stamp_ns))
-        if self._looked_at is None or find_again(self._looked_at, [selection.target]) is None:
+        before, use_ids = self._looked_at, self._settings["use_ids"]
+        if before is None or find_again(before, [selection.target], use_ids) is None:
             self._smoother.reset()
         self._looked_at = selection.target
         ray = self._smoother.smooth(stamp_ns, camera.ray(point, size))

@@ -163,6 +163,8 @@ class DiagnosticsPage:
         values: dict[str, str] = {}
         if state.stats is not None:
             values["output_hz"] = _number(state.stats.result_rate)
+            if state.stats.hearing_rate:
+                values["audio_encoder_hz"] = _number(state.stats.hearing_rate)
             for name, figures in (
                 ("arrival_to_result_ms", state.stats.latency_ms),
                 ("processing_ms", state.stats.processing_ms),

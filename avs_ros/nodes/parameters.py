@@ -208,6 +208,8 @@ ATTENTION: Table = (
        0.0, 30.0),
     _P("hold", 1.0, "s that the target is kept after it fell silent.", 0.0, 60.0),
     _P("smoothing", 0.15, "s; time constant of the ray's low-pass. 0 is none.", 0.0, 10.0),
+    _P("use_ids", False, "Stay with the target's `id`, not with what overlaps its box: for models "
+       "whose ids stay with things (avsc_light)."),
     _P("use_mask", True, "Aim at the middle of the instance in `label_mask` if it is published.",
        change=Change.NEVER),
     _P("image_rectified", False, "Images are rectified: use P of camera_info, not K and D."),

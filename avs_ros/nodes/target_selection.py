@@ -32,7 +32,8 @@ class SelectionConfig:
 
     ``hysteresis``: share by which another must be better; ``dwell``: for how long, before the
     target changes (and before a first target is taken); ``hold``: how long a target that fell
-    silent is kept.
+    silent is kept.  ``use_ids``: a detection is the target again by its id alone, wherever it is;
+    for models whose ids stay with things.
     """
 
     choose: str = "highest_score"
@@ -42,6 +43,7 @@ class SelectionConfig:
     hysteresis: float = 0.2
     dwell: float = 0.5
     hold: float = 1.0
+    use_ids: bool = False
 
     def __post_init__(self) -> None:
         """Raise :class:`ParameterError` where values do not go together."""
@@ -71,8 +73,15 @@ def overlap(a: Detection, b: Detection) -> float:
     return both / (a.area + b.area - both)
 
 
-def find_again(one: Detection, among: Sequence[Detection]) -> Detection | None:
-    """The detection that is most likely the same thing as ``one``; None if there is none."""
+def find_again(
+    one: Detection, among: Sequence[Detection], use_ids: bool = False
+) -> Detection | None:
+    """The detection that is most likely the same thing as ``one``; None if there is none.
+
+    ``use_ids``: see :class:`SelectionConfig`.
+    """
+    if use_ids:
+        return next((other for other in among if other.index == one.index), None)
     best, best_overlap = None, 0.0
     for other in among:
         needed = _SAME_LABEL_OVERLAP if other.label == one.label else _OTHER_LABEL_OVERLAP
@@ -104,7 +113,7 @@ class TargetSelector:
             self.reset()
         self._last_ns = stamp_ns
         candidates = [one for one in detections if self._eligible(one)]
-        seen = find_again(self._target, candidates) if self._target is not None else None
+        seen = None if self._target is None else self._again(self._target, candidates)
         if seen is not None:
             self._target, self._target_seen_ns = seen, stamp_ns
         best = max(candidates, key=self._rank, default=None)
@@ -124,6 +133,9 @@ class TargetSelector:
         return TargetSelection(
             AttentionState.HOLDING if held else AttentionState.LOOKING, self._target
         )
+
+    def _again(self, one: Detection, among: Sequence[Detection]) -> Detection | None:
+        return find_again(one, among, self.config.use_ids)
 
     def _eligible(self, detection: Detection) -> bool:
         config = self.config
@@ -157,7 +169,7 @@ class TargetSelector:
 
     def _challenge(self, challenger: Detection, stamp_ns: int) -> None:
         """Count how long ``challenger`` has been better; make it the target after ``dwell``."""
-        same = self._challenger is not None and find_again(self._challenger, [challenger])
+        same = self._challenger is not None and self._again(self._challenger, [challenger])
         if not same:
             self._challenger_since_ns = stamp_ns
         self._challenger = challenger

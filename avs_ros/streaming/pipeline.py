@@ -37,7 +37,8 @@ class PipelineStats:
     """How the stream is doing, over the last results and seconds.
 
     ``latency_ms``: frame's arrival to result (waiting for sound included); ``processing_ms``:
-    see :func:`processing_ms`; ``stages_ms``: mean per stage; rates in Hz.  ``level_dbfs``,
+    see :func:`processing_ms`; ``stages_ms``: mean per stage; rates in Hz
+    (``hearing_rate``: of the audio encoder, 0 where the model does not say).  ``level_dbfs``,
     ``coverage`` and ``sync_error_ms``: of the last result's :class:`Pair`, NaN before the first.
     """
 
@@ -50,6 +51,7 @@ class PipelineStats:
     level_dbfs: float = nan
     coverage: float = nan
     sync_error_ms: float = nan
+    hearing_rate: float = 0.0
 
 
 def processing_ms(segmentation: Segmentation) -> float:
@@ -101,7 +103,8 @@ class Pipeline:
         self._latency = RollingPercentiles()
         self._processing = RollingPercentiles()
         self._stages: dict[str, RollingPercentiles] = {}
-        self._rates = {name: RateMeter() for name in ("frame", "audio", "result")}
+        self._rates = {name: RateMeter() for name in ("frame", "audio", "result", "hearing")}
+        self._audio_runs = 0
 
     @property
     def policy(self) -> PostprocessConfig:
@@ -184,6 +187,10 @@ class Pipeline:
             self._last = pair
             self._counters["results"] += 1
             self._rates["result"].add(now)
+            runs = getattr(self.segmenter, "audio_runs", 0)
+            if runs > self._audio_runs:
+                self._rates["hearing"].add(now)
+            self._audio_runs = runs
             self._latency.add((now - pair.arrival_ns) * 1e-6)
             self._processing.add(processing_ms(segmentation))
             for name, value in segmentation.ms.items():

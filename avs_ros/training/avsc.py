@@ -93,7 +93,7 @@ def bench_config(settings: BenchSettings, categories: Sequence[str]) -> AVSCConf
         audio=settings.audio,
         image_size=settings.image_size,
         channels=settings.channels,
-        query_category=(-1,) * settings.queries,
+        queries=settings.queries,
     )
 
 

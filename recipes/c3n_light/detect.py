@@ -1,7 +1,7 @@
 """``python -m recipes.c3n_light detect``: detector, audio networks, gate, the shipped file.
 
-The maps come from a light file that ``train`` has made (``init_from``).  Every stage resumes; what is
-seen of images is kept under the output folder.
+The maps come from a light file that ``train`` has made (``init_from``).  Every stage resumes; what
+is seen of images is kept under the output folder.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ CONFUSABLE_GROUPS = (("car", "bus", "truck", "motorcycle", "tractor", "engine"),
 
 @dataclass(frozen=True)
 class DetectSettings:
-    """``init_from``: light file with the maps, ``bundled`` for the package's.  ``whole_size``: of the
-    frames that the detector sees, px; ``scene_size``: of its training scenes.  ``back``: share
-    of the way back to the public detector at the end.  ``pairs``: composites for the gate;
+    """``init_from``: light file with the maps, ``bundled`` for the package's.  ``whole_size``: of
+    the frames that the detector sees, px; ``scene_size``: of its training scenes.  ``back``:
+    share of the way back to the public detector at the end.  ``pairs``: composites for the gate;
     ``empty``: share of those without a source that must stay empty.
     """
 

@@ -16,19 +16,16 @@ PUBLIC_ROWS = 1000
 _HEAD_PARTS = ("conv_head", "bn2", "classifier", "head")
 
 
-def build_stages(
-    name: str, image_size: int, *, class_rows: int = 0, folded: bool = False
-) -> Backbone:
-    """A backbone with random weights.
+def build_stages(name: str, image_size: int, *, folded: bool = False) -> Backbone:
+    """A backbone with random weights and without a head.
 
-    ``class_rows``: rows of its class head; 0 leaves the head away.  ``folded``: batch norm is part
-    of the convolutions, as in the light model's file.  Raises ModelError as ``build_backbone``.
+    ``folded``: batch norm is part of the convolutions, as in the light model's file.  Raises
+    ModelError as ``build_backbone``.
     """
-    backbone = build_backbone(name, class_rows or PUBLIC_ROWS, image_size)
+    backbone = build_backbone(name, PUBLIC_ROWS, image_size)
     if folded:
         fold_batch_norm(backbone)
-    if not class_rows:
-        _drop_head(backbone)
+    _drop_head(backbone)
     return backbone
 
 
@@ -37,21 +34,13 @@ def load_public(
 ) -> None:
     """Load a classifier's public ImageNet weights into what :func:`build_stages` has made.
 
-    A head that was left away stays so; further rows of a longer one keep their values.  Raises
-    CheckpointError naming what does not fit.
+    Raises CheckpointError naming what does not fit.
     """
-    own = backbone.state_dict()
-    rows = own.get("net.classifier.weight")
-    whole = build_backbone(name, PUBLIC_ROWS if rows is None else len(rows), image_size)
+    whole = build_backbone(name, PUBLIC_ROWS, image_size)
     load_backbone(whole, path)
     if folded:
         fold_batch_norm(whole)
-    if rows is None:
-        _drop_head(whole)
-    elif len(rows) > PUBLIC_ROWS:
-        head = whole.net.classifier
-        for part in ("weight", "bias"):
-            getattr(head, part).data[PUBLIC_ROWS:] = own[f"net.classifier.{part}"][PUBLIC_ROWS:]
+    _drop_head(whole)
     load_state_dict_strictly(backbone, whole.state_dict(), str(path))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -16,10 +15,8 @@ class AVSCConfig:
     one; without sound classes every category is its own).
 
     ``visual``, ``audio``: names of the networks.  ``image_size``: side of the square frames, px.
-    ``folded``: their batch norm is part of the convolutions.  ``class_rows``: rows of the visual
-    class head, and ``members`` for each category the rows that show it; 0 and () do without
-    class evidence.  ``query_category``: for each of the N queries the category it starts from,
-    -1 for none.  ``channels``, ``layers``, ``heads``, ``feedforward``: of the transformer decoder;
+    ``folded``: their batch norm is part of the convolutions.  ``queries``: N.  ``channels``,
+    ``layers``, ``heads``, ``feedforward``: of the transformer decoder;
     ``memory_levels``: levels of the pyramid it attends to, stride 32 first.  ``separable``:
     depthwise separable convolutions in the pixel decoder.
     Raises ModelError for values that do not fit together.
@@ -32,9 +29,7 @@ class AVSCConfig:
     audio: str = "efficientat_mn04"
     image_size: int = 224
     folded: bool = False
-    class_rows: int = 0
-    members: tuple[tuple[int, ...], ...] = ()
-    query_category: tuple[int, ...] = (-1,) * 32
+    queries: int = 32
     channels: int = 64
     layers: int = 3
     heads: int = 4
@@ -59,10 +54,7 @@ class AVSCConfig:
                 any(not 0 <= k < count for k in self.sound_class_category),
                 "sound_class_category: 0..K-1",
             ),
-            (not self.query_category, "there is no query"),
-            (any(not -1 <= k < count for k in self.query_category), "query_category: -1..K-1"),
-            (bool(self.members) != bool(self.class_rows), "members go with class_rows"),
-            (bool(self.members) and len(self.members) != count, "members: one per category"),
+            (self.queries < 1, "there is no query"),
             (self.layers < 1, "layers: at least 1"),
             (self.channels % 8 or self.channels % self.heads, "channels: in eights and in heads"),
             (not 1 <= self.memory_levels <= 4, "memory_levels: 1..4"),
@@ -77,12 +69,20 @@ class AVSCConfig:
 
     @classmethod
     def of(cls, values: dict[str, Any]) -> AVSCConfig:
-        """From :meth:`values`, also after JSON.  Raises TypeError for unknown names."""
+        """From :meth:`values`, also after JSON.  Raises TypeError for unknown names.
+
+        Files of 0.2 named a category for each query, and the class rows of a light form that is
+        no more; without those they are read.
+        """
         made: dict[str, Any] = {
             name: tuple(v) if isinstance(v, list) else v
             for name, v in values.items()
         }
-        made["members"] = tuple(tuple(rows) for rows in values.get("members", ()))
+        if "query_category" in made:
+            made["queries"] = len(made.pop("query_category"))
+        for gone in ("class_rows", "members"):
+            if gone in made and not made[gone]:
+                del made[gone]
         return cls(**made)
 
     def with_(self, **changes: Any) -> AVSCConfig:
@@ -90,11 +90,8 @@ class AVSCConfig:
         return replace(self, **changes)
 
 
-# Categories of which an image often shows several, and how many further queries start from each.
-_SEVERAL = {"person": 5, "dog": 2, "car": 2, "bird": 1, "cat": 1, "boat": 1, "sheep": 1}
-_FREE = 2
 _FULL = dict(
-    query_category=(-1,) * 100,
+    queries=100,
     channels=256,
     layers=6,
     heads=8,
@@ -104,44 +101,25 @@ _FULL = dict(
     audio="beats",
 )
 _NETWORKS: dict[str, dict[str, Any]] = {
-    "avsc_light": {"visual": "mobilenetv2_100", "folded": True},
     "avsc_pvt": {"visual": "pvt_v2_b5", **_FULL},
     "avsc_swin": {"visual": "swin_base_patch4_window7_224", **_FULL},
 }
 CONFIGURATIONS = tuple(_NETWORKS)
 
 
-def configuration(
-    name: str, members: Sequence[Sequence[int]] = (), class_rows: int = 0
-) -> AVSCConfig:
-    """A ready configuration: "avsc_light" (29 categories), "avsc_pvt" or "avsc_swin" (AVSS's 70).
+def configuration(name: str) -> AVSCConfig:
+    """A ready configuration: "avsc_pvt" or "avsc_swin", AVSS's 70 categories.
 
-    ``members``, ``class_rows``: class evidence of the light one.  Any value may be changed with
-    :meth:`AVSCConfig.with_`.  Raises ModelError for an unknown name.
+    Any value may be changed with :meth:`AVSCConfig.with_`.  Raises ModelError for an unknown name.
     """
     if name not in _NETWORKS:
         raise ModelError(f"unknown AVSC {name!r}; known: {', '.join(CONFIGURATIONS)}")
     from avs_ros.models.avsc.categories import category_set
 
-    light = name == "avsc_light"
-    known = category_set("light" if light else "avss")
-    values: dict[str, Any] = {
-        "categories": known.categories, "sound_classes": known.sound_classes,
-        "sound_class_category": known.sound_class_category, **_NETWORKS[name],
-    }  # fmt: skip
-    if light:
-        values["query_category"] = light_queries(known.categories)
-        values["members"] = tuple(tuple(int(row) for row in rows) for rows in members)
-        values["class_rows"] = class_rows
-    return AVSCConfig(**values)
-
-
-def light_queries(categories: Sequence[str]) -> tuple[int, ...]:
-    """Each category once, further queries for what comes in groups, and a few free ones."""
-    several = [
-        categories.index(name)
-        for name, count in _SEVERAL.items()
-        if name in categories
-        for _ in range(count)
-    ]
-    return (*range(len(categories)), *several, *(-1,) * _FREE)
+    known = category_set("avss")
+    return AVSCConfig(
+        categories=known.categories,
+        sound_classes=known.sound_classes,
+        sound_class_category=known.sound_class_category,
+        **_NETWORKS[name],
+    )

@@ -17,7 +17,6 @@ from avs_ros.models.avsc import association
 from avs_ros.models.avsc.association import AudioHead
 from avs_ros.models.avsc.backbone import build_stages, load_public, stage_features
 from avs_ros.models.avsc.categories import initial_affinity
-from avs_ros.models.avsc.class_evidence import ClassEvidence
 from avs_ros.models.avsc.config import AVSCConfig
 from avs_ros.models.avsc.outputs import AVSCOutput, SegmenterOutput
 from avs_ros.models.avsc.segmenter import SegmenterHead
@@ -30,34 +29,28 @@ class AVSC(nn.Module):
     """Frames -> potential sounding objects; sound -> scores of their categories; both -> mask.
 
     ``config``: see :class:`AVSCConfig`.  Weights are random, the audio head excepted, which starts
-    from the category map.  Parts: ``backbone`` (C3N's, without a head unless evidence is taken
-    from it), ``audio_encoder`` (an ``AudioNetwork``: window ``[B, 16000]`` -> feature ``[B, D]``
-    and AudioSet logits ``[B, 527]``), ``segmenter``, ``audio_head``.
+    from the category map.  Parts: ``backbone`` (C3N's, without a head), ``audio_encoder`` (an
+    ``AudioNetwork``: window ``[B, 16000]`` -> feature ``[B, D]`` and AudioSet logits
+    ``[B, 527]``), ``segmenter``, ``audio_head``.
     """
 
     def __init__(self, config: AVSCConfig) -> None:
         super().__init__()
         self.config = config
-        self.backbone = build_stages(
-            config.visual, config.image_size, class_rows=config.class_rows, folded=config.folded
-        )
+        self.backbone = build_stages(config.visual, config.image_size, folded=config.folded)
         self.audio_encoder = audio_networks.build(config.audio)
         if config.folded:
             fold_batch_norm(self.audio_encoder)
-        self.evidence = (
-            ClassEvidence(config.members, config.class_rows) if config.members else None
-        )
         self.segmenter = SegmenterHead(
             self.backbone.widths,
             len(config.categories),
-            config.query_category,
+            config.queries,
             channels=config.channels,
             layers=config.layers,
             heads=config.heads,
             feedforward=config.feedforward,
             memory_levels=config.memory_levels,
             separable=config.separable,
-            evidence=self.evidence is not None,
         )
         self.audio_head = AudioHead(
             config.sound_class_category,
@@ -67,15 +60,10 @@ class AVSC(nn.Module):
         )
 
     def features(self, frames: Tensor) -> Features:
-        """What the backbone sees in normalised frames ``[B, 3, S, S]``.
-
-        Four stages ``[B, C_i, S/4 .. S/32, ...]``; with class evidence a fifth
-        ``[B, K, S/32, S/32]``, log-probabilities.
+        """What the backbone sees in normalised frames ``[B, 3, S, S]``: four stages
+        ``[B, C_i, S/4 .. S/32, ...]``.
         """
-        stages = stage_features(self.backbone, frames)
-        if self.evidence is None:
-            return stages
-        return (*stages, self.evidence(self.backbone, stages[-1]))
+        return stage_features(self.backbone, frames)
 
     def segment_features(self, features: Features) -> SegmenterOutput:
         """The segmenter's answer to what :meth:`features` gave."""

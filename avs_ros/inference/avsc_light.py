@@ -1,0 +1,237 @@
+"""AVSC in small behind the segmenter protocol: instances first, then the sound chooses."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from avs_ros.gate import CATEGORY_OPTIONS, GateConfig
+from avs_ros.inference.bundle import Bundle, identity_of, open_runners
+from avs_ros.inference.cached_audio_encoder import check_window
+from avs_ros.inference.candidates import BESIDE_BEST, SIDE, raised
+from avs_ros.inference.category_gate import Bools
+from avs_ros.inference.engines import choose_device
+from avs_ros.inference.explained_hearing import ExplainedHearing
+from avs_ros.inference.explaining import LEAST_VISIBLE
+from avs_ros.inference.frames import WholePreparation
+from avs_ros.inference.light import BUNDLED
+from avs_ros.inference.potential_objects import ObjectReader, PotentialObject, PotentialObjects
+from avs_ros.inference.tracking import NEW, InstanceTracker, Tracked
+from avs_ros.segmentation import Bytes, Float, Layer, Prediction, sigmoid
+from avs_ros.sound import SAMPLE_RATE
+
+if TYPE_CHECKING:
+    from avs_ros.inference.engines import StepProgram
+
+
+@dataclass(frozen=True)
+class Found:
+    """A potential object of a frame, and its past."""
+
+    now: PotentialObject
+    known: Tracked
+
+
+class InstanceSegmenter:
+    """Detector, tracker, hearing and gate of a light file, for one stream.
+
+    ``gate`` may be replaced at any time; scores are scaled so that the weight file's thresholds
+    read 0.5.  ``labels``: the categories that the detector knows.  Raises CheckpointError for a
+    file without a detector, MissingDependencyError where the tracker's library is missing.
+    """
+
+    sample_rate = SAMPLE_RATE
+    window_s = 1.0
+    gate_options = CATEGORY_OPTIONS | {"companion_threshold"}
+
+    def __init__(
+        self,
+        checkpoint: str | Path = BUNDLED,
+        device: str = "cpu",
+        *,
+        engine: str = "torch",
+        name: str = "avsc_light",
+    ) -> None:
+        checkpoint = Path(checkpoint)
+
+        def make() -> Bundle:
+            from avs_ros.inference.light_steps import instance_bundle
+
+            return instance_bundle(checkpoint, name)
+
+        self._tracker = InstanceTracker()
+        identity = identity_of("avsc_light", files=(checkpoint,))
+        runners = open_runners(name, identity, make, engine, choose_device(device))
+        metadata = runners.metadata
+        self.name = name
+        self.metadata: Mapping[str, Any] = metadata["metadata"]
+        rows = metadata["rows"]
+        known = np.array([bool(own) for own in rows])
+        self._hearing = ExplainedHearing(runners.audio, metadata, known)
+        names = self._hearing.categories
+        self.labels: Sequence[str] = [names[int(k)] for k in np.flatnonzero(known)]
+        self.categories = self.labels
+        self._row = np.cumsum(known) - 1
+        self._read = ObjectReader(rows)
+        self._visible: PotentialObjects | None = None
+        self._tracked: list[Tracked | None] = []
+        self._outputs: Sequence[str] = metadata["outputs"]
+        self._runners, self._runner = runners, runners.visual
+        self.engine, self.device = self._runner.engine, self._runner.device
+        self._wholes = WholePreparation(
+            metadata["image_size"], metadata["image_mean"], metadata["image_std"]
+        )
+
+    @property
+    def gate(self) -> GateConfig:
+        """What counts as sounding."""
+        return self._hearing.gate
+
+    @gate.setter
+    def gate(self, config: GateConfig) -> None:
+        self._hearing.gate = config
+
+    @property
+    def audio_runs(self) -> int:
+        """See :class:`Segmenter`."""
+        return self._hearing.audio_encoder.runs
+
+    def reset(self) -> None:
+        """See :class:`Segmenter`; instances get new numbers."""
+        self._hearing.reset()
+        self._tracker.reset()
+        self._visible, self._tracked = None, []
+
+    def close(self) -> None:
+        """See :class:`Segmenter`."""
+        self.reset()
+        self._runners.close()
+
+    def step(self, frame: Bytes, window: Float, stamp_ns: int) -> Prediction:
+        """See :class:`Segmenter`.
+
+        ``layers``: one per instance that sounds, its number (kept from frame to frame) in
+        ``index``.  ``ms``: "audio", "visual", "tracking", "joining".
+        """
+        check_window(window)
+        began = time.perf_counter()
+        heard = self._hearing.listen(stamp_ns, window)
+        listened = time.perf_counter()
+        visible = self._look(frame)
+        seen = time.perf_counter()
+        self._visible, self._tracked = visible, self._tracker(stamp_ns, visible.objects)
+        followed = time.perf_counter()
+        found = [
+            Found(one, known)
+            for one, known in zip(visible.objects, self._tracked, strict=True)
+            if known is not None
+        ]
+        likely = np.max([np.zeros(len(self._row)), *(one.known.likely for one in found)], axis=0)
+        score, sounds = self._hearing.explain(log_odds(likely), heard, stamp_ns, window)
+        chosen = choose(found, score, sounds)
+        layers = tuple(
+            Layer(
+                sigmoid(raised(one.known.outlined(visible.mask(one.now, k), stamp_ns))),
+                self._hearing.name(k, heard), float(score[k]), one.known.index,
+            )
+            for one, k in chosen
+        )  # fmt: skip
+        best = chosen[0][1] if chosen else int(score.argmax())
+        if layers:
+            probability = np.maximum.reduce([layer.probability for layer in layers])
+        else:
+            # Nothing is accepted: the best candidate, as faint as its score.
+            probability = np.zeros((SIDE, SIDE), np.float32)
+            for one in sorted(found, key=lambda one: -one.known.likely[best])[:1]:
+                probability = sigmoid(visible.mask(one.now, best)) * score[best]
+        audio_label, audio_score = self._hearing.loudest_class(heard)
+        return Prediction(
+            probability=np.asarray(probability, np.float32),
+            score=float(score[best]),
+            label=layers[0].label if layers else "",
+            label_index=int(self._row[best]) if layers else -1,
+            audio_label=audio_label,
+            audio_score=audio_score,
+            layers=layers,
+            gated=True,
+            ms={
+                "audio": (listened - began) * 1e3,
+                "visual": (seen - listened) * 1e3,
+                "tracking": (followed - seen) * 1e3,
+                "joining": (time.perf_counter() - followed) * 1e3,
+            },
+        )
+
+    def in_sight(self) -> tuple[Layer, ...]:
+        """Everything in the last step's frame that could sound, whatever was heard.
+
+        Each under its likeliest name, with how likely that is; ``index`` is 0 for what is too
+        unlikely to be followed.
+        """
+        if self._visible is None:
+            return ()
+        names = self._hearing.categories
+        return tuple(
+            Layer(
+                sigmoid(self._visible.mask(one, one.category)), names[one.category], one.score,
+                0 if known is None else known.index,
+            )
+            for one, known in zip(self._visible.objects, self._tracked, strict=True)
+        )  # fmt: skip
+
+    def _look(self, frame: Bytes) -> PotentialObjects:
+        whole, shown = self._wholes(frame)
+        results = self._runner(whole)
+        return self._read(dict(zip(self._outputs, results, strict=True)), shown)
+
+
+def log_odds(likely: Float) -> Float:
+    """Probabilities that categories are visible -> log-odds, as the gate takes them."""
+    p = np.clip(likely, LEAST_VISIBLE, 1 - LEAST_VISIBLE)
+    return np.asarray(np.log(p / (1 - p)), np.float32)
+
+
+def choose(found: Sequence[Found], score: Float, sounds: Bools) -> list[tuple[Found, int]]:
+    """The instances that sound, each with its category, the best category's likeliest first.
+
+    A mono sound does not say which of two alike things makes it: every instance of a category
+    that sounds is marked, but those that are much less likely to be of it than the likeliest.
+    An instance that may be of two that sound is of the one that it is likelier to be.
+    """
+    categories = [int(k) for k in np.argsort(-score) if sounds[k]]
+    owners: dict[int, list[Found]] = {k: [] for k in categories}
+    for one in found:
+        if categories:
+            owners[max(categories, key=lambda k: float(one.known.likely[k]))].append(one)
+    chosen = []
+    for k in categories:
+        own = sorted(owners[k], key=lambda one: -float(one.known.likely[k]))
+        chosen += [
+            (one, k) for one in own
+            if one.known.likely[k] >= max(NEW, BESIDE_BEST * float(own[0].known.likely[k]))
+        ]  # fmt: skip
+    return chosen
+
+
+def create(
+    name: str,
+    engine: str = "auto",
+    device: str = "auto",
+    *,
+    checkpoint: str | Path = BUNDLED,
+) -> InstanceSegmenter:
+    """An :class:`InstanceSegmenter` under ``name``."""
+    return InstanceSegmenter(checkpoint, device, engine=engine, name=name)
+
+
+def program(name: str, *, checkpoint: str | Path = BUNDLED) -> StepProgram:
+    """The model's visual step; CheckpointError for a file without a detector."""
+    from avs_ros.inference.light_steps import instance_program
+    from avs_ros.models.light.checkpoint import load_light
+
+    return instance_program(load_light(checkpoint), name)

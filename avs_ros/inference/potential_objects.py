@@ -1,0 +1,132 @@
+"""Everything in a frame that could sound: one list of instances, whatever they are called."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avs_ros.inference.candidates import instance_mask
+from avs_ros.segmentation import Float, sigmoid
+
+# Anchors below this score are nobody's; of them the best are looked at.
+LEAST_SCORE, MOST_ANCHORS = 0.05, 200
+# Boxes that overlap so far (IoU) are of one thing, whatever they are called.
+SAME_THING = 0.6
+MOST_OBJECTS = 32
+
+
+@dataclass(frozen=True)
+class PotentialObject:
+    """One thing that could sound.
+
+    ``box``: x0, y0, x1, y1 in shares of the image.  ``likely`` ``[K]``: probability that it is
+    there and of each category (0: of none that the detector knows).  ``anchors`` ``[K]``: the
+    detector's row that says most of each category.
+    """
+
+    box: Float
+    likely: Float
+    anchors: NDArray[np.int64]
+
+    @property
+    def category(self) -> int:
+        """What it most likely is."""
+        return int(self.likely.argmax())
+
+    @property
+    def score(self) -> float:
+        """How likely it is that."""
+        return float(self.likely.max())
+
+
+@dataclass(frozen=True)
+class PotentialObjects:
+    """A frame's ``objects``, likeliest first, and what their masks are made of."""
+
+    objects: Sequence[PotentialObject]
+    boxes: Float
+    coefficients: Float
+    prototypes: Float
+
+    def mask(self, one: PotentialObject, category: int) -> Float:
+        """Log-odds ``[SIDE, SIDE]`` of its pixels, taken for one of ``category``."""
+        anchor = int(one.anchors[category])
+        return instance_mask(self.coefficients[anchor], self.prototypes, self.boxes[anchor])
+
+
+class ObjectReader:
+    """The detector's outputs for a frame -> :class:`PotentialObjects`.
+
+    ``rows``: for each of K categories the detector's classes that are it, any number.
+    """
+
+    def __init__(self, rows: Sequence[Sequence[int]]) -> None:
+        self._known = [(k, list(own)) for k, own in enumerate(rows) if own]
+        self._count = len(rows)
+
+    def __call__(
+        self, outputs: Mapping[str, Any], shown: tuple[float, float] = (1.0, 1.0)
+    ) -> PotentialObjects:
+        """``outputs``: those of ``models.light.instance_step``, by name, with a batch axis.
+
+        ``shown``: shares of the square's width and height that the image takes.
+        """
+        things = sigmoid(outputs["objectness"][0])
+        rows = np.flatnonzero(things >= LEAST_SCORE)
+        rows = rows[np.argsort(-things[rows], kind="stable")[:MOST_ANCHORS]]
+        objects = things[rows, None] * sigmoid(outputs["classes"][0][rows])
+        likely = np.zeros((len(rows), self._count), np.float32)
+        for k, own in self._known:
+            likely[:, k] = objects[:, own].max(axis=1)
+        boxes = outputs["boxes"][0][rows] / np.array([*shown, *shown], np.float32)
+        boxes = np.clip(boxes, 0, 1).astype(np.float32)
+        height, width = outputs["prototypes"].shape[2:]
+        part = np.s_[:, : max(1, round(height * shown[1])), : max(1, round(width * shown[0]))]
+        return PotentialObjects(
+            gathered(boxes, likely),
+            boxes,
+            np.asarray(outputs["coefficients"][0][rows], np.float32),
+            np.asarray(outputs["prototypes"][0][part], np.float32),
+        )
+
+
+def gathered(boxes: Float, likely: Float) -> list[PotentialObject]:
+    """Anchors -> things, each once, likeliest first.
+
+    ``boxes`` ``[n, 4]``, ``likely`` ``[n, K]``.  An anchor that overlaps a likelier one is the
+    same thing; what it says of the thing's categories is kept.
+    """
+    score = likely.max(axis=1) if len(likely) else np.zeros(0, np.float32)
+    order = [int(i) for i in np.argsort(-score, kind="stable") if score[i] >= LEAST_SCORE]
+    overlap = box_ious(boxes, boxes)
+    heads: list[int] = []
+    members: list[list[int]] = []
+    for i in order:
+        shared = overlap[i, heads]
+        if heads and shared.max() >= SAME_THING:
+            members[int(shared.argmax())].append(i)
+        elif len(heads) < MOST_OBJECTS:
+            heads.append(i)
+            members.append([i])
+    found = []
+    for head, own in zip(heads, members, strict=True):
+        best = likely[own].argmax(axis=0)
+        found.append(
+            PotentialObject(boxes[head], likely[own].max(axis=0), np.asarray(own)[best])
+        )
+    return found
+
+
+def box_ious(some: Float, others: Float) -> Float:
+    """Intersection over union of boxes ``[n, 4]`` and ``[m, 4]``: ``[n, m]``."""
+    low = np.maximum(some[:, None, :2], others[None, :, :2])
+    high = np.minimum(some[:, None, 2:], others[None, :, 2:])
+    both = np.prod(np.maximum(high - low, 0), axis=2)
+    areas = [np.prod(boxes[:, 2:] - boxes[:, :2], axis=1) for boxes in (some, others)]
+    return np.asarray(
+        both / np.maximum(areas[0][:, None] + areas[1][None] - both, 1e-9), np.float32
+    )
