@@ -6,6 +6,7 @@ import c3n_networks as networks
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as functional
 
 from avs_ros.models.c3n import C3N
 from avs_ros.models.c3n.backbone import Backbone, SwinTransformer, build_backbone
@@ -13,7 +14,7 @@ from avs_ros.models.c3n.ccam import class_activated_weights
 from avs_ros.models.c3n.streaming import C3NStep
 from avs_ros.models.c3n.streaming.folded import FoldedPyramidPooling
 from avs_ros.models.c3n.streaming.step import traced
-from avs_ros.models.c3n.streaming.traced import SEED
+from avs_ros.models.c3n.streaming.traced import SEED, halving_phases, halving_vjp
 from avs_ros.models.stream_memory import StreamMemory
 
 SECOND = 1_000_000_000
@@ -214,3 +215,17 @@ def test_memory_after_a_step_back_in_time_uses_no_future():
     past, _ = memory.recall(3 * SECOND)
     assert past[0, 0] == 9.0
     assert len(memory) == 3
+
+
+def test_the_depthwise_halving_runs_backwards_as_autograd_has_it() -> None:
+    rng = torch.Generator().manual_seed(2)
+    weight = torch.randn(5, 1, 3, 3, generator=rng)
+    x = torch.randn(1, 5, 12, 8, generator=rng, requires_grad=True)
+    out = functional.conv2d(functional.pad(x, (0, 1, 0, 1)), weight, stride=2, groups=5)
+    gradient = torch.randn(out.shape, generator=rng)
+    out.backward(gradient)
+    phases = halving_phases(weight)
+    torch.testing.assert_close(halving_vjp(weight, phases, gradient), x.grad)
+    # In a graph it is written in another way.
+    graph = torch.jit.trace(lambda g: halving_vjp(weight, phases, g), gradient)
+    torch.testing.assert_close(graph(gradient), x.grad)

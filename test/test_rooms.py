@@ -27,7 +27,7 @@ FROM_THE_MACHINE = {"tensorrt"}
 NEWER_PYTHON = {"compression"}
 # What the nodes need, by the name that is imported.
 BASE = {"numpy", "yaml", "torch", "torchaudio", "torchvision", "timm", "soxr", "safetensors",
-        "cv2"}
+        "cv2", "supervision"}
 
 IMPORT_ALL = """
 import importlib, sys
