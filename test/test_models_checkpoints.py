@@ -22,6 +22,7 @@ from avs_ros.models.checkpoints import (
     recognise_audio,
     recognise_visual,
     save_c3n,
+    save_checkpoint,
 )
 from avs_ros.models.weight_file import read_weight_file
 
