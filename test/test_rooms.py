@@ -26,7 +26,9 @@ FROM_THE_MACHINE = {"tensorrt"}
 # Part of Python's own library from 3.14 on.
 NEWER_PYTHON = {"compression"}
 # What the nodes need, by the name that is imported.
-BASE = {"numpy", "yaml", "torch", "torchaudio", "timm", "soxr", "safetensors", "cv2"}
+BASE = {
+    "numpy", "yaml", "torch", "torchaudio", "timm", "soxr", "safetensors", "cv2", "supervision",
+}  # fmt: skip
 
 IMPORT_ALL = """
 import importlib, sys
