@@ -35,7 +35,7 @@ $(PACKAGE): setup.py constraints.txt
 
 # Status 3: it cannot be built on this machine, and says why. Everything but the nodes works
 # without; it is tried again next time.
-$(ROS): $(PACKAGE) tools/ros_wheels.py $(shell find msgs -name '*.msg')
+$(ROS): $(PACKAGE) tools/ros_wheels.py $(shell find avs_ros/data/msgs -name '*.msg')
 	@$(BIN)/python tools/ros_wheels.py && touch $@ || [ $$? -eq 3 ]
 
 clean:

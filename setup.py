@@ -11,6 +11,7 @@ NODE = [
     "numpy>=1.21",
     "PyYAML",
     "torch>=2.1",
+    "torchvision>=0.16",
     "torchaudio>=2.1",
     "timm>=1.0.8",
     "soxr>=0.3",
@@ -27,16 +28,24 @@ TOOLS = [
     "rich>=13",
     "matplotlib>=3.5",
     "scipy>=1.10",
+    "jinja2>=3.1",
     "soundfile>=0.12",
     "pillow>=9",
     'backports.zstd>=1.0; python_version < "3.14"',
 ]
 
+# Definitions of messages that bags are written with, and ROS 2 is built with here.
+MESSAGES = ["data/msgs/*/msg/*.msg", "data/msgs/*/*/msg/*.msg"]
+
 setup(
     name=package_name,
     version="0.2.0",
     packages=find_packages(include=[package_name, package_name + ".*"]),
-    package_data={package_name: ["py.typed", "data/*.*", "data/labels/*.*"]},
+    package_data={
+        package_name: [
+            "py.typed", "data/*.*", "data/labels/*.*", "report/templates/*.*", *MESSAGES,
+        ],
+    },
     data_files=[
         ("share/ament_index/resource_index/packages", ["resource/" + package_name]),
         ("share/" + package_name, ["package.xml"]),
@@ -50,8 +59,8 @@ setup(
     extras_require={
         "tools": TOOLS,
         "demo": [*TOOLS, "scikit-image>=0.22"],
-        "train": [*TOOLS, "torchvision>=0.16", "tensorboard>=2.14"],
-        "recipes": [*TOOLS, "scikit-image>=0.22", "ai-edge-litert>=1.0"],
+        "train": [*TOOLS, "tensorboard>=2.14", "pydantic>=2"],
+        "recipes": [*TOOLS, "pydantic>=2", "scikit-image>=0.22", "ai-edge-litert>=1.0"],
         "ray": ["ray>=2.9"],
         "microphone": ["sounddevice>=0.4.6"],
         "onnx": ["onnx>=1.16", "onnxruntime>=1.17"],

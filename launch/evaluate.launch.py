@@ -11,96 +11,24 @@ from pathlib import Path
 
 from launch import LaunchContext, LaunchDescription
 from launch.actions import (
-    DeclareLaunchArgument,
     EmitEvent,
     ExecuteProcess,
     OpaqueFunction,
     RegisterEventHandler,
-    SetEnvironmentVariable,
     Shutdown,
     TimerAction,
 )
 from launch.event_handlers import OnProcessExit, OnProcessStart
 from launch.events import matches_action
 from launch.events.process import ProcessExited, SignalProcess
-from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
-from launch_ros.actions import LifecycleNode, Node
+from launch.substitutions import LaunchConfiguration
+from launch_ros.actions import LifecycleNode
 from launch_ros.event_handlers import OnStateTransition
 from launch_ros.events.lifecycle import ChangeState
-from launch_ros.parameter_descriptions import ParameterValue
-from launch_ros.substitutions import FindPackageShare
 from lifecycle_msgs.msg import Transition
 
-from avs_ros.nodes.topic_names import logger_name
-
-ARGUMENTS = [
-    DeclareLaunchArgument("bag", description="The rosbag2 to replay (folder, .mcap or .db3)."),
-    DeclareLaunchArgument(
-        "output", default_value="evaluation",
-        description="Folder for metrics.json and the report.",
-    ),
-    DeclareLaunchArgument(
-        "rate", default_value="1.0", description="Speed of the replay; 1 is real time."
-    ),
-    DeclareLaunchArgument(
-        "linger", default_value="3.0",
-        description="Seconds to wait for the last answers after the end of the bag.",
-    ),
-    DeclareLaunchArgument("namespace", default_value="", description="Namespace of all nodes."),
-    DeclareLaunchArgument(
-        "params_file",
-        default_value=PathJoinSubstitution([FindPackageShare("avs_ros"), "config", "avs.yaml"]),
-        description="YAML file with the parameters of all nodes.",
-    ),
-    DeclareLaunchArgument(
-        "log_level", default_value="info", choices=["debug", "info", "warn", "error", "fatal"],
-        description="Least severe messages of our nodes to log.",
-    ),
-    DeclareLaunchArgument(
-        "model", default_value="",
-        description="Model name or checkpoint file; empty: as in params_file.",
-    ),
-    DeclareLaunchArgument(
-        "engine", default_value="", description="Inference engine; empty: as in params_file."
-    ),
-    DeclareLaunchArgument(
-        "device", default_value="", description="Computing device; empty: as in params_file."
-    ),
-    DeclareLaunchArgument(
-        "image", default_value="", description="The bag's image topic; empty: 'image'."
-    ),
-    DeclareLaunchArgument(
-        "audio", default_value="", description="The bag's sound topic; empty: 'audio'."
-    ),
-    DeclareLaunchArgument(
-        "audio_type", default_value="",
-        choices=["", "auto", "AudioDataStamped", "AudioStamped", "RawAudio", "AudioData"],
-        description="Message type of the sound; empty: as in params_file (auto).",
-    ),
-    DeclareLaunchArgument(
-        "ground_truth", default_value="",
-        description="The bag's topic of true masks, names in 'detections' beside it; "
-        "empty: 'ground_truth/mask'.",
-    ),
-]
-
-
-def given(context: LaunchContext, *names: str) -> dict:
-    """The string parameters that were given; an empty value means "not given"."""
-    return {
-        name: ParameterValue(LaunchConfiguration(name), value_type=str)
-        for name in names
-        if LaunchConfiguration(name).perform(context)
-    }
-
-
-def remappings(context: LaunchContext, **topics: str) -> list:
-    """Rules for the topics that were given, from the nodes' own names of them."""
-    return [
-        (own, topic)
-        for argument, own in topics.items()
-        if (topic := LaunchConfiguration(argument).perform(context))
-    ]
+from avs_ros.nodes import launching
+from avs_ros.nodes.launching import argument
 
 
 def truth(context: LaunchContext) -> list:
@@ -113,13 +41,6 @@ def truth(context: LaunchContext) -> list:
         ("ground_truth/mask", mask),
         ("ground_truth/detections", f"{folder}/detections" if folder else "detections"),
     ]
-
-
-def log_level(context: LaunchContext, node: str) -> str:
-    """Set the level of this node's logger and of no other (rcl's debug messages are a flood)."""
-    pushed = context.launch_configurations.get("ros_namespace", "")
-    name = logger_name(node, pushed, LaunchConfiguration("namespace").perform(context))
-    return f"{name}:={LaunchConfiguration('log_level').perform(context)}"
 
 
 def existing_bag(context: LaunchContext) -> str:
@@ -146,45 +67,27 @@ def fail(reason: str) -> OpaqueFunction:
     return OpaqueFunction(function=fail_now)
 
 
-def common(context: LaunchContext, node: str) -> dict:
-    """What both nodes are started with."""
-    return {
-        "package": "avs_ros",
-        "executable": node,
-        "name": node,
-        "namespace": LaunchConfiguration("namespace"),
-        "arguments": ["--ros-args", "--log-level", log_level(context, node)],
-        "output": "screen",
-        "emulate_tty": True,
-    }
-
-
 def replay(context: LaunchContext) -> list:
     """Evaluator and node first; the bag when the node is active."""
     bag = existing_bag(context)
+    texts = dict.fromkeys(("model", "engine", "device", "audio_type"), str)
     parameters = {
         "use_sim_time": True,
         # This file leads the node through its states, to know when it is ready.
         "autostart": False,
-        **given(context, "model", "engine", "device", "audio_type"),
+        **launching.given(context, texts),
     }
-    node = LifecycleNode(
-        parameters=[LaunchConfiguration("params_file"), parameters],
-        remappings=remappings(context, image="image", audio="audio"),
-        **common(context, "segmentation_node"),
-    )
-    evaluator = Node(
-        parameters=[
-            LaunchConfiguration("params_file"),
-            {"use_sim_time": True, **given(context, "output")},
-        ],
-        remappings=[
+    rules = launching.remappings(context, "image", "audio")
+    node = launching.node(context, "segmentation_node", parameters, rules, LifecycleNode)
+    evaluator = launching.node(
+        context, "evaluator_node",
+        {"use_sim_time": True, **launching.given(context, {"output": str})},
+        [
             ("mask", "segmentation_node/mask"),
             ("detections", "segmentation_node/detections"),
             ("probability", "segmentation_node/probability"),
             *truth(context),
         ],
-        **common(context, "evaluator_node"),
     )
     player = ExecuteProcess(
         cmd=[
@@ -254,10 +157,17 @@ def replay(context: LaunchContext) -> list:
 
 def generate_launch_description() -> LaunchDescription:
     """Tell ``ros2 launch`` what to start."""
-    return LaunchDescription(
-        [
-            SetEnvironmentVariable("RCUTILS_LOGGING_BUFFERED_STREAM", "1"),
-            *ARGUMENTS,
-            OpaqueFunction(function=replay),
-        ]
-    )
+    arguments = [
+        argument("bag", "The rosbag2 to replay (folder, .mcap or .db3).", None),
+        argument("output", "Folder for metrics.json and the report.", "evaluation"),
+        argument("rate", "Speed of the replay; 1 is real time.", "1.0"),
+        argument("linger", "Seconds to wait for the last answers after the end of the bag.",
+                 "3.0"),
+        *launching.shared("namespace", "params_file", "log_level", "model", "engine", "device"),
+        argument("image", "The bag's image topic; empty: 'image'."),
+        argument("audio", "The bag's sound topic; empty: 'audio'."),
+        *launching.shared("audio_type"),
+        argument("ground_truth", "The bag's topic of true masks, names in 'detections' beside it; "
+                 "empty: 'ground_truth/mask'."),
+    ]
+    return launching.described(arguments, replay)

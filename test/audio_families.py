@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from avs_ros.conversions import AUDIO_TYPES
+from avs_ros.conversions.audio import AUDIO_TYPES
 from avs_ros.errors import MessageTypeError
 from avs_ros.nodes.message_types import interface, published_audio_type
 

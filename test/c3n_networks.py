@@ -6,6 +6,9 @@ import numpy as np
 import torch
 
 from avs_ros.models.c3n import C3N
+from avs_ros.models.c3n.backbone import STAGES
+from avs_ros.models.c3n.streaming import C3NStep, StepOutput
+from avs_ros.models.stream_memory import StreamMemory
 
 
 def small_similarity(rows: int = 1000) -> np.ndarray:
@@ -52,3 +55,21 @@ def inputs(count: int, size: int, audio_width: int, seed: int = 5) -> tuple[torc
         torch.randn(count, audio_width, generator=generator).relu(),
         torch.randn(count, 527, generator=generator) * 3,
     )
+
+
+class Stream:
+    """C3N's step with the memory that feeds it, as a segmenter has them."""
+
+    def __init__(self, network: C3N, frames_per_clip: int = 5) -> None:
+        self.core = C3NStep(network, frames_per_clip)
+        self._memory = StreamMemory((STAGES, self.core.state_width), frames_per_clip)
+        self.reset = self._memory.reset
+
+    @torch.no_grad()
+    def step(
+        self, frame: torch.Tensor, feature: torch.Tensor, logits: torch.Tensor, stamp_ns: int
+    ) -> StepOutput:
+        past, shares = (torch.from_numpy(x).to(frame) for x in self._memory.recall(stamp_ns))
+        out: StepOutput = self.core(frame, feature, logits, past, shares)
+        self._memory.remember(stamp_ns, out.state.float().cpu().numpy())
+        return out

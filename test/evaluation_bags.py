@@ -6,16 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
-from avs_ros.conversions import (
-    make_camera_info,
-    make_header,
-    mask_to_image,
-)
-from avs_ros.conversions.diagnostics import make_diagnostics, make_status
+from avs_ros.conversions.camera import make_camera_info
+from avs_ros.conversions.image_writing import mask_to_image
+from avs_ros.conversions.messages import make_diagnostics, make_header, make_status
 from avs_ros.evaluation.bag_making import SceneWriter
 from avs_ros.evaluation.live import topics_of
 from avs_ros.evaluation.truth import read_truth
-from avs_ros.media.bag_messages import BAG
+from avs_ros.media.bag_types import BAG
 from avs_ros.media.bag_writer import BagWriter
 
 START = 1_700_000_000_000_000_000

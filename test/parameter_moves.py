@@ -43,7 +43,7 @@ def check_effect(name: str, moves: Moves) -> None:
 
 def check_steady(observe: Observe, base: dict[str, Any] | None = None) -> None:
     """Without a change the same is seen again: differences are the parameter's doing."""
-    assert _observed(observe, base or {}) == _observed(observe, base or {})
+    assert _observed(observe, base or {}) == seen_with(observe, base or {})
 
 
 _seen: dict[tuple[Observe, str], Any] = {}

@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 
 import numpy as np
 
-from avs_ros.media.moments import jpeg
+from avs_ros.media.film import jpeg
 from avs_ros.report.run_report import Moment, RunSummary
 
 

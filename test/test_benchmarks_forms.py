@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from avs_ros.benchmarks.forms import AUTHORS, StepOutput, StreamForm, difference, make_form
-from avs_ros.benchmarks.memory import ProcessWatch, available_mib, peak_mib
+from avs_ros.benchmarks.measuring import ProcessWatch, available_mib, peak_mib
 from avs_ros.benchmarks.networks import build
 from avs_ros.benchmarks.subject import AUDIOS, VISUALS, Subject
 from avs_ros.errors import EngineError, ModelError, ParameterError

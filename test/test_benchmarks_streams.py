@@ -10,12 +10,10 @@ import pytest
 from fakes import BrightnessSegmenter
 from ros_packages import require_ros
 
-from avs_ros.benchmarks.end_to_end import measure_node
 from avs_ros.benchmarks.plot import plot
-from avs_ros.benchmarks.stimuli import HEIGHT, WIDTH, SceneStream
-from avs_ros.benchmarks.subject import Subject
+from avs_ros.benchmarks.streams import measure_node, measure_throughput
+from avs_ros.benchmarks.subject import HEIGHT, WIDTH, SceneStream, Subject
 from avs_ros.benchmarks.tables import show
-from avs_ros.benchmarks.throughput import measure_throughput
 from avs_ros.errors import RosError
 from avs_ros.sound import SAMPLE_RATE
 

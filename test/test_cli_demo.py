@@ -15,7 +15,7 @@ from run_command import start
 from without import start_without_ros
 
 from avs_ros.cli.demo_result import judge, summarize
-from avs_ros.cli.processes import ChildError, Children
+from avs_ros.cli.recorded_play import ChildError, Children
 from avs_ros.media.recorded_run import RecordedPrediction, RecordedRun, read_run
 from avs_ros.media.scene import FPS, turns
 from avs_ros.media.source import Sound

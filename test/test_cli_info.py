@@ -47,6 +47,19 @@ def test_the_table_says_the_same() -> None:
         assert description in done.stdout
 
 
+def test_of_a_model_it_tells_the_gate_in_force() -> None:
+    done = avs("info", "c3n_light", "--json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["model"] == "c3n_light" and "cat" in found["categories"]
+    assert list(found["weights"]) == ["c3n_light.safetensors"] and found["licence"]
+    assert found["gate"]["hold"]["from"] == "weight file"
+    assert found["gate"]["silence_dbfs"] == {"value": -60.0, "from": "default"}
+    table = avs("info", "c3n_light").stdout
+    assert all(name in table for name in found["gate"]) and "weight file" in table
+    assert "unknown model 'kat'" in avs("info", "kat").stderr
+
+
 def test_ros_is_told_where_it_is_installed() -> None:
     require_ros()
     ros = json.loads(avs("info", "--json").stdout)["ros"]

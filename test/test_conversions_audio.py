@@ -8,17 +8,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from avs_ros.conversions import (
+from avs_ros.conversions.audio import (
     AUDIO_TYPES,
     AudioFormat,
-    MalformedAudio,
     make_audio,
     make_audio_info,
     read_audio,
     read_audio_info,
 )
+from avs_ros.conversions.messages import MalformedAudio
 from avs_ros.errors import AudioFormatError, MessageTypeError
-from avs_ros.media.bag_messages import BAG, BagMessages
+from avs_ros.media.bag_types import BAG, BagMessages
 from avs_ros.streaming.pcm import to_mono
 
 STAMP = 1_700_000_000_250_000_000

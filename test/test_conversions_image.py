@@ -11,22 +11,23 @@ import numpy as np
 import pytest
 from encoded_images import HEIGHT, WIDTH, encode
 
-from avs_ros.conversions import (
+from avs_ros.conversions.image_reading import (
     ENCODINGS,
-    MalformedImage,
     compressed_to_rgb,
     image_to_rgb,
-    make_header,
+    read_any_image,
+    read_mask,
+)
+from avs_ros.conversions.image_writing import (
     make_image,
     mask_to_image,
     probability_to_image,
-    read_any_image,
-    read_mask,
     rgb_to_compressed,
     rgb_to_image,
 )
+from avs_ros.conversions.messages import MalformedImage, make_header
 from avs_ros.errors import ImageFormatError
-from avs_ros.media.bag_messages import BAG
+from avs_ros.media.bag_types import BAG
 from avs_ros.nodes.message_types import RosTypes
 
 

@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from avs_ros.conversions import MessageTypes, make_camera_info, make_header, read_camera_info
 from avs_ros.conversions import topics as table
+from avs_ros.conversions.camera import make_camera_info, read_camera_info
+from avs_ros.conversions.messages import MessageTypes, make_header
 from avs_ros.conversions.topics import ANSWER_TOPICS, Output, messages
-from avs_ros.media.bag_messages import BAG, serialize
+from avs_ros.media.bag_types import BAG, serialize
 from avs_ros.segmentation import Instance, Segmentation
 
 RGB = np.full((48, 64, 3), 90, np.uint8)

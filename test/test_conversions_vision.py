@@ -8,25 +8,25 @@ import cv2
 import numpy as np
 import pytest
 
-from avs_ros.conversions import (
-    MalformedImage,
+from avs_ros.conversions.camera import (
     bearing,
     copy_camera_info,
     make_bearing,
     make_camera_info,
-    make_detections,
-    make_header,
-    make_label_info,
     make_ray,
-    make_status,
     read_camera_info,
-    read_detections,
     read_ray,
+)
+from avs_ros.conversions.detections import make_detections, make_label_info, read_detections
+from avs_ros.conversions.messages import (
+    ERROR,
+    MalformedImage,
+    make_header,
+    make_status,
     stamp_to_ns,
 )
-from avs_ros.conversions.diagnostics import ERROR
 from avs_ros.errors import ImageFormatError
-from avs_ros.media.bag_messages import BAG
+from avs_ros.media.bag_types import BAG
 from avs_ros.segmentation import Instance, Segmentation
 
 HEADER = make_header(BAG, 5_000_000_001, "camera_optical_frame")

@@ -17,7 +17,7 @@ from media_files import write_video
 from avs_ros.cli import evaluate_clips
 from avs_ros.cli.main import main
 from avs_ros.errors import DatasetError
-from avs_ros.evaluation.clip_boxes import Moment, MomentScore, Thing, read_moments, score_moment
+from avs_ros.evaluation.clips import Moment, MomentScore, Thing, read_moments, score_moment
 from avs_ros.segmentation import Instance, Segmentation
 
 HEAD = ["clip", "time_s", "label", "x0", "y0", "x1", "y1", "role", "sure", "note"]
@@ -138,7 +138,8 @@ def test_an_interval_draws_whole_clips(tmp_path: Path) -> None:
 def test_policy_options_reach_the_marks(tmp_path: Path) -> None:
     write_video(tmp_path / "lamp.mp4", 2.0, fps=5)
     table(tmp_path, ["lamp.mp4", 1.5, "lamp", *LAMP, "source", 1, ""])
-    for arguments, expected in (((), 1.0), (("--ignore", "lamp"), 0.0)):
+    silent = ("--silence-dbfs", "0")
+    for arguments, expected in (((), 1.0), (("--ignore", "lamp"), 0.0), (silent, 0.0)):
         (one,) = evaluate(tmp_path, tmp_path / "out", *arguments)["models"].values()
         assert one["scores"]["found"]["value"] == expected
 

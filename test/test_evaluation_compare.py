@@ -10,8 +10,8 @@ import pytest
 
 from avs_ros.cli.main import main
 from avs_ros.errors import DatasetError
-from avs_ros.evaluation.bootstrap import paired_difference
 from avs_ros.evaluation.compare import compare
+from avs_ros.evaluation.metrics import paired_difference
 from avs_ros.evaluation.run_files import RunRecord, read_run, write_frames, write_metrics
 from avs_ros.evaluation.score_sheet import ScoredFrame, ScoreSheet
 

@@ -14,20 +14,17 @@ from grey_animals import RATE, Deaf, Oracle, animals_folder, evaluate
 from avs_ros.cli import evaluate_composite
 from avs_ros.cli.main import main
 from avs_ros.errors import ParameterError
-from avs_ros.evaluation.baselines import create_baseline
 from avs_ros.evaluation.composite import (
     MATCHED,
     Case,
     make_cases,
 )
-from avs_ros.evaluation.composite_benchmark import ScoredCase, how_many_found
+from avs_ros.evaluation.composite_benchmark import ScoredCase, how_many_found, reaction
 from avs_ros.evaluation.composite_data import (
     LabelledImage,
     LabelledSound,
     read_dataset,
 )
-from avs_ros.evaluation.composite_generated import generated_dataset
-from avs_ros.evaluation.composite_reaction import reaction
 from avs_ros.evaluation.composite_scores import intervals, lead, score
 from avs_ros.postprocess import PostprocessConfig
 
@@ -158,23 +155,16 @@ def test_a_mask_comes_after_the_sound_and_goes_after_its_end(folder: Path) -> No
     assert reaction(Oracle(), [])["onset_delay_s"] is None
 
 
-def test_baselines_need_the_data_folder(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    arguments = ["evaluate", "composite", "-o", str(tmp_path), "--model", "voc21_teacher"]
-    assert main([*arguments, "--limit", "1"]) == 2
-    assert "needs --data" in capsys.readouterr().err
-
-
-def test_the_voc_baseline_marks_what_is_heard(shared: Path) -> None:
-    pytest.importorskip("ai_edge_litert")
-    model = create_baseline("voc21_teacher", shared / "data", "torch", "cpu")
-    dataset = generated_dataset()
-    cat = dataset.images[0].view()
-    meow, speech = dataset.recordings[0].second(), dataset.recordings[4].second()
-    answer = model.step(cat.rgb, meow, 0)
-    assert answer.label == "cat" and [layer.label for layer in answer.layers] == ["cat"]
-    assert answer.score >= 0.5 and (answer.probability > 0.5).mean() > 0.3
-    assert model.step(cat.rgb, speech, 0).score == 0
-    assert model.step(cat.rgb, np.zeros(RATE, np.float32), 0).layers == ()
+def test_the_gates_options_reach_the_answers(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scores = evaluate(
+        Oracle, tmp_path, "--data", folder, "--category-thresholds", "lamp=1",
+        "--sounding-threshold", "1")["scores"]
+    assert scores["m_j"] == 0 and scores["onset_answered"] == 0
+    arguments = ["evaluate", "composite", "--data", str(folder), "-o", str(tmp_path / "no")]
+    assert main([*arguments, "--category-thresholds", "kat=0.4"]) == 2
+    assert "c3n_light does not know" in capsys.readouterr().err
 
 
 def test_bad_input_is_one_sentence_and_leaves_nothing_behind(

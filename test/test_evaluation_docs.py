@@ -58,7 +58,7 @@ def test_bags_and_comparisons(tmp_path: Path) -> None:
     live.read(recorded(tmp_path / "kept.mcap", bag, answered=slice(0, 30, 2)), "lamp", NODE,
               read_truth(bag))  # fmt: skip
     one = {"lamp": replay.sheet.result()}
-    outcome = Outcome("m", 1, "numpy", "numpy", replay.sheet, replay.worst(), one, live)
+    outcome = Outcome("m", 1, "numpy", "numpy", replay.sheet, replay.worst.frames, one, live)
     outcome.write(tmp_path / "out")
     about = json.loads((tmp_path / "out" / "metrics.json").read_text())
     written = {*about, *about["live"], *about["bags"]["lamp"], *about["classes"]["lamp"]}

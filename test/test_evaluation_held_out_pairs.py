@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from avs_ros.evaluation.held_out_pairs import SYNTHESISED, held_out, held_out_pairs, kind_of
+from avs_ros.evaluation.composite import SYNTHESISED, held_out, held_out_pairs, kind_of
 from avs_ros.models.light.vocabulary import CATEGORY_NAMES, OVERLAPS, SOUND_CLASSES, SOUNDS
 from recipes.c3n_light.synthetic_sounds import GENERATORS
 

@@ -13,17 +13,13 @@ from ros_packages import require_ros
 
 from avs_ros.cli import main
 from avs_ros.cli.evaluate_bag import run
-from avs_ros.conversions import (
-    make_camera_info,
-    make_header,
-    make_ray,
-    read_camera_info,
-)
+from avs_ros.conversions.camera import make_camera_info, make_ray, read_camera_info
+from avs_ros.conversions.messages import make_header
 from avs_ros.evaluation.live import LiveRun, drops_by_reason, pixel_of
 from avs_ros.evaluation.run_files import read_run
 from avs_ros.evaluation.score_sheet import ScoreSheet
 from avs_ros.evaluation.truth import read_truth
-from avs_ros.media.bag_messages import BAG
+from avs_ros.media.bag_types import BAG
 
 # Four times slower than the images come: frames must be dropped.
 SLOW_NODE = f"""

@@ -39,7 +39,7 @@ def test_a_wrong_answer_is_scored_and_shown(tmp_path: Path) -> None:
     replay.run(lamp_scene(tmp_path / "lamp.mcap", wrong=True))
     result = replay.sheet.result()
     assert result["m_j_sounding"] < 0.05 and result["pointing"] == 0.0
-    worst = replay.worst()
+    worst = replay.worst.frames
     assert len(worst) == 10 and worst[0].jpeg[:2] == b"\xff\xd8" and "lamp" in worst[0].description
 
 

@@ -12,6 +12,7 @@ from avs_ros.cli.main import main
 from avs_ros.evaluation import scenes
 from avs_ros.evaluation.avsbench import check_layout
 from avs_ros.evaluation.composite import join
+from avs_ros.evaluation.composite_benchmark import answer_to
 from avs_ros.evaluation.composite_generated import generated_dataset
 from avs_ros.evaluation.scenes import write_clips
 from avs_ros.evaluation.two_of_a_kind import make_twins, tell
@@ -39,14 +40,15 @@ def test_verdict_tells_the_right_thing_from_the_silent_one() -> None:
     segmenter = create_segmenter("c3n_light", engine="torch", device="cpu")
     try:
         meow = shots["cat-and-person, meow"]
-        answer = scenes.ask(segmenter, meow)
+        answer = answer_to(segmenter, meow.view.rgb, meow.window)
         verdict = scenes.judge(answer, meow)
         assert verdict.iou is not None and verdict.iou > 0.6 and verdict.other < 0.1
         # The same answer, had the other one sounded.
         other = scenes.judge(answer, shots["cat-and-person, speech"])
         assert other.iou == 0.0 and other.other > 0.6
         silence = shots["cat-and-person, silence"]
-        nothing = scenes.judge(scenes.ask(segmenter, silence), silence)
+        nothing = scenes.judge(
+            answer_to(segmenter, silence.view.rgb, silence.window), silence)
         assert nothing.iou is None and nothing.marked == 0 and nothing.instances == ()
     finally:
         segmenter.close()
@@ -59,6 +61,10 @@ def test_command_prints_and_draws(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert len(lines) == 1 + len(scenes.shots())
     image = cv2.imread(str(target))
     assert image is not None and image.shape[1] == scenes.WIDTH + 8
+    marked = [line for line in lines[1:] if not line.endswith("nothing")]
+    strict = ["--sounding-threshold", "1", "--model", "c3n_light", "-o", str(target)]
+    assert marked and main(["evaluate", "scenes", *strict]) == 0
+    assert all(line.endswith("nothing") for line in capsys.readouterr().out.splitlines()[1:])
     assert main(["evaluate", "scenes", "--model", "no_such", "-o", str(target)]) == 2
 
 

@@ -81,13 +81,14 @@ def test_flicker_ignores_changes_of_the_truth_and_of_the_recording() -> None:
 
 def test_missed_frames_are_told_and_nothing_is_an_error() -> None:
     sheet = ScoreSheet()
-    sheet.miss(3)
+    for stamp in range(3):
+        sheet.add_missed(stamp, disc())
     with pytest.raises(DatasetError, match="nothing to score"):
         sheet.result()
-    sheet.add(ScoredFrame(0, disc(), disc()))
+    sheet.add(ScoredFrame(3, disc(), disc()))
     assert sheet.result()["missed_frames"] == 3
     with pytest.raises(DatasetError, match="differ in size"):
-        sheet.add(ScoredFrame(1, disc(), disc()[:10]))
+        sheet.add(ScoredFrame(4, disc(), disc()[:10]))
 
 
 def test_boxes() -> None:

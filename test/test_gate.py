@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from avs_ros.errors import ParameterError
-from avs_ros.gate import GATE_OPTIONS, GateConfig, apply_gate
+from avs_ros.gate import GATE_OPTIONS, GateConfig, apply_gate, gate_in_force, in_words
 from avs_ros.inference import Segmenter, create_segmenter
 from avs_ros.postprocess import PostprocessConfig
 from avs_ros.streaming import Pipeline
@@ -192,6 +192,20 @@ def test_a_segmenter_is_made_with_a_gate_or_not_at_all() -> None:
     assert made.gate.silence_dbfs == -30.0
     with pytest.raises(ParameterError, match="consensus_cam has no hold"):
         create_segmenter("consensus_cam", engine="torch", device="cpu", gate=GateConfig(hold=1.0))
+
+
+def test_of_each_option_in_force_it_is_told_where_it_is_from() -> None:
+    segmenter: Any = model("c3n_light")
+    gate = GateConfig(release=0.25, category_thresholds={"cat": 0.4})
+    told = gate_in_force(segmenter, gate)
+    assert set(told) == segmenter.gate_options
+    assert told["release"] == (0.25, "parameter")
+    assert told["hold"] == (segmenter.calibration["hold"], "weight file")
+    assert told["sounding_threshold"] == (0.5, "weight file")
+    assert told["silence_dbfs"] == (-60.0, "default")
+    assert in_words(told["category_thresholds"][0]) == "cat=0.4"
+    assert set(gate_in_force(model("consensus_cam"), GateConfig())) == {
+        "silence_dbfs", "audio_period"}
 
 
 # --- what stays

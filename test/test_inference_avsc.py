@@ -17,7 +17,7 @@ from avs_ros.inference import create_segmenter
 from avs_ros.inference.light import BUNDLED
 from avs_ros.inference.registry import step_program
 from avs_ros.inference.segmenter import Segmenter
-from avs_ros.media.bag_messages import BAG
+from avs_ros.media.bag_types import BAG
 from avs_ros.models.avsc import AVSC, AVSCConfig, save_avsc
 from avs_ros.models.light.checkpoint import load_light
 from avs_ros.postprocess import PostprocessConfig, Postprocessor
@@ -98,7 +98,7 @@ def test_instances_of_one_label_reach_label_mask_and_detections_apart(
     segmenter: Segmenter,
 ) -> None:
     from avs_ros.conversions.detections import make_detections, read_detections
-    from avs_ros.conversions.header import make_header
+    from avs_ros.conversions.messages import make_header
 
     frame = image()
     segmenter.reset()

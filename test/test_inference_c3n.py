@@ -10,17 +10,26 @@ import torch
 
 from avs_ros.errors import AudioFormatError, CheckpointError, ImageFormatError, ModelError
 from avs_ros.inference import Segmenter, create_segmenter
+from avs_ros.inference.bundle import Bundle, open_runners
 from avs_ros.inference.c3n import C3NSegmenter
+from avs_ros.inference.c3n_steps import c3n_bundle
 from avs_ros.inference.cached_audio_encoder import CachedAudioEncoder
-from avs_ros.inference.description import describe
 from avs_ros.inference.frames import FramePreparation
+from avs_ros.inference.registry import describe
 from avs_ros.models import audio
 from avs_ros.models.c3n import C3N
 from avs_ros.models.checkpoints import save_c3n
-from avs_ros.weights.identity import sha256_of
+from avs_ros.weights.sources import sha256_of
 
 SECOND = 1_000_000_000
 LABELS = [f"class {i}" for i in range(40)]
+
+
+def served(network: C3N, audio_encoder: audio.AudioNetwork) -> C3NSegmenter:
+    def make() -> Bundle:
+        return c3n_bundle(network, audio_encoder, LABELS, "tiny", frames_per_clip=5)
+
+    return C3NSegmenter("tiny", open_runners("tiny", None, make, "torch", "cpu"))
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +47,7 @@ def network():
 
 @pytest.fixture
 def segmenter(network, audio_encoder):
-    made = C3NSegmenter(network, audio_encoder, LABELS, name="tiny", engine="torch", device="cpu")
+    made = served(network, audio_encoder)
     yield made
     made.close()
 
@@ -86,24 +95,6 @@ def test_reset_forgets(segmenter):
     again = segmenter.step(frames[1], sounds[1], 8 * SECOND).probability
     np.testing.assert_array_equal(alone, again)
     assert np.abs(after - alone).max() > 1e-5
-
-
-def test_the_label_may_rest_on_a_longer_context(network, audio_encoder):
-    loud = np.full(527, -9.0, np.float32)
-    loud[137] = 9.0
-    seen = []
-
-    def context(stamp_ns, logits):
-        seen.append((stamp_ns, logits.shape))
-        return loud
-
-    made = C3NSegmenter(
-        network, audio_encoder, LABELS, engine="torch", device="cpu", audio_context=context
-    )
-    frames, sounds = scene(1)
-    answer = made.step(frames[0], sounds[0], 3 * SECOND)
-    assert seen == [(3 * SECOND, (527,))]
-    assert answer.audio_label == "Music" and answer.audio_score > 0.99
 
 
 @pytest.mark.parametrize(
@@ -166,7 +157,7 @@ def test_a_checkpoint_file_is_a_model(network, audio_encoder, tmp_path):
     assert (made.name, made.engine, made.device) == ("mine", "torch", "cpu")
     assert describe(made, path)["weights"] == {path.name: sha256_of(path)}
     frames, sounds = scene(1)
-    direct = C3NSegmenter(network, audio_encoder, LABELS, engine="torch", device="cpu")
+    direct = served(network, audio_encoder)
     np.testing.assert_array_equal(
         made.step(frames[0], sounds[0], SECOND).probability,
         direct.step(frames[0], sounds[0], SECOND).probability,

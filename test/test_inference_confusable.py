@@ -7,7 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from avs_ros.inference.confusable import confusable_indices, pool_confusable, without_confusable
+from avs_ros.inference.class_affinity import (
+    confusable_indices,
+    pool_confusable,
+    without_confusable,
+)
 from avs_ros.inference.light import BUNDLED, LightSegmenter
 from avs_ros.models.checkpoints import save_checkpoint
 from avs_ros.models.light.checkpoint import load_light, tensors_of

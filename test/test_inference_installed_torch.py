@@ -10,8 +10,7 @@ import pytest
 import torch
 
 from avs_ros.errors import EngineError, MissingDependencyError
-from avs_ros.inference import create_segmenter
-from avs_ros.inference.installed_torch import require_torch
+from avs_ros.inference import create_segmenter, require_torch
 
 
 @pytest.mark.parametrize("version", ["2.1.0", "2.10.0+cpu", "2.1.0a0+41361538.nv23.06", "3.0"])
@@ -38,7 +37,7 @@ def test_an_old_one_is_told_without_being_imported(tmp_path: Path) -> None:
     (tmp_path / "torch" / "__init__.py").write_text("raise RuntimeError('imported')")
     (tmp_path / "torch" / "version.py").write_text("__version__ = '1.8.1'\ndebug = False\n")
     code = f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n" + (
-        "from avs_ros.inference.installed_torch import require_torch; require_torch()"
+        "from avs_ros.inference import require_torch; require_torch()"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert "torch 1.8.1 is installed" in done.stderr and "imported" not in done.stderr
@@ -58,7 +57,6 @@ def test_configure_says_it(monkeypatch: pytest.MonkeyPatch) -> None:
         line = graph.wait(
             lambda: next((one for one in log if "cannot configure" in one.msg), None), "the log")
         assert "torch 1.8.1 is installed" in line.msg and "2.1 or newer" in line.msg
-        answer = graph.call("lifecycle_msgs/srv/GetState", "/segmentation_node/get_state")
-        assert answer.current_state.label == "unconfigured"
+        assert graph.state("/segmentation_node") == "unconfigured"
     finally:
         graph.close()

@@ -11,8 +11,8 @@ import pytest
 import yaml
 from launch_stand_ins import LAUNCH, Started
 
+from avs_ros.nodes.launching import logger_name
 from avs_ros.nodes.parameters import TABLES
-from avs_ros.nodes.topic_names import logger_name
 from avs_ros.nodes.topics import TOPICS
 
 ROOT = LAUNCH.parent

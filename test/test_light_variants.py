@@ -73,7 +73,7 @@ def test_variants_can_be_chosen_and_exported_by_name(name: str) -> None:
 
 def small_cam(sharpness: float) -> ConsensusCam:
     torch.manual_seed(0)
-    backbone = MobileNetV2("mobilenetv2_100", num_classes=12, image_size=64, drop_path=0.0)
+    backbone = MobileNetV2("mobilenetv2_100", num_classes=12)
     similarity = torch.rand(12, 527)
     return ConsensusCam(backbone, CognitiveConsensusInference(similarity), 64, sharpness)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from avs_ros.mask_upsampling import upsample_labels
+from avs_ros.segmentation import upsample_labels
 
 
 def disc(cells: int, x: float, y: float, radius: float) -> np.ndarray:

@@ -11,10 +11,12 @@ import pytest
 from media_files import SECOND, BagMaker, lamp, tone, write_bag
 from rosbags.highlevel import AnyReader
 
-from avs_ros.conversions import make_audio, make_header, mask_to_image
+from avs_ros.conversions.audio import make_audio
+from avs_ros.conversions.image_writing import mask_to_image
+from avs_ros.conversions.messages import make_header
 from avs_ros.errors import AvsError, BagError
 from avs_ros.media.bag import BagOptions, BagSource
-from avs_ros.media.bag_messages import BAG
+from avs_ros.media.bag_types import BAG
 from avs_ros.media.bag_writer import BagWriter
 from avs_ros.media.opening import open_recording
 from avs_ros.media.source import Frame, Sound

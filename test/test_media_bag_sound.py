@@ -10,7 +10,7 @@ import pytest
 from bag_answers import START, TENTH, answers
 from media_files import BagMaker, lamp, tone, write_bag
 
-from avs_ros.conversions import AudioFormat
+from avs_ros.conversions.audio import AudioFormat
 from avs_ros.errors import BagError
 from avs_ros.media.bag import BagOptions, BagSource
 from avs_ros.media.opening import open_recording

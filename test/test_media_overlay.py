@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from drawn_answers import answer
 
-from avs_ros.colours import instance_colours, label_colour
-from avs_ros.overlay import draw_masks, draw_overlay
+from avs_ros.overlay import draw_masks, draw_overlay, instance_colours, label_colour
 
 
 def grey(width: int, height: int) -> np.ndarray:

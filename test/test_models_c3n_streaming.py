@@ -6,22 +6,23 @@ import c3n_networks as networks
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as functional
 
-from avs_ros.errors import AudioFormatError, ModelError
 from avs_ros.models.c3n import C3N
 from avs_ros.models.c3n.backbone import Backbone, SwinTransformer, build_backbone
-from avs_ros.models.c3n.class_activation import class_activated_weights
-from avs_ros.models.c3n.streaming import C3NStep, StreamingC3N, StreamMemory
-from avs_ros.models.c3n.streaming.folded_aspp import FoldedPyramidPooling
+from avs_ros.models.c3n.ccam import class_activated_weights
+from avs_ros.models.c3n.streaming import C3NStep
+from avs_ros.models.c3n.streaming.folded import FoldedPyramidPooling
 from avs_ros.models.c3n.streaming.step import traced
-from avs_ros.models.c3n.streaming.traced import SEED
+from avs_ros.models.c3n.streaming.traced import SEED, halving_phases, halving_vjp
+from avs_ros.models.stream_memory import StreamMemory
 
 SECOND = 1_000_000_000
 
 
 def lively_backbone(name: str, size: int) -> Backbone:
     if name == "swin_tiny_patch4_window7_224":  # not a published C3N: the same blocks, fewer
-        backbone: Backbone = SwinTransformer(name, 11, size, 0.0).eval()
+        backbone: Backbone = SwinTransformer(name, 11, image_size=size).eval()
     else:
         backbone = build_backbone(name, num_classes=11, image_size=size).eval()
     generator = torch.Generator().manual_seed(0)
@@ -87,7 +88,7 @@ def stream_against_clip(net: C3N, size: int, frames_per_clip: int, count: int, a
     Relative to the largest logit where that exceeds 1: float32 noise grows with the numbers.
     """
     frames, sound, heard = networks.inputs(count, size, net.audio_width)
-    stream = StreamingC3N(net, frames_per_clip)
+    stream = networks.Stream(net, frames_per_clip)
     steps = [
         stream.step(frames[i : i + 1], sound[i : i + 1], heard[i : i + 1], 10**15 + i * SECOND)
         for i in range(count)
@@ -156,7 +157,7 @@ def test_stream_equals_clip_light():
 def test_reset_forgets_the_past():
     net = networks.light()
     frames, sound, heard = networks.inputs(2, 64, 384)
-    stream = StreamingC3N(net)
+    stream = networks.Stream(net)
     alone = stream.step(frames[1:], sound[1:], heard[1:], 5 * SECOND).logits
     stream.reset()
     stream.step(frames[:1], sound[:1], heard[:1], 4 * SECOND)
@@ -165,15 +166,6 @@ def test_reset_forgets_the_past():
     again = stream.step(frames[1:], sound[1:], heard[1:], 5 * SECOND).logits
     assert torch.equal(alone, again)
     assert (after - alone).abs().max() > 1e-4
-
-
-def test_stream_refuses_what_does_not_fit():
-    stream = StreamingC3N(networks.light())
-    frames, sound, heard = networks.inputs(2, 64, 384)
-    with pytest.raises(ModelError, match=r"frame must be \[1, 3, 64, 64\], got \[2"):
-        stream.step(frames, sound, heard, 0)
-    with pytest.raises(AudioFormatError, match="audio_feature holds NaN"):
-        stream.step(frames[:1], sound[:1] * float("nan"), heard[:1], 0)
 
 
 def remembered(rate_hz: float, seconds: float, capacity: int = 256) -> StreamMemory:
@@ -223,3 +215,17 @@ def test_memory_after_a_step_back_in_time_uses_no_future():
     past, _ = memory.recall(3 * SECOND)
     assert past[0, 0] == 9.0
     assert len(memory) == 3
+
+
+def test_the_depthwise_halving_runs_backwards_as_autograd_has_it() -> None:
+    rng = torch.Generator().manual_seed(2)
+    weight = torch.randn(5, 1, 3, 3, generator=rng)
+    x = torch.randn(1, 5, 12, 8, generator=rng, requires_grad=True)
+    out = functional.conv2d(functional.pad(x, (0, 1, 0, 1)), weight, stride=2, groups=5)
+    gradient = torch.randn(out.shape, generator=rng)
+    out.backward(gradient)
+    phases = halving_phases(weight)
+    torch.testing.assert_close(halving_vjp(weight, phases, gradient), x.grad)
+    # In a graph it is written in another way.
+    graph = torch.jit.trace(lambda g: halving_vjp(weight, phases, g), gradient)
+    torch.testing.assert_close(graph(gradient), x.grad)

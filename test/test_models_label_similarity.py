@@ -12,16 +12,6 @@ from numpy.typing import NDArray
 
 from avs_ros.cli.main import main
 from avs_ros.errors import CheckpointError, ModelError
-from avs_ros.models.label_kinds import (
-    FAMILY,
-    SAME,
-    STRANGE,
-    Kind,
-    agreement,
-    audioset_kinds,
-    imagenet_kinds,
-    visual_class_kinds,
-)
 from avs_ros.models.label_similarity import (
     FORMS,
     build_similarity,
@@ -30,7 +20,18 @@ from avs_ros.models.label_similarity import (
     shipped_similarity,
     write_similarity,
 )
-from avs_ros.models.labels import audioset, imagenet
+from avs_ros.models.labels import (
+    FAMILY,
+    SAME,
+    STRANGE,
+    Kind,
+    agreement,
+    audioset,
+    audioset_kinds,
+    imagenet,
+    imagenet_kinds,
+    visual_class_kinds,
+)
 from avs_ros.models.text_embedding import Embedder, embedder
 
 

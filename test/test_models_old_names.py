@@ -9,7 +9,7 @@ from safetensors import safe_open
 
 from avs_ros.inference.light import BUNDLED
 from avs_ros.models.light.checkpoint import load_light
-from avs_ros.models.old_names import tensors_of_today, today
+from avs_ros.models.weight_file import tensors_of_today, today
 
 
 def stored(path: Path) -> set[str]:

@@ -12,8 +12,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from avs_ros.errors import CheckpointError
-from avs_ros.models.state_dict import load_state_dict_strictly
-from avs_ros.models.weight_file import read_weight_file
+from avs_ros.models.weight_file import load_state_dict_strictly, read_weight_file
 
 
 def small_network() -> nn.Sequential:

@@ -7,79 +7,21 @@ from typing import Any
 
 import numpy as np
 import pytest
-from node_graph import BASE_NS, NodeGraph
+from attention_scene import CAT, DRUM, NODE, AttentionScene, camera_info
+from node_graph import NodeGraph, page
 
-from avs_ros.conversions import (
-    bearing,
-    make_camera_info,
-    make_detections,
-    make_header,
-    make_ray_pose,
-    mask_to_image,
-    read_camera_info,
-    read_ray,
-    stamp_to_ns,
-)
+from avs_ros.conversions.camera import bearing, make_ray_pose, read_camera_info
+from avs_ros.conversions.messages import make_header
 from avs_ros.errors import ParameterError
-from avs_ros.nodes.attention_node import AttentionNode, middle_of
+from avs_ros.nodes.attention_node import middle_of
 from avs_ros.nodes.message_types import ROS
-from avs_ros.segmentation import Instance, Segmentation
 
-NODE = "/attention_node"
-INFO = make_camera_info(ROS, make_header(ROS, 1, "camera_optical_frame"), 640, 480, 1.2)
-CAMERA = read_camera_info(INFO)
+CAMERA = read_camera_info(camera_info())
 
 
-class Scene:
-    """Sends detections (and masks) ten times a second of the recording's time."""
-
-    def __init__(self, graph: NodeGraph, masks: bool = False, **parameters: Any) -> None:
-        self.graph = graph
-        self.targets = graph.listen("geometry_msgs/msg/PointStamped", f"{NODE}/target")
-        self.bearings = graph.listen("geometry_msgs/msg/Vector3Stamped", f"{NODE}/bearing")
-        self.diagnostics = graph.listen("diagnostic_msgs/msg/DiagnosticArray", "/diagnostics")
-        self.states = graph.listen("std_msgs/msg/String", f"{NODE}/state", 20, latched=True)
-        self.node = graph.add(
-            AttentionNode, parameters={"dwell": 0.0, "smoothing": 0.0, **parameters})
-        self.detections = graph.publisher("vision_msgs/msg/Detection2DArray", "detections")
-        self.masks = graph.publisher("sensor_msgs/msg/Image", "label_mask") if masks else None
-        self.camera = graph.publisher("sensor_msgs/msg/CameraInfo", "camera_info")
-        for publisher in filter(None, (self.detections, self.masks, self.camera)):
-            graph.wait(publisher.get_subscription_count, "the node's subscription")
-        self.now_ns = BASE_NS
-
-    def calibrate(self) -> None:
-        self.camera.publish(INFO)
-        self.graph.wait(lambda: "calibrated" in self.diagnosed("camera"), "camera_info")
-
-    def diagnosed(self, key: str) -> str:
-        """The newest value of ``key`` on /diagnostics; "" before the first."""
-        pages = [page.status[0] for page in self.diagnostics if "attention" in page.status[0].name]
-        return {pair.key: pair.value for pair in pages[-1].values}.get(key, "") if pages else ""
-
-    def send(self, *instances: Instance, mask: np.ndarray | None = None) -> Any:
-        self.now_ns += 100_000_000
-        header = make_header(ROS, self.now_ns, "camera_optical_frame")
-        empty = np.zeros((4, 4), np.uint8)
-        found = Segmentation(1, 640, 480, True, 0.5, "", "", 0.0, instances, None, 0.0,
-                             empty.astype(np.float32), empty)
-        if mask is not None and self.masks is not None:
-            self.masks.publish(mask_to_image(ROS, header, mask))
-        self.detections.publish(make_detections(ROS, header, found))
-        return header
-
-    def state(self, wanted: str) -> None:
-        self.graph.wait(lambda: self.states and self.states[-1].data == wanted, wanted)
-
-    def target(self) -> tuple[float, float, float]:
-        self.graph.wait(
-            lambda: self.targets and stamp_to_ns(self.targets[-1].header.stamp) == self.now_ns,
-            "a target")
-        return read_ray(self.targets[-1])
-
-
-DRUM = Instance(1, "drum", 0.9, (400.0, 100.0, 500.0, 200.0), 100)
-CAT = Instance(2, "cat", 0.5, (0.0, 0.0, 300.0, 300.0), 100)
+def attend(graph: NodeGraph, **parameters: Any) -> AttentionScene:
+    """A node that looks at once, and straight at it."""
+    return AttentionScene(graph, {"dwell": 0.0, "smoothing": 0.0, **parameters})
 
 
 @pytest.mark.parametrize(
@@ -96,92 +38,82 @@ def test_the_arrow_of_the_pose_is_the_ray(ray: tuple[float, float, float]) -> No
 
 
 def test_it_looks_at_what_sounds(graph: NodeGraph) -> None:
-    scene = Scene(graph)
+    values = page(graph)
+    bearings = graph.listen("geometry_msgs/msg/Vector3Stamped", f"{NODE}/bearing")
+    scene = attend(graph)
     scene.state("nothing_sounding")
-    scene.calibrate()
-    scene.send(DRUM, CAT)
-    ray = scene.target()
+    ray = scene.ray(DRUM, CAT)
     assert ray == pytest.approx(CAMERA.ray((450.0, 150.0)))
     assert math.isclose(sum(value**2 for value in ray), 1.0)
     assert scene.targets[-1].header.frame_id == "camera_optical_frame"
     scene.state("looking")
-    graph.wait(lambda: scene.bearings, "a bearing")
-    vector = scene.bearings[-1].vector
+    graph.wait(lambda: bearings, "a bearing")
+    vector = bearings[-1].vector
     assert (vector.x, vector.y) == pytest.approx(bearing(ray))
     assert vector.x < 0 < vector.y  # right of the axis, above it
+    graph.wait(lambda: "calibrated" in values.get("camera", ""), "camera_info on /diagnostics")
 
 
 def test_it_goes_back_to_nothing(graph: NodeGraph) -> None:
-    scene = Scene(graph, hold=0.3)
-    scene.calibrate()
-    scene.send(DRUM)
+    scene = attend(graph, hold=0.3)
+    scene.ray(DRUM)
     scene.state("looking")
-    scene.send()
+    assert scene.ray() == pytest.approx(CAMERA.ray((450.0, 150.0)))
     scene.state("holding")
-    assert scene.target() == pytest.approx(CAMERA.ray((450.0, 150.0)))
     for _ in range(4):
-        scene.send()
+        scene.frame()
     scene.state("nothing_sounding")
 
 
 def test_it_notices_when_detections_stop(graph: NodeGraph) -> None:
-    scene = Scene(graph, hold=0.0)
-    scene.calibrate()
-    scene.send(DRUM)
+    scene = attend(graph, hold=0.0)
+    scene.frame(DRUM)
     scene.state("looking")
     scene.state("nothing_sounding")
 
 
 def test_the_choice_can_be_changed_while_it_runs(graph: NodeGraph) -> None:
-    scene = Scene(graph, hysteresis=0.0)
-    scene.calibrate()
-    scene.send(DRUM, CAT)
-    assert scene.target() == pytest.approx(CAMERA.ray((450.0, 150.0)))
+    scene = attend(graph, hysteresis=0.0)
+    assert scene.ray(DRUM, CAT) == pytest.approx(CAMERA.ray((450.0, 150.0)))
     (result,) = graph.set_parameters(NODE, choose="largest")
     assert result.successful
-    scene.send(DRUM, CAT)
-    assert scene.target() == pytest.approx(CAMERA.ray((150.0, 150.0)))
+    assert scene.ray(DRUM, CAT) == pytest.approx(CAMERA.ray((150.0, 150.0)))
     (result,) = graph.set_parameters(NODE, choose="label_priority")
     assert not result.successful and "label_priority" in result.reason
     (result,) = graph.set_parameters(NODE, label_priority=["drum"])
     assert result.successful
     (result,) = graph.set_parameters(NODE, choose="label_priority")
     assert result.successful
-    scene.send(DRUM, CAT)
-    assert scene.target() == pytest.approx(CAMERA.ray((450.0, 150.0)))
+    assert scene.ray(DRUM, CAT) == pytest.approx(CAMERA.ray((450.0, 150.0)))
 
 
 def test_the_mask_is_more_exact_than_the_box(graph: NodeGraph) -> None:
-    scene = Scene(graph, masks=True)
-    scene.calibrate()
+    scene = attend(graph)
     mask = np.zeros((240, 320), np.uint8)  # half the camera's size
     mask[60:70, 200:250] = 1
-    for _ in range(50):
-        scene.send(DRUM, mask=mask)
-        ray = scene.target()
-        if ray == pytest.approx(CAMERA.ray((449.0, 129.0)), abs=5e-3):
-            break
     # Middle of the instance in the mask, not the box's (450, 150).
-    assert ray == pytest.approx(CAMERA.ray((449.0, 129.0)), abs=5e-3)
+    wanted = pytest.approx(CAMERA.ray((449.0, 129.0)), abs=5e-3)
+    graph.wait(lambda: scene.ray(DRUM, mask=mask) == wanted, "the middle of the instance")
 
 
 def test_without_calibration_there_is_a_state_but_no_ray(graph: NodeGraph) -> None:
-    scene = Scene(graph)
-    scene.send(DRUM)
+    values = page(graph)
+    scene = attend(graph)
+    before = scene.frame(DRUM, calibrated=False)
     scene.state("looking")
-    broken = make_camera_info(ROS, make_header(ROS, 1), 640, 480, 1.2)
+    broken = camera_info()
     broken.k = np.zeros(9)
     scene.camera.publish(broken)
-    scene.send(DRUM)
-    assert not scene.targets
-    scene.calibrate()
-    scene.send(DRUM)
-    assert scene.target() == pytest.approx(CAMERA.ray((450.0, 150.0)))
+    graph.wait(lambda: values.get("refused camera_uncalibrated") == "1", "the count")
+    after = scene.frame(DRUM, calibrated=False)
+    graph.wait(lambda: values["received /detections"] == "2", "the second frame")
+    assert scene.ray(DRUM) == pytest.approx(CAMERA.ray((450.0, 150.0)))
+    assert not scene.looked_at(before) and not scene.looked_at(after)
 
 
 def test_a_start_value_that_makes_no_sense_is_one_message(graph: NodeGraph) -> None:
     with pytest.raises(ParameterError, match="label_priority"):
-        Scene(graph, choose="label_priority")
+        attend(graph, choose="label_priority")
 
 
 def test_the_middle_lies_inside() -> None:

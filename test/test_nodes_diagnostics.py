@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from avs_ros.conversions.diagnostics import ERROR, OK, WARN
+from avs_ros.conversions.messages import ERROR, OK, WARN
 from avs_ros.nodes.diagnostics import DiagnosticsPage, Status, StreamState, gpu_memory
-from avs_ros.streaming import PipelineStats
-from avs_ros.streaming.statistics import RollingPercentiles
+from avs_ros.streaming.pipeline import PipelineStats
+from avs_ros.streaming.timing import RollingPercentiles
 
 
 def stats(frame_rate: float = 10.0, audio_rate: float = 30.0) -> PipelineStats:

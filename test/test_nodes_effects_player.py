@@ -5,9 +5,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -17,15 +14,18 @@ import numpy as np
 import pytest
 from media_files import SECOND, BagMaker, lamp, tone, write_video
 from node_graph import NodeGraph
-from parameter_moves import Move, Moves, Observe, check_effect, check_names, check_steady, waited
+from node_programs import NodeProgram
+from parameter_moves import Move, Moves, Observe, check_effect, check_names, check_steady
 
-from avs_ros.conversions import AUDIO_TYPES, read_audio, stamp_to_ns
+from avs_ros.conversions.audio import AUDIO_TYPES, read_audio
+from avs_ros.conversions.messages import stamp_to_ns
 from avs_ros.nodes.message_types import installed_audio_types, published_audio_type
 from avs_ros.nodes.player_node import PlayerNode
 
 NODE = "player_node"
 FRAMES = 6
-PROGRAM = "import sys; from avs_ros.nodes.player_node import main; sys.exit(main(sys.argv))"
+CLOCK = ("rosgraph_msgs/msg/Clock", "/clock")
+WHILE = 60  # steps of the clock, 10 ms each: several times what playing takes
 # With a header, so that there is a frame_id to tell.
 HEADED = next(one for one in installed_audio_types() if one.endswith("Stamped"))
 OTHER_TYPE = next(one for one in installed_audio_types() if one != published_audio_type("auto"))
@@ -72,11 +72,11 @@ def made(name: str) -> str:
 
 
 class Heard:
-    """A player and what it publishes."""
+    """A player and what it publishes, once everything here listens."""
 
-    def __init__(self, graph: NodeGraph, parameters: dict[str, Any], listen: bool = True) -> None:
-        given = {"input": "video", "rate": 3.0, "wait_for_subscribers": 20.0 * listen,
-                 **parameters}
+    def __init__(self, graph: NodeGraph, parameters: dict[str, Any]) -> None:
+        # Who is in the same process is known at once: nobody has to be waited for.
+        given = {"input": "video", "rate": 3.0, "wait_for_subscribers": 0.0, **parameters}
         given["input"] = made(given["input"])
         self.graph = graph
         chosen = published_audio_type(given.get("audio_type", "auto"))
@@ -86,9 +86,9 @@ class Heard:
                 ("sensor_msgs/msg/Image", "image"),
                 ("sensor_msgs/msg/CompressedImage", "image/compressed"),
                 ("sensor_msgs/msg/CameraInfo", "camera_info"),
-                (AUDIO_TYPES[chosen], "audio"), ("rosgraph_msgs/msg/Clock", "/clock"),
+                (AUDIO_TYPES[chosen], "audio"), CLOCK,
             )
-        ) if listen else ([], [], [], [], [])
+        )
         self.node = graph.add(PlayerNode, parameters=given)
 
     def to_the_end(self) -> Heard:
@@ -128,12 +128,12 @@ def clocks(heard: Heard) -> Any:
     return len(heard.clocks) > 4
 
 
-def slow(graph: NodeGraph, parameters: dict[str, Any]) -> Any:
+def pace(graph: NodeGraph, parameters: dict[str, Any]) -> Any:
+    """Whether the recording's time goes faster than the clock's own steps of 10 ms."""
     heard = Heard(graph, parameters)
     graph.wait(lambda: heard.cameras, "the first frame")
-    began = time.monotonic()
-    heard.to_the_end()
-    return time.monotonic() - began > 3.0
+    graph.wait(lambda: len(heard.clocks) > 12, "the clock")
+    return np.median(np.diff([stamp_to_ns(one.clock) for one in heard.clocks[:12]])) > 10**7
 
 
 def comes_again(graph: NodeGraph, parameters: dict[str, Any]) -> Any:
@@ -144,14 +144,20 @@ def comes_again(graph: NodeGraph, parameters: dict[str, Any]) -> Any:
 
 
 def begins(graph: NodeGraph, parameters: dict[str, Any]) -> Any:
+    """Whether there are frames, or for a while the clock alone."""
     heard = Heard(graph, parameters)
-    return waited(graph, lambda: heard.cameras, 3.0 if parameters.get("paused") else 20.0)
+    held = bool(parameters.get("paused"))
+    graph.wait(lambda: heard.cameras or (held and len(heard.clocks) > WHILE), "frames")
+    return bool(heard.cameras)
 
 
 def alone(graph: NodeGraph, parameters: dict[str, Any]) -> Any:
     """Whether it plays to nobody."""
-    heard = Heard(graph, parameters, listen=False)
-    return waited(graph, lambda: heard.node.finished, 4.0)
+    clocks = graph.listen(*CLOCK, 1000)
+    node = graph.add(PlayerNode, parameters={"input": made("video"), "rate": 3.0, **parameters})
+    waits = parameters["wait_for_subscribers"] > 0.0
+    graph.wait(lambda: node.finished or (waits and len(clocks) > WHILE), "the end")
+    return node.finished
 
 
 def quality(graph: NodeGraph, parameters: dict[str, Any]) -> Any:
@@ -162,33 +168,27 @@ def quality(graph: NodeGraph, parameters: dict[str, Any]) -> Any:
 
 
 def ends(graph: NodeGraph, parameters: dict[str, Any]) -> Any:
-    """Whether the process ends by itself after the last message."""
-    given = {"input": made("video"), "rate": 10.0, **parameters}
-    arguments = [word for name, value in given.items()
-             for word in ("-p", f"{name}:={str(value).lower() if value is True else value}")]
-    process = subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, "--ros-args", *arguments],
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    """The status of a process that ends by itself after the last message; None if it goes on."""
+    clocks = graph.listen(*CLOCK, 1000)
+    player = NodeProgram("player_node", "-p", f"input:={made('video')}", "-p", "rate:=10.0",
+                         *(word for name in parameters for word in ("-p", f"{name}:=true")))
     try:
-        assert process.stderr is not None
-        # Read until it says that it has played; then it ends, or it does not.
-        while "played" not in (line := process.stderr.readline()):
-            assert line, "the player ends without playing"
-        try:
-            return process.wait(5.0 if not parameters else 60.0)
-        except subprocess.TimeoutExpired:
-            return "stays"
+        if parameters:
+            assert "played" in player.ended()
+            return 0
+        graph.wait(lambda: clocks, "the player")
+        # Its recording is over after 0.06 s.
+        graph.wait(lambda: len(clocks) > WHILE, "the clock")
+        assert "played" in player.end()
+        return None
     finally:
-        process.kill()
-        process.communicate()
+        player.kill()
 
 
 FROM_BAG = {"image_topic": "/image", "audio_topic": "/audio"}
 MOVES: Moves = {
     "input": (Move("narrow", played(cameras)),),
-    "rate": (Move(0.1, slow, {"rate": 3.0}),),
+    "rate": (Move(0.1, pace, {"rate": 3.0}),),
     "loop": (Move(True, comes_again),),
     "loop_jumps_back": (Move(True, comes_again, {"loop": True}),),
     "paused": (Move(True, begins),),

@@ -12,10 +12,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from node_graph import BASE_NS, NodeGraph, tone
-from parameter_moves import Move, Moves, Observe, check_effect, check_names, check_steady, waited
+from node_graph import BASE_NS, NodeGraph, page, tone
+from parameter_moves import Move, Moves, Observe, check_effect, check_names, check_steady
 
-from avs_ros.conversions import AUDIO_TYPES, make_header, mask_to_image, probability_to_image
+from avs_ros.conversions.audio import AUDIO_TYPES
+from avs_ros.conversions.image_writing import mask_to_image, probability_to_image
+from avs_ros.conversions.messages import make_header
 from avs_ros.errors import MediaError
 from avs_ros.media.microphone import MicrophoneRequest
 from avs_ros.nodes.evaluator_node import EvaluatorNode
@@ -77,13 +79,17 @@ def told_frame(graph: NodeGraph, parameters: dict[str, Any]) -> Any:
 def tries(graph: NodeGraph, parameters: dict[str, Any]) -> Any:
     """Whether it asks for a device that is gone a second time."""
     asked: list[int] = []
+    pages = graph.listen("diagnostic_msgs/msg/DiagnosticArray", "/diagnostics")
 
     def gone(request: MicrophoneRequest, on_sound: Any, now_ns: Any) -> OneBlock:
         asked.append(1)
         raise MediaError("no input device")
 
     graph.add(MicrophoneNode, open_microphone=gone, parameters=parameters)
-    return waited(graph, lambda: len(asked) > 1, 5.0)
+    # A page comes each second.
+    late = parameters["retry_period"] > 1.0
+    graph.wait(lambda: len(asked) > 1 or (late and len(pages) > 2), "the second time")
+    return len(asked) > 1
 
 
 MICROPHONE: Moves = {
@@ -94,7 +100,7 @@ MICROPHONE: Moves = {
     "audio_type": (Move(OTHER_TYPE, recorded),),
     "qos": (Move("reliable", recorded),),
     "frame_id": (Move("audio_encoder", told_frame),),
-    "retry_period": (Move(12.0, tries),),
+    "retry_period": (Move(60.0, tries, {"retry_period": 0.1}),),
 }
 
 
@@ -114,16 +120,17 @@ class Replay:
         self.graph, self.folder = graph, folder
         given = {"output": str(folder / "by_default"), **parameters}
         given["output"] = given["output"].replace("FOLDER", str(folder))
-        self.means = graph.listen("std_msgs/msg/Float64", "/evaluator_node/iou")
+        self.told = page(graph)
         self.node = graph.add(EvaluatorNode, parameters=given)
         image = "sensor_msgs/msg/Image"
         self.mask = graph.publisher(image, "mask", 50)
         self.truth = graph.publisher(image, "ground_truth/mask", 50)
         self.probability = graph.publisher(image, "probability", 50)
-        for publisher in (self.mask, self.truth):
+        self.wanted = [self.mask, self.truth]
+        if given.get("use_probability", True):
+            self.wanted.append(self.probability)
+        for publisher in self.wanted:
             graph.wait(publisher.get_subscription_count, "the evaluator's subscription")
-        waited(graph, self.probability.get_subscription_count,
-               20.0 if given.get("use_probability", True) else 1.0)
 
     def frame(self, at: int, level: float = 0.9, late: bool = False) -> None:
         """A truth and an answer of that probability; ``late``: the answer waits for the end."""
@@ -135,6 +142,14 @@ class Replay:
         self.probability.publish(probability_to_image(ROS, header, shown))
         if not late:
             self.mask.publish(mask_to_image(ROS, header, np.full((48, 64), 255, np.uint8)))
+
+    def received(self, truths: int, answers: int) -> None:
+        """Wait until the evaluator has had so many of them."""
+        for publisher in self.wanted:
+            count = answers if publisher is self.mask else truths
+            self.graph.wait(
+                lambda key=f"received {publisher.topic_name}", count=count:
+                self.told.get(key) == str(count), publisher.topic_name)
 
     def written(self) -> Any:
         self.graph.remove(self.node)  # as at shutdown
@@ -153,30 +168,26 @@ def scores(graph: NodeGraph, parameters: dict[str, Any]) -> Any:
     replay = Replay(graph, scores.factory.mktemp("scores"), parameters)  # type: ignore[attr-defined]
     for number, level in enumerate((0.9, 0.6, 0.4, 0.45, 0.42)):
         replay.frame(number, level)
-    waited(graph, lambda: len(replay.means) >= 4, 5.0)
+    replay.received(5, 5)
     return replay.written()
 
 
 def a_late_answer(graph: NodeGraph, parameters: dict[str, Any]) -> Any:
     replay = Replay(graph, scores.factory.mktemp("late"), parameters)  # type: ignore[attr-defined]
     replay.frame(0, late=True)
-    for number in range(1, 6):
-        replay.frame(10 * number)
-        waited(graph, lambda number=number: len(replay.means) >= number - 1, 1.0)
+    # The last truth comes more than 2 s after the first one, and less than that after this one.
+    replay.frame(10)
+    replay.frame(25)
+    replay.received(3, 2)
     replay.mask.publish(mask_to_image(ROS, make_header(ROS, BASE_NS), box(True)))
-    waited(graph, lambda: len(replay.means) >= 6, 2.0)
+    replay.received(3, 3)
     return replay.written()
 
 
 def quality(graph: NodeGraph, parameters: dict[str, Any]) -> Any:
     Replay(graph, scores.factory.mktemp("quality"), parameters)  # type: ignore[attr-defined]
-
-    def offers() -> list[str]:
-        found = graph.tester.get_subscriptions_info_by_topic("/mask")
-        return [one.qos_profile.reliability.name for one in found]
-
-    waited(graph, lambda: offers() == ["RELIABLE"], 5.0)
-    return offers()
+    return [one.qos_profile.reliability.name
+            for one in graph.tester.get_subscriptions_info_by_topic("/mask")]
 
 
 EVALUATOR: Moves = {

@@ -10,13 +10,9 @@ import numpy as np
 import pytest
 from node_graph import BASE_NS, NodeGraph
 
-from avs_ros.conversions import (
-    make_detections,
-    make_header,
-    make_image,
-    mask_to_image,
-    probability_to_image,
-)
+from avs_ros.conversions.detections import make_detections
+from avs_ros.conversions.image_writing import make_image, mask_to_image, probability_to_image
+from avs_ros.conversions.messages import make_header
 from avs_ros.evaluation.pairing import StampPairing
 from avs_ros.evaluation.score_sheet import ScoreSheet
 from avs_ros.nodes.evaluator_node import EvaluatorNode

@@ -9,7 +9,9 @@ import pytest
 from fakes import BrightnessSegmenter
 from node_graph import BASE_NS, NodeGraph, Recording, lamp, page, said
 
-from avs_ros.conversions import make_header, read_mask, rgb_to_image
+from avs_ros.conversions.image_reading import read_mask
+from avs_ros.conversions.image_writing import rgb_to_image
+from avs_ros.conversions.messages import make_header
 from avs_ros.nodes.message_types import ROS
 from avs_ros.nodes.segmentation_node import SegmentationNode
 

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from fakes import BlockedSegmenter, BrightnessSegmenter
 from node_graph import BASE_NS, NodeGraph, Recording
-from ros_packages import get_message
 
-from avs_ros.conversions import read_mask, stamp_to_ns
+from avs_ros.conversions.image_reading import read_mask
+from avs_ros.conversions.messages import stamp_to_ns
 from avs_ros.errors import CheckpointError
 from avs_ros.nodes.parameters import SEGMENTATION
 from avs_ros.nodes.segmentation_inputs import SensorInputs
@@ -43,18 +43,6 @@ def start(graph: NodeGraph, models: Models, **parameters: Any) -> Any:
     )
 
 
-def change(graph: NodeGraph, label: str) -> bool:
-    transition = get_message("lifecycle_msgs/msg/Transition")(label=label)
-    answer = graph.call(
-        "lifecycle_msgs/srv/ChangeState", f"{NODE}/change_state", transition=transition)
-    return bool(answer.success)
-
-
-def state(graph: NodeGraph) -> str:
-    answer = graph.call("lifecycle_msgs/srv/GetState", f"{NODE}/get_state")
-    return str(answer.current_state.label)
-
-
 def subscribed(graph: NodeGraph) -> set[str]:
     return {
         topic for topic in ("/image", "/audio")
@@ -67,43 +55,43 @@ def test_each_transition_does_its_part(graph: NodeGraph) -> None:
     start(graph, models, autostart=False, image_transport="raw", audio_type="AudioStamped")
     masks = graph.listen(IMAGE, f"{NODE}/mask")
     recording = Recording(graph)
-    assert state(graph) == "unconfigured" and not models.made
+    assert graph.state(NODE) == "unconfigured" and not models.made
 
-    assert change(graph, "configure") and state(graph) == "inactive"
+    assert graph.change(NODE, "configure") and graph.state(NODE) == "inactive"
     # Loaded, warmed with black images, and forgotten again.
     assert models.made[0].stamps and models.made[0].resets >= 2
     graph.wait(lambda: graph.tester.count_publishers(f"{NODE}/mask"), "publishers")
     assert not subscribed(graph)
 
-    assert change(graph, "activate") and state(graph) == "active"
+    assert graph.change(NODE, "activate") and graph.state(NODE) == "active"
     recording.wait_for_node()
     recording.sound(0.0, 3.0)
     recording.frame(1.0)
     graph.wait(lambda: masks, "a mask")
 
-    assert change(graph, "deactivate") and state(graph) == "inactive"
+    assert graph.change(NODE, "deactivate") and graph.state(NODE) == "inactive"
     graph.wait(lambda: not subscribed(graph), "no subscriptions")
     assert not models.made[0].closed
 
-    assert change(graph, "activate")
+    assert graph.change(NODE, "activate")
     recording.wait_for_node()
     recording.sound(5.0, 3.0)
     recording.frame(6.0)
     graph.wait(lambda: len(masks) > 1, "a mask after activating again")
 
-    assert change(graph, "deactivate") and change(graph, "cleanup")
-    assert state(graph) == "unconfigured" and models.made[0].closed
+    assert graph.change(NODE, "deactivate") and graph.change(NODE, "cleanup")
+    assert graph.state(NODE) == "unconfigured" and models.made[0].closed
     graph.wait(lambda: not graph.tester.count_publishers(f"{NODE}/mask"), "no publishers")
 
-    assert change(graph, "configure") and len(models.made) == 2
-    assert change(graph, "shutdown") and state(graph) == "finalized"
+    assert graph.change(NODE, "configure") and len(models.made) == 2
+    assert graph.change(NODE, "shutdown") and graph.state(NODE) == "finalized"
     assert models.made[1].closed
 
 
 def test_it_starts_by_itself(graph: NodeGraph) -> None:
     models = Models()
     start(graph, models)
-    graph.wait(lambda: state(graph) == "active", "the node to become active")
+    graph.wait(lambda: graph.state(NODE) == "active", "the node to become active")
     assert models.asked[0]["model"] == "c3n_light"
 
 
@@ -115,12 +103,11 @@ def test_a_model_that_cannot_be_loaded_fails_configure(
 ) -> None:
     models = Models()
     models.error = error
-    log = graph.listen("rcl_interfaces/msg/Log", "/rosout")
+    log = graph.listen("rcl_interfaces/msg/Log", "/rosout", latched=True)
     pages = graph.listen("diagnostic_msgs/msg/DiagnosticArray", "/diagnostics")
     start(graph, models, autostart=False)
-    graph.wait(lambda: graph.tester.count_publishers("/rosout") > 1)
-    assert not change(graph, "configure")
-    assert state(graph) == "unconfigured"
+    assert not graph.change(NODE, "configure")
+    assert graph.state(NODE) == "unconfigured"
     line = graph.wait(lambda: [one for one in log if str(error) in one.msg], "the message")[0]
     assert line.level == 40 and "\n" not in line.msg
     graph.wait(
@@ -131,7 +118,7 @@ def test_a_model_that_cannot_be_loaded_fails_configure(
         "an error on /diagnostics",
     )
     models.error = None
-    assert change(graph, "configure") and state(graph) == "inactive"
+    assert graph.change(NODE, "configure") and graph.state(NODE) == "inactive"
 
 
 class FailingActivation(SegmentationNode):
@@ -158,14 +145,13 @@ def test_what_a_transition_dies_of_is_logged(
     models = Models()
     log = graph.listen("rcl_interfaces/msg/Log", "/rosout", latched=True)
     start(graph, models, autostart=False)
-    graph.wait(lambda: graph.tester.count_publishers("/rosout") > 1)
-    assert change(graph, "configure")
+    assert graph.change(NODE, "configure")
     monkeypatch.setattr(SensorInputs, "open", lose)
-    assert not change(graph, "activate")
+    assert not graph.change(NODE, "activate")
     line = graph.wait(
         lambda: [one for one in log if "lost the camera" in one.msg], "the reason")[0]
     assert line.level == 40 and "on_activate" in line.msg
-    assert state(graph) == "unconfigured" and models.made[0].closed
+    assert graph.state(NODE) == "unconfigured" and models.made[0].closed
 
 
 def test_error_processing_recovers(graph: NodeGraph) -> None:
@@ -173,11 +159,11 @@ def test_error_processing_recovers(graph: NodeGraph) -> None:
     graph.add(
         FailingActivation, create_segmenter=models,
         parameters={"autostart": False, "image_transport": "raw", "audio_type": "RawAudio"})
-    assert change(graph, "configure")
-    assert not change(graph, "activate")
-    assert state(graph) == "unconfigured" and models.made[0].closed
+    assert graph.change(NODE, "configure")
+    assert not graph.change(NODE, "activate")
+    assert graph.state(NODE) == "unconfigured" and models.made[0].closed
     graph.wait(lambda: not subscribed(graph), "no subscriptions")
-    assert change(graph, "configure") and change(graph, "activate")
+    assert graph.change(NODE, "configure") and graph.change(NODE, "activate")
     graph.wait(lambda: subscribed(graph) == {"/image", "/audio"}, "subscriptions")
 
 
@@ -216,7 +202,7 @@ def test_parameters_can_be_changed_where_it_makes_sense(graph: NodeGraph) -> Non
 def test_other_changes_are_refused_with_a_reason(graph: NodeGraph) -> None:
     models = Models()
     start(graph, models)
-    graph.wait(lambda: state(graph) == "active", "the node to become active")
+    graph.wait(lambda: graph.state(NODE) == "active", "the node to become active")
     for values, word in (
         ({"model": "c3n_pvt"}, "configure"),
         ({"audio_qos": "reliable"}, "configure"),
@@ -231,17 +217,17 @@ def test_other_changes_are_refused_with_a_reason(graph: NodeGraph) -> None:
         name = next(iter(values))
         default = {spec.name: spec.default for spec in SEGMENTATION}[name]
         assert graph.nodes[-1].get_parameter(name).value == default
-    assert change(graph, "deactivate") and change(graph, "cleanup")
+    assert graph.change(NODE, "deactivate") and graph.change(NODE, "cleanup")
     (result,) = graph.set_parameters(NODE, model="c3n_pvt")
-    assert result.successful and change(graph, "configure")
+    assert result.successful and graph.change(NODE, "configure")
     assert models.asked[-1]["model"] == "c3n_pvt"
 
 
 def test_an_option_that_the_model_does_not_have_fails_configure(graph: NodeGraph) -> None:
     start(graph, Models(), autostart=False, companion_threshold=0.9)
-    assert not change(graph, "configure")
+    assert not graph.change(NODE, "configure")
     (result,) = graph.set_parameters(NODE, companion_threshold=0.5)
-    assert result.successful and change(graph, "configure")
+    assert result.successful and graph.change(NODE, "configure")
     (result,) = graph.set_parameters(NODE, release=0.2)
     assert not result.successful and "brightness has no release" in result.reason
 
@@ -255,7 +241,7 @@ def test_enable_and_reset(graph: NodeGraph) -> None:
     answer = graph.call("std_srvs/srv/SetBool", f"{NODE}/enable", data=False)
     assert answer.success and "disabled" in answer.message
     graph.wait(lambda: not subscribed(graph), "no subscriptions")
-    assert state(graph) == "active" and not models.made[0].closed
+    assert graph.state(NODE) == "active" and not models.made[0].closed
     assert graph.call("std_srvs/srv/SetBool", f"{NODE}/enable", data=True).success
     recording.wait_for_node()
     recording.sound(0.0, 2.0)
@@ -268,7 +254,7 @@ def test_enable_and_reset(graph: NodeGraph) -> None:
     graph.wait(lambda: len(masks) == 2, "a mask after the reset")
     assert stamp_to_ns(masks[1].header.stamp) == BASE_NS - 8_000_000_000
     assert read_mask(masks[1]).any()
-    assert change(graph, "deactivate") and change(graph, "cleanup")
+    assert graph.change(NODE, "deactivate") and graph.change(NODE, "cleanup")
     answer = graph.call("std_srvs/srv/Trigger", f"{NODE}/reset")
     assert not answer.success and "unconfigured" in answer.message
 
@@ -285,9 +271,9 @@ def test_a_model_that_hangs_is_not_closed_under_its_own_feet(
     segmenter.blocking = True
     recording.frame(1.0)
     assert segmenter.entered.wait(20)
-    assert change(graph, "deactivate")
-    assert not change(graph, "activate")  # the old worker is still there
-    assert state(graph) == "inactive"
-    assert change(graph, "cleanup") and not segmenter.closed
+    assert graph.change(NODE, "deactivate")
+    assert not graph.change(NODE, "activate")  # the old worker is still there
+    assert graph.state(NODE) == "inactive"
+    assert graph.change(NODE, "cleanup") and not segmenter.closed
     segmenter.go.set()
     graph.wait(lambda: segmenter.closed, "the model to be closed")

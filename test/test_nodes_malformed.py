@@ -15,17 +15,16 @@ import pytest
 from fakes import BrightnessSegmenter
 from node_graph import BASE_NS, NodeGraph, Recording, lamp, page, said
 
-from avs_ros.conversions import (
-    make_camera_info,
-    make_detections,
-    make_header,
+from avs_ros.conversions.camera import make_camera_info
+from avs_ros.conversions.detections import make_detections
+from avs_ros.conversions.image_reading import read_mask
+from avs_ros.conversions.image_writing import (
     mask_to_image,
     probability_to_image,
-    read_mask,
     rgb_to_compressed,
     rgb_to_image,
-    stamp_to_ns,
 )
+from avs_ros.conversions.messages import make_header, stamp_to_ns
 from avs_ros.nodes.attention_node import AttentionNode
 from avs_ros.nodes.evaluator_node import EvaluatorNode
 from avs_ros.nodes.message_types import ROS
@@ -220,18 +219,22 @@ def test_a_calibration_that_cannot_be_used_is_counted_and_said_once(
 ) -> None:
     log = graph.listen("rcl_interfaces/msg/Log", "/rosout", 200, latched=True)
     states = graph.listen("std_msgs/msg/String", "/attention_node/state", 20, latched=True)
-    graph.add(AttentionNode, parameters={"dwell": 0.0})
+    graph.add(AttentionNode, parameters={
+        "dwell": 0.0, "qos_overrides./camera_info.subscription.depth": 10,
+        "qos_overrides./detections.subscription.depth": 10})
     values = page(graph)
     camera = graph.publisher("sensor_msgs/msg/CameraInfo", "camera_info")
     detections = graph.publisher("vision_msgs/msg/Detection2DArray", "detections")
     for publisher in (camera, detections):
         graph.wait(publisher.get_subscription_count, "the node's subscription")
-    for number in range(1, 6):
+    for number in range(5):
         info = make_camera_info(ROS, make_header(ROS, BASE_NS + number), 64, 48, 1.2)
         setattr(info, field, value)
         camera.publish(info)
-        graph.wait(lambda n=number: values.get(f"refused {reason}") == str(n), "the count")
+    graph.wait(lambda: values.get(f"refused {reason}") == "5", "the count")
+    for number in range(5):
         detections.publish(make_detections(ROS, make_header(ROS, BASE_NS + number), DRUM))
+    graph.wait(lambda: values["received /detections"] == "5", "the detections")
     graph.wait(lambda: states and states[-1].data == "looking", "the state")
     assert text in values["camera"]
     assert len(said(log, text)) == 1

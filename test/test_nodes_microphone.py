@@ -19,7 +19,7 @@ import rclpy.node  # noqa: E402
 import rclpy.qos  # noqa: E402
 from audio_families import PUBLISHED_TYPE, need  # noqa: E402
 
-from avs_ros.conversions import AudioFormat, read_audio, read_audio_info  # noqa: E402
+from avs_ros.conversions.audio import AudioFormat, read_audio, read_audio_info  # noqa: E402
 from avs_ros.errors import MediaError, MissingDependencyError, ParameterError  # noqa: E402
 from avs_ros.media.microphone import MicrophoneRequest  # noqa: E402
 from avs_ros.nodes import microphone_node  # noqa: E402

@@ -20,7 +20,7 @@ from ros_packages import require_ros
 require_ros()
 
 
-from avs_ros.conversions import read_audio  # noqa: E402
+from avs_ros.conversions.audio import read_audio  # noqa: E402
 
 # -- the real PortAudio, on a sound card that ALSA makes from a pipe --------------------------
 

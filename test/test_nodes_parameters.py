@@ -11,8 +11,7 @@ import pytest
 import yaml
 
 from avs_ros.errors import ParameterError
-from avs_ros.nodes.parameter_spec import Change, ParameterSpec
-from avs_ros.nodes.parameters import TABLES
+from avs_ros.nodes.parameters import TABLES, Change, ParameterSpec
 
 ROOT = Path(__file__).resolve().parents[1]
 SPECS = [(node, spec) for node, table in TABLES.items() for spec in table]

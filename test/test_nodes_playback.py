@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 
 from avs_ros.errors import ParameterError
 from avs_ros.media.source import Frame, Sound
-from avs_ros.nodes.playback import PlaybackClock, Rechunker, in_order
-from avs_ros.nodes.playback_source import start_stamp_ns
+from avs_ros.nodes.playback import PlaybackClock, Rechunker, in_order, start_stamp_ns
 
 RATE = 8000
 NS = 1_000_000_000

@@ -14,20 +14,13 @@ import pytest
 from audio_families import PUBLISHED_TYPE, need
 from node_graph import NodeGraph, tone
 
-from avs_ros.conversions import (
-    AUDIO_TYPES,
-    image_to_rgb,
-    make_audio,
-    make_camera_info,
-    make_header,
-    read_audio,
-    read_audio_info,
-    rgb_to_compressed,
-    rgb_to_image,
-    stamp_to_ns,
-)
+from avs_ros.conversions.audio import AUDIO_TYPES, make_audio, read_audio, read_audio_info
+from avs_ros.conversions.camera import make_camera_info
+from avs_ros.conversions.image_reading import image_to_rgb
+from avs_ros.conversions.image_writing import rgb_to_compressed, rgb_to_image
+from avs_ros.conversions.messages import make_header, stamp_to_ns
 from avs_ros.errors import MediaError, MessageTypeError, ParameterError
-from avs_ros.media.bag_messages import BAG
+from avs_ros.media.bag_types import BAG
 from avs_ros.media.bag_writer import BagWriter
 from avs_ros.media.video_writer import VideoWriter
 from avs_ros.nodes.player_node import PlayerNode
@@ -76,9 +69,10 @@ def bag(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def play(
     graph: NodeGraph, path: Path, cli: list[str] | None = None, **parameters: Any
 ) -> Any:
+    """A player; who listens in this process already is known to it at once."""
     return graph.add(
         PlayerNode, cli=cli,
-        parameters={"input": str(path), "rate": 5.0, "wait_for_subscribers": 20.0, **parameters},
+        parameters={"input": str(path), "rate": 5.0, "wait_for_subscribers": 0.0, **parameters},
     )
 
 
@@ -184,7 +178,7 @@ def test_it_can_be_held(graph: NodeGraph, bag: Path) -> None:
 
 
 def test_nothing_starts_before_its_subscribers(graph: NodeGraph, bag: Path) -> None:
-    player = play(graph, bag)
+    player = play(graph, bag, wait_for_subscribers=600.0)
     clocks = graph.listen("rosgraph_msgs/msg/Clock", "/clock", 1000)
     graph.wait(lambda: len(clocks) > 5, "the clock")
     sounds = graph.listen(PUBLISHED_TYPE, "audio", 200)
@@ -214,8 +208,8 @@ def test_main_plays_to_the_end_and_exits(graph: NodeGraph, video: Path) -> None:
     code = "import sys; from avs_ros.nodes.player_node import main; sys.exit(main(sys.argv))"
     done = subprocess.run(
         [sys.executable, "-c", code, "--ros-args", "-p", f"input:={video}", "-p", "rate:=5.0",
-         "-p", "exit_when_done:=true", "-p", "wait_for_subscribers:=20.0"],
-        stderr=subprocess.PIPE, timeout=90, env=os.environ, check=False,
+         "-p", "exit_when_done:=true", "-p", "wait_for_subscribers:=60.0"],
+        stderr=subprocess.PIPE, timeout=200, env=os.environ, check=False,
     )
     assert done.returncode == 0 and b"Traceback" not in done.stderr, done.stderr.decode()
     graph.wait(lambda: len(images) == FPS * SECONDS, "every image")
@@ -233,7 +227,7 @@ def test_the_image_published_is_the_image_read(graph: NodeGraph, bag: Path) -> N
 def test_now_is_when_it_begins_to_play(graph: NodeGraph, bag: Path) -> None:
     images = graph.listen(IMAGE, "image")
     begin_ns = time.time_ns()
-    play(graph, bag, rate=1.0)
+    play(graph, bag, rate=1.0, wait_for_subscribers=600.0)
     graph.wait(lambda: graph.tester.count_publishers("audio"), "the player")
     later_ns = time.time_ns()
     graph.listen(PUBLISHED_TYPE, "audio", 200)

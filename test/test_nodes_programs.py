@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import ast
 import inspect
-import os
-import signal
 import subprocess
 import sys
 
@@ -46,27 +44,6 @@ def test_no_private_name_of_rclpy_is_taken(graph: NodeGraph, node_class: type) -
     }
     private = {name for name in own if name.startswith("_") and not name.endswith("__")}
     assert not private & (vars(plain).keys() | RCLPY_NAMES)
-
-
-MAIN = "import sys; from avs_ros.nodes.{0} import main; sys.exit(main(sys.argv))"
-
-
-@pytest.mark.parametrize("interrupt", [signal.SIGINT, signal.SIGTERM])
-def test_main_ends_cleanly_when_interrupted(graph: NodeGraph, interrupt: int) -> None:
-    process = subprocess.Popen(
-        [sys.executable, "-c", MAIN.format("segmentation_node"), "--ros-args",
-         "-p", "autostart:=false", "-r", f"__node:=interrupted_{interrupt}"],
-        stderr=subprocess.PIPE, env=os.environ,
-    )
-    try:
-        graph.wait(
-            lambda: f"interrupted_{interrupt}" in graph.tester.get_node_names(), "it", 60.0)
-        process.send_signal(interrupt)
-        _, complaint = process.communicate(timeout=30)
-    finally:
-        process.kill()
-    assert process.returncode == 0, complaint.decode()
-    assert b"Traceback" not in complaint
 
 
 @pytest.mark.parametrize(

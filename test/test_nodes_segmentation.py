@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from typing import Any
 
 import numpy as np
@@ -20,20 +19,29 @@ from node_graph import (
     start_segmentation,
     values,
 )
+from rclpy.parameter import Parameter
 from ros_packages import get_message
 
-from avs_ros.conversions import (
-    compressed_to_rgb,
-    image_to_rgb,
-    make_camera_info,
-    make_header,
-    read_detections,
-    read_mask,
-    read_ray,
-    stamp_to_ns,
-    topics,
-)
+from avs_ros.conversions import topics
+from avs_ros.conversions.camera import make_camera_info, read_ray
+from avs_ros.conversions.detections import read_detections
+from avs_ros.conversions.image_reading import compressed_to_rgb, image_to_rgb, read_mask
+from avs_ros.conversions.messages import make_header, stamp_to_ns
 from avs_ros.nodes.message_types import ROS
+
+
+def test_the_gate_in_force_is_on_diagnostics(graph: NodeGraph) -> None:
+    latest = pages(graph)
+    node = start_segmentation(graph, sounding_threshold=0.6)
+
+    def said(option: str) -> str:
+        return values(latest.get("model")).get(f"gate {option}", "")
+
+    graph.wait(lambda: said("sounding_threshold") == "0.6 (parameter)", "the gate")
+    assert said("silence_dbfs") == "-60 (default)"
+    assert said("category_thresholds") == "none (default)"
+    node.set_parameters([Parameter("hold", value=2.0)])
+    graph.wait(lambda: said("hold") == "2 (parameter)", "the change")
 
 
 def test_every_output_carries_the_header_of_its_frame(graph: NodeGraph) -> None:
@@ -59,13 +67,21 @@ def test_every_output_carries_the_header_of_its_frame(graph: NodeGraph) -> None:
     graph.wait(camera.get_subscription_count, "a subscription to camera_info")
     info = make_camera_info(ROS, make_header(ROS, BASE_NS, "camera_optical_frame"), 64, 48, 1.0)
     camera.publish(info)
-    recording.sound(0.0, 4.0)
-    for i in range(20):
-        stamp_ns = recording.frame(1.0 + i * 0.1)
-        graph.wait(lambda i=i: len(heard["mask"]) > i, "a mask")
-        if heard["attention"]:
-            break
+    stamps: list[int] = []
+
+    def looked() -> bool:
+        """Send the next frame, with its sound, and wait for its mask."""
+        at_s = 1.0 + len(stamps) * 0.1
+        seconds = 0.1 if stamps else 1.0
+        recording.sound(at_s - seconds, seconds)
+        stamps.append(recording.frame(at_s))
         camera.publish(info)
+        graph.wait(lambda: len(heard["mask"]) == len(stamps), "a mask")
+        return bool(heard["attention"])
+
+    # The first frames may overtake camera_info.
+    graph.wait(looked, "the attention")
+    stamp_ns = stamps[-1]
     for name, messages in {**heard, **figures}.items():
         graph.wait(lambda messages=messages: messages, name)
     for name, messages in heard.items():
@@ -111,12 +127,16 @@ def test_nothing_is_computed_that_nobody_listens_to(
         graph.wait(lambda i=i: len(detections) > i, "detections")
     assert not drawn
     overlay = graph.listen(IMAGE, f"{SEGMENTATION}/overlay")
-    for i in range(20):
-        recording.frame(1.5 + i * 0.1)
-        graph.wait(lambda i=i: len(detections) > 3 + i, "detections")
-        if overlay:
-            break
-    assert drawn and overlay
+
+    def drawn_now() -> bool:
+        sent = len(detections)
+        recording.sound(4.0 + sent * 0.1, 0.1)
+        recording.frame(1.5 + sent * 0.1)
+        graph.wait(lambda: len(detections) > sent, "detections")
+        return bool(overlay)
+
+    graph.wait(drawn_now, "an overlay")
+    assert drawn
 
 
 def test_latency_is_measured_in_simulated_time(graph: NodeGraph) -> None:
@@ -210,11 +230,7 @@ def test_a_failing_model_is_reported_and_recovers(graph: NodeGraph) -> None:
     graph.wait(lambda: (one := latest.get("model")) and one.level == b"\x02", "an error")
     assert "CUDA out of memory" in latest["model"].message
     segmenter.failing = False
-    for i in range(40):
-        recording.frame(1.1 + 0.1 * i)
-        if masks:
-            break
-        time.sleep(0.05)
+    recording.frame(2.0)
     graph.wait(lambda: masks, "a mask after the failure")
 
 
@@ -250,13 +266,14 @@ def test_sound_that_comes_late_is_explained(graph: NodeGraph) -> None:
     recording.wait_for_node()
     recording.sound(0.0, 1.0)
     graph.wait(lambda: values(latest.get("stream")).get("audio_chunks") == "1", "the sound")
-    seen = []
-    for i in range(20):
-        recording.frame(1.25 + i * 0.001)
-        graph.wait(lambda i=i: len(masks) > i and len(errors) > i, "a mask")
-        seen.append(latest["stream"].message if latest.get("stream") else "")
-        if any("deadline" in text for text in seen):
-            break
-        time.sleep(0.05)
+    sent = 0
+
+    def told() -> bool:
+        nonlocal sent
+        sent += 1
+        recording.frame(1.25 + (sent - 1) * 0.001)
+        graph.wait(lambda: len(masks) == len(errors) == sent, "a mask")
+        return "deadline" in latest["stream"].message
+
+    graph.wait(told, "the deadline on /diagnostics")
     assert errors[0].data == pytest.approx(250.0, abs=1.0)
-    assert any("deadline" in text for text in seen)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import itertools
 import math
-import subprocess
-import sys
 import time
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
+from audio_families import need
 from encoded_images import HEIGHT, WIDTH, encode
 from fakes import BrightnessSegmenter
 from node_graph import (
@@ -27,20 +26,13 @@ from node_graph import (
     tone,
     values,
 )
-from ros_packages import get_message, ros_drivers_environment
+from ros_packages import get_message
 
-from avs_ros.conversions import (
-    AUDIO_TYPES,
-    ENCODINGS,
-    make_audio,
-    make_audio_info,
-    make_header,
-    read_mask,
-    rgb_to_compressed,
-    rgb_to_image,
-    stamp_to_ns,
-)
-from avs_ros.nodes.message_types import ROS, installed_audio_types
+from avs_ros.conversions.audio import AUDIO_TYPES, make_audio, make_audio_info
+from avs_ros.conversions.image_reading import ENCODINGS, read_mask
+from avs_ros.conversions.image_writing import rgb_to_compressed, rgb_to_image
+from avs_ros.conversions.messages import make_header, stamp_to_ns
+from avs_ros.nodes.message_types import ROS
 from avs_ros.nodes.segmentation_node import SegmentationNode
 
 
@@ -85,8 +77,7 @@ def test_compressed_images_are_found_next_to_the_remapped_topic(graph: NodeGraph
 
 @pytest.mark.parametrize("family", list(AUDIO_TYPES))
 def test_every_audio_family_is_recognised_on_the_graph(graph: NodeGraph, family: str) -> None:
-    if family not in installed_audio_types():
-        pytest.skip("the other family of sound messages is installed: see the test after this")
+    need(family)
     start_segmentation(graph)
     masks = graph.listen(IMAGE, f"{SEGMENTATION}/mask")
     latest = pages(graph)
@@ -110,8 +101,7 @@ def test_every_audio_family_is_recognised_on_the_graph(graph: NodeGraph, family:
 
 def test_a_format_that_the_chunks_contradict_is_told(graph: NodeGraph) -> None:
     """44.1 kHz stereo without AudioInfo: said on /diagnostics, with the parameters that help."""
-    if "AudioDataStamped" not in installed_audio_types():
-        pytest.skip("the other family of sound messages is installed: see the test after this")
+    need("AudioDataStamped")
     start_segmentation(graph)
     latest = pages(graph)
     recording = Recording(graph, audio_type="AudioDataStamped")
@@ -128,21 +118,6 @@ def test_a_format_that_the_chunks_contradict_is_told(graph: NodeGraph) -> None:
 
     graph.wait(lambda: "5.5 times" in told(), "the contradiction on /diagnostics")
     assert "audio_rate:=44100 audio_channels:=2 audio_format:=S16LE" in told()
-
-
-@pytest.mark.parametrize(
-    ("chosen", "passed"),
-    [("every_audio_family and AudioData", "2 passed"), ("that_the_chunks", "1 passed")],
-    ids=["recognised", "held"],
-)
-def test_the_family_of_ros_drivers_where_it_is_installed(chosen: str, passed: str) -> None:
-    environment = ros_drivers_environment()
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", __file__, "-k", chosen],
-        env=environment, capture_output=True, text=True, timeout=300, check=False,
-    )
-    assert done.returncode == 0, done.stdout
-    assert passed in done.stdout, done.stdout
 
 
 def test_a_family_that_changes_is_followed(graph: NodeGraph) -> None:

@@ -10,8 +10,7 @@ from node_graph import NodeGraph, rclpy, said
 from std_msgs.msg import String
 
 from avs_ros.errors import MessageTypeError, ParameterError
-from avs_ros.nodes.message_counters import MessageCounters
-from avs_ros.nodes.subscriptions import InputSubscription
+from avs_ros.nodes.subscriptions import InputSubscription, MessageCounters
 
 BEST_EFFORT = rclpy.qos.QoSProfile(depth=1, reliability=rclpy.qos.ReliabilityPolicy.BEST_EFFORT)
 TEXT = "std_msgs/msg/String"

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from avs_ros.conversions import Detection
+from avs_ros.conversions.detections import Detection
 from avs_ros.errors import ParameterError
 from avs_ros.nodes.target_selection import (
     AttentionState,

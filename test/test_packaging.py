@@ -92,7 +92,7 @@ def test_a_plain_installation_brings_what_the_nodes_need_and_no_dds(setup: dict[
         return {re.split(r"[<>=;\[ ]", one)[0].lower() for one in requirements}
 
     assert named(setup["install_requires"]) == {
-        "numpy", "pyyaml", "torch", "torchaudio", "timm", "soxr", "safetensors",
+        "numpy", "pyyaml", "torch", "torchaudio", "torchvision", "timm", "soxr", "safetensors",
         "opencv-python-headless", "supervision"}
     every = named([one for extra in setup["extras_require"].values() for one in extra])
     assert not [name for name in every if "dds" in name or "rclpy" in name]

@@ -15,13 +15,12 @@ import torch
 from light_training_data import CONFIGS, make_work
 
 from avs_ros.errors import DatasetError, ParameterError
-from avs_ros.evaluation.held_out_pairs import held_out_pairs
+from avs_ros.evaluation.composite import held_out_pairs
 from avs_ros.inference.light import BUNDLED
 from avs_ros.models.light import LightC3N
 from avs_ros.models.light.vocabulary import CATEGORY_NAMES, SOUND_CLASSES
 from avs_ros.sound import SAMPLE_RATE
 from avs_ros.training.config import load_settings
-from avs_ros.training.curves import draw_curves
 from recipes.c3n_light import evidence, gate_training, spoken
 from recipes.c3n_light.images import IGNORE, TrainingImage, outlined
 from recipes.c3n_light.joint import PairSampler
@@ -32,6 +31,7 @@ from recipes.c3n_light.scenes import SceneSampler
 from recipes.c3n_light.settings import C3NLightSettings
 from recipes.c3n_light.stages import learn
 from recipes.c3n_light.trunk import Trunk, TrunkStage, answers_of, sense_all
+from recipes.curves import draw_curves
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,6 @@ from light_training_data import make_work
 from torch.nn.functional import interpolate
 
 from avs_ros.errors import CheckpointError
-from avs_ros.evaluation.baselines import VOC_FILE, VocNetwork
 from avs_ros.inference.light import BUNDLED
 from avs_ros.models.light import LightC3N
 from avs_ros.models.light.category_segmenter import CategorySegmenter
@@ -24,6 +23,7 @@ from avs_ros.models.light.vocabulary import CATEGORIES, CATEGORY_NAMES, SOUND_CL
 from avs_ros.sound import SAMPLE_RATE
 from recipes.c3n_light import motors
 from recipes.c3n_light.audio_stage import sound_classes_without_recordings
+from recipes.c3n_light.baselines import VOC_FILE, VocNetwork
 from recipes.c3n_light.evidence import gather_gate_dataset
 from recipes.c3n_light.gate_training import train_gate
 from recipes.c3n_light.recipe import load_start

@@ -35,7 +35,8 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     live = LiveRun(ScoreSheet())
     kept = recorded(folder / "kept.mcap", bag, answered=slice(0, 30, 2))
     live.read(kept, bag.stem, NODE, read_truth(bag))
-    outcome = Outcome("brightness", 1, "numpy", "numpy", replay.sheet, replay.worst(), live=live)
+    worst = replay.worst.frames
+    outcome = Outcome("brightness", 1, "numpy", "numpy", replay.sheet, worst, live=live)
     outcome.write(folder / "out")
     found = compare(read_run(folder / "out"), read_run(folder / "out" / "frames_live.jsonl"))
     compare_report.write_report(folder / "comparison.html", found)

@@ -26,9 +26,8 @@ FROM_THE_MACHINE = {"tensorrt"}
 # Part of Python's own library from 3.14 on.
 NEWER_PYTHON = {"compression"}
 # What the nodes need, by the name that is imported.
-BASE = {
-    "numpy", "yaml", "torch", "torchaudio", "timm", "soxr", "safetensors", "cv2", "supervision",
-}  # fmt: skip
+BASE = {"numpy", "yaml", "torch", "torchaudio", "torchvision", "timm", "soxr", "safetensors",
+        "cv2", "supervision"}
 
 IMPORT_ALL = """
 import importlib, sys
@@ -52,6 +51,8 @@ def imports(path: Path) -> set[str]:
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
             found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+        elif isinstance(node, ast.Call) and ast.unparse(node.func) == "optional":
+            found.add(ast.literal_eval(node.args[0]))
     return found
 
 

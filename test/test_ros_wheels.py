@@ -19,6 +19,7 @@ from rosbags.typesys import get_types_from_msg
 from avs_ros.media.bag_types import known_types
 
 ROOT = Path(__file__).resolve().parents[1]
+MESSAGES = Path("avs_ros", "data", "msgs")
 SHOW = """
 import importlib, json, sys
 found = {}
@@ -81,13 +82,13 @@ def test_a_changed_definition_is_built_again_alone(
     assert tool.missing(tmp_path) == {}
     monkeypatch.setattr(tool, "ROOT", tmp_path)
     for folder in tool.PACKAGES:
-        theirs = ROOT / "msgs" / folder / "msg"
-        ours = tmp_path / "msgs" / folder / "msg"
+        theirs = ROOT / MESSAGES / folder / "msg"
+        ours = tmp_path / MESSAGES / folder / "msg"
         ours.mkdir(parents=True)
         for file in theirs.glob("*.msg"):
             (ours / file.name).write_text(file.read_text())
     assert tool.missing(tmp_path) == {}
-    (tmp_path / "msgs" / "foxglove_msgs" / "msg" / "RawAudio.msg").write_text("uint8[] data\n")
+    (tmp_path / MESSAGES / "foxglove_msgs" / "msg" / "RawAudio.msg").write_text("uint8[] data\n")
     assert list(tool.missing(tmp_path)) == ["foxglove_msgs"]
 
 
@@ -108,8 +109,8 @@ def test_paths_of_the_machine_that_built_the_wheels_are_mended(
 
 
 def fields(folder: str, message: str) -> list[str]:
-    """Names of the fields in a definition of ``msgs/``."""
-    text = (ROOT / "msgs" / folder / "msg" / f"{message}.msg").read_text()
+    """Names of the fields in a definition of ``avs_ros/data/msgs``."""
+    text = (ROOT / MESSAGES / folder / "msg" / f"{message}.msg").read_text()
     return [line.split()[1] for line in text.splitlines() if line.strip()]
 
 
@@ -124,7 +125,7 @@ def built(names: list[str], environment: dict[str, str] | None = None) -> dict[s
 def test_the_built_messages_have_the_fields_of_their_definitions(folder: str) -> None:
     require_ros()
     package = folder.rpartition("/")[2]
-    messages = [path.stem for path in (ROOT / "msgs" / folder / "msg").glob("*.msg")]
+    messages = [path.stem for path in (ROOT / MESSAGES / folder / "msg").glob("*.msg")]
     assert messages
     wanted = {f"{package}/{message}": fields(folder, message) for message in messages}
     assert built(list(wanted)) == wanted
@@ -143,7 +144,7 @@ def test_the_other_audio_family_is_found_in_its_own_prefix_alone() -> None:
 
 
 def test_bags_are_read_with_the_definitions_that_ros_is_built_with() -> None:
-    for folder in (ROOT / "msgs").rglob("msg"):
+    for folder in (ROOT / MESSAGES).rglob("msg"):
         package = folder.parent.name
         known = known_types(folder.parent.parent.name == "mgonzs13").fielddefs
         for file in folder.glob("*.msg"):
@@ -175,7 +176,7 @@ def test_a_package_is_compiled_into_a_prefix_of_its_own(tool: ModuleType, tmp_pa
     require_ros()
     prefix = tmp_path / "prefix"
     tool.compile_package(
-        ROOT / "msgs" / "foxglove_msgs", ("builtin_interfaces",), Path(sys.prefix), prefix)
+        ROOT / MESSAGES / "foxglove_msgs", ("builtin_interfaces",), Path(sys.prefix), prefix)
     [made] = prefix.glob("lib/python*/site-packages/foxglove_msgs/msg/_raw_audio.py")
     assert "sample_rate" in made.read_text()
     assert list(prefix.glob("lib/libfoxglove_msgs__rosidl_typesupport_fastrtps_c*"))

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from sound_source import EPOCH_NS, PERIOD_S, RAMP_S, numbered, numbers, ramp, window_times
 
 from avs_ros.errors import AudioFormatError, ParameterError
-from avs_ros.streaming import AudioBuffer
+from avs_ros.streaming.audio_buffer import AudioBuffer
 
 RATES = st.sampled_from([8000, 11025, 16000, 22050, 44100, 48000, 96000])
 SEEDS = st.integers(0, 2**32 - 1)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sound_source import EPOCH_NS, PERIOD_S, RAMP_S, window_times
 
-from avs_ros.streaming import AudioBuffer
+from avs_ros.streaming.audio_buffer import AudioBuffer
 
 
 @pytest.mark.parametrize("jitter_s", [0.0, 0.002, 0.010])

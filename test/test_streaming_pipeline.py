@@ -10,7 +10,8 @@ from pipeline_rig import WAIT_S, GatedSegmenter, Rig
 
 from avs_ros.errors import EngineError, ImageFormatError, ParameterError
 from avs_ros.postprocess import PostprocessConfig
-from avs_ros.streaming import COUNTERS, Pipeline, Sound, Synchronizer, Worker
+from avs_ros.streaming import Pipeline, Sound, Synchronizer, Worker
+from avs_ros.streaming.pipeline import COUNTERS
 
 
 def test_a_frame_becomes_a_segmentation_with_its_own_stamp_and_timings():

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from avs_ros.streaming.sample_ring import SampleRing
+from avs_ros.streaming.audio_run import SampleRing
 
 
 @settings(max_examples=60, deadline=None)

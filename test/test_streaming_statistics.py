@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from avs_ros.streaming.statistics import RateMeter, RollingPercentiles
+from avs_ros.streaming.timing import RateMeter, RollingPercentiles
 
 
 def test_percentiles_are_of_the_last_values_only():

@@ -15,7 +15,7 @@ import torch
 from avs_ros.cli.main import main
 from avs_ros.errors import ParameterError
 from avs_ros.models.avsc import load_avsc
-from avs_ros.training.avsc.settings import BenchSettings
+from avs_ros.training.avsc import BenchSettings
 from avs_ros.training.config import load_settings
 
 CONFIGS = Path(__file__).resolve().parents[1] / "config" / "train"

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from avs_ros.errors import ParameterError
-from avs_ros.training.losses import dice_loss, segmentation_loss, segmentation_loss_parts
+from avs_ros.training.data import dice_loss, segmentation_loss, segmentation_loss_parts
 
 
 @pytest.mark.parametrize("case", range(6))

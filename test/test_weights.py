@@ -26,8 +26,15 @@ from avs_ros.models.c3n.official import official_names
 from avs_ros.models.checkpoints import load_backbone, load_c3n
 from avs_ros.models.label_similarity import load_similarity
 from avs_ros.models.weight_file import read_weight_file
-from avs_ros.weights import SOURCES, PublicFile, WeightSource, cached_paths, find_source, sources
+from avs_ros.weights import sources
 from avs_ros.weights.convert import convert
+from avs_ros.weights.sources import (
+    SOURCES,
+    PublicFile,
+    WeightSource,
+    cached_paths,
+    find_source,
+)
 
 
 @pytest.fixture(autouse=True)

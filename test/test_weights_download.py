@@ -11,7 +11,7 @@ import pytest
 from file_server import FileServer
 
 from avs_ros.errors import DownloadError
-from avs_ros.weights import PublicFile, download
+from avs_ros.weights.sources import PublicFile, download
 
 DATA = bytes(range(256)) * 4096
 HASH = hashlib.sha256(DATA).hexdigest()

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 ROS = (r"rclpy", r"rpyutils", r"rosidl_\w+", r"ament_\w+", r"\w+_msgs", r"\w+_interfaces",
-       r"std_srvs", r"cv_bridge")
+       r"std_srvs", r"cv_bridge", r"launch", r"launch_ros")
 
 
 class _Hiding:

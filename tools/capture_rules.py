@@ -15,10 +15,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+from layer_modes import LayerMode
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.func import functional_call
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from avs_ros.inference.engines.cuda_graph import input_dtype, replayed, to_half
@@ -34,20 +34,14 @@ class CaptureError(RuntimeError):
 
 
 @dataclass
-class CaptureRules(TorchDispatchMode):
+class CaptureRules(LayerMode):
     """While active, each operator is held to the rules.
 
     ``device``: type of device that everything must be on.  ``counts``: operators seen.
-    ``where``: name of the module that runs.
     """
 
     device: str = "cuda"
     counts: Counter[str] = field(default_factory=Counter)
-    where: str = ""
-
-    def __post_init__(self) -> None:
-        """Get ready to be entered."""
-        TorchDispatchMode.__init__(self)
 
     def __torch_dispatch__(
         self,
@@ -95,11 +89,7 @@ def check_capture(program: StepProgram, half: bool = True, device: str = "cuda")
     module = copy.deepcopy(program.module)
     module = to_half(module) if half else module
     rules = CaptureRules(device)
-    hooks = [
-        part.register_forward_pre_hook(_names(rules, name))
-        for name, part in module.named_modules()
-    ]
-    with FakeTensorMode(), torch.no_grad():
+    with FakeTensorMode(), torch.no_grad(), rules.following(module):
         tensors = {
             name: torch.empty_strided(x.shape, x.stride(), dtype=x.dtype, device=device)
             for name, x in [*module.named_parameters(), *module.named_buffers()]
@@ -112,9 +102,6 @@ def check_capture(program: StepProgram, half: bool = True, device: str = "cuda")
             raise
         except (RuntimeError, AssertionError) as error:  # what fake tensors refuse themselves
             raise CaptureError(f"{rules.where or 'the step'}: {error}") from error
-        finally:
-            for hook in hooks:
-                hook.remove()
         if len(outputs) != len(program.outputs):
             raise CaptureError(f"{len(outputs)} outputs where {len(program.outputs)} are named")
     return rules.counts
@@ -129,10 +116,3 @@ class _Placed(nn.Module):
 
     def forward(self, *inputs: Tensor) -> Any:
         return self._call(*inputs)
-
-
-def _names(rules: CaptureRules, name: str) -> Any:
-    def hook(_module: nn.Module, _inputs: Any) -> None:
-        rules.where = name
-
-    return hook

@@ -11,8 +11,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from avs_ros.nodes.parameter_spec import ParameterSpec, Table, Value
-from avs_ros.nodes.parameters import TABLES
+from avs_ros.nodes.parameters import TABLES, ParameterSpec, Table, Value
 from avs_ros.nodes.topics import TOPICS
 
 ROOT = Path(__file__).resolve().parents[1]

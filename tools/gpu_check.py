@@ -26,7 +26,7 @@ import gpu_training
 import numpy as np
 from gpu_verdict import verdict, worst
 
-from avs_ros.benchmarks import machine
+from avs_ros.benchmarks.measuring import describe_machine
 from avs_ros.errors import AvsError, EngineError
 from avs_ros.inference.bundle import VISUAL_STEP
 from avs_ros.inference.engines import ENGINES, choose_device
@@ -151,7 +151,7 @@ def node(check: Check) -> dict[str, Any]:
     """What the real node adds to the step: over DDS, and without it where there is no ROS 2."""
     subject = check.subjects["c3n_light"]
     seconds = 1.0 if check.small else 5.0
-    from avs_ros.benchmarks.throughput import measure_throughput
+    from avs_ros.benchmarks.streams import measure_throughput
 
     engine = _fastest(check, "c3n_light")
     found: dict[str, Any] = {
@@ -162,7 +162,7 @@ def node(check: Check) -> dict[str, Any]:
     try:
         import rclpy  # noqa: F401
 
-        from avs_ros.benchmarks.end_to_end import measure_node
+        from avs_ros.benchmarks.streams import measure_node
 
         rounds = 5 if check.small else 50
         found["over_dds"] = measure_node(
@@ -189,7 +189,7 @@ def soak(check: Check) -> dict[str, Any]:
 
 def run(check: Check, only: list[str]) -> int:
     """All sections in the order of their weight; 0 where nothing differs or failed."""
-    check.found = {"machine": machine.describe(), "device": check.device, "sections": {}}
+    check.found = {"machine": describe_machine(), "device": check.device, "sections": {}}
     sections: dict[str, Callable[[], dict[str, Any]]] = {
         name: lambda name=name: engines_of(check, name)  # type: ignore[misc]
         for name in check.subjects

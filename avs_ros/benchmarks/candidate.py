@@ -1,120 +1,95 @@
-"""A form in a process of its own, seen from the process that measures."""
+"""A form in a process of its own.
+
+It gives each form its own peak of memory, and keeps the thread pools of the libraries apart.
+"""
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
-import sys
 import tempfile
+import time
 from collections.abc import Mapping
-from pathlib import Path
-from types import TracebackType
+from contextlib import closing
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
 from typing import Any
 
 import numpy as np
 
-from avs_ros.benchmarks.candidate_process import EXPORT
-from avs_ros.benchmarks.subject import Subject
+from avs_ros.benchmarks.measuring import forget_peak, gpu_peak_mib, peak_mib, recent_peak_mib
+from avs_ros.benchmarks.subject import Subject, runners
 from avs_ros.errors import AvsError, EngineError
 
+# As a form: make the exported file that engines share.
+EXPORT = "export"
+# Opening a subject on any engine that runs exported files makes them.
+EXPORT_ENGINE = "onnxruntime"
 _LAST_LINES = 8
 _END_S = 10.0
 
 
 class Candidate:
-    """One form, loaded and waiting: while others are measured it does nothing.
-
-    A process of its own gives each form its own peak of memory, and keeps the thread pools of
-    the libraries apart.
-    """
+    """One form, loaded and waiting: while others are measured it does nothing."""
 
     def __init__(self, form: str, subject: Subject, device: str = "cpu") -> None:
         """Start the process; :meth:`wait` until it is loaded before the first step."""
         self.form, self.subject, self.device = form, subject, device
         self.load_s = float("nan")
-        spec = {"form": form, "subject": subject.values(), "device": device}
-        self._errors = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "avs_ros.benchmarks.candidate_process", json.dumps(spec)],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, text=True,
-            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        self._said = tempfile.NamedTemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115
+        context = get_context("spawn")
+        self._near, far = context.Pipe()
+        self._process = context.Process(
+            target=_serve, args=(far, self._said.name, form, subject, device), daemon=True
         )
+        self._process.start()
+        far.close()
 
     def wait(self) -> None:
         """Until it is loaded; raises EngineError with its reason where it cannot serve."""
-        ready = self._read()
+        ready = self._answer()
         self.load_s, self.device = float(ready["load_s"]), str(ready["device"])
 
-    def step(
-        self, number: int, stamp_ns: int | None = None, save: Path | None = None
-    ) -> Mapping[str, Any]:
-        """One frame: ``ms`` it took and its ``label``; the logits go to ``save`` (.npy)."""
-        self._write(
-            {"do": "step", "number": number, "stamp_ns": stamp_ns, "save": str(save or "")}
-        )
-        return self._read()
+    def step(self, number: int, stamp_ns: int | None = None) -> Mapping[str, Any]:
+        """One frame: ``ms`` it took and its ``label``."""
+        return self._ask("step", number, stamp_ns)
 
     def logits(self, number: int) -> tuple[np.ndarray[Any, Any], int]:
         """Serve frame ``number`` and hand over its mask logits and label."""
-        with tempfile.TemporaryDirectory(prefix="avs_benchmark_") as folder:
-            path = Path(folder) / "logits.npy"
-            label = int(self.step(number, save=path)["label"])
-            return np.load(path), label
+        answer = self._ask("logits", number, None)
+        return answer["logits"], answer["label"]
 
     def memory(self) -> Mapping[str, Any]:
-        """``peak_mib``, ``running_mib``, ``gpu_mib`` and ``states`` (see ``memory``)."""
-        self._write({"do": "memory"})
-        return self._read()
+        """``peak_mib``, ``running_mib``, ``gpu_mib`` (see ``measuring``), ``states`` kept."""
+        return self._ask("memory")
 
     def close(self) -> None:
         """End the process."""
+        self._near.close()
+        self._process.join(_END_S)
+        self._process.kill()
+        self._said.close()
+
+    def _ask(self, *command: Any) -> dict[str, Any]:
         try:
-            if self._process.stdin is not None:
-                self._process.stdin.close()
-            self._process.wait(_END_S)
-        except (subprocess.TimeoutExpired, BrokenPipeError):
-            self._process.kill()
-            self._process.wait()
-        if self._process.stdout is not None:
-            self._process.stdout.close()
-        self._errors.close()
-
-    def __enter__(self) -> Candidate:
-        """The process runs already."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """End the process."""
-        self.close()
-
-    def _write(self, command: Mapping[str, Any]) -> None:
-        if self._process.stdin is None:
-            raise EngineError(f"{self.form} has no input")
-        try:
-            self._process.stdin.write(json.dumps(command) + "\n")
-            self._process.stdin.flush()
-        except (BrokenPipeError, ValueError) as error:
+            self._near.send(command)
+        except OSError as error:
             raise EngineError(self._death()) from error
+        return self._answer()
 
-    def _read(self) -> dict[str, Any]:
-        line = self._process.stdout.readline() if self._process.stdout is not None else ""
-        if not line:
-            raise EngineError(self._death())
-        payload: dict[str, Any] = json.loads(line)
-        if "error" in payload:
-            raise EngineError(str(payload["error"]))
-        return payload
+    def _answer(self) -> dict[str, Any]:
+        try:
+            answer: dict[str, Any] | str = self._near.recv()
+        except (EOFError, OSError) as error:
+            raise EngineError(self._death()) from error
+        if isinstance(answer, str):
+            raise EngineError(answer)
+        return answer
 
     def _death(self) -> str:
-        status = self._process.wait()
-        self._errors.seek(0)
-        lines = self._errors.read().splitlines()[-_LAST_LINES:]
+        self._process.join(_END_S)
+        status = self._process.exitcode
+        self._said.seek(0)
+        lines = self._said.read().splitlines()[-_LAST_LINES:]
         why = " (out of memory?)" if status == -9 else ""
         return f"the process of {self.form} has ended, status {status}{why}: {' / '.join(lines)}"
 
@@ -124,9 +99,51 @@ def export(subject: Subject) -> str:
 
     Returns "" or the message that says why it cannot be made.
     """
-    with Candidate(EXPORT, subject) as candidate:
+    with closing(Candidate(EXPORT, subject)) as candidate:
         try:
             candidate.wait()
         except AvsError as error:
             return str(error)
     return ""
+
+
+def _serve(near: Connection, log: str, name: str, subject: Subject, device: str) -> None:
+    """Build the form, then obey until the other end is closed."""
+    from avs_ros.benchmarks.forms import StreamForm, make_form
+
+    # Libraries may print what they like: it is told where they fail.
+    with open(log, "a", encoding="utf-8") as said:
+        os.dup2(said.fileno(), 1)
+        os.dup2(said.fileno(), 2)
+    began = time.perf_counter()
+    try:
+        if name == EXPORT:
+            runners(subject, EXPORT_ENGINE, "cpu").close()
+            near.send({"load_s": time.perf_counter() - began, "device": device})
+            return
+        form = make_form(name, subject, device)
+    except (AvsError, RuntimeError) as error:
+        near.send(str(error).splitlines()[0])
+        return
+    near.send({"load_s": time.perf_counter() - began, "device": form.device})
+    loading_mib = peak_mib()
+    # From here on only what steps need counts (and getrusage forgets with it).
+    forget_peak()
+    while True:
+        try:
+            do, *frame = near.recv()
+        except EOFError:
+            return
+        if do == "memory":
+            running_mib = recent_peak_mib()
+            near.send({
+                "peak_mib": max(loading_mib, peak_mib(), running_mib or 0.0),
+                "running_mib": running_mib, "gpu_mib": gpu_peak_mib(device),
+                "states": len(form.memory) if isinstance(form, StreamForm) else None,
+            })  # fmt: skip
+            continue
+        began = time.perf_counter()
+        answer = form.step(*frame)
+        ms = (time.perf_counter() - began) * 1e3
+        logits = {"logits": answer.logits} if do == "logits" else {}
+        near.send({"ms": ms, "label": answer.label, **logits})

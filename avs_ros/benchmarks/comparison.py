@@ -9,9 +9,8 @@ from typing import Any
 
 from avs_ros.benchmarks.candidate import Candidate, export
 from avs_ros.benchmarks.forms import AUTHORS, AUTHORS_HALF, difference
-from avs_ros.benchmarks.interleaving import summarise, take_turns
-from avs_ros.benchmarks.stimuli import StepOutput
-from avs_ros.benchmarks.subject import Subject
+from avs_ros.benchmarks.measuring import summarise, take_turns
+from avs_ros.benchmarks.subject import StepOutput, Subject
 from avs_ros.errors import AvsError, EngineError
 from avs_ros.inference.engines import ENGINES
 
@@ -65,7 +64,7 @@ def compare(
         running: dict[str, Candidate] = {}
         for form in [reference, *needed]:
             tell(f"loading {form}")
-            candidate = stack.enter_context(Candidate(form, subject, device))
+            candidate = stack.enter_context(contextlib.closing(Candidate(form, subject, device)))
             try:
                 candidate.wait()
             except AvsError as error:

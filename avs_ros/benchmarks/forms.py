@@ -10,9 +10,7 @@ from typing import Protocol
 
 import numpy as np
 
-from avs_ros.benchmarks.stimuli import CYCLE, StepOutput, Stimuli
-from avs_ros.benchmarks.subject import Subject, runners
-from avs_ros.inference.class_affinity import ClassAffinity
+from avs_ros.benchmarks.subject import CYCLE, StepOutput, Stimuli, Subject, frames, runners
 from avs_ros.models.stream_memory import StreamMemory
 
 AUTHORS = "authors"
@@ -42,7 +40,12 @@ class StreamForm:
         )
         self._see, self._hear = running.visual, running.audio
         self.device = self._see.device
-        self._categories = ClassAffinity(metadata["affinity"]) if subject.light else None
+        # The light model's detector sees frames of another size.
+        self._wholes = (
+            frames(metadata["whole_size"], metadata["image_mean"], metadata["image_std"], CYCLE)
+            if subject.light
+            else None
+        )
         state = (1,) if subject.avsc else tuple(metadata["state"])
         self.memory = StreamMemory(state, 1 if subject.avsc else metadata["frames_per_clip"])
         self._avsc = subject.avsc
@@ -57,12 +60,11 @@ class StreamForm:
             category = np.asarray(classes)[0, np.asarray(things)[0].argmax()].argmax()
             return StepOutput(np.array(prototypes[0], np.float32), int(category))
         past, shares = self.memory.recall(stamp_ns)
-        if self._categories is None:
+        if self._wholes is None:
             logits, label, _, state = self._see(self._stimuli.frames[at], *heard, past, shares)
         else:
-            categories = self._categories(heard[1][0])[None]
-            logits, _, _, label, state = self._see(
-                self._stimuli.frames[at], *heard, categories, past, shares
+            *_, logits, label, state = self._see(
+                self._stimuli.frames[at], self._wholes[at], *heard, past, shares
             )
         self.memory.remember(stamp_ns, np.asarray(state, np.float32))
         return StepOutput(np.array(logits[0], np.float32), int(label.reshape(-1)[0]))

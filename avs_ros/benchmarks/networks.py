@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -15,15 +15,21 @@ from avs_ros.inference.audio_steps import audio_program
 from avs_ros.inference.bundle import AUDIO_STEP, VISUAL_STEP, Bundle
 from avs_ros.inference.c3n_steps import c3n_bundle
 from avs_ros.inference.light import BUNDLED
-from avs_ros.inference.light_steps import instance_bundle, light_bundle, light_program
+from avs_ros.inference.light_steps import (
+    both_audio_networks,
+    detecting_bundle,
+    detecting_program,
+    instance_bundle,
+)
 from avs_ros.models import audio as audio_networks
 from avs_ros.models.audio.network import AudioNetwork
 from avs_ros.models.c3n import C3N
 from avs_ros.models.label_similarity import load_similarity
 from avs_ros.models.labels import imagenet
 from avs_ros.models.light.checkpoint import load_light
+from avs_ros.models.light.detecting_step import DetectingStep
+from avs_ros.models.light.detector import Detector
 from avs_ros.models.light.network import LightC3N
-from avs_ros.models.light.step import LightStep
 
 if TYPE_CHECKING:
     from avs_ros.benchmarks.subject import Subject
@@ -37,7 +43,8 @@ USUAL = 224
 class Networks:
     """``network``: a :class:`LightC3N` or a :class:`C3N`; ``audio_encoder``: its audio network.
 
-    ``size``: side of its frames, px; ``mean``, ``std``: of their 0..1 pixels.
+    ``size``: side of its frames, px; ``mean``, ``std``: of their 0..1 pixels.  ``detector``: the
+    light model's, on frames of ``whole_size`` px; ``members``: see :class:`DetectingStep`.
     """
 
     network: nn.Module
@@ -45,6 +52,9 @@ class Networks:
     mean: Sequence[float]
     std: Sequence[float]
     size: int
+    detector: Detector | None = None
+    whole_size: int = 0
+    members: Sequence[Sequence[int]] = ()
 
 
 def build(subject: Subject) -> Networks:
@@ -53,16 +63,20 @@ def build(subject: Subject) -> Networks:
     Random weights are drawn at a scale at which each part of the network matters.  Raises
     ModelError for an unknown name.
     """
+    extra: dict[str, Any] = {}
     if subject.light:
         model = load_light(BUNDLED)
         network: nn.Module = model.network
-        audio_encoder: AudioNetwork = model.network.audio_encoder
+        audio_encoder: AudioNetwork = both_audio_networks(model)
         # A fully convolutional network; its sizes are only what its users keep to.
         trunk = model.network.c3n
         share = model.network.image_size / trunk.image_size
         trunk.image_size = subject.image_size
         model.network.image_size = max(32, round(subject.image_size * share / 32) * 32)
         backbone, size = trunk.backbone, model.network.image_size
+        told = model.metadata["detecting"]
+        whole = max(32, round(told["whole_size"] * subject.image_size / USUAL / 32) * 32)
+        extra = {"detector": model.detector, "whole_size": whole, "members": told["imagenet"]}
     else:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
@@ -78,7 +92,9 @@ def build(subject: Subject) -> Networks:
         backbone, size = network.backbone, network.image_size
     network.eval().requires_grad_(False)
     audio_encoder.eval().requires_grad_(False)
-    return Networks(network, audio_encoder, backbone.image_mean, backbone.image_std, size)
+    return Networks(
+        network, audio_encoder, backbone.image_mean, backbone.image_std, size, **extra
+    )
 
 
 def bundle(subject: Subject, name: str) -> Bundle:
@@ -87,15 +103,19 @@ def bundle(subject: Subject, name: str) -> Bundle:
         return instance_bundle(BUNDLED, name, subject.image_size / USUAL)
     networks = build(subject)
     network = networks.network
-    if isinstance(network, LightC3N):
-        step = LightStep(network, subject.frames_per_clip)
+    if isinstance(network, LightC3N) and networks.detector is not None:
+        step = DetectingStep(
+            network, networks.detector, networks.members, networks.whole_size,
+            subject.frames_per_clip,
+        )  # fmt: skip
         metadata = {
-            **light_bundle(BUNDLED, name).metadata,
+            **detecting_bundle(BUNDLED, name).metadata,
             "frames_per_clip": subject.frames_per_clip,
             "image_size": network.image_size,
+            "whole_size": networks.whole_size,
         }
         steps = {
-            VISUAL_STEP: light_program(step, name, network.members.shape[0]),
+            VISUAL_STEP: detecting_program(step, name),
             AUDIO_STEP: audio_program(networks.audio_encoder, name),
         }
         return Bundle(metadata, steps)

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from avs_ros.benchmarks.forms import AUTHORS
-from avs_ros.benchmarks.machine import machine_description
+from avs_ros.benchmarks.measuring import machine_description
 from avs_ros.benchmarks.tables import AXES, FORM_NAMES, mib, milliseconds, ratio
-from avs_ros.errors import MissingDependencyError
+from avs_ros.errors import optional
 
 _INK, _MUTED, _GRID = "#1b1f24", "#6b7280", "#e5e7eb"
 _PUBLISHED, _STREAM = "#9aa3af", "#1769aa"
@@ -25,14 +25,11 @@ def plot(results: dict[str, Any], path: Path) -> Path:
 
     Raises MissingDependencyError without matplotlib.
     """
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-        from matplotlib.layout_engine import ConstrainedLayoutEngine
-    except ImportError as error:
-        raise MissingDependencyError(
-            "matplotlib", "the plot", "pip install 'avs_ros[tools]'"
-        ) from error
+    optional("matplotlib", "the plot")
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
     panels = _panels(results)
     columns = min(_COLUMNS, len(panels))
     rows = -(-len(panels) // columns)

@@ -11,14 +11,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from avs_ros.benchmarks.networks import build
-from avs_ros.benchmarks.stimuli import CYCLE, StepOutput, Stimuli
-from avs_ros.benchmarks.subject import Subject
+from avs_ros.benchmarks.subject import CYCLE, StepOutput, Stimuli, Subject
+from avs_ros.benchmarks.subject import frames as shown
 from avs_ros.errors import EngineError
 from avs_ros.models.c3n.backbone import Taps
 from avs_ros.models.c3n.ccam import cognitive_consensus_attention
 from avs_ros.models.c3n.network import C3N
 from avs_ros.models.light.network import LightC3N
-from avs_ros.models.light.selection import raise_to_visible
 
 
 class AuthorsForm:
@@ -53,6 +52,10 @@ class AuthorsForm:
         self._stimuli = Stimuli(networks.size, networks.mean, networks.std)
         self._network = networks.network.to(device)
         self._audio_encoder = networks.audio_encoder.to(device)
+        self._detector = networks.detector
+        if self._detector is not None:
+            self._detector = self._detector.to(device)
+            self._wholes = shown(networks.whole_size, networks.mean, networks.std, CYCLE)
         self._network.requires_grad_(True)
         self._audio_encoder.requires_grad_(False)
         self._trunk = _trunk(self._network)
@@ -78,6 +81,8 @@ class AuthorsForm:
             feature, _ = self._audio_encoder(sounds)
             _, scores = self._audio_encoder(sounds)
             logits, labels = self._see(frames, feature, scores, len(clip))
+            if self._detector is not None:
+                self._detector(torch.from_numpy(self._wholes[clip]).to(self.device))
             return StepOutput(logits[-1].detach().float().cpu().numpy(), int(labels[-1]))
 
     def _see(
@@ -93,8 +98,7 @@ class AuthorsForm:
             if length != self._clip:
                 raise EngineError(f"the light clip form needs {self._clip} frames, got {length}")
             objectness, semantic, _ = network.decode(taps.features, weights, feature, frames)
-            heard = network.affinity.by_category(network.affinity(scores))
-            return raise_to_visible(network.masks(semantic, objectness, heard)), labels
+            return network.masks(semantic, objectness), labels
         gated = map(cognitive_consensus_attention, taps.features, weights)
         pyramid = (aspp(x) for aspp, x in zip(trunk.aspp, gated, strict=True))
         fused = tuple(

@@ -12,8 +12,7 @@ import numpy as np
 
 from avs_ros.benchmarks.candidate import Candidate
 from avs_ros.benchmarks.forms import AUTHORS, SECOND_NS
-from avs_ros.benchmarks.interleaving import summarise, take_turns
-from avs_ros.benchmarks.memory import available_mib
+from avs_ros.benchmarks.measuring import available_mib, summarise, take_turns
 from avs_ros.benchmarks.subject import Subject
 from avs_ros.errors import AvsError
 
@@ -82,7 +81,7 @@ def _point(
                 point[form] = {"left_out": why}
                 continue
             tell(f"{value}: loading {form}")
-            candidate = stack.enter_context(Candidate(form, subject, device))
+            candidate = stack.enter_context(contextlib.closing(Candidate(form, subject, device)))
             try:
                 candidate.wait()
             except AvsError as error:
@@ -117,7 +116,7 @@ def _rates(
     with contextlib.ExitStack() as stack:
         running: dict[int, Candidate] = {}
         for rate in rates_hz:
-            candidate = stack.enter_context(Candidate(engine, subject, device))
+            candidate = stack.enter_context(contextlib.closing(Candidate(engine, subject, device)))
             try:
                 candidate.wait()
             except AvsError as error:

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -19,6 +21,9 @@ from avs_ros.inference.bundle import Bundle, ModelRunners, identity_of, open_run
 from avs_ros.inference.engines import choose_device
 from avs_ros.inference.light import BUNDLED
 from avs_ros.inference.segmenter import Segmenter
+from avs_ros.media.scene import FPS, images, soundtrack
+from avs_ros.media.scene_sounds import RATE_HZ
+from avs_ros.segmentation import Bytes
 from avs_ros.sound import SAMPLE_RATE
 
 LIGHT = "c3n_light"
@@ -108,7 +113,7 @@ def segmenter(subject: Subject, engine: str, device: str) -> Segmenter:
 
     if subject.light or subject.avsc:
         return create_segmenter(subject.visual, engine, device)
-    return C3NSegmenter.of(
+    return C3NSegmenter(
         f"benchmark_{subject.visual}", runners(subject, engine, choose_device(device))
     )
 
@@ -141,3 +146,50 @@ def seconds_of_sound(count: int) -> NDArray[np.float32]:
     time = np.arange(SAMPLE_RATE) / SAMPLE_RATE
     tones = np.sin(2 * np.pi * (220.0 + 60.0 * np.arange(count))[:, None] * time)
     return (0.2 * tones + 0.05 * random.standard_normal(tones.shape)).astype(np.float32)
+
+
+# Distinct frames and seconds; longer streams begin anew.
+CYCLE = 16
+
+
+@dataclass(frozen=True)
+class StepOutput:
+    """The newest frame's mask logits (light: one map per category) and its label's row."""
+
+    logits: NDArray[np.float32]
+    label: int
+
+
+class Stimuli:
+    """The frames and seconds of sound that every form is shown."""
+
+    def __init__(self, size: int, mean: Sequence[float], std: Sequence[float]) -> None:
+        """Make them once: square frames of ``size`` px with the network's pixel statistics."""
+        self.frames = frames(size, mean, std, CYCLE)
+        self.sounds = seconds_of_sound(CYCLE)
+
+
+WIDTH, HEIGHT = 640, 480
+# The cat meows here: something is marked, so that post-processing has work to do.
+_START_S, _SECONDS = 1.0, 3.0
+
+
+class SceneStream:
+    """The same three seconds over and over."""
+
+    def __init__(self, width: int = WIDTH, height: int = HEIGHT) -> None:
+        """Draw frames of ``width`` x ``height`` and cut the sound."""
+        count = round((_START_S + _SECONDS) * FPS)
+        drawn = islice(images(_START_S + _SECONDS), round(_START_S * FPS), count, 5)
+        self._frames = [np.asarray(cv2.resize(f, (width, height)), np.uint8) for f in drawn]
+        sound = soundtrack(_START_S + _SECONDS)[round(_START_S * RATE_HZ) :]
+        self._sound = sound.reshape(-1, RATE_HZ // SAMPLE_RATE).mean(axis=1).astype(np.float32)
+
+    def frame(self, number: int) -> Bytes:
+        """uint8 RGB ``[H, W, 3]``."""
+        return self._frames[number % len(self._frames)]
+
+    def sound(self, start: int, count: int) -> NDArray[np.float32]:
+        """``count`` samples from sample ``start`` on, float32 mono."""
+        places = (start + np.arange(count)) % len(self._sound)
+        return np.asarray(self._sound[places], np.float32)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from avs_ros.benchmarks.forms import AUTHORS
-from avs_ros.benchmarks.machine import machine_description
+from avs_ros.benchmarks.measuring import machine_description
 
 FORM_NAMES = {
     AUTHORS: "published form",

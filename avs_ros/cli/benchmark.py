@@ -6,9 +6,9 @@ import argparse
 import json
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
+from avs_ros.cli.progress import doing
 from avs_ros.errors import MediaError, ParameterError
 
 
@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise MediaError(f"{folder}: cannot be written ({error.strerror})") from error
-    with _Progress() as tell:
+    with doing() as tell:
         results = _measure(args, tell)
     path = folder / "benchmark.json"
     path.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
@@ -67,7 +67,7 @@ def _measure(args: argparse.Namespace, tell: Callable[[str], None]) -> dict[str,
     """Each part that was asked for, one after another."""
     tell("starting")
     # torch comes in here: `avs benchmark --help` does not need it.
-    from avs_ros.benchmarks import machine
+    from avs_ros.benchmarks.measuring import describe_machine
     from avs_ros.benchmarks.subject import AVSC, LIGHT, Subject
 
     visual = args.visual or (args.model if args.model in (LIGHT, AVSC) else "pvt_v2_b5")
@@ -79,7 +79,7 @@ def _measure(args: argparse.Namespace, tell: Callable[[str], None]) -> dict[str,
             raise ParameterError(f"--scaling needs a published form: {AVSC} has none")
         parts.discard("scaling")
     engine, bare = _engines(args)
-    results: dict[str, Any] = {"machine": machine.describe()}
+    results: dict[str, Any] = {"machine": describe_machine()}
     if args.all or not parts:
         from avs_ros.benchmarks.comparison import compare, default_forms
 
@@ -95,13 +95,13 @@ def _measure(args: argparse.Namespace, tell: Callable[[str], None]) -> dict[str,
             subject, engine, devices[-1], min(args.repeats, 5), tell
         )
     if "node" in parts:
-        from avs_ros.benchmarks.end_to_end import measure_node
+        from avs_ros.benchmarks.streams import measure_node
 
         results["node"] = measure_node(
             subject, bare, devices[-1], 2 * args.repeats, args.seconds, tell, args.domain
         )
     if "throughput" in parts:
-        from avs_ros.benchmarks.throughput import measure_throughput
+        from avs_ros.benchmarks.streams import measure_throughput
 
         results["throughput"] = measure_throughput(
             subject, bare, devices[-1], args.seconds, tell
@@ -130,37 +130,3 @@ def _devices(device: str) -> list[str]:
     if device != "auto":
         return [choose_device(device)]
     return list(dict.fromkeys(["cpu", choose_device("auto")]))
-
-
-class _Progress:
-    """What is being done, on stderr: a spinner on a terminal, else a line per change."""
-
-    def __init__(self) -> None:
-        """Nothing is shown yet."""
-        from rich.console import Console
-
-        self._console = Console(stderr=True)
-        self._status = self._console.status("starting")
-        self._last = ""
-
-    def __enter__(self) -> Callable[[str], None]:
-        """The function to call with what is being done."""
-        if self._console.is_terminal:
-            self._status.start()
-        return self._tell
-
-    def _tell(self, description: str) -> None:
-        if self._console.is_terminal:
-            self._status.update(description)
-        elif description != self._last:
-            self._console.print(description, markup=False, highlight=False)
-        self._last = description
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Take it away."""
-        self._status.stop()

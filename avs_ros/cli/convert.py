@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from avs_ros.cli.sound_options import add_sound_options, audio_format
+from avs_ros.cli.options import add_sound_options, audio_format
 from avs_ros.errors import BagError, DatasetError, ParameterError
 from avs_ros.media.bag_types import STORAGES
 

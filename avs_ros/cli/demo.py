@@ -12,8 +12,8 @@ import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
+from avs_ros.cli.progress import Step, steps
 from avs_ros.cli.recorded_play import (
     LABEL_INFO,
     SEGMENTATION_NODE,
@@ -49,7 +49,6 @@ def run(
     ``node_code`` is the Python that runs the node (tests choose its model); ``load`` makes the
     segmenter where there is no node (None: :func:`avs_ros.inference.create_segmenter`).
     """
-    from avs_ros.cli.demo_steps import Steps
     from avs_ros.media.scene import FPS, SECONDS, write_scene
 
     if not 2.0 <= args.duration <= SECONDS:
@@ -67,18 +66,18 @@ def run(
             f"pipeline in this process; for the real node over DDS, {HOW_TO_GET_ROS}",
             file=sys.stderr,
         )
-    with Steps() as steps:
-        with steps.step("making the scene"):
+    with steps() as step:
+        with step("making the scene"):
             scene = folder / "scene.mp4"
             write_scene(scene, args.duration)
         frames = round(args.duration * FPS)
         if lacks:
-            _play_here(args, scene, folder, steps, frames, load)
+            _play_here(args, scene, folder, step, frames, load)
         else:
-            _play(args, scene, folder, steps, frames, node_code)
+            _play(args, scene, folder, step, frames, node_code)
         from avs_ros.cli.demo_result import render
 
-        with steps.step("rendering the film", frames) as advance:
+        with step("rendering the film", frames) as advance:
             render(folder, args.duration, advance, over_dds=not lacks)
     scene.unlink()
     print("video   ", folder / "overlay.mp4")
@@ -88,13 +87,13 @@ def run(
 
 
 def _play(
-    args: argparse.Namespace, scene: Path, folder: Path, steps: Any, frames: int, node_code: str
+    args: argparse.Namespace, scene: Path, folder: Path, step: Step, frames: int, node_code: str
 ) -> None:
     """Start the three processes, wait until everything was played and answered, end them."""
     logs = folder / "logs"
     shutil.rmtree(logs, ignore_errors=True)
     with RecordedPlay(logs, args.domain, IMAGE) as play:
-        with steps.step("starting the node"):
+        with step("starting the node"):
             topics = {
                 IMAGE: "sensor_msgs/msg/CompressedImage",
                 "/camera_info": "sensor_msgs/msg/CameraInfo", **recorded_answers(),
@@ -108,7 +107,7 @@ def _play(
                 },
                 sound=AUDIO, latched=[LABEL_INFO], node_code=node_code,
             )
-        with steps.step("playing", frames) as advance:
+        with step("playing", frames) as advance:
             play.play(
                 {
                     "input": scene, "image_type": "CompressedImage",
@@ -116,26 +115,26 @@ def _play(
                 },
                 advance,
             )
-        with steps.step("waiting for the last answers"):
+        with step("waiting for the last answers"):
             play.settle()
     play.check_answered()
 
 
 def _play_here(
-    args: argparse.Namespace, scene: Path, folder: Path, steps: Any, frames: int,
+    args: argparse.Namespace, scene: Path, folder: Path, step: Step, frames: int,
     load: Callable[..., Segmenter] | None,
 ) -> None:
     """The same without ROS 2."""
     from avs_ros.cli.scene_here import play_here
 
-    with steps.step("loading the model"):
+    with step("loading the model"):
         if load is None:
             from avs_ros.inference import create_segmenter
 
             load = create_segmenter
         segmenter = load(model=args.model, engine=args.engine, device=args.device)
     try:
-        with steps.step("segmenting", frames) as advance:
+        with step("segmenting", frames) as advance:
             play_here(scene, folder / "output.mcap", segmenter, IMAGE, AUDIO, advance)
     finally:
         segmenter.close()

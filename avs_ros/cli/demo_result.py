@@ -9,8 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from avs_ros.cli.run_folder import counter_descriptions
-from avs_ros.media.moments import choose_moments, jpeg, thumbnails
-from avs_ros.media.panels import decode, write_film
+from avs_ros.media.film import choose_moments, decode, jpeg, thumbnails, write_film
 from avs_ros.media.recorded_run import RecordedRun, read_run
 from avs_ros.media.scene import SECONDS, WIDTH, Turn, turns
 from avs_ros.report.charts import Span

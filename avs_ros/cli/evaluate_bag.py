@@ -8,8 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from avs_ros.cli.evaluation_outcome import Outcome
-from avs_ros.cli.model_choice import DEFAULT_MODEL, REFERENCE_ENGINE, add_workers, check_workers
-from avs_ros.cli.sound_options import add_sound_options, audio_format
+from avs_ros.cli.options import (
+    DEFAULT_MODEL,
+    REFERENCE_ENGINE,
+    add_bag_topics,
+    add_workers,
+    audio_format,
+    check_workers,
+)
 from avs_ros.errors import ParameterError
 
 if TYPE_CHECKING:
@@ -30,10 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"default: {REFERENCE_ENGINE}, the reference; live auto, the fastest, as the node",
     )  # fmt: skip
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N")
-    parser.add_argument("--image", default="", metavar="TOPIC", help="image topic")
-    parser.add_argument("--audio", default="", metavar="TOPIC", help="sound topic")
-    add_sound_options(parser)
-    parser.add_argument("--truth", default="", metavar="TOPIC", help="topic of the masks or boxes")
+    add_bag_topics(parser, "masks or boxes")
     parser.add_argument(
         "--labels", type=Path, metavar="FILE",
         help='more names that are right: {"name": {"visible": [...], "audible": [...]}} (JSON)',
@@ -104,8 +107,7 @@ def _deterministic(
     from rich.console import Console
     from rich.progress import track
 
-    from avs_ros.evaluation.parallel import Job, run_jobs
-    from avs_ros.evaluation.replay import ReplayOptions
+    from avs_ros.evaluation.replay import Job, ReplayOptions, run_jobs
     from avs_ros.evaluation.score_sheet import ScoreSheet
 
     options = ReplayOptions(
@@ -133,19 +135,9 @@ def _live(
     args: argparse.Namespace, bags: dict[str, Path], outcome: Outcome, names: LabelSets | None,
     node_code: str,
 ) -> None:
-    from rich.console import Console
-    from rich.progress import Progress
-
-    from avs_ros.cli.live_replay import LiveOptions, replay_live
+    from avs_ros.cli.live_replay import replay_live
     from avs_ros.cli.recorded_play import SEGMENTATION_NODE
 
-    options = LiveOptions(
-        args.model, args.engine or "auto", args.device, args.rate, args.image, args.audio,
-        args.truth, args.probability, args.batch_frames, args.domain, names, audio_format(args),
-    )
-    outcome.live_engine = options.engine
-    with Progress(console=Console(stderr=True)) as progress:
-        task = progress.add_task("playing live", total=len(bags))
-        code = node_code or SEGMENTATION_NODE
-        outcome.live = replay_live(bags, options, code, lambda: progress.advance(task))
+    outcome.live_engine = args.engine or "auto"
+    outcome.live = replay_live(args, bags, names, node_code or SEGMENTATION_NODE)
     outcome.rate, outcome.probability = args.rate, args.probability

@@ -14,8 +14,14 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from avs_ros.cli.gate_options import add_policy, policy_of
-from avs_ros.cli.model_choice import add_models, add_threads, chosen_models, threads_of
+from avs_ros.cli.options import (
+    add_models,
+    add_policy,
+    add_workers,
+    check_workers,
+    chosen_models,
+    policy_of,
+)
 from avs_ros.errors import ParameterError
 
 if TYPE_CHECKING:
@@ -33,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--boxes", type=Path, metavar="CSV", help="another table (DIR/boxes.csv)")
     parser.add_argument("-o", "--output", type=Path, default=Path("clips"), metavar="DIR")
     add_models(parser)
-    add_threads(parser)
+    add_workers(parser, processes=False)
     parser.add_argument("--fps", type=float, default=10.0, help="frames asked per second (10)")
     parser.add_argument("--labels", type=Path, metavar="JSON", help="further right names")
     add_policy(parser)
@@ -48,16 +54,17 @@ def run(args: argparse.Namespace, load: Callable[..., Segmenter] | None = None) 
     from avs_ros.evaluation.clips import clips_of, judge_clip
     from avs_ros.evaluation.identity import MarkedIdentity
     from avs_ros.evaluation.label_sets import read_label_sets
-    from avs_ros.evaluation.parallel import use_threads
+    from avs_ros.evaluation.replay import use_threads
     from avs_ros.evaluation.run_files import make_folder
     from avs_ros.inference import create_segmenter
 
     if not args.fps > 0:
         raise ParameterError(f"--fps is {args.fps:g}; must be above 0")
-    models, policy, threads = chosen_models(args), policy_of(args), threads_of(args)
+    check_workers(args)
+    models, policy = chosen_models(args), policy_of(args)
     clips = clips_of(args.folder, args.boxes)
     names = read_label_sets(args.labels) if args.labels else None
-    use_threads(threads)
+    use_threads(args.threads)
     make_folder(args.output)
     results: dict[str, Any] = {}
     for name in models:
@@ -96,7 +103,7 @@ def _written(
     folder: Path, name: str, segmenter: Segmenter, judged: Sequence[Judged], identity: Identity
 ) -> dict[str, Any]:
     from avs_ros.evaluation.clips import records, totals
-    from avs_ros.report.clip_sheet import clip_sheet
+    from avs_ros.report.sheet import clip_sheet
 
     sheet = folder / f"{Path(name).stem}.jpg"
     clip_sheet(judged, sheet)
@@ -115,7 +122,7 @@ def _show(folder: Path, about: Mapping[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from avs_ros.evaluation.clip_boxes import MEANINGS
+    from avs_ros.evaluation.clips import MEANINGS
     from avs_ros.evaluation.run_files import METRICS, write_whole
 
     table = Table("score", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)

@@ -23,8 +23,8 @@ def run(args: argparse.Namespace) -> int:
     from rich.console import Console
     from rich.table import Table
 
-    from avs_ros.evaluation.bootstrap import LEVEL, RESAMPLES, SEED
     from avs_ros.evaluation.compare import compare
+    from avs_ros.evaluation.metrics import LEVEL, RESAMPLES, SEED
     from avs_ros.evaluation.run_files import SCHEMA, read_run, write_whole
     from avs_ros.report.compare_report import rows_of, write_report
 

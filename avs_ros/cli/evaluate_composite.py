@@ -17,21 +17,28 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from avs_ros.cli.model_choice import add_models, add_threads, chosen_models, threads_of
+from avs_ros.cli.options import (
+    add_models,
+    add_policy,
+    add_workers,
+    check_workers,
+    chosen_models,
+    policy_of,
+)
 from avs_ros.errors import ParameterError
+from avs_ros.gate import apply_gate
+from avs_ros.postprocess import PostprocessConfig
 
 if TYPE_CHECKING:
-    from avs_ros.evaluation.bootstrap import Difference
     from avs_ros.evaluation.composite import Case
     from avs_ros.evaluation.composite_benchmark import ScoredCase
+    from avs_ros.evaluation.metrics import Difference
     from avs_ros.inference.segmenter import Segmenter
     from avs_ros.report.composite_report import ModelResult
 
 # Raised by one when a name in metrics.json changes its meaning or goes away.
 SCHEMA = 2
 SHOWN = 6
-# What a model must beat; see ``avs_ros.evaluation.baselines``.
-BASELINES = ("voc21_teacher", "consensus_cam_public")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -45,13 +52,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="part of --data; validation (default) is what the bundled model has never met",
     )  # fmt: skip
     parser.add_argument("-o", "--output", type=Path, default=Path("composite"), metavar="DIR")
-    add_models(parser, BASELINES)
-    add_threads(parser)
+    add_models(parser)
+    add_workers(parser, processes=False)
     parser.add_argument(
         "--hard", action="store_true", help="without --data: dark, noisy and small images"
     )
     parser.add_argument("--limit", type=int, default=0, help="most cases of each kind (all)")
     parser.add_argument("--seed", type=int, default=0, help="which sound meets which image (0)")
+    add_policy(parser)
 
 
 def run(args: argparse.Namespace, load: Callable[..., Segmenter] | None = None) -> int:
@@ -67,7 +75,8 @@ def run(args: argparse.Namespace, load: Callable[..., Segmenter] | None = None) 
 
     if args.limit < 0:
         raise ParameterError(f"--limit is {args.limit}; it must be 0 (all) or more")
-    threads = threads_of(args)
+    check_workers(args)
+    policy = policy_of(args)
     if args.hard and args.data:
         raise ParameterError("--hard belongs to the generated set: leave --data away")
     models = chosen_models(args)
@@ -76,17 +85,18 @@ def run(args: argparse.Namespace, load: Callable[..., Segmenter] | None = None) 
     )
     cases = make_cases(dataset, args.seed, args.limit)
     if load is None:
-        from avs_ros.evaluation.parallel import use_threads
+        from avs_ros.evaluation.replay import use_threads
         from avs_ros.inference import create_segmenter
 
-        use_threads(threads)
+        use_threads(args.threads)
         load = create_segmenter
     results: dict[str, ModelResult] = {}
     first: list[ScoredCase] = []
     for name in models:
-        segmenter = _load(name, args, load)
+        segmenter = load(model=name, engine=args.engine, device=args.device)
         try:
-            results[name], answers = _asked(segmenter, name, cases, first)
+            apply_gate(segmenter, policy.gate)
+            results[name], answers = _asked(segmenter, name, cases, first, policy)
         finally:
             segmenter.close()
         first = first or answers
@@ -95,35 +105,32 @@ def run(args: argparse.Namespace, load: Callable[..., Segmenter] | None = None) 
     return 0
 
 
-def _load(name: str, args: argparse.Namespace, load: Callable[..., Segmenter]) -> Segmenter:
-    """A model, or one of the baselines that need the data folder."""
-    if name in BASELINES:
-        from avs_ros.evaluation.baselines import create_baseline
-
-        return create_baseline(name, args.data, args.engine, args.device)
-    return load(model=name, engine=args.engine, device=args.device)
-
-
 def _asked(
-    segmenter: Segmenter, name: str, cases: Sequence[Case], first: Sequence[ScoredCase]
+    segmenter: Segmenter, name: str, cases: Sequence[Case], first: Sequence[ScoredCase],
+    policy: PostprocessConfig,
 ) -> tuple[ModelResult, list[ScoredCase]]:
     """What one model makes of all cases; ``first``: the first model's answers, if there is one."""
     from rich.console import Console
     from rich.progress import track
 
-    from avs_ros.evaluation.composite_benchmark import CompositeBenchmark
-    from avs_ros.evaluation.composite_reaction import reaction
-    from avs_ros.evaluation.composite_scores import by_class, intervals, lead, score
-    from avs_ros.evaluation.composite_worst import WorstPredictions
-    from avs_ros.report.composite_report import ModelResult, short
+    from avs_ros.evaluation.composite_benchmark import CompositeBenchmark, reaction
+    from avs_ros.evaluation.composite_scores import (
+        WorstPredictions,
+        by_class,
+        intervals,
+        lead,
+        score,
+    )
+    from avs_ros.report.composite_report import ModelResult
+    from avs_ros.report.page import short
 
-    benchmark, worst = CompositeBenchmark(segmenter), WorstPredictions(SHOWN)
+    benchmark, worst = CompositeBenchmark(segmenter, policy), WorstPredictions(SHOWN)
     description = f"asking {short(name)}"
     answers = [
         worst.keep(benchmark.ask(case))
         for case in track(cases, description, console=Console(stderr=True))
     ]
-    scores = {**score(answers), **reaction(segmenter, cases)}
+    scores = {**score(answers), **reaction(segmenter, cases, policy)}
     result = ModelResult(
         segmenter.engine, scores, by_class(answers), worst.images(), intervals(answers),
         lead(first, answers) if first else {},
@@ -137,7 +144,8 @@ def _write(
 ) -> None:
     from avs_ros.evaluation.composite_scores import MEANINGS
     from avs_ros.evaluation.run_files import write_whole
-    from avs_ros.report.composite_report import short, to_html
+    from avs_ros.report.composite_report import to_html
+    from avs_ros.report.page import short
     from avs_ros.report.sheet import write_sheet
 
     title = f"{', '.join(short(name) for name in results)} on composites ({origin})"
@@ -191,8 +199,8 @@ def _show(title: str, results: Mapping[str, ModelResult]) -> None:
         lead_rows,
         number,
         score_rows,
-        short,
     )
+    from avs_ros.report.page import short
 
     table = Table(title=title, box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column("class", no_wrap=True)

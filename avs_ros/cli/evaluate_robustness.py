@@ -12,8 +12,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from avs_ros.cli.model_choice import add_models, add_workers, check_workers, chosen_models
-from avs_ros.cli.sound_options import add_sound_options, audio_format
+from avs_ros.cli.options import (
+    add_bag_topics,
+    add_models,
+    add_workers,
+    audio_format,
+    check_workers,
+    chosen_models,
+)
 
 if TYPE_CHECKING:
     from avs_ros.inference.segmenter import Segmenter
@@ -29,10 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("-o", "--output", type=Path, default=Path("robustness"), metavar="DIR")
     add_models(parser)
-    parser.add_argument("--image", default="", metavar="TOPIC", help="image topic")
-    parser.add_argument("--audio", default="", metavar="TOPIC", help="sound topic")
-    add_sound_options(parser)
-    parser.add_argument("--truth", default="", metavar="TOPIC", help="topic of the true masks")
+    add_bag_topics(parser, "true masks")
     parser.add_argument(
         "--only", nargs="+", default=(), metavar="KIND",
         help="only these: silence noise-alone other-class off-screen noise shift dropped-chunks "

@@ -11,8 +11,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from avs_ros.cli.model_choice import add_computing
+from avs_ros.cli.options import add_computing, add_policy, policy_of
 from avs_ros.errors import ParameterError
+from avs_ros.postprocess import PostprocessConfig
 
 if TYPE_CHECKING:
     from avs_ros.inference.segmenter import Segmenter
@@ -39,6 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--clips", type=Path, metavar="DIR",
         help="also write the sounding scenes as clips that `avs convert avsbench` makes bags of",
     )  # fmt: skip
+    add_policy(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -47,22 +49,29 @@ def run(args: argparse.Namespace) -> int:
     from avs_ros.inference import create_segmenter
 
     names: list[str] = args.model or list(DEFAULT)
+    policy = policy_of(args)
 
     def load(name: str) -> Segmenter:
-        return create_segmenter(name, engine=args.engine, device=args.device)
+        return create_segmenter(
+            name, engine=args.engine, device=args.device, gate=policy.gate
+        )
 
-    _ask(names, load, args.output)
+    _ask(names, load, args.output, policy)
     if args.clips is not None:
         print(f"{write_clips(args.clips, shots())} clips in {args.clips}")
     if args.data is not None:
-        _one_by_one(names, load, args.data)
+        _one_by_one(names, load, args.data, policy)
     return 0
 
 
-def _ask(names: Sequence[str], load: Callable[[str], Segmenter], output: Path) -> None:
+def _ask(
+    names: Sequence[str], load: Callable[[str], Segmenter], output: Path,
+    policy: PostprocessConfig,
+) -> None:
     import cv2
 
-    from avs_ros.evaluation.scenes import ask, judge, sheet, shots
+    from avs_ros.evaluation.composite_benchmark import answer_to
+    from avs_ros.evaluation.scenes import judge, sheet, shots
 
     scenes = shots()
     answers: list[list[Segmentation]] = [[] for _ in scenes]
@@ -71,7 +80,7 @@ def _ask(names: Sequence[str], load: Callable[[str], Segmenter], output: Path) -
         segmenter = load(name)
         try:
             for found, shot in zip(answers, scenes, strict=True):
-                found.append(ask(segmenter, shot))
+                found.append(answer_to(segmenter, shot.view.rgb, shot.window, policy))
         finally:
             segmenter.close()
     for found, shot in zip(answers, scenes, strict=True):
@@ -92,7 +101,10 @@ def _ask(names: Sequence[str], load: Callable[[str], Segmenter], output: Path) -
         raise ParameterError(f"{output} cannot be written: choose a .png or .jpg in your folders")
 
 
-def _one_by_one(names: Sequence[str], load: Callable[[str], Segmenter], data: Path) -> None:
+def _one_by_one(
+    names: Sequence[str], load: Callable[[str], Segmenter], data: Path,
+    policy: PostprocessConfig,
+) -> None:
     """How well things are told apart, found one by one, and followed."""
     from avs_ros.evaluation.composite_data import read_dataset
     from avs_ros.evaluation.identity import Identity, follow, sequences
@@ -106,7 +118,7 @@ def _one_by_one(names: Sequence[str], load: Callable[[str], Segmenter], data: Pa
     for name in names:
         segmenter = load(name)
         try:
-            told[name] = tell(segmenter, cases)
+            told[name] = tell(segmenter, cases, policy)
             if isinstance(segmenter, Finder) and (data / "images" / "coco_mini").is_dir():
                 precise[name] = precision(segmenter, photographs(data))
             if isinstance(segmenter, Finder) and (data / "images" / "davis").is_dir():

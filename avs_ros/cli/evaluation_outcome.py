@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from avs_ros.evaluation.frame_scores import WorstFrame
     from avs_ros.evaluation.live import LiveRun
     from avs_ros.evaluation.score_sheet import ScoreSheet
+    from avs_ros.evaluation.worst import WorstFrame
     from avs_ros.report.evaluation_report import EvaluationSummary
 
 
@@ -130,7 +130,7 @@ class Outcome:
             latencies_ms=self.live.latencies_ms if self.live is not None else (),
             sync_errors_ms=measured,
             drops=self.live.drops if self.live is not None else None,
-            worst=sorted(self.worst, key=lambda one: one.iou)[:KEPT_WORST],
+            worst=sorted(self.worst, key=lambda one: -one.badness)[:KEPT_WORST],
             notes=notes,
             live=results["live"] if len(results) > 1 else None,
             curves=curves,

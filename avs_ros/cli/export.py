@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from avs_ros.errors import ParameterError
 
 if TYPE_CHECKING:
-    from avs_ros.inference.engines import StepProgram
+    from avs_ros.inference.engines.program import StepProgram
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -91,7 +91,7 @@ def _check(program: StepProgram, path: Path) -> str:
     from avs_ros.errors import MissingDependencyError
     from avs_ros.inference.engines import ENGINES
     from avs_ros.inference.engines.onnx_runtime import OnnxRuntimeRunner
-    from avs_ros.inference.engines.self_check import require_agreement
+    from avs_ros.inference.engines.prepared import require_agreement
 
     try:
         runner = OnnxRuntimeRunner(program, "cpu", path=path)

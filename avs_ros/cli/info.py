@@ -1,4 +1,7 @@
-"""``avs info``: versions, devices, engines, models, ROS 2; a table, or ``--json``."""
+"""``avs info``: versions, devices, engines, models, ROS 2; of one model, its file and its gate.
+
+A table, or ``--json``.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +12,15 @@ import os
 import platform
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import avs_ros
-from avs_ros.benchmarks.machine import cores, processor
+from avs_ros.benchmarks.measuring import cores, processor
 from avs_ros.errors import EXTRAS
 from avs_ros.ros_installation import ros_lacks
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 # What the nodes need, then what tools and engines may use.
 PACKAGES = (
@@ -26,6 +32,8 @@ PACKAGES = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the verb."""
+    parser.add_argument("model", nargs="?", metavar="MODEL",
+                        help="tell of this one instead: a name, or a checkpoint file")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead")
 
 
@@ -41,6 +49,31 @@ def collect() -> dict[str, Any]:
         "models": _models(),
         "ros": _ros(),
     }
+
+
+def of_model(model: str) -> dict[str, Any]:
+    """What one model is made of, and the gate that is in force where nothing is asked for.
+
+    ``gate``: option -> ``value``, ``from``; see :func:`avs_ros.gate.gate_in_force`.
+    """
+    from avs_ros.gate import GateConfig, gate_in_force
+    from avs_ros.inference import create_segmenter
+    from avs_ros.inference.description import describe
+    from avs_ros.inference.registry import weight_file
+
+    segmenter = create_segmenter(model, engine="torch", device="cpu")
+    try:
+        gate = gate_in_force(segmenter, GateConfig())
+        about = describe(segmenter, model)
+        file = weight_file(model)
+        return {
+            "model": about["model"], "weights": about["weights"],
+            "licence": _licence(file) if file and file.suffix == ".safetensors" else "",
+            "categories": list(getattr(segmenter, "categories", segmenter.labels)),
+            "gate": {name: {"value": one, "from": source} for name, (one, source) in gate.items()},
+        }
+    finally:
+        segmenter.close()
 
 
 def version(package: str) -> str | None:
@@ -134,7 +167,7 @@ def _licence(file: Path) -> str:
 
 
 def _downloaded() -> list[Path]:
-    from avs_ros.weights import cache_folder
+    from avs_ros.weights.sources import cache_folder
 
     folder = cache_folder()
     return sorted(path for path in folder.glob("**/*") if path.is_file())
@@ -157,46 +190,67 @@ def _ros() -> dict[str, Any]:
 
 def run(args: argparse.Namespace) -> int:
     """Print the table, or JSON."""
-    found = collect()
+    found = of_model(args.model) if args.model else collect()
     if args.json:
         json.dump(found, sys.stdout, indent=2)
         print()
+    elif args.model:
+        _show_model(found)
     else:
         _show(found)
     return 0
 
 
+def _show_model(found: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.text import Text
+
+    from avs_ros.gate import in_words
+
+    console = Console(highlight=False)
+    console.print(f"[bold]{found['model']}[/], {len(found['categories'])} categories")
+    for name, digest in found["weights"].items():
+        console.print(f"{name}, SHA-256 {digest}", soft_wrap=True)
+    if found["licence"]:
+        console.print(Text(found["licence"], style="dim"))
+    shown = _table("\nGate in force", "option", "value", "from")
+    for name, one in found["gate"].items():
+        shown.add_row(name, in_words(one["value"]), one["from"])
+    console.print(shown)
+
+
+def _table(title: str, *columns: str) -> Table:
+    from rich.table import Table
+
+    made = Table(title=title, title_justify="left", title_style="bold", show_edge=False,
+                 header_style="dim", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for column in columns:
+        made.add_column(column, overflow="fold")
+    return made
+
+
 def _show(found: dict[str, Any]) -> None:
     from rich.console import Console
-    from rich.table import Table
     from rich.text import Text
 
     console = Console(highlight=False)
-
-    def table(title: str, *columns: str) -> Table:
-        made = Table(title=title, title_justify="left", title_style="bold", show_edge=False,
-                     header_style="dim", box=None, pad_edge=False, padding=(0, 2, 0, 0))
-        for column in columns:
-            made.add_column(column, overflow="fold")
-        return made
-
     console.print(f"[bold]avs_ros {found['avs_ros']}[/], Python {found['python']}, "
                   f"{found['system']}\n")
     ros = found["ros"]
     says = Text(f"not for the nodes: {ros['lacks']}", "red") if ros["lacks"] else "installed"
     distribution = f" {ros['ROS_DISTRO']}" if "ROS_DISTRO" in ros else ""
     console.print(f"[bold]ROS 2{distribution}[/] ", says, f"(domain {ros['domain']})\n")
-    shown = table("Devices", "device", "name", "")
+    shown = _table("Devices", "device", "name", "")
     for one in found["devices"]:
         amount = f"{one['threads']} threads" if "threads" in one else f"{one['memory_gib']} GiB"
         shown.add_row(one["device"], one["name"], amount)
     console.print(shown, "")
-    shown = table("Engines", "engine", "on", "what", "")
+    shown = _table("Engines", "engine", "on", "what", "")
     for one in found["engines"]:
         state = Text("available", "green") if one["available"] else Text(one["lacks"], "dim")
         shown.add_row(one["engine"], ", ".join(one["devices"]), one["description"], state)
     console.print(shown, "")
-    shown = table("Models", "model", "what", "")
+    shown = _table("Models", "model", "what", "")
     for one in found["models"]:
         where = "[green]bundled[/]" if one["bundled"] else "[dim]weights: see avs weights[/]"
         if not one["bundled"] and "mib" in one:
@@ -207,7 +261,7 @@ def _show(found: dict[str, Any]) -> None:
         if one.get("licence"):
             shown.add_row("", Text(one["licence"], style="dim"), "")
     console.print(shown, "")
-    shown = table("Packages", "package", "version")
+    shown = _table("Packages", "package", "version")
     for name, installed in found["packages"].items():
         shown.add_row(name, installed or "[dim]not installed[/]")
     console.print(shown)

@@ -2,77 +2,56 @@
 
 from __future__ import annotations
 
+import argparse
 import tempfile
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 
-from avs_ros.cli.recorded_play import NODE, SEGMENTATION_NODE, RecordedPlay
-from avs_ros.conversions import AudioFormat
+from rich.console import Console
+from rich.progress import track
+
+from avs_ros.cli.options import audio_format
+from avs_ros.cli.recorded_play import NODE, RecordedPlay
 from avs_ros.evaluation.label_sets import LabelSets
 from avs_ros.evaluation.live import CAMERA_INFO, LiveRun, topics_of
 from avs_ros.evaluation.score_sheet import ScoreSheet
 from avs_ros.evaluation.truth import read_truth
 
 
-@dataclass(frozen=True)
-class LiveOptions:
-    """``rate``: speed of the playback; ``domain``: None takes a free one; ``probability``: also
-    record the probability map (M_F needs it; it costs the node time); ``names``: which labels are
-    right.  Topics: "" finds them.  ``audio_format``: of sound that does not say it itself.
-    """
-
-    model: str = "c3n_light"
-    engine: str = "auto"
-    device: str = "auto"
-    rate: float = 1.0
-    image: str = ""
-    audio: str = ""
-    truth: str = ""
-    probability: bool = False
-    batch_frames: int = 5
-    domain: int | None = None
-    names: LabelSets | None = None
-    audio_format: AudioFormat | None = None
-
-
 def replay_live(
-    bags: Mapping[str, Path],
-    options: LiveOptions,
-    node_code: str = SEGMENTATION_NODE,
-    advance: Callable[[], None] = lambda: None,
+    args: argparse.Namespace, bags: Mapping[str, Path], names: LabelSets | None, node_code: str
 ) -> LiveRun:
     """Play every bag; a fresh node each time, so that bags cannot influence each other.
 
-    ``bags``: name -> path; ``node_code``: the Python that runs the node; ``advance`` is called
-    after each bag.
+    ``args``: those of ``avs evaluate bag``; ``bags``: name -> path; ``names``: which labels are
+    right; ``node_code``: the Python that runs the node.
     """
-    live = LiveRun(ScoreSheet(options.batch_frames, options.names))
-    for name, bag in bags.items():
-        truths = read_truth(bag, options.truth)
+    live = LiveRun(ScoreSheet(args.batch_frames, names))
+    console = Console(stderr=True)
+    for name, bag in track(bags.items(), "playing live", len(bags), console=console):
+        truths = read_truth(bag, args.truth)
         with tempfile.TemporaryDirectory(prefix="avs_live_") as folder:
             recording = Path(folder) / "answers.mcap"
-            _play(bag, recording, options, node_code)
-            live.read(recording, name, NODE, truths, options.rate)
-        advance()
+            _play(args, bag, recording, node_code)
+            live.read(recording, name, NODE, truths, args.rate)
     return live
 
 
-def _play(bag: Path, recording: Path, options: LiveOptions, node_code: str) -> None:
-    with RecordedPlay(recording.parent / "logs", options.domain, CAMERA_INFO) as play:
+def _play(args: argparse.Namespace, bag: Path, recording: Path, node_code: str) -> None:
+    with RecordedPlay(recording.parent / "logs", args.domain, CAMERA_INFO) as play:
         play.start(
             recording,
-            topics_of(NODE, options.probability),
+            topics_of(NODE, args.probability),
             {
-                "model": options.model, "engine": options.engine, "device": options.device,
+                "model": args.model, "engine": args.engine or "auto", "device": args.device,
                 "image_transport": "raw", "image_qos": "reliable", "audio_qos": "reliable",
                 # The node's clock is the bag's: latencies then are true at any speed.
                 "use_sim_time": True,
             },
             node_code=node_code,
         )
-        topics = {"image_topic": options.image, "audio_topic": options.audio}
-        form = options.audio_format
+        topics = {"image_topic": args.image, "audio_topic": args.audio}
+        form = audio_format(args)
         play.play({
             **({} if form is None else {
                 "audio_rate": form.rate, "audio_channels": form.channels,
@@ -80,7 +59,7 @@ def _play(bag: Path, recording: Path, options: LiveOptions, node_code: str) -> N
             }),
             **{name: topic for name, topic in topics.items() if topic},
             "input": bag.resolve(), "image_type": "Image", "start_stamp": "recorded",
-            "rate": float(options.rate), "clock_rate": 500.0,
+            "rate": float(args.rate), "clock_rate": 500.0,
             "wait_for_subscribers": 60.0, "exit_when_done": True,
         })
         play.settle()

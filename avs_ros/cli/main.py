@@ -26,7 +26,7 @@ from avs_ros.errors import EXTRAS, AvsError
 VERBS: dict[str, str] = {
     "run": "segment a video file, a rosbag2 or a live camera: masks, labels, video, bag, report",
     "demo": "play a scene through the real node over DDS, record it, render it",
-    "info": "versions, devices, engines, models, ROS 2",
+    "info": "versions, devices, engines, models, ROS 2; or one model, with its gate",
     "train": "train C3N, AVSC or the bundled light model",
     "weights": "list, download, convert and verify public weight files",
     "export": "a model's step as an ONNX file or a TensorRT engine",

@@ -1,55 +1,99 @@
-"""The progress bar of runs over frames; silent where stderr is no terminal."""
+"""What is being done, on stderr: bars and spinners on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
 import argparse
-from types import TracebackType
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 
 from avs_ros.media.source import SourceInfo
 from avs_ros.segmentation import Segmentation
 
+Step = Callable[..., AbstractContextManager[Callable[[int], None]]]
 
-class FrameProgress:
-    """Frames done of those expected, with what is marked at the moment."""
 
-    def __init__(self, source: SourceInfo, args: argparse.Namespace) -> None:
-        """Expect the frames that ``--fps``, ``--start`` and ``--duration`` leave."""
-        from rich.console import Console
-        from rich.progress import (
-            BarColumn,
-            MofNCompleteColumn,
-            Progress,
-            TextColumn,
-            TimeRemainingColumn,
-        )
+@contextmanager
+def doing() -> Iterator[Callable[[str], None]]:
+    """Gives the function to call with what is being done; a line per change, or a spinner."""
+    from rich.console import Console
 
-        console = Console(stderr=True)
-        self._bar = Progress(
-            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
-            TimeRemainingColumn(), TextColumn("{task.fields[now]}", markup=False),
-            console=console, transient=True, disable=not console.is_terminal,
-        )
-        self._task = self._bar.add_task(source.name, total=_expected(source, args), now="")
+    console = Console(stderr=True)
+    if console.is_terminal:
+        with console.status("starting") as shown:
+            yield shown.update
+        return
+    last = ""
 
-    def advance(self, segmentation: Segmentation) -> None:
-        """One more frame is done."""
-        label = segmentation.label.split(",")[0]
-        now = f"{label} {segmentation.score:.2f}" if segmentation.instances else "-"
-        self._bar.update(self._task, advance=1, now=now)
+    def tell(description: str) -> None:
+        nonlocal last
+        if description != last:
+            console.print(description, markup=False, highlight=False)
+        last = description
 
-    def __enter__(self) -> FrameProgress:
-        """Show the bar."""
-        self._bar.start()
-        return self
+    yield tell
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Take the bar away."""
-        self._bar.stop()
+
+@contextmanager
+def steps() -> Iterator[Step]:
+    """Gives ``step(what, total=None)``: a line for each step, with its time; a bar while it runs.
+
+    A step is entered and left; it gives ``advance(n)`` for a bar of ``total``.
+    """
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
+
+    console = Console(stderr=True, highlight=False)
+    with Progress(
+        SpinnerColumn(), TextColumn("{task.description}"), BarColumn(bar_width=30),
+        console=console, transient=True, disable=not console.is_terminal,
+    ) as progress:
+
+        @contextmanager
+        def step(what: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
+            task = progress.add_task(what, total=total)
+            began = time.monotonic()
+            try:
+                yield lambda n: progress.update(task, advance=n)
+            finally:
+                progress.remove_task(task)
+            took = time.monotonic() - began
+            console.print(f"[green]done[/green]  {what} [dim]{took:.1f} s[/]")
+
+        yield step
+
+
+@contextmanager
+def frames(
+    source: SourceInfo, args: argparse.Namespace
+) -> Iterator[Callable[[Segmentation], None]]:
+    """Frames done of those that ``--fps``, ``--start`` and ``--duration`` leave.
+
+    Gives the function to call with each answer; shows what is marked at the moment.
+    """
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    console = Console(stderr=True)
+    with Progress(
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
+        TimeRemainingColumn(), TextColumn("{task.fields[now]}", markup=False),
+        console=console, transient=True, disable=not console.is_terminal,
+    ) as bar:
+        task = bar.add_task(source.name, total=_expected(source, args), now="")
+
+        def advance(segmentation: Segmentation) -> None:
+            label = segmentation.label.split(",")[0]
+            now = f"{label} {segmentation.score:.2f}" if segmentation.instances else "-"
+            bar.update(task, advance=1, now=now)
+
+        yield advance
 
 
 def _expected(source: SourceInfo, args: argparse.Namespace) -> int | None:

@@ -3,26 +3,55 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import FrameType
+from typing import TYPE_CHECKING, Any
 
-from avs_ros.cli.gate_options import add_policy, policy_of
-from avs_ros.cli.interruption import Interruption
-from avs_ros.cli.sound_options import add_sound_options, audio_format
+from avs_ros.cli.options import add_policy, add_sound_options, audio_format, policy_of
+from avs_ros.cli.progress import frames
 from avs_ros.errors import AvsError, MediaError, ParameterError
 from avs_ros.inference.segmenter import Segmenter
-from avs_ros.media.selection import FrameSelection
-from avs_ros.media.source import Sound, Source, pick_channel
+from avs_ros.media.source import FrameSelection, Sound, Source, pick_channel
 from avs_ros.postprocess import PostprocessConfig
 from avs_ros.streaming.inputs import Event
 
 if TYPE_CHECKING:
     from avs_ros.cli.run_folder import RunFolder
-    from avs_ros.conversions import CameraModel
+    from avs_ros.conversions.camera import CameraModel
     from avs_ros.streaming.findings import Findings
+
+class Interruption:
+    """While entered, the first SIGINT or SIGTERM only sets :attr:`status`; a second one raises.
+
+    ``status``: 0, or the exit status that the signal asks for (130, 143).
+    """
+
+    def __init__(self) -> None:
+        """Not yet listening."""
+        self.status = 0
+        self._previous: dict[int, Any] = {}
+
+    def _note(self, signum: int, _frame: FrameType | None) -> None:
+        if self.status:
+            raise KeyboardInterrupt
+        self.status = 128 + signum
+
+    def __enter__(self) -> Interruption:
+        """Begin to listen (in the main thread; elsewhere signals cannot be caught)."""
+        if threading.current_thread() is threading.main_thread():
+            for signum in (signal.SIGINT, signal.SIGTERM):
+                self._previous[signum] = signal.signal(signum, self._note)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Give the signals back."""
+        for signum, handler in self._previous.items():
+            signal.signal(signum, handler)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -119,9 +148,8 @@ def _default_folder(args: argparse.Namespace) -> Path:
 def _process(
     args: argparse.Namespace, config: PostprocessConfig, source: Source, segmenter: Segmenter
 ) -> int:
-    from avs_ros.cli.progress import FrameProgress
     from avs_ros.cli.run_folder import RunFolder
-    from avs_ros.inference.description import describe
+    from avs_ros.inference.registry import describe
     from avs_ros.postprocess import Postprocessor
     from avs_ros.streaming import Pipeline, Synchronizer
     from avs_ros.streaming.findings import Findings
@@ -138,7 +166,7 @@ def _process(
     )
     findings = Findings(config.gate.silence_dbfs, segmenter.sample_rate)
     began = time.monotonic()
-    with Interruption() as interruption, FrameProgress(source.info, args) as progress:
+    with Interruption() as interruption, frames(source.info, args) as advance:
         try:
             events = pick_channel(source.events(), args.channel)
             events = _heard(selection.of(events), folder, findings, interruption)
@@ -148,7 +176,7 @@ def _process(
                 time_s = (pair.stamp_ns - (selection.zero_ns or 0)) * 1e-9
                 folder.add(segmentation, pair, time_s)
                 findings.pair(pair)
-                progress.advance(segmentation)
+                advance(segmentation)
             counters = {**pipeline.counters(), **source.counters}
             folder.finish_bag(counters)
         finally:
@@ -185,7 +213,7 @@ def _heard(
 
 def _recorded_camera(source: Source) -> CameraModel | None:
     """The calibration in a bag, so that its attention topic can be written too."""
-    from avs_ros.conversions import read_camera_info
+    from avs_ros.conversions.camera import read_camera_info
 
     info = getattr(source, "camera_info", None)
     try:

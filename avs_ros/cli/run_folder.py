@@ -9,28 +9,23 @@ from typing import Any
 
 import numpy as np
 
-from avs_ros.conversions import (
-    CameraModel,
-    make_diagnostics,
-    make_header,
-    make_label_info,
-    make_status,
-)
-from avs_ros.conversions.diagnostics import OK
+from avs_ros.conversions.camera import CameraModel
+from avs_ros.conversions.detections import make_label_info
+from avs_ros.conversions.messages import OK, make_diagnostics, make_header, make_status
 from avs_ros.conversions.topics import ANSWER_TOPICS, DIAGNOSTICS, LABEL_INFO, Output, messages
 from avs_ros.errors import MediaError
 from avs_ros.inference.segmenter import Segmenter
-from avs_ros.media.bag_messages import BAG
+from avs_ros.media.bag_types import BAG
 from avs_ros.media.bag_writer import BagWriter
-from avs_ros.media.moments import choose_moments, thumbnails
+from avs_ros.media.film import choose_moments, thumbnails
 from avs_ros.media.results import ResultFiles
 from avs_ros.media.source import Sound, SourceInfo
 from avs_ros.media.video_writer import VideoWriter
 from avs_ros.postprocess import PostprocessConfig
 from avs_ros.report.run_report import Moment, RunSummary, write_report
 from avs_ros.segmentation import Segmentation
-from avs_ros.streaming import COUNTERS, Pair
-from avs_ros.streaming.pipeline import processing_ms
+from avs_ros.streaming import Pair
+from avs_ros.streaming.pipeline import COUNTERS, processing_ms
 
 NODE = "/segmentation_node"
 TOTALS = ("frames_received", "frames_paired", "results")

@@ -6,19 +6,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from avs_ros.cli.recorded_play import LABEL_INFO, NODE, recorded_answers
-from avs_ros.conversions import (
-    AUDIO_TYPES,
-    make_audio,
-    make_diagnostics,
-    make_header,
-    make_label_info,
-    make_status,
-    rgb_to_compressed,
-)
-from avs_ros.conversions.diagnostics import OK
+from avs_ros.conversions.audio import AUDIO_TYPES, make_audio
+from avs_ros.conversions.detections import make_label_info
+from avs_ros.conversions.image_writing import rgb_to_compressed
+from avs_ros.conversions.messages import OK, make_diagnostics, make_header, make_status
 from avs_ros.conversions.topics import DIAGNOSTICS, Output, messages
 from avs_ros.inference.segmenter import Segmenter
-from avs_ros.media.bag_messages import BAG
+from avs_ros.media.bag_types import BAG
 from avs_ros.media.bag_writer import BagWriter
 from avs_ros.media.source import Sound
 from avs_ros.media.video import VideoSource

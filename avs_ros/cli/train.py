@@ -64,11 +64,10 @@ Train = Callable[[Any], float]
 def _c3n(args: argparse.Namespace, overrides: Mapping[str, str]) -> Train:
     from avs_ros.evaluation.avsbench import read_clips
     from avs_ros.training import distributed
-    from avs_ros.training.audio_features import heard_once
-    from avs_ros.training.build import audio_net, save_network, training_network
     from avs_ros.training.config import load_config
+    from avs_ros.training.data import heard_once
     from avs_ros.training.report import RunReporter
-    from avs_ros.training.trainer import Trainer
+    from avs_ros.training.trainer import Trainer, audio_net, save_network, training_network
 
     config = load_config(args.config, dict(overrides))
     clips = {split: read_clips(args.data, config.subset, split) for split in ("train", "val")}
@@ -88,8 +87,7 @@ def _c3n(args: argparse.Namespace, overrides: Mapping[str, str]) -> Train:
 
 def _avsc(args: argparse.Namespace, overrides: Mapping[str, str]) -> Train:
     from avs_ros.training import distributed
-    from avs_ros.training.avsc.bench import train_bench
-    from avs_ros.training.avsc.settings import BenchSettings
+    from avs_ros.training.avsc import BenchSettings, train_bench
     from avs_ros.training.config import load_settings
     from avs_ros.training.report import RunReporter
 

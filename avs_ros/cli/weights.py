@@ -9,15 +9,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from avs_ros.errors import CheckpointError, DownloadError, ParameterError
-from avs_ros.weights import (
+from avs_ros.weights.sources import (
     SOURCES,
+    Progress,
     WeightSource,
     cache_folder,
     cached_paths,
     download,
     find_source,
 )
-from avs_ros.weights.download import Progress
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -115,7 +115,7 @@ def _convert(args: argparse.Namespace) -> int:
 
 
 def _verify(args: argparse.Namespace) -> int:
-    from avs_ros.weights.verify import verify
+    from avs_ros.weights.convert import verify
 
     folder = args.folder or cache_folder()
     if args.name:

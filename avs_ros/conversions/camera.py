@@ -1,4 +1,4 @@
-"""``sensor_msgs/CameraInfo`` <-> a camera model, and pixels -> rays.
+"""``sensor_msgs/CameraInfo`` <-> a camera model, pixels -> rays, and rays as messages.
 
 Frames follow REP 103: the optical frame has x to the right, y down, z forward.
 """
@@ -12,10 +12,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from avs_ros.conversions.malformed import MalformedImage
-from avs_ros.conversions.message_types import Message, MessageTypes
+from avs_ros.conversions.messages import MalformedImage, Message, MessageTypes
 from avs_ros.errors import ImageFormatError
 
+CAMERA_INFO = "sensor_msgs/msg/CameraInfo"
 _PINHOLE = ("plumb_bob", "rational_polynomial", "")
 _FISHEYE = ("equidistant", "fisheye")
 # What OpenCV takes.
@@ -126,7 +126,7 @@ def make_camera_info(
         raise ImageFormatError(f"field of view {horizontal_fov} rad: expected 0 to pi")
     focal = width / 2 / math.tan(horizontal_fov / 2)
     cx, cy = (width - 1) / 2, (height - 1) / 2
-    return types("sensor_msgs/msg/CameraInfo")(
+    return types(CAMERA_INFO)(
         header=header, width=width, height=height, distortion_model="plumb_bob",
         d=types.array(np.zeros(5)),
         k=np.array([focal, 0, cx, 0, focal, cy, 0, 0, 1], dtype=np.float64),
@@ -137,7 +137,7 @@ def make_camera_info(
 
 def copy_camera_info(types: MessageTypes, header: Message, recorded: Message) -> Message:
     """Any ``CameraInfo`` (a bag's, say) as a message of ``types``, with another ``header``."""
-    msg = types("sensor_msgs/msg/CameraInfo")(header=header)
+    msg = types(CAMERA_INFO)(header=header)
     for name in ("height", "width", "distortion_model", "binning_x", "binning_y"):
         setattr(msg, name, getattr(recorded, name))
     msg.d = types.array(np.array(recorded.d, dtype=np.float64))
@@ -145,4 +145,52 @@ def copy_camera_info(types: MessageTypes, header: Message, recorded: Message) ->
         setattr(msg, name, np.array(getattr(recorded, name), dtype=np.float64))
     for name in ("x_offset", "y_offset", "height", "width", "do_rectify"):
         setattr(msg.roi, name, getattr(recorded.roi, name))
+    return msg
+
+
+Ray = tuple[float, float, float]
+
+
+def make_ray(types: MessageTypes, header: Message, ray: Ray) -> Message:
+    """Unit vector in the optical frame -> ``geometry_msgs/PointStamped`` (1 m along the ray)."""
+    msg = types("geometry_msgs/msg/PointStamped")(header=header)
+    msg.point.x, msg.point.y, msg.point.z = (float(value) for value in ray)
+    return msg
+
+
+def read_ray(msg: Message) -> Ray:
+    """``geometry_msgs/PointStamped`` -> x, y, z."""
+    return float(msg.point.x), float(msg.point.y), float(msg.point.z)
+
+
+def make_ray_pose(types: MessageTypes, header: Message, ray: Ray) -> Message:
+    """Ray -> ``geometry_msgs/PoseStamped``: at the camera, the x axis along the ray.
+
+    RViz and Foxglove draw a pose as an arrow along its x axis.
+    """
+    x, y, z = ray
+    msg = types("geometry_msgs/msg/PoseStamped")(header=header)
+    turn = msg.pose.orientation
+    # The shortest turn from (1, 0, 0) to the ray: axis (0, -z, y), half-angle formula.
+    scale = math.sqrt(2.0 * (1.0 + x)) if x > -1.0 + 1e-9 else 0.0
+    if scale:
+        turn.w, turn.x, turn.y, turn.z = scale / 2.0, 0.0, -z / scale, y / scale
+    else:
+        turn.w, turn.x, turn.y, turn.z = 0.0, 0.0, 0.0, 1.0
+    return msg
+
+
+def bearing(ray: Ray) -> tuple[float, float]:
+    """Ray in the optical frame (x right, y down, z forward) -> azimuth, elevation in radians.
+
+    Signs follow REP 103: azimuth is positive to the left, elevation positive upwards.
+    """
+    x, y, z = ray
+    return math.atan2(-x, z), math.atan2(-y, math.hypot(x, z))
+
+
+def make_bearing(types: MessageTypes, header: Message, ray: Ray) -> Message:
+    """Ray -> ``geometry_msgs/Vector3Stamped``: x = azimuth, y = elevation (rad), z = 0."""
+    msg = types("geometry_msgs/msg/Vector3Stamped")(header=header)
+    msg.vector.x, msg.vector.y = bearing(ray)
     return msg

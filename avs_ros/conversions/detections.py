@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from avs_ros.conversions.message_types import Message, MessageTypes
+from avs_ros.conversions.messages import Message, MessageTypes
 from avs_ros.segmentation import Segmentation
 
 _UNLABELED = 65535

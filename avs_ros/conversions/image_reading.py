@@ -14,8 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from avs_ros.conversions.malformed import MalformedImage
-from avs_ros.conversions.message_types import Message
+from avs_ros.conversions.messages import MalformedImage, Message
 from avs_ros.segmentation import Bytes, Float
 
 

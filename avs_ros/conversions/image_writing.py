@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from avs_ros.conversions.message_types import Message, MessageTypes
+from avs_ros.conversions.messages import Message, MessageTypes
 from avs_ros.errors import ImageFormatError
 from avs_ros.segmentation import Bytes, Float
 

@@ -13,18 +13,16 @@ from typing import Literal
 
 import numpy as np
 
-from avs_ros.colours import instance_colours
-from avs_ros.conversions.camera import CameraModel
+from avs_ros.conversions.camera import CameraModel, make_ray
 from avs_ros.conversions.detections import make_detections
-from avs_ros.conversions.geometry import make_ray
 from avs_ros.conversions.image_writing import (
     mask_to_image,
     probability_to_image,
     rgb_to_compressed,
     rgb_to_image,
 )
-from avs_ros.conversions.message_types import Message, MessageTypes
-from avs_ros.overlay import draw_overlay
+from avs_ros.conversions.messages import Message, MessageTypes
+from avs_ros.overlay import draw_overlay, instance_colours
 from avs_ros.segmentation import Bytes, Segmentation
 from avs_ros.streaming.pipeline import processing_ms
 

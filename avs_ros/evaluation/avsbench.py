@@ -13,7 +13,6 @@ Layouts as published by AVSBench (Zhou et al., ECCV 2022 and IJCV 2024)::
     <root>/Multi-sources/ms3_data/gt_masks/<split>/<name>/<name>_{1..5}.png
 
     <root>/metadata.csv          columns: vid, uid, s_min, s_sec, a_obj, split, label
-    <root>/label2idx.json                          71 entries, background 0
     <root>/{v1s,v1m,v2}/<uid>/audio.wav, frames/{0..}.jpg, labels_semantic/{0..}.png
 
 One clip is T frames at one per second, each paired with its own second of sound.
@@ -22,7 +21,6 @@ One clip is T frames at one per second, each paired with its own second of sound
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -164,17 +162,6 @@ def read_clips(root: Path | str, subset: str, split: str) -> list[AVSBenchClip]:
     if not clips:
         raise DatasetError(f"{root}: no clip of {subset} is in split {split!r}")
     return clips
-
-
-def class_names(root: Path | str) -> list[str]:
-    """AVSS class names in index order (index 0 = background), from ``label2idx.json``."""
-    path = Path(root) / "label2idx.json"
-    if not path.is_file():
-        raise DatasetError(f"{path} is missing: AVSS needs it for its class names")
-    table: dict[str, int] = json.loads(path.read_text(encoding="utf-8"))
-    if sorted(table.values()) != list(range(len(table))):
-        raise DatasetError(f"{path}: class indices must be 0..{len(table) - 1} without a gap")
-    return sorted(table, key=lambda name: table[name])
 
 
 @dataclass(frozen=True)

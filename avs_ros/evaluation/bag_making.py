@@ -3,33 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import AbstractContextManager, closing
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
 
-from avs_ros.conversions import (
-    AUDIO_TYPES,
-    make_audio,
-    make_audio_info,
-    make_camera_info,
-    make_detections,
-    make_header,
-    mask_to_image,
-    rgb_to_compressed,
-    rgb_to_image,
-)
+from avs_ros.conversions.audio import AUDIO_TYPES, make_audio, make_audio_info
+from avs_ros.conversions.camera import make_camera_info
+from avs_ros.conversions.detections import make_detections
+from avs_ros.conversions.image_writing import mask_to_image, rgb_to_compressed, rgb_to_image
+from avs_ros.conversions.messages import make_header
 from avs_ros.errors import DatasetError, ImageFormatError
 from avs_ros.evaluation.avsbench import AVSBenchClip
 from avs_ros.evaluation.boxes import Box, BoxNote, box_of
 from avs_ros.evaluation.clip_arrays import read_clip
 from avs_ros.evaluation.run_files import make_folder
 from avs_ros.evaluation.truth import Truth
-from avs_ros.media.bag_messages import BAG
+from avs_ros.media.bag_types import BAG
 from avs_ros.media.bag_writer import BagWriter
-from avs_ros.media.film_line import FilmLine
+from avs_ros.media.leaps import FilmLine
 from avs_ros.media.source import Frame, Sound, Source
 from avs_ros.segmentation import Bytes, Instance, Segmentation
 from avs_ros.sound import SAMPLE_RATE
@@ -45,7 +38,7 @@ CHUNK = 512
 FIELD_OF_VIEW = 1.0472
 
 
-class SceneWriter:
+class SceneWriter(AbstractContextManager["SceneWriter"]):
     """Writes one recording; whole after :meth:`close`."""
 
     def __init__(
@@ -130,18 +123,9 @@ class SceneWriter:
         """Finish the file."""
         self._bag.close()
 
-    def __enter__(self) -> SceneWriter:
-        """The writer itself."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *problem: Any) -> None:
         """Finish the file; after an error leave nothing."""
-        self._bag.__exit__(kind, error, trace)
+        self._bag.__exit__(*problem)
 
 
 def convert_clip(clip: AVSBenchClip, path: Path, *, size: int = 224, **form: Any) -> None:
@@ -266,6 +250,6 @@ def _placed(notes: Sequence[BoxNote], stamps: Sequence[int]) -> dict[int, list[B
 
 
 def _int16(samples: Any) -> Any:
-    from avs_ros.conversions.audio_writing import to_int16
+    from avs_ros.conversions.audio import to_int16
 
     return to_int16(samples)

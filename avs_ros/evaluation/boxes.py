@@ -93,11 +93,7 @@ class BoxNote:
 
 def read_boxes(path: Path) -> dict[str, list[BoxNote]]:
     """Clip -> what is known of it.  Raises DatasetError, saying which entry is wrong."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DatasetError(f"{path}: cannot be read ({error})") from error
-    entries = _from_csv(path, text) if path.suffix == ".csv" else _from_json(path, text)
+    entries = _from_csv(path) if path.suffix == ".csv" else _from_json(path)
     notes: dict[str, list[BoxNote]] = {}
     for where, entry in entries:
         try:
@@ -112,9 +108,28 @@ def read_boxes(path: Path) -> dict[str, list[BoxNote]]:
     return notes
 
 
-def _from_json(path: Path, text: str) -> list[tuple[str, dict[str, Any]]]:
+def _text(path: Path) -> str:
     try:
-        entries = json.loads(text)
+        return path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DatasetError(f"{path}: cannot be read ({error})") from error
+
+
+def read_table(path: Path, columns: Sequence[str]) -> list[tuple[str, dict[str, str]]]:
+    """Rows of a CSV file that has ``columns`` at least, each with its "line N".
+
+    Raises DatasetError for a file that cannot be read or lacks a column.
+    """
+    rows = csv.DictReader(_text(path).splitlines())
+    missing = set(columns) - set(rows.fieldnames or ())
+    if missing:
+        raise DatasetError(f"{path} has no column {', '.join(sorted(missing))}")
+    return [(f"line {number}", row) for number, row in enumerate(rows, 2)]
+
+
+def _from_json(path: Path) -> list[tuple[str, dict[str, Any]]]:
+    try:
+        entries = json.loads(_text(path))
     except ValueError as error:
         raise DatasetError(f"{path}: not JSON ({error})") from error
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
@@ -122,19 +137,15 @@ def _from_json(path: Path, text: str) -> list[tuple[str, dict[str, Any]]]:
     return [(f"entry {number}", entry) for number, entry in enumerate(entries, 1)]
 
 
-def _from_csv(path: Path, text: str) -> list[tuple[str, dict[str, Any]]]:
-    rows = csv.DictReader(text.splitlines())
-    missing = set(COLUMNS) - set(rows.fieldnames or ())
-    if missing:
-        raise DatasetError(f"{path} has no column {', '.join(sorted(missing))}")
+def _from_csv(path: Path) -> list[tuple[str, dict[str, Any]]]:
     out = []
-    for number, row in enumerate(rows, 2):
+    for line, row in read_table(path, COLUMNS):
         corners = [row[name] or "" for name in COLUMNS[2:]]
         boxes = [corners] if any(corner.strip() for corner in corners) else []
         entry: dict[str, Any] = {"file": row["file"], "class": row["class"], "bbox": boxes}
         if (row.get("time") or "").strip():
             entry["time"] = row["time"]
-        out.append((f"line {number}", entry))
+        out.append((line, entry))
     return out
 
 

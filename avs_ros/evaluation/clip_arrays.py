@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import struct
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,17 +11,11 @@ import numpy as np
 import soxr
 from numpy.typing import NDArray
 
-from avs_ros.errors import AudioFormatError, DatasetError
+from avs_ros.errors import AudioFormatError, DatasetError, optional
 from avs_ros.evaluation.avsbench import AVSBenchClip
 from avs_ros.segmentation import Bytes, Float
 from avs_ros.sound import SAMPLE_RATE
-from avs_ros.streaming import pcm
 
-EXTENSIBLE = 0xFFFE
-# (format tag, bits) -> sample format, and bytes of a sample
-WAV_TYPES = {(1, 8): "U8", (1, 16): "S16LE", (1, 24): "S24LE", (1, 32): "S32LE",
-             (3, 32): "F32LE", (3, 64): "F64LE"}
-WAV_FORMATS = {name: bits // 8 for (_, bits), name in WAV_TYPES.items()}
 logger = logging.getLogger(__name__)
 
 
@@ -41,39 +34,18 @@ class ClipArrays:
     annotated: NDArray[np.bool_]
 
 
-def read_wav(path: Path) -> tuple[Float, int]:
-    """Mono float32 samples, -1..1, and the rate in Hz of a PCM wav.
+def read_sound(path: Path) -> tuple[Float, int]:
+    """Mono float32 samples, -1..1, and the rate in Hz of a sound file (wav, flac, ogg, ...).
 
-    Whole numbers of 8, 16, 24 or 32 bits or floats, plain or WAVE_FORMAT_EXTENSIBLE; a file that
-    was cut short gives what there is.  Raises :class:`AudioFormatError` for anything else.
+    A file that was cut short gives what there is.  Raises :class:`AudioFormatError` for what
+    cannot be read, MissingDependencyError without soundfile.
     """
+    soundfile = optional("soundfile", "reading recorded sounds")
     try:
-        data = path.read_bytes()
-        rate, channels, name, samples = _riff(data)
-        whole = len(samples) // (channels * WAV_FORMATS[name]) * channels * WAV_FORMATS[name]
-        return pcm.to_mono(pcm.decode(samples[:whole], name, channels)).samples, rate
-    except (OSError, ValueError, struct.error, AudioFormatError) as error:
-        raise AudioFormatError(f"{path} is not a readable PCM wav file: {error}") from error
-
-
-def _riff(data: bytes) -> tuple[int, int, str, bytes]:
-    """Rate, channels, sample format and samples out of a RIFF file."""
-    if data[:4] != b"RIFF" or data[8:12] != b"WAVE":
-        raise ValueError("it does not begin with RIFF and WAVE")
-    at, form = 12, None
-    while at + 8 <= len(data):
-        name, size = struct.unpack_from("<4sI", data, at)
-        if name == b"fmt ":
-            tag, channels, rate, _, _, bits = struct.unpack_from("<HHIIHH", data, at + 8)
-            if tag == EXTENSIBLE:  # the format proper begins the GUID
-                (tag,) = struct.unpack_from("<H", data, at + 8 + 24)
-            form = (tag, bits)
-        elif name == b"data":
-            if form not in WAV_TYPES or channels < 1:
-                raise ValueError(f"format tag and bits are {form}")
-            return rate, channels, WAV_TYPES[form], data[at + 8 : at + 8 + size]
-        at += 8 + size + size % 2
-    raise ValueError("no samples in it")
+        samples, rate = soundfile.read(str(path), dtype="float32", always_2d=True)
+    except (OSError, RuntimeError) as error:
+        raise AudioFormatError(f"{path} cannot be read as sound: {error}") from error
+    return np.asarray(samples.mean(axis=1), np.float32), int(rate)
 
 
 def read_seconds(path: Path, count: int) -> Float:
@@ -81,7 +53,7 @@ def read_seconds(path: Path, count: int) -> Float:
 
     Shorter sound is padded with zeros and longer sound cut, as AVSBench's loaders do.
     """
-    samples, rate = read_wav(path)
+    samples, rate = read_sound(path)
     if rate != SAMPLE_RATE:
         logger.warning("%s is at %d Hz; resampling to %d Hz", path, rate, SAMPLE_RATE)
         samples = soxr.resample(samples, rate, SAMPLE_RATE).astype(np.float32)

@@ -1,8 +1,16 @@
-"""A model on clips with boxes at moments: what is found, pointed at, named, and left alone."""
+"""A model on clips whose sounding objects somebody boxed at a few moments.
+
+Table ``boxes.csv``, one row for each thing at a moment: ``clip`` (file beside it), ``time_s`` (of
+the frame that is shown then; the second that ends there is judged), ``label``, ``x0,y0,x1,y1``
+(shares of width and height), ``role`` (``source`` makes the sound; ``player`` moves it, ``also``
+may add to it: both may be marked, neither must), ``sure`` (0: not to be scored).  The label
+``none`` without a box: nothing visible sounds.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,23 +19,163 @@ from typing import Any
 import numpy as np
 
 from avs_ros.errors import DatasetError
-from avs_ros.evaluation.bootstrap import paired_difference
-from avs_ros.evaluation.clip_boxes import (
-    MEANINGS,
-    ROUNDING_S,
-    Moment,
-    MomentScore,
-    read_moments,
-    score_moment,
-)
+from avs_ros.evaluation.boxes import Box, box_iou, box_of, read_table
 from avs_ros.evaluation.identity import MarkedIdentity
 from avs_ros.evaluation.label_sets import LabelSets
+from avs_ros.evaluation.metrics import paired_difference
 from avs_ros.inference.segmenter import Segmenter
 from avs_ros.media.opening import open_recording
-from avs_ros.media.selection import FrameSelection
+from avs_ros.media.source import FrameSelection
 from avs_ros.postprocess import PostprocessConfig, Postprocessor
 from avs_ros.segmentation import Bytes, Segmentation
 from avs_ros.streaming.pipeline import Pipeline
+
+COLUMNS = ("clip", "time_s", "label", "x0", "y0", "x1", "y1", "role", "sure")
+NONE, SOURCE = "none", "source"
+ROLES = (SOURCE, "player", "also")
+FOUND_IOU = 0.5
+# Share of the mask that must lie within what may be marked.
+TOUCHED = 0.5
+# Share of the image that may be marked where nothing visible sounds.
+EMPTY_AREA = 0.01
+# A frame this much after the moment (s) is still the one shown: times are rounded.
+ROUNDING_S = 1e-3
+
+# score -> what it means, in the order of the tables; each is a share of the moments asked
+MEANINGS: dict[str, str] = {
+    "found": "an instance's box, or the box around all marks, has IoU >= .5 with a source's",
+    "touched": "at least half of what is marked lies in boxes of the sounding objects and players",
+    "pointed": "the attention point lies in a source's box",
+    "named": "a label given is right, of the moments with something marked",
+    "empty": "at moments when nothing visible sounds, at most 1 % of the image is marked",
+}
+
+
+@dataclass(frozen=True)
+class Thing:
+    """One row: ``box`` in shares of the image; ``sure``: whether it is to be scored."""
+
+    label: str
+    box: Box
+    role: str
+    sure: bool
+
+
+@dataclass(frozen=True)
+class Moment:
+    """The sounding object ``time_s`` after the clip's first frame; nothing visible where
+    ``things`` is empty, and that is to be scored where ``sure``.
+    """
+
+    time_s: float
+    things: tuple[Thing, ...]
+    sure: bool = True
+
+    @property
+    def sources(self) -> tuple[Thing, ...]:
+        """The sounding objects that are to be scored."""
+        return tuple(one for one in self.things if one.role == SOURCE and one.sure)
+
+    @property
+    def scored(self) -> bool:
+        """Whether anything is to be scored here."""
+        return bool(self.sources) if self.things else self.sure
+
+
+def read_moments(path: Path) -> dict[str, list[Moment]]:
+    """Clip -> its moments in order of time.  Raises DatasetError, saying which line is wrong."""
+    found: dict[str, dict[float, list[Thing | bool]]] = {}
+    for line, row in read_table(path, COLUMNS):
+        try:
+            time_s, entry = _entry(row)
+        except (TypeError, ValueError) as error:
+            raise DatasetError(f"{path}, {line}: {error}") from error
+        found.setdefault(row["clip"], {}).setdefault(time_s, []).append(entry)
+    if not found:
+        raise DatasetError(f"{path} holds no moments")
+    return {
+        clip: [_moment(time_s, rows) for time_s, rows in sorted(times.items())]
+        for clip, times in sorted(found.items())
+    }
+
+
+def _entry(row: Mapping[str, str]) -> tuple[float, Thing | bool]:
+    """Time, and a thing, or for "none" whether it is sure."""
+    time_s = float(row["time_s"])
+    if not math.isfinite(time_s) or time_s < 0:
+        raise ValueError(f"time_s is {row['time_s']}; seconds from the first frame are needed")
+    if row["sure"] not in ("0", "1"):
+        raise ValueError(f"sure is {row['sure']!r}; 0 or 1 is needed")
+    sure = row["sure"] == "1"
+    if row["label"] == NONE:
+        return time_s, sure
+    if row["role"] not in ROLES:
+        raise ValueError(f"role is {row['role']!r}; one of {', '.join(ROLES)} is needed")
+    x0, y0, x1, y1 = (float(row[name]) for name in ("x0", "y0", "x1", "y1"))
+    if not (0 <= x0 < x1 <= 1 and 0 <= y0 < y1 <= 1):
+        raise ValueError(f"a box is {x0}, {y0}, {x1}, {y1}; shares from 0 to 1 are needed")
+    return time_s, Thing(row["label"], (x0, y0, x1, y1), row["role"], sure)
+
+
+def _moment(time_s: float, rows: Iterable[Thing | bool]) -> Moment:
+    things = tuple(row for row in rows if isinstance(row, Thing))
+    return Moment(time_s, things, all(row for row in rows if isinstance(row, bool)))
+
+
+@dataclass(frozen=True)
+class MomentScore:
+    """One answer: 1 or 0, None where the moment does not ask for it; ``iou``: the best one."""
+
+    found: bool | None = None
+    touched: bool | None = None
+    pointed: bool | None = None
+    named: bool | None = None
+    empty: bool | None = None
+    iou: float = 0.0
+
+
+def score_moment(
+    answer: Segmentation, moment: Moment, names: LabelSets | None = None
+) -> MomentScore:
+    """What ``answer`` is worth; ``names``: further right names (see ``label_sets``)."""
+    mask = answer.mask() > 0
+    if not moment.things:
+        return MomentScore(empty=bool(mask.mean() <= EMPTY_AREA))
+    height, width = mask.shape
+    sources = [one.box for one in moment.sources]
+    allowed = np.zeros(mask.shape, bool)
+    for one in moment.things:
+        x0, y0, x1, y1 = one.box
+        rows = slice(int(y0 * height), math.ceil(y1 * height))
+        allowed[rows, int(x0 * width) : math.ceil(x1 * width)] = True
+    boxes = [instance.box for instance in answer.instances]
+    around = box_of(mask)
+    if around is not None:
+        boxes.append(around)
+    shares = [(x0 / width, y0 / height, x1 / width, y1 / height) for x0, y0, x1, y1 in boxes]
+    best = max((box_iou(box, source) for box in shares for source in sources), default=0.0)
+    labels = [instance.label for instance in answer.instances]
+    truths = [one.label for one in moment.sources]
+    right = (names or LabelSets()).sees(labels, truths) or any(
+        (names or LabelSets()).hears(label, truths) for label in labels
+    )
+    return MomentScore(
+        found=best >= FOUND_IOU,
+        touched=bool(mask.any() and (mask & allowed).sum() >= TOUCHED * mask.sum()),
+        pointed=_within(answer.point, sources, width, height),
+        named=right if labels else None,
+        iou=best,
+    )
+
+
+def _within(
+    point: tuple[float, float] | None, boxes: Iterable[Box], width: int, height: int
+) -> bool:
+    if point is None:
+        return False
+    x, y = point[0] / width, point[1] / height
+    return any(box[0] <= x <= box[2] and box[1] <= y <= box[3] for box in boxes)
+
 
 BOXES = "boxes.csv"
 

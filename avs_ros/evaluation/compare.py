@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avs_ros.errors import DatasetError
-from avs_ros.evaluation.bootstrap import Difference, paired_difference
+from avs_ros.evaluation.metrics import Difference, paired_difference
 from avs_ros.evaluation.run_files import RunRecord
 
 Float = NDArray[np.float64]

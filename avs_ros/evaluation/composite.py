@@ -3,12 +3,20 @@
 Five kinds of case: the sound *matches* something in the image; it *mismatches* everything in
 it; there is *silence*; of *two* things in it one sounds; *both* sound in the same second.  The
 same seed gives the same cases.
+
+Held-out images and recordings say how the model meets new dogs and new sirens; *held-out pairs*
+say how it meets a dog beside a siren for the first time: mismatches (a cat is seen, a siren is
+heard: nothing may be marked) and two-object scenes (a cat and a dog are seen, the dog barks: the
+cat may not be marked).  Pairs that belong together (a dog and its bark, a guitar and the person
+who plays it) are never held out.
 """
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from itertools import zip_longest
 
 import cv2
@@ -17,7 +25,7 @@ from numpy.typing import NDArray
 
 from avs_ros.errors import DatasetError
 from avs_ros.evaluation.composite_data import CompositeDataset, LabelledImage, LabelledSound, View
-from avs_ros.evaluation.held_out_pairs import held_out
+from avs_ros.models.light.vocabulary import CATEGORY_NAMES, OVERLAPS, SOUND_CLASSES, SOUNDS
 from avs_ros.segmentation import Float
 from avs_ros.sound import SAMPLE_RATE
 
@@ -213,3 +221,60 @@ def join(left: View, right: View) -> View:
         masks[name] = np.hstack([first, fitted(second)])
     unknown = np.hstack([left.unknown, fitted(right.unknown)])
     return View(np.asarray(rgb, np.uint8), masks, unknown)
+
+
+SEED = 20260
+# Sound classes whose sounds the training synthesises, too.
+SYNTHESISED = (
+    "cat", "dog", "person", "guitar", "violin", "piano", "wind instrument", "drum",
+)  # fmt: skip
+# Of the kinds of sound that a category does not make.
+SHARE = 0.15
+
+_CATEGORY_OF_SOUND_CLASS = {
+    sound_class.name: sound_class.category for sound_class in SOUND_CLASSES
+}
+
+
+def kind_of(sound: str) -> str:
+    """The sounding class of a sound: the category that makes it, or its own name where none does.
+
+    ``sound``: a class of recordings (a key of ``categories.SOUNDS``) or a sound class (one of
+    :data:`SYNTHESISED`).  "dog_bark", "dog" and the synthesised dog are one class: otherwise a
+    pair would be held out under one name and trained on under another.
+    Raises KeyError for a sound that is neither.
+    """
+    if sound in SOUNDS:
+        is_sound_class = SOUNDS[sound][0]
+        return _CATEGORY_OF_SOUND_CLASS[is_sound_class[0]] if is_sound_class else sound
+    return _CATEGORY_OF_SOUND_CLASS[sound]
+
+
+@cache
+def held_out_pairs() -> frozenset[tuple[str, str]]:
+    """The fixed list of (visible category, sounding class), the same on every machine.
+
+    For each category the same share of the sounding classes that it cannot make, drawn by seed.
+    """
+    makers: dict[str, set[str]] = {}
+    for sound, (is_sound_class, may_be) in SOUNDS.items():
+        found = makers.setdefault(kind_of(sound), set())
+        found.update(
+            _CATEGORY_OF_SOUND_CLASS[sound_class] for sound_class in (*is_sound_class, *may_be)
+        )
+    for sound_class in SYNTHESISED:
+        makers.setdefault(kind_of(sound_class), set()).add(kind_of(sound_class))
+    for held, holder in OVERLAPS:
+        for kind, maker in ((held, holder), (holder, held)):
+            makers.get(CATEGORY_NAMES[kind], set()).add(CATEGORY_NAMES[maker])
+    pairs: set[tuple[str, str]] = set()
+    for category in CATEGORY_NAMES:
+        strange = [kind for kind, made_by in makers.items() if category not in made_by]
+        strange.sort(key=lambda kind: zlib.crc32(f"{SEED} {category} {kind}".encode()))
+        pairs.update((category, kind) for kind in strange[: round(SHARE * len(strange))])
+    return frozenset(pairs)
+
+
+def held_out(visible: str, sound: str) -> bool:
+    """Whether training may not show category ``visible`` while ``sound`` is heard."""
+    return (visible, kind_of(sound)) in held_out_pairs()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,10 +16,22 @@ from avs_ros.inference.segmenter import Segmenter
 from avs_ros.postprocess import PostprocessConfig, Postprocessor
 from avs_ros.segmentation import Bytes, Float, Segmentation
 from avs_ros.sound import SAMPLE_RATE, level_dbfs
-from avs_ros.streaming.inputs import Frame, Pair
+from avs_ros.streaming.inputs import Event, Frame, Pair, Sound
+from avs_ros.streaming.pipeline import Pipeline
 
 # Share of a thing's pixels from which it counts as marked among two that sound.
 COVERED = 1 / 3
+# Of the reaction: matched cases, frames a second, seconds of silence and of sound.
+REACTION_CASES, FPS = 12, 10
+QUIET_S, SOUND_S = 2, 3
+SECOND_NS = 1_000_000_000
+
+# score of the reaction -> what it means
+REACTION: dict[str, str] = {
+    "onset_delay_s": "median time from the start of a sound to the first mask",
+    "offset_delay_s": "median time from the end of a sound to the last mask",
+    "onset_answered": "share of the sounds that were answered at all",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,29 +72,33 @@ class CompositeBenchmark:
     def __init__(self, segmenter: Segmenter, postprocess: PostprocessConfig | None = None) -> None:
         """``postprocess``: None for the defaults."""
         self.segmenter = segmenter
-        self.postprocess = postprocess or PostprocessConfig()
+        self.postprocess = postprocess
 
     def ask(self, case: Case) -> ScoredCase:
         """The answer to one case, and what it is worth."""
         view = case.view()
-        answer = self._segment(view.rgb, case.sound())
+        answer = answer_to(self.segmenter, view.rgb, case.sound(), self.postprocess)
         labels = tuple(dict.fromkeys(one.label for one in answer.instances))
         return judge(case, view, answer.mask() > 0, labels, answer.audio_label)
 
-    def _segment(self, rgb: Bytes, second: Float) -> Segmentation:
-        # Every model hears one second; the protocol says how many samples that is for it.
-        count = round(self.segmenter.window_s * self.segmenter.sample_rate)
-        if self.segmenter.sample_rate != SAMPLE_RATE:
-            import soxr
 
-            second = soxr.resample(second, SAMPLE_RATE, self.segmenter.sample_rate)
-        tail = second[-count:]
-        window = np.zeros(count, np.float32)
-        window[count - len(tail) :] = tail
-        self.segmenter.reset()
-        prediction = self.segmenter.step(rgb, window, 0)
-        pair = Pair(Frame.of(0, rgb), window, 1.0, True, level_dbfs(window), 0.0)
-        return Postprocessor(self.postprocess).process(prediction, pair)
+def answer_to(
+    segmenter: Segmenter, rgb: Bytes, second: Float, postprocess: PostprocessConfig | None = None
+) -> Segmentation:
+    """One frame uint8 ``[H, W, 3]`` and its second float32 ``[16000]``, as a stream of its own."""
+    # Every model hears one second; the protocol says how many samples that is for it.
+    count = round(segmenter.window_s * segmenter.sample_rate)
+    if segmenter.sample_rate != SAMPLE_RATE:
+        import soxr
+
+        second = soxr.resample(second, SAMPLE_RATE, segmenter.sample_rate)
+    tail = second[-count:]
+    window = np.zeros(count, np.float32)
+    window[count - len(tail) :] = tail
+    segmenter.reset()
+    prediction = segmenter.step(rgb, window, 0)
+    pair = Pair(Frame.of(0, rgb), window, 1.0, True, level_dbfs(window), 0.0)
+    return Postprocessor(postprocess or PostprocessConfig()).process(prediction, pair)
 
 
 def judge(
@@ -124,3 +141,43 @@ def how_many_found(
         names_it(labels, name) and int((found & own).sum()) >= COVERED * max(1, int(own.sum()))
         for name, own in things.items()
     )
+
+
+def reaction(
+    segmenter: Segmenter, cases: Sequence[Case], postprocess: PostprocessConfig | None = None
+) -> dict[str, Any]:
+    """How soon a mask comes after a sound has begun, and goes after it has ended: scores of
+    ``REACTION`` on the first few matched cases (silence, the sound thrice, silence).
+
+    None where nothing was asked, or nothing answered.
+    """
+    asked = [case for case in cases if case.kind == MATCHED][:REACTION_CASES]
+    onsets: list[float] = []
+    offsets: list[float] = []
+    for case in asked:
+        times = _marked_times(segmenter, case, postprocess or PostprocessConfig())
+        inside = [t for t in times if QUIET_S <= t <= QUIET_S + SOUND_S]
+        if inside:
+            onsets.append(inside[0] - QUIET_S)
+            offsets.append(max(0.0, times[-1] - QUIET_S - SOUND_S))
+    return {
+        "onset_delay_s": float(np.median(onsets)) if onsets else None,
+        "offset_delay_s": float(np.median(offsets)) if offsets else None,
+        "onset_answered": len(onsets) / len(asked) if asked else None,
+    }
+
+
+def _marked_times(
+    segmenter: Segmenter, case: Case, postprocess: PostprocessConfig
+) -> list[float]:
+    """Times (s) of the frames on which anything is marked; the sound begins at ``QUIET_S``."""
+    quiet = np.zeros(QUIET_S * SAMPLE_RATE, np.float32)
+    track = np.concatenate([quiet, np.tile(case.sound(), SOUND_S), quiet])
+    rgb = case.view().rgb
+    pipeline = Pipeline(segmenter, postprocessor=Postprocessor(postprocess))
+    count = len(track) * FPS // SAMPLE_RATE
+    frames = (Frame.of((k + 1) * SECOND_NS // FPS, rgb, k) for k in range(FPS - 1, count))
+    events: list[Event] = [Sound(0, track, SAMPLE_RATE), *frames]
+    return [
+        pair.stamp_ns / SECOND_NS for answer, pair in pipeline.run(events) if answer.instances
+    ]

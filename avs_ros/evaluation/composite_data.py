@@ -8,7 +8,6 @@ it has never met.
 
 from __future__ import annotations
 
-import csv
 import json
 import re
 import zlib
@@ -19,9 +18,12 @@ from typing import Any
 
 import cv2
 import numpy as np
+import soxr
 from numpy.typing import NDArray
 
-from avs_ros.errors import DatasetError, MissingDependencyError, ParameterError
+from avs_ros.errors import DatasetError, ParameterError
+from avs_ros.evaluation.boxes import read_table
+from avs_ros.evaluation.clip_arrays import read_sound
 from avs_ros.models.light.vocabulary import CATEGORIES, CATEGORY_NAMES, SOUND_CLASSES, SOUNDS
 from avs_ros.segmentation import Bytes, Float
 from avs_ros.sound import SAMPLE_RATE
@@ -179,28 +181,13 @@ def read_dataset(root: Path, split: str = "validation") -> CompositeDataset:
 def _rows(path: Path) -> list[dict[str, str]]:
     if not path.is_file():
         return []
-    with path.open(newline="", encoding="utf-8") as lines:
-        rows = list(csv.DictReader(lines))
-    missing = {"file", "class", "fold"} - set(rows[0] if rows else {"file", "class", "fold"})
-    if missing:
-        raise DatasetError(f"{path} has no column {', '.join(sorted(missing))}")
-    return rows
+    return [row for _, row in read_table(path, ("file", "class", "fold"))]
 
 
 def _reader(path: Path) -> Callable[[], Float]:
     def read() -> Float:
-        try:
-            import soundfile
-            import soxr
-        except ImportError as error:
-            raise MissingDependencyError(
-                "soundfile and soxr", "reading recorded sounds", "pip install 'avs_ros[tools]'"
-            ) from error
-        try:
-            samples, rate = soundfile.read(str(path), dtype="float32", always_2d=True)
-        except RuntimeError as error:
-            raise DatasetError(f"{path} cannot be read as sound: {error}") from error
-        return np.asarray(soxr.resample(samples.mean(axis=1), rate, SAMPLE_RATE), np.float32)
+        samples, rate = read_sound(path)
+        return np.asarray(soxr.resample(samples, rate, SAMPLE_RATE), np.float32)
 
     return read
 

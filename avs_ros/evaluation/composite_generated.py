@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from avs_ros.errors import MissingDependencyError
+from avs_ros.errors import optional
 from avs_ros.evaluation.composite_data import CompositeDataset, LabelledImage, LabelledSound, View
 from avs_ros.media.scene_sounds import RATE_HZ, meow, say
 from avs_ros.segmentation import Bytes, Float
@@ -155,12 +155,7 @@ HARD: dict[str, Callable[[str], View]] = {
 
 
 def _photograph(name: str) -> Bytes:
-    try:
-        from skimage import data
-    except ImportError as error:
-        raise MissingDependencyError(
-            "scikit-image", "The generated set", "pip install 'avs_ros[demo]'"
-        ) from error
+    data = optional("skimage.data", "The generated set")
     kept = {"cat": data.chelsea, "person": data.astronaut, "rocket": data.rocket}
     make: Callable[[], object] = kept[name]
     return np.array(make(), np.uint8)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from avs_ros.evaluation.bootstrap import Difference, paired_difference
 from avs_ros.evaluation.composite import BOTH, KINDS, MATCHED, MISMATCHED, SILENT, TWO
-from avs_ros.evaluation.composite_benchmark import ScoredCase
-from avs_ros.evaluation.composite_reaction import MEANINGS as REACTION
+from avs_ros.evaluation.composite_benchmark import REACTION, ScoredCase
 from avs_ros.evaluation.label_sets import LabelSets, names_it
+from avs_ros.evaluation.metrics import Difference, paired_difference
+from avs_ros.evaluation.worst import WorstFrames
 
 # Marks smaller than this share of the image count as nothing.
 NEGLIGIBLE = 0.002
@@ -147,6 +148,42 @@ def badness(answer: ScoredCase) -> float:
     if answer.case.kind == TWO:
         return answer.silent_marked or 0.0
     return 1.0 - (answer.iou or 0.0)
+
+
+class WorstPredictions:
+    """Looks at every answer once and keeps the images of few."""
+
+    def __init__(self, most: int) -> None:
+        """Keep ``most`` of each kind."""
+        self._kept = {kind: WorstFrames(most) for kind in KINDS}
+
+    def keep(self, answer: ScoredCase) -> ScoredCase:
+        """The answer without its images, which are kept here if it is among the worst."""
+        shown, bad = answer.shown, badness(answer)
+        if bad > 0 and shown:
+            worst = self._kept[answer.case.kind]
+            worst.keep(bad, _description(answer), shown.rgb, shown.marked, shown.true)
+        return replace(answer, shown=None)
+
+    def images(self) -> dict[str, list[tuple[bytes, str]]]:
+        """Kind -> (JPEG, words), the worst first; kinds without a mistake are left out."""
+        return {
+            kind: [(one.jpeg, one.description) for one in worst.frames]
+            for kind, worst in self._kept.items()
+            if worst.frames
+        }
+
+
+def _description(answer: ScoredCase) -> str:
+    case = answer.case
+    sound = " and ".join(one.sound for one in case.recordings) or "silence"
+    sound += {0: "", 1: " sounds"}.get(len(case.recordings), " sound")
+    silent = f", {case.other} does not" if case.other and case.also is None else ""
+    iou = "" if answer.iou is None else f", IoU {answer.iou:.2f}"
+    return (
+        f"{sound}{silent}: marked {', '.join(answer.labels) or 'nothing'} "
+        f"({answer.marked:.0%}{iou}); {case.name}"
+    )
 
 
 def _mean(values: Iterable[float | None]) -> float | None:

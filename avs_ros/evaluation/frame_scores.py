@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,6 +14,14 @@ from avs_ros.errors import DatasetError
 from avs_ros.evaluation import metrics
 from avs_ros.evaluation.boxes import Box, best_overlap, box_of, filled
 from avs_ros.evaluation.label_sets import LabelSets
+
+# A mask that overlaps the truth by more follows it; less may be chance.
+FOLLOWS = 0.1
+# Of a line of ``frames.jsonl``, beside its recording, in order.
+RECORDED = (
+    "stamp_ns", "answered", "iou", "f", "overlap", "box_iou", "true_share", "marked_share",
+    "point_hit", "label_hit", "heard_hit", "flicker", "latency_ms", "sync_error_ms", "true_labels",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -60,13 +69,10 @@ class FrameScores:
     """
 
     stamp_ns: int
-    iou: float | None
-    curve: NDArray[np.float32] | None
-    marked_curve: NDArray[np.float32] | None
-    found_curve: NDArray[np.float32] | None
-    f_mask: float | None
+    answered: bool
     true_share: float
     marked_share: float
+    true_labels: tuple[str, ...]
     point_hit: bool | None
     label_hit: bool | None
     heard_hit: bool | None
@@ -74,9 +80,12 @@ class FrameScores:
     box_iou: float | None
     latency_ms: float | None
     sync_error_ms: float | None
-    true_labels: tuple[str, ...]
+    iou: float | None = None
+    curve: NDArray[np.float32] | None = None
+    marked_curve: NDArray[np.float32] | None = None
+    found_curve: NDArray[np.float32] | None = None
+    f_mask: float | None = None
     flicker: float | None = None
-    answered: bool = True
 
     @property
     def likeness(self) -> float:
@@ -89,24 +98,10 @@ class FrameScores:
 
     def record(self, recording: str) -> dict[str, Any]:
         """One line of ``frames.jsonl``: what two runs are compared by."""
-        return {
-            "recording": recording,
-            "stamp_ns": self.stamp_ns,
-            "answered": self.answered,
-            "iou": self.iou,
-            "f": self.f_mask if self.true_share else None,
-            "overlap": self.overlap,
-            "box_iou": self.box_iou,
-            "true_share": self.true_share,
-            "marked_share": self.marked_share,
-            "point_hit": self.point_hit,
-            "label_hit": self.label_hit,
-            "heard_hit": self.heard_hit,
-            "flicker": self.flicker,
-            "latency_ms": self.latency_ms,
-            "sync_error_ms": self.sync_error_ms,
-            "true_labels": list(self.true_labels),
-        }
+        own = {name: getattr(self, name, None) for name in RECORDED}
+        own["f"] = self.f_mask if self.true_share else None
+        own["true_labels"] = list(self.true_labels)
+        return {"recording": recording, **own}
 
 
 def score_frame(
@@ -124,11 +119,7 @@ def score_frame(
     named = bool(frame.true_labels)
     scores = FrameScores(
         stamp_ns=frame.stamp_ns,
-        iou=None,
-        curve=None,
-        marked_curve=None,
-        found_curve=None,
-        f_mask=None,
+        answered=answered,
         true_share=float(truth.mean()),
         marked_share=float(mask.mean()),
         point_hit=_hit(frame.point, truth),
@@ -142,7 +133,6 @@ def score_frame(
         latency_ms=frame.latency_ms,
         sync_error_ms=frame.sync_error_ms,
         true_labels=tuple(frame.true_labels),
-        answered=answered,
     )
     if frame.truth is not None:
         _score_mask(scores, frame, mask[None], truth[None])
@@ -180,10 +170,57 @@ def _hit(point: tuple[float, float] | None, truth: NDArray[np.bool_]) -> bool | 
     return bool(truth[y, x])
 
 
-@dataclass
-class WorstFrame:
-    """A JPEG of image, answer and truth side by side, with a few words."""
+def fitted(frame: ScoredFrame) -> ScoredFrame:
+    """``frame`` with mask, probability, boxes and point at the size of its truth."""
+    if frame.truth is None or frame.mask.shape == frame.truth.shape:
+        return frame
+    height, width = frame.truth.shape
+    sx, sy = width / frame.mask.shape[1], height / frame.mask.shape[0]
+    mask = cv2.resize(frame.mask, (width, height), interpolation=cv2.INTER_NEAREST)
+    probability, point = frame.probability, frame.point
+    if probability is not None:
+        probability = np.asarray(cv2.resize(probability, (width, height)), np.float32)
+    return replace(
+        frame,
+        mask=np.asarray(mask),
+        probability=probability,
+        boxes=[(x0 * sx, y0 * sy, x1 * sx, y1 * sy) for x0, y0, x1, y1 in frame.boxes],
+        point=None if point is None else (point[0] * sx, point[1] * sy),
+    )
 
-    jpeg: bytes
-    description: str
-    iou: float = 0.0
+
+def reactions(recordings: Sequence[Sequence[FrameScores]]) -> dict[str, Any]:
+    """``onset_ms``, ``onsets``, ``onsets_missed``, and the same for offsets.
+
+    A change is at the first frame whose truth differs from the frame's before (answered or not).
+    It is followed by the first answered frame, before the next change, that has the sounding thing
+    marked, or nothing marked; the time is between the two stamps, plus the age of that answer
+    where it is known.
+    """
+    found: dict[bool, list[float | None]] = {True: [], False: []}
+    for part in recordings:
+        rows = sorted(part, key=lambda row: row.stamp_ns)
+        for index in range(1, len(rows)):
+            sounds = rows[index].true_share > 0
+            if sounds != (rows[index - 1].true_share > 0):
+                found[sounds].append(_followed(rows[index:], sounds))
+    out: dict[str, Any] = {}
+    for sounds, name in ((True, "onset"), (False, "offset")):
+        times = [time for time in found[sounds] if time is not None]
+        out[f"{name}_ms"] = float(np.median(times)) if times else None
+        out[f"{name}s"] = len(found[sounds])
+        out[f"{name}s_missed"] = len(found[sounds]) - len(times)
+    return out
+
+
+def _followed(rows: Sequence[FrameScores], sounds: bool) -> float | None:
+    """Milliseconds from the first of ``rows`` to the one that follows it; None: none does."""
+    for row in rows:
+        if (row.true_share > 0) != sounds:
+            return None
+        if not row.answered:
+            continue
+        marked = row.marked_share > 0
+        if (marked and row.likeness > FOLLOWS) if sounds else not marked:
+            return (row.stamp_ns - rows[0].stamp_ns) * 1e-6 + (row.latency_ms or 0.0)
+    return None

@@ -14,35 +14,8 @@ from functools import cache
 from pathlib import Path
 
 from avs_ros.errors import DatasetError
-from avs_ros.models.labels import audioset, imagenet
+from avs_ros.models.labels import audioset, imagenet, rows_of
 from avs_ros.models.light.vocabulary import CATEGORIES, CATEGORY_NAMES, SOUND_CLASSES, SOUNDS
-
-# Categories of AVSBench S4 -> the sound class that makes the sound.
-AVSBENCH: dict[str, str] = {
-    "ambulance_siren": "siren",
-    "baby_laughter": "baby",
-    "cap_gun_shooting": "gun",
-    "cat_meowing": "cat",
-    "chainsawing_trees": "chainsaw",
-    "coyote_howling": "dog",
-    "dog_barking": "dog",
-    "driving_buses": "bus",
-    "female_singing": "person",
-    "helicopter": "helicopter",
-    "horse_clip-clop": "horse",
-    "lawn_mowing": "lawn mower",
-    "lions_roaring": "big cat",
-    "male_speech": "person",
-    "mynah_bird_singing": "bird",
-    "playing_acoustic_guitar": "guitar",
-    "playing_glockenspiel": "drum",
-    "playing_piano": "piano",
-    "playing_tabla": "drum",
-    "playing_ukulele": "guitar",
-    "playing_violin": "violin",
-    "race_car": "car",
-    "typing_on_computer_keyboard": "keyboard",
-}
 
 
 def plain(name: str) -> str:
@@ -80,9 +53,9 @@ def heard_names(category: str) -> frozenset[str]:
 def categories_of(name: str) -> frozenset[str]:
     """Categories that a truth of this name may mean; empty for a name that nobody knows."""
     wanted, sound_classes = plain(name), set()
-    for known, sound_class in AVSBENCH.items():
-        if plain(known) == wanted:
-            sound_classes.add(sound_class)
+    for row in rows_of("avsbench_s4.csv"):
+        if plain(row["category"]) == wanted:
+            sound_classes.add(row["sound_class"])
     for known, (makers, _) in SOUNDS.items():
         if plain(known) == wanted:
             sound_classes |= {*makers}

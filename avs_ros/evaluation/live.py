@@ -15,20 +15,15 @@ from typing import Any
 import cv2
 import numpy as np
 
-from avs_ros.conversions import (
-    CameraModel,
-    read_camera_info,
-    read_detections,
-    read_mask,
-    read_probability,
-    read_ray,
-    stamp_to_ns,
-)
+from avs_ros.conversions.camera import CameraModel, read_camera_info, read_ray
+from avs_ros.conversions.detections import read_detections
+from avs_ros.conversions.image_reading import read_mask, read_probability
+from avs_ros.conversions.messages import stamp_to_ns
 from avs_ros.errors import BagError
 from avs_ros.evaluation import metrics
-from avs_ros.evaluation.fitting import fitted
+from avs_ros.evaluation.frame_scores import ScoredFrame, fitted
 from avs_ros.evaluation.pairing import StampPairing
-from avs_ros.evaluation.score_sheet import ScoredFrame, ScoreSheet
+from avs_ros.evaluation.score_sheet import ScoreSheet
 from avs_ros.evaluation.truth import Truth
 from avs_ros.media.bag_types import typestore_for
 from avs_ros.segmentation import Bytes

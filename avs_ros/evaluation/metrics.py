@@ -3,12 +3,17 @@
 AVSBench's own scores depend on how frames are put into batches (the F threshold is chosen per
 batch, batches weigh equally) and are nearly blind to masks on silent frames; both are kept here
 as published, for comparison, beside batch-independent and negative-audio forms.
-Throughout: ``probability`` float ``[N, h, w]`` in 0..1, ``truth`` ``[N, h, w]`` 0|1.
+Here ``probability`` is float ``[N, h, w]`` in 0..1, ``truth`` ``[N, h, w]`` 0|1.
+
+How sure a difference between two runs on the same recordings is, says a paired bootstrap: frames
+of one recording resemble each other, so whole recordings are drawn, not frames (cluster
+bootstrap); a score is the mean over all frames of the drawn recordings.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -126,12 +131,6 @@ def false_positive_rate(probability: object) -> float:
     return float((p > 0.5).mean(axis=(1, 2)).mean())
 
 
-def any_mask_rate(probability: object, share: float = 0.005) -> float:
-    """Share of frames of which more than ``share`` of the area is marked."""
-    p = np.asarray(probability, dtype=np.float32)
-    return float(((p > 0.5).mean(axis=(1, 2)) > share).mean())
-
-
 def success_auc(overlaps: Sequence[float]) -> float | None:
     """Area under the share of ``overlaps`` (0..1) that reach a threshold, over thresholds 0..1.
 
@@ -156,74 +155,65 @@ def g_miou(positive: float, negative: float) -> float:
     return 2 * positive * rest / (positive + rest) if positive + rest > 0 else 0.0
 
 
-def _class_sums(predicted: object, truth: object, classes: int) -> tuple[Array, Array, Array]:
-    """Per class: IoU and F summed over frames, and frames that predict or annotate it."""
-    p, t = np.asarray(predicted), np.asarray(truth)
-    if p.shape != t.shape or p.ndim != 3:
-        raise DatasetError(f"class maps {list(p.shape)} and {list(t.shape)} must be [N, h, w]")
-    iou, f, seen = np.zeros(classes), np.zeros(classes), np.zeros(classes)
-    for one, other in zip(p, t):
-        area_p = np.bincount(one.ravel(), minlength=classes)[:classes].astype(np.float64)
-        area_t = np.bincount(other.ravel(), minlength=classes)[:classes].astype(np.float64)
-        both = np.bincount(one[one == other].ravel(), minlength=classes)[:classes]
-        union = area_p + area_t - both
-        present = union > 0
-        precision, recall = both / (area_p + 1e-10), both / (area_t + 1e-10)
-        total = BETA_SQUARED * precision + recall
-        iou += np.where(present, both / np.maximum(union, 1), 0)
-        f += np.where(
-            present & (total > 0),
-            (1 + BETA_SQUARED) * precision * recall / np.maximum(total, 1e-10),
-            0,
-        )
-        seen += present
-    return iou, f, seen
+Float = NDArray[np.float64]
+RESAMPLES, SEED, LEVEL = 10_000, 20240, 0.95
+# Below this, drawing recordings says nothing about recordings that were not made.
+FEWEST = 5
+_AT_ONCE = 500
 
 
-def semantic_scores(predicted: object, truth: object, classes: int) -> dict[str, float | Array]:
-    """AVSS scores of class maps ``[N, h, w]`` with values 0..classes-1, 0 = background.
+@dataclass(frozen=True)
+class Difference:
+    """Means ``a`` and ``b``, and the ends of the interval of ``b - a``.
 
-    Per frame and class IoU and F (beta^2 = 0.3), summed over frames and divided by the number
-    of frames in which the class is predicted or annotated; then the mean over classes that
-    occur.  Keys: ``miou``, ``f``, ``miou_no_background``, ``f_no_background``, ``class_iou``.
+    ``low``, ``high``: None with fewer than :data:`FEWEST` recordings.  ``frames``,
+    ``recordings``: how many had the score.
     """
-    iou, f, seen = _class_sums(predicted, truth, classes)
-    occurs = seen > 0
-    class_iou = np.where(occurs, iou / np.maximum(seen, 1), np.nan)
-    class_f = np.where(occurs, f / np.maximum(seen, 1), np.nan)
 
-    def mean(values: Array) -> float:
-        return float(np.nanmean(values)) if np.isfinite(values).any() else 0.0
+    a: float
+    b: float
+    low: float | None
+    high: float | None
+    frames: int
+    recordings: int
 
-    return {
-        "miou": mean(class_iou),
-        "f": mean(class_f),
-        "miou_no_background": mean(class_iou[1:]),
-        "f_no_background": mean(class_f[1:]),
-        "class_iou": class_iou,
-    }
+    @property
+    def value(self) -> float:
+        """What B has more than A."""
+        return self.b - self.a
+
+    @property
+    def clear(self) -> bool:
+        """Whether the interval leaves 0 out."""
+        return self.low is not None and self.high is not None and (self.low > 0 or self.high < 0)
 
 
-def avss_scores(predicted: object, truth: object, classes: int = 71) -> dict[str, float]:
-    """AVSS scores as the AVSBench test script prints them, traps included.
+def paired_difference(
+    a: Float, b: Float, recordings: NDArray[np.int64], *, resamples: int = RESAMPLES,
+    seed: int = SEED,
+) -> Difference | None:
+    """Difference of the means of ``a`` and ``b``, float ``[n]``, one value a frame.
 
-    ``predicted`` and ``truth``: class maps ``[N, h, w]``, values 0..classes-1.  Differences from
-    :func:`semantic_scores`: a class that occurs nowhere counts as 0, and ``miou_no_background``,
-    ``f_no_background`` and ``binary_miou`` take the *last* class for the background, though the
-    data set's own list has it first.
+    ``recordings``: int ``[n]``, which recording each frame belongs to.  A frame where either is
+    NaN is left out of both; None when nothing is left.  The same seed gives the same interval.
     """
-    iou, f, seen = _class_sums(predicted, truth, classes)
-    class_iou, class_f = iou / np.maximum(seen, 1), f / np.maximum(seen, 1)
-    return {
-        "miou": float(class_iou.mean()),
-        "f": float(class_f.mean()),
-        "miou_no_background": float(class_iou[:-1].mean()),
-        "f_no_background": float(class_f[:-1].mean()),
-        "binary_miou": binary_miou(predicted, truth, background=classes - 1),
-    }
-
-
-def binary_miou(predicted: object, truth: object, background: int = 0) -> float:
-    """:func:`m_j` of "anything but ``background``" for class maps ``[N, h, w]``."""
-    p, t = np.asarray(predicted), np.asarray(truth)
-    return m_j(p != background, t != background)
+    known = np.isfinite(a) & np.isfinite(b)
+    if not known.any():
+        return None
+    a, b = a[known], b[known]
+    _, index = np.unique(recordings[known], return_inverse=True)
+    count = int(index.max()) + 1
+    weight = np.bincount(index).astype(np.float64)
+    total = np.bincount(index, weights=b - a)
+    low = high = None
+    if count >= FEWEST:
+        rng = np.random.default_rng(seed)
+        draws = []
+        for start in range(0, resamples, _AT_ONCE):
+            size = (min(_AT_ONCE, resamples - start), count)
+            drawn = rng.integers(0, count, size)
+            draws.append(total[drawn].sum(axis=1) / weight[drawn].sum(axis=1))
+        tail = 50 * (1 - LEVEL)
+        ends = np.percentile(np.concatenate(draws), [tail, 100 - tail])
+        low, high = float(ends[0]), float(ends[1])
+    return Difference(float(a.mean()), float(b.mean()), low, high, len(a), count)

@@ -2,35 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
-from numpy.typing import NDArray
-
-from avs_ros.evaluation.fitting import fitted
-from avs_ros.evaluation.score_sheet import Box, ScoredFrame, ScoreSheet
+from avs_ros.evaluation.frame_scores import ScoredFrame, fitted
+from avs_ros.evaluation.score_sheet import ScoreSheet
 
 SECOND_NS = 1_000_000_000
 
 
-@dataclass
-class _Parts:
-    """What has come for one stamp so far."""
-
-    mask: NDArray[Any] | None = None
-    truth: NDArray[Any] | None = None
-    probability: NDArray[Any] | None = None
-    labels: tuple[str, ...] | None = None
-    boxes: tuple[Box, ...] | None = None
-    point: tuple[float, float] | None = None
-    true_labels: tuple[str, ...] | None = None
-    true_boxes: tuple[Box, ...] | None = None
-    latency_ms: float | None = None
-
-    @property
-    def true(self) -> bool:
-        """Whether the truth is known."""
-        return self.truth is not None or self.true_boxes is not None
+# What has come for one stamp so far: fields of a ScoredFrame.
+_Parts = dict[str, Any]
 
 
 class StampPairing:
@@ -60,10 +41,9 @@ class StampPairing:
             self._advance(stamp_ns)
         held = self._before.get(stamp_ns) if self._before and not truth else None
         # A loop repeats its stamps: what the old recording has already belongs to the new one.
-        if held is None or any(getattr(held, name) is not None for name in parts):
-            held = self._parts.setdefault(stamp_ns, _Parts())
-        for name, value in parts.items():
-            setattr(held, name, value)
+        if held is None or held.keys() & parts.keys():
+            held = self._parts.setdefault(stamp_ns, {})
+        held.update(parts)
 
     def flush(self) -> None:
         """Nothing more comes: score everything that is held."""
@@ -76,7 +56,10 @@ class StampPairing:
             self._close_recording()
             # An answer may overtake the first truth of its recording: it comes along.
             limit = stamp_ns + self._wait_ns
-            early = {s: p for s, p in self._parts.items() if not p.true and s <= limit}
+            early = {
+                s: p for s, p in self._parts.items()
+                if s <= limit and not p.keys() & {"truth", "true_boxes"}
+            }  # fmt: skip
             self._before = {s: p for s, p in self._parts.items() if s not in early}
             self._parts, self._newest = early, None
         self._newest = max(self._newest or stamp_ns, stamp_ns)
@@ -94,24 +77,13 @@ class StampPairing:
         self.sheet.begin()
 
     def _score(self, stamp_ns: int, held: _Parts) -> None:
-        if held.truth is None and (held.true_boxes is None or self._masked):
+        if "truth" not in held and ("true_boxes" not in held or self._masked):
             return
-        boxes = held.true_boxes or ()
-        if held.mask is None:
-            self.sheet.add_missed(stamp_ns, held.truth, held.true_labels or (), boxes)
+        truth = held.get("truth")
+        if "mask" not in held:
+            labels, boxes = held.get("true_labels", ()), held.get("true_boxes", ())
+            self.sheet.add_missed(stamp_ns, truth, labels, boxes)
             return
-        if held.latency_ms is not None:
-            self.latencies_ms.append(held.latency_ms)
-        frame = ScoredFrame(
-            stamp_ns,
-            held.mask,
-            held.truth,
-            probability=held.probability,
-            labels=held.labels or (),
-            true_labels=held.true_labels or (),
-            boxes=held.boxes or (),
-            point=held.point,
-            latency_ms=held.latency_ms,
-            true_boxes=boxes,
-        )
-        self.sheet.add(fitted(frame))
+        if "latency_ms" in held:
+            self.latencies_ms.append(held["latency_ms"])
+        self.sheet.add(fitted(ScoredFrame(stamp_ns, **{"truth": truth, **held})))

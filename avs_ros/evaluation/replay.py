@@ -1,26 +1,30 @@
-"""Deterministic replay of a bag: every frame with a truth, no clock, the same numbers twice."""
+"""Deterministic replay of a bag: every frame with a truth, no clock, the same numbers twice.
+
+Many bags at once: in this process, in several on this machine, or on a Ray cluster.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from multiprocessing import get_context
+from multiprocessing.pool import Pool
 from pathlib import Path
+from typing import TypeVar
 
-import cv2
-import numpy as np
-from numpy.typing import NDArray
-
-from avs_ros.evaluation.fitting import fitted
-from avs_ros.evaluation.frame_scores import WorstFrame
+from avs_ros.errors import AvsError, ParameterError, optional
+from avs_ros.evaluation.frame_scores import ScoredFrame, fitted
 from avs_ros.evaluation.label_sets import LabelSets
-from avs_ros.evaluation.score_sheet import ScoredFrame, ScoreSheet
+from avs_ros.evaluation.score_sheet import ScoreSheet
 from avs_ros.evaluation.truth import Truth, read_truth
+from avs_ros.evaluation.worst import WorstFrame, WorstFrames
 from avs_ros.inference.segmenter import Segmenter
 from avs_ros.media.bag import BagOptions, BagSource
 from avs_ros.media.source import Frame
 from avs_ros.postprocess import PostprocessConfig, Postprocessor
-from avs_ros.segmentation import Bytes, Segmentation
 from avs_ros.streaming.inputs import Event
 from avs_ros.streaming.pipeline import Pipeline, Result
 
@@ -51,7 +55,7 @@ class Replay:
         self.segmenter = segmenter
         self.options = options or ReplayOptions()
         self.sheet = ScoreSheet(batch_frames, self.options.names)
-        self._worst: list[tuple[float, str, Bytes]] = []
+        self.worst = WorstFrames(KEPT_WORST)
 
     def run(self, path: Path, name: str = "") -> int:
         """Score one bag, called ``name`` ("": as its file); returns the count of scored frames."""
@@ -102,44 +106,137 @@ class Replay:
                 heard=answer.audio_label,
             )
             likeness = self.sheet.add(fitted(frame))
-            self._keep(likeness, answer, pair.image, truth, name)
+            description = (
+                f"{name}: IoU {likeness:.2f}, marked {answer.label or 'nothing'}, true "
+                f"{', '.join(truth.labels) or ('something' if truth.sounds else 'nothing')}, "
+                f"{answer.level_dbfs:.0f} dB"
+            )
+            true = truth.shown(pair.image.shape)
+            self.worst.keep(1.0 - likeness, description, pair.image, answer.mask(), true)
             yield answer.stamp_ns
 
-    def _keep(
-        self, iou: float, answer: Segmentation, rgb: Bytes, truth: Truth, name: str
-    ) -> None:
-        if len(self._worst) == KEPT_WORST and iou >= self._worst[-1][0]:
-            return
-        description = (
-            f"{name}: IoU {iou:.2f}, marked {answer.label or 'nothing'}, true "
-            f"{', '.join(truth.labels) or ('something' if truth.sounds else 'nothing')}, "
-            f"{answer.level_dbfs:.0f} dB"
-        )
-        self._worst.append((iou, description, _triptych(rgb, answer, truth.shown(rgb.shape))))
-        self._worst.sort(key=lambda kept: kept[0])
-        del self._worst[KEPT_WORST:]
 
-    def worst(self) -> list[WorstFrame]:
-        """The worst frames as JPEG, the worst first."""
-        out = []
-        for iou, description, image in self._worst:
-            done, data = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 82])
-            if done:
-                out.append(WorstFrame(data.tobytes(), description, iou))
-        return out
+J = TypeVar("J")
+R = TypeVar("R")
 
 
-def _triptych(
-    rgb: Bytes, answer: Segmentation, truth: NDArray[np.bool_], height: int = 150
-) -> Bytes:
-    """Image, image with the answer, image with the truth, side by side."""
-    width = max(1, round(height * rgb.shape[1] / rgb.shape[0]))
-    small = cv2.resize(rgb, (width, height), interpolation=cv2.INTER_AREA)
-    panels = [small]
-    true = truth.astype(np.uint8)
-    for mask, colour in ((answer.mask(), (255, 120, 30)), (true, (40, 200, 120))):
-        shown = small.copy()
-        on = cv2.resize(mask, (width, height), interpolation=cv2.INTER_NEAREST) > 0
-        shown[on] = (0.5 * shown[on] + 0.5 * np.array(colour)).astype(np.uint8)
-        panels.append(shown)
-    return np.asarray(np.hstack(panels), dtype=np.uint8)
+@dataclass(frozen=True)
+class Job:
+    """One bag on one model: everything that another process or machine needs to know.
+
+    ``load``: makes the segmenter out of ``model``, ``engine`` and ``device`` (None:
+    ``avs_ros.inference.create_segmenter``).
+    """
+
+    path: str
+    model: str
+    engine: str
+    device: str
+    options: ReplayOptions
+    batch_frames: int
+    threads: int = 1
+    name: str = ""
+    load: Callable[..., Segmenter] | None = None
+
+
+@dataclass
+class Done:
+    """A bag's sheet and its worst frames; ``engine``: what the model really ran on."""
+
+    path: str
+    sheet: ScoreSheet
+    worst: list[WorstFrame]
+    engine: str = ""
+
+
+def use_threads(threads: int) -> None:
+    """Compute with ``threads`` threads from here on.
+
+    Sums depend on how they are shared out in their last digits: only the same number of threads
+    gives the same scores to the last digit.
+    """
+    import torch
+
+    torch.set_num_threads(threads)
+
+
+def run_job(job: Job) -> Done:
+    """Score one bag; the segmenter is made anew, so bags cannot influence each other."""
+    load = job.load
+    if load is None:
+        from avs_ros.inference import create_segmenter
+
+        use_threads(job.threads)
+        load = create_segmenter
+    segmenter = load(model=job.model, engine=job.engine, device=job.device)
+    try:
+        replay = Replay(segmenter, job.options, job.batch_frames)
+        replay.run(Path(job.path), job.name)
+        return Done(job.path, replay.sheet, replay.worst.frames, segmenter.engine)
+    finally:
+        segmenter.close()
+
+
+def run_jobs(jobs: Sequence[Job], workers: int = 1, ray_address: str = "") -> Iterator[Done]:
+    """:func:`run_job` for each of ``jobs``, in their order; see :func:`spread`."""
+    return spread(run_job, jobs, workers, ray_address)
+
+
+def spread(
+    work: Callable[[J], R], jobs: Sequence[J], workers: int = 1, ray_address: str = ""
+) -> Iterator[R]:
+    """Results in the order of ``jobs``, whatever order they are computed in.
+
+    ``work``: a function of a module, so that other processes can find it.  ``workers``: processes
+    on this machine; ``ray_address``: an existing Ray cluster instead, whose machines must have
+    this package and see the same files.  Raises MissingDependencyError without Ray,
+    ParameterError when no cluster answers, and what ``work`` raises.
+    """
+    if ray_address:
+        yield from _on_ray(work, jobs, ray_address)
+    elif workers <= 1:
+        yield from map(work, jobs)
+    else:
+        with _pool(min(workers, len(jobs))) as pool:
+            yield from pool.imap(work, jobs)
+
+
+def _pool(workers: int) -> Pool:
+    """Processes that leave Ctrl-C to this one, which ends them."""
+    main = threading.current_thread() is threading.main_thread()
+    # What is ignored here stays so in a child, from its first moment.
+    previous = signal.signal(signal.SIGINT, signal.SIG_IGN) if main else None
+    try:
+        # A forked child must not inherit torch's threads: spawn.
+        return get_context("spawn").Pool(workers)
+    finally:
+        if main:
+            signal.signal(signal.SIGINT, previous)
+
+
+def _on_ray(work: Callable[[J], R], jobs: Sequence[J], address: str) -> Iterator[R]:
+    ray = optional("ray", "Evaluation on a cluster")
+    try:
+        ray.init(address=address, ignore_reinit_error=True, log_to_driver=False)
+    except (ConnectionError, ValueError) as error:
+        raise ParameterError(
+            f"no Ray cluster at {address} ({str(error).splitlines()[0]}); start one with "
+            "`ray start --head`, or leave --ray away"
+        ) from error
+    try:
+        remote = ray.remote(_kept)
+        for reference in [remote.remote(work, job) for job in jobs]:
+            answer = ray.get(reference)
+            if isinstance(answer, AvsError):
+                raise answer
+            yield answer
+    finally:
+        ray.shutdown()
+
+
+def _kept(work: Callable[[J], R], job: J) -> R | AvsError:
+    """The result or the error: Ray would wrap an error and lose its one message."""
+    try:
+        return work(job)
+    except AvsError as error:
+        return error

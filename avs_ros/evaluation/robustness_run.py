@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from avs_ros.evaluation.parallel import spread, use_threads
+from avs_ros.evaluation.replay import spread, use_threads
 from avs_ros.evaluation.robustness import (
     ConditionScores,
     FrameScore,
@@ -123,7 +123,7 @@ def jobs_of(
 def run_suite(
     jobs: Sequence[SuiteJob], workers: int = 1, ray_address: str = ""
 ) -> Iterator[SuiteDone]:
-    """Results in the order of ``jobs``; see :func:`avs_ros.evaluation.parallel.spread`."""
+    """Results in the order of ``jobs``; see :func:`avs_ros.evaluation.replay.spread`."""
     return spread(run_suite_job, jobs, workers, ray_address)
 
 

@@ -8,7 +8,6 @@ the layout of AVSBench's S4, to be made into bags and disturbed.
 from __future__ import annotations
 
 import csv
-import wave
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,12 +20,9 @@ from avs_ros.errors import DatasetError
 from avs_ros.evaluation.composite import join
 from avs_ros.evaluation.composite_data import LEVEL, View
 from avs_ros.evaluation.composite_generated import generated_dataset
-from avs_ros.inference.segmenter import Segmenter
 from avs_ros.overlay import WHITE, draw_overlay, put_text
-from avs_ros.postprocess import PostprocessConfig, Postprocessor
 from avs_ros.segmentation import Bytes, Float, Segmentation
-from avs_ros.sound import SAMPLE_RATE, level_dbfs
-from avs_ros.streaming.inputs import Frame, Pair
+from avs_ros.sound import SAMPLE_RATE
 
 WIDTH = 384
 HEAD, GAP = 26, 4
@@ -103,14 +99,6 @@ def inset(large: View, small: View, share: float = 0.42) -> View:
     return View(rgb, masks, np.zeros((height, width), bool))
 
 
-def ask(segmenter: Segmenter, shot: Shot) -> Segmentation:
-    """One frame and its second, with the node's post-processing."""
-    segmenter.reset()
-    prediction = segmenter.step(shot.view.rgb, shot.window, 0)
-    pair = Pair(Frame.of(0, shot.view.rgb), shot.window, 1.0, True, level_dbfs(shot.window), 0.0)
-    return Postprocessor(PostprocessConfig()).process(prediction, pair)
-
-
 @dataclass(frozen=True)
 class Verdict:
     """``iou`` with the sounding object (None where nothing visible does); ``marked``: share of the
@@ -173,6 +161,8 @@ def write_clips(root: Path, shots: Sequence[Shot]) -> int:
 
     A clip shows its scene for five seconds; the second of sound is repeated.
     """
+    import soundfile
+
     data = root / "Single-source" / "s4_data"
     rows = [["name", "start", "category", "split"]]
     for shot in shots:
@@ -185,14 +175,10 @@ def write_clips(root: Path, shots: Sequence[Shot]) -> int:
             frame = data / "visual_frames" / place / name / f"{name}_{t}.png"
             _write(frame, cv2.cvtColor(shot.view.rgb, cv2.COLOR_RGB2BGR))
             _write(data / "gt_masks" / place / name / f"{name}_{t}.png", mask)
-        sound = np.round(np.tile(shot.window, CLIP_SECONDS) * 32767).astype("<i2")
+        sound = np.round(np.tile(shot.window, CLIP_SECONDS) * 32767).astype(np.int16)
         path = data / "audio_wav" / place / f"{name}.wav"
         path.parent.mkdir(parents=True, exist_ok=True)
-        with wave.open(str(path), "wb") as file:
-            file.setnchannels(1)
-            file.setsampwidth(2)
-            file.setframerate(SAMPLE_RATE)
-            file.writeframes(sound.tobytes())
+        soundfile.write(str(path), sound, SAMPLE_RATE)
         rows.append([name, "0", shot.sounds, "test"])
     with (root / "Single-source" / "s4_meta_data.csv").open("w", newline="") as table:
         csv.writer(table).writerows(rows)

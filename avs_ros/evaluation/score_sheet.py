@@ -17,11 +17,8 @@ from numpy.typing import NDArray
 from avs_ros.errors import DatasetError
 from avs_ros.evaluation import metrics
 from avs_ros.evaluation.boxes import Box
-from avs_ros.evaluation.frame_scores import FrameScores, ScoredFrame, score_frame
+from avs_ros.evaluation.frame_scores import FrameScores, ScoredFrame, reactions, score_frame
 from avs_ros.evaluation.label_sets import LabelSets
-from avs_ros.evaluation.reactions import reactions
-
-__all__ = ["Box", "FrameScores", "ScoreSheet", "ScoredFrame"]
 
 # Two truths that overlap at least this much show the same sounding thing.
 SAME_TRUTH = 0.9
@@ -38,7 +35,6 @@ class ScoreSheet:
     names: LabelSets | None = None
     _rows: list[list[FrameScores]] = field(default_factory=list)
     _names: list[str] = field(default_factory=list)
-    _missed: int = 0
     _last: ScoredFrame | None = None
 
     def begin(self, name: str = "") -> None:
@@ -56,11 +52,6 @@ class ScoreSheet:
         """Take over another sheet's recordings."""
         self._rows += other._rows
         self._names += other._names
-        self._missed += other._missed
-
-    def miss(self, frames: int = 1) -> None:
-        """Frames with a truth that is not at hand got no answer: they are only counted."""
-        self._missed += frames
 
     def add_missed(
         self,
@@ -183,7 +174,7 @@ class ScoreSheet:
         boxes = [row.box_iou for row in sounding if row.box_iou is not None]
         return {
             "frames": len(rows),
-            "missed_frames": self._missed + len(every) - len(rows),
+            "missed_frames": len(every) - len(rows),
             "recordings": len(self._rows),
             "mask_frames": sum(len(part) for part in masked),
             "batch_frames": self.batch_frames,

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from avs_ros.conversions import read_detections, read_mask, stamp_to_ns
+from avs_ros.conversions.detections import read_detections
+from avs_ros.conversions.image_reading import read_mask
+from avs_ros.conversions.messages import stamp_to_ns
 from avs_ros.errors import AvsError, BagError
 from avs_ros.evaluation.boxes import Box, filled
 from avs_ros.media.bag_types import typestore_for

@@ -14,12 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avs_ros.evaluation.composite import join
+from avs_ros.evaluation.composite_benchmark import answer_to
 from avs_ros.evaluation.composite_data import CompositeDataset, LabelledImage, LabelledSound
 from avs_ros.inference.segmenter import Segmenter
-from avs_ros.postprocess import PostprocessConfig, Postprocessor
+from avs_ros.postprocess import PostprocessConfig
 from avs_ros.segmentation import Segmentation
-from avs_ros.sound import SAMPLE_RATE, level_dbfs
-from avs_ros.streaming.inputs import Frame, Pair
 
 PER_CATEGORY, SAME, NEAR = 12, 0.5, 0.02
 
@@ -69,24 +68,23 @@ def make_twins(dataset: CompositeDataset, seed: int = 0) -> list[Twins]:
     return found
 
 
-def ask(segmenter: Segmenter, twins: Twins) -> tuple[Segmentation, NDArray[np.bool_], int]:
+def ask(
+    segmenter: Segmenter, twins: Twins, policy: PostprocessConfig | None = None
+) -> tuple[Segmentation, NDArray[np.bool_], int]:
     """The answer, the category's mask, and the column at which the right photograph begins."""
     left = twins.left.view()
     view = join(left, twins.right.view())
-    window = twins.recording.second()
-    segmenter.reset()
-    prediction = segmenter.step(view.rgb, window, 0)
-    level = level_dbfs(window)
-    pair = Pair(Frame.of(0, view.rgb), window, len(window) / SAMPLE_RATE, True, level, 0.0)
-    answer = Postprocessor(PostprocessConfig()).process(prediction, pair)
+    answer = answer_to(segmenter, view.rgb, twins.recording.second(), policy)
     return answer, view.masks[twins.category], left.rgb.shape[1]
 
 
-def tell(segmenter: Segmenter, cases: list[Twins]) -> Told:
-    """All cases."""
+def tell(
+    segmenter: Segmenter, cases: list[Twins], policy: PostprocessConfig | None = None
+) -> Told:
+    """All cases; ``policy``: of the post-processing (None: the defaults)."""
     marked, both, apart, clear = [], [], [], []
     for case in cases:
-        answer, true, cut = ask(segmenter, case)
+        answer, true, cut = ask(segmenter, case, policy)
         labels = answer.label_mask()
         marked.append(bool(labels.any()))
         halves = (np.s_[:, :cut], np.s_[:, cut:])

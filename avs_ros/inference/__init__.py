@@ -2,13 +2,56 @@
 
 from __future__ import annotations
 
+import importlib.util
+import re
+import sys
 from pathlib import Path
 from typing import Any
 
+from avs_ros.errors import EngineError, MissingDependencyError
 from avs_ros.gate import GateConfig
 from avs_ros.inference.segmenter import Segmenter
 
-__all__ = ["Segmenter", "create_segmenter"]
+__all__ = ["Segmenter", "create_segmenter", "require_torch"]
+
+# The oldest torch that the models can be built with.
+OLDEST = (2, 1)
+
+
+def require_torch() -> None:
+    """Raise one sentence where torch is absent or too old (Ubuntu 22.04's own is 1.8).
+
+    Without it an old torch fails somewhere in a model, with a name that it does not have.  Torch
+    itself is not imported: a portable engine's second start needs none of it.
+    """
+    found = _installed()
+    if found is None:
+        raise MissingDependencyError("torch", "The model", "pip install torch")
+    text, folder = found
+    version = re.match(r"(\d+)\.(\d+)", text)
+    if version and (int(version[1]), int(version[2])) < OLDEST:
+        needed = ".".join(map(str, OLDEST))
+        raise EngineError(
+            f"torch {text} is installed ({folder}), the models need {needed} or newer: "
+            f"pip install 'torch>={needed}'"
+        )
+
+
+def _installed() -> tuple[str, str] | None:
+    """Version ("" where it cannot be told) and folder of torch; None where there is none."""
+    if "torch" in sys.modules:
+        torch = sys.modules["torch"]
+        return None if torch is None else (str(torch.__version__), str(torch.__path__[0]))
+    spec = importlib.util.find_spec("torch")
+    if spec is None or not spec.submodule_search_locations:
+        return None
+    folder = Path(spec.submodule_search_locations[0])
+    try:
+        said = (folder / "version.py").read_text(encoding="utf-8")
+    except OSError:
+        return "", str(folder)
+    version = re.search(r"""__version__ = ['"]([^'"]+)""", said)
+    return (version[1] if version else ""), str(folder)
 
 
 def create_segmenter(
@@ -17,10 +60,8 @@ def create_segmenter(
 ) -> Segmenter:
     """See :func:`avs_ros.inference.registry.create_segmenter` (imported on first use).
 
-    Raises also what :func:`avs_ros.inference.installed_torch.require_torch` does.
+    Raises also what :func:`require_torch` does.
     """
-    from avs_ros.inference.installed_torch import require_torch
-
     require_torch()
     from avs_ros.inference import registry
 

@@ -27,7 +27,7 @@ from avs_ros.segmentation import Bytes, Float, Layer, Prediction, sigmoid
 from avs_ros.sound import SAMPLE_RATE
 
 if TYPE_CHECKING:
-    from avs_ros.inference.engines import StepProgram
+    from avs_ros.inference.engines.program import StepProgram
     from avs_ros.models.avsc import LoadedAVSC
 
 FULL = "avsc_pvt"
@@ -54,7 +54,7 @@ class AVSCSegmenter:
         self.labels: Sequence[str] = metadata["categories"]
         self._sound_classes: Sequence[str] = metadata["sound_classes"]
         self._audioset: Sequence[str] = self.metadata["audioset"]
-        calibration = self.metadata.get("calibration", {})
+        self.calibration = calibration = self.metadata.get("calibration", {})
         known = float(calibration.get("score", UNCALIBRATED))
         if not 0 < known < 1:
             raise ModelError(

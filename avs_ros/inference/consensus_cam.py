@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -13,19 +15,19 @@ from avs_ros.gate import GateConfig
 from avs_ros.inference.audio_steps import audio_program
 from avs_ros.inference.bundle import AUDIO_STEP, VISUAL_STEP, Bundle, open_runners
 from avs_ros.inference.cached_audio_encoder import CachedAudioEncoder
-from avs_ros.inference.engines import StepProgram, choose_device
+from avs_ros.inference.engines import choose_device
+from avs_ros.inference.engines.program import StepProgram
 from avs_ros.inference.frames import FramePreparation
 from avs_ros.inference.light import BUNDLED
+from avs_ros.models.audio import build
 from avs_ros.models.audio.network import AudioNetwork
-from avs_ros.models.audio.registry import build
 from avs_ros.models.c3n.backbone import MobileNetV2
 from avs_ros.models.c3n.c3im import CognitiveConsensusInference
 from avs_ros.models.label_similarity import load_similarity
 from avs_ros.models.labels import audioset, imagenet
 from avs_ros.models.light.checkpoint import load_light
 from avs_ros.models.light.consensus_cam import ConsensusCam
-from avs_ros.models.state_dict import load_state_dict_strictly
-from avs_ros.models.weight_file import read_weight_file
+from avs_ros.models.weight_file import load_state_dict_strictly, read_weight_file
 from avs_ros.segmentation import Bytes, Float, Prediction, sigmoid
 from avs_ros.sound import SAMPLE_RATE, level_dbfs
 
@@ -113,39 +115,53 @@ class ConsensusCamSegmenter:
         self._runners.close()
 
 
-def create(
-    name: str,
-    engine: str = "auto",
-    device: str = "auto",
-    *,
-    checkpoint: str | Path = BUNDLED,
-    visual_weights: str | Path | None = None,
-    audio_weights: str | Path | None = None,
-    sharpness: float = SHARPNESS,
-    level: float = LEVEL,
-) -> ConsensusCamSegmenter:
-    """A :class:`ConsensusCamSegmenter`.
+@dataclass(frozen=True)
+class Options:
+    """What the model is made of.
 
     ``visual_weights``: MobileNetV2's public ImageNet file (timm's names, SAME padding);
     ``audio_weights``: EfficientAT mn04's.  Where one is not given, that classifier is the one in
-    ``checkpoint``, a light C3N file, which is trained.  ``sharpness``: see :class:`ConsensusCam`.
-    Raises CheckpointError for a file that does not fit.
+    ``checkpoint``, a light C3N file, which is trained.  ``sharpness``: see :class:`ConsensusCam`;
+    ``level``: see :class:`ConsensusCamSegmenter`.
     """
-    module, audio_encoder, labels = _parts(checkpoint, visual_weights, audio_weights, sharpness)
+
+    checkpoint: str | Path = BUNDLED
+    visual_weights: str | Path | None = None
+    audio_weights: str | Path | None = None
+    sharpness: float = SHARPNESS
+    level: float = LEVEL
+
+    def parts(self) -> tuple[ConsensusCam, AudioNetwork, Sequence[str]]:
+        """Visual step, audio network and labels; CheckpointError for a file that does not fit."""
+        light = load_light(self.checkpoint)
+        audio_encoder = light.network.audio_encoder
+        if self.audio_weights is not None:
+            audio_encoder = build(AUDIO, self.audio_weights)
+        if self.visual_weights is None:
+            trunk = light.network.c3n
+            module = ConsensusCam(trunk.backbone, trunk.c3im, trunk.image_size, self.sharpness)  # type: ignore[arg-type]
+            return module, audio_encoder, light.rows
+        backbone = MobileNetV2(VISUAL, num_classes=1000)
+        file = read_weight_file(self.visual_weights)
+        load_state_dict_strictly(backbone.net, file.state_dict(), file.source)
+        c3im = CognitiveConsensusInference(load_similarity())
+        module = ConsensusCam(backbone, c3im, sharpness=self.sharpness)
+        return module, audio_encoder, imagenet().short_names
+
+
+def create(
+    name: str, engine: str = "auto", device: str = "auto", **options: Any
+) -> ConsensusCamSegmenter:
+    """A :class:`ConsensusCamSegmenter`; ``options``: see :class:`Options`."""
+    chosen = Options(**options)
     return ConsensusCamSegmenter(
-        module, audio_encoder, labels, name=name, engine=engine, device=device, level=level
+        *chosen.parts(), name=name, engine=engine, device=device, level=chosen.level
     )
 
 
-def program(
-    name: str,
-    *,
-    checkpoint: str | Path = BUNDLED,
-    visual_weights: str | Path | None = None,
-    sharpness: float = SHARPNESS,
-) -> StepProgram:
+def program(name: str, **options: Any) -> StepProgram:
     """The model's visual step; arguments and errors as for :func:`create`."""
-    return cam_program(_parts(checkpoint, visual_weights, None, sharpness)[0], name)
+    return cam_program(Options(**options).parts()[0], name)
 
 
 def cam_program(module: ConsensusCam, name: str) -> StepProgram:
@@ -157,22 +173,3 @@ def cam_program(module: ConsensusCam, name: str) -> StepProgram:
         inputs={"frame": (1, 3, size, size), "audio_logits": (1, 527)},
         outputs=("cam", "label"),
     )
-
-
-def _parts(
-    checkpoint: str | Path,
-    visual: str | Path | None,
-    audio: str | Path | None,
-    sharpness: float,
-) -> tuple[ConsensusCam, AudioNetwork, Sequence[str]]:
-    light = load_light(checkpoint)
-    audio_encoder = light.network.audio_encoder if audio is None else build(AUDIO, audio)
-    if visual is None:
-        trunk = light.network.c3n
-        module = ConsensusCam(trunk.backbone, trunk.c3im, trunk.image_size, sharpness)  # type: ignore[arg-type]
-        return module, audio_encoder, light.rows
-    backbone = MobileNetV2(VISUAL, num_classes=1000, image_size=224, drop_path=0.0)
-    file = read_weight_file(visual)
-    load_state_dict_strictly(backbone.net, file.state_dict(), file.source)
-    c3im = CognitiveConsensusInference(load_similarity())
-    return ConsensusCam(backbone, c3im, sharpness=sharpness), audio_encoder, imagenet().short_names

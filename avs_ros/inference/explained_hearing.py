@@ -10,7 +10,11 @@ import numpy as np
 from avs_ros.gate import GateConfig
 from avs_ros.inference.cached_audio_encoder import CachedAudioEncoder, Heard, StreamHearing
 from avs_ros.inference.category_gate import Bools, CategoryGate
-from avs_ros.inference.confusable import confusable_indices, pool_confusable, without_confusable
+from avs_ros.inference.class_affinity import (
+    confusable_indices,
+    pool_confusable,
+    without_confusable,
+)
 from avs_ros.inference.engines.prepared import StepRunner
 from avs_ros.inference.explaining import INPUTS, ExplainingGate, SoundEvidence, gate_inputs
 from avs_ros.inference.loudness import Loudest

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from avs_ros.inference.candidates import Candidates
+from avs_ros.models.audio.network import CLASS_COUNT
 from avs_ros.segmentation import Float
 
 LEVELS = 3
@@ -43,10 +44,13 @@ class SoundEvidence:
         self.names: Sequence[str] = metadata["sound_classes"]
         self.category = np.asarray(metadata["category"], np.int64)
         self.categories = int(metadata["categories"])
-        self._levels = [
-            [np.asarray(classes, np.int64) for classes in metadata[level]]
+        # One row of positions after the other; where there is none, the one behind the logits.
+        levels = [
+            [list(classes) or [CLASS_COUNT] for classes in metadata[level]]
             for level in ("direct", "branch", "root")
         ]
+        self._positions = [np.concatenate([np.array(c) for c in rows]) for rows in levels]
+        self._starts = [np.cumsum([0, *map(len, rows[:-1])]) for rows in levels]
 
     def sound_classes(self, logits: Float) -> Float:
         """AudioSet logits ``[527]`` -> log-odds ``[V]`` of each sound class."""
@@ -69,13 +73,9 @@ class SoundEvidence:
         return self.names[best] if heard[best] > plain + CLEARLY else name
 
     def _loudest(self, logits: Float, level: int) -> Float:
-        return np.array(
-            [
-                logits[classes].max() if classes.size else UNHEARD
-                for classes in self._levels[level]
-            ],
-            np.float32,
-        ).clip(UNHEARD, -UNHEARD)
+        known = np.append(np.asarray(logits, np.float32), np.float32(UNHEARD))
+        most = np.maximum.reduceat(known[self._positions[level]], self._starts[level])
+        return np.asarray(most.clip(UNHEARD, -UNHEARD), np.float32)
 
 
 def visible(candidates: Candidates) -> Float:

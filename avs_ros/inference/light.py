@@ -15,8 +15,12 @@ from avs_ros.gate import CATEGORY_OPTIONS, GateConfig
 from avs_ros.inference.bundle import Bundle, identity_of, open_runners
 from avs_ros.inference.cached_audio_encoder import CachedAudioEncoder, StreamHearing, check_window
 from avs_ros.inference.category_gate import Bools, CategoryGate
-from avs_ros.inference.class_affinity import ClassAffinity
-from avs_ros.inference.confusable import confusable_indices, pool_confusable, without_confusable
+from avs_ros.inference.class_affinity import (
+    ClassAffinity,
+    confusable_indices,
+    pool_confusable,
+    without_confusable,
+)
 from avs_ros.inference.engines import choose_device
 from avs_ros.inference.frames import FramePreparation
 from avs_ros.inference.light_detecting import DetectingSegmenter
@@ -25,7 +29,7 @@ from avs_ros.segmentation import Bytes, Float, Layer, Prediction, sigmoid
 from avs_ros.sound import SAMPLE_RATE
 
 if TYPE_CHECKING:
-    from avs_ros.inference.engines import StepProgram
+    from avs_ros.inference.engines.program import StepProgram
 
 BUNDLED = Path(__file__).resolve().parents[1] / "data" / "c3n_light.safetensors"
 # A threshold that nothing reaches.
@@ -71,7 +75,7 @@ class LightSegmenter:
         self._sound_classes: Sequence[str] = metadata["sound_classes"]
         self._audioset: Sequence[str] = metadata["audioset"]
         self._category_row = [self.labels.index(name) for name in self.categories]
-        calibration = self.metadata.get("calibration", {})
+        self.calibration = calibration = self.metadata.get("calibration", {})
         self._gate = CategoryGate(
             self.categories, self._thresholds(calibration), calibration, SAMPLE_RATE
         )

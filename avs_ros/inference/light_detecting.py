@@ -59,6 +59,7 @@ class DetectingSegmenter:
         self.labels: Sequence[str] = metadata["categories"]
         self.categories = self.labels
         self._audioset: Sequence[str] = metadata["audioset"]
+        self.calibration = metadata["calibration"]
         self._hearing = ExplainedHearing(runners.audio, metadata)
         self._read = CandidateReader(metadata["candidates"])
         self._outputs: Sequence[str] = metadata["outputs"]

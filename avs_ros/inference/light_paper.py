@@ -18,7 +18,7 @@ from avs_ros.inference.engines import choose_device
 from avs_ros.inference.light import BUNDLED
 
 if TYPE_CHECKING:
-    from avs_ros.inference.engines import StepProgram
+    from avs_ros.inference.engines.program import StepProgram
     from avs_ros.models.light.checkpoint import LightModel
 
 FRAMES_PER_CLIP = 5
@@ -46,7 +46,7 @@ def create(
 
     identity = identity_of("light_paper", frames_per_clip, files=(Path(checkpoint),))
     runners = open_runners(name, identity, make, engine, choose_device(device))
-    return C3NSegmenter.of(name, runners, interpolation=cv2.INTER_AREA)
+    return C3NSegmenter(name, runners, cv2.INTER_AREA)
 
 
 def program(

@@ -1,21 +1,28 @@
-"""Models by name, and checkpoints by path: everything that can stand behind the protocol."""
+"""Models by name, and checkpoints by path: everything that can stand behind the protocol.
+
+And what computed a result: the record that makes it repeatable.
+"""
 
 from __future__ import annotations
 
 import importlib
+import importlib.metadata
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import avs_ros
 from avs_ros.errors import ModelError, ParameterError
 from avs_ros.gate import GateConfig, apply_gate
+from avs_ros.inference.engines import ENGINES
 from avs_ros.inference.engines.threads import limited_threads
 from avs_ros.inference.segmenter import Segmenter
+from avs_ros.weights.sources import sha256_of
 
 if TYPE_CHECKING:
-    from avs_ros.inference.engines import StepProgram
+    from avs_ros.inference.engines.program import StepProgram
 
 DEFAULT_MODEL = "c3n_light"
 _DATA = Path(__file__).resolve().parents[1] / "data"
@@ -38,7 +45,7 @@ class Model:
     weights: str = ""
 
 
-_LIGHT, _PUBLISHED = "avs_ros.inference.light", "avs_ros.inference.published"
+_LIGHT, _PUBLISHED = "avs_ros.inference.light", "avs_ros.inference.c3n"
 _AVSC = "avs_ros.inference.avsc"
 # What a safetensors file says it is -> where it runs; all others are C3N's.
 _KINDS = {"c3n_light": _LIGHT, "avsc": _AVSC}
@@ -158,3 +165,43 @@ def _kind(path: Path) -> str:
             return str(json.loads((file.metadata() or {}).get("kind", '""')))
     except (SafetensorError, OSError, ValueError):
         return ""  # a PyTorch file, or a broken one: its reader says so
+
+
+def describe(
+    segmenter: Segmenter, model: str | Path, threads: int | None = None
+) -> dict[str, Any]:
+    """Plain values that JSON can hold.
+
+    ``model``, ``threads``: as ``create_segmenter`` got them.  Keys: ``avs_ros`` (version),
+    ``model``, ``engine``, ``library`` (the engine's, with its version), ``device``, ``threads``
+    (a number, or "auto") and ``weights`` ({file name: SHA-256}; empty where none was read).  On
+    one machine, equal records and equal input give equal masks.
+    """
+    return {
+        "avs_ros": avs_ros.__version__,
+        "model": segmenter.name,
+        "engine": segmenter.engine,
+        "library": _library(segmenter.engine),
+        "device": segmenter.device,
+        "threads": threads or "auto",
+        "weights": _weights(segmenter, model),
+    }
+
+
+def _library(engine: str) -> str:
+    name = (ENGINES[engine].requires or "torch") if engine in ENGINES else ""
+    try:
+        return f"{name} {importlib.metadata.version(name)}" if name else ""
+    except importlib.metadata.PackageNotFoundError:
+        return name
+
+
+def _weights(segmenter: Segmenter, model: str | Path) -> dict[str, str]:
+    """Of the model's own file, and of others that the segmenter was built from."""
+    others: dict[str, str] = getattr(segmenter, "weights", {})
+    try:
+        path = weight_file(model)
+    except ModelError:  # not one of ours
+        path = None
+    own = {} if path is None or not path.is_file() else {path.name: sha256_of(path)}
+    return {**own, **others}

@@ -17,10 +17,11 @@ class Segmenter(Protocol):
     vocabulary; ``Prediction.label_index`` points into it).  A segmenter belongs to one stream:
     it keeps that stream's past, and :meth:`reset` forgets it.
 
-    One that decides the sounding object by itself has three attributes more: ``gate`` (GateConfig,
+    One that decides the sounding object by itself has four attributes more: ``gate`` (GateConfig,
     may be set at any time; see :func:`avs_ros.gate.apply_gate`), ``gate_options`` (names of the
-    options that have an effect, with post-processing behind it; default: post-processing's own)
-    and ``categories`` (names that may have thresholds of their own; default: ``labels``).
+    options that have an effect, with post-processing behind it; default: post-processing's own),
+    ``calibration`` (what its weight file says of them) and ``categories`` (names that may have
+    thresholds of their own; default: ``labels``).
 
     One whose audio encoder runs at a period of its own has ``audio_runs``, how often it did.
     """

@@ -16,29 +16,18 @@ from typing import Any
 
 import numpy as np
 
-from avs_ros.conversions import (
-    AUDIO_TYPES,
-    AudioFormat,
-    MalformedImage,
-    check_any_image,
-    read_any_image,
-    read_audio,
-    read_camera_info,
-    stamp_to_ns,
-)
+from avs_ros.conversions.audio import AUDIO_INFO, AUDIO_TYPES, FORMATLESS, AudioFormat, read_audio
+from avs_ros.conversions.camera import CAMERA_INFO, read_camera_info
+from avs_ros.conversions.image_reading import check_any_image, read_any_image
+from avs_ros.conversions.messages import MalformedImage, stamp_to_ns
 from avs_ros.errors import AvsError, BagError
+from avs_ros.media.bag_choices import CHUNKS, choose_topic, find_format, other_topics
 from avs_ros.media.bag_files import broken, open_reader
-from avs_ros.media.bag_sound import CHUNKS, find_format
-from avs_ros.media.bag_topics import choose_topic, other_topics
 from avs_ros.media.bag_types import typestore_for
 from avs_ros.media.source import Frame, Sound, SourceInfo, in_stamp_order, merge
 from avs_ros.streaming.findings import Observed
 
 IMAGE_TYPES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
-# These say nothing about their samples.
-FORMATLESS = (AUDIO_TYPES["AudioDataStamped"], AUDIO_TYPES["AudioData"])
-AUDIO_INFO = "audio_common_msgs/msg/AudioInfo"
-CAMERA_INFO = "sensor_msgs/msg/CameraInfo"
 
 
 @dataclass(frozen=True)

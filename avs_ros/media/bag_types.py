@@ -1,18 +1,23 @@
-"""Message definitions of bags: what the bag itself carries, else what ROS 2 and we know."""
+"""Message types of bags: definitions (the bag's own first), and classes to write bags with."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from avs_ros.errors import BagError, MissingDependencyError
-from avs_ros.media.message_definitions import MESSAGES, SECOND_AUDIO_FAMILY
+import numpy as np
+from numpy.typing import NDArray
+
+from avs_ros.errors import BagError, MessageTypeError, MissingDependencyError
 
 if TYPE_CHECKING:
     from rosbags.typesys.store import Typestore
 
+# The packages' own texts, fields only.  Two packages are called audio_common_msgs, whose types
+# share names but not fields: ros_drivers and mgonzs13/audio_common 4.0.
+_DEFINITIONS = Path(__file__).parents[1] / "data" / "msgs"
 # Forms of a rosbag2 that are read and written.
 STORAGES = ("mcap", "sqlite3")
 SECOND_AUDIO = ("audio_common_msgs/msg/AudioStamped", "audio_common_msgs/msg/Audio")
@@ -30,14 +35,12 @@ def known_types(second_audio: bool = False) -> Typestore:
         raise MissingDependencyError(
             "rosbags", "Reading and writing bags", "pip install 'avs_ros[tools]'"
         ) from error
-    texts = dict(MESSAGES)
-    if second_audio:
-        texts = {name: text for name, text in texts.items() if "audio_common" not in name}
-        texts |= SECOND_AUDIO_FAMILY
     store = get_typestore(Stores.ROS2_JAZZY)
     parsed: dict[str, Any] = {}
-    for name, text in texts.items():
-        parsed.update(get_types_from_msg(text, name))
+    for folder in ("vision_msgs", "foxglove_msgs", "mgonzs13" if second_audio else "ros_drivers"):
+        for file in (_DEFINITIONS / folder).rglob("*.msg"):
+            name = f"{file.parents[1].name}/msg/{file.stem}"
+            parsed.update(get_types_from_msg(file.read_text(encoding="utf-8"), name))
     store.register(parsed)
     return store
 
@@ -81,3 +84,66 @@ def _store(described: tuple[tuple[str, str, str, str], ...]) -> Typestore:
     store = get_typestore(Stores.EMPTY)
     store.register(parsed)
     return store
+
+
+# Defaults other than zero that the packages define; the type store drops them.
+_DEFAULTS = {"geometry_msgs/msg/Quaternion": {"w": 1.0}}
+
+
+class BagMessages:
+    """:class:`~avs_ros.conversions.messages.MessageTypes` to write bags with, without ROS."""
+
+    def __call__(self, type_name: str) -> Any:
+        """The class called ``package/msg/Name``; raises :class:`MessageTypeError` for another."""
+        return _message_class(type_name, type_name in SECOND_AUDIO)
+
+    def array(self, values: NDArray[Any]) -> NDArray[Any]:
+        """``values``, flat: rosbags keeps arrays as NumPy does."""
+        return np.ascontiguousarray(values).reshape(-1)
+
+
+def serialize(message: Any, type_name: str) -> bytes:
+    """CDR bytes (little endian, with their header) of a message of :class:`BagMessages`."""
+    return bytes(known_types(type_name in SECOND_AUDIO).serialize_cdr(message, type_name))
+
+
+@cache
+def _message_class(type_name: str, second_audio: bool) -> Any:
+    store = known_types(second_audio)
+    if type_name not in store.types:
+        raise MessageTypeError(f"message type {type_name} is not known: it cannot be written")
+    base: Any = store.types[type_name]
+    kinds = dict(store.fielddefs[type_name][1])
+    own = _DEFAULTS.get(type_name, {})
+
+    def initialise(self: Any, **fields: Any) -> None:
+        for name, kind in kinds.items():
+            if name not in fields:
+                fields[name] = own[name] if name in own else _default(kind, second_audio)
+        base.__init__(self, **fields)
+
+    return type(base.__name__, (base,), {"__init__": initialise})
+
+
+def _default(kind: Any, second_audio: bool) -> Any:
+    """Zero of a field: ``kind`` is a node of rosbags' parse tree."""
+    from rosbags.interfaces import Nodetype
+
+    node, what = kind
+    if node == Nodetype.NAME:
+        return _message_class(what, second_audio)()
+    if node == Nodetype.BASE:
+        name = what[0]
+        return "" if name == "string" else np.zeros((), _dtype(name))[()].item()
+    (inner, inner_what), length = what
+    count = length if node == Nodetype.ARRAY else 0
+    if inner == Nodetype.BASE and inner_what[0] != "string":
+        return np.zeros(count, _dtype(inner_what[0]))
+    return [_default(what[0], second_audio) for _ in range(count)]
+
+
+def _dtype(name: str) -> str:
+    return {"byte": "uint8", "char": "uint8", "octet": "uint8"}.get(name, name)
+
+
+BAG = BagMessages()

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Final
 
 from avs_ros.errors import BagError, MissingDependencyError, ParameterError
-from avs_ros.media.bag_messages import serialize
-from avs_ros.media.bag_types import SECOND_AUDIO, STORAGES, known_types
+from avs_ros.media.bag_types import SECOND_AUDIO, STORAGES, known_types, serialize
 
 # The newest form of metadata that `ros2 bag` of Humble can read, too.
 METADATA_VERSION: Final = 8
@@ -91,12 +89,7 @@ class BagWriter:
         """The writer itself."""
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         """Close, or abort after an error."""
         if kind is None:
             self.close()

@@ -9,7 +9,7 @@ from types import ModuleType
 from typing import Any
 
 from avs_ros.errors import MissingDependencyError
-from avs_ros.media.joined_parts import breaks, find_moves, packet_time
+from avs_ros.media.leaps import breaks, find_moves, packet_time
 
 # So many packets one after the other that cannot be decoded: the rest will not be better.
 HOPELESS = 5000

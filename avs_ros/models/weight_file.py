@@ -1,18 +1,20 @@
-"""Reading a weight file without running anything that is in it."""
+"""A weight file: read without running anything in it, its names brought up to date, put into a
+module all or nothing.
+"""
 
 from __future__ import annotations
 
 import pickle
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
-from torch import Tensor
+from torch import Tensor, nn
 
 from avs_ros.errors import CheckpointError
 
@@ -148,3 +150,89 @@ def _numpy_arrays_allowed() -> AbstractContextManager[Any]:
 
 def _first_line(error: Exception) -> str:
     return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+
+
+Value = TypeVar("Value")
+
+# Keys of the metadata, at any depth.
+OLD_KEYS = {
+    "families": "categories",
+    "voices": "sound_classes",
+    "voice_family": "sound_class_category",
+    "voice_category": "sound_class_category",
+    "alike": "confusable_groups",
+    "lessons": "stages",
+    "picture": "image",
+}
+# First part of a tensor's name.
+OLD_TENSORS = {"hearing": "audio_encoder"}
+
+
+def today(value: Any) -> Any:
+    """Metadata (what JSON can hold) with today's keys."""
+    if isinstance(value, Mapping):
+        return {OLD_KEYS.get(str(key), str(key)): today(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [today(inner) for inner in value]
+    return value
+
+
+def tensors_of_today(tensors: Mapping[str, Value]) -> dict[str, Value]:
+    """Tensors by today's names."""
+    return {_tensor(name): tensor for name, tensor in tensors.items()}
+
+
+def _tensor(name: str) -> str:
+    first, dot, rest = name.partition(".")
+    return OLD_TENSORS.get(first, first) + dot + rest
+
+
+_LISTED = 8
+
+
+def load_state_dict_strictly(
+    module: nn.Module,
+    state_dict: Mapping[str, Tensor],
+    source: str,
+    ignore: Iterable[str] = (),
+) -> None:
+    """Copy ``state_dict`` into ``module``; nothing is copied unless everything fits.
+
+    ``source`` (a path or a name) opens the error message.  ``ignore`` names keys of
+    ``state_dict`` that are known and not wanted (fixed tables that the module computes itself).
+    BatchNorm counters (``num_batches_tracked``) may be absent: old files lack them and they
+    change nothing in evaluation.
+
+    Raises:
+        CheckpointError: a tensor is missing, has another shape, is not a tensor, or is not
+            part of the network; the first few are listed with expected and found shape.
+    """
+    expected = module.state_dict()
+    ignored = set(ignore)
+    problems: list[str] = []
+    for name, own in expected.items():
+        found = state_dict.get(name)
+        if found is None:
+            if not name.endswith("num_batches_tracked"):
+                problems.append(f"{name}: expected {_shape(own)}, missing")
+        elif not isinstance(found, Tensor):
+            problems.append(f"{name}: expected {_shape(own)}, found {type(found).__name__}")
+        elif found.shape != own.shape:
+            problems.append(f"{name}: expected {_shape(own)}, found {_shape(found)}")
+    for name, extra in state_dict.items():
+        if name not in expected and name not in ignored:
+            found_text = _shape(extra) if isinstance(extra, Tensor) else type(extra).__name__
+            problems.append(f"{name}: not part of the network, found {found_text}")
+    if problems:
+        listed = "; ".join(problems[:_LISTED])
+        more = len(problems) - _LISTED
+        tail = f"; and {more} more" if more > 0 else ""
+        raise CheckpointError(
+            f"{source} does not fit {type(module).__name__} "
+            f"({len(problems)} of {len(expected)} tensors differ): {listed}{tail}"
+        )
+    module.load_state_dict({k: v for k, v in state_dict.items() if k in expected}, strict=False)
+
+
+def _shape(tensor: Tensor) -> str:
+    return str(list(tensor.shape))

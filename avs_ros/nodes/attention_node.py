@@ -7,30 +7,21 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from rclpy.clock import Clock, ClockType
 from sensor_msgs.msg import Image
 from std_msgs.msg import String
 from vision_msgs.msg import Detection2DArray
 
-from avs_ros.conversions import (
-    Detection,
-    make_bearing,
-    make_ray,
-    make_ray_pose,
-    read_detections,
-    read_mask,
-    stamp_to_ns,
-)
-from avs_ros.nodes import quality_of_service
+from avs_ros.conversions.camera import make_bearing, make_ray, make_ray_pose
+from avs_ros.conversions.detections import Detection, read_detections
+from avs_ros.conversions.image_reading import read_mask
+from avs_ros.conversions.messages import stamp_to_ns
 from avs_ros.nodes.calibration import Calibration
-from avs_ros.nodes.declared_parameters import AcceptsOwnDump, DeclaredParameters, names
-from avs_ros.nodes.diagnostics import InputsPage
-from avs_ros.nodes.diagnostics_publisher import DiagnosticsPublisher
+from avs_ros.nodes.declared_parameters import BaseNode, DeclaredParameters, names
+from avs_ros.nodes.diagnostics import Listening
 from avs_ros.nodes.entry_point import run_node
-from avs_ros.nodes.message_counters import MessageCounters
 from avs_ros.nodes.message_types import ROS
 from avs_ros.nodes.parameters import ATTENTION
-from avs_ros.nodes.subscriptions import InputSubscription
+from avs_ros.nodes.subscriptions import MessageCounters
 from avs_ros.nodes.target_selection import (
     AttentionState,
     RaySmoother,
@@ -38,7 +29,7 @@ from avs_ros.nodes.target_selection import (
     TargetSelector,
     find_again,
 )
-from avs_ros.nodes.topics import ATTENTION_INPUTS, ATTENTION_OUTPUTS, qos_of
+from avs_ros.nodes.topics import ATTENTION_INPUTS, ATTENTION_OUTPUTS, qos_of, qos_overridable
 from avs_ros.segmentation import Bytes
 
 _SILENT_STREAM_S = 1.0
@@ -68,7 +59,7 @@ def selection_config(parameters: Mapping[str, Any]) -> SelectionConfig:
     )
 
 
-class AttentionNode(AcceptsOwnDump):
+class AttentionNode(BaseNode):
     """Looks at the sounding object: ``~/target``, ``~/bearing`` and ``~/state`` for each frame."""
 
     def __init__(self, node_name: str = "attention_node", **options: Any) -> None:
@@ -94,28 +85,20 @@ class AttentionNode(AcceptsOwnDump):
         self._out = {
             topic.name: self.create_publisher(
                 ROS(topic.type_name), topic.name, qos_of(topic),
-                qos_overriding_options=quality_of_service.overridable(),
+                qos_overriding_options=qos_overridable(),
             )
             for topic in ATTENTION_OUTPUTS
         }
         callbacks = {
-            "detections": self._on_detections, "label_mask": self._on_mask,
-            "camera_info": self._calibration.take,
+            "detections": self._on_detections, "camera_info": self._calibration.take,
         }
-        self._inputs = [
-            InputSubscription(
-                self, topic.type_name, topic.name, callbacks[topic.name],
-                qos=self._settings["qos"], depth=topic.depth, counters=self._refused,
-            )
-            for topic in ATTENTION_INPUTS
-            if topic.name != "label_mask" or self._settings["use_mask"]
-        ]
-        page = InputsPage(
-            self.get_name(), self._inputs, self._refused,
+        if self._settings["use_mask"]:
+            callbacks["label_mask"] = self._on_mask
+        self._inputs = Listening(
+            self, ATTENTION_INPUTS, self._settings["qos"], self._refused, callbacks,
             lambda: {"camera": self._calibration.describe()},
         )
-        self._diagnostics = DiagnosticsPublisher(self, page.write)
-        self.create_timer(0.2, self._watch, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        self.steady_timer(0.2, self._watch)
         self._enter(AttentionState.NOTHING_SOUNDING)
 
     def _apply_settings(self, values: Mapping[str, Any]) -> None:
@@ -190,9 +173,7 @@ class AttentionNode(AcceptsOwnDump):
         return middle_of(labels == target.index) or target.center, size
 
     def _watch(self) -> None:
-        """Follow the publishers; when no detections come at all any more, nothing sounds."""
-        for one in self._inputs:
-            one.follow()
+        """When no detections come at all any more, nothing sounds."""
         silent_s = time.monotonic() - self._heard_s
         if self._selector is not None and silent_s > self._settings["hold"] + _SILENT_STREAM_S:
             self._selector.reset()

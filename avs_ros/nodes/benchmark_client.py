@@ -16,28 +16,19 @@ from typing import Any, TextIO
 
 import numpy as np
 import rclpy
-from lifecycle_msgs.msg import Transition
-from lifecycle_msgs.srv import ChangeState
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from rclpy.utilities import get_rmw_implementation_identifier
 from sensor_msgs.msg import Image
 
-from avs_ros.benchmarks.interleaving import summarise
-from avs_ros.benchmarks.memory import ProcessWatch
-from avs_ros.benchmarks.stimuli import HEIGHT, WIDTH, SceneStream
-from avs_ros.benchmarks.subject import Subject, segmenter
-from avs_ros.conversions import (
-    AUDIO_TYPES,
-    make_audio,
-    make_audio_info,
-    make_header,
-    rgb_to_image,
-    stamp_to_ns,
-)
+from avs_ros.benchmarks.measuring import ProcessWatch, summarise
+from avs_ros.benchmarks.subject import HEIGHT, WIDTH, SceneStream, Subject, segmenter
+from avs_ros.conversions.audio import AUDIO_INFO, AUDIO_TYPES, make_audio, make_audio_info
+from avs_ros.conversions.image_writing import rgb_to_image
+from avs_ros.conversions.messages import make_header, stamp_to_ns
 from avs_ros.errors import AvsError, RosError
-from avs_ros.media.bag import AUDIO_INFO
+from avs_ros.nodes.lifecycle_client import LifecycleClient
 from avs_ros.nodes.message_types import ROS, published_audio_type
 from avs_ros.sound import SAMPLE_RATE
 
@@ -68,7 +59,7 @@ class NodeClient:
         if self._audio_type == "AudioDataStamped":  # says nothing about itself
             self._formats = self._node.create_publisher(ROS(AUDIO_INFO), "/audio_info", qos)
         self._node.create_subscription(Image, f"{NODE}/mask", self._on_mask, qos)
-        self._changes = self._node.create_client(ChangeState, f"{NODE}/change_state")
+        self._lifecycle = LifecycleClient(self._node, NODE)
         self._arrived = threading.Condition()
         self._masks: dict[int, float] = {}
         self._scene = SceneStream()
@@ -87,16 +78,12 @@ class NodeClient:
 
     def wait_for_node(self) -> None:
         """Until the node is on the graph; raises RosError where it never is."""
-        if not self._changes.wait_for_service(timeout_sec=_CONFIGURE_S):
-            raise RosError("the segmentation node does not appear on the graph")
+        self._lifecycle.wait_for_node(_CONFIGURE_S)
         time.sleep(_SETTLE_S)
 
     def change(self, label: str) -> None:
         """Make the node go through a transition; raises RosError where it does not."""
-        request = ChangeState.Request(transition=Transition(label=label))
-        future = self._changes.call_async(request)
-        self._until(future.done, _CONFIGURE_S, f"the node to {label}")
-        if not future.result().success:
+        if not self._lifecycle.change(label, _CONFIGURE_S):
             raise RosError(f"the node refuses to {label}; its log says why")
 
     def wait_for_listener(self) -> None:

@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 
 from sensor_msgs.msg import CameraInfo
 
-from avs_ros.conversions import reason_of
 from avs_ros.conversions.camera import CameraModel, read_camera_info
+from avs_ros.conversions.messages import reason_of
 from avs_ros.errors import AvsError
-from avs_ros.nodes.message_counters import MessageCounters
+from avs_ros.nodes.subscriptions import MessageCounters
 
 
 class _Reading(NamedTuple):

@@ -12,17 +12,20 @@ from rcl_interfaces.msg import (
     ParameterDescriptor,
     SetParametersResult,
 )
+from rclpy.callback_groups import CallbackGroup
+from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from rclpy.parameter import Parameter
+from rclpy.timer import Timer
 
 from avs_ros.errors import AvsError
-from avs_ros.nodes.parameter_spec import Change, ParameterSpec, Table, Value
+from avs_ros.nodes.parameters import Change, ParameterSpec, Table, Value
 
 Apply = Callable[[Mapping[str, Value]], None]
 
 
-class AcceptsOwnDump(Node):
-    """A node that takes back what `ros2 param dump` wrote, and is whole or not there at all.
+class BaseNode(Node):
+    """What every node here is: whole or not there at all, and takes its own dump back.
 
     rclpy refuses every write to a read-only parameter, even of the value that it has; `ros2 param
     load` of a node's own dump would report failures for nothing.
@@ -37,6 +40,13 @@ class AcceptsOwnDump(Node):
             # rclpy's own: what the node itself would free is not there yet.
             super().destroy_node()
             raise
+
+    def steady_timer(
+        self, period_s: float, callback: Callable[[], None], group: CallbackGroup | None = None
+    ) -> Timer:
+        """A timer that runs whatever /clock does: until it speaks, ROS time stands still."""
+        clock = Clock(clock_type=ClockType.STEADY_TIME)
+        return self.create_timer(period_s, callback, callback_group=group, clock=clock)
 
     def set_parameters_atomically(self, parameter_list: list[Parameter]) -> SetParametersResult:
         """As rclpy's, with nothing to do for parameters that have their value already."""

@@ -4,15 +4,29 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from avs_ros.conversions.diagnostics import ERROR, OK, WARN
-from avs_ros.nodes.message_counters import MessageCounters
-from avs_ros.nodes.subscriptions import InputSubscription
+from rclpy.callback_groups import CallbackGroup
+
+from avs_ros.conversions.messages import (
+    ERROR,
+    OK,
+    WARN,
+    Message,
+    make_diagnostics,
+    make_header,
+    make_status,
+)
+from avs_ros.conversions.topics import DIAGNOSTICS, Topic
+from avs_ros.gate import gate_in_force, in_words
+from avs_ros.nodes.declared_parameters import BaseNode
+from avs_ros.nodes.message_types import ROS
+from avs_ros.nodes.subscriptions import InputSubscription, MessageCounters
+from avs_ros.nodes.topics import qos_of
 from avs_ros.streaming.pipeline import Pipeline, PipelineStats
-from avs_ros.streaming.statistics import Percentiles
+from avs_ros.streaming.timing import Percentiles
 
 
 @dataclass(frozen=True)
@@ -49,13 +63,21 @@ class StreamState:
     def read(self, pipeline: Pipeline) -> None:
         """Take over what the pipeline knows: its model, counters and statistics."""
         segmenter, error = pipeline.segmenter, pipeline.last_error
+        in_force = gate_in_force(segmenter, pipeline.policy.gate)
         self.model = {
             "model": segmenter.name, "engine": segmenter.engine, "device": segmenter.device,
+            **{
+                f"gate {name}": f"{in_words(value)} ({source})"
+                for name, (value, source) in in_force.items()
+            },
         }
         self.stats, self.counters = pipeline.stats(), pipeline.counters()
         self.last_error = f"{type(error).__name__}: {error}" if error else ""
         self.level_dbfs, self.coverage = self.stats.level_dbfs, self.stats.coverage
         self.sync_error_ms = self.stats.sync_error_ms
+
+
+_FOLLOW_PERIOD_S = 0.25
 
 
 def gpu_memory() -> dict[str, str]:
@@ -171,24 +193,37 @@ class DiagnosticsPage:
         return Status(f"{self._node_name}: stream", level, message, values)
 
 
-class InputsPage:
-    """The one status of a node that only listens: its subscriptions and what it refused."""
+class Listening:
+    """The subscriptions of a node that only listens, followed, and one status about them."""
 
     def __init__(
-        self, node_name: str, inputs: Iterable[InputSubscription], counters: MessageCounters,
+        self, node: BaseNode, topics: Iterable[Topic], qos: str, counters: MessageCounters,
+        callbacks: Mapping[str, Callable[[Message], None]],
         values: Callable[[], Mapping[str, str]] = dict,
     ) -> None:
-        """Write a status called ``<node_name>: inputs`` about ``inputs`` and ``counters``.
+        """Subscribe to those of ``topics`` that have a callback.
 
-        ``values()``: what else is to be said.
+        The status is called ``<node's name>: inputs``; ``values()``: what else is to be said.
         """
-        self._name = f"{node_name}: inputs"
-        self._inputs = tuple(inputs)
+        self._name = f"{node.get_name()}: inputs"
+        self._inputs = tuple(
+            InputSubscription(
+                node, topic.type_name, topic.name, callbacks[topic.name],
+                qos=qos, depth=topic.depth, counters=counters,
+            )
+            for topic in topics if topic.name in callbacks
+        )
         self._counters = counters
         self._values = values
         self._before: dict[str, int] = {}
+        self._publisher = DiagnosticsPublisher(node, self._write)
+        node.steady_timer(_FOLLOW_PERIOD_S, self._follow)
 
-    def write(self) -> list[Status]:
+    def _follow(self) -> None:
+        for one in self._inputs:
+            one.follow()
+
+    def _write(self) -> list[Status]:
         """WARN while messages are refused, ERROR while a publisher cannot be heard."""
         counts = self._counters.counts()
         rising = [name for name, count in counts.items() if count > self._before.get(name, 0)]
@@ -203,3 +238,27 @@ class InputsPage:
         values |= {f"received {one.topic}": str(one.received) for one in self._inputs}
         values.update({f"refused {name}": str(count) for name, count in counts.items()})
         return [Status(self._name, level, message, values)]
+
+
+class DiagnosticsPublisher:
+    """A timer and a publisher on /diagnostics."""
+
+    def __init__(
+        self, node: BaseNode, write: Callable[[], Sequence[Status]], period_s: float = 1.0,
+        group: CallbackGroup | None = None,
+    ) -> None:
+        """Publish what ``write()`` says every ``period_s`` seconds, whatever /clock does."""
+        self._node = node
+        self._write = write
+        self._publisher = node.create_publisher(
+            ROS(DIAGNOSTICS.type_name), DIAGNOSTICS.name, qos_of(DIAGNOSTICS)
+        )
+        node.steady_timer(period_s, self._publish, group)
+
+    def _publish(self) -> None:
+        statuses = [
+            make_status(ROS, one.name, one.level, one.message, one.values, one.hardware_id)
+            for one in self._write()
+        ]
+        header = make_header(ROS, self._node.get_clock().now().nanoseconds)
+        self._publisher.publish(make_diagnostics(ROS, header, statuses))

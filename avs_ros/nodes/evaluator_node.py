@@ -7,38 +7,28 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rclpy.clock import Clock, ClockType
 from sensor_msgs.msg import Image
 from std_msgs.msg import Float64
 from vision_msgs.msg import Detection2DArray
 
-from avs_ros.conversions import (
-    Detection,
-    Message,
-    read_detections,
-    read_mask,
-    read_probability,
-    stamp_to_ns,
-)
+from avs_ros.conversions.detections import Detection, read_detections
+from avs_ros.conversions.image_reading import read_mask, read_probability
+from avs_ros.conversions.messages import Message, stamp_to_ns
 from avs_ros.errors import DatasetError
 from avs_ros.evaluation import run_files
 from avs_ros.evaluation.pairing import StampPairing
 from avs_ros.evaluation.score_sheet import ScoreSheet
-from avs_ros.nodes.declared_parameters import AcceptsOwnDump, DeclaredParameters
-from avs_ros.nodes.diagnostics import InputsPage
-from avs_ros.nodes.diagnostics_publisher import DiagnosticsPublisher
+from avs_ros.nodes.declared_parameters import BaseNode, DeclaredParameters
+from avs_ros.nodes.diagnostics import Listening
 from avs_ros.nodes.entry_point import run_node
-from avs_ros.nodes.message_counters import MessageCounters
 from avs_ros.nodes.message_types import ROS
 from avs_ros.nodes.parameters import EVALUATOR
-from avs_ros.nodes.subscriptions import InputSubscription
+from avs_ros.nodes.subscriptions import MessageCounters
 from avs_ros.nodes.topics import EVALUATOR_INPUTS, EVALUATOR_OUTPUTS, qos_of
 from avs_ros.report.evaluation_report import EvaluationSummary, write_report
 
-_FOLLOW_PERIOD_S = 0.25
 
-
-class EvaluatorNode(AcceptsOwnDump):
+class EvaluatorNode(BaseNode):
     """Scores every frame that has a truth; at the end writes what :mod:`run_files` describes and
     ``report.html``.
 
@@ -65,27 +55,14 @@ class EvaluatorNode(AcceptsOwnDump):
         callbacks = {
             "mask": self._on_mask,
             "detections": self._on_detections,
-            "probability": self._on_probability,
             "ground_truth/mask": self._on_truth,
             "ground_truth/detections": self._on_true_detections,
         }
-        self._inputs = [
-            InputSubscription(
-                self, topic.type_name, topic.name, callbacks[topic.name],
-                qos=self._settings["qos"], depth=topic.depth, counters=self._refused,
-            )
-            for topic in EVALUATOR_INPUTS
-            if topic.name != "probability" or self._settings["use_probability"]
-        ]
-        page = InputsPage(self.get_name(), self._inputs, self._refused)
-        self._diagnostics = DiagnosticsPublisher(self, page.write)
-        self.create_timer(
-            _FOLLOW_PERIOD_S, self._follow, clock=Clock(clock_type=ClockType.STEADY_TIME)
+        if self._settings["use_probability"]:
+            callbacks["probability"] = self._on_probability
+        self._inputs = Listening(
+            self, EVALUATOR_INPUTS, self._settings["qos"], self._refused, callbacks
         )
-
-    def _follow(self) -> None:
-        for one in self._inputs:
-            one.follow()
 
     def _put(self, msg: Message, **parts: Any) -> None:
         self._pairing.put(stamp_to_ns(msg.header.stamp), **parts)

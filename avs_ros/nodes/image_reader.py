@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from avs_ros.conversions import MalformedImage, Message, check_any_image, read_any_image
+from avs_ros.conversions.image_reading import check_any_image, read_any_image
+from avs_ros.conversions.messages import MalformedImage, Message
 from avs_ros.segmentation import Bytes
 
 # Depth is no colour image, whoever reads it.

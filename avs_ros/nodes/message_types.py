@@ -15,7 +15,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from avs_ros.conversions import AUDIO_TYPES
+from avs_ros.conversions.audio import AUDIO_TYPES
 from avs_ros.errors import MessageTypeError
 
 # What publishes sound takes the first of these that is installed.
@@ -86,7 +86,7 @@ def published_audio_type(chosen: str) -> str:
 
 
 class RosTypes:
-    """:class:`~avs_ros.conversions.MessageTypes` of the installation."""
+    """:class:`~avs_ros.conversions.messages.MessageTypes` of the installation."""
 
     def __call__(self, type_name: str) -> Any:
         """The class of this name; raises :class:`MessageTypeError`."""

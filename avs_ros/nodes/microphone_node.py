@@ -10,29 +10,31 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from rclpy.clock import Clock, ClockType
 from rclpy.publisher import Publisher
 
-from avs_ros.conversions import AUDIO_TYPES, make_audio, make_audio_info
-from avs_ros.conversions.diagnostics import ERROR, OK, WARN
+from avs_ros.conversions.audio import AUDIO_TYPES, FORMATLESS, make_audio, make_audio_info
+from avs_ros.conversions.messages import ERROR, OK, WARN
 from avs_ros.errors import MissingDependencyError
 from avs_ros.media.microphone import (
-    Microphone,
     MicrophoneRequest,
     OpenMicrophone,
+    PortAudioMicrophone,
     list_input_devices,
     load_sounddevice,
     open_port_audio,
 )
-from avs_ros.nodes import quality_of_service
-from avs_ros.nodes.declared_parameters import AcceptsOwnDump, DeclaredParameters
-from avs_ros.nodes.diagnostics import Status
-from avs_ros.nodes.diagnostics_publisher import DiagnosticsPublisher
+from avs_ros.nodes.declared_parameters import BaseNode, DeclaredParameters
+from avs_ros.nodes.diagnostics import DiagnosticsPublisher, Status
 from avs_ros.nodes.entry_point import run_node
 from avs_ros.nodes.message_types import ROS, published_audio_type
 from avs_ros.nodes.parameters import MICROPHONE
-from avs_ros.nodes.topic_names import sibling_topic
-from avs_ros.nodes.topics import MICROPHONE_OUTPUTS, qos_of
+from avs_ros.nodes.topics import (
+    MICROPHONE_OUTPUTS,
+    qos_of,
+    qos_overridable,
+    qos_profile,
+    sibling_topic,
+)
 from avs_ros.sound import dbfs
 from avs_ros.streaming.inputs import Sound
 
@@ -42,11 +44,9 @@ _SILENCE_S = 1.0
 _SILENCE_BLOCKS = 10
 # audio_capture's habit: who joins late learns the format after this long at most (s).
 _INFO_PERIOD_S = 5.0
-# The families whose messages carry no rate.
-_BARE_TYPES = ("AudioDataStamped", "AudioData")
 
 
-class MicrophoneNode(AcceptsOwnDump):
+class MicrophoneNode(BaseNode):
     """Publishes what a microphone hears on ``audio``; opens it again when it was gone.
 
     One thread opens the device, publishes its blocks and notices when it falls silent; the
@@ -82,26 +82,22 @@ class MicrophoneNode(AcceptsOwnDump):
         self._type = published_audio_type(settings["audio_type"])
         self._blocks: queue.Queue[Sound] = queue.Queue(_QUEUED_BLOCKS)
         self._stopping = threading.Event()
-        self._microphone: Microphone | None = None
+        self._microphone: PortAudioMicrophone | None = None
         self._problem = "the device is not open yet"
         self._counters = {"blocks": 0, "overflows": 0, "blocks_dropped": 0, "reopened": 0}
         self._level_dbfs = float("-inf")
         audio, info = MICROPHONE_OUTPUTS
         self._audio = self.create_publisher(
             ROS(AUDIO_TYPES[self._type]), audio.name,
-            quality_of_service.profile(settings["qos"], audio.depth),
-            qos_overriding_options=quality_of_service.overridable(),
+            qos_profile(settings["qos"], audio.depth),
+            qos_overriding_options=qos_overridable(),
         )
         self._info: Publisher | None = None
-        if self._type in _BARE_TYPES:
+        if AUDIO_TYPES[self._type] in FORMATLESS:
             self._info = self.create_publisher(
                 ROS(info.type_name), sibling_topic(self, "audio_info", "audio"), qos_of(info)
             )
-            # A steady clock: with use_sim_time and no /clock yet, ROS time stands still.
-            self.create_timer(
-                _INFO_PERIOD_S, self._publish_info,
-                clock=Clock(clock_type=ClockType.STEADY_TIME),
-            )
+            self.steady_timer(_INFO_PERIOD_S, self._publish_info)
         self._diagnostics = DiagnosticsPublisher(self, self._status)
 
     def _now_ns(self) -> int:
@@ -143,7 +139,7 @@ class MicrophoneNode(AcceptsOwnDump):
                 self.get_logger().error(f"{self._problem}; waiting for it to come back")
                 self._drain()
 
-    def _publish_blocks(self, microphone: Microphone) -> None:
+    def _publish_blocks(self, microphone: PortAudioMicrophone) -> None:
         """Publish until the device is gone or the node stops."""
         patience = max(_SILENCE_S, _SILENCE_BLOCKS * self._request.block_s)
         last, overflows = time.monotonic(), 0

@@ -8,48 +8,47 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rclpy.clock import Clock, ClockType
 from rclpy.duration import Duration
 from rclpy.publisher import Publisher
 from rosgraph_msgs.msg import Clock as ClockMessage
 from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header
 
-from avs_ros.conversions import (
+from avs_ros.conversions.audio import (
+    AUDIO_INFO,
     AUDIO_TYPES,
+    FORMATLESS,
     AudioFormat,
-    copy_camera_info,
     make_audio,
     make_audio_info,
-    make_camera_info,
-    make_header,
-    ns_to_stamp,
-    rgb_to_compressed,
-    rgb_to_image,
 )
+from avs_ros.conversions.camera import CAMERA_INFO, copy_camera_info, make_camera_info
+from avs_ros.conversions.image_writing import rgb_to_compressed, rgb_to_image
+from avs_ros.conversions.messages import make_header, ns_to_stamp
+from avs_ros.conversions.topics import COMPRESSED, IMAGE
 from avs_ros.errors import MediaError, ParameterError
 from avs_ros.media.opening import open_recording
 from avs_ros.media.source import Frame, Sound
-from avs_ros.nodes import quality_of_service
-from avs_ros.nodes.declared_parameters import AcceptsOwnDump, DeclaredParameters
+from avs_ros.nodes.declared_parameters import BaseNode, DeclaredParameters
 from avs_ros.nodes.entry_point import run_node
 from avs_ros.nodes.message_types import ROS, published_audio_type
 from avs_ros.nodes.parameters import PLAYER
-from avs_ros.nodes.playback import Due, PlaybackClock, in_order
-from avs_ros.nodes.playback_source import (
+from avs_ros.nodes.playback import (
+    Due,
+    PlaybackClock,
     describe,
+    in_order,
     recorded_camera_info,
     start_stamp_ns,
 )
-from avs_ros.nodes.topic_names import sibling_topic, transport_topic
+from avs_ros.nodes.topics import qos_overridable, qos_profile, sibling_topic, transport_topic
 
 _AUDIO_INFO_PERIOD_S = 1.0
-_FORMATLESS = ("AudioDataStamped", "AudioData")
 _ACKNOWLEDGE_S = 2.0
 _DISCOVERY_S = 1.5
 
 
-class PlayerNode(AcceptsOwnDump):
+class PlayerNode(BaseNode):
     """One recording, played once or in a loop; ``finished`` after its last message."""
 
     def __init__(self, node_name: str = "player_node", **options: Any) -> None:
@@ -81,15 +80,14 @@ class PlayerNode(AcceptsOwnDump):
         self._audio_type = published_audio_type(self._settings["audio_type"])
         self._images, self._audio, self._format_publisher = self._create_publishers()
         self._sound_format: tuple[int, int] | None = None
-        steady = Clock(clock_type=ClockType.STEADY_TIME)
         if self._settings["publish_clock"]:
             self._clock_publisher = self.create_publisher(
-                ClockMessage, "/clock", quality_of_service.profile("reliable", 1)
+                ClockMessage, "/clock", qos_profile("reliable", 1)
             )
             period_s = 1.0 / self._settings["clock_rate"]
-            self.create_timer(period_s, self._publish_clock, clock=steady)
+            self.steady_timer(period_s, self._publish_clock)
         if self._format_publisher is not None:
-            self.create_timer(_AUDIO_INFO_PERIOD_S, self._publish_audio_info, clock=steady)
+            self.steady_timer(_AUDIO_INFO_PERIOD_S, self._publish_audio_info)
         self.get_logger().info(describe(self._source))
         for message in self._source.doubts:
             self.get_logger().warning(message)
@@ -126,24 +124,24 @@ class PlayerNode(AcceptsOwnDump):
         def publisher(type_name: str, topic: str, depth: int) -> Publisher:
             return self.create_publisher(
                 ROS(type_name), topic,
-                quality_of_service.profile(self._settings["qos"], depth),
-                qos_overriding_options=quality_of_service.overridable(),
+                qos_profile(self._settings["qos"], depth),
+                qos_overriding_options=qos_overridable(),
             )
 
         # Remapping `image` takes what belongs to it along, as camera drivers lay it out.
         wanted = self._settings["image_type"]
         camera_info = sibling_topic(self, "camera_info", "image")
-        images = {"camera_info": publisher("sensor_msgs/msg/CameraInfo", camera_info, 1)}
+        images = {"camera_info": publisher(CAMERA_INFO, camera_info, 1)}
         if wanted in ("Image", "both"):
-            images["image"] = publisher("sensor_msgs/msg/Image", "image", 1)
+            images["image"] = publisher(IMAGE, "image", 1)
         if wanted in ("CompressedImage", "both"):
             beside = transport_topic(self, "image", "compressed")
-            images["compressed"] = publisher("sensor_msgs/msg/CompressedImage", beside, 1)
+            images["compressed"] = publisher(COMPRESSED, beside, 1)
         audio = publisher(AUDIO_TYPES[self._audio_type], "audio", 50)
-        if self._audio_type not in _FORMATLESS:
+        if AUDIO_TYPES[self._audio_type] not in FORMATLESS:
             return images, audio, None
         audio_info = sibling_topic(self, "audio_info", "audio")
-        return images, audio, publisher("audio_common_msgs/msg/AudioInfo", audio_info, 1)
+        return images, audio, publisher(AUDIO_INFO, audio_info, 1)
 
     def _apply_settings(self, values: Mapping[str, Any]) -> None:
         """Speed and hold take effect at once (but nothing starts before its subscribers)."""

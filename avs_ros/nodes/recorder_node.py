@@ -23,8 +23,7 @@ from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.serialization import deserialize_message
 
-from avs_ros.conversions import AUDIO_TYPES
-from avs_ros.media.bag import AUDIO_INFO
+from avs_ros.conversions.audio import AUDIO_INFO, AUDIO_TYPES
 from avs_ros.media.bag_writer import BagWriter
 from avs_ros.nodes.entry_point import run_node
 from avs_ros.nodes.message_types import ROS, published_audio_type

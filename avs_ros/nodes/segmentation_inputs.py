@@ -10,31 +10,25 @@ from typing import Any
 from rclpy.callback_groups import CallbackGroup, MutuallyExclusiveCallbackGroup
 from rclpy.node import Node
 
-from avs_ros.conversions import (
+from avs_ros.conversions.audio import (
+    AUDIO_INFO,
     AUDIO_TYPES,
+    FORMATLESS,
     AudioFormat,
-    MalformedAudio,
-    MalformedImage,
-    Message,
     read_audio,
     read_audio_info,
-    stamp_to_ns,
 )
+from avs_ros.conversions.camera import CAMERA_INFO
+from avs_ros.conversions.messages import MalformedAudio, MalformedImage, Message, stamp_to_ns
+from avs_ros.conversions.topics import COMPRESSED, IMAGE
 from avs_ros.errors import AvsError
 from avs_ros.nodes.calibration import Calibration
 from avs_ros.nodes.image_reader import ImageReader
-from avs_ros.nodes.message_counters import MessageCounters
-from avs_ros.nodes.subscriptions import InputSubscription
-from avs_ros.nodes.topic_names import published_types, sibling_topic, transport_topic
+from avs_ros.nodes.subscriptions import InputSubscription, MessageCounters
+from avs_ros.nodes.topics import published_types, sibling_topic, transport_topic
 from avs_ros.segmentation import Bytes
 from avs_ros.streaming.inputs import Event, Frame
 from avs_ros.streaming.sound_format import Format, FormatCheck
-
-_IMAGE = "sensor_msgs/msg/Image"
-_COMPRESSED = "sensor_msgs/msg/CompressedImage"
-_CAMERA_INFO = "sensor_msgs/msg/CameraInfo"
-_AUDIO_INFO = "audio_common_msgs/msg/AudioInfo"
-_FORMATLESS = (AUDIO_TYPES["AudioDataStamped"], AUDIO_TYPES["AudioData"])
 
 Push = Callable[[Event], None]
 
@@ -89,7 +83,7 @@ class SensorInputs:
             self.is_open = True
             topic = sibling_topic(self._node, "camera_info", "image")
             self._camera_info = self._subscribe(
-                _CAMERA_INFO, topic, self.calibration.take, "auto", 1, self._image_group
+                CAMERA_INFO, topic, self.calibration.take, "auto", 1, self._image_group
             )
             self.watch()
 
@@ -121,7 +115,7 @@ class SensorInputs:
                 described[name] = f"no publisher on {self._node.resolve_topic_name(name)} yet"
             else:
                 described[name] = source.describe()
-        if self._audio is not None and self._audio.type_name in _FORMATLESS:
+        if self._audio is not None and self._audio.type_name in FORMATLESS:
             known = self._format()
             described["audio_format"] = (
                 f"{known.sample_format}, {known.rate} Hz, {known.channels} channels, "
@@ -160,14 +154,14 @@ class SensorInputs:
         beside = transport_topic(self._node, "image", "compressed")
         transport = self._parameters["image_transport"]
         if transport == "raw":
-            return base, _IMAGE
+            return base, IMAGE
         on_base = published_types(self._node, base)
-        if transport == "auto" and _IMAGE in on_base:
-            return base, _IMAGE
-        if _COMPRESSED in on_base:
-            return base, _COMPRESSED
-        if transport == "compressed" or _COMPRESSED in published_types(self._node, beside):
-            return beside, _COMPRESSED
+        if transport == "auto" and IMAGE in on_base:
+            return base, IMAGE
+        if COMPRESSED in on_base:
+            return base, COMPRESSED
+        if transport == "compressed" or COMPRESSED in published_types(self._node, beside):
+            return beside, COMPRESSED
         return None
 
     def _wanted_audio(self) -> tuple[str, str] | None:
@@ -203,10 +197,10 @@ class SensorInputs:
                 f"{topic} has no stamps: sound is placed by the time it arrives, which is late "
                 "by the transport's delay; set audio_stamp_offset or use AudioDataStamped"
             )
-        if type_name in _FORMATLESS and self._audio_info is None:
+        if type_name in FORMATLESS and self._audio_info is None:
             beside = sibling_topic(self._node, "audio_info", "audio")
             self._audio_info = self._subscribe(
-                _AUDIO_INFO, beside, self._on_audio_info, "auto", 1, self._audio_group
+                AUDIO_INFO, beside, self._on_audio_info, "auto", 1, self._audio_group
             )
         return subscription
 
@@ -249,7 +243,7 @@ class SensorInputs:
             raise self._coded
         now_ns = self._node.get_clock().now().nanoseconds
         sound = read_audio(msg, self._format(), now_ns)
-        if self._audio is not None and self._audio.type_name in _FORMATLESS:
+        if self._audio is not None and self._audio.type_name in FORMATLESS:
             self._hold_format(msg, sound.stamp_ns)
         offset_ns = round(self._parameters["audio_stamp_offset"] * 1e9)
         self._push(replace(sound, stamp_ns=sound.stamp_ns + offset_ns))

@@ -8,17 +8,14 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
-from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from std_srvs.srv import SetBool, Trigger
 
 from avs_ros.errors import AvsError
 from avs_ros.inference.segmenter import Segmenter
-from avs_ros.nodes.declared_parameters import AcceptsOwnDump, DeclaredParameters
-from avs_ros.nodes.diagnostics import DiagnosticsPage, StreamState
-from avs_ros.nodes.diagnostics_publisher import DiagnosticsPublisher
+from avs_ros.nodes.declared_parameters import BaseNode, DeclaredParameters
+from avs_ros.nodes.diagnostics import DiagnosticsPage, DiagnosticsPublisher, StreamState
 from avs_ros.nodes.entry_point import run_node
-from avs_ros.nodes.message_counters import MessageCounters
 from avs_ros.nodes.parameters import SEGMENTATION
 from avs_ros.nodes.segmentation_inputs import SensorInputs
 from avs_ros.nodes.segmentation_model import (
@@ -28,10 +25,11 @@ from avs_ros.nodes.segmentation_model import (
     warm_up,
 )
 from avs_ros.nodes.segmentation_outputs import SegmentationOutputs
+from avs_ros.nodes.subscriptions import MessageCounters
 from avs_ros.segmentation import Segmentation
 from avs_ros.streaming.inputs import Pair
 from avs_ros.streaming.pipeline import Pipeline
-from avs_ros.streaming.statistics import RollingPercentiles
+from avs_ros.streaming.timing import RollingPercentiles
 from avs_ros.streaming.worker import Worker
 
 _WATCH_PERIOD_S = 0.25
@@ -56,7 +54,7 @@ def _logged(transition: Transition) -> Transition:
     return logged
 
 
-class SegmentationNode(AcceptsOwnDump, LifecycleNode):
+class SegmentationNode(BaseNode, LifecycleNode):
     """Which pixels are making the sound, and what they are.
 
     =========== ==================================================================
@@ -106,18 +104,14 @@ class SegmentationNode(AcceptsOwnDump, LifecycleNode):
         timers = MutuallyExclusiveCallbackGroup()
         self.create_service(SetBool, "~/enable", self._on_enable)
         self.create_service(Trigger, "~/reset", self._on_reset)
-        # A steady clock: with use_sim_time and no /clock yet, ROS time stands still.
-        steady = Clock(clock_type=ClockType.STEADY_TIME)
         page = DiagnosticsPage(self.get_name())
         self._diagnostics = DiagnosticsPublisher(
             self, lambda: page.write(self._stream_state()), self._settings["diagnostics_period"],
             timers,
         )
-        self.create_timer(_WATCH_PERIOD_S, self._inputs.watch, callback_group=timers, clock=steady)
+        self.steady_timer(_WATCH_PERIOD_S, self._inputs.watch, timers)
         if self._settings["autostart"]:
-            self._autostart = self.create_timer(
-                0.01, self._start, callback_group=self._start_group, clock=steady
-            )
+            self._autostart = self.steady_timer(0.01, self._start, self._start_group)
 
     def _start(self) -> None:
         """Configure and activate, once, on the executor: services answer meanwhile."""

@@ -7,12 +7,12 @@ from typing import Any
 
 from rclpy.lifecycle import LifecycleNode
 
-from avs_ros.conversions import make_header, make_label_info
+from avs_ros.conversions.detections import make_label_info
+from avs_ros.conversions.messages import make_header
 from avs_ros.conversions.topics import ANSWER_TOPICS, LABEL_INFO, Output, Topic, messages
-from avs_ros.nodes import quality_of_service
 from avs_ros.nodes.calibration import Calibration
 from avs_ros.nodes.message_types import ROS
-from avs_ros.nodes.topics import qos_of
+from avs_ros.nodes.topics import qos_of, qos_overridable
 from avs_ros.segmentation import Segmentation
 from avs_ros.streaming.inputs import Pair
 
@@ -30,7 +30,7 @@ class SegmentationOutputs:
         self._publishers = {
             topic.name: node.create_lifecycle_publisher(
                 ROS(topic.type_name), topic.name, qos_of(topic),
-                qos_overriding_options=quality_of_service.overridable(),
+                qos_overriding_options=qos_overridable(),
             )
             for topic in ANSWER_TOPICS
         }

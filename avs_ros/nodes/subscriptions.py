@@ -1,8 +1,13 @@
-"""Subscriptions as every node here makes them: QoS that follows, guarded, mismatches in words."""
+"""Subscriptions as every node here makes them: QoS that follows, guarded, mismatches in words.
+
+What a message that cannot be used is counted by: :class:`MessageCounters`.
+"""
 
 from __future__ import annotations
 
 import threading
+import traceback
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -16,15 +21,82 @@ from rclpy.qos import (
     qos_check_compatible,
 )
 
+from avs_ros.conversions.messages import Message, reason_of
+from avs_ros.errors import AvsError
+from avs_ros.nodes.message_types import interface
+from avs_ros.nodes.topics import qos_overrides, qos_profile
+
+
+class MessageCounters:
+    """Counters with the last message said about each, for diagnostics and the log."""
+
+    def __init__(self, logger: Any = None) -> None:
+        """Start at zero; :meth:`refuse` writes to ``logger`` (a node's)."""
+        self._logger = logger
+        self._lock = threading.Lock()
+        self._counts: Counter[str] = Counter()
+        self._last: dict[str, str] = {}
+
+    def count(self, reason: str, message: str = "") -> int:
+        """Add one to ``reason`` and return the new count; ``message`` explains the latest."""
+        with self._lock:
+            self._counts[reason] += 1
+            if message:
+                self._last[reason] = message
+            return self._counts[reason]
+
+    def refuse(self, error: Exception, what: str = "message") -> None:
+        """Count a message that cannot be used; say so the 1st, 10th, 100th… time.
+
+        Not only our own errors: what OpenCV, NumPy or a resampler raises on account of one
+        message is that message's fault, and no reason for a node to end.
+        """
+        if isinstance(error, AvsError):
+            reason, message = reason_of(error), str(error)
+        else:
+            kind = type(error)
+            reason = f"{kind.__module__}.{kind.__qualname__}".removeprefix("builtins.")
+            message = f"{reason}: {' '.join(str(error).split())}"
+        times = self.count(reason, message)
+        if self._logger is not None and str(times).strip("0") == "1":
+            self._logger.warning(f"{what} refused ({times}x): {message}")
+            if not isinstance(error, AvsError):
+                self._logger.debug("".join(traceback.format_exception(error)))
+
+    def guarded(
+        self, callback: Callable[[Message], None], what: str = "message"
+    ) -> Callable[[Message], None]:
+        """``callback``, but what it raises is counted, and refuses that one message only."""
+
+        def take(msg: Message) -> None:
+            try:
+                callback(msg)
+            except Exception as error:
+                self.refuse(error, what)
+
+        return take
+
+    def counts(self) -> dict[str, int]:
+        """All counters, sorted by name."""
+        with self._lock:
+            return dict(sorted(self._counts.items()))
+
+    def total(self) -> int:
+        """Messages refused so far."""
+        with self._lock:
+            return sum(self._counts.values())
+
+    def messages(self) -> dict[str, str]:
+        """The latest message of each reason that has one."""
+        with self._lock:
+            return dict(self._last)
+
+
 try:
     from rclpy.event_handler import SubscriptionEventCallbacks
 except ImportError:  # Humble's name of it
     from rclpy.qos_event import SubscriptionEventCallbacks
 
-from avs_ros.conversions import Message
-from avs_ros.nodes import quality_of_service
-from avs_ros.nodes.message_counters import MessageCounters
-from avs_ros.nodes.message_types import interface
 
 
 class InputSubscription:
@@ -42,8 +114,8 @@ class InputSubscription:
     ) -> None:
         """Subscribe.
 
-        ``qos``: ``auto`` or a name that :func:`quality_of_service.profile` takes; ``depth``:
-        samples kept; ``counters`` count what ``callback`` raises.  Users may set
+        ``qos``: ``auto`` or a name that :func:`.topics.qos_profile` takes; ``depth``: samples
+        kept; ``counters`` count what ``callback`` raises.  Users may set
         ``qos_overrides.<topic>.subscription.…``.  Raises :class:`MessageTypeError` where
         the message's package is not installed, :class:`ParameterError` for a wrong override.
         """
@@ -55,7 +127,7 @@ class InputSubscription:
         self._message = interface(type_name)
         self._callback = counters.guarded(callback, f"message on {self.topic}")
         self._choice, self._depth, self._group = qos, depth, group
-        self._overrides = quality_of_service.overrides(node, self.topic)
+        self._overrides = qos_overrides(node, self.topic)
         self._lock = threading.Lock()
         self._subscription: Any = None
         self._qos, self._why = self._choose()
@@ -114,7 +186,7 @@ class InputSubscription:
     def _choose(self) -> tuple[QoSProfile, str]:
         """The profile to use now, and in words why."""
         auto = self._choice == "auto"
-        qos = quality_of_service.profile("sensor_data" if auto else self._choice, self._depth)
+        qos = qos_profile("sensor_data" if auto else self._choice, self._depth)
         for policy, value in self._overrides.items():
             setattr(qos, policy, value)
         if "reliability" in self._overrides:

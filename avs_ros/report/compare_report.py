@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from html import escape
 from pathlib import Path
 
-from avs_ros.evaluation.bootstrap import FEWEST, LEVEL, RESAMPLES, Difference
 from avs_ros.evaluation.compare import MEASURES, Comparison
+from avs_ros.evaluation.metrics import FEWEST, LEVEL, RESAMPLES, Difference
 from avs_ros.evaluation.run_files import write_whole
-from avs_ros.report import charts
-from avs_ros.report.curves import intervals
-from avs_ros.report.page import columns, figures, grid, page, section
+from avs_ros.report.charts import bars, intervals
+from avs_ros.report.page import render
 
 MOST_ROWS = 20
 
@@ -48,70 +46,47 @@ def _interval(name: str, found: Difference) -> str:
 
 def to_html(comparison: Comparison) -> str:
     """The whole page."""
-    title = f"{comparison.name_a} against {comparison.name_b}"
-    body = [f"<h1>{escape(title)}</h1>"]
-    body.append(
-        f'<p class="soft">A is {escape(comparison.name_a)}, B is {escape(comparison.name_b)}; '
-        "a difference is B minus A.</p>"
-    )
     # Bags with boxes for a truth have no M_J.
     name, description = next(
         one for one in (("m_j_frames", "M_J"), ("c_iou", "cIoU"), ("answered", "answered frames"))
         if one[0] in comparison.scores
     )
     main = comparison.scores[name]
-    body.append(figures([
-        (f"{main.a:.4f}", f"{description} of A"),
-        (f"{main.b:.4f}", f"{description} of B"),
-        (f"{main.value:+.4f}", f"difference: {verdict(name, main)}"),
-        (str(comparison.frames), "frames"),
-        (str(len(comparison.recordings)), "recordings"),
-    ]))  # fmt: skip
-    how = (
-        f"{LEVEL:.0%} intervals of the difference by paired bootstrap: {RESAMPLES} draws of whole "
-        f"recordings, because frames of one recording resemble each other. Fewer than {FEWEST} "
-        "recordings give no interval. One look at several scores: expect one in twenty to leave "
-        "0 out by chance."
-    )
-    head = ("score", "A", "B", "B - A", f"{LEVEL:.0%} interval", "says")
-    body.append(section("Scores", grid(head, rows_of(comparison), text_columns=(5,)), how))
-    shares = {
-        name: (found.value, found.low, found.high)
-        for name, found in comparison.scores.items() if not name.endswith("_ms")
-    }
-    body.append(section("Differences with their intervals", intervals(shares, "")))
-    if comparison.classes:
-        widest = sorted(comparison.classes.items(), key=lambda item: -abs(item[1].value))
-        shown = {
-            name: (found.value, found.low, found.high) for name, found in widest[:MOST_ROWS]
-        }
-        note = f"M_J of each class's frames; the {MOST_ROWS} that changed most." if (
-            len(widest) > MOST_ROWS
-        ) else "M_J of each class's frames."
-        body.append(section("Differences by class", intervals(shown, ""), note))
+    widest = sorted(comparison.classes.items(), key=lambda item: -abs(item[1].value))
     changed = sorted(
         comparison.recordings.items(), key=lambda item: -abs(item[1][1] - item[1][0])
-    )[:MOST_ROWS]
-    recordings = [(n, f"{a:.4f}", f"{b:.4f}", f"{b - a:+.4f}") for n, (a, b) in changed]
-    cards = [section("Recordings that changed most", grid(("M_J", "A", "B", "B - A"), recordings))]
-    if comparison.largest:
-        frames = [
-            (f"{one.recording} at {one.stamp_ns * 1e-9:.3f} s", f"{one.iou_a:.3f}",
-             f"{one.iou_b:.3f}", f"{one.iou_b - one.iou_a:+.3f}")
-            for one in comparison.largest
-        ]
-        cards.append(
-            section("Frames that changed most", grid(("IoU", "A", "B", "B - A"), frames))
-        )
+    )
     better = sum(change > 0 for change in comparison.iou_changes)
     worse = sum(change < 0 for change in comparison.iou_changes)
     counts = {
         "better in B": float(better), "worse in B": float(worse),
         "the same": float(comparison.frames - better - worse),
     }
-    cards.append(section("Frames by IoU", charts.bars(counts, "frames")))
-    body.append(columns(*cards))
-    return page(title, "\n".join(body))
+    return render(
+        "comparison.html", f"{comparison.name_a} against {comparison.name_b}", found=comparison,
+        headline=[
+            (f"{main.a:.4f}", f"{description} of A"),
+            (f"{main.b:.4f}", f"{description} of B"),
+            (f"{main.value:+.4f}", f"difference: {verdict(name, main)}"),
+            (str(comparison.frames), "frames"),
+            (str(len(comparison.recordings)), "recordings"),
+        ],
+        level=f"{LEVEL:.0%}", resamples=RESAMPLES, fewest=FEWEST, most_rows=MOST_ROWS,
+        rows=rows_of(comparison),
+        scores=intervals(
+            {n: one for n, one in comparison.scores.items() if not n.endswith("_ms")}
+        ),
+        classes=intervals(dict(widest[:MOST_ROWS])),
+        recordings=[
+            (n, f"{a:.4f}", f"{b:.4f}", f"{b - a:+.4f}") for n, (a, b) in changed[:MOST_ROWS]
+        ],
+        frames=[
+            (f"{one.recording} at {one.stamp_ns * 1e-9:.3f} s", f"{one.iou_a:.3f}",
+             f"{one.iou_b:.3f}", f"{one.iou_b - one.iou_a:+.3f}")
+            for one in comparison.largest
+        ],
+        counts=bars(counts, "frames"),
+    )  # fmt: skip
 
 
 def write_report(path: Path, comparison: Comparison) -> None:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from html import escape
-from pathlib import Path
 from typing import Any
 
-from avs_ros.evaluation.bootstrap import Difference
-from avs_ros.report import charts
-from avs_ros.report.page import columns, data_uri, figures, grid, page, section
+from avs_ros.evaluation.metrics import Difference
+from avs_ros.report.charts import bars
+from avs_ros.report.page import render, short
 
 # score -> head of its column in the table of classes; short, for a terminal of 80 columns
 COLUMNS: dict[str, str] = {
@@ -34,6 +32,12 @@ LEGEND = (
     "fits: the sound is this class's (M_J, share of right labels); other: it is of a class that "
     "is not there (share left empty, marked area); none: no sound; two: two things, this one "
     "sounds (share of the two things' marked pixels that is on it)."
+)
+HEADLINE = (
+    ("m_j", "M_J, matching sound"),
+    ("mismatch_empty", "mismatched sounds left empty"),
+    ("silence_empty", "silent cases left empty"),
+    ("two_share", "of the marks on the one that sounds"),
 )
 
 
@@ -105,63 +109,28 @@ def class_rows(models: Mapping[str, ModelResult], score: str) -> list[tuple[str,
     return [row for row in rows if set(row[1:]) != {"-"}]
 
 
-def short(model: str) -> str:
-    """A model's name for a heading: a checkpoint's path without folder and suffix."""
-    return Path(model).stem
-
-
 def to_html(
     title: str, models: Mapping[str, ModelResult], meanings: Mapping[str, str],
     notes: Sequence[str],
 ) -> str:
     """The whole page; ``models``: name -> what came of it."""
-    body = [f"<h1>{escape(title)}</h1>"]
-    body += [f'<p class="soft">{escape(note)}</p>' for note in notes]
-    if len(models) == 1:
-        body.insert(1, figures(_head(next(iter(models.values())).scores)))
-    names = [short(name) for name in models]
-    rows = [(description, *values) for _, *values, description in score_rows(models, meanings)]
-    scores = section("Scores", grid(("", *names), rows))
-    if len(models) == 1:
-        one = next(iter(models.values()))
-        bars = {n: c["m_j"] for n, c in one.classes.items() if c["m_j"] is not None}
-        body.append(columns(scores, section("M_J by class", charts.bars(bars, ""))))
-    else:
-        first, *others = names
-        lead = grid(("", *others), lead_rows(models, meanings))
-        body.append(scores)
-        body.append(section(f"{first} less the others, case by case", lead))
-        body.append(columns(*(
-            section(description, grid(("class", *names), found))
-            for score, description in SIDE_BY_SIDE.items() if (found := class_rows(models, score))
-        )))
-    for name, one in models.items():
-        tail = "" if len(models) == 1 else f", {short(name)}"
-        rows = [
-            (label, *(number(row[column]) for column in COLUMNS))
-            for label, row in {**one.classes, "all": one.scores}.items()
-        ]
-        table = grid(("class", *COLUMNS.values()), rows)
-        body.append(section(f"Classes{tail}", table, LEGEND))
-        body += [section(f"Worst: {kind}{tail}", _images(shown), "image, answer, truth")
-                 for kind, shown in one.worst.items()]
-    return page(title, "\n".join(body))
+    first = next(iter(models.values()))
+    shown = {name: one["m_j"] for name, one in first.classes.items() if one["m_j"] is not None}
+    return render(
+        "composite.html", title, notes=notes, names=[short(name) for name in models],
+        headline=[(number(first.scores[name]), description) for name, description in HEADLINE],
+        scores=[(description, *v) for _, *v, description in score_rows(models, meanings)],
+        lead=lead_rows(models, meanings),
+        side_by_side=[
+            (description, class_rows(models, score)) for score, description in SIDE_BY_SIDE.items()
+        ],
+        by_class=bars(shown, ""), legend=LEGEND, columns=list(COLUMNS.values()),
+        models=[(short(name), _classes(one), one.worst) for name, one in models.items()],
+    )  # fmt: skip
 
 
-def _head(scores: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _classes(model: ModelResult) -> list[list[str]]:
     return [
-        (number(scores["m_j"]), "M_J, matching sound"),
-        (number(scores["mismatch_empty"]), "mismatched sounds left empty"),
-        (number(scores["silence_empty"]), "silent cases left empty"),
-        (number(scores["two_share"]), "of the marks on the one that sounds"),
+        [label, *(number(row[column]) for column in COLUMNS)]
+        for label, row in {**model.classes, "all": model.scores}.items()
     ]
-
-
-def _images(shown: Sequence[tuple[bytes, str]]) -> str:
-    cells = "".join(
-        f'<figure><img alt="" '
-        f'src="{data_uri(jpeg)}"><figcaption>{escape(description)}</figcaption>'
-        "</figure>"
-        for jpeg, description in shown
-    )
-    return f'<div class="moments wide">{cells}</div>'

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from html import escape
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from avs_ros.evaluation.frame_scores import WorstFrame
+from avs_ros.evaluation.run_files import write_whole
+from avs_ros.evaluation.worst import WorstFrame
 from avs_ros.report import charts
-from avs_ros.report.curves import precision_recall
-from avs_ros.report.page import columns, data_uri, figures, grid, page, section, table
+from avs_ros.report.charts import precision_recall
+from avs_ros.report.page import render
 
 # score -> what it means, in the order of the page
 MEANINGS: dict[str, str] = {
@@ -92,19 +91,6 @@ def _rows(scores: Mapping[str, Any]) -> dict[str, str]:
     return rows
 
 
-def _table(summary: EvaluationSummary) -> str:
-    rows = _rows(summary.scores)
-    if summary.live is None:
-        shown = {name: value for name, value in rows.items() if value != "-"}
-        return table(shown)
-    live = _rows(summary.live)
-    names = list(dict.fromkeys([*rows, *live]))
-    pairs = [(name, rows.get(name, "-"), live.get(name, "-")) for name in names]
-    return grid(
-        ("score", "deterministic", "live"), [row for row in pairs if row[1:] != ("-", "-")]
-    )
-
-
 def _head(summary: EvaluationSummary) -> list[tuple[str, str]]:
     scores = summary.scores
     head = [
@@ -124,53 +110,41 @@ def _head(summary: EvaluationSummary) -> list[tuple[str, str]]:
     return head
 
 
-def _charts(summary: EvaluationSummary) -> list[str]:
-    scores, cards = summary.scores, []
+def _charts(summary: EvaluationSummary) -> list[tuple[str, str, str]]:
+    """Title, chart and note of each."""
+    scores, found = summary.scores, []
     if scores["classes"]:
-        score = "c_iou" if scores["m_j"] is None else "m_j"
+        score, heading = ("c_iou", "cIoU") if scores["m_j"] is None else ("m_j", "M_J")
         values = {name: one[score] for name, one in scores["classes"].items()}
-        heading = "M_J by class" if score == "m_j" else "cIoU by class"
-        cards.append(section(heading, charts.bars(values, "")))
+        found.append((f"{heading} by class", charts.bars(values, ""), ""))
     if any(curve["recall"] for curve in summary.curves.values()):
         note = "Pixels of all frames pooled, silent frames too; the dot is threshold 0.5."
-        chart = precision_recall(summary.curves)
-        cards.append(section("Precision over recall", chart, note))
+        found.append(("Precision over recall", precision_recall(summary.curves), note))
     for title, values_ms in (
         ("Age of the frame when its answer came", summary.latencies_ms),
         ("How far the sound ended before the frame's window", summary.sync_errors_ms),
     ):
         finite = [value for value in values_ms if np.isfinite(value)]
         if finite and not any(finite):
-            note = f"0 ms on every one of {len(finite)} frames"
-            cards.append(section(title, f'<p class="soft">{note}</p>'))
+            found.append((title, "", f"0 ms on every one of {len(finite)} frames"))
         elif finite:
-            marks = {"median": float(np.median(finite)), "95 %": float(np.percentile(finite, 95))}
-            cards.append(section(title, charts.histogram(finite, "ms", marks)))
-    if summary.drops is not None:
-        told: Mapping[str, object] = summary.drops or {"nothing was dropped": ""}
-        cards.append(section("Drops and troubles, by reason", table(told)))
-    return cards
+            found.append((title, charts.times_histogram(finite), ""))
+    return found
 
 
 def to_html(summary: EvaluationSummary) -> str:
     """The whole page."""
-    body = [f"<h1>{escape(summary.title)}</h1>", figures(_head(summary))]
-    body += [f'<p class="soft">{escape(note)}</p>' for note in summary.notes]
-    body.append(section("Scores", _table(summary)))
-    body.append(columns(*_charts(summary)))
-    if summary.worst:
-        shown = "".join(
-            f'<figure><img alt="{escape(one.description)}" src="{data_uri(one.jpeg)}">'
-            f"<figcaption>{escape(one.description)}</figcaption></figure>"
-            for one in summary.worst
-        )
-        note = "image, answer, truth; dB is the level of the second of sound before the frame"
-        body.append(section("Worst frames", f'<div class="moments wide">{shown}</div>', note))
-    return page(summary.title, "\n".join(body))
+    scores, live = _rows(summary.scores), _rows(summary.live) if summary.live else {}
+    pairs = [(n, scores.get(n, "-"), live.get(n, "-")) for n in dict.fromkeys([*scores, *live])]
+    return render(
+        "evaluation.html", summary.title, headline=_head(summary), notes=summary.notes,
+        scores={name: value for name, value in scores.items() if value != "-"},
+        pairs=[row for row in pairs if row[1:] != ("-", "-")] if live else [],
+        charts=_charts(summary), drops=summary.drops,
+        worst=[(one.jpeg, one.description) for one in summary.worst],
+    )  # fmt: skip
 
 
 def write_report(path: Path, summary: EvaluationSummary) -> None:
     """Write the page; it appears whole or not at all."""
-    part = path.with_suffix(".part")
-    part.write_text(to_html(summary), encoding="utf-8")
-    os.replace(part, path)
+    write_whole(path, to_html(summary))

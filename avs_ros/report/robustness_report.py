@@ -6,11 +6,10 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
-from pathlib import Path
 from typing import Any
 
 from avs_ros.report.charts import ticks
-from avs_ros.report.page import columns, figures, grid, page, section
+from avs_ros.report.page import render, short
 
 # score -> its name in the table's head
 COLUMNS: dict[str, str] = {
@@ -21,19 +20,8 @@ COLUMNS: dict[str, str] = {
     "negative_miou": "negative mIoU",
     "g_miou": "G-mIoU",
 }
-NOTE = (
-    "M_J: mean frame IoU, every frame equal. False pixels: marked and wrong, as a share of the "
-    "image. Negative mIoU: overlap with the mask that the right sound would have, under a sound "
-    "that nothing visible makes; lower is better. G-mIoU: harmonic mean of the clean score and "
-    "1 - negative mIoU."
-)
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, FOOT = 500, 210, 44, 14, 14, 46
 
-SIDE_NOTE = (
-    "M_J: mean frame IoU, every frame equal; higher is better. Negative mIoU: overlap with the "
-    "mask that the right sound would have, under a sound that nothing visible makes; lower is "
-    "better. All scores of each model are at the end of the page."
-)
 # The page's accent, then colours that are told apart on light and on dark paper.
 PALETTE = ("var(--accent)", "#d9480f", "#2a9d6f", "#a24bd1", "#c2255c", "#868e96")
 
@@ -45,11 +33,6 @@ Models = Mapping[str, Rows]
 def number(value: float | None) -> str:
     """Four digits, or a dash for nothing."""
     return "-" if value is None else f"{value:.4f}"
-
-
-def _table(rows: Rows) -> str:
-    shown = ([name, *(number(row[column]) for column in COLUMNS)] for name, row in rows.items())
-    return grid(("condition", *COLUMNS.values()), shown)
 
 
 @dataclass(frozen=True)
@@ -152,11 +135,6 @@ def side_by_side(models: Models) -> tuple[list[str], list[list[str]]]:
     return ["condition", "score", *(short(name) for name in models)], rows
 
 
-def short(model: str) -> str:
-    """A model's name for a heading: a checkpoint's path without folder and suffix."""
-    return Path(model).stem
-
-
 def colours(models: Sequence[str] | Models) -> list[str]:
     """One colour a model; the page's own accent first."""
     return [PALETTE[i % len(PALETTE)] for i in range(len(models))]
@@ -171,34 +149,27 @@ def to_html(
     ``models``: name -> condition -> :meth:`ConditionScores.result`, ``clean`` first; ``axes``:
     axis -> what it is; ``headline``: (figure, what it is).
     """
-    body = [f"<h1>{escape(title)}</h1>", figures(headline)]
-    body += [f'<p class="soft">{escape(note)}</p>' for note in notes]
-    if len(models) > 1:
-        head, rows = side_by_side(models)
-        body.append(section("Side by side", grid(head, rows, text_columns=(1,)), SIDE_NOTE))
-    else:
-        body.append(section("All conditions", _table(next(iter(models.values()))), NOTE))
     first = next(iter(models.values()))
-    cards = []
+    charts = []
     wrong = {row["axis"] for row in first.values() if row["negative"] and row["frames"]}
     if wrong:
         description = "; ".join(f"{axis}: {axes[axis]}" for axis in axes if axis in wrong)
-        cards.append(section("Wrong sounds", wrong_sound_chart(models), description))
+        charts.append(("Wrong sounds", wrong_sound_chart(models), description))
     for axis, description in axes.items():
-        chart = _axis_chart(models, axis)
-        if chart:
+        if chart := _axis_chart(models, axis):
             unit = next(row["unit"] for row in first.values() if row["axis"] == axis)
             heading = f"{axis.replace('-', ' ').capitalize()} ({unit})"
-            cards.append(
-                section(heading, chart, f"{description}; dotted: M_J of the clean recordings")
-            )
-    body.append(columns(*cards))
-    if len(models) > 1:
-        body += [
-            section(f"All conditions: {short(name)}", _table(rows), NOTE)
+            note = f"{description}; dotted: M_J of the clean recordings"
+            charts.append((heading, chart, note))
+    head, rows = side_by_side(models)
+    return render(
+        "robustness.html", title, headline=headline, notes=notes, charts=charts, head=head,
+        rows=rows, columns=list(COLUMNS.values()),
+        tables=[
+            (short(name), [[n, *(number(row[c]) for c in COLUMNS)] for n, row in rows.items()])
             for name, rows in models.items()
-        ]
-    return page(title, "\n".join(body))
+        ],
+    )  # fmt: skip
 
 
 def _axis_chart(models: Models, axis: str) -> str:

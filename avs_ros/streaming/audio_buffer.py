@@ -13,10 +13,8 @@ from numpy.typing import NDArray
 from avs_ros.errors import ParameterError
 from avs_ros.sound import SAMPLE_RATE, dbfs
 from avs_ros.streaming import pcm
-from avs_ros.streaming.audio_run import Run
-from avs_ros.streaming.resampler import StreamResampler
+from avs_ros.streaming.audio_run import Run, SampleRing, StreamResampler
 from avs_ros.streaming.sample_clock import SampleClock
-from avs_ros.streaming.sample_ring import SampleRing
 
 Float = NDArray[np.float32]
 _FEW_STAMPS = 8  # after so many a gap is a gap

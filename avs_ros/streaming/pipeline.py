@@ -14,9 +14,10 @@ from avs_ros.gate import apply_gate
 from avs_ros.inference.segmenter import Segmenter
 from avs_ros.postprocess import PostprocessConfig, Postprocessor
 from avs_ros.segmentation import Segmentation
+from avs_ros.streaming.audio_buffer import AUDIO_COUNTERS
 from avs_ros.streaming.inputs import Event, Frame, Pair
-from avs_ros.streaming.statistics import Percentiles, RateMeter, RollingPercentiles
-from avs_ros.streaming.synchronizer import Synchronizer
+from avs_ros.streaming.synchronizer import FRAME_COUNTERS, Synchronizer
+from avs_ros.streaming.timing import Percentiles, RateMeter, RollingPercentiles
 
 PIPELINE_COUNTERS: dict[str, str] = {
     "results": "results handed out",
@@ -25,6 +26,8 @@ PIPELINE_COUNTERS: dict[str, str] = {
     "callback_errors": "results whose receiver failed",
     "dropped_stale": "results thrown away: the stream was reset or stopped meanwhile",
 }
+# counter -> what it counts, for everything that Pipeline.counters() returns
+COUNTERS: dict[str, str] = {**FRAME_COUNTERS, **PIPELINE_COUNTERS, **AUDIO_COUNTERS}
 
 Result = tuple[Segmentation, Pair]
 

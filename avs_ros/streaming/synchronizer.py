@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from avs_ros.errors import ParameterError
 from avs_ros.sound import SAMPLE_RATE
 from avs_ros.streaming.audio_buffer import AudioBuffer
-from avs_ros.streaming.clock import Clock, MonotonicClock
 from avs_ros.streaming.inputs import Event, Frame, Pair
+from avs_ros.streaming.timing import Clock
 
 # counter -> what it counts; diagnostics print these words
 FRAME_COUNTERS: dict[str, str] = {
@@ -64,7 +64,7 @@ class Synchronizer:
         :class:`ParameterError` for values out of range.
         """
         self.jump_back_s = jump_back_s
-        self.clock: Clock = clock if clock is not None else MonotonicClock()
+        self.clock = clock if clock is not None else Clock()
         self.condition = threading.Condition(threading.RLock())
         self._audio = AudioBuffer(rate_hz, capacity_s, gap_s=gap_s, jump_back_s=jump_back_s)
         self.window_s = window_s
@@ -130,20 +130,6 @@ class Synchronizer:
     def waiting(self) -> int:
         """Frames that wait for their sound."""
         return len(self._waiting)
-
-    @property
-    def audio_latest_ns(self) -> int | None:
-        """End of the newest sound; None before the first."""
-        with self.condition:
-            return self._audio.latest_ns
-
-    def audio_clock(self) -> dict[str, float]:
-        """The sender's estimated ``drift_ppm`` and stamp ``jitter_ms``; empty without sound."""
-        with self.condition:
-            clock = self._audio.clock
-            if clock is None:
-                return {}
-            return {"drift_ppm": clock.drift * 1e6, "jitter_ms": clock.jitter_s * 1e3}
 
     def counters(self) -> dict[str, int]:
         """All counters of ``FRAME_COUNTERS`` and ``AUDIO_COUNTERS`` since the start."""

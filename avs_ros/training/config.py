@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-import typing
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import yaml
+from pydantic import (
+    FiniteFloat,
+    NonNegativeInt,
+    PositiveInt,
+    TypeAdapter,
+    ValidationError,
+)
 
 from avs_ros.errors import ParameterError
 
@@ -30,44 +36,31 @@ class TrainConfig:
     ``init_from``: files; "" = the package's own similarity, random weights, no initialisation.
     """
 
-    subset: str = "s4"
+    subset: Literal["s4", "ms3"] = "s4"
     visual: str = "pvt_v2_b5"
     audio: str = "panns"
-    channels: int = 256
+    channels: PositiveInt = 256
     image_size: int = 224
     similarity: str = ""
     visual_weights: str = ""
     audio_weights: str = ""
     init_from: str = ""
-    epochs: int = 20
-    batch_clips: int = 2
-    accumulate: int = 1
-    learning_rate: float = 1e-4
-    learning_rate_end: float = 1e-5
-    schedule: str = "constant"
-    supervise: str = "all"
-    bce_weight: float = 1.0
+    epochs: PositiveInt = 20
+    batch_clips: PositiveInt = 2
+    accumulate: PositiveInt = 1
+    learning_rate: FiniteFloat = 1e-4
+    learning_rate_end: FiniteFloat = 1e-5
+    schedule: Literal["constant", "linear"] = "constant"
+    supervise: Literal["first", "all"] = "all"
+    bce_weight: FiniteFloat = 1.0
     augment: bool = True
     amp: bool = False
     seed: int = 1234
-    workers: int = 2
-    checkpoint_every: int = 100
+    workers: NonNegativeInt = 2
+    checkpoint_every: PositiveInt = 100
 
     def __post_init__(self) -> None:
-        """Raise ParameterError for the first value outside its range."""
-        choices = {
-            "subset": ("s4", "ms3"),
-            "schedule": ("constant", "linear"),
-            "supervise": ("first", "all"),
-        }
-        for name, known in choices.items():
-            if getattr(self, name) not in known:
-                raise ParameterError(
-                    f"{name} is {getattr(self, name)!r}; choose one of {', '.join(known)}"
-                )
-        for name in ("channels", "epochs", "batch_clips", "accumulate", "checkpoint_every"):
-            if getattr(self, name) < 1:
-                raise ParameterError(f"{name} is {getattr(self, name)}; it must be at least 1")
+        """Raise ParameterError for values that do not go together, or cannot be."""
         if self.image_size < 32 or self.image_size % 32:
             raise ParameterError(f"image_size is {self.image_size}; a multiple of 32 is needed")
         if not 0 < self.learning_rate_end <= self.learning_rate:
@@ -83,25 +76,6 @@ class TrainConfig:
         steps = max(self.epochs - 5, 1)
         left = 1.0 - min(epoch + 1, steps) / steps
         return self.learning_rate_end + (self.learning_rate - self.learning_rate_end) * left
-
-
-def _convert(name: str, kind: type, value: Any) -> Any:
-    """``value`` as ``kind``; integers may stand for floats, and YAML's 1e-4 is a string."""
-    if kind is bool:
-        if isinstance(value, bool):
-            return value
-        if str(value).lower() in ("true", "false"):
-            return str(value).lower() == "true"
-    elif kind in (int, float):
-        try:
-            number = float(value)
-        except (TypeError, ValueError):
-            number = float("nan")
-        if number == number and not isinstance(value, bool) and (kind is float or number % 1 == 0):
-            return kind(number)
-    elif isinstance(value, str):
-        return value
-    raise ParameterError(f"{name} is {value!r}; a value of type {kind.__name__} is needed")
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -126,12 +100,17 @@ def load_settings(
     ParameterError.
     """
     values = {**_read(Path(path)), **(overrides or {})}
-    kinds = typing.get_type_hints(kind)
     known = {field.name for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
     unknown = sorted(set(values) - known)
     if unknown:
         raise ParameterError(f"unknown setting {unknown[0]!r}; known: {', '.join(sorted(known))}")
-    return kind(**{name: _convert(name, kinds[name], v) for name, v in values.items()})
+    try:
+        return TypeAdapter(kind).validate_python(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ParameterError(
+            f"{first['loc'][0]} is {first['input']!r}: {first['msg'].lower()}"
+        ) from error
 
 
 def parse_overrides(pairs: Sequence[str]) -> dict[str, str]:

@@ -7,7 +7,6 @@ import json
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from types import TracebackType
 from typing import Any, ClassVar, Protocol, TypeVar
 
 Item = TypeVar("Item")
@@ -25,7 +24,7 @@ class Settings(Protocol):
 
 
 class RunReporter:
-    """Implements :class:`avs_ros.training.trainer.Reporter`; a context manager.
+    """Who is told how a run goes; a context manager.
 
     Writes ``config.json`` and ``log.jsonl`` in ``output`` and, where TensorBoard is installed,
     its event files in ``output/tensorboard``.
@@ -63,12 +62,7 @@ class RunReporter:
             self._board = SummaryWriter(str(self.output / "tensorboard"))
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_problem: object) -> None:
         """Close what was opened."""
         if self._progress is not None:
             self._progress.stop()

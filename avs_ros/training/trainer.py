@@ -6,13 +6,14 @@ backbone included, while the audio net stays frozen.  The best network on the *v
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import torch
@@ -20,26 +21,25 @@ from torch import Tensor, nn
 
 from avs_ros.evaluation.avsbench import AVSBenchClip
 from avs_ros.evaluation.metrics import m_j
+from avs_ros.models import audio
+from avs_ros.models.audio.network import AudioNetwork
+from avs_ros.models.c3n import C3N
+from avs_ros.models.checkpoints import load_backbone, load_network, save_c3n
+from avs_ros.models.label_similarity import load_similarity
+from avs_ros.models.labels import imagenet
 from avs_ros.training import distributed, resume
-from avs_ros.training.audio_features import AudioFeatures
-from avs_ros.training.avsbench_dataset import AVSBenchDataset, ClipTensors, collate
 from avs_ros.training.config import TrainConfig
-from avs_ros.training.losses import segmentation_loss
+from avs_ros.training.data import (
+    AudioFeatures,
+    AVSBenchDataset,
+    ClipTensors,
+    collate,
+    segmentation_loss,
+)
+from avs_ros.training.report import RunReporter
 
 logger = logging.getLogger(__name__)
 Net = TypeVar("Net", bound=nn.Module)
-
-
-class Reporter(Protocol):
-    """Who is told how the run goes (progress bar, TensorBoard, log file)."""
-
-    def step(self, epoch: int, step: int, steps: int, values: dict[str, float]) -> None:
-        """After each weight update."""
-        ...
-
-    def epoch(self, epoch: int, values: dict[str, float]) -> None:
-        """After each epoch's validation."""
-        ...
 
 
 def seed_step(seed: int, epoch: int, step: int, rank: int) -> None:
@@ -63,7 +63,7 @@ class Trainer(Generic[Net]):
         clips: Mapping[str, Sequence[AVSBenchClip]],
         audio: AudioFeatures,
         output: Path,
-        reporter: Reporter,
+        reporter: RunReporter,
         save_best: Callable[[Net, Path, dict[str, float]], None],
         device: torch.device | str = "cpu",
     ) -> None:
@@ -127,15 +127,18 @@ class Trainer(Generic[Net]):
     def _forward(self, batch: Sequence[ClipTensors], split: str) -> Tensor:
         """Logits ``[sum of T, 1, size, size]`` of a batch of equally long clips."""
         frames = torch.cat([sample.frames for sample in batch]).to(self.device)
-        heard = [self.audio(self.data[split].clips[sample.index]) for sample in batch]
-        feature = torch.cat([pair[0] for pair in heard]).to(self.device)
-        scores = torch.cat([pair[1] for pair in heard]).to(self.device)
+        feature, scores = (part.to(self.device) for part in self.heard(batch, split))
         count = batch[0].frames.shape[0]
         with self._autocast():
             logits: Tensor = self.model(
                 self._normalised(frames), feature, scores, frames_per_clip=count
             )
         return logits.float()
+
+    def heard(self, batch: Sequence[ClipTensors], split: str) -> tuple[Tensor, Tensor]:
+        """Audio features ``[sum of T, A]`` and AudioSet logits ``[sum of T, 527]``, on the CPU."""
+        heard = [self.audio(self.data[split].clips[sample.index]) for sample in batch]
+        return torch.cat([pair[0] for pair in heard]), torch.cat([pair[1] for pair in heard])
 
     def _normalised(self, frames: Tensor) -> Tensor:
         backbone: Any = self.network.backbone
@@ -239,3 +242,45 @@ class Trainer(Generic[Net]):
             keep = sample.annotated
             scores.append(m_j(self.probability(sample)[keep], sample.masks[keep, 0]))
         return {"val_miou": distributed.mean(scores, self.device)}
+
+
+def audio_net(config: TrainConfig) -> AudioNetwork:
+    """The frozen audio net, with its public weights when ``audio_weights`` names a file.
+
+    Without a file its weights are random, but the same for the same seed.
+    """
+    torch.manual_seed(config.seed)
+    net = audio.build(config.audio, checkpoint=config.audio_weights or None)
+    net.requires_grad_(False)
+    return net.eval()
+
+
+def training_network(config: TrainConfig, audio_width: int) -> C3N:
+    """A C3N ready to learn.
+
+    ``visual_weights`` fills the backbone (ImageNet file), ``init_from`` the whole network (for
+    example the best one of a run on S4); both raise CheckpointError when they do not fit.
+    """
+    torch.manual_seed(config.seed)
+    network = C3N(
+        config.visual,
+        audio_width,
+        load_similarity(config.similarity or None),
+        channels=config.channels,
+        image_size=config.image_size,
+    )
+    if config.visual_weights:
+        load_backbone(network.backbone, config.visual_weights)
+    if config.init_from:
+        load_network(network, config.init_from)
+    return network
+
+
+def save_network(config: TrainConfig) -> Callable[[C3N, Path, dict[str, float]], None]:
+    """Writer of ``best.safetensors``: weights, labels, and how they came about."""
+
+    def save(network: C3N, path: Path, values: dict[str, float]) -> None:
+        about = {"training": dataclasses.asdict(config), "scores": values}
+        save_c3n(path, network, config.audio, imagenet().names, about)
+
+    return save

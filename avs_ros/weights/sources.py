@@ -1,21 +1,28 @@
-"""The one table of public weight files.
+"""Public weight files: their table (``data/weights.yaml``), their place, and how they are fetched.
 
-``size`` and ``sha256`` stand here only where they are known from a published statement; the
-first download of a file without them is not checked beyond loading it.
+Fetching is resumable, checked, and leaves a whole file or none.
 """
 
 from __future__ import annotations
 
+import fcntl
+import hashlib
+import http.client
+import os
+import shutil
+import ssl
+import urllib.error
+import urllib.request
+from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import BinaryIO
 
-from avs_ros.errors import ModelError
+import yaml
 
-_PVT = "https://github.com/whai362/PVT/releases/download/v2"
-_SWIN = "https://github.com/SwinTransformer/storage/releases/download/v1.0.0"
-_VGGISH = "https://github.com/harritaylor/torchvggish/releases/download/v0.1"
-_TIMM = "https://huggingface.co/timm"
-_PVT_MIB = (14, 54, 97, 173, 239, 313)
-_SWIN_MIB = 335
+from avs_ros import __version__
+from avs_ros.errors import DownloadError, ModelError
 
 
 @dataclass(frozen=True)
@@ -29,7 +36,7 @@ class PublicFile:
     """
 
     name: str
-    url: str | None
+    url: str | None = None
     size: int | None = None
     sha256: str | None = None
     about_mib: int | None = None
@@ -51,114 +58,15 @@ class WeightSource:
     note: str = ""
 
 
-def _visual(
-    name: str, network: str, file: PublicFile, licence: str, page: str, note: str = ""
-) -> WeightSource:
-    return WeightSource(name, "visual", network, (file,), licence, page, note)
+def _sources() -> tuple[WeightSource, ...]:
+    text = files("avs_ros").joinpath("data", "weights.yaml").read_text(encoding="utf-8")
+    return tuple(
+        WeightSource(**{**row, "files": tuple(PublicFile(**file) for file in row["files"])})
+        for row in yaml.safe_load(text)
+    )
 
 
-def _pvt(number: int) -> WeightSource:
-    network = f"pvt_v2_b{number}"
-    file = PublicFile(f"{network}.pth", f"{_PVT}/{network}.pth", about_mib=_PVT_MIB[number])
-    note = "the backbone that C3N starts from" if number == 5 else ""
-    page = "https://github.com/whai362/PVT"
-    return _visual(network, network, file, "Apache-2.0", page, note)
-
-
-def _timm(network: str, tag: str, licence: str, about_mib: int) -> WeightSource:
-    repository = f"{_TIMM}/{network}.{tag}"
-    url = f"{repository}/resolve/main/model.safetensors"
-    file = PublicFile(f"{network}.{tag}.safetensors", url, about_mib=about_mib)
-    note = "the same weights in timm's naming"
-    return _visual(f"{network}.{tag}", network, file, licence, repository, note)
-
-
-SOURCES: tuple[WeightSource, ...] = (
-    *(_pvt(number) for number in range(6)),
-    *(_timm(f"pvt_v2_b{i}", "in1k", "Apache-2.0", _PVT_MIB[i]) for i in range(6)),
-    _visual(
-        "swin_base_patch4_window7_224",
-        "swin_base_patch4_window7_224",
-        PublicFile(
-            "swin_base_patch4_window7_224.pth",
-            f"{_SWIN}/swin_base_patch4_window7_224.pth",
-            about_mib=_SWIN_MIB,
-        ),
-        "MIT",
-        "https://github.com/microsoft/Swin-Transformer",
-    ),
-    _timm("swin_base_patch4_window7_224", "ms_in1k", "MIT", _SWIN_MIB),
-    WeightSource(
-        "panns",
-        "audio",
-        "panns",
-        (
-            PublicFile(
-                "Cnn14_16k_mAP=0.438.pth",
-                "https://zenodo.org/records/3987831/files/Cnn14_16k_mAP%3D0.438.pth?download=1",
-                358_668_570,
-                "e2ee543a27919542c2ea03eabaa70b24dcd4e6c8e05621de6b67a94e4c5058e6",
-            ),
-        ),
-        "CC BY 4.0",
-        "https://zenodo.org/records/3987831",
-        "PANNs Cnn14 at 16 kHz",
-    ),
-    WeightSource(
-        "beats",
-        "audio",
-        "beats",
-        (PublicFile("BEATs_iter3_plus_AS2M_finetuned_on_AS2M_cpt1.pt", None, about_mib=346),),
-        "MIT",
-        "https://github.com/microsoft/unilm/tree/master/beats",
-        "row Iter3+ (AS2M), column AudioSet Fine-Tuned Model 1",
-    ),
-    WeightSource(
-        "vggish",
-        "audio",
-        "vggish",
-        (
-            PublicFile(
-                "vggish-10086976.pth",
-                f"{_VGGISH}/vggish-10086976.pth",
-                None,
-                "10086976",
-                about_mib=275,
-            ),
-            PublicFile(
-                "vggish_pca_params-970ea276.pth",
-                f"{_VGGISH}/vggish_pca_params-970ea276.pth",
-                None,
-                "970ea276",
-            ),
-            PublicFile(
-                "md_50000_iters.tar",
-                "https://storage.googleapis.com/deep_learning_enis/speech_audio_understanding/"
-                "Eusipco2018_Google_AudioSet/md_50000_iters.tar",
-            ),
-        ),
-        "Apache-2.0 (embedding, PCA); not stated (classifier)",
-        "https://github.com/harritaylor/torchvggish",
-        "the classifier is a copy kept by others; whether C3N used this very file is not known",
-    ),
-    WeightSource(
-        "efficientat_mn04",
-        "audio",
-        "efficientat_mn04",
-        (
-            PublicFile(
-                "mn04_as_mAP_432.pt",
-                "https://github.com/fschmid56/EfficientAT/releases/download/v0.0.1/"
-                "mn04_as_mAP_432.pt",
-                None,
-                "899a8c6217063f6941793102a2780b3dd788ab11fce468d9cf5f0577c453321c",
-                about_mib=4,
-            ),
-        ),
-        "MIT",
-        "https://github.com/fschmid56/EfficientAT",
-    ),
-)
+SOURCES = _sources()
 
 
 def find_source(name: str) -> WeightSource:
@@ -168,3 +76,207 @@ def find_source(name: str) -> WeightSource:
             return source
     known = ", ".join(source.name for source in SOURCES)
     raise ModelError(f"no known weights are called {name!r}; known: {known}")
+
+
+def cache_folder() -> Path:
+    """``$XDG_CACHE_HOME/avs_ros/weights``, or the same under ``~/.cache``; may not exist yet."""
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    # The XDG specification ignores relative values.
+    root = Path(base) if os.path.isabs(base) else Path.home() / ".cache"
+    return root / "avs_ros" / "weights"
+
+
+def cached_paths(source: WeightSource, folder: Path | None = None) -> list[Path] | None:
+    """The source's files in the cache, in its order; None unless all of them are there."""
+    root = folder or cache_folder()
+    paths = [root / file.name for file in source.files]
+    return paths if all(path.is_file() for path in paths) else None
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def matches(file: PublicFile, size: int, digest: str) -> bool:
+    """Whether ``size`` and ``digest`` are those of ``file``, as far as they are known."""
+    right_size = file.size is None or file.size == size
+    return right_size and (file.sha256 is None or digest.startswith(file.sha256))
+
+
+# (bytes there so far, bytes expected in all or None)
+Progress = Callable[[int, "int | None"], None]
+
+_CHUNK = 1 << 18
+_ATTEMPTS = 4
+_TIMEOUT_S = 30.0
+# What a connection that breaks in the middle raises.
+_BROKEN = (http.client.HTTPException, TimeoutError, ConnectionError, ssl.SSLError)
+
+
+def download(file: PublicFile, folder: Path, progress: Progress | None = None) -> Path:
+    """Fetch ``file`` into ``folder`` and return its path; at once where it is there already.
+
+    What has arrived is kept in ``NAME.part`` when the connection breaks or the program is
+    stopped; the next call continues there if the server's file is still the same.  The file
+    appears under its own name only when it is complete and its size and hash, where known, are
+    right.
+
+    Raises:
+        DownloadError: no network, the server refuses, it cannot be fetched by a program, the
+            disk is full, or the content is not what it should be.
+    """
+    path = folder / file.name
+    if path.is_file():
+        return path
+    if file.url is None:
+        raise DownloadError(f"{file.name} cannot be fetched by a program")
+    part = folder / f"{file.name}.part"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with part.open("ab") as out:
+            _lock(out, file)
+            try:
+                _fill(file, file.url, out, _Validator(part), progress or _silent)
+                _check(file, part)
+                os.replace(part, path)
+            finally:
+                if part.exists() and not part.stat().st_size:
+                    part.unlink()
+    except OSError as error:
+        raise DownloadError(f"{file.name} cannot be written to {folder}: {error}") from error
+    _Validator(part).forget()
+    return path
+
+
+def _silent(_done: int, _total: int | None) -> None:
+    """Report to nobody."""
+
+
+class _Validator:
+    """What identifies the server's version of a part file (ETag or date), kept beside it."""
+
+    def __init__(self, part: Path) -> None:
+        self._path = part.with_name(part.name + ".version")
+
+    def read(self) -> str:
+        return self._path.read_text() if self._path.is_file() else ""
+
+    def write(self, headers: http.client.HTTPMessage) -> None:
+        version = headers.get("ETag", "")
+        # A weak ETag does not promise the same bytes.
+        if not version or version.startswith("W/"):
+            version = headers.get("Last-Modified", "")
+        self._path.write_text(version)
+
+    def forget(self) -> None:
+        self._path.unlink(missing_ok=True)
+
+
+def _lock(out: BinaryIO, file: PublicFile) -> None:
+    try:
+        fcntl.flock(out, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise DownloadError(f"{file.name} is being downloaded by another process") from error
+
+
+def _fill(
+    file: PublicFile, url: str, out: BinaryIO, validator: _Validator, progress: Progress
+) -> None:
+    """Append to ``out`` until the server's file is complete."""
+    for attempt in range(_ATTEMPTS):
+        before = out.tell()
+        try:
+            total = _transfer(file, url, out, validator, progress)
+        except _BROKEN as error:
+            if attempt + 1 == _ATTEMPTS or out.tell() <= before:
+                raise DownloadError(_broken(file, url, out.tell(), str(error))) from error
+            continue
+        if total is None or out.tell() >= total:
+            return
+        if out.tell() <= before:
+            break
+    raise DownloadError(_broken(file, url, out.tell(), "the connection ended early"))
+
+
+def _transfer(
+    file: PublicFile, url: str, out: BinaryIO, validator: _Validator, progress: Progress
+) -> int | None:
+    """One request; returns the size of the whole file, where the server says it."""
+    start = out.tell()
+    version = validator.read()
+    headers = {"User-Agent": f"avs_ros/{__version__}"}
+    if start and version:
+        # Without If-Range a file that was replaced meanwhile would be glued to the old beginning.
+        headers |= {"Range": f"bytes={start}-", "If-Range": version}
+    try:
+        response = urllib.request.urlopen(
+            urllib.request.Request(url, headers=headers), timeout=_TIMEOUT_S
+        )
+    except urllib.error.HTTPError as error:
+        if error.code == 416:  # nothing after `start`: it is complete, or of another version
+            if error.headers.get("Content-Range", "") == f"bytes */{start}":
+                return start
+            _empty(out)
+            return _transfer(file, url, out, validator, progress)
+        raise DownloadError(
+            f"{url} answered {error.code} ({error.reason}): {file.name} is not there any more, "
+            "or not for programs"
+        ) from error
+    except urllib.error.URLError as error:
+        raise DownloadError(_broken(file, url, start, str(error.reason))) from error
+    with response:
+        if response.headers.get_content_type() == "text/html":
+            raise DownloadError(f"{url} answered with a web page instead of {file.name}")
+        if response.status != 206:
+            _empty(out)
+            validator.write(response.headers)
+        return _copy(file, response, out, progress)
+
+
+def _copy(
+    file: PublicFile, response: http.client.HTTPResponse, out: BinaryIO, progress: Progress
+) -> int | None:
+    done = out.seek(0, os.SEEK_END)
+    length = response.headers.get("Content-Length")
+    total = done + int(length) if length else None
+    if total is not None:
+        if file.size is not None and total != file.size:
+            raise DownloadError(f"{file.name} should be {file.size} bytes, the server has {total}")
+        if shutil.disk_usage(Path(out.name).parent).free < total - done:
+            raise DownloadError(f"not enough disk space for {file.name} ({total >> 20} MiB)")
+    progress(done, total)
+    while chunk := response.read(_CHUNK):
+        out.write(chunk)
+        done += len(chunk)
+        progress(done, total)
+    out.flush()
+    return total
+
+
+def _empty(out: BinaryIO) -> None:
+    out.seek(0)
+    out.truncate()
+
+
+def _check(file: PublicFile, part: Path) -> None:
+    size = part.stat().st_size
+    digest = sha256_of(part)
+    if matches(file, size, digest):
+        return
+    part.unlink()
+    expected = f"{file.size or 'any number of'} bytes, SHA-256 {file.sha256 or 'unknown'}"
+    raise DownloadError(
+        f"{file.name} is not the published file (expected {expected}; found {size} bytes, "
+        f"SHA-256 {digest}); it was removed"
+    )
+
+
+def _broken(file: PublicFile, url: str, done: int, reason: str) -> str:
+    host = url.split("/")[2]
+    kept = f"; {done >> 20} MiB are kept, run it again to continue" if done else ""
+    return f"{file.name} could not be fetched from {host} ({reason}): is there a network?{kept}"

@@ -1,6 +1,7 @@
 """``python -m recipes.c3n_light VERB``: train the bundled model, try its parts, set its gate.
 
-What it is worth say ``avs evaluate composite`` and ``avs evaluate clips``.
+What it is worth say ``avs evaluate composite`` and ``avs evaluate clips``; ``composite`` here is
+the former, with baselines made of the data folder's networks.
 """
 
 from __future__ import annotations
@@ -11,19 +12,26 @@ from pathlib import Path
 
 import torch
 
+from avs_ros.cli import evaluate_composite
+from avs_ros.cli.options import check_workers
 from avs_ros.errors import AvsError, ParameterError
+from avs_ros.evaluation.replay import use_threads
+from avs_ros.inference import Segmenter, create_segmenter
 from avs_ros.inference.light import BUNDLED
 from avs_ros.training.config import load_settings, parse_overrides
 from avs_ros.training.report import RunReporter
 from recipes.c3n_light import train
 from recipes.c3n_light.ablation import run_ablation
+from recipes.c3n_light.baselines import BASELINES, create_baseline
 from recipes.c3n_light.detect import DetectSettings, run_detect
 from recipes.c3n_light.recipe import gather
 from recipes.c3n_light.settings import C3NLightSettings
 from recipes.c3n_light.thresholds import set_thresholds
 
 PROGRAM = "python -m recipes.c3n_light"
-TRAIN, DETECT, ABLATE, THRESHOLDS = VERBS = ("train", "detect", "ablate", "thresholds")
+TRAIN, DETECT, ABLATE, THRESHOLDS, COMPOSITE = VERBS = (
+    "train", "detect", "ablate", "thresholds", "composite",
+)  # fmt: skip
 TRUNK = Path(__file__).with_name("light_trunk.yaml")
 
 
@@ -33,7 +41,7 @@ def say(line: str) -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """``train``, ``detect``, ``ablate`` or ``thresholds``."""
+    """One of :data:`VERBS`."""
     given = sys.argv[1:] if arguments is None else arguments
     verb = given[0] if given else ""
     verbs = ", ".join(VERBS)
@@ -48,6 +56,8 @@ def main(arguments: list[str] | None = None) -> int:
             _ablate(given[1:])
         elif verb == THRESHOLDS:
             _thresholds(given[1:])
+        elif verb == COMPOSITE:
+            _composite(given[1:])
         elif verb in ("-h", "--help"):
             say(f"{__doc__}\nverbs: {verbs}; each has --help")
         else:
@@ -112,6 +122,24 @@ def _thresholds(arguments: list[str]) -> None:
     parser.add_argument("--limit", type=int, default=0, help="most cases of each kind (all)")
     args = parser.parse_args(arguments)
     set_thresholds(args.data, args.model, args.output, say, args.limit)
+
+
+def _composite(arguments: list[str]) -> None:
+    told = "; ".join(f"{name}: {what}" for name, what in BASELINES.items())
+    parser = argparse.ArgumentParser(
+        prog=f"{PROGRAM} {COMPOSITE}", description=f"`avs evaluate composite`, also of {told}."
+    )
+    evaluate_composite.add_arguments(parser)
+    args = parser.parse_args(arguments)
+    check_workers(args)
+    use_threads(args.threads)
+
+    def load(model: str, engine: str, device: str) -> Segmenter:
+        if model in BASELINES:
+            return create_baseline(model, args.data, engine, device)
+        return create_segmenter(model, engine, device)
+
+    evaluate_composite.run(args, load)
 
 
 if __name__ == "__main__":

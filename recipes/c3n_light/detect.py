@@ -1,7 +1,7 @@
 """``python -m recipes.c3n_light detect``: detector, audio networks, gate, the shipped file.
 
-The maps come from a light file that ``train`` has made (``base``).  Every stage resumes; what is
-seen of images is kept under the output folder.
+The maps come from a light file that ``train`` has made (``init_from``).  Every stage resumes; what
+is seen of images is kept under the output folder.
 """
 
 from __future__ import annotations
@@ -41,19 +41,19 @@ CONFUSABLE_GROUPS = (("car", "bus", "truck", "motorcycle", "tractor", "engine"),
 
 @dataclass(frozen=True)
 class DetectSettings:
-    """``base``: light file with the maps, ``bundled`` for the package's.  ``whole_size``: of the
-    frames that the detector sees, px; ``scene_size``: of its training scenes.  ``back``: share
-    of the way back to the public detector at the end.  ``pairs``: composites for the gate;
+    """``init_from``: light file with the maps, ``bundled`` for the package's.  ``whole_size``: of
+    the frames that the detector sees, px; ``scene_size``: of its training scenes.  ``back``:
+    share of the way back to the public detector at the end.  ``pairs``: composites for the gate;
     ``empty``: share of those without a source that must stay empty.
     """
 
     seed: int = 5
-    base: str = BUNDLED_NAME
+    init_from: str = BUNDLED_NAME
     whole_size: int = 416
     scene_size: int = 352
     listening_steps: int = 90
     listening_batch: int = 12
-    detecting_steps: int = 4000
+    detecting_steps: int = 6500
     detecting_batch: int = 8
     back: float = 0.3
     pairs: int = 6000
@@ -190,7 +190,7 @@ def data_digests(data: Path) -> dict[str, str]:
 
 
 def _base(settings: DetectSettings) -> Path:
-    return BUNDLED if settings.base == BUNDLED_NAME else Path(settings.base)
+    return BUNDLED if settings.init_from == BUNDLED_NAME else Path(settings.init_from)
 
 
 def _coco_names(data: Path) -> list[str]:

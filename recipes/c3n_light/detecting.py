@@ -6,6 +6,7 @@ are given to objects as YOLOX does it (SimOTA); masks learn from outlined object
 
 from __future__ import annotations
 
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,11 @@ def start_detector(data: Path, rows: int) -> tuple[Detector, Detector]:
         noise = torch.randn_like(extra) * 0.01 if tensor.ndim > 1 else -1.0
         own[name][COCO_CLASSES:] = mean + noise
     network.load_state_dict(own)
-    return network, public.requires_grad_(False)
+    # Depthwise convolutions are taught nearly twice as fast in this order on a CPU.
+    return tuple(
+        one.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        for one in (network, public.requires_grad_(False))
+    )
 
 
 def move_back(network: Detector, public: Detector, share: float) -> None:
@@ -73,6 +78,9 @@ class DetectingStage:
         self.network, self._public, self._scenes = network, public.eval(), scenes
         self.size, self.batch, self.key = size, batch, seed
         self._points, self._strides = _anchor_points(size)
+        # The next step's scenes are drawn while this one's are learnt from.
+        self._drawer = ThreadPoolExecutor(1)
+        self._next: tuple[int, Future[list[Scene]]] | None = None
 
     def groups(self) -> list[dict[str, Any]]:
         """The backbone slowest, the pyramid and the heads slowly, what is new fast."""
@@ -86,13 +94,23 @@ class DetectingStage:
 
     def loss(self, step: int, done: float) -> Tensor:
         """Boxes, classes, objectness and masks of one batch."""
-        rng = np.random.default_rng((self.key, step))
-        drawn = [self._scenes.draw(rng, self.size) for _ in range(self.batch)]
+        drawn = self._drawn(step)
         frames = torch.from_numpy(np.stack([s.frame for s in drawn])).permute(0, 3, 1, 2)
-        pixels = frames.float() / 127.5 - 1.0
+        pixels = frames.float().contiguous(memory_format=torch.channels_last) / 127.5 - 1.0
         with torch.no_grad():
             known = self._public(pixels)
         return self._compare(self.network(pixels), known, drawn)
+
+    def _draw(self, step: int) -> list[Scene]:
+        rng = np.random.default_rng((self.key, step))
+        return [self._scenes.draw(rng, self.size) for _ in range(self.batch)]
+
+    def _drawn(self, step: int) -> list[Scene]:
+        """The scenes of a step, the same ones whatever was drawn before."""
+        ahead = self._next
+        scenes = ahead[1].result() if ahead and ahead[0] == step else self._draw(step)
+        self._next = step + 1, self._drawer.submit(self._draw, step + 1)
+        return scenes
 
     def _compare(self, found: Detections, known: Detections, scenes: list[Scene]) -> Tensor:
         objectness = known.objectness.sigmoid()

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from avs_ros.evaluation.held_out_pairs import held_out
+from avs_ros.evaluation.composite import held_out
 from avs_ros.models.light import LightC3N
 from avs_ros.models.light.selection import visible_evidence
 from avs_ros.models.light.vocabulary import CATEGORIES, CATEGORY_NAMES, SOUND_CLASS_CATEGORY

@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 
-from avs_ros.evaluation.baselines import VOC_FILE
 from avs_ros.models.labels import audioset
 from avs_ros.models.light import LightC3N
 from avs_ros.models.light.checkpoint import save_light
@@ -19,6 +18,7 @@ from avs_ros.models.light.vocabulary import (
     SOUND_CLASS_NAMES,
     SOUND_CLASSES,
 )
+from recipes.c3n_light.baselines import VOC_FILE
 from recipes.c3n_light.similarity import members, row_names
 
 LICENCE = (

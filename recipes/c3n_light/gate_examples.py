@@ -11,8 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from avs_ros.evaluation.clip_boxes import Moment
-from avs_ros.evaluation.clips import clips_of, judge_clip
+from avs_ros.evaluation.clips import Moment, clips_of, judge_clip
 from avs_ros.inference.explaining import INPUTS
 from avs_ros.inference.light_detecting import DetectingSegmenter
 from avs_ros.models.labels import audioset

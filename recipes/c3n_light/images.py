@@ -18,9 +18,9 @@ import cv2
 import numpy as np
 
 from avs_ros.errors import DatasetError
-from avs_ros.evaluation.baselines import VOC_FILE, VocNetwork
 from avs_ros.models.light.vocabulary import CATEGORIES
 from avs_ros.segmentation import Bytes
+from recipes.c3n_light.baselines import VOC_FILE, VocNetwork
 
 SIZE = 288
 IGNORE = 255

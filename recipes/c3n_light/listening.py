@@ -16,8 +16,8 @@ import torch.nn.functional as functional
 from torch import Tensor, nn
 
 from avs_ros.errors import MissingDependencyError
+from avs_ros.models.audio import build
 from avs_ros.models.audio.network import AudioNetwork
-from avs_ros.models.audio.registry import build
 from avs_ros.models.light.folding import fold_batch_norm
 from avs_ros.segmentation import Float
 from avs_ros.sound import SAMPLE_RATE

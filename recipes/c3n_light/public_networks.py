@@ -9,10 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from avs_ros.errors import CheckpointError, MissingDependencyError
+from avs_ros.errors import CheckpointError, optional
 from avs_ros.models.audio.yamnet import Yamnet
 from avs_ros.models.labels import audioset
 from avs_ros.models.light.detector import Detector
+from recipes.c3n_light.baselines import open_litert
 
 YOLOX_FILE, YAMNET_FILE = "yolox_nano.onnx", "yamnet_audio_classifier_with_metadata.tflite"
 COCO_CLASSES = 80
@@ -26,15 +27,11 @@ def yolox_nano(file: Path) -> Detector:
     The published graph's convolutions come in the order in which this layout runs them.  Raises
     MissingDependencyError without onnx, CheckpointError for another file.
     """
-    try:
-        import onnx
-        from onnx import numpy_helper
-    except ImportError as error:
-        raise MissingDependencyError("onnx", "reading YOLOX-nano", "pip install onnx") from error
+    onnx = optional("onnx", "reading YOLOX-nano")
     if not file.is_file():
         raise CheckpointError(f"{file} is missing: check the data folder")
     graph = onnx.load(str(file)).graph
-    stored = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    stored = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer}
     found = [node.input[1:3] for node in graph.node if node.op_type == "Conv"]
     network = Detector(COCO_CLASSES).eval()
     own = _in_order(network)
@@ -51,16 +48,7 @@ def yamnet(file: Path, names: Path) -> Yamnet:
     ``names``: its 521 labels, a line each.  Raises MissingDependencyError without ai-edge-litert
     and CheckpointError for another file.
     """
-    try:
-        from ai_edge_litert.interpreter import Interpreter
-    except ImportError as error:
-        raise MissingDependencyError(
-            "ai-edge-litert", "reading YAMNet", "pip install ai-edge-litert"
-        ) from error
-    if not file.is_file():
-        raise CheckpointError(f"{file} is missing: check the data folder")
-    reader = Interpreter(model_path=str(file), num_threads=1)
-    reader.allocate_tensors()
+    reader = open_litert(file, "reading YAMNet")
     weights: list[Any] = []
     biases: list[Any] = []
     last: Any = None

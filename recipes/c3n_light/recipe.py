@@ -12,7 +12,6 @@ from typing import Any
 import torch
 
 from avs_ros.errors import CheckpointError
-from avs_ros.evaluation.baselines import VOC_FILE
 from avs_ros.inference.light import BUNDLED
 from avs_ros.models.light import LightC3N
 from avs_ros.models.light.checkpoint import load_light
@@ -24,6 +23,7 @@ from recipes.c3n_light.audio_stage import (
     YamnetTeacher,
     start_audio_encoder,
 )
+from recipes.c3n_light.baselines import VOC_FILE
 from recipes.c3n_light.companions import calibrate_companion, train_companion
 from recipes.c3n_light.evidence import gather_gate_dataset, listen, look_at_held_out
 from recipes.c3n_light.export import export, untouched

@@ -22,7 +22,11 @@ from avs_ros.errors import DatasetError
 from avs_ros.evaluation.composite import BOTH, MATCHED, MISMATCHED, TWO, Case, make_cases
 from avs_ros.evaluation.composite_data import read_dataset
 from avs_ros.evaluation.composite_scores import NEGLIGIBLE
-from avs_ros.inference.confusable import confusable_indices, pool_confusable, without_confusable
+from avs_ros.inference.class_affinity import (
+    confusable_indices,
+    pool_confusable,
+    without_confusable,
+)
 from avs_ros.inference.frames import FramePreparation
 from avs_ros.inference.light import ALONE
 from avs_ros.models.checkpoints import save_checkpoint

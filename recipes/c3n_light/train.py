@@ -10,11 +10,11 @@ import torch
 from avs_ros.errors import ParameterError
 from avs_ros.inference.engines import choose_device
 from avs_ros.training.config import load_settings, parse_overrides
-from avs_ros.training.curves import draw_curves
 from avs_ros.training.report import RunReporter
 from recipes.c3n_light.ablation import train_trunk
 from recipes.c3n_light.recipe import gather, train_whole
 from recipes.c3n_light.settings import C3NLightSettings
+from recipes.curves import draw_curves
 
 CONFIG = Path(__file__).with_name("light.yaml")
 

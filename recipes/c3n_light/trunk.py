@@ -14,8 +14,7 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor, nn
 
-from avs_ros.models.c3n.ccam import cognitive_consensus_attention
-from avs_ros.models.c3n.class_activation import class_activated_weights
+from avs_ros.models.c3n.ccam import class_activated_weights, cognitive_consensus_attention
 from avs_ros.models.light import LightC3N
 from avs_ros.segmentation import Bytes, Float
 from recipes.c3n_light.evidence import category_truth

@@ -9,9 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from avs_ros.errors import CheckpointError, MissingDependencyError
+from avs_ros.errors import CheckpointError
 from avs_ros.models.light.deeplab import DeepLabV3
 from avs_ros.models.light.folding import fold_batch_norm
+from recipes.c3n_light.baselines import open_litert
 
 _HEADS = {
     "aspp0": "aspp",
@@ -44,16 +45,7 @@ def voc_network(file: Path) -> DeepLabV3:
 
 
 def _tensors(file: Path) -> dict[str, Tensor]:
-    try:
-        from ai_edge_litert.interpreter import Interpreter
-    except ImportError as error:
-        raise MissingDependencyError(
-            "ai-edge-litert", "the VOC-21 network", "pip install ai-edge-litert"
-        ) from error
-    if not file.is_file():
-        raise CheckpointError(f"{file} is missing: check the data folder")
-    net = Interpreter(model_path=str(file), num_threads=1)
-    net.allocate_tensors()
+    net = open_litert(file, "the VOC-21 network")
     out: dict[str, Tensor] = {}
     for about in net.get_tensor_details():
         scale, zero = about["quantization"]

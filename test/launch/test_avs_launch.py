@@ -29,7 +29,9 @@ from rclpy.executors import SingleThreadedExecutor  # noqa: E402
 from rclpy.node import Node  # noqa: E402
 from sensor_msgs.msg import Image  # noqa: E402
 
-from avs_ros.conversions import AUDIO_TYPES, make_audio, make_header, rgb_to_image  # noqa: E402
+from avs_ros.conversions.audio import AUDIO_TYPES, make_audio  # noqa: E402
+from avs_ros.conversions.image_writing import rgb_to_image  # noqa: E402
+from avs_ros.conversions.messages import make_header  # noqa: E402
 from avs_ros.nodes.message_types import (  # noqa: E402
     ROS,
     interface,

@@ -47,7 +47,7 @@ def code_digest() -> str:
     package = Path(__file__).resolve().parents[2]
     inference = package / "inference"
     files = [*sorted((package / "models").rglob("*.py")), *sorted(inference.glob("*_steps.py"))]
-    for path in [*files, inference / "export.py", inference / "static_graph.py"]:
+    for path in [*files, inference / "export.py"]:
         digest.update(path.read_bytes())
     return digest.hexdigest()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from avs_ros.errors import EngineError, MissingDependencyError
+from avs_ros.errors import EngineError, optional
 from avs_ros.inference.engines.prepared import Array, Results, Step
 from avs_ros.inference.engines.threads import computing_threads
 
@@ -25,12 +25,7 @@ class OnnxRuntimeRunner:
         provider: str | None = None,
         path: Path | None = None,
     ) -> None:
-        try:
-            import onnxruntime
-        except ImportError as error:
-            raise MissingDependencyError(
-                "ONNX Runtime", "engine onnxruntime", "pip install 'avs_ros[onnx]'"
-            ) from error
+        onnxruntime = optional("onnxruntime", "engine onnxruntime")
         provider = provider or ("cuda" if device.startswith("cuda") else "cpu")
         wanted = {
             "cpu": "CPUExecutionProvider",

@@ -1,4 +1,7 @@
-"""A step made ready for engines: exported, with the answers it must give.  No PyTorch in here."""
+"""A step made ready for engines: exported, with the answers it must give.
+
+Before an engine serves, it computes a fixed input and is held against these.  No PyTorch in here.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +12,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+
+from avs_ros.errors import EngineError
+
+if TYPE_CHECKING:
+    from avs_ros.inference.engines.program import StepProgram
 
 Array = NDArray[np.float32]
 Results = tuple[NDArray[np.generic], ...]
@@ -38,34 +46,17 @@ class StepRunner(Protocol):
         ...
 
 
-class Step(Protocol):
-    """What an engine must know of a step; see :class:`StepProgram` for the words.
-
-    ``graph``: the exported file (made on first use).  ``example`` and ``expected``: fixed inputs
-    and what eager PyTorch on the CPU makes of them.  ``fingerprint``: names cached files.
-    """
-
-    @property
-    def name(self) -> str: ...  # noqa: D102
-    @property
-    def inputs(self) -> Mapping[str, Sequence[int]]: ...  # noqa: D102
-    @property
-    def outputs(self) -> Sequence[str]: ...  # noqa: D102
-    @property
-    def decision(self) -> str: ...  # noqa: D102
-    @property
-    def fingerprint(self) -> str: ...  # noqa: D102
-    @property
-    def graph(self) -> Path: ...  # noqa: D102
-    @property
-    def example(self) -> tuple[Array, ...]: ...  # noqa: D102
-    @property
-    def expected(self) -> Results: ...  # noqa: D102
+# What an engine must know of a step.
+Step: TypeAlias = "StepProgram | PreparedStep"
 
 
 @dataclass(frozen=True)
 class PreparedStep:
-    """A :class:`Step` from files alone."""
+    """A step from files alone; see :class:`StepProgram` for the words.
+
+    ``graph``: the exported file; ``check``: :attr:`example` and :attr:`expected` beside it.
+    ``fingerprint``: names cached files.
+    """
 
     name: str
     inputs: Mapping[str, Sequence[int]]
@@ -77,13 +68,13 @@ class PreparedStep:
 
     @cached_property
     def example(self) -> tuple[Array, ...]:
-        """See :class:`Step`."""
+        """Fixed inputs."""
         with np.load(self.check) as file:
             return tuple(file[f"in_{number}"] for number in range(len(self.inputs)))
 
     @cached_property
     def expected(self) -> Results:
-        """See :class:`Step`."""
+        """What eager PyTorch on the CPU makes of :attr:`example`."""
         with np.load(self.check) as file:
             return tuple(file[f"out_{number}"] for number in range(len(self.outputs)))
 
@@ -134,3 +125,45 @@ def write_json(path: Path, payload: Mapping[str, Any]) -> None:
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def difference(
+    program: Step,
+    runner: StepRunner,
+    inputs: Sequence[Array] | None = None,
+    answers: Results | None = None,
+) -> tuple[float, str]:
+    """(largest relative difference, output it occurs in) on the program's fixed input.
+
+    ``inputs`` and the ``answers`` they must get: in place of the fixed ones.
+
+    Relative to the largest value of that output (or 1): float noise grows with the numbers.
+    A different decision counts as infinite; so do values that are not finite.
+    """
+    found = runner(*(program.example if inputs is None else inputs))
+    wanted_of = program.expected if answers is None else answers
+    worst, where = 0.0, program.outputs[0]
+    for name, expected, array in zip(program.outputs, wanted_of, found, strict=True):
+        if name == program.decision:
+            gap = 0.0 if np.array_equal(expected, array) else float("inf")
+        elif not np.isfinite(array).all():
+            gap = float("inf")
+        else:
+            wanted = np.asarray(expected, np.float64)
+            scale = max(1.0, float(np.abs(wanted).max(initial=0.0)))
+            gap = float(np.abs(np.asarray(array, np.float64) - wanted).max(initial=0.0)) / scale
+        if gap > worst:
+            worst, where = gap, name
+    return worst, where
+
+
+def require_agreement(program: Step, runner: StepRunner, tolerance: float) -> float:
+    """The difference; raises EngineError, naming it, where it is beyond ``tolerance``."""
+    worst, where = difference(program, runner)
+    if worst > tolerance:
+        raise EngineError(
+            f"engine {runner.engine} on {runner.device} differs from eager PyTorch by "
+            f"{worst:.2g} in {where!r} (tolerance {tolerance:g}) and is not used; "
+            "choose another engine"
+        )
+    return worst

@@ -16,8 +16,7 @@ from typing import Any
 
 from avs_ros.errors import AvsError, EngineError, MissingDependencyError
 from avs_ros.inference.engines.cache import cached_path
-from avs_ros.inference.engines.prepared import PreparedStep, Step, StepRunner
-from avs_ros.inference.engines.self_check import require_agreement
+from avs_ros.inference.engines.prepared import PreparedStep, Step, StepRunner, require_agreement
 from avs_ros.inference.engines.threads import computing_threads
 
 _log = logging.getLogger(__name__)

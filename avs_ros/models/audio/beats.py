@@ -22,8 +22,7 @@ from avs_ros.models.audio.network import CLASS_COUNT, AudioNetwork
 from avs_ros.models.audio.relative_attention import EncoderLayer, PositionConvolution
 from avs_ros.models.audio.spectrum import Frames, Spectra, analysis_matrix, framed, power_of
 from avs_ros.models.labels import audioset
-from avs_ros.models.state_dict import load_state_dict_strictly
-from avs_ros.models.weight_file import WeightFile
+from avs_ros.models.weight_file import WeightFile, load_state_dict_strictly
 from avs_ros.sound import SAMPLE_RATE
 
 _MEL_BANDS = 128
@@ -127,7 +126,7 @@ class BEATs(AudioNetwork):
         self.encoder = BEATsEncoder(config)
         self.predictor = nn.Linear(config.encoder_embed_dim, config.predictor_class)
 
-    def front_end(self, waveform: Tensor, sample_rate: int = SAMPLE_RATE) -> Tensor:
+    def front_end(self, waveform: Tensor) -> Tensor:
         """Normalised Kaldi filter bank [B, T, 128] of ``waveform`` [B, N], without dither."""
         if torch.jit.is_tracing():
             return (_filter_bank(waveform * 2.0**15) - _FBANK_MEAN) / (2.0 * _FBANK_STD)

@@ -8,18 +8,18 @@ knowledge distillation", ICASSP 2023.  Tensor names are those of the authors' pu
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import NamedTuple
+from functools import partial
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torchaudio.compliance import kaldi
+from torchvision.models.mobilenetv3 import InvertedResidual, InvertedResidualConfig
+from torchvision.ops import Conv2dNormActivation
 
 from avs_ros.models.audio.network import CLASS_COUNT, AudioNetwork
-from avs_ros.models.audio.spectrum import analysis_matrix, framed, power_of
-from avs_ros.models.audio.upsampling import DoubleRate
-from avs_ros.sound import SAMPLE_RATE
+from avs_ros.models.audio.spectrum import DoubleRate, analysis_matrix, framed, power_of
 
 NATIVE_RATE = 32000
 MEL_BANDS = 128
@@ -28,34 +28,26 @@ _WINDOW = 800
 _HOP = 320
 
 
-class _BlockPlan(NamedTuple):
-    kernel: int
-    expanded: int
-    out: int
-    squeeze: int
-    hardswish: bool
-    stride: int
-
-
-# MobileNetV3-Large at width 0.4; `squeeze` 0 means no squeeze-and-excitation.
+# MobileNetV3-Large at width 0.4: (channels in, kernel, expanded, channels out, squeeze-and-
+# excitation, activation, stride).
 _BLOCKS = (
-    _BlockPlan(3, 8, 8, 0, False, 1),
-    _BlockPlan(3, 24, 16, 0, False, 2),
-    _BlockPlan(3, 32, 16, 0, False, 1),
-    _BlockPlan(5, 32, 16, 8, False, 2),
-    _BlockPlan(5, 48, 16, 16, False, 1),
-    _BlockPlan(5, 48, 16, 16, False, 1),
-    _BlockPlan(3, 96, 32, 0, True, 2),
-    _BlockPlan(3, 80, 32, 0, True, 1),
-    _BlockPlan(3, 72, 32, 0, True, 1),
-    _BlockPlan(3, 72, 32, 0, True, 1),
-    _BlockPlan(3, 192, 48, 48, True, 1),
-    _BlockPlan(3, 272, 48, 72, True, 1),
-    _BlockPlan(5, 272, 64, 72, True, 2),
-    _BlockPlan(5, 384, 64, 96, True, 1),
-    _BlockPlan(5, 384, 64, 96, True, 1),
+    (8, 3, 8, 8, False, "RE", 1),
+    (8, 3, 24, 16, False, "RE", 2),
+    (16, 3, 32, 16, False, "RE", 1),
+    (16, 5, 32, 16, True, "RE", 2),
+    (16, 5, 48, 16, True, "RE", 1),
+    (16, 5, 48, 16, True, "RE", 1),
+    (16, 3, 96, 32, False, "HS", 2),
+    (32, 3, 80, 32, False, "HS", 1),
+    (32, 3, 72, 32, False, "HS", 1),
+    (32, 3, 72, 32, False, "HS", 1),
+    (32, 3, 192, 48, True, "HS", 1),
+    (48, 3, 272, 48, True, "HS", 1),
+    (48, 5, 272, 64, True, "HS", 2),
+    (64, 5, 384, 64, True, "HS", 1),
+    (64, 5, 384, 64, True, "HS", 1),
 )
-_STEM = 8
+_NORM = partial(nn.BatchNorm2d, eps=1e-3, momentum=0.01)
 _LAST = 384
 _HIDDEN = 512
 
@@ -80,10 +72,12 @@ class EfficientATLogMel(nn.Module):
         self.register_buffer("window", torch.hann_window(_WINDOW, periodic=False), False)
         self.register_buffer("mel_banks", F.pad(banks, (0, 1)), False)
 
-    def forward(self, waveform: Tensor, sample_rate: int = SAMPLE_RATE) -> Tensor:
-        """Log-mel [B, 128, T] of ``waveform`` [B, N] at 16 or 32 kHz, float32."""
-        if sample_rate == SAMPLE_RATE:
-            waveform = self.upsample(waveform)
+    def forward(self, waveform: Tensor) -> Tensor:
+        """Log-mel [B, 128, T] of ``waveform`` [B, N] at 16 kHz, float32."""
+        return self.native(self.upsample(waveform))
+
+    def native(self, waveform: Tensor) -> Tensor:
+        """The same of ``waveform`` [B, N] at 32 kHz, the authors' rate."""
         emphasised = waveform[:, 1:] - 0.97 * waveform[:, :-1]
         if torch.jit.is_tracing():
             power = self._power(emphasised).transpose(1, 2)
@@ -130,40 +124,14 @@ class SqueezeExcitation(nn.Module):
         return maps * self.conc_se_layers[0](maps)[:, :, None, None]
 
 
-class InvertedResidual(nn.Module):
-    """MobileNetV3 block: expand 1x1, depthwise, squeeze-and-excitation, project 1x1 (linear)."""
-
-    def __init__(self, channels: int, plan: _BlockPlan) -> None:
-        super().__init__()
-        activation = nn.Hardswish if plan.hardswish else nn.ReLU
-        parts: list[nn.Module] = []
-        if plan.expanded != channels:
-            parts.append(_conv_bn(channels, plan.expanded, 1, activation=activation))
-        parts.append(
-            _conv_bn(plan.expanded, plan.expanded, plan.kernel, plan.stride, plan.expanded,
-                     activation)
-        )
-        if plan.squeeze:
-            parts.append(SqueezeExcitation(plan.expanded, plan.squeeze))
-        parts.append(_conv_bn(plan.expanded, plan.out, 1))
-        self.block = nn.Sequential(*parts)
-        self.residual = plan.stride == 1 and channels == plan.out
-
-    def forward(self, maps: Tensor) -> Tensor:
-        """Maps [B, C, F, T] -> [B, C', F / stride, T / stride]."""
-        out = self.block(maps)
-        return maps + out if self.residual else out
-
-
 class EfficientAT(AudioNetwork):
-    """EfficientAT mn04 behind the common protocol; also hears 32 kHz, its native rate.
+    """EfficientAT mn04 behind the common protocol.
 
     ``feature`` [B, 384] is the mean of the last feature map, before the classifier's hidden
     layer.
     """
 
     feature_width = _LAST
-    accepted_rates = (SAMPLE_RATE, NATIVE_RATE)
 
     # Reflection padding of the STFT needs more than half an FFT, at 32 kHz.
     minimum_samples = _FFT // 4 + 2
@@ -172,13 +140,18 @@ class EfficientAT(AudioNetwork):
         """``dropout`` acts in the classifier, in training mode only."""
         super().__init__()
         self.log_mel = EfficientATLogMel()
-        layers: list[nn.Module] = [_conv_bn(1, _STEM, 3, 2, activation=nn.Hardswish)]
-        channels = _STEM
-        for plan in _BLOCKS:
-            layers.append(InvertedResidual(channels, plan))
-            channels = plan.out
-        layers.append(_conv_bn(channels, _LAST, 1, activation=nn.Hardswish))
-        self.features = nn.Sequential(*layers)
+        blocks = (
+            InvertedResidual(
+                InvertedResidualConfig(*row, dilation=1, width_mult=1.0), _NORM, SqueezeExcitation
+            )
+            for row in _BLOCKS
+        )
+        ends = {"norm_layer": _NORM, "activation_layer": nn.Hardswish}
+        self.features = nn.Sequential(
+            Conv2dNormActivation(1, _BLOCKS[0][0], 3, 2, **ends),
+            *blocks,
+            Conv2dNormActivation(_BLOCKS[-1][3], _LAST, 1, **ends),
+        )
         # Numbered as in the public files, where pooling and flattening are layers 0 and 1.
         self.classifier = nn.Sequential(
             OrderedDict(
@@ -191,9 +164,9 @@ class EfficientAT(AudioNetwork):
             )
         )
 
-    def front_end(self, waveform: Tensor, sample_rate: int = SAMPLE_RATE) -> Tensor:
-        """Log-mel [B, 128, T] of ``waveform`` [B, N] at 16 or 32 kHz."""
-        return self.log_mel(waveform, sample_rate)
+    def front_end(self, waveform: Tensor) -> Tensor:
+        """Log-mel [B, 128, T] of ``waveform`` [B, N] at 16 kHz."""
+        return self.log_mel(waveform)
 
     def encode(self, spectrogram: Tensor) -> Tensor:
         """Feature [B, 384] of a log-mel [B, 128, T]."""
@@ -202,22 +175,3 @@ class EfficientAT(AudioNetwork):
     def classify(self, feature: Tensor) -> Tensor:
         """Class scores [B, 527] of a feature [B, 384]."""
         return self.classifier(feature)
-
-
-def _conv_bn(
-    channels: int,
-    out: int,
-    kernel: int,
-    stride: int = 1,
-    groups: int = 1,
-    activation: type[nn.Module] | None = None,
-) -> nn.Sequential:
-    parts: list[nn.Module] = [
-        nn.Conv2d(
-            channels, out, kernel, stride, (kernel - 1) // 2, groups=groups, bias=False
-        ),
-        nn.BatchNorm2d(out, eps=1e-3, momentum=0.01),
-    ]
-    if activation is not None:
-        parts.append(activation())
-    return nn.Sequential(*parts)

@@ -8,8 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from avs_ros.errors import AudioFormatError
-from avs_ros.models.state_dict import load_state_dict_strictly
-from avs_ros.models.weight_file import WeightFile
+from avs_ros.models.weight_file import WeightFile, load_state_dict_strictly
 from avs_ros.sound import SAMPLE_RATE
 
 CLASS_COUNT = 527
@@ -31,11 +30,10 @@ class AudioNetwork(nn.Module):
     feature_width: int
     sample_rate: int = SAMPLE_RATE
     minimum_samples: int = SAMPLE_RATE
-    accepted_rates: tuple[int, ...] = (SAMPLE_RATE,)
     # Names in the public file that are computed here and not loaded.
     fixed_tables: tuple[str, ...] = ()
 
-    def front_end(self, waveform: Tensor, sample_rate: int = SAMPLE_RATE) -> Tensor:
+    def front_end(self, waveform: Tensor) -> Tensor:
         """Spectrogram of ``waveform`` [B, N], in the layout that ``encode`` expects."""
         raise NotImplementedError
 
@@ -47,18 +45,18 @@ class AudioNetwork(nn.Module):
         """Raw class scores [B, 527] in AudioSet order from a feature [B, feature_width]."""
         raise NotImplementedError
 
-    def forward(self, waveform: Tensor, sample_rate: int = SAMPLE_RATE) -> tuple[Tensor, Tensor]:
+    def forward(self, waveform: Tensor) -> tuple[Tensor, Tensor]:
         """Return (feature [B, feature_width], logits [B, 527]) of ``waveform`` [B, N].
 
         Raises:
-            AudioFormatError: another rate, shape or sample type, too short, NaN or infinite.
+            AudioFormatError: another shape or sample type, too short, NaN or infinite.
         """
-        self.check(waveform, sample_rate)
-        return self.hear(waveform, sample_rate)
+        self.check(waveform)
+        return self.hear(waveform)
 
-    def hear(self, waveform: Tensor, sample_rate: int = SAMPLE_RATE) -> tuple[Tensor, Tensor]:
+    def hear(self, waveform: Tensor) -> tuple[Tensor, Tensor]:
         """As :meth:`forward`, unchecked: the three stages in turn."""
-        feature = self.encode(self.front_end(waveform, sample_rate))
+        feature = self.encode(self.front_end(waveform))
         return feature, self.classify(feature)
 
     def hear_clip(self, seconds: Tensor) -> tuple[Tensor, Tensor]:
@@ -77,14 +75,9 @@ class AudioNetwork(nn.Module):
         """What a weight file of this network must say beside its tensors (plain values)."""
         return {}
 
-    def check(self, waveform: Tensor, sample_rate: int = SAMPLE_RATE) -> None:
+    def check(self, waveform: Tensor) -> None:
         """Raise AudioFormatError unless ``waveform`` can be heard by this network."""
         name = type(self).__name__
-        if sample_rate not in self.accepted_rates:
-            rates = " or ".join(str(rate) for rate in self.accepted_rates)
-            raise AudioFormatError(
-                f"{name} hears {rates} Hz, got {sample_rate} Hz: resample the sound first"
-            )
         if waveform.ndim != 2:
             raise AudioFormatError(
                 f"{name} expects a mono waveform [batch, samples], got shape "
@@ -95,10 +88,9 @@ class AudioNetwork(nn.Module):
             raise AudioFormatError(
                 f"{name} expects float32 samples in -1..1, got {waveform.dtype}: {advice}"
             )
-        needed = self.minimum_samples * sample_rate // self.sample_rate
-        if waveform.shape[1] < needed:
+        if waveform.shape[1] < self.minimum_samples:
             raise AudioFormatError(
-                f"{name} needs at least {needed} samples at {sample_rate} Hz, "
+                f"{name} needs at least {self.minimum_samples} samples at {self.sample_rate} Hz, "
                 f"got {waveform.shape[1]}: pad the window with zeros"
             )
         # A graph that is being traced has no values to look at.

@@ -111,7 +111,7 @@ class Cnn14(AudioNetwork):
         self.fc1 = nn.Linear(channels, channels)
         self.fc_audioset = nn.Linear(channels, CLASS_COUNT)
 
-    def front_end(self, waveform: Tensor, sample_rate: int = SAMPLE_RATE) -> Tensor:
+    def front_end(self, waveform: Tensor) -> Tensor:
         """Log-mel [B, 1, T, 64] in dB of ``waveform`` [B, N] at 16 kHz."""
         return self.log_mel(waveform)
 

@@ -17,8 +17,7 @@ from torch import Tensor, nn
 from avs_ros.errors import AudioFormatError
 from avs_ros.models.audio.network import CLASS_COUNT, AudioNetwork
 from avs_ros.models.audio.spectrum import analysis_matrix, framed, power_of
-from avs_ros.models.state_dict import load_state_dict_strictly
-from avs_ros.models.weight_file import WeightFile
+from avs_ros.models.weight_file import WeightFile, load_state_dict_strictly
 from avs_ros.sound import SAMPLE_RATE
 
 EMBEDDING_WIDTH = 128
@@ -150,7 +149,7 @@ class VGGish(AudioNetwork):
         self.register_buffer("pca_means", torch.zeros(EMBEDDING_WIDTH))
         self.classifier = EmbeddingClassifier()
 
-    def front_end(self, waveform: Tensor, sample_rate: int = SAMPLE_RATE) -> Tensor:
+    def front_end(self, waveform: Tensor) -> Tensor:
         """Log-mel example [B, 1, 96, 64] of each ``waveform`` [B, N] at 16 kHz."""
         return self.log_mel(waveform)
 

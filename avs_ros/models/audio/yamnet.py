@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as functional
+from timm.layers import create_conv2d
 from torch import Tensor, nn
 
 from avs_ros.models.audio.network import CLASS_COUNT, AudioNetwork
 from avs_ros.models.audio.vggish import EXAMPLE_FRAMES, VGGishLogMel
-from avs_ros.sound import SAMPLE_RATE
 
 # (channels, stride) of the separable layers.
 _LAYERS = (
@@ -25,27 +25,16 @@ _STEM = 32
 class _Convolution(nn.Module):
     """3x3 or 1x1 with TensorFlow's SAME padding, then ReLU6."""
 
-    def __init__(
-        self, inputs: int, outputs: int, kernel: int, stride: int, groups: int = 1
-    ) -> None:
+    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int) -> None:
         super().__init__()
-        self.convolution = nn.Conv2d(inputs, outputs, kernel, stride, groups=groups)
-        before = (kernel - 1) // 2 if stride == 1 else 0
-        self._padding = (before, kernel - 1 - before) * 2 if kernel > 1 else ()
+        self.convolution = create_conv2d(
+            inputs, outputs, kernel, stride=stride, padding="same", bias=True,
+            depthwise=inputs == outputs and kernel > 1,
+        )  # fmt: skip
 
     def forward(self, x: Tensor) -> Tensor:
         """``[B, C, T, F]`` both ways; strides halve even sizes."""
-        x = self._same(x)
         return functional.relu6(self.convolution(x))
-
-    def _same(self, x: Tensor) -> Tensor:
-        if not self._padding:
-            return x
-        if self.convolution.stride[0] == 2:
-            # An odd size is padded on both sides, an even one after it.
-            rows, columns = (1 if size % 2 else 0 for size in x.shape[2:])
-            return functional.pad(x, (columns, 1, rows, 1))
-        return functional.pad(x, self._padding)
 
 
 class Yamnet(AudioNetwork):
@@ -62,15 +51,12 @@ class Yamnet(AudioNetwork):
         layers: list[nn.Module] = [_Convolution(1, _STEM, 3, 2)]
         width = _STEM
         for outputs, stride in _LAYERS:
-            layers += [
-                _Convolution(width, width, 3, stride, width),
-                _Convolution(width, outputs, 1, 1),
-            ]
+            layers += [_Convolution(width, width, 3, stride), _Convolution(width, outputs, 1, 1)]
             width = outputs
         self.layers = nn.Sequential(*layers)
         self.classifier = nn.Linear(width, CLASS_COUNT)
 
-    def front_end(self, waveform: Tensor, sample_rate: int = SAMPLE_RATE) -> Tensor:
+    def front_end(self, waveform: Tensor) -> Tensor:
         """Log-mel ``[B, 1, 96, 64]`` of the last 96 frames."""
         frames = self.mel.frames(waveform[:, -(400 + (EXAMPLE_FRAMES - 1) * 160) :])
         return frames[:, None]

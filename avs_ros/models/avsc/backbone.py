@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from avs_ros.models.c3n.backbone import STAGES, Backbone, build_backbone
 from avs_ros.models.checkpoints import load_backbone
 from avs_ros.models.light.folding import fold_batch_norm
-from avs_ros.models.state_dict import load_state_dict_strictly
+from avs_ros.models.weight_file import load_state_dict_strictly
 
 PUBLIC_ROWS = 1000
 # What timm's networks have after their last stage.

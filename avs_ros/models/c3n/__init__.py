@@ -1,8 +1,8 @@
 """C3N, cross-modal cognitive consensus guided audio-visual segmentation, module by module.
 
 Read top to bottom against the paper's figure 2: ``backbone`` (the classifier that is listened
-in on), ``c3im`` (the label both senses agree on), ``class_activation`` (the label's weight for
-each channel), ``ccam`` (gates), ``aspp`` and ``tpavi`` (fusion), ``decoder``, ``network`` (all).
+in on), ``c3im`` (the label both senses agree on), ``ccam`` (the label's weight for
+each channel, and gates), ``aspp`` and ``tpavi`` (fusion), ``decoder``, ``network`` (all).
 ``official`` maps the published code's tensor names; ``streaming`` is the exact incremental form.
 """
 

@@ -10,7 +10,6 @@ pixel statistics its weights were trained with; nothing else in C3N depends on w
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,6 +52,17 @@ class Backbone(nn.Module):
     chains_normed = False
     net: Any
 
+    def __init__(
+        self, name: str, num_classes: int, drop_path: float = 0.0, **options: Any
+    ) -> None:
+        """Timm's model ``name`` with random weights; ``options``: more for timm."""
+        super().__init__()
+        self.net = timm.create_model(
+            name, pretrained=False, num_classes=num_classes, drop_path_rate=drop_path, **options
+        )
+        # MobileNet's first feature is its stem's.
+        self.widths = tuple(info["num_chs"] for info in self.net.feature_info[-STAGES:])
+
     def stage(self, index: int, x: Tensor) -> Tensor:
         """Stage ``index`` (0..3): frames or the last stage's output -> A ``[B, C, h, w]``."""
         raise NotImplementedError
@@ -94,13 +104,6 @@ class PyramidVisionTransformer(Backbone):
 
     chains_normed = True
 
-    def __init__(self, name: str, num_classes: int, image_size: int, drop_path: float) -> None:
-        super().__init__()
-        self.net = timm.create_model(
-            name, pretrained=False, num_classes=num_classes, drop_path_rate=drop_path
-        )
-        self.widths = tuple(info["num_chs"] for info in self.net.feature_info)
-
     def stage(self, index: int, x: Tensor) -> Tensor:
         """See :meth:`Backbone.stage`; tokens stay row-major, the result is a view of them."""
         stage = self.net.stages[index]
@@ -128,17 +131,13 @@ class SwinTransformer(Backbone):
     does so (timm drops the shift there unless told to partition always).
     """
 
-    def __init__(self, name: str, num_classes: int, image_size: int, drop_path: float) -> None:
-        super().__init__()
-        self.net = timm.create_model(
-            name,
-            pretrained=False,
-            num_classes=num_classes,
-            drop_path_rate=drop_path,
-            img_size=image_size,
-            always_partition=True,
+    def __init__(
+        self, name: str, num_classes: int, drop_path: float = 0.0, image_size: int = 224
+    ) -> None:
+        """``image_size``: side of the square frames, px; tells how windows are masked."""
+        super().__init__(
+            name, num_classes, drop_path, img_size=image_size, always_partition=True
         )
-        self.widths = tuple(info["num_chs"] for info in self.net.feature_info)
         self.norms = nn.ModuleList([*(nn.LayerNorm(c) for c in self.widths[:3]), self.net.norm])
         del self.net.norm
 
@@ -168,16 +167,9 @@ class MobileNetV2(Backbone):
     # timm's seven groups of blocks, cut where the stride changes after 4, 8, 16 and 32.
     groups = ((0, 2), (2, 3), (3, 5), (5, 7))
 
-    def __init__(self, name: str, num_classes: int, image_size: int, drop_path: float) -> None:
-        super().__init__()
-        self.net = timm.create_model(
-            name,
-            pretrained=False,
-            num_classes=num_classes,
-            drop_path_rate=drop_path,
-            pad_type="same",
-        )
-        self.widths = tuple(info["num_chs"] for info in self.net.feature_info[1:])
+    def __init__(self, name: str, num_classes: int, drop_path: float = 0.0) -> None:
+        """See the base."""
+        super().__init__(name, num_classes, drop_path, pad_type="same")
 
     def train(self, mode: bool = True) -> MobileNetV2:
         """Switch to training mode, batch norm excepted."""
@@ -206,9 +198,8 @@ class MobileNetV2(Backbone):
         return self.net.classifier(hidden.mean(dim=(2, 3)))
 
 
-_Maker = Callable[[str, int, int, float], Backbone]
 # name -> (class, drop-path rate of the official training; 0 where there is none)
-BACKBONES: dict[str, tuple[_Maker, float]] = {
+BACKBONES: dict[str, tuple[type[Backbone], float]] = {
     **{f"pvt_v2_b{i}": (PyramidVisionTransformer, 0.1) for i in range(6)},
     "swin_base_patch4_window7_224": (SwinTransformer, 0.2),
     "mobilenetv2_100": (MobileNetV2, 0.0),
@@ -229,13 +220,15 @@ def build_backbone(
     if image_size <= 0 or image_size % 32:
         raise ModelError(f"image_size must be a positive multiple of 32, got {image_size}")
     maker, published = BACKBONES[name]
-    if maker is SwinTransformer and image_size % 224:
+    rate = published if drop_path is None else drop_path
+    if maker is not SwinTransformer:
+        return maker(name, num_classes, rate)
+    if image_size % 224:
         raise ModelError(
             f"{name} works in windows of 7 positions: image_size must be a multiple of 224, "
             f"got {image_size}"
         )
-    rate = published if drop_path is None else drop_path
-    return maker(name, num_classes, image_size, rate)
+    return SwinTransformer(name, num_classes, rate, image_size)
 
 
 def _channel_norm(norm: Any, x: Tensor) -> Tensor:

@@ -16,8 +16,7 @@ from avs_ros.errors import AudioFormatError, ModelError
 from avs_ros.models.c3n.aspp import AtrousSpatialPyramidPooling
 from avs_ros.models.c3n.backbone import build_backbone
 from avs_ros.models.c3n.c3im import AUDIO_CLASSES, CognitiveConsensusInference, Matrix
-from avs_ros.models.c3n.ccam import cognitive_consensus_attention
-from avs_ros.models.c3n.class_activation import class_activated_weights
+from avs_ros.models.c3n.ccam import class_activated_weights, cognitive_consensus_attention
 from avs_ros.models.c3n.decoder import Decoder
 from avs_ros.models.c3n.official import load_official
 from avs_ros.models.c3n.tpavi import TemporalPixelwiseAudioVisualInteraction

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from torch import Tensor, nn
 
 from avs_ros.errors import CheckpointError
-from avs_ros.models.state_dict import load_state_dict_strictly
+from avs_ros.models.weight_file import load_state_dict_strictly
 
 _Rules = tuple[tuple[str, str], ...]
 

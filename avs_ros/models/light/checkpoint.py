@@ -17,9 +17,7 @@ from avs_ros.models.checkpoints import read_metadata, save_checkpoint
 from avs_ros.models.light.detector import Detector
 from avs_ros.models.light.network import LightC3N
 from avs_ros.models.light.similarity import light_similarity
-from avs_ros.models.old_names import tensors_of_today
-from avs_ros.models.state_dict import load_state_dict_strictly
-from avs_ros.models.weight_file import read_weight_file
+from avs_ros.models.weight_file import load_state_dict_strictly, read_weight_file, tensors_of_today
 
 KIND = "c3n_light"
 

@@ -18,7 +18,6 @@ from avs_ros.models.audio.yamnet import Yamnet
 from avs_ros.models.c3n.streaming import C3NStep
 from avs_ros.models.light.detector import Detector
 from avs_ros.models.light.network import LightC3N
-from avs_ros.sound import SAMPLE_RATE
 
 
 class DetectingOutput(NamedTuple):
@@ -120,7 +119,7 @@ class BlendedAudio(AudioNetwork):
         self.network, self.short = network, short
         self.feature_width = network.feature_width
 
-    def hear(self, waveform: Tensor, sample_rate: int = SAMPLE_RATE) -> tuple[Tensor, Tensor]:
+    def hear(self, waveform: Tensor) -> tuple[Tensor, Tensor]:
         """``[B, 16000]`` -> feature ``[B, A]``, logits ``[B, 527]``."""
         feature = self.network.encode(self.network.front_end(waveform))
         one = torch.sigmoid(self.network.classify(feature))

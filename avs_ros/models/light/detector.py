@@ -6,7 +6,7 @@ al., *YOLACT* (ICCV 2019).
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as functional
@@ -143,11 +143,7 @@ class Detector(nn.Module):
     def pyramid(self, frames: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Features at strides 8, 16 and 32."""
         # The published network takes 0..255, blue first.
-        x = (frames.flip(1) + 1.0) * 127.5
-        x = torch.cat(
-            [x[..., ::2, ::2], x[..., 1::2, ::2], x[..., ::2, 1::2], x[..., 1::2, 1::2]], dim=1
-        )
-        third = self.dark3(self.dark2(self.stem(x)))
+        third = self.dark3(self.dark2(self.focus((frames + 1.0) * 127.5)))
         fourth = self.dark4(third)
         lateral = self.lateral(self.dark5(fourth))
         up = functional.interpolate(lateral, scale_factor=2.0, mode="nearest")
@@ -156,6 +152,20 @@ class Detector(nn.Module):
         fine = self.fine(torch.cat([up, third], dim=1))
         middle = self.middle(torch.cat([self.fine_up(fine), reduced], dim=1))
         return fine, middle, self.coarse(torch.cat([self.middle_up(middle), lateral], dim=1))
+
+    def focus(self, x: Tensor) -> Tensor:
+        """The published stem: 3x3 on the four pixels of each 2x2 block, stacked, blue first.
+
+        RGB ``[B, 3, S, S]`` -> ``[B, 16, S/2, S/2]``; as one 6x6 convolution of stride 2.
+        """
+        convolution, activation = self.stem
+        weight: Any = convolution.weight
+        # Stacked: column, then row of the block, then channel.
+        blocks = weight.unflatten(1, (2, 2, 3)).flip(3)
+        whole = blocks.permute(0, 3, 4, 2, 5, 1).flatten(4, 5).flatten(2, 3)
+        bias: Any = convolution.bias
+        x = functional.conv2d(x, whole, bias, stride=2, padding=2)
+        return activation(x)  # type: ignore[no-any-return]
 
     def forward(self, frames: Tensor) -> Detections:
         """See the class."""

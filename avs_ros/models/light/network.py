@@ -17,8 +17,7 @@ from torch import Tensor, nn
 
 from avs_ros.models.audio.efficientat import EfficientAT
 from avs_ros.models.c3n.c3im import Matrix
-from avs_ros.models.c3n.ccam import cognitive_consensus_attention
-from avs_ros.models.c3n.class_activation import class_activated_weights
+from avs_ros.models.c3n.ccam import class_activated_weights, cognitive_consensus_attention
 from avs_ros.models.c3n.network import C3N
 from avs_ros.models.light.affinity import ClassAudioAffinity
 from avs_ros.models.light.category_segmenter import CategorySegmenter

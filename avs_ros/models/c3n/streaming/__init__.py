@@ -1,12 +1,10 @@
 """C3N one new frame at a time: the same numbers as a whole clip, at a fraction of the work.
 
-``step``: one frame as a pure function of tensors.  ``stream``: the step and the memory of past
-frames (``models/stream_memory.py``, no PyTorch in it) together.  ``traced_*``: backbones with
-hand-written backward passes.  ``folded_*``: fusion modules with their linear parts multiplied out.
+``step``: one frame as a pure function of tensors; ``models/stream_memory.py`` keeps the past that
+it takes.  ``traced_*``: backbones with hand-written backward passes.  ``folded``: fusion modules
+with their linear parts multiplied out.
 """
 
 from avs_ros.models.c3n.streaming.step import C3NStep, StepOutput
-from avs_ros.models.c3n.streaming.stream import StreamingC3N
-from avs_ros.models.stream_memory import StreamMemory
 
-__all__ = ["C3NStep", "StepOutput", "StreamMemory", "StreamingC3N"]
+__all__ = ["C3NStep", "StepOutput"]

@@ -17,8 +17,10 @@ from avs_ros.models.c3n.backbone import (
 )
 from avs_ros.models.c3n.ccam import cognitive_consensus_attention
 from avs_ros.models.c3n.network import C3N
-from avs_ros.models.c3n.streaming.folded_aspp import FoldedPyramidPooling
-from avs_ros.models.c3n.streaming.folded_tpavi import FoldedAudioVisualInteraction
+from avs_ros.models.c3n.streaming.folded import (
+    FoldedAudioVisualInteraction,
+    FoldedPyramidPooling,
+)
 from avs_ros.models.c3n.streaming.traced import Trace, TracedBackbone
 from avs_ros.models.c3n.streaming.traced_mobilenet import TracedMobileNetV2
 from avs_ros.models.c3n.streaming.traced_pvt import TracedPyramidVisionTransformer

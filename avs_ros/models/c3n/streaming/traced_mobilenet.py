@@ -13,8 +13,14 @@ import torch.nn.functional as functional
 from torch import Tensor, nn
 
 from avs_ros.models.c3n.backbone import STAGES, MobileNetV2
-from avs_ros.models.c3n.streaming.traced import Trace, TracedBackbone
-from avs_ros.models.c3n.streaming.vector_jacobian import depthwise_vjp, relu6_vjp
+from avs_ros.models.c3n.streaming.traced import (
+    Trace,
+    TracedBackbone,
+    depthwise_vjp,
+    halving_phases,
+    halving_vjp,
+    relu6_vjp,
+)
 
 
 @dataclass
@@ -23,7 +29,6 @@ class _Saved:
 
     expanded: Tensor | None
     spread: Tensor
-    size: tuple[int, int]
 
 
 class TracedMobileNetV2(TracedBackbone):
@@ -85,6 +90,7 @@ class FoldedConvolution(nn.Module):
 
     weight: Tensor
     bias: Tensor
+    phases: Tensor
 
     def __init__(self, convolution: nn.Conv2d, norm: Any) -> None:
         super().__init__()
@@ -95,6 +101,8 @@ class FoldedConvolution(nn.Module):
         self.register_buffer("bias", bias.detach().clone(), persistent=False)
         self.stride = convolution.stride[0]
         self.groups = convolution.groups
+        if self.stride == 2 and self.groups > 1:
+            self.register_buffer("phases", halving_phases(self.weight), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """``[B, C_in, h, w]`` -> ``[B, C_out, h / stride, w / stride]``."""
@@ -105,14 +113,13 @@ class FoldedConvolution(nn.Module):
             x, self.weight, self.bias, stride=self.stride, padding=around, groups=self.groups
         )
 
-    def vjp(self, gradient: Tensor, size: tuple[int, int] | None = None) -> Tensor:
-        """Gradient with respect to the input, ``size`` its height and width at stride 2."""
+    def vjp(self, gradient: Tensor) -> Tensor:
+        """Gradient with respect to the input, whose size is even at stride 2."""
         if self.weight.shape[2] == 1:
             return functional.conv2d(gradient, self.weight.transpose(0, 1))
         if self.stride == 1:
             return depthwise_vjp(self.weight, gradient)
-        whole = functional.conv_transpose2d(gradient, self.weight, stride=2, groups=self.groups)
-        return whole if size is None else whole[:, :, : size[0], : size[1]]
+        return halving_vjp(self.weight, self.phases, gradient)
 
 
 class InvertedResidual(nn.Module):
@@ -135,13 +142,12 @@ class InvertedResidual(nn.Module):
         expanded = None if self.expand is None else functional.relu6(self.expand(x))
         spread = functional.relu6(self.spread(x if expanded is None else expanded))
         out = self.project(spread)
-        saved = _Saved(expanded, spread, (x.shape[2], x.shape[3]))
-        return (x + out if self.skip else out), saved
+        return (x + out if self.skip else out), _Saved(expanded, spread)
 
     def vjp(self, saved: _Saved, gradient: Tensor) -> Tensor:
         """Gradient with respect to the block's input."""
         g = relu6_vjp(saved.spread, self.project.vjp(gradient))
-        g = self.spread.vjp(g, saved.size)
+        g = self.spread.vjp(g)
         if self.expand is not None and saved.expanded is not None:
             g = self.expand.vjp(relu6_vjp(saved.expanded, g))
         return gradient + g if self.skip else g

@@ -8,8 +8,9 @@ import torch.nn.functional as functional
 from torch import Tensor
 
 from avs_ros.models.c3n.backbone import STAGES, PyramidVisionTransformer
-from avs_ros.models.c3n.streaming.traced import Trace, TracedBackbone
-from avs_ros.models.c3n.streaming.vector_jacobian import (
+from avs_ros.models.c3n.streaming.traced import (
+    Trace,
+    TracedBackbone,
     attention_vjp,
     depthwise_vjp,
     gelu_vjp,

@@ -10,8 +10,9 @@ from torch import Tensor, nn
 
 from avs_ros.errors import ModelError
 from avs_ros.models.c3n.backbone import STAGES, SwinTransformer
-from avs_ros.models.c3n.streaming.traced import Trace, TracedBackbone
-from avs_ros.models.c3n.streaming.vector_jacobian import (
+from avs_ros.models.c3n.streaming.traced import (
+    Trace,
+    TracedBackbone,
     attention_vjp,
     gelu_vjp,
     layer_norm_vjp,

@@ -1,0 +1,212 @@
+"""Whole streams: frames that come faster than the model, and the real node over DDS.
+
+The node is measured by two processes on a DDS domain of their own, loopback only: the node and a
+client that drives it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TextIO
+
+import numpy as np
+
+from avs_ros.benchmarks.subject import SceneStream, Subject, segmenter
+from avs_ros.errors import AvsError, RosError
+from avs_ros.inference.segmenter import Segmenter
+from avs_ros.postprocess import PostprocessConfig, Postprocessor
+from avs_ros.ros_installation import own_graph, require_ros
+from avs_ros.sound import SAMPLE_RATE
+from avs_ros.streaming import Frame, Pipeline, Sound, Synchronizer, Worker
+
+# Of the rate that the bare model could keep up with.
+FACTORS = (0.5, 1.0, 2.0, 4.0)
+_WARM_UP, _STEPS = 2, 7
+_SOUND_S = 0.02
+_DRAIN_S = 30.0
+
+
+def measure_throughput(
+    subject: Subject,
+    engine: str,
+    device: str,
+    seconds: float,
+    tell: Callable[[str], None] = lambda description: None,
+    model: Segmenter | None = None,
+    factors: Sequence[float] = FACTORS,
+) -> dict[str, Any]:
+    """Plain values: ``step_ms`` of the bare model, and ``runs``, one per input rate.
+
+    Each run: ``factor``, ``offered_hz``, ``offered``, ``answered``, ``dropped``,
+    ``answered_hz``, ``latency_ms`` (frame pushed -> answer; ``p50`` and ``p90``).
+    ``model``: in place of the subject's own (any segmenter).
+    """
+    tell("loading the model")
+    served = segmenter(subject, engine, device) if model is None else model
+    scene = SceneStream()
+    step_ms = _bare_ms(served, scene)
+    runs = []
+    try:
+        for factor in factors:
+            rate = factor * 1e3 / step_ms
+            tell(f"input at {rate:.0f} Hz")
+            runs.append({"factor": factor, **_run(served, scene, rate, seconds)})
+    finally:
+        served.close()
+    return {"engine": served.engine, "model": served.name, "step_ms": step_ms, "runs": runs}
+
+
+def _bare_ms(served: Segmenter, scene: SceneStream) -> float:
+    times = []
+    for number in range(_WARM_UP + _STEPS):
+        window = scene.sound(number * SAMPLE_RATE // 10, SAMPLE_RATE)
+        began = time.perf_counter()
+        served.step(scene.frame(number), window, (number + 1) * 100_000_000)
+        times.append((time.perf_counter() - began) * 1e3)
+    served.reset()
+    return float(np.median(times[_WARM_UP:]))
+
+
+def _run(served: Segmenter, scene: SceneStream, rate: float, seconds: float) -> dict[str, Any]:
+    arrived: dict[int, float] = {}
+    pipeline = Pipeline(
+        served,
+        Synchronizer(window_s=served.window_s, deadline_s=0.5, rate_hz=served.sample_rate),
+        Postprocessor(PostprocessConfig()),
+    )
+    worker = Worker(
+        pipeline, lambda _, pair: arrived.__setitem__(pair.stamp_ns, time.perf_counter())
+    )
+    pushed: dict[int, float] = {}
+    pipeline.push(Sound(0, scene.sound(0, 2 * SAMPLE_RATE), SAMPLE_RATE))
+    base_s, chunk = 2.0, round(_SOUND_S * SAMPLE_RATE)
+    heard = 2 * SAMPLE_RATE
+    worker.start()
+    began = time.perf_counter()
+    try:
+        for number in range(max(1, round(seconds * rate))):
+            due = began + number / rate
+            time.sleep(max(0.0, due - time.perf_counter()))
+            stamp_s = base_s + number / rate
+            while heard < (stamp_s + _SOUND_S) * SAMPLE_RATE:
+                pipeline.push(
+                    Sound(round(heard / SAMPLE_RATE * 1e9), scene.sound(heard, chunk), SAMPLE_RATE)
+                )
+                heard += chunk
+            stamp_ns = round(stamp_s * 1e9)
+            pushed[stamp_ns] = time.perf_counter()
+            pipeline.push(Frame.of(stamp_ns, scene.frame(number), number))
+        last = max(pushed)
+        # The newest frame is never dropped: its answer is the last one.
+        until = time.perf_counter() + _DRAIN_S
+        while last not in arrived and time.perf_counter() < until:
+            time.sleep(0.002)
+        lasted = max(arrived.values(), default=time.perf_counter()) - began
+    finally:
+        worker.stop()
+    counters = pipeline.counters()
+    latency = [(at - pushed[stamp]) * 1e3 for stamp, at in arrived.items()]
+    p50, p90 = np.percentile(latency, (50, 90)) if latency else (float("nan"),) * 2
+    return {
+        "offered_hz": rate, "offered": len(pushed), "answered": len(arrived),
+        "dropped": len(pushed) - len(arrived), "dropped_busy": counters["dropped_busy"],
+        "answered_hz": len(arrived) / lasted,
+        "latency_ms": {"p50": float(p50), "p90": float(p90)},
+    }
+
+
+_END_S = 15.0
+_LAST_LINES = 8
+_NODE_ARGUMENTS = (
+    "--ros-args", "-p", "autostart:=false", "-p", "image_transport:=raw",
+    "-p", "image_qos:=reliable", "-p", "audio_qos:=reliable",
+    "-r", "image:=/image", "-r", "audio:=/audio",
+)
+
+
+def measure_node(
+    subject: Subject,
+    engine: str,
+    device: str,
+    rounds: int,
+    seconds: float,
+    tell: Callable[[str], None] = lambda arguments: None,
+    domain: int | None = None,
+) -> dict[str, Any]:
+    """Plain values: ``states`` (CPU and memory of the node), ``ms``, ``overhead_ms``.
+
+    ``ms`` holds a :class:`Timing` for ``end_to_end`` (frame published -> mask received) and for
+    ``bare_step``, taken in turns.  ``seconds``: how long each state is watched.  Raises
+    RosError where the node does not answer.
+    """
+    require_ros()
+    environment = {**os.environ, **own_graph(domain)}
+    values = json.dumps(subject.values())
+    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as log:
+        arguments = [
+            "-m",
+            "avs_ros.nodes.benchmark_subject",
+            values,
+            engine,
+            device,
+            *_NODE_ARGUMENTS,
+        ]
+        with _process(arguments, environment, log, log) as node:
+            spec = {
+                "subject": subject.values(), "engine": engine, "device": device,
+                "pid": node.pid, "rounds": rounds, "seconds": seconds,
+            }
+            arguments = ["-m", "avs_ros.nodes.benchmark_client", json.dumps(spec)]
+            with _process(arguments, environment, log, subprocess.PIPE) as client:
+                try:
+                    return _result(client, tell)
+                except AvsError as error:
+                    raise RosError(f"{error}{_tail(log)}") from error
+
+
+def _result(client: subprocess.Popen[str], tell: Callable[[str], None]) -> dict[str, Any]:
+    for line in client.stdout or ():
+        arguments = json.loads(line)
+        if "result" in arguments:
+            result: dict[str, Any] = arguments["result"]
+            return result
+        if "error" in arguments:
+            raise RosError(str(arguments["error"]))
+        tell(arguments["doing"])
+    raise RosError(f"the measuring process has ended, status {client.wait()}")
+
+
+@contextlib.contextmanager
+def _process(
+    arguments: list[str], environment: dict[str, str], log: TextIO, out: TextIO | int
+) -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen(
+        [sys.executable, *arguments], stdout=out, stderr=log, text=True,
+        stdin=subprocess.DEVNULL, env=environment, start_new_session=True,
+    )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)
+            try:
+                process.wait(_END_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+        process.wait()
+        if process.stdout is not None:
+            process.stdout.close()
+
+
+def _tail(log: TextIO) -> str:
+    log.seek(0)
+    lines = log.read().splitlines()[-_LAST_LINES:]
+    return "; the processes said:\n" + "\n".join(f"  {line}" for line in lines) if lines else ""

@@ -1,0 +1,148 @@
+"""Options that several verbs share: models and how they compute, the gate, sound, bags."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from avs_ros.conversions.audio import MAX_CHANNELS, AudioFormat
+from avs_ros.errors import AvsError, ParameterError
+from avs_ros.gate import CATEGORY_THRESHOLDS, GATE_OPTIONS
+from avs_ros.instances import MAX_INSTANCES
+from avs_ros.postprocess import PostprocessConfig
+from avs_ros.streaming.pcm import SAMPLE_FORMATS, canonical_format, check_rate
+
+DEFAULT_MODEL = "c3n_light"
+# Not "auto": which engine is the fastest may differ from machine to machine, and so would the
+# last digits of the scores.
+REFERENCE_ENGINE = "torch"
+
+
+def add_models(parser: argparse.ArgumentParser) -> None:
+    """``--model`` (several times), ``--engine``, ``--device``."""
+    parser.add_argument(
+        "--model", action="append", metavar="NAME|FILE",
+        help=f"default {DEFAULT_MODEL}; give it several times to see models side by side",
+    )  # fmt: skip
+    add_computing(parser)
+
+
+def add_computing(parser: argparse.ArgumentParser) -> None:
+    """``--engine`` and ``--device`` of a run whose numbers shall come again."""
+    parser.add_argument(
+        "--engine", default=REFERENCE_ENGINE,
+        help=f"default {REFERENCE_ENGINE}, the reference; auto takes the fastest of this machine",
+    )  # fmt: skip
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N")
+
+
+def add_workers(parser: argparse.ArgumentParser, processes: bool = True) -> None:
+    """``--threads``, and with ``processes`` also ``--jobs`` and ``--ray``."""
+    if processes:
+        parser.add_argument("--jobs", type=int, default=1, help="processes on this machine (1)")
+        parser.add_argument("--ray", default="", metavar="ADDRESS", help="an existing Ray cluster")
+    parser.add_argument(
+        "--threads", type=int, default=1,
+        help=f"computing threads{' of each process' if processes else ''} (1); another number "
+        "may change last digits",
+    )  # fmt: skip
+
+
+def check_workers(args: argparse.Namespace) -> None:
+    """Raise ParameterError for counts below 1."""
+    for name in ("jobs", "threads"):
+        if (count := getattr(args, name, 1)) < 1:
+            raise ParameterError(f"--{name} is {count}; it must be at least 1")
+
+
+def add_bag_topics(parser: argparse.ArgumentParser, truth: str) -> None:
+    """``--image``, ``--audio``, ``--truth`` (a topic of ``truth``) and the options of sound."""
+    parser.add_argument("--image", default="", metavar="TOPIC", help="image topic")
+    parser.add_argument("--audio", default="", metavar="TOPIC", help="sound topic")
+    add_sound_options(parser)
+    parser.add_argument("--truth", default="", metavar="TOPIC", help=f"topic of the {truth}")
+
+
+def chosen_models(args: argparse.Namespace) -> list[str]:
+    """The models in the order given.  Raises ParameterError for one that is named twice."""
+    names: list[str] = args.model or [DEFAULT_MODEL]
+    for name in names:
+        if names.count(name) > 1:
+            raise ParameterError(f"--model {name} is given twice; each model is asked once")
+    return names
+
+
+_PIXELS = (
+    ("threshold", "probability from which a pixel is marked, 0..1"),
+    ("hysteresis", "a pixel that was marked stays so until this much below --threshold, 0..1"),
+    ("min-area", "smallest instance, share of the image, 0..1"),
+    ("smoothing", "share of the past left after 0.1 s, 0 (off) to below 1"),
+)
+
+
+def add_policy(parser: argparse.ArgumentParser) -> None:
+    """Options of the gate and of post-processing; :func:`policy_of` reads them."""
+    marks = parser.add_argument_group("what counts as sounding")
+    for option in GATE_OPTIONS:
+        default = "the model's own" if option.default is None else f"{option.default:g}"
+        marks.add_argument(
+            f"--{option.name.replace('_', '-')}", type=float, default=option.default, metavar="X",
+            help=f"{_small(option.description)}, {option.minimum:g}..{option.maximum:g} "
+            f"({default})",
+        )
+    marks.add_argument("--category-thresholds", nargs="+", action="extend", default=[],
+                       metavar="NAME=X", help=_small(CATEGORY_THRESHOLDS).replace("`", ""))
+    pixels = parser.add_argument_group("what is marked")
+    defaults = PostprocessConfig()
+    for name, meaning in _PIXELS:
+        default = getattr(defaults, name.replace("-", "_"))
+        pixels.add_argument(f"--{name}", type=float, default=default, metavar="X",
+                            help=f"{meaning} (%(default)s)")
+    pixels.add_argument("--max-instances", type=int, default=defaults.max_instances, metavar="N",
+                        help=f"instances per frame, largest first, 1..{MAX_INSTANCES} "
+                        "(%(default)s)")
+    for word, meaning in (("keep", "mark only this label"), ("ignore", "never mark this label")):
+        pixels.add_argument(f"--labels-{word}", f"--{word}", action="append", default=[],
+                            metavar="LABEL", help=f"{meaning} (can be repeated)")
+
+
+def policy_of(args: argparse.Namespace) -> PostprocessConfig:
+    """The policy that the options ask for; raises :class:`ParameterError`."""
+    return PostprocessConfig.of(vars(args))
+
+
+def _small(description: str) -> str:
+    return description[0].lower() + description[1:]
+
+
+def add_sound_options(group: Any) -> None:
+    """``--audio-rate``, ``--audio-channels`` and ``--audio-format``."""
+    group.add_argument(
+        "--audio-rate", type=int, metavar="HZ",
+        help="rate of sound messages that do not carry it, whatever AudioInfo says (16000)",
+    )
+    group.add_argument(
+        "--audio-channels", type=int, metavar="N", help="their channels (1)"
+    )
+    group.add_argument(
+        "--audio-format", metavar="NAME",
+        help=f"their sample format: {', '.join(SAMPLE_FORMATS)} (S16LE)",
+    )
+
+
+def audio_format(args: argparse.Namespace) -> AudioFormat | None:
+    """What the options say; None where none was given.  Raises :class:`ParameterError`."""
+    rate, channels, name = args.audio_rate, args.audio_channels, args.audio_format
+    if rate is None and channels is None and name is None:
+        return None
+    usual = AudioFormat()
+    rate = usual.rate if rate is None else rate
+    channels = usual.channels if channels is None else channels
+    if not 1 <= channels <= MAX_CHANNELS:
+        raise ParameterError(f"--audio-channels is {channels}; must be 1 to {MAX_CHANNELS}")
+    try:
+        check_rate(rate)
+        name = canonical_format(name or usual.sample_format)
+    except AvsError as error:
+        raise ParameterError(f"--audio-rate, --audio-format: {error}") from error
+    return AudioFormat(name, channels, rate)

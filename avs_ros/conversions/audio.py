@@ -1,0 +1,285 @@
+"""The three audio message families of ROS 2 <-> one chunk of samples.
+
+======================================  ========================  =============================
+type                                    family                    rate, channels, format
+======================================  ========================  =============================
+``audio_common_msgs/msg/AudioDataStamped``  ros-drivers           from ``AudioInfo`` or assumed
+``audio_common_msgs/msg/AudioStamped``      mgonzs13              in each message
+``foxglove_msgs/msg/RawAudio``              Foxglove              in each message
+``audio_common_msgs/msg/AudioData``         ros-drivers, no stamp from ``AudioInfo`` or assumed
+======================================  ========================  =============================
+
+Two packages share the name ``audio_common_msgs``, so families are told apart by the outer type's
+name or by the fields, never by importing both.  A chunk's stamp is the time of its first sample.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avs_ros.conversions.messages import (
+    NANOSECONDS,
+    MalformedAudio,
+    Message,
+    MessageTypes,
+    ns_to_stamp,
+    stamp_to_ns,
+)
+from avs_ros.errors import AudioFormatError, MessageTypeError
+from avs_ros.sound import SAMPLE_RATE, STRAY_SHARE, check_scale
+from avs_ros.streaming import pcm
+from avs_ros.streaming.inputs import Sound
+
+# Short name (as the `audio_type` parameter takes it) -> full type name.
+AUDIO_TYPES = {
+    "AudioDataStamped": "audio_common_msgs/msg/AudioDataStamped",
+    "AudioStamped": "audio_common_msgs/msg/AudioStamped",
+    "RawAudio": "foxglove_msgs/msg/RawAudio",
+    "AudioData": "audio_common_msgs/msg/AudioData",
+}
+# These say nothing about their samples; an AudioInfo beside them does.
+FORMATLESS = (AUDIO_TYPES["AudioDataStamped"], AUDIO_TYPES["AudioData"])
+AUDIO_INFO = "audio_common_msgs/msg/AudioInfo"
+MAX_CHANNELS = 64
+# PortAudio's sample flags -> the field of mgonzs13's AudioData that holds the samples.
+_PORTAUDIO = {
+    1: ("float32_data", np.float32),
+    2: ("int32_data", np.int32),
+    8: ("int16_data", np.int16),
+    16: ("int8_data", np.int8),
+    32: ("uint8_data", np.uint8),
+}
+
+
+@dataclass(frozen=True)
+class AudioFormat:
+    """What a chunk without its own description is taken to be."""
+
+    sample_format: str = "S16LE"
+    channels: int = 1
+    rate: int = SAMPLE_RATE
+
+
+def _check(channels: int, rate: int) -> None:
+    """What every family must satisfy."""
+    try:
+        pcm.check_rate(rate)
+    except AudioFormatError as error:
+        raise MalformedAudio("audio_rate", str(error)) from error
+    if not 1 <= channels <= MAX_CHANNELS:
+        raise MalformedAudio("audio_channels", f"{channels} channels: need 1 to {MAX_CHANNELS}")
+
+
+def _sample_format(name: str) -> str:
+    try:
+        return pcm.canonical_format(name)
+    except AudioFormatError as error:
+        raise MalformedAudio("audio_format", str(error)) from error
+
+
+def _decode(data: Any, described: AudioFormat) -> NDArray[Any]:
+    """PCM bytes -> ``[n, channels]`` samples as ``described``."""
+    _check(described.channels, described.rate)
+    name = _sample_format(described.sample_format)
+    if len(data) == 0:
+        raise MalformedAudio("audio_empty", "sound message without any samples")
+    try:
+        return pcm.decode(data, name, described.channels)
+    except AudioFormatError as error:
+        # A compressed stream (audio_capture's default is MP3) ends here sooner or later.
+        raise MalformedAudio(
+            "audio_truncated", f"{error}; a compressed stream needs format:=wave at its source"
+        ) from error
+
+
+def _from_audio_stamped(msg: Message) -> Sound:
+    """mgonzs13: one of five arrays is filled, ``info.format`` says which."""
+    info, arrays = msg.audio.info, msg.audio.audio_data
+    if int(info.format) not in _PORTAUDIO:
+        raise MalformedAudio(
+            "audio_format",
+            f"PortAudio sample format {info.format}: expected {', '.join(map(str, _PORTAUDIO))}",
+        )
+    field, dtype = _PORTAUDIO[int(info.format)]
+    channels, rate = int(info.channels), int(info.rate)
+    _check(channels, rate)
+    flat = np.asarray(getattr(arrays, field), dtype=dtype)
+    if flat.size == 0:
+        raise MalformedAudio("audio_empty", f"sound message whose {field} holds no samples")
+    if flat.size % channels:
+        raise MalformedAudio(
+            "audio_truncated", f"{flat.size} samples do not divide into {channels} channels"
+        )
+    samples = flat.reshape(-1, channels)
+    return Sound(stamp_to_ns(msg.header.stamp), samples, rate)
+
+
+def _from_raw_audio(msg: Message) -> Sound:
+    """Foxglove: ``pcm-s16`` is the only format defined today."""
+    described = AudioFormat(msg.format, int(msg.number_of_channels), int(msg.sample_rate))
+    return Sound(stamp_to_ns(msg.timestamp), _decode(msg.data, described), described.rate)
+
+
+def read_audio(
+    msg: Message, assumed: AudioFormat | None = None, received_ns: int = 0
+) -> Sound:
+    """Any message of the families above -> :class:`Sound`, samples ``[n, channels]``.
+
+    ``assumed``: rate, channels and sample format where the message carries none.
+    ``received_ns``: the node's time at reception, used (minus the chunk's length) for the
+    unstamped ``AudioData`` only.  Raises :class:`MalformedAudio` with reason ``audio_type``,
+    ``audio_format``, ``audio_truncated``, ``audio_rate``, ``audio_channels``, ``audio_empty``,
+    ``audio_scale`` or ``audio_stamp_zero``.  NaN samples pass: the audio buffer mends and counts
+    them.
+    """
+    assumed = assumed or AudioFormat()
+    if hasattr(msg, "number_of_channels"):
+        chunk = _from_raw_audio(msg)
+    elif hasattr(msg, "audio") and hasattr(msg.audio, "audio_data"):
+        chunk = _from_audio_stamped(msg)
+    elif hasattr(msg, "audio"):
+        samples = _decode(msg.audio.data, assumed)
+        stamp_ns = stamp_to_ns(msg.header.stamp)
+        chunk = Sound(stamp_ns, samples, assumed.rate)
+    elif hasattr(msg, "data"):
+        samples = _decode(msg.data, assumed)
+        _check_scale(samples)
+        if received_ns == 0:
+            raise MalformedAudio(
+                "audio_stamp_zero", "sound without stamps before the first /clock message"
+            )
+        length_ns = samples.shape[0] * NANOSECONDS // assumed.rate
+        return Sound(received_ns - length_ns, samples, assumed.rate)
+    else:
+        raise MalformedAudio(
+            "audio_type",
+            f"{type(msg).__name__} holds no sound this node reads: publish one of "
+            f"{', '.join(AUDIO_TYPES.values())} (AudioData of the ros-drivers package)",
+        )
+    if chunk.stamp_ns == 0:
+        raise MalformedAudio(
+            "audio_stamp_zero",
+            "sound with stamp 0 cannot be paired with an image: the publisher must set the stamp",
+        )
+    _check_scale(chunk.samples)
+    return chunk
+
+
+def _check_scale(samples: NDArray[Any]) -> None:
+    if samples.dtype.kind == "f":
+        try:
+            check_scale(samples, STRAY_SHARE)
+        except AudioFormatError as error:
+            raise MalformedAudio("audio_scale", str(error)) from error
+
+
+def read_audio_info(msg: Message) -> AudioFormat:
+    """``audio_common_msgs/AudioInfo`` of ros-drivers -> the stream's format.
+
+    Raises :class:`MalformedAudio` with reason ``audio_coded`` for a compressed stream (MP3 is
+    what audio_capture sends by default), ``audio_format`` for an unknown sample format,
+    ``audio_rate`` / ``audio_channels``, or ``audio_type`` for the other package's AudioInfo.
+    """
+    if not hasattr(msg, "sample_format"):
+        raise MalformedAudio(
+            "audio_type",
+            "this AudioInfo is not of the ros-drivers package but of another one of the same "
+            "name (mgonzs13's): publish its AudioStamped, which carries the format itself",
+        )
+    coding = str(getattr(msg, "coding_format", "")).lower()
+    if coding not in ("", "wave", "wav", "raw", "pcm"):
+        raise MalformedAudio(
+            "audio_coded",
+            f"the sound is coded as {coding}, samples are needed: start the capture node with "
+            "format:=wave",
+        )
+    found = AudioFormat(str(msg.sample_format) or "S16LE", int(msg.channels), int(msg.sample_rate))
+    _sample_format(found.sample_format)
+    _check(found.channels, found.rate)
+    return found
+
+
+_PORTAUDIO_INT16 = 8  # PortAudio's flag for 16-bit samples
+
+
+def to_int16(samples: NDArray[Any]) -> NDArray[np.int16]:
+    """PCM samples of any type (floats: -1..1, clipped), ``[n]`` or ``[n, channels]`` -> int16.
+
+    Integers keep their upper 16 bits; raises :class:`AudioFormatError` for another type.
+    """
+    if samples.dtype == np.int16:
+        return np.ascontiguousarray(samples)
+    if samples.dtype == np.int32:
+        return np.ascontiguousarray(samples >> 16, np.int16)
+    if samples.dtype == np.uint8:
+        return np.ascontiguousarray((samples.astype(np.int16) - 128) << 8)
+    if samples.dtype.kind != "f":
+        raise AudioFormatError(f"samples are {samples.dtype}: expected int16, int32, uint8, float")
+    return np.ascontiguousarray(np.clip(np.rint(samples * 32768.0), -32768, 32767), np.int16)
+
+
+def _stamped(types: MessageTypes, name: str, stamp_ns: int, frame_id: str) -> Message:
+    msg = types(name)()
+    msg.header.stamp.sec, msg.header.stamp.nanosec = divmod(int(stamp_ns), NANOSECONDS)
+    msg.header.frame_id = frame_id
+    return msg
+
+
+def _of_ros_drivers(types: MessageTypes, name: str, field: str) -> Message:
+    """An empty message; raises :class:`MessageTypeError` where the other package is installed."""
+    msg = types(name)()
+    if not hasattr(msg, field):
+        raise MessageTypeError(
+            f"the audio_common_msgs installed here is not the one of ros-drivers (its "
+            f"{name.rpartition('/')[2]} has no field {field}): use audio_type AudioStamped"
+        )
+    return msg
+
+
+def make_audio(
+    types: MessageTypes, audio_type: str, stamp_ns: int, samples: NDArray[Any], rate: int,
+    frame_id: str = "",
+) -> Message:
+    """One chunk as a message of ``audio_type`` (short or full name), 16-bit samples.
+
+    ``samples``: ``[n]`` or ``[n, channels]``, int16 or float32 -1..1; ``stamp_ns``: time of the
+    first.  ``AudioDataStamped`` and ``AudioData`` carry no rate: send :func:`make_audio_info`
+    beside them.  Raises :class:`AudioFormatError` for another type.
+    """
+    name = AUDIO_TYPES.get(audio_type, audio_type)
+    pcm = to_int16(samples)
+    channels = 1 if pcm.ndim == 1 else pcm.shape[1]
+    octets = pcm.astype("<i2", copy=False).reshape(-1).view(np.uint8)
+    if name == AUDIO_TYPES["RawAudio"]:
+        return types(name)(
+            timestamp=ns_to_stamp(types, stamp_ns), data=types.array(octets), format="pcm-s16",
+            sample_rate=rate, number_of_channels=channels,
+        )
+    if name == AUDIO_TYPES["AudioStamped"]:
+        msg = _stamped(types, name, stamp_ns, frame_id)
+        info = msg.audio.info
+        info.format, info.channels, info.rate = _PORTAUDIO_INT16, channels, rate
+        info.chunk = pcm.shape[0]
+        msg.audio.audio_data.int16_data = types.array(pcm)
+        return msg
+    if name == AUDIO_TYPES["AudioDataStamped"]:
+        msg = _stamped(types, name, stamp_ns, frame_id)
+        msg.audio.data = types.array(octets)
+        return msg
+    if name == AUDIO_TYPES["AudioData"]:
+        msg = _of_ros_drivers(types, name, "data")
+        msg.data = types.array(octets)
+        return msg
+    raise AudioFormatError(f"audio type {audio_type!r}: expected one of {', '.join(AUDIO_TYPES)}")
+
+
+def make_audio_info(types: MessageTypes, rate: int, channels: int) -> Message:
+    """``audio_common_msgs/AudioInfo`` of ros-drivers for 16-bit uncompressed sound."""
+    msg = _of_ros_drivers(types, AUDIO_INFO, "sample_format")
+    msg.channels, msg.sample_rate, msg.bitrate = channels, rate, rate * channels * 16
+    msg.sample_format, msg.coding_format = "S16LE", "WAVE"
+    return msg

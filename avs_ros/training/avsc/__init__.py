@@ -1,1 +1,0 @@
-"""Training of AVSC: potential sounding objects first, what is heard second."""

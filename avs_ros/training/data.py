@@ -1,0 +1,250 @@
+"""AVSBench clips as tensors, with the authors' augmentation, what is heard in them, and the loss.
+
+Each sample is a function of (seed, epoch, index) alone, so the same run gives the same batches
+whatever the number of loader processes, and a resumed run sees what the killed one would have.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from torch.nn import functional
+from torch.utils.data import Dataset
+from torchvision.transforms.v2 import functional as image
+
+from avs_ros.errors import DatasetError, ParameterError
+from avs_ros.evaluation.avsbench import AVSBenchClip
+from avs_ros.evaluation.clip_arrays import ClipArrays, read_clip, read_seconds
+from avs_ros.models.audio.network import AudioNetwork
+from avs_ros.training import distributed
+from avs_ros.training.report import RunReporter
+
+
+@dataclass(frozen=True)
+class ClipTensors:
+    """``frames`` float32 ``[T, 3, size, size]``, 0..1; ``masks`` float32 ``[T, 1, size, size]``,
+    0|1; ``annotated`` bool ``[T]``; ``index`` of the clip in the data set.
+    """
+
+    frames: Tensor
+    masks: Tensor
+    annotated: Tensor
+    index: int
+
+
+def jitter_colours(frames: Tensor, rng: np.random.Generator) -> Tensor:
+    """Brightness, contrast, saturation +-0.4 and hue +-0.1, in random order, per frame.
+
+    The authors draw anew for every frame of a clip, so neighbours differ in colour.
+    """
+    out = []
+    for frame in frames:
+        amounts = rng.uniform(0.6, 1.4, 3)
+        hue = float(rng.uniform(-0.1, 0.1))
+        for step in rng.permutation(4):
+            if step == 0:
+                frame = image.adjust_brightness(frame, float(amounts[0]))
+            elif step == 1:
+                frame = image.adjust_contrast(frame, float(amounts[1]))
+            elif step == 2:
+                frame = image.adjust_saturation(frame, float(amounts[2]))
+            else:
+                frame = image.adjust_hue(frame, hue)
+        out.append(frame)
+    return torch.stack(out)
+
+
+def to_tensors(arrays: ClipArrays, index: int, rng: np.random.Generator | None) -> ClipTensors:
+    """Augment (when ``rng`` is given) and convert; one coin flips the whole clip sideways."""
+    frames = torch.from_numpy(arrays.frames).permute(0, 3, 1, 2).float() / 255.0
+    masks = torch.from_numpy(arrays.masks)[:, None].float()
+    if rng is not None:
+        frames = jitter_colours(frames, rng)
+        if rng.random() < 0.5:
+            frames, masks = frames.flip(-1), masks.flip(-1)
+    return ClipTensors(frames, masks, torch.from_numpy(arrays.annotated.copy()), index)
+
+
+class AVSBenchDataset(Dataset[ClipTensors]):
+    """Map-style data set; call :meth:`set_epoch` before each pass to draw new augmentations."""
+
+    def __init__(
+        self,
+        clips: Sequence[AVSBenchClip],
+        size: int = 224,
+        *,
+        augment: bool = False,
+        seed: int = 0,
+    ) -> None:
+        """``size`` in pixels (square); ``augment`` only for training."""
+        self.clips = clips
+        self.size = size
+        self.augment = augment
+        self.seed = seed
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch whose random numbers the next samples use."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        """Count of clips."""
+        return len(self.clips)
+
+    def __getitem__(self, index: int) -> ClipTensors:
+        """Clip ``index`` as tensors."""
+        rng = np.random.default_rng((self.seed, self.epoch, index)) if self.augment else None
+        return to_tensors(read_clip(self.clips[index], self.size), index, rng)
+
+
+def collate(samples: Sequence[ClipTensors]) -> list[ClipTensors]:
+    """Keep a batch as a list: the trainer concatenates along the frame axis."""
+    return list(samples)
+
+
+def _key(clip: AVSBenchClip) -> str:
+    return f"{clip.split}/{clip.category}/{clip.name}"
+
+
+class AudioFeatures:
+    """What the frozen audio network says about each second of each clip, computed once.
+
+    The authors run it twice per training step; it is frozen and sees no augmentation, so one pass
+    over the data set gives the same numbers for every epoch.
+
+    Feature ``[T, D]`` and AudioSet logits ``[T, 527]`` of each clip, float32, on the CPU.
+    """
+
+    def __init__(self, table: dict[str, Tensor]) -> None:
+        """``table``: ``<clip>|feature`` and ``<clip>|logits`` -> tensor."""
+        self._table = table
+
+    def __call__(self, clip: AVSBenchClip) -> tuple[Tensor, Tensor]:
+        """``(feature, logits)`` of a clip; DatasetError when it was not extracted."""
+        try:
+            return self._table[_key(clip) + "|feature"], self._table[_key(clip) + "|logits"]
+        except KeyError as error:
+            raise DatasetError(
+                f"clip {clip.name} is not in the audio feature file; delete it to make it anew"
+            ) from error
+
+    @classmethod
+    @torch.no_grad()
+    def extract(
+        cls,
+        net: AudioNetwork,
+        clips: Sequence[AVSBenchClip],
+        track: Callable[[Iterable[AVSBenchClip]], Iterable[AVSBenchClip]] = lambda items: items,
+    ) -> AudioFeatures:
+        """Run ``net`` (waveform ``[T, 16000]`` -> feature, logits) over the clips.
+
+        ``track`` wraps the loop, to show progress.
+        """
+        device = next(net.parameters()).device
+        net.eval()
+        table = {}
+        for clip in track(clips):
+            seconds = torch.from_numpy(read_seconds(clip.wav, len(clip.frames)))
+            feature, logits = net.hear_clip(seconds.to(device))
+            table[_key(clip) + "|feature"] = feature.float().cpu().contiguous()
+            table[_key(clip) + "|logits"] = logits.float().cpu().contiguous()
+        return cls(table)
+
+    def save(self, path: Path) -> None:
+        """Write a safetensors file in one step (a killed run leaves no half file)."""
+        part = path.with_suffix(".part")
+        save_file(self._table, part)
+        os.replace(part, path)
+
+    @classmethod
+    def load(cls, path: Path) -> AudioFeatures:
+        """Read what :meth:`save` wrote."""
+        return cls(load_file(path))
+
+
+def heard_once(
+    output: Path,
+    net: AudioNetwork,
+    clips: Mapping[str, Sequence[AVSBenchClip]],
+    reporter: RunReporter,
+) -> AudioFeatures:
+    """The features of every split's clips, kept in ``output``: the first process extracts them."""
+    path = output / "audio_features.safetensors"
+    if distributed.is_first() and not path.is_file():
+        every = [clip for found in clips.values() for clip in found]
+
+        def track(items: Iterable[AVSBenchClip]) -> Iterable[AVSBenchClip]:
+            return reporter.track(items, len(every), "hearing each clip once")
+
+        AudioFeatures.extract(net, every, track).save(path)
+    distributed.barrier()
+    return AudioFeatures.load(path)
+
+
+def dice_loss(probability: Tensor, masks: Tensor) -> Tensor:
+    """1 - mean over frames of 2 (sum(p m) + 1) / (sum p + sum m + 1).
+
+    The authors add the smoothing inside the doubled numerator, so a perfect mask scores slightly
+    above 1 and an empty one 2: the loss can fall below 0, down to -1.
+    """
+    p, m = probability.flatten(1), masks.flatten(1)
+    score = 2.0 * ((p * m).sum(1) + 1.0) / (p.sum(1) + m.sum(1) + 1.0)
+    return 1.0 - score.mean()
+
+
+def supervised_frames(count: int, frames_per_clip: int, supervise: str) -> Tensor:
+    """Indices of the frames that count: ``first`` of each clip (S4) or ``all`` (MS3)."""
+    if supervise == "all":
+        return torch.arange(count)
+    if supervise == "first":
+        return torch.arange(0, count, frames_per_clip)
+    raise ParameterError(f"supervise is {supervise!r}; choose first or all")
+
+
+def segmentation_loss_parts(
+    logits: Tensor,
+    masks: Tensor,
+    *,
+    supervise: str = "all",
+    frames_per_clip: int = 5,
+    bce_weight: float = 1.0,
+) -> tuple[Tensor, Tensor]:
+    """``(weighted BCE, Dice)`` of logits and 0|1 masks, both ``[N, 1, h, w]`` or ``[N, h, w]``.
+
+    BCE works on probabilities with logarithms clamped at -100, as the authors' does: a wrong
+    pixel with a logit beyond that costs 100.
+    """
+    if logits.shape != masks.shape:
+        raise ParameterError(
+            f"logits {list(logits.shape)} and masks {list(masks.shape)} must have the same shape"
+        )
+    chosen = supervised_frames(len(logits), frames_per_clip, supervise).to(logits.device)
+    probability, masks = logits[chosen].sigmoid(), masks[chosen].to(logits.dtype)
+    bce = functional.binary_cross_entropy(probability, masks)
+    return bce_weight * bce, dice_loss(probability, masks)
+
+
+def segmentation_loss(
+    logits: Tensor,
+    masks: Tensor,
+    *,
+    supervise: str = "all",
+    frames_per_clip: int = 5,
+    bce_weight: float = 1.0,
+) -> Tensor:
+    """The sum of :func:`segmentation_loss_parts`: what training minimises."""
+    bce, dice = segmentation_loss_parts(
+        logits,
+        masks,
+        supervise=supervise,
+        frames_per_clip=frames_per_clip,
+        bce_weight=bce_weight,
+    )
+    return bce + dice
