@@ -149,6 +149,10 @@ def test_a_pause_is_measured_against_the_loudest_second() -> None:
     # The loud second is forgotten after ten, and when time jumps back.
     assert loudest.drop_db(10 * SECOND + 5, quiet) == 0.0
     assert loudest.drop_db(0, quiet) == 0.0
+    # Digital silence is compared like anything else.
+    nothing = np.zeros(16000, np.float32)
+    assert loudest.drop_db(SECOND, nothing) == pytest.approx(-80.0, abs=0.01)
+    assert loudest.drop_db(30 * SECOND, nothing) == 0.0
 
 
 def test_the_table_of_categories_holds_together() -> None:

@@ -17,12 +17,14 @@ from torch import nn
 
 from avs_ros.benchmarks.networks import bundle
 from avs_ros.benchmarks.subject import Subject
+from avs_ros.inference.avsc_steps import visual_program
 from avs_ros.inference.bundle import VISUAL_STEP, Bundle
 from avs_ros.inference.c3n_steps import c3n_program
 from avs_ros.inference.engines.cuda_graph import input_dtype, replayed, to_half
 from avs_ros.inference.engines.program import StepProgram
 from avs_ros.inference.engines.tensorrt import in_scope, single_scopes
 from avs_ros.inference.export import OLD_OPSET, OPSET, export_onnx
+from avs_ros.models.avsc import AVSC, AVSCConfig
 from avs_ros.models.c3n import C3N
 
 TOOLS = Path(__file__).resolve().parents[1] / "tools"
@@ -154,15 +156,17 @@ def test_half_precision_answers_as_single_does(
 
 
 def test_what_decides_by_a_threshold_stays_in_float32(programs: dict[str, StepProgram]) -> None:
-    assert input_dtype(programs["avsc_light"].module, half=True) == torch.float32
-    avsc = to_half(copy.deepcopy(programs["avsc_light"].module))
+    small = AVSC(AVSCConfig(("cat",), image_size=64, channels=16, heads=2, layers=1))
+    queries = visual_program(small.eval(), "small")
+    assert input_dtype(queries.module, half=True) == torch.float32
+    avsc = to_half(copy.deepcopy(queries.module))
     assert {p.dtype for p in avsc.parameters()} == {torch.float32}
+    assert in_scope("/segmenter/pixels/norm.0/Mul", single_scopes(queries))
     light = to_half(copy.deepcopy(programs["c3n_light"].module))
     assert {p.dtype for p in light.parameters()} == {torch.float16}
     scopes = single_scopes(programs["c3n_light"])
     assert in_scope("/c3im/Softmax", scopes) and in_scope("/category_masks/Exp", scopes)
     assert not in_scope("/backbone/stages.3/Conv", scopes) and not in_scope("/Add_1", scopes)
-    assert in_scope("/segmenter/pixels/norm.0/Mul", single_scopes(programs["avsc_light"]))
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -174,7 +178,8 @@ def test_tensorrt_reads_every_step(
     for version in ("8.6", "10.3"):
         assert tensorrt_support.check(new, version) == []
     # TensorRT 8.5 has no LayerNormalization: it gets the older operators.
-    assert {f.operator for f in tensorrt_support.check(new, "8.5")} == {"LayerNormalization"}
+    normed = set() if name == "avsc_light" else {"LayerNormalization"}
+    assert {f.operator for f in tensorrt_support.check(new, "8.5")} == normed
     old = export_onnx(programs[name], tmp_path / "old.onnx", opset=OLD_OPSET)
     assert tensorrt_support.check(old, "8.5") == []
 

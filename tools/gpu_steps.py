@@ -60,7 +60,8 @@ def scene_inputs(steps: Bundle, count: int = _SCENES) -> list[tuple[Array, ...]]
     found = []
     for number in range(count):
         values = dict(zip(see.inputs, see.example, strict=True))
-        values["frame"] = prepare(scene.frame(number)).copy()
+        image = "frame" if "frame" in see.inputs else "whole"
+        values[image] = prepare(scene.frame(number)).copy()
         if "audio_logits" in values:
             window = scene.sound(number * SAMPLE_RATE // 2, SAMPLE_RATE)
             feature, logits = hear.run_eagerly([window[None]])

@@ -133,8 +133,8 @@ def _show(folder: Path, about: Mapping[str, Any]) -> None:
     table.add_row("switches", *(_switches(one["identity"]) for one in about["models"].values()))
     Console().print(table)
     for score, meaning in MEANINGS.items():
-        print(f"  {score:8s}{meaning}")
-    print(f"  {'switches':8s}a minute: what is marked goes on, under another number")
+        print(f"  {score:9s}{meaning}")
+    print(f"  {'switches':9s}a minute: what is marked goes on, under another number")
     write_whole(folder / METRICS, json.dumps(about, indent=2) + "\n")
     sheets = [one["sheet"] for one in about["models"].values()]
     for name in (METRICS, *sheets):

@@ -107,44 +107,42 @@ def _one_by_one(
 ) -> None:
     """How well things are told apart, found one by one, and followed."""
     from avs_ros.evaluation.composite_data import read_dataset
-    from avs_ros.evaluation.identity import follow, sequences
-    from avs_ros.evaluation.instance_precision import photographs, precision
-    from avs_ros.evaluation.two_of_a_kind import make_twins, tell
+    from avs_ros.evaluation.identity import Identity, follow, sequences
+    from avs_ros.evaluation.instance_precision import Finder, Precision, photographs, precision
+    from avs_ros.evaluation.two_of_a_kind import Told, make_twins, tell
 
     cases = make_twins(read_dataset(data))
-    found = {}
+    told: dict[str, Told] = {}
+    precise: dict[str, Precision] = {}
+    followed: dict[str, Identity] = {}
     for name in names:
         segmenter = load(name)
         try:
-            found[name] = [tell(segmenter, cases, policy), None, None]
-            if hasattr(segmenter, "in_sight"):
-                if (data / "images" / "coco_mini").is_dir():
-                    found[name][1] = precision(segmenter, photographs(data))
-                if (data / "images" / "davis").is_dir():
-                    found[name][2] = follow(segmenter, sequences(data))
+            told[name] = tell(segmenter, cases, policy)
+            if isinstance(segmenter, Finder) and (data / "images" / "coco_mini").is_dir():
+                precise[name] = precision(segmenter, photographs(data))
+            if isinstance(segmenter, Finder) and (data / "images" / "davis").is_dir():
+                followed[name] = follow(segmenter, sequences(data))
         finally:
             segmenter.close()
     print(
         f"\n{'two of a kind':<26s} {'cases':>6s} {'marked':>7s} {'both':>7s} {'apart':>7s} "
         f"{'clear':>6s} {'apart':>7s}"
     )
-    for name, (told, _, _) in found.items():
+    for name, one in told.items():
         print(
-            f"{Path(name).stem:<26s} {told.cases:>6d} {told.marked:>7.3f} {told.both:>7.3f} "
-            f"{told.apart:>7.3f} {told.clear:>6d} {told.clear_apart:>7.3f}"
+            f"{Path(name).stem:<26s} {one.cases:>6d} {one.marked:>7.3f} {one.both:>7.3f} "
+            f"{one.apart:>7.3f} {one.clear:>6d} {one.clear_apart:>7.3f}"
         )
-    print(f"\n{'photographs, one by one':<26s} {'things':>6s} {'AP50':>7s}  by category")
-    for name, (_, ap, _) in found.items():
-        if ap is not None:
-            each = ", ".join(
-                f"{kind} {ap.of(kind):.2f} of {n}" for kind, n in sorted(ap.things.items())
-            )
-            count = sum(ap.things.values())
-            print(f"{Path(name).stem:<26s} {count:>6d} {ap.mean():>7.3f}  {each}")
+    print(f"\n{'photographs, one by one':<26s} {'things':>6s} {'AP50':>7s}")
+    for name, found in precise.items():
+        count = sum(found.things.values())
+        print(f"{Path(name).stem:<26s} {count:>6d} {found.mean():>7.3f}")
+        for kind, number in sorted(found.things.items()):
+            print(f"  {kind:<24s} {number:>6d} {found.of(kind):>7.3f}")
     print(f"\n{'sequences':<26s} {'followed':>8s} {'switches':>8s} {'a minute':>8s}")
-    for name, (_, _, identity) in found.items():
-        if identity is not None:
-            print(
-                f"{Path(name).stem:<26s} {identity.followed:>8.3f} {identity.switches:>8d} "
-                f"{identity.per_minute:>8.2f}"
-            )
+    for name, identity in followed.items():
+        print(
+            f"{Path(name).stem:<26s} {identity.followed:>8.3f} {identity.switches:>8d} "
+            f"{identity.per_minute:>8.2f}"
+        )

@@ -68,7 +68,8 @@ class MarkedIdentity:
             }
             if overlaps and max(overlaps.values()) >= SAME:
                 self.found.seconds += elapsed_s
-                self.found.switches += max(overlaps, key=lambda i: overlaps[i]) != one.index
+                before_it = int(max(overlaps, key=lambda i: overlaps[i]))
+                self.found.switches += before_it != one.index
 
 
 def sequences(data: Path) -> Iterator[list[tuple[Path, Path]]]:

@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import cv2
 import numpy as np
@@ -25,6 +25,7 @@ ENOUGH = 0.5
 POINTS = np.linspace(0, 1, 101)
 
 
+@runtime_checkable
 class Finder(Protocol):
     """A segmenter that tells what could sound in the frame of its last step."""
 

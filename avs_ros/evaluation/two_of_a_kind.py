@@ -92,12 +92,15 @@ def tell(
         apart.append(told_apart(labels, true, cut))
         clear.append(not touching(true, cut))
     where = np.array(clear or [False])
-    shares = (float(np.mean(part or [False])) for part in (marked, both, apart))
     clear_apart = np.array(apart or [False])[where]
     return Told(
-        len(cases), *shares, int(where.sum()),
+        len(cases),
+        float(np.mean(marked or [False])),
+        float(np.mean(both or [False])),
+        float(np.mean(apart or [False])),
+        int(where.sum()),
         float(clear_apart.mean()) if clear_apart.size else float("nan"),
-    )  # fmt: skip
+    )
 
 
 def told_apart(labels: NDArray[Any], true: NDArray[np.bool_], cut: int) -> bool:

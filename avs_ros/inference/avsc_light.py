@@ -131,7 +131,9 @@ class InstanceSegmenter:
             for one, known in zip(visible.objects, self._tracked, strict=True)
             if known is not None
         ]
-        likely = np.max([np.zeros(len(self._row)), *(one.known.likely for one in found)], axis=0)
+        likely = np.zeros(len(self._row), np.float32)
+        for one in found:
+            np.maximum(likely, one.known.likely, out=likely)
         score, sounds = self._hearing.explain(log_odds(likely), heard, stamp_ns, window)
         chosen = choose(found, score, sounds)
         layers = tuple(

@@ -18,6 +18,9 @@ from avs_ros.models.light.detector import Detections
 from avs_ros.models.light.instance_step import InstanceStep
 from avs_ros.models.light.step import LightStep
 
+# Masks come at the camera's rate; what is heard changes less often.
+AUDIO_PERIOD_S = 0.1
+
 
 def light_program(step: LightStep, name: str, categories: int) -> StepProgram:
     """The visual step for any engine."""
@@ -144,8 +147,8 @@ def instance_bundle(checkpoint: str | Path, name: str, share: float = 1.0) -> Bu
     told, backbone = model.metadata["detecting"], model.network.c3n.backbone
     return Bundle(
         metadata={
-            **{key: told[key] for key in ("categories", "evidence", "gate", "calibration")},
-            **told.get("instances", {}),
+            **{key: told[key] for key in ("categories", "evidence", "gate")},
+            "calibration": {**told["calibration"], "audio_period": AUDIO_PERIOD_S},
             "rows": told["candidates"]["detector_rows"],
             "metadata": dict(model.metadata),
             "audioset": list(model.audioset),

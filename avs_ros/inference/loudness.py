@@ -11,6 +11,8 @@ from avs_ros.sound import level_dbfs
 RELEASE_DB = 30.0
 # A window's loudest moment counts for this much longer.
 REMEMBERED_NS = 1_000_000_000
+# No sound is fainter: digital silence has a level, too, that others can be compared with.
+FAINTEST_DBFS = -120.0
 # Moments are 50 ms long, at 16 kHz.
 BLOCK = 800
 
@@ -63,6 +65,6 @@ class Loudest:
         """0 for the loudest second, less for others; a jump in time forgets the past."""
         if self._levels and not 0 <= stamp_ns - self._levels[-1][0] < self._memory_ns:
             self._levels.clear()
-        self._levels.append((stamp_ns, level_dbfs(window)))
+        self._levels.append((stamp_ns, max(level_dbfs(window), FAINTEST_DBFS)))
         self._levels = [one for one in self._levels if stamp_ns - one[0] <= self._memory_ns]
         return self._levels[-1][1] - max(level for _, level in self._levels)
