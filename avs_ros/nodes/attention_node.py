@@ -20,7 +20,7 @@ from avs_ros.nodes.declared_parameters import BaseNode, DeclaredParameters, name
 from avs_ros.nodes.diagnostics import Listening
 from avs_ros.nodes.entry_point import run_node
 from avs_ros.nodes.message_types import ROS
-from avs_ros.nodes.parameters import ATTENTION
+from avs_ros.nodes.parameters import TABLES
 from avs_ros.nodes.subscriptions import MessageCounters
 from avs_ros.nodes.target_selection import (
     AttentionState,
@@ -70,7 +70,7 @@ class AttentionNode(BaseNode):
     def _set_up(self) -> None:
         self._selector: TargetSelector | None = None
         self._smoother = RaySmoother()
-        self._settings = DeclaredParameters(self, ATTENTION, self._apply_settings)
+        self._settings = DeclaredParameters(self, TABLES["attention_node"], self._apply_settings)
         self._selector = TargetSelector(selection_config(self._settings))
         self._smoother.seconds = self._settings["smoothing"]
         self._refused = MessageCounters(self.get_logger())

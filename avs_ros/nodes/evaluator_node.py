@@ -22,7 +22,7 @@ from avs_ros.nodes.declared_parameters import BaseNode, DeclaredParameters
 from avs_ros.nodes.diagnostics import Listening
 from avs_ros.nodes.entry_point import run_node
 from avs_ros.nodes.message_types import ROS
-from avs_ros.nodes.parameters import EVALUATOR
+from avs_ros.nodes.parameters import TABLES
 from avs_ros.nodes.subscriptions import MessageCounters
 from avs_ros.nodes.topics import EVALUATOR_INPUTS, EVALUATOR_OUTPUTS, qos_of
 from avs_ros.report.evaluation_report import EvaluationSummary, write_report
@@ -46,7 +46,7 @@ class EvaluatorNode(BaseNode):
         self._written = False
 
     def _set_up(self) -> None:
-        self._settings = DeclaredParameters(self, EVALUATOR)
+        self._settings = DeclaredParameters(self, TABLES["evaluator_node"])
         self._sheet = ScoreSheet(self._settings["batch_frames"])
         self._pairing = StampPairing(self._sheet, self._settings["wait"])
         self._refused = MessageCounters(self.get_logger())

@@ -27,7 +27,7 @@ from avs_ros.nodes.declared_parameters import BaseNode, DeclaredParameters
 from avs_ros.nodes.diagnostics import DiagnosticsPublisher, Status
 from avs_ros.nodes.entry_point import run_node
 from avs_ros.nodes.message_types import ROS, published_audio_type
-from avs_ros.nodes.parameters import MICROPHONE
+from avs_ros.nodes.parameters import TABLES
 from avs_ros.nodes.topics import (
     MICROPHONE_OUTPUTS,
     qos_of,
@@ -74,7 +74,7 @@ class MicrophoneNode(BaseNode):
         self._thread.start()
 
     def _set_up(self) -> None:
-        self._settings = DeclaredParameters(self, MICROPHONE)
+        self._settings = DeclaredParameters(self, TABLES["microphone_node"])
         settings = self._settings
         self._request = MicrophoneRequest(
             settings["device"], settings["rate"], settings["channels"], settings["block"]
