@@ -29,7 +29,7 @@ from avs_ros.nodes.entry_point import run_node
 from avs_ros.nodes.message_types import ROS, published_audio_type
 from avs_ros.nodes.parameters import TABLES
 from avs_ros.nodes.topics import (
-    MICROPHONE_OUTPUTS,
+    TOPICS,
     qos_of,
     qos_overridable,
     qos_profile,
@@ -86,7 +86,7 @@ class MicrophoneNode(BaseNode):
         self._problem = "the device is not open yet"
         self._counters = {"blocks": 0, "overflows": 0, "blocks_dropped": 0, "reopened": 0}
         self._level_dbfs = float("-inf")
-        audio, info = MICROPHONE_OUTPUTS
+        audio, info, _ = TOPICS["microphone_node"]["publishes"]
         self._audio = self.create_publisher(
             ROS(AUDIO_TYPES[self._type]), audio.name,
             qos_profile(settings["qos"], audio.depth),
