@@ -218,8 +218,9 @@ def segmentation_loss(
 ) -> tuple[Tensor, Tensor]:
     """``(weighted BCE, Dice)``, whose sum training minimises.
 
-    ``logits`` and 0|1 ``masks``: both ``[N, 1, h, w]`` or ``[N, h, w]``.  BCE works on probabilities with logarithms clamped at -100, as the authors' does: a wrong
-    pixel with a logit beyond that costs 100.
+    ``logits`` and 0|1 ``masks``: both ``[N, 1, h, w]`` or ``[N, h, w]``.  BCE works on
+    probabilities with logarithms clamped at -100, as the authors' does: a wrong pixel with a
+    logit beyond that costs 100.
     """
     if logits.shape != masks.shape:
         raise ParameterError(
