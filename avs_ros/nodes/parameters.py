@@ -1,7 +1,7 @@
 """ONE table of parameters per node: name, default (and with it the type), range, description.
 
-Descriptors, ``config/avs.yaml`` and the documents' table all come from here
-(``python tools/document_tables.py``).
+They stand in ``avs_ros/data/parameters.yaml``.  Descriptors, ``config/avs.yaml`` and the
+documents' table all come from there (``python tools/document_tables.py``).
 """
 
 from __future__ import annotations
@@ -10,11 +10,13 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import TypeAlias
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import yaml
 
 from avs_ros.errors import ParameterError
 from avs_ros.gate import CATEGORY_THRESHOLDS, GATE_OPTIONS
-from avs_ros.streaming.pcm import SAMPLE_FORMATS
 
 Value: TypeAlias = "bool | int | float | str | list[str]"
 
@@ -73,83 +75,43 @@ class ParameterSpec:
 
 
 Table: TypeAlias = "tuple[ParameterSpec, ...]"
+_FILE = Path(__file__).parents[1] / "data" / "parameters.yaml"
 
 
-_P = ParameterSpec
-_QOS = ("sensor_data", "reliable", "system_default")
-_INPUT_QOS = ("auto", *_QOS)
-_AUTO = "auto is reliable (and latched) where every publisher is, else best effort."
-_AUDIO_TYPES = ("AudioDataStamped", "AudioStamped", "RawAudio", "AudioData")
-
-
-def _gate_parameters() -> Table:
+def _gate() -> Table:
     """The gate's options; a negative number stands for the model's own value."""
     numbers = tuple(
-        _P(option.name, -1.0, f"{option.description}; -1 takes the model's own.", -1.0,
-           option.maximum)
+        ParameterSpec(
+            option.name, -1.0, f"{option.description}; -1 takes the model's own.", -1.0,
+            option.maximum,
+        )
         if option.default is None
-        else _P(option.name, option.default, f"{option.description}.", option.minimum,
-                option.maximum)
+        else ParameterSpec(
+            option.name, option.default, f"{option.description}.", option.minimum, option.maximum
+        )
         for option in GATE_OPTIONS
     )
-    return (
-        *numbers,
-        _P("category_thresholds", [""], f"{CATEGORY_THRESHOLDS}; an empty text is ignored."),
-    )
+    meaning = f"{CATEGORY_THRESHOLDS}; an empty text is ignored."
+    return (*numbers, ParameterSpec("category_thresholds", [""], meaning))
 
 
-SEGMENTATION: Table = (
-    _P("autostart", True, "Configure and activate without being told to.", change=Change.NEVER),
-    _P("model", "c3n_light", "Model name (see `avs info`) or path of a checkpoint file.",
-       change=Change.UNCONFIGURED),
-    _P("engine", "auto", "Inference engine; auto takes the fastest that passes its self-check.",
-       change=Change.UNCONFIGURED),
-    _P("device", "auto", "auto, cpu, cuda or cuda:N.", change=Change.UNCONFIGURED),
-    _P("image_transport", "auto",
-       "Take `image` (raw) or `image/compressed`; auto takes what is published, raw first.",
-       choices=("auto", "raw", "compressed"), change=Change.UNCONFIGURED),
-    _P("image_qos", "auto",
-       f"Quality of service of the image subscription (depth 1); {_AUTO}",
-       choices=_INPUT_QOS, change=Change.UNCONFIGURED),
-    _P("image_rectified", False,
-       "The image is rectified: `~/attention` uses P of camera_info instead of K and D."),
-    _P("audio_type", "auto", "Message type of `audio`; auto takes the type that is published.",
-       choices=("auto", *_AUDIO_TYPES), change=Change.UNCONFIGURED),
-    _P("audio_qos", "auto", f"Quality of service of the sound subscription; {_AUTO}",
-       choices=_INPUT_QOS, change=Change.UNCONFIGURED),
-    _P("audio_depth", 50, "Sound messages kept while the node is busy.", 1, 1000,
-       change=Change.UNCONFIGURED),
-    _P("audio_rate", 16000, "Hz; for sound messages that do not carry it (AudioInfo overrides).",
-       1000, 384000),
-    _P("audio_channels", 1, "For sound messages that do not carry it (AudioInfo overrides).",
-       1, 64),
-    _P("audio_format", "S16LE",
-       "For sound messages that do not carry it (AudioInfo overrides).",
-       choices=SAMPLE_FORMATS),
-    _P("audio_stamp_offset", 0.0,
-       "s; added to every sound stamp (negative if the microphone's stamps are late).",
-       -10.0, 10.0),
-    _P("audio_offset", 0.0, "s; the window of sound ends this much after the frame's stamp.",
-       -5.0, 5.0),
-    _P("deadline", 0.5, "s that a frame waits for its sound before it is served with what came.",
-       0.0, 10.0),
-    _P("max_rate", 0.0, "Frames per second at most; 0 is as fast as the model goes.", 0.0, 240.0),
-    _P("threshold", 0.5, "Probability from which a pixel is marked.", 0.01, 0.99),
-    *_gate_parameters(),
-    _P("hysteresis", 0.0,
-       "A pixel that was marked stays so until this much below `threshold`; 0 is none.",
-       0.0, 1.0),
-    _P("min_area", 0.002, "Smallest instance, as a share of the image.", 0.0, 1.0),
-    _P("max_instances", 16, "Instances per frame at most (largest first).", 1, 254),
-    _P("smoothing", 0.0,
-       "Share of the past left in the probability map after 0.1 s; 0 is none.", 0.0, 0.99),
-    _P("labels_keep", [""], "Mark only these labels; an empty name is ignored."),
-    _P("labels_ignore", [""], "Never mark these labels; an empty name is ignored."),
-    _P("jpeg_quality", 80, "Quality of `~/overlay/compressed`.", 1, 100),
-    _P("diagnostics_period", 1.0, "s between two pages on /diagnostics.", 0.1, 60.0,
-       change=Change.NEVER),
-)
+def _table(rows: Mapping[str, Any]) -> Table:
+    """One node's rows of the file; ``gate`` stands for the gate's options."""
+    table: list[ParameterSpec] = []
+    for name, row in rows.items():
+        if name == "gate":
+            table += _gate()
+            continue
+        low, high = row.get("range", (None, None))
+        table.append(
+            ParameterSpec(
+                name, row["default"], row["description"], low, high,
+                tuple(row.get("choices", ())), Change(row.get("change", Change.ANY_TIME.value)),
+            )
+        )
+    return tuple(table)
 
+<<<<<<< HEAD
 PLAYER: Table = (
     _P("input", "", "Video file (mp4, mkv, …) or rosbag2 (folder, .mcap, .db3) to play.",
        change=Change.NEVER),
@@ -246,11 +208,11 @@ EVALUATOR: Table = (
     _P("qos", "auto", f"Quality of service of the subscriptions; {_AUTO}", choices=_INPUT_QOS,
        change=Change.NEVER),
 )
+=======
+>>>>>>> house2
 
+# Node -> its parameters.
 TABLES: Mapping[str, Table] = {
-    "segmentation_node": SEGMENTATION,
-    "player_node": PLAYER,
-    "attention_node": ATTENTION,
-    "microphone_node": MICROPHONE,
-    "evaluator_node": EVALUATOR,
+    node: _table(rows)
+    for node, rows in yaml.safe_load(_FILE.read_text(encoding="utf-8")).items()
 }
