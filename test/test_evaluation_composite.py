@@ -14,11 +14,7 @@ from grey_animals import RATE, Deaf, Oracle, animals_folder, evaluate
 from avs_ros.cli import evaluate_composite
 from avs_ros.cli.main import main
 from avs_ros.errors import ParameterError
-<<<<<<< HEAD
-=======
-from avs_ros.evaluation import composite_reaction
-from avs_ros.evaluation.baselines import create_baseline
->>>>>>> tests
+from avs_ros.evaluation import composite_benchmark
 from avs_ros.evaluation.composite import (
     MATCHED,
     Case,
@@ -189,8 +185,8 @@ def test_the_bundled_model_runs_on_the_generated_set(
 ) -> None:
     pytest.importorskip("skimage")
     # One short film of those that measure how soon it answers.
-    monkeypatch.setattr(composite_reaction, "CASES", 1)
-    monkeypatch.setattr(composite_reaction, "FPS", 2)
+    monkeypatch.setattr(composite_benchmark, "REACTION_CASES", 1)
+    monkeypatch.setattr(composite_benchmark, "FPS", 2)
     arguments = ["evaluate", "composite", "-o", str(tmp_path), "--limit", "1", "--engine", "torch"]
     assert main(arguments) == 0
     about = json.loads((tmp_path / "metrics.json").read_text())

@@ -12,30 +12,13 @@ from audio_families import PUBLISHED_TYPE, need
 from node_graph import NodeGraph
 from ros_packages import get_message
 
-from avs_ros.conversions import AudioFormat, read_audio, read_audio_info
+from avs_ros.conversions.audio import AudioFormat, read_audio, read_audio_info
 from avs_ros.errors import MediaError, MissingDependencyError, ParameterError
 from avs_ros.media.microphone import MicrophoneRequest
 from avs_ros.nodes import microphone_node
 from avs_ros.nodes.microphone_node import MicrophoneNode
 from avs_ros.streaming import Sound
 
-<<<<<<< HEAD
-import rclpy  # noqa: E402
-import rclpy.executors  # noqa: E402
-import rclpy.node  # noqa: E402
-import rclpy.qos  # noqa: E402
-from audio_families import PUBLISHED_TYPE, need  # noqa: E402
-
-from avs_ros.conversions.audio import AudioFormat, read_audio, read_audio_info  # noqa: E402
-from avs_ros.errors import MediaError, MissingDependencyError, ParameterError  # noqa: E402
-from avs_ros.media.microphone import MicrophoneRequest  # noqa: E402
-from avs_ros.nodes import microphone_node  # noqa: E402
-from avs_ros.nodes.microphone_node import MicrophoneNode  # noqa: E402
-from avs_ros.streaming import Sound  # noqa: E402
-
-TIMEOUT_S = 20.0
-=======
->>>>>>> tests
 RATE = 16000
 NANOSECONDS = 1_000_000_000
 
