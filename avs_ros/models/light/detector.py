@@ -6,7 +6,7 @@ al., *YOLACT* (ICCV 2019).
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 import torch.nn.functional as functional
@@ -161,14 +161,14 @@ class Detector(nn.Module):
         """
         if not torch.jit.is_tracing():
             blocks = [x[..., row::2, column::2] for column in (0, 1) for row in (0, 1)]
-            return self.stem(torch.cat([block.flip(1) for block in blocks], dim=1))  # type: ignore[no-any-return]
-        convolution, activation = self.stem
-        weight: Any = convolution.weight
+            return cast(Tensor, self.stem(torch.cat([one.flip(1) for one in blocks], dim=1)))
+        stem = cast(nn.Sequential, self.stem)
+        weight: Any = stem[0].weight
         # Stacked: column, then row of the block, then channel.
         parts = weight.unflatten(1, (2, 2, 3)).flip(3)
         whole = parts.permute(0, 3, 4, 2, 5, 1).flatten(4, 5).flatten(2, 3)
-        bias: Any = convolution.bias
-        return activation(functional.conv2d(x, whole, bias, stride=2, padding=2))  # type: ignore[no-any-return]
+        bias: Any = stem[0].bias
+        return cast(Tensor, stem[1](functional.conv2d(x, whole, bias, stride=2, padding=2)))
 
     def forward(self, frames: Tensor) -> Detections:
         """See the class."""
