@@ -18,7 +18,7 @@ from avs_ros.inference.registry import describe, weight_file
 from avs_ros.media.scene import write_scene
 from avs_ros.weights.sources import sha256_of
 
-pytestmark = pytest.mark.xdist_group("inference_engines")
+pytestmark = pytest.mark.xdist_group("exports")
 
 
 @pytest.fixture(autouse=True)
@@ -48,9 +48,10 @@ def results(folder: Path) -> tuple[dict, str, dict[str, bytes]]:
 
 @pytest.mark.parametrize("arguments", [("--engine", "torch", "--threads", "1"), ()])
 def test_two_runs_are_equal_byte_for_byte(
-    scene: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
+    scene: Path, tmp_path: Path, exports: Path, monkeypatch: pytest.MonkeyPatch,
+    arguments: tuple[str, ...],
 ) -> None:
-    monkeypatch.setenv("AVS_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("AVS_CACHE", str(exports))
     for name in ("first", "second"):
         done = avs("run", scene, "-o", tmp_path / name, "--fps", "5", *arguments)
         assert done.returncode == 0, done.stderr
@@ -83,11 +84,11 @@ def test_metadata_name_engine_threads_and_weights() -> None:
 
 @pytest.mark.parametrize("engine", ["onnxruntime", "openvino"])
 def test_threads_reach_the_engine(
-    engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    engine: str, exports: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each library is asked by its own name; what is kept of a model serves any number."""
     library = pytest.importorskip(engine)
-    monkeypatch.setenv("AVS_CACHE", str(tmp_path))
+    monkeypatch.setenv("AVS_CACHE", str(exports))
     asked: list[int] = []
     if engine == "onnxruntime":
         plain = library.InferenceSession
