@@ -26,7 +26,7 @@ from avs_ros.segmentation import Bytes, Float, Layer, Prediction, sigmoid
 from avs_ros.sound import SAMPLE_RATE
 
 if TYPE_CHECKING:
-    from avs_ros.inference.engines import StepProgram
+    from avs_ros.inference.engines.program import StepProgram
 
 
 @dataclass(frozen=True)
