@@ -8,11 +8,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from grey_animals import GREY, Deaf, Oracle, animals_folder
 
+from avs_ros.cli.evaluate_scenes import one_by_one
 from avs_ros.evaluation.composite_data import image_held
 from avs_ros.evaluation.identity import SEQUENCE_FPS, MarkedIdentity, follow, sequences
 from avs_ros.evaluation.instance_precision import Photograph, Precision, photographs, precision
 from avs_ros.evaluation.two_of_a_kind import told_apart, touching
+from avs_ros.postprocess import PostprocessConfig
 from avs_ros.segmentation import Instance, Layer, Prediction, Segmentation
 
 SIDE = 40
@@ -170,3 +173,49 @@ def test_things_touch_when_they_meet_at_the_seam() -> None:
     assert touching(square(10) | square(20), 20)
     assert not touching(square(10) | square(22), 20)
     assert not touching(square(10, 0) | square(20, 25), 20)
+
+
+# --- the command
+
+
+class Seer(Oracle):
+    """Tells its animals apart by their grey, and follows them."""
+
+    def step(self, frame: np.ndarray, window: np.ndarray, stamp_ns: int) -> Prediction:
+        found = [
+            layer(np.abs(frame.mean(axis=2) - grey) < 30, name, 0.9, index)
+            for index, (name, grey) in enumerate(GREY.items(), 1)
+        ]
+        # The edges of a white dog are as grey as a cat.
+        self.sight = tuple(one for one in found if one.probability.mean() > 0.03)
+        return super().step(frame, window, stamp_ns)
+
+    def in_sight(self) -> tuple[Layer, ...]:
+        return self.sight
+
+
+def test_the_command_prints_what_is_told_apart_found_and_followed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = animals_folder(tmp_path)
+    sequence = data / "images" / "davis" / "dog"
+    sequence.mkdir(parents=True)
+    for frame in range(3):
+        rgb, mask = np.zeros((60, 90, 3), np.uint8), np.zeros((60, 90), np.uint8)
+        rgb[10:50, 10 + frame : 40 + frame], mask[10:50, 10 + frame : 40 + frame] = GREY["dog"], 1
+        cv2.imwrite(str(sequence / f"{frame}.jpg"), rgb, [cv2.IMWRITE_JPEG_QUALITY, 100])
+        cv2.imwrite(str(sequence / f"{frame}.png"), mask * 255)
+    models = {"seer": Seer, "deaf": Deaf}
+    one_by_one(list(models), lambda name: models[name](), data, PostprocessConfig())
+    shown = [line.split() for line in capsys.readouterr().out.splitlines() if line]
+    told, photographs_of, found, followed = (
+        next(i for i, line in enumerate(shown) if line[0] == head)
+        for head in ("two", "photographs,", "dog", "sequences")
+    )
+    # Two dogs, and no sound but theirs: marked in one piece of grey by each model.
+    assert shown[told + 1][:4] == ["seer", "12", "1.000", "1.000"]
+    assert shown[told + 2][0] == "deaf"
+    assert shown[photographs_of + 1] == ["seer", "5", "1.000"]
+    assert shown[found] == ["dog", "3", "1.000"]
+    # The other model does not tell what is in sight.
+    assert shown[followed + 1 :] == [["seer", "1.000", "0", "0.00"]]

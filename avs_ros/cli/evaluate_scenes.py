@@ -60,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
     if args.clips is not None:
         print(f"{write_clips(args.clips, shots())} clips in {args.clips}")
     if args.data is not None:
-        _one_by_one(names, load, args.data, policy)
+        one_by_one(names, load, args.data, policy)
     return 0
 
 
@@ -101,11 +101,14 @@ def _ask(
         raise ParameterError(f"{output} cannot be written: choose a .png or .jpg in your folders")
 
 
-def _one_by_one(
+def one_by_one(
     names: Sequence[str], load: Callable[[str], Segmenter], data: Path,
     policy: PostprocessConfig,
 ) -> None:
-    """How well things are told apart, found one by one, and followed."""
+    """Print how well the models tell things apart, find them one by one, and follow them.
+
+    ``load``: makes the segmenter of a name.  ``data``: see ``--data``.
+    """
     from avs_ros.evaluation.composite_data import read_dataset
     from avs_ros.evaluation.identity import Identity, follow, sequences
     from avs_ros.evaluation.instance_precision import Finder, Precision, photographs, precision

@@ -17,6 +17,7 @@ LEAST_SCORE, MOST_ANCHORS = 0.05, 200
 # Boxes that overlap so far (IoU) are of one thing, whatever they are called.
 SAME_THING = 0.6
 MOST_OBJECTS = 32
+TINY = 1e-6
 
 
 @dataclass(frozen=True)
@@ -24,8 +25,8 @@ class PotentialObject:
     """One thing that could sound.
 
     ``box``: x0, y0, x1, y1 in shares of the image.  ``likely`` ``[K]``: probability that it is
-    there and of each category (0: of none that the detector knows).  ``anchors`` ``[K]``: the
-    detector's row that says most of each category.
+    there and of each category (0: of none that the detector knows).  ``anchors``: the rows that
+    found it.
     """
 
     box: Float
@@ -45,17 +46,28 @@ class PotentialObject:
 
 @dataclass(frozen=True)
 class PotentialObjects:
-    """A frame's ``objects``, likeliest first, and what their masks are made of."""
+    """A frame's ``objects``, likeliest first, and what their masks are made of.
+
+    Of each anchor: ``likely`` ``[n, K]``, ``boxes`` ``[n, 4]``, ``coefficients`` ``[n, P]``.
+    """
 
     objects: Sequence[PotentialObject]
+    likely: Float
     boxes: Float
     coefficients: Float
     prototypes: Float
 
     def mask(self, one: PotentialObject, category: int) -> Float:
-        """Log-odds ``[SIDE, SIDE]`` of its pixels, taken for one of ``category``."""
-        anchor = int(one.anchors[category])
-        return instance_mask(self.coefficients[anchor], self.prototypes, self.boxes[anchor])
+        """Log-odds ``[SIDE, SIDE]`` of its pixels, taken for one of ``category``.
+
+        All anchors that found it have a say in its outline, as far as they found that.
+        """
+        rows = one.anchors
+        weights = self.likely[rows, category] + TINY
+        weights = weights / weights.sum()
+        return instance_mask(
+            weights @ self.coefficients[rows], self.prototypes, weights @ self.boxes[rows]
+        )
 
 
 class ObjectReader:
@@ -88,6 +100,7 @@ class ObjectReader:
         part = np.s_[:, : max(1, round(height * shown[1])), : max(1, round(width * shown[0]))]
         return PotentialObjects(
             gathered(boxes, likely),
+            likely,
             boxes,
             np.asarray(outputs["coefficients"][0][rows], np.float32),
             np.asarray(outputs["prototypes"][0][part], np.float32),
@@ -98,7 +111,7 @@ def gathered(boxes: Float, likely: Float) -> list[PotentialObject]:
     """Anchors -> things, each once, likeliest first.
 
     ``boxes`` ``[n, 4]``, ``likely`` ``[n, K]``.  An anchor that overlaps a likelier one is the
-    same thing; what it says of the thing's categories is kept.
+    same thing; what it says of the thing's categories, and of its place, is kept.
     """
     score = likely.max(axis=1) if len(likely) else np.zeros(0, np.float32)
     order = [int(i) for i in np.argsort(-score, kind="stable") if score[i] >= LEAST_SCORE]
@@ -113,11 +126,10 @@ def gathered(boxes: Float, likely: Float) -> list[PotentialObject]:
             heads.append(i)
             members.append([i])
     found = []
-    for head, own in zip(heads, members, strict=True):
-        best = likely[own].argmax(axis=0)
-        found.append(
-            PotentialObject(boxes[head], likely[own].max(axis=0), np.asarray(own)[best])
-        )
+    for own in members:
+        weights = score[own] / score[own].sum()
+        box = np.asarray(weights @ boxes[own], np.float32)
+        found.append(PotentialObject(box, likely[own].max(axis=0), np.asarray(own)))
     return found
 
 
