@@ -27,7 +27,7 @@ from recipes.c3n_light.explaining import (
 
 SHORT = DetectSettings(
     listening_steps=1, listening_batch=2, detecting_steps=2, detecting_batch=1, scene_size=96,
-    whole_size=96, pairs=24, threads=1,
+    whole_size=96, pairs=24, doubles=6, threads=1,
 )  # fmt: skip
 
 

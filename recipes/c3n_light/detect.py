@@ -51,7 +51,8 @@ CONFUSABLE_GROUPS = (("car", "bus", "truck", "motorcycle", "tractor", "engine"),
 class DetectSettings:
     """``init_from``: light file with the maps, ``bundled`` for the package's.  ``whole_size``: of
     the frames that the detector sees, px; ``scene_size``: of its training scenes.  ``back``:
-    share of the way back to the public detector at the end.  ``pairs``: composites for the gate;
+    share of the way back to the public detector at the end.  ``pairs``: composites for the gate, ``doubles``: of two
+    things;
     ``empty``: share of those without a source that must stay empty; ``beside``: share of those
     with one in which something else may be marked too.
     """
@@ -65,8 +66,9 @@ class DetectSettings:
     detecting_steps: int = 6500
     detecting_batch: int = 8
     back: float = 0.3
-    pairs: int = 6000
-    empty: float = 0.95
+    pairs: int = 20000
+    doubles: int = 1500
+    empty: float = 0.96
     beside: float = 0.04
     hold: float = 1.5
     context: float = 5.0
@@ -116,12 +118,14 @@ def _examples(
     draft: Path, settings: DetectSettings, data: Path, output: Path, reporter: Reporter
 ) -> Examples:
     """What the gate learns from, kept until the draft or what is asked of it changes."""
-    payload = [draft.read_bytes(), f"{settings.pairs} {settings.seed}".encode()]
+    payload = [draft.read_bytes(), f"{settings.pairs} {settings.doubles} {settings.seed}".encode()]
     kept = output / f"examples_{hashlib.sha256(b''.join(payload)).hexdigest()[:12]}.npz"
     if kept.is_file():
         with np.load(kept) as arrays:
             return Examples(**arrays)
-    examples = gather_examples(draft, data, settings.pairs, settings.seed, reporter.say)
+    examples = gather_examples(
+        draft, data, settings.pairs, settings.doubles, settings.seed, reporter.say
+    )
     np.savez_compressed(kept, **vars(examples))
     return examples
 

@@ -23,9 +23,9 @@ from avs_ros.models.light.categories import categories, classes_below, sound_cla
 from avs_ros.segmentation import Float
 
 # Rows of clips weigh this much more than those of composites.
-CLIP_WEIGHT = 8.0
+CLIP_WEIGHT = 50.0
 # Hidden units, steps, rows of a step, learning rate, weight decay.
-HIDDEN, STEPS, ROWS, RATE, DECAY = 16, 800, 4000, 1e-2, 1e-3
+HIDDEN, STEPS, ROWS, RATE, DECAY = 16, 1600, 4000, 1e-2, 1e-3
 FOLDS = 6
 CURVE = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
 INSTRUMENT = "Musical instrument"

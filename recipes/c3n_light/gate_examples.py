@@ -35,13 +35,13 @@ SOUND_SETS = (
 CLIP_SETS = ("clips", "clips_dev")
 CLIP_FPS = 4.0
 # Of each kind of sound and of thing, and of scenes.
-SOUNDS_OF_A_KIND, PHOTOS_OF_A_KIND, ROWS_OF_A_KIND, SCENES = 8, 6, 2, 70
+SOUNDS_OF_A_KIND, PHOTOS_OF_A_KIND, ROWS_OF_A_KIND, SCENES = 16, 12, 2, 150
 # Sets of which no part is kept for the composites of `avs evaluate composite`.
 FREE_TO_TRAIN = ("effects", "instruments")
 RATE = 16000
 CLEARLY = 0.01
-# Side by side: so many for each other composite, the second sound up to so much louder or softer.
-DOUBLES, EITHER_DB, MOST_PX = 0.25, 6.0, 360
+# Side by side: the second sound is up to so much louder or softer; height, px.
+EITHER_DB, MOST_PX = 6.0, 360
 # What the clips' tables call a category.
 SAME = {
     "baby": "person", "tennis racket": "racket", "vibraphone": "xylophone", "anvil": "hammer",
@@ -50,7 +50,7 @@ SAME = {
 
 
 def gather_examples(
-    draft: Path, data: Path, pairs: int, seed: int, say: Callable[[str], None]
+    draft: Path, data: Path, pairs: int, doubles: int, seed: int, say: Callable[[str], None]
 ) -> Examples:
     """Composites from the data folder, and the moments of its clips where it has some."""
     model = DetectingSegmenter(draft)
@@ -62,9 +62,9 @@ def gather_examples(
         ]
         say(f"composites of {len(images)} images and {len(sounds)} sounds")
         found = composites(images, sounds, pairs, seed)
-        doubles = list(_doubles(model, photos, recordings, round(pairs * DOUBLES), seed))
-        say(f"{len(doubles)} of two things side by side")
-        found = found.joined(examples_of(doubles))
+        two = list(_doubles(model, photos, recordings, doubles, seed))
+        say(f"{len(two)} of two things side by side")
+        found = found.joined(examples_of(two))
         group = 0
         for name in CLIP_SETS:
             if not (data / name / "boxes.csv").is_file():
