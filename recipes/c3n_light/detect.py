@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +39,7 @@ from recipes.c3n_light.explaining import (
 )
 from recipes.c3n_light.gate_examples import gather_examples
 from recipes.c3n_light.listening import Listeners, ListeningStage, free_sounds
+from recipes.c3n_light.provenance import commit, data_digests
 from recipes.c3n_light.settings import BUNDLED_NAME
 from recipes.c3n_light.stages import Reporter, learn
 
@@ -51,9 +51,8 @@ CONFUSABLE_GROUPS = (("car", "bus", "truck", "motorcycle", "tractor", "engine"),
 class DetectSettings:
     """``init_from``: light file with the maps, ``bundled`` for the package's.  ``whole_size``: of
     the frames that the detector sees, px; ``scene_size``: of its training scenes.  ``back``:
-    share of the way back to the public detector at the end.  ``pairs``: composites for the gate, ``doubles``: of two
-    things;
-    ``empty``: share of those without a source that must stay empty; ``beside``: share of those
+    share of the way back to the public detector at the end.  ``pairs``: composites for the gate;
+    ``doubles``: those of two things; ``empty``: share of those without a source that must stay empty; ``beside``: share of those
     with one in which something else may be marked too.
     """
 
@@ -204,31 +203,6 @@ def vocabulary(mapped: tuple[str, ...], coco: list[str]) -> dict[str, Any]:
             "semantic": [mapped.index(name) if name in mapped else -1 for name in names],
         },
     }
-
-
-def commit() -> str:
-    """The repository's commit, "" where there is none; "+" where files have changed since."""
-    try:
-        told = subprocess.run(
-            ["git", "describe", "--always", "--abbrev=12", "--dirty=+"],
-            cwd=Path(__file__).parent, capture_output=True, text=True, check=True,
-        )  # fmt: skip
-    except (OSError, subprocess.CalledProcessError):
-        return ""
-    return told.stdout.strip()
-
-
-def data_digests(data: Path) -> dict[str, str]:
-    """SHA-256 of the tables that name the data (each file name with its size)."""
-    found = {}
-    for folder in ("images/instruments", "images/things", "images/coco_mini", "images/people",
-                   "images/camvid", "audio/esc10", "audio/effects", "audio/speech"):  # fmt: skip
-        digest = hashlib.sha256()
-        for path in sorted((data / folder).rglob("*")):
-            if path.is_file():
-                digest.update(f"{path.relative_to(data)} {path.stat().st_size}\n".encode())
-        found[folder] = digest.hexdigest()[:16]
-    return found
 
 
 def _base(settings: DetectSettings) -> Path:
