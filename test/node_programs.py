@@ -10,19 +10,22 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 MAIN = "import sys; from avs_ros.nodes.{name} import main; sys.exit(main(sys.argv))"
-# The real segmentation node, with a model that needs no weights; a slow one loads for an hour.
+# The real segmentation node, with a model that needs no weights; one that loads for an hour is
+# not waited for as long as a node usually waits for its callbacks.
 BRIGHTNESS = """
 import sys, time
 sys.path.insert(0, {here!r})
 from fakes import BrightnessSegmenter
-from avs_ros.nodes.entry_point import run_node
+from avs_ros.nodes import entry_point
 from avs_ros.nodes.segmentation_node import SegmentationNode
 
 def create(parameters):
     time.sleep({load_s})
     return BrightnessSegmenter()
 
-sys.exit(run_node(lambda: SegmentationNode(create_segmenter=create), sys.argv))
+if {load_s}:
+    entry_point.SHUTDOWN_TIMEOUT_S = 0.5
+sys.exit(entry_point.run_node(lambda: SegmentationNode(create_segmenter=create), sys.argv))
 """
 
 
