@@ -58,7 +58,8 @@ def run(command: str, data: Path, folder: Path) -> str:
         stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
     # Files that it wrote lie in a folder that is gone: no reader can look at them.
-    lines = [line for line in done.stdout.splitlines() if not re.match(r"^\s+\S+/\S+$", line)]
+    file = re.compile(r"(results|plot)? +\S+/\S+$")
+    lines = [line for line in done.stdout.splitlines() if not file.match(line)]
     return "\n".join(lines)
 
 
