@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from ros_packages import require_ros
 
-from avs_ros.conversions.audio import AUDIO_TYPES
-from avs_ros.errors import MessageTypeError
-from avs_ros.nodes.message_types import interface, published_audio_type
+require_ros()
+
+from avs_ros.conversions.audio import AUDIO_TYPES  # noqa: E402
+from avs_ros.errors import MessageTypeError  # noqa: E402
+from avs_ros.nodes.message_types import interface, published_audio_type  # noqa: E402
 
 # What a publisher takes by itself here.
 PUBLISHED = published_audio_type("auto")

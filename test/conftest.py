@@ -90,6 +90,15 @@ def graph() -> Iterator[NodeGraph]:
 
 
 @pytest.fixture(scope="session")
+def exports(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache (``AVS_CACHE``) for tests that need the bundled model exported, once for all.
+
+    They are of the xdist_group "exports".
+    """
+    return tmp_path_factory.mktemp("exports")
+
+
+@pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder of reference data that is not part of the project; skips where it is absent."""
     root = Path(os.environ.get("AVS_SHARED", Path(__file__).resolve().parents[2] / "shared"))

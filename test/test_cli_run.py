@@ -15,7 +15,7 @@ from run_here import records, run
 from avs_ros.media.source import Frame, Sound
 from avs_ros.media.video import VideoSource
 
-pytestmark = pytest.mark.xdist_group("run")
+pytestmark = pytest.mark.xdist_group("cli_run")
 KEYS = {"index", "time", "sounding", "score", "label", "audio_label", "point", "area",
         "instances", "ms"}
 STAGES = {"decode", "step", "postprocess"}

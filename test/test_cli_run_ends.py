@@ -16,8 +16,6 @@ from run_here import records, run
 
 from avs_ros.cli import main as entry
 
-pytestmark = pytest.mark.xdist_group("run")
-
 
 def test_a_bag_that_breaks_in_the_middle_leaves_whole_files_and_no_report(
     tmp_path: Path,

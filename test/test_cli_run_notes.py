@@ -11,9 +11,6 @@ from media_files import SECOND, BagMaker, lamp, tone
 from rosbags.highlevel import AnyReader
 from run_here import records, run
 
-pytestmark = pytest.mark.xdist_group("run")
-
-
 # ---------------------------------------------------------------- causes that are told
 
 

@@ -14,7 +14,7 @@ from fakes import BrightnessSegmenter
 from media_files import write_video
 
 from avs_ros.cli import evaluate_clips, evaluate_composite, evaluate_robustness
-from avs_ros.cli.evaluation_outcome import Outcome
+from avs_ros.cli.evaluate_bag import Outcome
 from avs_ros.cli.main import main
 from avs_ros.evaluation.live import LiveRun
 from avs_ros.evaluation.replay import Replay

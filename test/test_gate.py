@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from remembered_networks import remembered_networks
 
 from avs_ros.errors import ParameterError
 from avs_ros.gate import GATE_OPTIONS, GateConfig, apply_gate, gate_in_force, in_words
@@ -23,7 +24,12 @@ from avs_ros.streaming import Pipeline
 from avs_ros.streaming.inputs import Frame, Pair
 
 RATE, TENTH = 16000, 100_000_000
-MODELS = ("c3n_light", "avsc_light", "c3n_light_paper", "consensus_cam")
+# One worker has all of a model's answers.
+C3N, AVSC, PAPER, CAM = (
+    pytest.param(name, marks=pytest.mark.xdist_group(f"gate_{name}"))
+    for name in ("c3n_light", "avsc_light", "c3n_light_paper", "consensus_cam")
+)
+MODELS = (C3N, AVSC, PAPER, CAM)
 # Option -> values to go to from its default: below it and above it, where there is room.
 MOVES: dict[str, tuple[Any, ...]] = {
     "silence_dbfs": (-80.0, -20.0),
@@ -117,7 +123,8 @@ def scene() -> tuple[np.ndarray, list[tuple[int, np.ndarray]]]:
 
 @cache
 def model(name: str) -> Segmenter:
-    return create_segmenter(name, engine="torch", device="cpu", threads=1)
+    with remembered_networks():  # the gate decides on what they say
+        return create_segmenter(name, engine="torch", device="cpu", threads=1)
 
 
 @cache
@@ -165,7 +172,7 @@ def test_an_option_changes_the_answers_or_is_refused(name: str, option: str) -> 
                 apply_gate(segmenter, gate)
 
 
-@pytest.mark.parametrize("name", ["c3n_light", "avsc_light"])
+@pytest.mark.parametrize("name", [C3N, AVSC])
 def test_options_move_the_answers_the_way_they_say(name: str) -> None:
     default = marks(answers(name, GateConfig()))
 
@@ -181,11 +188,13 @@ def test_options_move_the_answers_the_way_they_say(name: str) -> None:
         assert of(companion_threshold=1.0) < default < of(companion_threshold=0.2)
 
 
+@pytest.mark.xdist_group("gate_c3n_light")
 def test_a_category_that_the_model_does_not_know_is_named() -> None:
     with pytest.raises(ParameterError, match=r"'kat'.*c3n_light does not know; did you mean cat"):
         apply_gate(model("c3n_light"), GateConfig(category_thresholds={"kat": 0.4}))
 
 
+@pytest.mark.xdist_group("gate_consensus_cam")
 def test_a_segmenter_is_made_with_a_gate_or_not_at_all() -> None:
     made: Any = create_segmenter(
         "consensus_cam", engine="torch", device="cpu", gate=GateConfig(silence_dbfs=-30.0))

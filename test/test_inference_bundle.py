@@ -24,7 +24,6 @@ from avs_ros.models import audio
 from avs_ros.models.c3n import C3N
 from avs_ros.models.light.affinity import ClassAudioAffinity
 
-pytestmark = pytest.mark.xdist_group("inference_engines")
 SECOND = 1_000_000_000
 
 
@@ -109,7 +108,9 @@ print(json.dumps([answer.audio_label, answer.audio_score, answer.score,
 """
 
 
-def test_a_second_start_does_not_load_pytorch():
+@pytest.mark.xdist_group("exports")
+def test_a_second_start_does_not_load_pytorch(exports, monkeypatch):
+    monkeypatch.setenv("AVS_CACHE", str(exports))
     pytest.importorskip("onnxruntime")
     if torch.cuda.is_available():
         pytest.skip("with a GPU, PyTorch is asked for it")

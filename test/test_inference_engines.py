@@ -24,7 +24,7 @@ from avs_ros.inference.engines.torch_eager import pack_linears, packing_works
 from avs_ros.inference.export import OLD_OPSET, OPSET, export_onnx, exported
 from avs_ros.models.c3n import C3N
 
-pytestmark = pytest.mark.xdist_group("inference_engines")
+pytestmark = pytest.mark.xdist_group("engines")
 GRAPH_ENGINES = ("onnxruntime", "openvino")
 
 

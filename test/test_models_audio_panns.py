@@ -83,13 +83,11 @@ def test_silence_is_the_floor_and_a_tone_stands_above_it() -> None:
     assert tone[0, 50].max() > 0
 
 
-def test_too_short_sound_and_wrong_rate_are_refused() -> None:
+def test_too_short_sound_is_refused() -> None:
     network = audio.build("panns")
     assert (network.feature_width, network.sample_rate) == (2048, 16000)
     with pytest.raises(AudioFormatError, match="4960"):
         network(torch.zeros(1, 4000))
-    with pytest.raises(AudioFormatError, match="44100"):
-        network(torch.zeros(1, 44100), 44100)
     with torch.no_grad():
         feature, logits = network(torch.zeros(1, network.minimum_samples))
     assert feature.shape == (1, 2048) and logits.shape == (1, 527)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import c3n_networks as networks
 import c3n_reference as reference
 import numpy as np
@@ -20,6 +22,7 @@ from avs_ros.models.checkpoints import (
     recognise_audio,
     recognise_visual,
     save_c3n,
+    save_checkpoint,
 )
 from avs_ros.models.weight_file import read_weight_file
 
@@ -231,3 +234,14 @@ def test_shared_mobilenet_weights_give_their_reference_scores(shared):
     with torch.no_grad():
         logits = backbone(images).logits
     np.testing.assert_allclose(logits.detach().numpy(), arrays["logits"], rtol=0, atol=1e-3)
+
+
+def test_the_same_content_is_the_same_bytes(tmp_path: Path) -> None:
+    metadata = {name: list(name) for name in ("zeta", "äther", "beta", "alpha", "gamma")}
+    files = [tmp_path / f"{number}.safetensors" for number in range(5)]
+    for file in files:
+        save_checkpoint(file, {"one": torch.ones(3), "two": torch.zeros(2, 2)}, metadata)
+    assert len({file.read_bytes() for file in files}) == 1
+    found = read_weight_file(files[0])
+    assert read_metadata(found)["äther"] == list("äther")
+    assert found.state_dict()["one"].tolist() == [1, 1, 1]

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from audio_families import need
 from graded_segmenter import GradedSegmenter
-from kept_segmenter import KeptLight
+from kept_segmenter import KEPT, KeptLight
 from node_graph import BASE_NS, TIMEOUT_S, NodeGraph, Recording, lamp, tone
 from parameter_moves import Move, Moves, Observe, check_effect, check_names, check_steady, waited
 
@@ -37,10 +37,8 @@ IMAGE = np.where(lamp() > 0, 230, 30).astype(np.uint8)  # in a room that is not 
 class Stream:
     """A node with a camera and a microphone, fed one frame at a time in the recording's time."""
 
-    def __init__(
-        self, graph: NodeGraph, parameters: dict[str, Any], segmenter: Any = None,
-        **recording: Any,
-    ) -> None:
+    def __init__(self, graph: NodeGraph, parameters: dict[str, Any], segmenter: Any = None,
+                 **recording: Any) -> None:
         self.graph, self.asked = graph, {}  # type: ignore[var-annotated]
         made = segmenter or GradedSegmenter()
 
@@ -284,11 +282,15 @@ def test_every_node_has_its_scenarios() -> None:
         "a node's parameters need a file like this one")
 
 
-@pytest.mark.parametrize("name", sorted(MOVES))
+@pytest.mark.parametrize("name", [
+    pytest.param(name, marks=KEPT if any(move.observe is real for move in moves) else ())
+    for name, moves in sorted(MOVES.items())
+])
 def test_a_parameter_has_an_effect(name: str) -> None:
     check_effect(name, MOVES)
 
 
-@pytest.mark.parametrize("observe", [fading, real, rays, overlay_size, told("audio")])
+@pytest.mark.parametrize("observe", [
+    fading, pytest.param(real, marks=KEPT), rays, overlay_size, told("audio")])
 def test_without_a_change_nothing_differs(observe: Observe) -> None:
     check_steady(observe)

@@ -11,7 +11,7 @@ from node_graph import BASE_NS, NodeGraph, Recording
 from avs_ros.conversions.image_reading import read_mask
 from avs_ros.conversions.messages import stamp_to_ns
 from avs_ros.errors import CheckpointError
-from avs_ros.nodes.parameters import SEGMENTATION
+from avs_ros.nodes.parameters import TABLES
 from avs_ros.nodes.segmentation_inputs import SensorInputs
 from avs_ros.nodes.segmentation_node import SegmentationNode
 from avs_ros.streaming import Worker
@@ -215,7 +215,7 @@ def test_other_changes_are_refused_with_a_reason(graph: NodeGraph) -> None:
         (result,) = graph.set_parameters(NODE, **values)
         assert not result.successful and word in result.reason, (values, result.reason)
         name = next(iter(values))
-        default = {spec.name: spec.default for spec in SEGMENTATION}[name]
+        default = {spec.name: spec.default for spec in TABLES["segmentation_node"]}[name]
         assert graph.nodes[-1].get_parameter(name).value == default
     assert graph.change(NODE, "deactivate") and graph.change(NODE, "cleanup")
     (result,) = graph.set_parameters(NODE, model="c3n_pvt")

@@ -3,30 +3,22 @@
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
-from ros_packages import get_message, require_ros
+from audio_families import PUBLISHED_TYPE, need
+from node_graph import NodeGraph
+from ros_packages import get_message
 
-require_ros()
+from avs_ros.conversions.audio import AudioFormat, read_audio, read_audio_info
+from avs_ros.errors import MediaError, MissingDependencyError, ParameterError
+from avs_ros.media.microphone import MicrophoneRequest
+from avs_ros.nodes import microphone_node
+from avs_ros.nodes.microphone_node import MicrophoneNode
+from avs_ros.streaming import Sound
 
-import rclpy  # noqa: E402
-import rclpy.executors  # noqa: E402
-import rclpy.node  # noqa: E402
-import rclpy.qos  # noqa: E402
-from audio_families import PUBLISHED_TYPE, need  # noqa: E402
-
-from avs_ros.conversions.audio import AudioFormat, read_audio, read_audio_info  # noqa: E402
-from avs_ros.errors import MediaError, MissingDependencyError, ParameterError  # noqa: E402
-from avs_ros.media.microphone import MicrophoneRequest  # noqa: E402
-from avs_ros.nodes import microphone_node  # noqa: E402
-from avs_ros.nodes.microphone_node import MicrophoneNode  # noqa: E402
-from avs_ros.streaming import Sound  # noqa: E402
-
-TIMEOUT_S = 20.0
 RATE = 16000
 NANOSECONDS = 1_000_000_000
 
@@ -83,57 +75,28 @@ class ToneMicrophone:
 
 
 class Bench:
-    """A microphone node and a listener, spun together until something holds."""
+    """A microphone node, once it is started, and what listens to it."""
 
-    def __init__(self, *arguments: str, source: Any = None) -> None:
+    def __init__(self, graph: NodeGraph, *arguments: str, source: Any = None) -> None:
+        self.graph, self.tone = graph, Tone()
         self.arguments = ["--ros-args", *arguments] if arguments else []
-        self.context = rclpy.Context()
-        rclpy.init(context=self.context)
-        self.tone = Tone()
-        self.microphone: Any = None
-        self.listener = rclpy.node.Node("listener", context=self.context)
-        self.executor = rclpy.executors.SingleThreadedExecutor(context=self.context)
-        self.executor.add_node(self.listener)
         self.source = source or self.tone.open
+        self.microphone: Any = None
 
     def start(self) -> None:
-        self.microphone = MicrophoneNode(
-            open_microphone=self.source, context=self.context, cli_args=self.arguments)
-        self.executor.add_node(self.microphone)
+        self.microphone = self.graph.add(
+            MicrophoneNode, cli=self.arguments, open_microphone=self.source)
 
-    def listen(self, kind: str, topic: str = "audio", depth: int = 50) -> list[Any]:
-        heard: list[Any] = []
-        qos = rclpy.qos.QoSProfile(
-            depth=depth, reliability=rclpy.qos.ReliabilityPolicy.BEST_EFFORT)
-        self.listener.create_subscription(get_message(kind), topic, heard.append, qos)
-        return heard
+    def listen(self, kind: str, topic: str = "audio") -> list[Any]:
+        return self.graph.listen(kind, topic, reliable=False)
 
     def until(self, condition: Callable[[], Any], what: str) -> Any:
-        deadline = time.monotonic() + TIMEOUT_S
-        while not (value := condition()):
-            assert time.monotonic() < deadline, f"waited in vain for {what}"
-            self.executor.spin_once(timeout_sec=0.05)
-        return value
-
-    def close(self) -> None:
-        self.executor.shutdown()
-        if self.microphone is not None:
-            self.microphone.destroy_node()
-        self.listener.destroy_node()
-        self.context.try_shutdown()
+        return self.graph.wait(condition, what)
 
 
 @pytest.fixture
-def bench() -> Iterator[Callable[..., Bench]]:
-    benches: list[Bench] = []
-
-    def make(*arguments: str, **options: Any) -> Bench:
-        benches.append(Bench(*arguments, **options))
-        return benches[-1]
-
-    yield make
-    for one in benches:
-        one.close()
+def bench(graph: NodeGraph) -> Callable[..., Bench]:
+    return lambda *arguments, **options: Bench(graph, *arguments, **options)
 
 
 @pytest.mark.parametrize(("family", "kind"), [
@@ -237,7 +200,7 @@ def test_without_a_clock_nothing_is_published(bench: Callable[..., Bench]) -> No
         "the page of no time")[0]
     assert "no time yet" in told.message
     clock_type = get_message("rosgraph_msgs/msg/Clock")
-    clock = one.listener.create_publisher(clock_type, "/clock", 1)
+    clock = one.graph.publisher(clock_type, "/clock", 1)
     assert not heard
     ticks = iter(range(10**6))
 

@@ -18,7 +18,7 @@ from avs_ros.media.video_writer import VideoWriter
 from avs_ros.nodes.attention_node import AttentionNode
 from avs_ros.nodes.evaluator_node import EvaluatorNode
 from avs_ros.nodes.microphone_node import MicrophoneNode
-from avs_ros.nodes.parameters import SEGMENTATION
+from avs_ros.nodes.parameters import TABLES
 from avs_ros.nodes.player_node import PlayerNode
 from avs_ros.nodes.segmentation_node import SegmentationNode
 
@@ -107,12 +107,12 @@ def test_what_configure_fixed_may_be_said_again(graph: NodeGraph, tmp_path: Path
 
 def test_descriptors_show_description_and_range(graph: NodeGraph) -> None:
     start_segmentation(graph, autostart=False)
-    names = [spec.name for spec in SEGMENTATION]
+    names = [spec.name for spec in TABLES["segmentation_node"]]
     answer = graph.call(
         "rcl_interfaces/srv/DescribeParameters", f"{NODE}/describe_parameters",
         names=names,
     )
-    for spec, descriptor in zip(SEGMENTATION, answer.descriptors, strict=True):
+    for spec, descriptor in zip(TABLES["segmentation_node"], answer.descriptors, strict=True):
         assert descriptor.description.startswith(spec.description)
         ranges = [*descriptor.floating_point_range, *descriptor.integer_range]
         if spec.minimum is not None:

@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 import yaml
 
+from avs_ros.conversions.audio import AUDIO_TYPES
 from avs_ros.errors import ParameterError
 from avs_ros.nodes.parameters import TABLES, Change, ParameterSpec
+from avs_ros.streaming.pcm import SAMPLE_FORMATS
 
 ROOT = Path(__file__).resolve().parents[1]
 SPECS = [(node, spec) for node, table in TABLES.items() for spec in table]
@@ -87,3 +89,11 @@ def test_choices_are_checked() -> None:
     with pytest.raises(ParameterError, match="one of a, b"):
         spec.check("c")
     assert spec.type_name == "string" and spec.constraint == "one of a, b"
+
+
+def test_choices_of_sound_are_what_is_read() -> None:
+    choices = {(node, spec.name): spec.choices for node, table in TABLES.items() for spec in table}
+    assert choices["segmentation_node", "audio_format"] == SAMPLE_FORMATS
+    assert choices["player_node", "audio_format"] == ("", *SAMPLE_FORMATS)
+    for node in ("segmentation_node", "player_node", "microphone_node"):
+        assert choices[node, "audio_type"] == ("auto", *AUDIO_TYPES), node

@@ -12,7 +12,7 @@ from evaluation_bags import NODE, lamp_scene, recorded
 from fakes import BrightnessSegmenter
 from report_pages import Structure, summary
 
-from avs_ros.cli.evaluation_outcome import Outcome
+from avs_ros.cli.evaluate_bag import Outcome
 from avs_ros.evaluation.compare import compare
 from avs_ros.evaluation.live import LiveRun
 from avs_ros.evaluation.replay import Replay

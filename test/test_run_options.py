@@ -21,7 +21,7 @@ import numpy as np
 import pytest
 from fakes import BrightnessSegmenter
 from graded_segmenter import GradedSegmenter
-from kept_segmenter import KeptLight
+from kept_segmenter import KEPT, KeptLight
 from media_files import SECOND, BagMaker, lamp, tone, write_video
 from rosbags.highlevel import AnyReader
 
@@ -30,8 +30,6 @@ from avs_ros.cli import run as run_verb
 from avs_ros.inference import Segmenter
 from avs_ros.media.video_writer import VideoWriter
 from avs_ros.segmentation import Bytes
-
-pytestmark = pytest.mark.xdist_group("run")
 
 
 @dataclass(frozen=True)
@@ -200,7 +198,10 @@ def test_the_scenarios_are_those_of_the_options() -> None:
 unchanged: dict[Any, dict[str, Any]] = {}
 
 
-@pytest.mark.parametrize("option", sorted(MOVES))
+@pytest.mark.parametrize("option", [
+    pytest.param(option, marks=KEPT if any(move.model is KeptLight for move in moves) else ())
+    for option, moves in sorted(MOVES.items())
+])
 def test_an_option_changes_what_comes_out(
     option: str, recordings: Callable[[str], str], tmp_path: Path
 ) -> None:

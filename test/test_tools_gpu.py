@@ -34,7 +34,7 @@ import gpu_steps  # noqa: E402
 import half_range  # noqa: E402
 import tensorrt_support  # noqa: E402
 
-pytestmark = pytest.mark.xdist_group("inference_engines")
+pytestmark = pytest.mark.xdist_group("tools_gpu")
 BUNDLED = ("c3n_light", "avsc_light")
 LARGE = ("c3n_pvt_panns", "c3n_swin_beats")
 

@@ -21,8 +21,7 @@ from avs_ros.inference.bundle import Bundle, ModelRunners, identity_of, open_run
 from avs_ros.inference.engines import choose_device
 from avs_ros.inference.light import BUNDLED
 from avs_ros.inference.segmenter import Segmenter
-from avs_ros.media.scene import FPS, images, soundtrack
-from avs_ros.media.scene_sounds import RATE_HZ
+from avs_ros.media.scene import FPS, RATE_HZ, images, soundtrack
 from avs_ros.segmentation import Bytes
 from avs_ros.sound import SAMPLE_RATE
 

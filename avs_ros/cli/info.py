@@ -58,8 +58,7 @@ def of_model(model: str) -> dict[str, Any]:
     """
     from avs_ros.gate import GateConfig, gate_in_force
     from avs_ros.inference import create_segmenter
-    from avs_ros.inference.description import describe
-    from avs_ros.inference.registry import weight_file
+    from avs_ros.inference.registry import describe, weight_file
 
     segmenter = create_segmenter(model, engine="torch", device="cpu")
     try:

@@ -1,7 +1,7 @@
 """The small set for a bare machine: two photographs, outlined by hand, and synthesised voices.
 
 Images: ``chelsea`` (CC0) and ``astronaut`` (public domain, NASA) of scikit-image, in several
-views.  Sounds: :mod:`avs_ros.media.scene_sounds`.  It shows that a model works, not how well.
+views.  Sounds: those of the demo's scene.  It shows that a model works, not how well.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from avs_ros.errors import optional
 from avs_ros.evaluation.composite_data import CompositeDataset, LabelledImage, LabelledSound, View
-from avs_ros.media.scene_sounds import RATE_HZ, meow, say
+from avs_ros.media.scene import RATE_HZ, voices
 from avs_ros.segmentation import Bytes, Float
 from avs_ros.sound import SAMPLE_RATE
 
@@ -39,11 +39,6 @@ VIEWS = (
     (0.0, 0.0, 9.0, 8.5, False),
     (1.0, 0.0, 10.0, 9.5, True),
 )
-PHRASES = (
-    "h @ l o: . k ae: n j u h i: r m i",
-    "a: i m o: v er h i: r . l u: k a t m i:",
-    "n a u D @ k ae: t a g e: n",
-)
 
 
 def generated_dataset(hard: bool = False) -> CompositeDataset:
@@ -58,20 +53,16 @@ def generated_dataset(hard: bool = False) -> CompositeDataset:
             _image(category, number) for category in OUTLINES for number in range(len(VIEWS))
         ]
     recordings = [
-        LabelledSound(f"meow {n}", "cat", partial(_sound, partial(meow, n, 1 + 0.04 * (n - 2))))
-        for n in range(1, 4)
-    ]
-    recordings += [
-        LabelledSound(f"sentence {n}", "speech", partial(_sound, partial(say, phones, n)))
-        for n, phones in enumerate(PHRASES, 1)
+        LabelledSound(f"{what} {n}", label, partial(_sound, f"{what} {n}"))
+        for what, label in (("meow", "cat"), ("sentence", "speech")) for n in range(1, 4)
     ]
     return CompositeDataset("generated: two photographs, synthesised voices", images, recordings)
 
 
-def _sound(make: Callable[[], np.ndarray]) -> Float:
+def _sound(name: str) -> Float:
     import soxr
 
-    return np.asarray(soxr.resample(make(), RATE_HZ, SAMPLE_RATE), np.float32)
+    return np.asarray(soxr.resample(voices()[name], RATE_HZ, SAMPLE_RATE), np.float32)
 
 
 def _image(category: str, number: int) -> LabelledImage:

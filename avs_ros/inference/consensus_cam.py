@@ -134,7 +134,7 @@ class Options:
     def parts(self) -> tuple[ConsensusCam, AudioNetwork, Sequence[str]]:
         """Visual step, audio network and labels; CheckpointError for a file that does not fit."""
         light = load_light(self.checkpoint)
-        audio_encoder = light.network.audio_encoder
+        audio_encoder: AudioNetwork = light.network.audio_encoder
         if self.audio_weights is not None:
             audio_encoder = build(AUDIO, self.audio_weights)
         if self.visual_weights is None:

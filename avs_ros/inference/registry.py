@@ -19,7 +19,6 @@ from avs_ros.gate import GateConfig, apply_gate
 from avs_ros.inference.engines import ENGINES
 from avs_ros.inference.engines.threads import limited_threads
 from avs_ros.inference.segmenter import Segmenter
-from avs_ros.weights.sources import sha256_of
 
 if TYPE_CHECKING:
     from avs_ros.inference.engines.program import StepProgram
@@ -198,6 +197,8 @@ def _library(engine: str) -> str:
 
 def _weights(segmenter: Segmenter, model: str | Path) -> dict[str, str]:
     """Of the model's own file, and of others that the segmenter was built from."""
+    from avs_ros.weights.sources import sha256_of
+
     others: dict[str, str] = getattr(segmenter, "weights", {})
     try:
         path = weight_file(model)

@@ -1,12 +1,12 @@
 """The demo's scene: a cat and an astronaut take turns to make a sound, and fall silent.
 
 Images: ``chelsea`` (CC0) and ``astronaut`` (public domain, NASA), both inside the wheel of
-scikit-image.  Sound: :mod:`avs_ros.media.scene_sounds`.  Nothing is downloaded, nothing random.
+scikit-image.  Sound: voices made by ``recipes.voices``.  Nothing is downloaded, nothing random.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -14,9 +14,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from safetensors.numpy import load_file
+from scipy.signal import fftconvolve
 
 from avs_ros.errors import MissingDependencyError
-from avs_ros.media.scene_sounds import RATE_HZ, Samples, meow, place, room, say
 from avs_ros.media.video_writer import VideoWriter
 from avs_ros.segmentation import Bytes
 
@@ -27,9 +28,18 @@ PEAK = 0.4
 # Below the silence gate of -60 dBFS: the microphone's own noise.
 NOISE = 3e-4
 
-HELLO = "h @ l o: . k ae: n j u h i: r m i"
-OVER_HERE = "a: i m o: v er h i: r . l u: k a t m i:"
-CAT_AGAIN = "n a u D @ k ae: t a g e: n"
+RATE_HZ = 32000
+Samples = NDArray[np.float64]
+VOICES = Path(__file__).parents[1] / "data" / "voices.safetensors"
+
+
+@lru_cache(maxsize=1)
+def voices() -> dict[str, Samples]:
+    """Name -> samples ``[n]`` at 32 kHz, dry, peak about 1: sentences of a woman, meows of a cat.
+
+    ``sentence 1`` to ``4``, ``demo meow 1`` to ``8``, ``meow 1`` to ``3``.
+    """
+    return {name: kept / 32000.0 for name, kept in load_file(VOICES).items()}
 
 
 @dataclass(frozen=True)
@@ -41,25 +51,43 @@ class Turn:
     end: float
 
 
-@lru_cache(maxsize=1)
 def _parts() -> dict[str, list[tuple[float, Samples]]]:
     """Sounds of each actor with their start times."""
-    speech = [(6.4, HELLO), (8.1, OVER_HERE), (10.2, CAT_AGAIN), (15.0, HELLO)]
+    sounds = voices()
+    meows = (1.0, 1.95, 2.9, 3.95, 12.6, 13.5, 14.6, 15.5)
     return {
-        "cat": [
-            (1.0, meow(1)), (1.95, meow(2, 1.06, 0.66)), (2.9, meow(3, 0.97, 0.8)),
-            (3.95, meow(4, 1.03)), (12.6, meow(5, 1.04)), (13.5, meow(6, 0.96, 0.8)),
-            (14.6, meow(7, 1.05, 0.66)), (15.5, meow(8)),
+        "cat": [(start, sounds[f"demo meow {n}"]) for n, start in enumerate(meows, 1)],
+        "person": [
+            (start, sounds[f"sentence {n}"]) for n, start in enumerate((6.4, 8.1, 10.2, 15.0), 1)
         ],
-        "person": [(start, say(phones, i + 1)) for i, (start, phones) in enumerate(speech)],
     }
+
+
+def _room(dry: Samples, amount: float, seed: int = 3) -> Samples:
+    """Add a small room's echo (60 ms decay); ``amount`` is its share of the sound."""
+    count = int(0.35 * RATE_HZ)
+    echo = np.random.default_rng(seed).standard_normal(count)
+    echo *= np.exp(-np.arange(count) / RATE_HZ / 0.06)
+    echo[: int(0.004 * RATE_HZ)] = 0
+    echo /= np.sqrt(np.sum(echo**2))
+    return dry + amount * np.asarray(fftconvolve(dry, echo)[: len(dry)], np.float64)
+
+
+def _place(parts: Sequence[tuple[float, Samples]]) -> Samples:
+    """Lay sounds at their times (s) on one track."""
+    track = np.zeros(round(SECONDS * RATE_HZ))
+    for start, sound in parts:
+        first = round(start * RATE_HZ)
+        piece = sound[: max(0, len(track) - first)]
+        track[first : first + len(piece)] += piece
+    return track
 
 
 def soundtrack(seconds: float = SECONDS) -> NDArray[np.float32]:
     """Mono sound of the scene at 32 kHz, float32 ``[n]``."""
     parts = _parts()
-    cat = place(parts["cat"], SECONDS)
-    person = room(place(parts["person"], SECONDS), 0.24)
+    cat = _place(parts["cat"])
+    person = _room(_place(parts["person"]), 0.24)
     track = PEAK * (cat / np.abs(cat).max() + 0.9 * person / np.abs(person).max())
     track += NOISE * np.random.default_rng(0).standard_normal(len(track))
     return np.asarray(track[: round(seconds * RATE_HZ)], np.float32)

@@ -72,6 +72,19 @@ def save_checkpoint(
     header = {key: json.dumps(value) for key, value in {"format": FORMAT, **metadata}.items()}
     plain = {name: t.detach().cpu().contiguous().clone() for name, t in tensors.items()}
     save_file(plain, str(path), metadata=header)
+    _sort_metadata(Path(path))
+
+
+def _sort_metadata(path: Path) -> None:
+    """The library writes them in an order of chance; the same content is to be the same bytes."""
+    with path.open("r+b") as file:
+        length = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(length))
+        header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+        text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+        if len(text) <= length:
+            file.seek(8)
+            file.write(text.ljust(length))
 
 
 def read_metadata(file: WeightFile) -> dict[str, Any]:

@@ -8,7 +8,7 @@ that researchers keep it in.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -110,7 +110,7 @@ def write_similarity(similarity: LabelSimilarity, path: Path) -> None:
         "form": similarity.form,
         "embedding": similarity.embedding,
     }
-    write_matrix(path, similarity.matrix, about)
+    path.write_bytes(save({DATASET: similarity.matrix.astype(np.float16)}, metadata=about))
 
 
 def build_similarity(
@@ -187,11 +187,6 @@ def _check_form(form: str) -> None:
 
 # The name inside the authors' HDF5 file, used in ours too.
 DATASET = "similarity_matrix"
-
-
-def write_matrix(path: Path, matrix: NDArray[np.float32], about: Mapping[str, str]) -> None:
-    """Write ``matrix`` as float16 safetensors with the text fields ``about``."""
-    path.write_bytes(save({DATASET: matrix.astype(np.float16)}, metadata=dict(about)))
 
 
 def read_matrix(path: Path) -> tuple[NDArray[np.float32], dict[str, str]]:

@@ -15,12 +15,13 @@ from avs_ros.conversions.camera import make_bearing, make_ray, make_ray_pose
 from avs_ros.conversions.detections import Detection, read_detections
 from avs_ros.conversions.image_reading import read_mask
 from avs_ros.conversions.messages import stamp_to_ns
+from avs_ros.conversions.topics import DIAGNOSTICS
 from avs_ros.nodes.calibration import Calibration
 from avs_ros.nodes.declared_parameters import BaseNode, DeclaredParameters, names
 from avs_ros.nodes.diagnostics import Listening
 from avs_ros.nodes.entry_point import run_node
 from avs_ros.nodes.message_types import ROS
-from avs_ros.nodes.parameters import ATTENTION
+from avs_ros.nodes.parameters import TABLES
 from avs_ros.nodes.subscriptions import MessageCounters
 from avs_ros.nodes.target_selection import (
     AttentionState,
@@ -29,7 +30,7 @@ from avs_ros.nodes.target_selection import (
     TargetSelector,
     find_again,
 )
-from avs_ros.nodes.topics import ATTENTION_INPUTS, ATTENTION_OUTPUTS, qos_of, qos_overridable
+from avs_ros.nodes.topics import TOPICS, qos_of, qos_overridable
 from avs_ros.segmentation import Bytes
 
 _SILENT_STREAM_S = 1.0
@@ -71,7 +72,7 @@ class AttentionNode(BaseNode):
     def _set_up(self) -> None:
         self._selector: TargetSelector | None = None
         self._smoother = RaySmoother()
-        self._settings = DeclaredParameters(self, ATTENTION, self._apply_settings)
+        self._settings = DeclaredParameters(self, TABLES["attention_node"], self._apply_settings)
         self._selector = TargetSelector(selection_config(self._settings))
         self._smoother.seconds = self._settings["smoothing"]
         self._refused = MessageCounters(self.get_logger())
@@ -87,7 +88,7 @@ class AttentionNode(BaseNode):
                 ROS(topic.type_name), topic.name, qos_of(topic),
                 qos_overriding_options=qos_overridable(),
             )
-            for topic in ATTENTION_OUTPUTS
+            for topic in TOPICS["attention_node"]["publishes"] if topic is not DIAGNOSTICS
         }
         callbacks = {
             "detections": self._on_detections, "camera_info": self._calibration.take,
@@ -95,7 +96,8 @@ class AttentionNode(BaseNode):
         if self._settings["use_mask"]:
             callbacks["label_mask"] = self._on_mask
         self._inputs = Listening(
-            self, ATTENTION_INPUTS, self._settings["qos"], self._refused, callbacks,
+            self, TOPICS["attention_node"]["subscribes"], self._settings["qos"], self._refused,
+            callbacks,
             lambda: {"camera": self._calibration.describe()},
         )
         self.steady_timer(0.2, self._watch)

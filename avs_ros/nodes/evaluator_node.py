@@ -22,9 +22,9 @@ from avs_ros.nodes.declared_parameters import BaseNode, DeclaredParameters
 from avs_ros.nodes.diagnostics import Listening
 from avs_ros.nodes.entry_point import run_node
 from avs_ros.nodes.message_types import ROS
-from avs_ros.nodes.parameters import EVALUATOR
+from avs_ros.nodes.parameters import TABLES
 from avs_ros.nodes.subscriptions import MessageCounters
-from avs_ros.nodes.topics import EVALUATOR_INPUTS, EVALUATOR_OUTPUTS, qos_of
+from avs_ros.nodes.topics import TOPICS, qos_of
 from avs_ros.report.evaluation_report import EvaluationSummary, write_report
 
 
@@ -46,11 +46,12 @@ class EvaluatorNode(BaseNode):
         self._written = False
 
     def _set_up(self) -> None:
-        self._settings = DeclaredParameters(self, EVALUATOR)
+        self._settings = DeclaredParameters(self, TABLES["evaluator_node"])
         self._sheet = ScoreSheet(self._settings["batch_frames"])
         self._pairing = StampPairing(self._sheet, self._settings["wait"])
         self._refused = MessageCounters(self.get_logger())
-        [topic] = EVALUATOR_OUTPUTS
+        topics = TOPICS["evaluator_node"]
+        topic = topics["publishes"][0]
         self._mean = self.create_publisher(ROS(topic.type_name), topic.name, qos_of(topic))
         callbacks = {
             "mask": self._on_mask,
@@ -61,7 +62,7 @@ class EvaluatorNode(BaseNode):
         if self._settings["use_probability"]:
             callbacks["probability"] = self._on_probability
         self._inputs = Listening(
-            self, EVALUATOR_INPUTS, self._settings["qos"], self._refused, callbacks
+            self, topics["subscribes"], self._settings["qos"], self._refused, callbacks
         )
 
     def _put(self, msg: Message, **parts: Any) -> None:

@@ -27,9 +27,9 @@ from avs_ros.nodes.declared_parameters import BaseNode, DeclaredParameters
 from avs_ros.nodes.diagnostics import DiagnosticsPublisher, Status
 from avs_ros.nodes.entry_point import run_node
 from avs_ros.nodes.message_types import ROS, published_audio_type
-from avs_ros.nodes.parameters import MICROPHONE
+from avs_ros.nodes.parameters import TABLES
 from avs_ros.nodes.topics import (
-    MICROPHONE_OUTPUTS,
+    TOPICS,
     qos_of,
     qos_overridable,
     qos_profile,
@@ -74,7 +74,7 @@ class MicrophoneNode(BaseNode):
         self._thread.start()
 
     def _set_up(self) -> None:
-        self._settings = DeclaredParameters(self, MICROPHONE)
+        self._settings = DeclaredParameters(self, TABLES["microphone_node"])
         settings = self._settings
         self._request = MicrophoneRequest(
             settings["device"], settings["rate"], settings["channels"], settings["block"]
@@ -86,7 +86,7 @@ class MicrophoneNode(BaseNode):
         self._problem = "the device is not open yet"
         self._counters = {"blocks": 0, "overflows": 0, "blocks_dropped": 0, "reopened": 0}
         self._level_dbfs = float("-inf")
-        audio, info = MICROPHONE_OUTPUTS
+        audio, info, _ = TOPICS["microphone_node"]["publishes"]
         self._audio = self.create_publisher(
             ROS(AUDIO_TYPES[self._type]), audio.name,
             qos_profile(settings["qos"], audio.depth),

@@ -1,7 +1,7 @@
 """ONE table of parameters per node: name, default (and with it the type), range, description.
 
-Descriptors, ``config/avs.yaml`` and the documents' table all come from here
-(``python tools/document_tables.py``).
+They stand in ``avs_ros/data/parameters.yaml``.  Descriptors, ``config/avs.yaml`` and the
+documents' table all come from there (``python tools/document_tables.py``).
 """
 
 from __future__ import annotations
@@ -10,11 +10,13 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import TypeAlias
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import yaml
 
 from avs_ros.errors import ParameterError
 from avs_ros.gate import CATEGORY_THRESHOLDS, GATE_OPTIONS
-from avs_ros.streaming.pcm import SAMPLE_FORMATS
 
 Value: TypeAlias = "bool | int | float | str | list[str]"
 
@@ -73,184 +75,45 @@ class ParameterSpec:
 
 
 Table: TypeAlias = "tuple[ParameterSpec, ...]"
+_FILE = Path(__file__).parents[1] / "data" / "parameters.yaml"
 
 
-_P = ParameterSpec
-_QOS = ("sensor_data", "reliable", "system_default")
-_INPUT_QOS = ("auto", *_QOS)
-_AUTO = "auto is reliable (and latched) where every publisher is, else best effort."
-_AUDIO_TYPES = ("AudioDataStamped", "AudioStamped", "RawAudio", "AudioData")
-
-
-def _gate_parameters() -> Table:
+def _gate() -> Table:
     """The gate's options; a negative number stands for the model's own value."""
     numbers = tuple(
-        _P(option.name, -1.0, f"{option.description}; -1 takes the model's own.", -1.0,
-           option.maximum)
+        ParameterSpec(
+            option.name, -1.0, f"{option.description}; -1 takes the model's own.", -1.0,
+            option.maximum,
+        )
         if option.default is None
-        else _P(option.name, option.default, f"{option.description}.", option.minimum,
-                option.maximum)
+        else ParameterSpec(
+            option.name, option.default, f"{option.description}.", option.minimum, option.maximum
+        )
         for option in GATE_OPTIONS
     )
-    return (
-        *numbers,
-        _P("category_thresholds", [""], f"{CATEGORY_THRESHOLDS}; an empty text is ignored."),
-    )
+    meaning = f"{CATEGORY_THRESHOLDS}; an empty text is ignored."
+    return (*numbers, ParameterSpec("category_thresholds", [""], meaning))
 
 
-SEGMENTATION: Table = (
-    _P("autostart", True, "Configure and activate without being told to.", change=Change.NEVER),
-    _P("model", "c3n_light", "Model name (see `avs info`) or path of a checkpoint file.",
-       change=Change.UNCONFIGURED),
-    _P("engine", "auto", "Inference engine; auto takes the fastest that passes its self-check.",
-       change=Change.UNCONFIGURED),
-    _P("device", "auto", "auto, cpu, cuda or cuda:N.", change=Change.UNCONFIGURED),
-    _P("image_transport", "auto",
-       "Take `image` (raw) or `image/compressed`; auto takes what is published, raw first.",
-       choices=("auto", "raw", "compressed"), change=Change.UNCONFIGURED),
-    _P("image_qos", "auto",
-       f"Quality of service of the image subscription (depth 1); {_AUTO}",
-       choices=_INPUT_QOS, change=Change.UNCONFIGURED),
-    _P("image_rectified", False,
-       "The image is rectified: `~/attention` uses P of camera_info instead of K and D."),
-    _P("audio_type", "auto", "Message type of `audio`; auto takes the type that is published.",
-       choices=("auto", *_AUDIO_TYPES), change=Change.UNCONFIGURED),
-    _P("audio_qos", "auto", f"Quality of service of the sound subscription; {_AUTO}",
-       choices=_INPUT_QOS, change=Change.UNCONFIGURED),
-    _P("audio_depth", 50, "Sound messages kept while the node is busy.", 1, 1000,
-       change=Change.UNCONFIGURED),
-    _P("audio_rate", 16000, "Hz; for sound messages that do not carry it (AudioInfo overrides).",
-       1000, 384000),
-    _P("audio_channels", 1, "For sound messages that do not carry it (AudioInfo overrides).",
-       1, 64),
-    _P("audio_format", "S16LE",
-       "For sound messages that do not carry it (AudioInfo overrides).",
-       choices=SAMPLE_FORMATS),
-    _P("audio_stamp_offset", 0.0,
-       "s; added to every sound stamp (negative if the microphone's stamps are late).",
-       -10.0, 10.0),
-    _P("audio_offset", 0.0, "s; the window of sound ends this much after the frame's stamp.",
-       -5.0, 5.0),
-    _P("deadline", 0.5, "s that a frame waits for its sound before it is served with what came.",
-       0.0, 10.0),
-    _P("max_rate", 0.0, "Frames per second at most; 0 is as fast as the model goes.", 0.0, 240.0),
-    _P("threshold", 0.5, "Probability from which a pixel is marked.", 0.01, 0.99),
-    *_gate_parameters(),
-    _P("hysteresis", 0.0,
-       "A pixel that was marked stays so until this much below `threshold`; 0 is none.",
-       0.0, 1.0),
-    _P("min_area", 0.002, "Smallest instance, as a share of the image.", 0.0, 1.0),
-    _P("max_instances", 16, "Instances per frame at most (largest first).", 1, 254),
-    _P("smoothing", 0.0,
-       "Share of the past left in the probability map after 0.1 s; 0 is none.", 0.0, 0.99),
-    _P("labels_keep", [""], "Mark only these labels; an empty name is ignored."),
-    _P("labels_ignore", [""], "Never mark these labels; an empty name is ignored."),
-    _P("jpeg_quality", 80, "Quality of `~/overlay/compressed`.", 1, 100),
-    _P("diagnostics_period", 1.0, "s between two pages on /diagnostics.", 0.1, 60.0,
-       change=Change.NEVER),
-)
+def _table(rows: Mapping[str, Any]) -> Table:
+    """One node's rows of the file; ``gate`` stands for the gate's options."""
+    table: list[ParameterSpec] = []
+    for name, row in rows.items():
+        if name == "gate":
+            table += _gate()
+            continue
+        low, high = row.get("range", (None, None))
+        table.append(
+            ParameterSpec(
+                name, row["default"], row["description"], low, high,
+                tuple(row.get("choices", ())), Change(row.get("change", Change.ANY_TIME.value)),
+            )
+        )
+    return tuple(table)
 
-PLAYER: Table = (
-    _P("input", "", "Video file (mp4, mkv, …) or rosbag2 (folder, .mcap, .db3) to play.",
-       change=Change.NEVER),
-    _P("rate", 1.0, "Speed: 1 is real time.", 0.01, 100.0),
-    _P("loop", False, "Start again at the end."),
-    _P("loop_jumps_back", False,
-       "Stamps jump back at each loop, as `ros2 bag play --loop` does; else time goes on.",
-       change=Change.NEVER),
-    _P("paused", False, "Hold the playback (set at start to begin on hold)."),
-    _P("wait_for_subscribers", 0.0,
-       "s to wait at the start until image and sound have a subscriber; 0 does not wait.",
-       0.0, 3600.0, change=Change.NEVER),
-    _P("exit_when_done", False, "End the process after the last message.", change=Change.NEVER),
-    _P("publish_clock", True, "Publish /clock with the playback's time.", change=Change.NEVER),
-    _P("clock_rate", 100.0, "Messages per second on /clock (Hz).", 1.0, 1000.0,
-       change=Change.NEVER),
-    _P("start_stamp", "now",
-       "Stamp of the first frame: now, recorded (bags only) or seconds since the epoch.",
-       change=Change.NEVER),
-    _P("image_type", "Image", "Message type of the images; both publishes both.",
-       choices=("Image", "CompressedImage", "both"), change=Change.NEVER),
-    _P("audio_type", "auto",
-       "Message type of the sound; auto: AudioDataStamped, RawAudio or AudioStamped, the first "
-       "that is installed.",
-       choices=("auto", *_AUDIO_TYPES), change=Change.NEVER),
-    _P("audio_chunk", 0.032, "s of sound per message.", 0.005, 1.0, change=Change.NEVER),
-    _P("qos", "reliable", "Quality of service of images and sound.", choices=_QOS,
-       change=Change.NEVER),
-    _P("frame_id", "camera_optical_frame", "frame_id of the images and camera_info.",
-       change=Change.NEVER),
-    _P("audio_frame_id", "microphone", "frame_id of the sound.", change=Change.NEVER),
-    _P("horizontal_fov", 1.0472, "rad; field of view in camera_info of a video file.",
-       0.1, 3.0, change=Change.NEVER),
-    _P("image_topic", "", "Bag: topic of the images; empty takes the only or first one.",
-       change=Change.NEVER),
-    _P("audio_topic", "", "Bag: topic of the sound; empty takes the only or first one.",
-       change=Change.NEVER),
-    _P("audio_rate", 0, "Bag: Hz of sound messages that do not carry it; 0 goes by AudioInfo, "
-       "else 16000.", 0, 384000, change=Change.NEVER),
-    _P("audio_channels", 0, "Bag: their channels; 0 goes by AudioInfo, else 1.", 0, 64,
-       change=Change.NEVER),
-    _P("audio_format", "", "Bag: their sample format; empty goes by AudioInfo, else S16LE.",
-       choices=("", *SAMPLE_FORMATS), change=Change.NEVER),
-)
 
-ATTENTION: Table = (
-    _P("choose", "highest_score",
-       "Which of several to look at: the highest score, the largest box, or labels in order.",
-       choices=("highest_score", "largest", "label_priority")),
-    _P("label_priority", [""], "Labels from most to least wanted, for choose:=label_priority."),
-    _P("only_listed_labels", False, "Never look at labels outside label_priority."),
-    _P("min_score", 0.3, "Detections below this score are not looked at.", 0.0, 1.0),
-    _P("hysteresis", 0.2, "Share by which another must be better before the target changes.",
-       0.0, 10.0),
-    _P("dwell", 0.5, "s that something must sound, or be better, before it becomes the target.",
-       0.0, 30.0),
-    _P("hold", 1.0, "s that the target is kept after it fell silent.", 0.0, 60.0),
-    _P("smoothing", 0.15, "s; time constant of the ray's low-pass. 0 is none.", 0.0, 10.0),
-    _P("use_ids", False, "Stay with the target's `id`, not with what overlaps its box: for models "
-       "whose ids stay with things (avsc_light)."),
-    _P("use_mask", True, "Aim at the middle of the instance in `label_mask` if it is published.",
-       change=Change.NEVER),
-    _P("image_rectified", False, "Images are rectified: use P of camera_info, not K and D."),
-    _P("qos", "auto", f"Quality of service of the subscriptions; {_AUTO}", choices=_INPUT_QOS,
-       change=Change.NEVER),
-)
-
-MICROPHONE: Table = (
-    _P("device", "", "Name (or part of it) or index of the input device; empty is the default.",
-       change=Change.NEVER),
-    _P("rate", 16000, "Hz; 0 takes the device's own.", 0, 384000, change=Change.NEVER),
-    _P("channels", 1, "Channels to record.", 1, 64, change=Change.NEVER),
-    _P("block", 0.032, "s of sound per message.", 0.005, 1.0, change=Change.NEVER),
-    _P("audio_type", "auto",
-       "Message type of the sound; auto: AudioDataStamped, RawAudio or AudioStamped, the first "
-       "that is installed.",
-       choices=("auto", *_AUDIO_TYPES), change=Change.NEVER),
-    _P("qos", "sensor_data", "Quality of service of the sound.", choices=_QOS,
-       change=Change.NEVER),
-    _P("frame_id", "microphone", "frame_id of the sound.", change=Change.NEVER),
-    _P("retry_period", 1.0, "s between two attempts to open a device that is gone.", 0.1, 60.0,
-       change=Change.NEVER),
-)
-
-EVALUATOR: Table = (
-    _P("output", "evaluation", "Folder for metrics.json and report.html, written at the end.",
-       change=Change.NEVER),
-    _P("wait", 2.0, "s of stamps that answers and truths of a frame may come apart.", 0.1, 60.0,
-       change=Change.NEVER),
-    _P("batch_frames", 5, "Frames that share an F threshold (AVSBench: one clip of 5).", 1, 1000,
-       change=Change.NEVER),
-    _P("use_probability", True, "Subscribe to `probability` too: M_F then rests on it.",
-       change=Change.NEVER),
-    _P("qos", "auto", f"Quality of service of the subscriptions; {_AUTO}", choices=_INPUT_QOS,
-       change=Change.NEVER),
-)
-
+# Node -> its parameters.
 TABLES: Mapping[str, Table] = {
-    "segmentation_node": SEGMENTATION,
-    "player_node": PLAYER,
-    "attention_node": ATTENTION,
-    "microphone_node": MICROPHONE,
-    "evaluator_node": EVALUATOR,
+    node: _table(rows)
+    for node, rows in yaml.safe_load(_FILE.read_text(encoding="utf-8")).items()
 }

@@ -32,7 +32,7 @@ from avs_ros.media.source import Frame, Sound
 from avs_ros.nodes.declared_parameters import BaseNode, DeclaredParameters
 from avs_ros.nodes.entry_point import run_node
 from avs_ros.nodes.message_types import ROS, published_audio_type
-from avs_ros.nodes.parameters import PLAYER
+from avs_ros.nodes.parameters import TABLES
 from avs_ros.nodes.playback import (
     Due,
     PlaybackClock,
@@ -66,7 +66,7 @@ class PlayerNode(BaseNode):
         self.failure: Exception | None = None
         self._started = False
         self._playback = PlaybackClock(paused=True)
-        self._settings = DeclaredParameters(self, PLAYER, self._apply_settings)
+        self._settings = DeclaredParameters(self, TABLES["player_node"], self._apply_settings)
         if not self._settings["input"]:
             raise ParameterError("parameter input is empty: name a video file or a bag to play")
         self._path = Path(self._settings["input"]).expanduser()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import signal
 import sys
+from functools import partial
 
 
 def _run(name: str) -> int:
@@ -18,26 +19,8 @@ def _run(name: str) -> int:
     return int(importlib.import_module(f"avs_ros.nodes.{name}").main())
 
 
-def segmentation_node() -> int:
-    """Which pixels are making the sound, and what they are."""
-    return _run("segmentation_node")
-
-
-def microphone_node() -> int:
-    """A microphone as an audio topic."""
-    return _run("microphone_node")
-
-
-def player_node() -> int:
-    """A video file or a bag as camera and microphone topics."""
-    return _run("player_node")
-
-
-def attention_node() -> int:
-    """A target for the robot to look at."""
-    return _run("attention_node")
-
-
-def evaluator_node() -> int:
-    """Answers and truth -> scores, while a bag plays."""
-    return _run("evaluator_node")
+segmentation_node = partial(_run, "segmentation_node")
+microphone_node = partial(_run, "microphone_node")
+player_node = partial(_run, "player_node")
+attention_node = partial(_run, "attention_node")
+evaluator_node = partial(_run, "evaluator_node")

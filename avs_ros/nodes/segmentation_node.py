@@ -16,7 +16,7 @@ from avs_ros.inference.segmenter import Segmenter
 from avs_ros.nodes.declared_parameters import BaseNode, DeclaredParameters
 from avs_ros.nodes.diagnostics import DiagnosticsPage, DiagnosticsPublisher, StreamState
 from avs_ros.nodes.entry_point import run_node
-from avs_ros.nodes.parameters import SEGMENTATION
+from avs_ros.nodes.parameters import TABLES
 from avs_ros.nodes.segmentation_inputs import SensorInputs
 from avs_ros.nodes.segmentation_model import (
     apply_parameters,
@@ -97,7 +97,8 @@ class SegmentationNode(BaseNode, LifecycleNode):
         self._malformed = MessageCounters(self.get_logger())
         self._age = RollingPercentiles()
         self._settings = DeclaredParameters(
-            self, SEGMENTATION, self._apply_settings, lambda: self._pipeline is not None
+            self, TABLES["segmentation_node"], self._apply_settings,
+            lambda: self._pipeline is not None,
         )
         self._inputs = SensorInputs(self, self._settings, self._malformed)
         self._start_group = MutuallyExclusiveCallbackGroup()

@@ -208,7 +208,7 @@ def supervised_frames(count: int, frames_per_clip: int, supervise: str) -> Tenso
     raise ParameterError(f"supervise is {supervise!r}; choose first or all")
 
 
-def segmentation_loss_parts(
+def segmentation_loss(
     logits: Tensor,
     masks: Tensor,
     *,
@@ -216,10 +216,11 @@ def segmentation_loss_parts(
     frames_per_clip: int = 5,
     bce_weight: float = 1.0,
 ) -> tuple[Tensor, Tensor]:
-    """``(weighted BCE, Dice)`` of logits and 0|1 masks, both ``[N, 1, h, w]`` or ``[N, h, w]``.
+    """``(weighted BCE, Dice)``, whose sum training minimises.
 
-    BCE works on probabilities with logarithms clamped at -100, as the authors' does: a wrong
-    pixel with a logit beyond that costs 100.
+    ``logits`` and 0|1 ``masks``: both ``[N, 1, h, w]`` or ``[N, h, w]``.  BCE works on
+    probabilities with logarithms clamped at -100, as the authors' does: a wrong pixel with a
+    logit beyond that costs 100.
     """
     if logits.shape != masks.shape:
         raise ParameterError(
@@ -229,22 +230,3 @@ def segmentation_loss_parts(
     probability, masks = logits[chosen].sigmoid(), masks[chosen].to(logits.dtype)
     bce = functional.binary_cross_entropy(probability, masks)
     return bce_weight * bce, dice_loss(probability, masks)
-
-
-def segmentation_loss(
-    logits: Tensor,
-    masks: Tensor,
-    *,
-    supervise: str = "all",
-    frames_per_clip: int = 5,
-    bce_weight: float = 1.0,
-) -> Tensor:
-    """The sum of :func:`segmentation_loss_parts`: what training minimises."""
-    bce, dice = segmentation_loss_parts(
-        logits,
-        masks,
-        supervise=supervise,
-        frames_per_clip=frames_per_clip,
-        bce_weight=bce_weight,
-    )
-    return bce + dice

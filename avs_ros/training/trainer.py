@@ -147,19 +147,17 @@ class Trainer(Generic[Net]):
         )
         return (frames - mean[:, None, None]) / std[:, None, None]
 
-    def _loss(self, batch: Sequence[ClipTensors], logits: Tensor) -> Tensor:
+    def batch_loss(self, batch: Sequence[ClipTensors]) -> Tensor:
+        """What a training step minimises; another network overrides it."""
         masks = torch.cat([sample.masks for sample in batch]).to(self.device)
-        return segmentation_loss(
-            logits,
+        bce, dice = segmentation_loss(
+            self._forward(batch, "train"),
             masks,
             supervise=self.config.supervise,
             frames_per_clip=batch[0].frames.shape[0],
             bce_weight=self.config.bce_weight,
         )
-
-    def batch_loss(self, batch: Sequence[ClipTensors]) -> Tensor:
-        """What a training step minimises; another network overrides it."""
-        return self._loss(batch, self._forward(batch, "train"))
+        return bce + dice
 
     def probability(self, sample: ClipTensors) -> Tensor:
         """Answer for a validation clip, 0..1 ``[T, size, size]``; overridden like the loss."""

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import save
 from torch import nn
 
 from avs_ros.errors import AvsError, ModelError
 from avs_ros.models import audio
 from avs_ros.models.c3n.backbone import build_backbone
-from avs_ros.models.checkpoints import FORMAT, load_backbone, load_c3n, save_c3n
+from avs_ros.models.checkpoints import load_backbone, load_c3n, save_c3n, save_checkpoint
 from avs_ros.models.label_similarity import load_similarity
 from avs_ros.models.weight_file import read_weight_file
 from avs_ros.weights.sources import PublicFile, WeightSource, matches, sha256_of
@@ -60,17 +58,9 @@ def convert(
         # In the names of the file, which are those that other programs know, too.
         tensors = read_weight_file(paths[0]).state_dict()
         metadata = {}
-    metadata |= {
-        "format": FORMAT,
-        "kind": kind,
-        "network": name,
-        "made_from": [path.name for path in paths],
-        **(about or {}),
-    }
-    header = {key: json.dumps(value) for key, value in metadata.items()}
-    data = save({key: value.contiguous() for key, value in tensors.items()}, metadata=header)
+    metadata |= {"kind": kind, "network": name, "made_from": [path.name for path in paths]}
     part = output.with_name(output.name + ".part")
-    part.write_bytes(data)
+    save_checkpoint(part, tensors, {**metadata, **(about or {})})
     part.replace(output)
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import subprocess
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,7 +31,13 @@ from recipes.c3n_light.detector_scenes import (
     detector_rows,
     held_out,
 )
-from recipes.c3n_light.explaining import cross_validated, fit, threshold_for
+from recipes.c3n_light.explaining import (
+    Examples,
+    companion_threshold_for,
+    fit,
+    refusal_curve,
+    threshold_for,
+)
 from recipes.c3n_light.gate_examples import gather_examples
 from recipes.c3n_light.listening import Listeners, ListeningStage, free_sounds
 from recipes.c3n_light.settings import BUNDLED_NAME
@@ -44,7 +52,8 @@ class DetectSettings:
     """``init_from``: light file with the maps, ``bundled`` for the package's.  ``whole_size``: of
     the frames that the detector sees, px; ``scene_size``: of its training scenes.  ``back``:
     share of the way back to the public detector at the end.  ``pairs``: composites for the gate;
-    ``empty``: share of those without a source that must stay empty.
+    ``empty``: share of those without a source that must stay empty; ``beside``: share of those
+    with one in which something else may be marked too.
     """
 
     seed: int = 5
@@ -58,7 +67,7 @@ class DetectSettings:
     back: float = 0.3
     pairs: int = 6000
     empty: float = 0.95
-    companion_threshold: float = 0.45
+    beside: float = 0.04
     hold: float = 1.5
     context: float = 5.0
     checkpoint_every: int = 100
@@ -69,7 +78,7 @@ class DetectSettings:
         for name in ("whole_size", "scene_size"):
             if getattr(self, name) < 64 or getattr(self, name) % 32:
                 raise ParameterError(f"{name} must be a multiple of 32 from 64 on")
-        for name in ("back", "empty", "companion_threshold"):
+        for name in ("back", "empty", "beside"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ParameterError(f"{name} must be from 0 to 1")
 
@@ -87,19 +96,34 @@ def run_detect(settings: DetectSettings, data: Path, output: Path, reporter: Rep
         _detect(settings, data, output, reporter),
     )
     draft, target = output / "draft.safetensors", output / "c3n_light.safetensors"
-    write(draft, settings, data, listeners, detector, neutral_gate(), {"threshold": 0.5})
-    examples = gather_examples(draft, data, settings.pairs, settings.seed, reporter.say)
+    write(draft, settings, data, listeners, detector, neutral_gate(),
+          {"threshold": 0.5, "companion_threshold": 0.5})  # fmt: skip
+    examples = _examples(draft, settings, data, output, reporter)
     gate = fit(examples)
     threshold = threshold_for(examples, gate, settings.empty)
-    reporter.say(f"gate: {len(examples.truth)} examples, threshold {threshold:.3f}")
-    if (examples.group >= 0).any():
-        likely = cross_validated(examples)
-        own = examples.group >= 0
-        right = (likely[own] * (examples.truth[own] > 0)).max(axis=1) >= threshold
-        reporter.say(f"clips, cross-validated: {right.sum()} of "
-                     f"{(examples.truth[own] > 0).any(axis=1).sum()} moments named")  # fmt: skip
-    write(target, settings, data, listeners, detector, gate, {"threshold": round(threshold, 4)})
+    companion = companion_threshold_for(examples, gate, settings.beside)
+    reporter.say(f"gate: {len(examples.truth)} examples, threshold {threshold:.3f}, "
+                 f"{companion:.3f} beside another")  # fmt: skip
+    curve = refusal_curve(examples, gate)
+    for row in curve:
+        reporter.say(", ".join(f"{name} {value:.3f}" for name, value in row.items()))
+    chosen = {"threshold": round(threshold, 4), "companion_threshold": round(companion, 4)}
+    write(target, settings, data, listeners, detector, gate, chosen, curve)
     return target
+
+
+def _examples(
+    draft: Path, settings: DetectSettings, data: Path, output: Path, reporter: Reporter
+) -> Examples:
+    """What the gate learns from, kept until the draft or what is asked of it changes."""
+    payload = [draft.read_bytes(), f"{settings.pairs} {settings.seed}".encode()]
+    kept = output / f"examples_{hashlib.sha256(b''.join(payload)).hexdigest()[:12]}.npz"
+    if kept.is_file():
+        with np.load(kept) as arrays:
+            return Examples(**arrays)
+    examples = gather_examples(draft, data, settings.pairs, settings.seed, reporter.say)
+    np.savez_compressed(kept, **vars(examples))
+    return examples
 
 
 def neutral_gate() -> dict[str, Any]:
@@ -121,6 +145,7 @@ def write(
     detector: Detector,
     gate: dict[str, Any],
     calibration: dict[str, Any],
+    curve: Sequence[Mapping[str, float]] = (),
 ) -> None:
     """The base file's network with the new parts, and all that must be known of them."""
     base = load_light(_base(settings))
@@ -132,7 +157,9 @@ def write(
         "detecting": {
             "made_by": "python -m recipes.c3n_light detect",
             "settings": vars(settings),
+            "commit": commit(),
             "data": data_digests(data),
+            "refusal_curve": list(curve),
         },
     }
     told["detecting"] = {
@@ -140,7 +167,6 @@ def write(
         "whole_size": settings.whole_size,
         "gate": gate,
         "calibration": {
-            "companion_threshold": settings.companion_threshold,
             "hold": settings.hold,
             "context": settings.context,
             "confusable_groups": [list(group) for group in CONFUSABLE_GROUPS],
@@ -174,6 +200,18 @@ def vocabulary(mapped: tuple[str, ...], coco: list[str]) -> dict[str, Any]:
             "semantic": [mapped.index(name) if name in mapped else -1 for name in names],
         },
     }
+
+
+def commit() -> str:
+    """The repository's commit, "" where there is none; "+" where files have changed since."""
+    try:
+        told = subprocess.run(
+            ["git", "describe", "--always", "--abbrev=12", "--dirty=+"],
+            cwd=Path(__file__).parent, capture_output=True, text=True, check=True,
+        )  # fmt: skip
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+    return told.stdout.strip()
 
 
 def data_digests(data: Path) -> dict[str, str]:

@@ -27,6 +27,7 @@ CLIP_WEIGHT = 8.0
 # Hidden units, steps, rows of a step, learning rate, weight decay.
 HIDDEN, STEPS, ROWS, RATE, DECAY = 16, 800, 4000, 1e-2, 1e-3
 FOLDS = 6
+CURVE = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
 INSTRUMENT = "Musical instrument"
 # Share of the composites that are pauses, and how far a pause and a sound are below the loudest
 # second, dB.
@@ -87,7 +88,7 @@ def composites(
     makers = np.stack([one[1] for one in sounds])
     matching = np.argwhere((shown > 0).astype(np.float32) @ (makers > 0).T.astype(np.float32) > 0)
     rarity = 1.0 / np.bincount(matching[:, 1], minlength=len(sounds))[matching[:, 1]]
-    inputs, truth = [], []
+    found = []
     for index in range(pairs):
         if index % 3 == 0 and len(matching):
             a, b = matching[rng.choice(len(matching), p=rarity / rarity.sum())]
@@ -95,19 +96,30 @@ def composites(
             a, b = rng.integers(len(images)), rng.integers(len(sounds))
         heard = now = sounds[b][0]
         drop = rng.uniform(0, SOUND_DB) if rng.random() < 0.5 else 0.0
-        both = (shown[a] > 0) & (makers[b] > 0)
+        truth = truth_of(shown[a], makers[b])
         if rng.random() < PAUSES:
-            drop, both = rng.uniform(*PAUSE_DB), np.zeros_like(both)
+            drop, truth = rng.uniform(*PAUSE_DB), np.minimum(truth, 0)
             now = sounds[int(rng.integers(len(sounds)))][0] if rng.random() < 0.5 else now
             now = now - np.float32(rng.uniform(0, 2))
-        inputs.append(gate_inputs(now, heard, images[a][0], -drop))
-        unsure = ((shown[a] != 0) & (makers[b] != 0)) & ~both
-        truth.append(np.where(both, 1.0, np.where(unsure, -1.0, 0.0)))
+        found.append((gate_inputs(now, heard, images[a][0], -drop), truth))
+    return examples_of(found)
+
+
+def truth_of(shown: Float, makers: Float) -> Float:
+    """What is shown and what makes the sound, ``[K]`` -> 1 both, 0 not, -1 where it may be."""
+    both = (shown > 0) & (makers > 0)
+    unsure = (shown != 0) & (makers != 0) & ~both
+    return np.where(both, 1.0, np.where(unsure, -1.0, 0.0)).astype(np.float32)
+
+
+def examples_of(found: Sequence[tuple[Float, Float]]) -> Examples:
+    """Composites: what the gate weighs ``[K, F]`` and the truth ``[K]`` of each."""
+    count = len(found)
     return Examples(
-        np.stack(inputs),
-        np.stack(truth).astype(np.float32),
-        np.ones(pairs, np.float32),
-        np.full(pairs, -1),
+        np.stack([inputs for inputs, _ in found]),
+        np.stack([truth for _, truth in found]),
+        np.ones(count, np.float32),
+        np.full(count, -1),
     )
 
 
@@ -168,3 +180,38 @@ def threshold_for(examples: Examples, gate: Mapping[str, Any], empty: float) -> 
     silent &= ~(examples.truth < 0).any(axis=1)
     best = probability(gate, examples.inputs[silent]).max(axis=1)
     return float(np.quantile(best, empty))
+
+
+def companion_threshold_for(examples: Examples, gate: Mapping[str, Any], marked: float) -> float:
+    """The lowest probability at which this share of the composites has something marked beside
+    the source that does not sound.
+    """
+    sounds = (examples.group < 0) & (examples.truth == 1).any(axis=1)
+    likely = probability(gate, examples.inputs[sounds])
+    beside = np.where(examples.truth[sounds] == 0, likely, 0).max(axis=1)
+    return float(np.quantile(beside, 1 - marked))
+
+
+def refusal_curve(examples: Examples, gate: Mapping[str, Any]) -> list[dict[str, float]]:
+    """What each threshold costs, for composites and, cross-validated, for the clips' moments.
+
+    ``empty``: share without a source in which nothing reaches it; ``named``: share with one in
+    which the likeliest category is a source and reaches it.
+    """
+    clips = examples.group >= 0
+    likely = probability(gate, examples.inputs)
+    likely[clips] = cross_validated(examples)[clips]
+    best = likely.max(axis=1)
+    right = np.take_along_axis(examples.truth, likely.argmax(axis=1)[:, None], axis=1)[:, 0] == 1
+    source, unknown = (examples.truth == 1).any(axis=1), (examples.truth < 0).any(axis=1)
+    rows = []
+    for threshold in CURVE:
+        row = {"threshold": threshold}
+        for name, own in (("composites", ~clips), ("clips", clips)):
+            silent, sounding = own & ~source & ~unknown, own & source
+            if silent.any() and sounding.any():
+                row[f"{name}_empty"] = round(float((best[silent] < threshold).mean()), 3)
+                named = right[sounding] & (best[sounding] >= threshold)
+                row[f"{name}_named"] = round(float(named.mean()), 3)
+        rows.append(row)
+    return rows

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +12,20 @@ import cv2
 import numpy as np
 
 from avs_ros.evaluation.clips import Moment, clips_of, judge_clip
-from avs_ros.inference.explaining import INPUTS
+from avs_ros.inference.explaining import INPUTS, gate_inputs
 from avs_ros.inference.light_detecting import DetectingSegmenter
 from avs_ros.models.labels import audioset
 from avs_ros.models.light.categories import categories
 from avs_ros.segmentation import Bytes, Float, Prediction
 from recipes.c3n_light.detector_scenes import HELD_OUT_PHOTOS, held_out
-from recipes.c3n_light.explaining import CLIP_WEIGHT, Examples, composites, made_by
+from recipes.c3n_light.explaining import (
+    CLIP_WEIGHT,
+    Examples,
+    composites,
+    examples_of,
+    made_by,
+    truth_of,
+)
 from recipes.c3n_light.listening import sound_file
 from recipes.c3n_light.recordings import is_held_out
 
@@ -33,6 +40,8 @@ SOUNDS_OF_A_KIND, PHOTOS_OF_A_KIND, ROWS_OF_A_KIND, SCENES = 8, 6, 2, 70
 FREE_TO_TRAIN = ("effects", "instruments")
 RATE = 16000
 CLEARLY = 0.01
+# Side by side: so many for each other composite, the second sound up to so much louder or softer.
+DOUBLES, EITHER_DB, MOST_PX = 0.25, 6.0, 360
 # What the clips' tables call a category.
 SAME = {
     "baby": "person", "tennis racket": "racket", "vibraphone": "xylophone", "anvil": "hammer",
@@ -46,13 +55,16 @@ def gather_examples(
     """Composites from the data folder, and the moments of its clips where it has some."""
     model = DetectingSegmenter(draft)
     try:
-        images = [(model.seen(image), shown) for image, shown in _images(data, seed)]
+        photos, recordings = list(_images(data, seed)), list(_sounds(data, seed))
+        images = [(model.seen(image), shown) for image, shown in photos]
         sounds = [
-            (model.evidence(model.audio_logits(window)), makers)
-            for window, makers in _sounds(data, seed)
+            (model.evidence(model.audio_logits(window)), makers) for window, makers in recordings
         ]
         say(f"composites of {len(images)} images and {len(sounds)} sounds")
         found = composites(images, sounds, pairs, seed)
+        doubles = list(_doubles(model, photos, recordings, round(pairs * DOUBLES), seed))
+        say(f"{len(doubles)} of two things side by side")
+        found = found.joined(examples_of(doubles))
         group = 0
         for name in CLIP_SETS:
             if not (data / name / "boxes.csv").is_file():
@@ -100,6 +112,58 @@ def _images(data: Path, seed: int) -> Iterator[tuple[Bytes, Float]]:
             if k >= 0 and shown[k] != 1:
                 shown[k] = 1 if large else -1
         yield _read(images / "coco_mini" / entry["file"]), shown
+
+
+def _doubles(
+    model: DetectingSegmenter,
+    photos: Sequence[tuple[Bytes, Float]],
+    recordings: Sequence[tuple[Float, Float]],
+    count: int,
+    seed: int,
+) -> Iterator[tuple[Float, Float]]:
+    """Two photographs side by side with both sounds, with one of them, or with a third one.
+
+    What the gate weighs ``[K, F]``, and :func:`truth_of` the pair ``[K]``.
+    """
+    rng = np.random.default_rng(seed)
+    shown = np.stack([one[1] for one in photos]) > 0
+    makers = np.stack([one[1] for one in recordings]) > 0
+    # A category and then one of its photographs: the rare ones as often as the others.
+    usable = np.flatnonzero(shown.any(axis=0) & makers.any(axis=0))
+    for index in range(count):
+        left, right = (int(k) for k in rng.choice(usable, 2, replace=False))
+        first, second = (photos[_one(rng, shown[:, k])] for k in (left, right))
+        here, beside = (recordings[_one(rng, makers[:, k])] for k in (left, right))
+        if index % 3 == 0:
+            gain = 10 ** (rng.uniform(-EITHER_DB, EITHER_DB) / 20)
+            window = np.clip(here[0] + gain * beside[0], -1, 1).astype(np.float32)
+            made = _either(here[1], beside[1])
+        elif index % 3 == 1:
+            window, made = here
+        else:
+            window, made = recordings[int(rng.integers(len(recordings)))]
+        pair = [first, second] if rng.random() < 0.5 else [second, first]
+        side = min(max(one[0].shape[0] for one in pair), MOST_PX)
+        frame = np.concatenate(
+            [
+                cv2.resize(one, (max(1, round(one.shape[1] * side / one.shape[0])), side))
+                for one, _ in pair
+            ],
+            axis=1,
+        )
+        heard = model.evidence(model.audio_logits(window))
+        inputs = gate_inputs(heard, heard, model.seen(np.asarray(frame, np.uint8)), 0.0)
+        yield inputs, truth_of(_either(first[1], second[1]), made)
+
+
+def _one(rng: np.random.Generator, chosen: Any) -> int:
+    return int(rng.choice(np.flatnonzero(chosen)))
+
+
+def _either(one: Float, other: Float) -> Float:
+    """Of two tables of 1, 0, -1 (unknown): what holds of both things together."""
+    known = np.where((one < 0) | (other < 0), -1.0, 0.0)
+    return np.where((one > 0) | (other > 0), 1.0, known).astype(np.float32)
 
 
 def _read(path: Path) -> Bytes:

@@ -10,9 +10,10 @@ from collections.abc import Callable
 import numpy as np
 from scipy.signal import lfilter, resample_poly
 
-from avs_ros.media import scene_sounds
+from avs_ros.media.scene import RATE_HZ
 from avs_ros.segmentation import Float
 from avs_ros.sound import SAMPLE_RATE
+from recipes.voices import phones as voices
 
 Random = np.random.Generator
 
@@ -202,7 +203,7 @@ def _sung(rng: Random, seconds: float, one: Callable[[], np.ndarray], pause: flo
     out = np.zeros(n)
     at = int(rng.integers(0, SAMPLE_RATE // 3))
     while at < n - SAMPLE_RATE // 10:
-        sound = resample_poly(one(), 1, scene_sounds.RATE_HZ // SAMPLE_RATE)[: n - at]
+        sound = resample_poly(one(), 1, RATE_HZ // SAMPLE_RATE)[: n - at]
         out[at : at + len(sound)] += sound
         at += len(sound) + int(SAMPLE_RATE * rng.uniform(0.03, pause))
     return _peak(out)
@@ -215,7 +216,7 @@ def cat_voice(rng: Random, seconds: float) -> Float:
     return _sung(
         rng,
         seconds,
-        lambda: scene_sounds.meow(
+        lambda: voices.meow(
             int(rng.integers(1 << 30)), rng.uniform(0.75, 1.35), rng.uniform(0.4, 1.1)
         ),
         0.7,
@@ -226,13 +227,13 @@ def human_voice(rng: Random, seconds: float) -> Float:
     """Phones in random order through a modelled vocal tract, or plainer syllables."""
     if rng.random() < 0.4:
         return speech(rng, seconds)
-    phones = [name for name in scene_sounds.PHONES if name.strip("_*") == name]
+    phones = [name for name in voices.PHONES if name.strip("_*") == name]
 
     def phrase() -> np.ndarray:
         picked = rng.choice(phones, int(rng.integers(5, 12)))
         stress = rng.random(len(picked)) < 0.25
         text = " ".join(p + (":" if s else "") for p, s in zip(picked, stress, strict=True))
-        said = scene_sounds.say(text, int(rng.integers(1 << 30)))
+        said = voices.say(text, int(rng.integers(1 << 30)))
         # A longer or shorter vocal tract: another speaker.
         return np.asarray(resample_poly(said, int(rng.integers(80, 130)), 100))
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as functional
-from timm.layers import create_conv2d
+from timm.layers.create_conv2d import create_conv2d
 from torch import Tensor, nn
 
 from avs_ros.models.audio.network import CLASS_COUNT, AudioNetwork

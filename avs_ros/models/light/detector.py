@@ -6,7 +6,7 @@ al., *YOLACT* (ICCV 2019).
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 import torch.nn.functional as functional
@@ -156,16 +156,19 @@ class Detector(nn.Module):
     def focus(self, x: Tensor) -> Tensor:
         """The published stem: 3x3 on the four pixels of each 2x2 block, stacked, blue first.
 
-        RGB ``[B, 3, S, S]`` -> ``[B, 16, S/2, S/2]``; as one 6x6 convolution of stride 2.
+        RGB ``[B, 3, S, S]`` -> ``[B, 16, S/2, S/2]``.  In a graph it is one 6x6 convolution of
+        stride 2: engines are slow at cutting and stacking.
         """
-        convolution, activation = self.stem
-        weight: Any = convolution.weight
+        if not torch.jit.is_tracing():
+            blocks = [x[..., row::2, column::2] for column in (0, 1) for row in (0, 1)]
+            return cast(Tensor, self.stem(torch.cat([one.flip(1) for one in blocks], dim=1)))
+        stem = cast(nn.Sequential, self.stem)
+        weight: Any = stem[0].weight
         # Stacked: column, then row of the block, then channel.
-        blocks = weight.unflatten(1, (2, 2, 3)).flip(3)
-        whole = blocks.permute(0, 3, 4, 2, 5, 1).flatten(4, 5).flatten(2, 3)
-        bias: Any = convolution.bias
-        x = functional.conv2d(x, whole, bias, stride=2, padding=2)
-        return activation(x)  # type: ignore[no-any-return]
+        parts = weight.unflatten(1, (2, 2, 3)).flip(3)
+        whole = parts.permute(0, 3, 4, 2, 5, 1).flatten(4, 5).flatten(2, 3)
+        bias: Any = stem[0].bias
+        return cast(Tensor, stem[1](functional.conv2d(x, whole, bias, stride=2, padding=2)))
 
     def forward(self, frames: Tensor) -> Detections:
         """See the class."""

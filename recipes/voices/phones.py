@@ -1,4 +1,4 @@
-"""The demo's two voices, cat and woman, made by :mod:`avs_ros.media.voice`.
+"""The demo's two voices, cat and woman, made by :mod:`recipes.voices.voice`.
 
 Formants are near those that phonetics books give for women (Peterson and Barney, JASA 24, 1952)
 and, scaled by a shorter tract, for cats.  Amount of tilt, accent, breath and the like were tuned
@@ -7,17 +7,15 @@ until audio classifiers heard a cat and speech in every second of it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import PchipInterpolator
-from scipy.signal import fftconvolve
 
-from avs_ros.media.voice import Tract, hold, sing
+from avs_ros.media.scene import RATE_HZ
+from recipes.voices.voice import Tract, hold, sing
 
-RATE_HZ = 32000
 Samples = NDArray[np.float64]
 
 # A woman's voice: resting values of what a phone does not say.
@@ -126,23 +124,3 @@ def meow(seed: int, pitch: float = 1.0, seconds: float = 0.72) -> Samples:
         np.linspace(0, 1, len(sound)), [0, 0.062, 0.38, 0.75, 1], [0, 0.5, 1, 0.7, 0]
     )
     return sound * swell
-
-
-def room(dry: Samples, amount: float, seed: int = 3) -> Samples:
-    """Add a small room's echo (60 ms decay); ``amount`` is its share of the sound."""
-    count = int(0.35 * RATE_HZ)
-    echo = np.random.default_rng(seed).standard_normal(count)
-    echo *= np.exp(-np.arange(count) / RATE_HZ / 0.06)
-    echo[: int(0.004 * RATE_HZ)] = 0
-    echo /= np.sqrt(np.sum(echo**2))
-    return dry + amount * np.asarray(fftconvolve(dry, echo)[: len(dry)], np.float64)
-
-
-def place(parts: Sequence[tuple[float, Samples]], seconds: float) -> Samples:
-    """Lay sounds at their times (s) on one track of ``seconds``."""
-    track = np.zeros(round(seconds * RATE_HZ))
-    for start, sound in parts:
-        first = round(start * RATE_HZ)
-        piece = sound[: max(0, len(track) - first)]
-        track[first : first + len(piece)] += piece
-    return track

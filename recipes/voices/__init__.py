@@ -1,0 +1,1 @@
+"""The demo's two voices, made by arithmetic: ``python -m recipes.voices``."""

@@ -1,0 +1,131 @@
+"""The stage that makes the shipped file, from the data folder to a model that runs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from avs_ros.errors import ParameterError
+from avs_ros.inference.light import BUNDLED
+from avs_ros.inference.light_detecting import DetectingSegmenter
+from avs_ros.models.light.checkpoint import load_light
+from recipes.c3n_light import gate_examples
+from recipes.c3n_light.__main__ import main
+from recipes.c3n_light.detect import DetectSettings, run_detect
+from recipes.c3n_light.explaining import (
+    Examples,
+    companion_threshold_for,
+    examples_of,
+    refusal_curve,
+    threshold_for,
+    truth_of,
+)
+
+SHORT = DetectSettings(
+    listening_steps=1, listening_batch=2, detecting_steps=2, detecting_batch=1, scene_size=96,
+    whole_size=96, pairs=24, threads=1,
+)  # fmt: skip
+
+
+class Reporter:
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def track(self, items: Iterable[int], total: int, what: str) -> Iterator[int]:
+        yield from items
+
+    def say(self, line: str) -> None:
+        self.lines.append(line)
+
+    def log(self, kind: str, at: int, values: dict[str, float]) -> None:
+        assert np.isfinite(list(values.values())).all(), kind
+
+
+@pytest.fixture
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A few examples of each kind, and no clips."""
+    for name, value in (
+        ("SOUND_SETS", ("esc10",)), ("SOUNDS_OF_A_KIND", 1), ("PHOTOS_OF_A_KIND", 1),
+        ("ROWS_OF_A_KIND", 0), ("SCENES", 2), ("CLIP_SETS", ()),
+    ):  # fmt: skip
+        monkeypatch.setattr(gate_examples, name, value)
+
+
+def test_one_command_goes_from_the_data_to_a_file_that_runs(
+    shared: Path, tmp_path: Path, short: None
+) -> None:
+    data = shared / "data"
+    people = sorted(path.name for path in (data / "images" / "people").glob("*.jpg"))[:3]
+    streets = sorted(path.name for path in (data / "images" / "camvid").glob("*.jpg"))[:3]
+    # What the public detector finds in all photographs would take longer than everything else.
+    known = {f"people/{name}": [] for name in people} | {f"camvid/{name}": [] for name in streets}
+    (tmp_path / "believed.json").write_text(json.dumps(known))
+    told = Reporter()
+    target = run_detect(SHORT, data, tmp_path, told)
+    assert any("threshold" in line for line in told.lines)
+    model = load_light(target)
+    provenance = model.metadata["provenance"]["detecting"]
+    assert provenance["settings"]["detecting_steps"] == 2
+    assert provenance["data"] and provenance["refusal_curve"]
+    assert 0 < model.metadata["detecting"]["calibration"]["threshold"] < 1
+    segmenter = DetectingSegmenter(target)
+    answer = segmenter.step(np.zeros((48, 64, 3), np.uint8), np.zeros(16000, np.float32), 0)
+    assert answer.layers == () and len(segmenter.categories) == 92
+    segmenter.close()
+    assert model.categories == load_light(BUNDLED).categories
+    # Again: the stages have ended and the examples are kept.
+    again = Reporter()
+    first = target.read_bytes()
+    assert run_detect(SHORT, data, tmp_path, again).read_bytes() == first
+    assert not any("composites of" in line for line in again.lines)
+
+
+def test_settings_that_cannot_be_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(ParameterError, match="multiple of 32"):
+        DetectSettings(whole_size=100)
+    call = ["detect", "--data", str(tmp_path), "-o", str(tmp_path / "run"), "--set", "beside=2"]
+    assert main(call) == 2
+    assert "beside" in capsys.readouterr().err
+
+
+def made(rows: list[tuple[float, list[float]]]) -> Examples:
+    """Composites of two categories: the gate's probability of the first one is the number."""
+    found = [
+        (np.array([[np.log(p / (1 - p))], [-9.0]], np.float32), np.array(truth, np.float32))
+        for p, truth in rows
+    ]
+    return examples_of(found)
+
+
+# Says what its one input says (a tanh that stays in its straight part).
+PLAIN = {
+    "mean": [0.0], "spread": [1.0], "hidden": [[1e-3]], "hidden_bias": [0.0], "weights": [1e3],
+    "bias": 0.0,
+}  # fmt: skip
+
+
+def test_thresholds_leave_the_asked_share_empty() -> None:
+    silent = made([(p / 100, [0, 0]) for p in range(1, 100)])
+    assert threshold_for(silent, PLAIN, 0.9) == pytest.approx(0.9, abs=0.01)
+    beside = made([(p / 100, [0, 1]) for p in range(1, 100)])
+    assert companion_threshold_for(beside, PLAIN, 0.2) == pytest.approx(0.8, abs=0.01)
+
+
+def test_the_curve_counts_what_is_refused_and_named() -> None:
+    every = made([(0.25, [0, 0]), (0.65, [0, 0]), (0.35, [1, 0]), (0.9, [1, 0])])
+    rows = {row["threshold"]: row for row in refusal_curve(every, PLAIN)}
+    assert (rows[0.3]["composites_empty"], rows[0.3]["composites_named"]) == (0.5, 1.0)
+    assert (rows[0.7]["composites_empty"], rows[0.7]["composites_named"]) == (1.0, 0.5)
+    assert "clips_named" not in rows[0.3]
+
+
+def test_what_is_shown_and_makes_the_sound_is_the_truth() -> None:
+    shown = np.array([1, 1, 1, 0, -1, -1], np.float32)
+    makers = np.array([1, 0, -1, 1, 1, 0], np.float32)
+    assert truth_of(shown, makers).tolist() == [1, 0, -1, 0, -1, 0]
