@@ -37,7 +37,7 @@ def with_figures(page: str, printed: dict[str, str]) -> str:
     def block(match: re.Match[str]) -> str:
         if match[1] not in printed:
             return match[0]
-        text = "\n".join(line.rstrip() for line in printed[match[1]].strip("\n").splitlines())
+        text = "\n".join(line.rstrip() for line in printed[match[1]].splitlines()).strip("\n")
         return f"    {match[1]}\n{match[2]}```\n{text}\n```\n"
 
     return _BLOCK.sub(block, page)
@@ -57,8 +57,9 @@ def run(command: str, data: Path, folder: Path) -> str:
         [sys.executable, "-m", "avs_ros.cli", *words], cwd=folder, env=environment, check=True,
         stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
-    # Files that it wrote lie in a folder that is gone: no reader can look at them.
-    lines = [line for line in done.stdout.splitlines() if not re.match(r"^\s+\S+/\S+$", line)]
+    # Files that it wrote lie in a folder that is gone, and single recordings are nobody's figures.
+    left_out = re.compile(r"(results|plot)? +\S+/\S+$|\S+\.(mp4|webm|mkv|mcap): ")
+    lines = [line for line in done.stdout.splitlines() if not left_out.match(line)]
     return "\n".join(lines)
 
 

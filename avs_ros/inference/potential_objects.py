@@ -14,8 +14,10 @@ from avs_ros.segmentation import Float, sigmoid
 
 # Anchors below this score are nobody's; of them the best are looked at.
 LEAST_SCORE, MOST_ANCHORS = 0.05, 200
-# Boxes that overlap so far (IoU) are of one thing, whatever they are called.
+# Boxes that overlap so far (IoU) are of one thing, whatever they are called ...
 SAME_THING = 0.6
+# ... and if they are called alike, so far.
+SAME_KIND = 0.5
 MOST_OBJECTS = 32
 TINY = 1e-6
 
@@ -113,17 +115,18 @@ def gathered(boxes: Float, likely: Float) -> list[PotentialObject]:
     ``boxes`` ``[n, 4]``, ``likely`` ``[n, K]``.  An anchor that overlaps a likelier one is the
     same thing; what it says of the thing's categories, and of its place, is kept.
     """
-    score = likely.max(axis=1) if len(likely) else np.zeros(0, np.float32)
+    score = likely.max(axis=1)
     order = [int(i) for i in np.argsort(-score, kind="stable") if score[i] >= LEAST_SCORE]
-    overlap = box_ious(boxes, boxes)
-    heads: list[int] = []
+    overlap, kind = box_ious(boxes, boxes), likely.argmax(axis=1)
+    heads = np.zeros(0, np.int64)
     members: list[list[int]] = []
     for i in order:
         shared = overlap[i, heads]
-        if heads and shared.max() >= SAME_THING:
-            members[int(shared.argmax())].append(i)
+        same = shared >= np.where(kind[heads] == kind[i], SAME_KIND, SAME_THING)
+        if same.any():
+            members[int(np.where(same, shared, -1).argmax())].append(i)
         elif len(heads) < MOST_OBJECTS:
-            heads.append(i)
+            heads = np.append(heads, i)
             members.append([i])
     found = []
     for own in members:

@@ -22,9 +22,9 @@ from avs_ros.segmentation import Float
 
 MOST_TRACKS = 254
 # A thing that is not seen keeps its number for so long; frames further apart share no thing.
-LOST_S = 1.5
+LOST_S = 2.5
 # A new thing must be as likely as this; one that is known goes on with less.
-NEW = 0.15
+NEW = 0.2
 # ByteTrack is given scores of its own: what is likely enough to begin a track is above, what may
 # only go on with one is below.  A track says by its score which thing it was given, so no two are
 # alike.  Boxes are matched from this overlap (IoU) times score on.
