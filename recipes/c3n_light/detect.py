@@ -52,8 +52,8 @@ class DetectSettings:
     """``init_from``: light file with the maps, ``bundled`` for the package's.  ``whole_size``: of
     the frames that the detector sees, px; ``scene_size``: of its training scenes.  ``back``:
     share of the way back to the public detector at the end.  ``pairs``: composites for the gate;
-    ``doubles``: those of two things; ``empty``: share of those without a source that must stay empty; ``beside``: share of those
-    with one in which something else may be marked too.
+    ``doubles``: those of two things; ``empty``: share of those without a source that must stay
+    empty; ``beside``: share of those with one in which something else may be marked too.
     """
 
     seed: int = 5
