@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from avs_ros.inference.candidates import Candidates
-from avs_ros.models.audio.network import CLASS_COUNT
 from avs_ros.segmentation import Float
 
 LEVELS = 3
@@ -44,9 +43,9 @@ class SoundEvidence:
         self.names: Sequence[str] = metadata["sound_classes"]
         self.category = np.asarray(metadata["category"], np.int64)
         self.categories = int(metadata["categories"])
-        # One row of positions after the other; where there is none, the one behind the logits.
+        # One row of positions after the other; where there is none, the last one: behind the logits.
         levels = [
-            [list(classes) or [CLASS_COUNT] for classes in metadata[level]]
+            [list(classes) or [-1] for classes in metadata[level]]
             for level in ("direct", "branch", "root")
         ]
         self._positions = [np.concatenate([np.array(c) for c in rows]) for rows in levels]
