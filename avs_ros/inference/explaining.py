@@ -43,7 +43,7 @@ class SoundEvidence:
         self.names: Sequence[str] = metadata["sound_classes"]
         self.category = np.asarray(metadata["category"], np.int64)
         self.categories = int(metadata["categories"])
-        # One row of positions after the other; where there is none, the last one: behind the logits.
+        # One row of positions after the other; where there is none, the one behind the logits.
         levels = [
             [list(classes) or [-1] for classes in metadata[level]]
             for level in ("direct", "branch", "root")
