@@ -277,3 +277,12 @@ def test_a_model_that_hangs_is_not_closed_under_its_own_feet(
     assert graph.change(NODE, "cleanup") and not segmenter.closed
     segmenter.go.set()
     graph.wait(lambda: segmenter.closed, "the model to be closed")
+
+
+def test_a_destroyed_node_leaves_the_graph_whoever_still_holds_it(graph: NodeGraph) -> None:
+    node = start(graph, Models(), autostart=False)
+    name = node.get_name()
+    graph.wait(lambda: name in graph.tester.get_node_names(), "the node")
+    graph.remove(node)
+    graph.wait(lambda: name not in graph.tester.get_node_names(), "a graph without it")
+    del node  # held until here

@@ -200,6 +200,9 @@ class SegmentationNode(BaseNode, LifecycleNode):
         """Stop the worker before the node's publishers go."""
         self._release()
         super().destroy_node()
+        # rclpy leaves it: the node would stay on the graph, and its services would be found, until
+        # the last reference to this object goes.
+        self._state_machine.destroy_when_not_in_use()
 
     def _entered(self, state: str, result: TransitionCallbackReturn) -> TransitionCallbackReturn:
         if result == TransitionCallbackReturn.SUCCESS:
