@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 
@@ -23,6 +24,26 @@ TINY = {
     "gate_sounds": 224, "gate_steps": 3, "refine_steps": 4, "trunk_steps": 2, "trunk_pairs": 4,
     "join_steps": 2, "spoken": "false", "motors": "false",
 }  # fmt: skip
+
+
+class Reporter:
+    """Keeps what it is told, holds what is logged to be finite; interrupts after some steps."""
+
+    def __init__(self, until: int = 1000) -> None:
+        self.until, self.steps = until, 0
+        self.lines: list[str] = []
+
+    def track(self, items: Iterable[int], total: int, what: str) -> Iterator[int]:
+        yield from items
+
+    def say(self, line: str) -> None:
+        self.lines.append(line)
+
+    def log(self, kind: str, at: int, values: dict[str, float]) -> None:
+        assert np.isfinite(list(values.values())).all(), kind
+        self.steps += 1
+        if self.steps >= self.until:
+            raise KeyboardInterrupt
 
 
 def make_work(folder: Path) -> Path:

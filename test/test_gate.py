@@ -213,6 +213,10 @@ def test_of_each_option_in_force_it_is_told_where_it_is_from() -> None:
     assert told["sounding_threshold"] == (0.5, "weight file")
     assert told["silence_dbfs"] == (-60.0, "default")
     assert in_words(told["category_thresholds"][0]) == "cat=0.4"
+    of_instances: Any = model("avsc_light")
+    told = gate_in_force(of_instances, GateConfig())
+    assert told["context"] == (of_instances.calibration["context"], "weight file")
+    assert told["audio_period"] == (0.1, "weight file")
     assert set(gate_in_force(model("consensus_cam"), GateConfig())) == {
         "silence_dbfs", "audio_period"}
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from light_training_data import Reporter
 
 from avs_ros.errors import ParameterError
 from avs_ros.inference.light import BUNDLED
@@ -29,20 +29,6 @@ SHORT = DetectSettings(
     listening_steps=1, listening_batch=2, detecting_steps=2, detecting_batch=1, scene_size=96,
     whole_size=96, pairs=24, doubles=6, threads=1,
 )  # fmt: skip
-
-
-class Reporter:
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def track(self, items: Iterable[int], total: int, what: str) -> Iterator[int]:
-        yield from items
-
-    def say(self, line: str) -> None:
-        self.lines.append(line)
-
-    def log(self, kind: str, at: int, values: dict[str, float]) -> None:
-        assert np.isfinite(list(values.values())).all(), kind
 
 
 @pytest.fixture

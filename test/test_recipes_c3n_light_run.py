@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from light_training_data import CONFIGS, make_work
+from light_training_data import CONFIGS, Reporter, make_work
 
 from avs_ros.errors import DatasetError, ParameterError
 from avs_ros.evaluation.composite import held_out_pairs
@@ -42,25 +41,6 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def bundled() -> LightC3N:
     return load_start(BUNDLED)
-
-
-class Reporter:
-    """Keeps what it is told; interrupts after a number of steps."""
-
-    def __init__(self, until: int = 1000) -> None:
-        self.until, self.steps = until, 0
-        self.lines: list[str] = []
-
-    def track(self, items: Iterable[int], total: int, what: str) -> Iterator[int]:
-        yield from items
-
-    def say(self, line: str) -> None:
-        self.lines.append(line)
-
-    def log(self, kind: str, at: int, values: dict[str, float]) -> None:
-        self.steps += 1
-        if self.steps >= self.until:
-            raise KeyboardInterrupt
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """``avs evaluate clips DIR``: real clips with boxes at moments (``DIR/boxes.csv``).
 
 ``metrics.json`` has ``kind``, ``schema`` (:data:`SCHEMA`), ``fps``, ``clips`` and ``models``: name
--> ``engine``, ``device``, ``scores`` (``clip_boxes.MEANINGS``: ``value``, ``count``, and the ends
+-> ``engine``, ``device``, ``scores`` (``clips.MEANINGS``: ``value``, ``count``, and the ends
 ``low``, ``high`` of the 95 % interval over clips), ``identity`` (``switches`` of the numbers of
 what is marked, ``seconds`` in which it was followed, ``per_minute``) and ``moments``.
 """

@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from avs_ros.gate import CATEGORY_OPTIONS, GateConfig
 from avs_ros.inference.bundle import Bundle, identity_of, open_runners
 from avs_ros.inference.cached_audio_encoder import check_window
 from avs_ros.inference.candidates import BESIDE_BEST, SIDE, raised
 from avs_ros.inference.category_gate import Bools
 from avs_ros.inference.engines import choose_device
-from avs_ros.inference.explained_hearing import ExplainedHearing
-from avs_ros.inference.explaining import LEAST_VISIBLE
+from avs_ros.inference.explained_hearing import ExplainingSegmenter
+from avs_ros.inference.explaining import LEAST_VISIBLE, log_odds
 from avs_ros.inference.frames import WholePreparation
 from avs_ros.inference.light import BUNDLED
 from avs_ros.inference.potential_objects import ObjectReader, PotentialObject, PotentialObjects
 from avs_ros.inference.tracking import NEW, InstanceTracker, Tracked
 from avs_ros.segmentation import Bytes, Float, Layer, Prediction, sigmoid
-from avs_ros.sound import SAMPLE_RATE
 
 if TYPE_CHECKING:
     from avs_ros.inference.engines.program import StepProgram
@@ -37,17 +35,12 @@ class Found:
     known: Tracked
 
 
-class InstanceSegmenter:
+class InstanceSegmenter(ExplainingSegmenter):
     """Detector, tracker, hearing and gate of a light file, for one stream.
 
-    ``gate`` may be replaced at any time; scores are scaled so that the weight file's thresholds
-    read 0.5.  ``labels``: the categories that the detector knows.  Raises CheckpointError for a
-    file without a detector, MissingDependencyError where the tracker's library is missing.
+    ``labels``: the categories that the detector knows.  Raises CheckpointError for a file
+    without a detector, MissingDependencyError where the tracker's library is missing.
     """
-
-    sample_rate = SAMPLE_RATE
-    window_s = 1.0
-    gate_options = CATEGORY_OPTIONS | {"companion_threshold"}
 
     def __init__(
         self,
@@ -68,11 +61,9 @@ class InstanceSegmenter:
         identity = identity_of("avsc_light", files=(checkpoint,))
         runners = open_runners(name, identity, make, engine, choose_device(device))
         metadata = runners.metadata
-        self.name = name
-        self.metadata: Mapping[str, Any] = metadata["metadata"]
         rows = metadata["rows"]
         known = np.array([bool(own) for own in rows])
-        self._hearing = ExplainedHearing(runners.audio, metadata, known)
+        super().__init__(name, runners, known)
         names = self._hearing.categories
         self.labels: Sequence[str] = [names[int(k)] for k in np.flatnonzero(known)]
         self.categories = self.labels
@@ -80,37 +71,15 @@ class InstanceSegmenter:
         self._read = ObjectReader(rows)
         self._visible: PotentialObjects | None = None
         self._tracked: list[Tracked | None] = []
-        self._outputs: Sequence[str] = metadata["outputs"]
-        self._runners, self._runner = runners, runners.visual
-        self.engine, self.device = self._runner.engine, self._runner.device
         self._wholes = WholePreparation(
             metadata["image_size"], metadata["image_mean"], metadata["image_std"]
         )
 
-    @property
-    def gate(self) -> GateConfig:
-        """What counts as sounding."""
-        return self._hearing.gate
-
-    @gate.setter
-    def gate(self, config: GateConfig) -> None:
-        self._hearing.gate = config
-
-    @property
-    def audio_runs(self) -> int:
-        """See :class:`Segmenter`."""
-        return self._hearing.audio_encoder.runs
-
     def reset(self) -> None:
         """See :class:`Segmenter`; instances get new numbers."""
-        self._hearing.reset()
+        super().reset()
         self._tracker.reset()
         self._visible, self._tracked = None, []
-
-    def close(self) -> None:
-        """See :class:`Segmenter`."""
-        self.reset()
-        self._runners.close()
 
     def step(self, frame: Bytes, window: Float, stamp_ns: int) -> Prediction:
         """See :class:`Segmenter`.
@@ -134,7 +103,8 @@ class InstanceSegmenter:
         likely = np.zeros(len(self._row), np.float32)
         for one in found:
             np.maximum(likely, one.known.likely, out=likely)
-        score, sounds = self._hearing.explain(log_odds(likely), heard, stamp_ns, window)
+        shown = log_odds(likely, LEAST_VISIBLE)
+        score, sounds = self._hearing.explain(shown, heard, stamp_ns, window)
         chosen = choose(found, score, sounds)
         layers = tuple(
             Layer(
@@ -188,14 +158,7 @@ class InstanceSegmenter:
 
     def _look(self, frame: Bytes) -> PotentialObjects:
         whole, shown = self._wholes(frame)
-        results = self._runner(whole)
-        return self._read(dict(zip(self._outputs, results, strict=True)), shown)
-
-
-def log_odds(likely: Float) -> Float:
-    """Probabilities that categories are visible -> log-odds, as the gate takes them."""
-    p = np.clip(likely, LEAST_VISIBLE, 1 - LEAST_VISIBLE)
-    return np.asarray(np.log(p / (1 - p)), np.float32)
+        return self._read(self._run(whole), shown)
 
 
 def choose(found: Sequence[Found], score: Float, sounds: Bools) -> list[tuple[Found, int]]:

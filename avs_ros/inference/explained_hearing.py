@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from avs_ros.gate import GateConfig
+from avs_ros.gate import CATEGORY_OPTIONS, GateConfig
+from avs_ros.inference.bundle import ModelRunners
 from avs_ros.inference.cached_audio_encoder import CachedAudioEncoder, Heard, StreamHearing
 from avs_ros.inference.category_gate import Bools, CategoryGate
 from avs_ros.inference.class_affinity import (
@@ -112,3 +113,55 @@ class ExplainedHearing:
         score = np.maximum(score, policy.scaled(others, self._beside))
         policy.remember(sounds)
         return np.asarray(score, np.float32), sounds
+
+
+class ExplainingSegmenter:
+    """What the models of a light file with a detector have in common, for one stream.
+
+    ``gate`` may be replaced at any time; scores are scaled so that the weight file's thresholds
+    read 0.5.  ``markable``: see :class:`ExplainedHearing`.
+    """
+
+    sample_rate = SAMPLE_RATE
+    window_s = 1.0
+    gate_options = CATEGORY_OPTIONS | {"companion_threshold"}
+
+    def __init__(self, name: str, runners: ModelRunners, markable: Bools | None = None) -> None:
+        metadata = runners.metadata
+        self.name = name
+        self.metadata: Mapping[str, Any] = metadata["metadata"]
+        self.calibration: Mapping[str, Any] = metadata["calibration"]
+        self._hearing = ExplainedHearing(runners.audio, metadata, markable)
+        self._outputs: Sequence[str] = metadata["outputs"]
+        self._runners, self._runner = runners, runners.visual
+        self.engine, self.device = self._runner.engine, self._runner.device
+
+    @property
+    def gate(self) -> GateConfig:
+        """What counts as sounding."""
+        return self._hearing.gate
+
+    @gate.setter
+    def gate(self, config: GateConfig) -> None:
+        self._hearing.gate = config
+
+    @property
+    def audio_runs(self) -> int:
+        """See :class:`Segmenter`."""
+        return self._hearing.audio_encoder.runs
+
+    def reset(self) -> None:
+        """See :class:`Segmenter`."""
+        self._hearing.reset()
+
+    def close(self) -> None:
+        """See :class:`Segmenter`."""
+        self.reset()
+        self._runners.close()
+
+    def _run(self, *inputs: Float) -> dict[str, Float]:
+        """The visual step's outputs by name."""
+        return {
+            name: np.asarray(value, np.float32)
+            for name, value in zip(self._outputs, self._runner(*inputs), strict=True)
+        }

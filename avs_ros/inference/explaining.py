@@ -79,8 +79,8 @@ class SoundEvidence:
 
 def visible(candidates: Candidates) -> Float:
     """Log-odds ``[K]`` that each category is visible, by its best instance, cell or map."""
-    found = _logit(candidates.score, LEAST_VISIBLE)
-    shown = _logit(candidates.peak, LEAST_VISIBLE) - CELL_DOUBT
+    found = log_odds(candidates.score, LEAST_VISIBLE)
+    shown = log_odds(candidates.peak, LEAST_VISIBLE) - CELL_DOUBT
     return np.asarray(np.maximum(found, shown), np.float32)
 
 
@@ -146,6 +146,7 @@ def _strongest_other(values: Float) -> Float:
     return out
 
 
-def _logit(probability: Float, least: float) -> Float:
+def log_odds(probability: Float, least: float) -> Float:
+    """Probabilities, taken to be from ``least`` to 1 - ``least``, as logits."""
     p = np.clip(probability, least, 1 - least)
     return np.asarray(np.log(p / (1 - p)), np.float32)

@@ -3,38 +3,26 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 
-from avs_ros.gate import CATEGORY_OPTIONS, GateConfig
 from avs_ros.inference.bundle import Bundle, identity_of, open_runners
 from avs_ros.inference.cached_audio_encoder import Heard, check_window
 from avs_ros.inference.candidates import CandidateReader, Candidates, raised
 from avs_ros.inference.category_gate import Bools
 from avs_ros.inference.engines import choose_device
-from avs_ros.inference.explained_hearing import ExplainedHearing
+from avs_ros.inference.explained_hearing import ExplainingSegmenter
 from avs_ros.inference.explaining import visible
 from avs_ros.inference.frames import FramePreparation, WholePreparation
 from avs_ros.models.stream_memory import StreamMemory
 from avs_ros.segmentation import Bytes, Float, Layer, Prediction, sigmoid
 
-RATE = 16000
 
-
-class DetectingSegmenter:
-    """A light model with a detector, for one stream.
-
-    As :class:`LightSegmenter` in everything that a caller sees: ``gate`` may be replaced at any
-    time, scores are scaled so that the weight file's thresholds read 0.5.
-    """
-
-    sample_rate = RATE
-    window_s = 1.0
-    gate_options = CATEGORY_OPTIONS | {"companion_threshold"}
+class DetectingSegmenter(ExplainingSegmenter):
+    """A light model with a detector, for one stream; to a caller as :class:`LightSegmenter`."""
 
     def __init__(
         self,
@@ -53,19 +41,13 @@ class DetectingSegmenter:
 
         identity = identity_of("light_detecting", files=(checkpoint,))
         runners = open_runners(name, identity, make, engine, choose_device(device))
+        super().__init__(name, runners)
         metadata = runners.metadata
-        self.name = name
-        self.metadata: Mapping[str, Any] = metadata["metadata"]
         self.labels: Sequence[str] = metadata["categories"]
         self.categories = self.labels
-        self._audioset: Sequence[str] = metadata["audioset"]
-        self.calibration = metadata["calibration"]
-        self._hearing = ExplainedHearing(runners.audio, metadata)
+        self._audio_classes = len(metadata["audioset"])
         self._read = CandidateReader(metadata["candidates"])
-        self._outputs: Sequence[str] = metadata["outputs"]
         self._feature_width = int(metadata["feature_width"])
-        self._runners, self._runner = runners, runners.visual
-        self.engine, self.device = self._runner.engine, self._runner.device
         self._frames = FramePreparation(
             metadata["image_size"], metadata["image_mean"], metadata["image_std"], cv2.INTER_AREA
         )
@@ -74,29 +56,10 @@ class DetectingSegmenter:
         )
         self._memory = StreamMemory(tuple(metadata["state"]), metadata["frames_per_clip"])
 
-    @property
-    def gate(self) -> GateConfig:
-        """What counts as sounding."""
-        return self._hearing.gate
-
-    @gate.setter
-    def gate(self, config: GateConfig) -> None:
-        self._hearing.gate = config
-
-    @property
-    def audio_runs(self) -> int:
-        """See :class:`Segmenter`."""
-        return self._hearing.audio_encoder.runs
-
     def reset(self) -> None:
         """See :class:`Segmenter`."""
+        super().reset()
         self._memory.reset()
-        self._hearing.reset()
-
-    def close(self) -> None:
-        """See :class:`Segmenter`."""
-        self.reset()
-        self._runners.close()
 
     def step(self, frame: Bytes, window: Float, stamp_ns: int) -> Prediction:
         """See :class:`Segmenter`; ``layers``: one per instance that sounds, or per category."""
@@ -129,7 +92,7 @@ class DetectingSegmenter:
     def seen(self, frame: Bytes) -> Float:
         """Log-odds ``[K]`` that a frame shows each category; the stream's state stays."""
         feature = np.zeros((1, self._feature_width), np.float32)
-        silence = np.zeros(len(self._audioset), np.float32)
+        silence = np.zeros(self._audio_classes, np.float32)
         return visible(self._look(frame, feature, silence, 0)[0])
 
     def category_evidence(self, logits: Float) -> Float:
@@ -142,11 +105,7 @@ class DetectingSegmenter:
         """What a frame shows, and what later frames need of it."""
         past, shares = self._memory.recall(stamp_ns)
         whole, shown = self._wholes(frame)
-        results = self._runner(self._frames(frame), whole, feature, logits[None], past, shares)
-        outputs = {
-            name: np.asarray(value, np.float32)
-            for name, value in zip(self._outputs, results, strict=True)
-        }
+        outputs = self._run(self._frames(frame), whole, feature, logits[None], past, shares)
         return self._read(outputs, shown), outputs["state"]
 
     def _answer(

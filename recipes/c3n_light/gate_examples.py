@@ -17,6 +17,7 @@ from avs_ros.inference.light_detecting import DetectingSegmenter
 from avs_ros.models.labels import audioset
 from avs_ros.models.light.categories import categories
 from avs_ros.segmentation import Bytes, Float, Prediction
+from avs_ros.sound import SAMPLE_RATE
 from recipes.c3n_light.detector_scenes import HELD_OUT_PHOTOS, held_out
 from recipes.c3n_light.explaining import (
     CLIP_WEIGHT,
@@ -38,7 +39,6 @@ CLIP_FPS = 4.0
 SOUNDS_OF_A_KIND, PHOTOS_OF_A_KIND, ROWS_OF_A_KIND, SCENES = 16, 12, 2, 150
 # Sets of which no part is kept for the composites of `avs evaluate composite`.
 FREE_TO_TRAIN = ("effects", "instruments")
-RATE = 16000
 CLEARLY = 0.01
 # Side by side: the second sound is up to so much louder or softer; height, px.
 EITHER_DB, MOST_PX = 6.0, 360
@@ -189,17 +189,18 @@ def _sounds(data: Path, seed: int) -> Iterator[tuple[Float, Float]]:
                 samples, rate = soundfile.read(str(path), dtype="float32")
                 mono = samples.mean(axis=1) if samples.ndim > 1 else samples
                 labels = rows[int(i)]["audioset_labels"].split("|")
-                window = _loudest(np.asarray(soxr.resample(mono, rate, RATE), np.float32), rng)
-                yield window, made_by([place[name] for name in labels if name in place])
+                sound = np.asarray(soxr.resample(mono, rate, SAMPLE_RATE), np.float32)
+                makers = made_by([place[name] for name in labels if name in place])
+                yield _loudest(sound, rng), makers
 
 
 def _loudest(sound: Float, rng: np.random.Generator) -> Float:
-    sound = np.pad(sound, (max(RATE - len(sound), 0), 0))
+    sound = np.pad(sound, (max(SAMPLE_RATE - len(sound), 0), 0))
     total = np.concatenate([[0.0], np.cumsum(np.square(sound, dtype=np.float64))])
-    first = int((total[RATE:] - total[:-RATE]).argmax())
-    window = sound[first : first + RATE]
+    first = int((total[SAMPLE_RATE:] - total[:-SAMPLE_RATE]).argmax())
+    window = sound[first : first + SAMPLE_RATE]
     gain = 10 ** (rng.uniform(-28, -16) / 20) / max(float(np.sqrt(np.mean(window**2))), 1e-6)
-    hiss = rng.normal(0, 10 ** (rng.uniform(-70, -45) / 20), RATE)
+    hiss = rng.normal(0, 10 ** (rng.uniform(-70, -45) / 20), SAMPLE_RATE)
     return np.clip(window * gain + hiss, -1, 1).astype(np.float32)
 
 
