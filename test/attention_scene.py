@@ -10,7 +10,7 @@ from node_graph import BASE_NS, NodeGraph
 
 from avs_ros.conversions.camera import make_camera_info, read_ray
 from avs_ros.conversions.detections import make_detections
-from avs_ros.conversions.image_writing import mask_to_image
+from avs_ros.conversions.image_writing import make_image
 from avs_ros.conversions.messages import make_header, stamp_to_ns
 from avs_ros.nodes.attention_node import AttentionNode
 from avs_ros.nodes.message_types import ROS
@@ -97,5 +97,5 @@ class AttentionScene:
         if calibrated:
             self.camera.publish(self.info)
         if mask is not None:
-            self.masks.publish(mask_to_image(ROS, header, mask))
+            self.masks.publish(make_image(ROS, header, mask))
         self.detections.publish(make_detections(ROS, header, found))

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from avs_ros.conversions.camera import make_camera_info
-from avs_ros.conversions.image_writing import mask_to_image
+from avs_ros.conversions.image_writing import make_image
 from avs_ros.conversions.messages import make_diagnostics, make_header, make_status
 from avs_ros.evaluation.bag_making import SceneWriter
 from avs_ros.evaluation.live import topics_of
@@ -51,7 +51,7 @@ def recorded(path: Path, bag: Path, *, answered: slice) -> Path:
         header = make_header(BAG, stamp)
         writer.write("/camera_info", make_camera_info(BAG, header, 64, 48, 1.0), stamp)
         if stamp in chosen:
-            mask = mask_to_image(BAG, header, truth.mask)
+            mask = make_image(BAG, header, truth.mask)
             writer.write(f"{NODE}/mask", mask, stamp + 30_000_000)
             age = BAG("std_msgs/msg/Float64")(data=60.0)
             writer.write(f"{NODE}/debug/latency_ms", age, stamp + 30_000_001)

@@ -14,7 +14,7 @@ from fakes import BrightnessSegmenter
 from ros_packages import get_message, require_ros
 
 from avs_ros.conversions.audio import AUDIO_TYPES, make_audio
-from avs_ros.conversions.image_writing import rgb_to_image
+from avs_ros.conversions.image_writing import make_image
 from avs_ros.conversions.messages import make_header
 
 require_ros()
@@ -222,7 +222,7 @@ class Recording:
         """One image at ``at_s``; returns its stamp."""
         stamp_ns = BASE_NS + round(at_s * 1e9)
         header = make_header(ROS, stamp_ns, "camera_optical_frame")
-        self.images.publish(rgb_to_image(ROS, header, lamp() if image is None else image))
+        self.images.publish(make_image(ROS, header, lamp() if image is None else image))
         return stamp_ns
 
 

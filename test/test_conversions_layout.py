@@ -28,12 +28,7 @@ from avs_ros.conversions.camera import (
 )
 from avs_ros.conversions.detections import make_detections, make_label_info, read_detections
 from avs_ros.conversions.image_reading import image_to_rgb
-from avs_ros.conversions.image_writing import (
-    mask_to_image,
-    probability_to_image,
-    rgb_to_compressed,
-    rgb_to_image,
-)
+from avs_ros.conversions.image_writing import make_image, rgb_to_compressed
 from avs_ros.conversions.messages import (
     WARN,
     MessageTypes,
@@ -119,10 +114,10 @@ def header(types: MessageTypes) -> Any:
 
 
 MESSAGES: dict[str, Callable[[MessageTypes], Any]] = {
-    "sensor_msgs/msg/Image": lambda types: rgb_to_image(types, header(types), RGB),
-    "sensor_msgs/msg/Image (mask)": lambda types: mask_to_image(
+    "sensor_msgs/msg/Image": lambda types: make_image(types, header(types), RGB),
+    "sensor_msgs/msg/Image (mask)": lambda types: make_image(
         types, header(types), RGB[..., 0]),
-    "sensor_msgs/msg/Image (probability)": lambda types: probability_to_image(
+    "sensor_msgs/msg/Image (probability)": lambda types: make_image(
         types, header(types), RGB[..., 0].astype(np.float32)),
     "sensor_msgs/msg/CompressedImage": lambda types: rgb_to_compressed(types, header(types), RGB),
     "sensor_msgs/msg/CameraInfo": lambda types: make_camera_info(

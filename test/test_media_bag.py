@@ -12,7 +12,7 @@ from media_files import SECOND, BagMaker, lamp, tone, write_bag
 from rosbags.highlevel import AnyReader
 
 from avs_ros.conversions.audio import make_audio
-from avs_ros.conversions.image_writing import mask_to_image
+from avs_ros.conversions.image_writing import make_image
 from avs_ros.conversions.messages import make_header
 from avs_ros.errors import AvsError, BagError
 from avs_ros.media.bag import BagOptions, BagSource
@@ -199,7 +199,7 @@ def test_a_written_bag_is_one_file_that_others_read(tmp_path: Path) -> None:
     mask = (lamp()[..., 0] > 100).astype(np.uint8) * 255
     for i in range(4):
         stamp = START + i * SECOND
-        writer.write("/node/mask", mask_to_image(BAG, make_header(BAG, stamp, "cam"), mask), stamp)
+        writer.write("/node/mask", make_image(BAG, make_header(BAG, stamp, "cam"), mask), stamp)
     chunk = tone(0.1)
     writer.write("/audio", make_audio(BAG, "AudioStamped", START, chunk, 16000), START)
     assert path.read_bytes() == b"older"  # until it is whole

@@ -16,7 +16,7 @@ from node_graph import BASE_NS, NodeGraph, page, tone
 from parameter_moves import Move, Moves, Observe, check_effect, check_names, check_steady
 
 from avs_ros.conversions.audio import AUDIO_TYPES
-from avs_ros.conversions.image_writing import mask_to_image, probability_to_image
+from avs_ros.conversions.image_writing import make_image
 from avs_ros.conversions.messages import make_header
 from avs_ros.errors import MediaError
 from avs_ros.media.microphone import MicrophoneRequest
@@ -135,13 +135,13 @@ class Replay:
     def frame(self, at: int, level: float = 0.9, late: bool = False) -> None:
         """A truth and an answer of that probability; ``late``: the answer waits for the end."""
         header = make_header(ROS, BASE_NS + at * TENTH)
-        self.truth.publish(mask_to_image(ROS, header, box(True)))
+        self.truth.publish(make_image(ROS, header, box(True)))
         # No threshold is right for all of them.
         shown = np.full((48, 64), np.float32(0.6 * level))
         shown[10:30, 20:40] = level
-        self.probability.publish(probability_to_image(ROS, header, shown))
+        self.probability.publish(make_image(ROS, header, shown))
         if not late:
-            self.mask.publish(mask_to_image(ROS, header, np.full((48, 64), 255, np.uint8)))
+            self.mask.publish(make_image(ROS, header, np.full((48, 64), 255, np.uint8)))
 
     def received(self, truths: int, answers: int) -> None:
         """Wait until the evaluator has had so many of them."""
@@ -179,7 +179,7 @@ def a_late_answer(graph: NodeGraph, parameters: dict[str, Any]) -> Any:
     replay.frame(10)
     replay.frame(25)
     replay.received(3, 2)
-    replay.mask.publish(mask_to_image(ROS, make_header(ROS, BASE_NS), box(True)))
+    replay.mask.publish(make_image(ROS, make_header(ROS, BASE_NS), box(True)))
     replay.received(3, 3)
     return replay.written()
 

@@ -14,7 +14,7 @@ import pytest
 from node_graph import BASE_NS, NodeGraph, Recording, lamp, tone
 from node_programs import NodeProgram
 
-from avs_ros.conversions.image_writing import mask_to_image
+from avs_ros.conversions.image_writing import make_image
 from avs_ros.conversions.messages import make_header
 from avs_ros.media.video_writer import VideoWriter
 from avs_ros.nodes.message_types import ROS
@@ -148,8 +148,8 @@ def test_the_evaluator_writes_its_report_and_says_so(
         nonlocal sent
         sent += 1
         header = make_header(ROS, BASE_NS + sent * 10**8)
-        truth.publish(mask_to_image(ROS, header, box))
-        mask.publish(mask_to_image(ROS, header, box))
+        truth.publish(make_image(ROS, header, box))
+        mask.publish(make_image(ROS, header, box))
         return bool(scores)
 
     graph.wait(scored, "a score")

@@ -11,7 +11,7 @@ import pytest
 from node_graph import BASE_NS, NodeGraph
 
 from avs_ros.conversions.detections import make_detections
-from avs_ros.conversions.image_writing import make_image, mask_to_image, probability_to_image
+from avs_ros.conversions.image_writing import make_image
 from avs_ros.conversions.messages import make_header
 from avs_ros.evaluation.pairing import StampPairing
 from avs_ros.evaluation.score_sheet import ScoreSheet
@@ -56,14 +56,14 @@ class Replay:
 
     def frame(self, number: int, answer: bool | None, truth: bool) -> None:
         header = make_header(ROS, BASE_NS + number * TENTH)
-        self.truth.publish(mask_to_image(ROS, header, box(truth)))
+        self.truth.publish(make_image(ROS, header, box(truth)))
         if truth:
             self.true_detections.publish(make_detections(ROS, header, found("dog")))
         if answer is None:
             return
-        self.mask.publish(mask_to_image(ROS, header, box(answer)))
+        self.mask.publish(make_image(ROS, header, box(answer)))
         shown = np.float32(0.9) * (box(answer) > 0)
-        self.probability.publish(probability_to_image(ROS, header, shown))
+        self.probability.publish(make_image(ROS, header, shown))
         if answer:
             self.detections.publish(make_detections(ROS, header, found("dog")))
 
@@ -94,7 +94,7 @@ def test_frames_are_paired_by_stamp_and_scored(graph: NodeGraph, tmp_path: Path)
     replay.frame(4, answer=True, truth=False)  # marked though nothing sounds
     replay.frame(5, answer=None, truth=True)  # never answered
     without_truth = make_header(ROS, BASE_NS + 9 * TENTH)
-    replay.mask.publish(mask_to_image(ROS, without_truth, box(True)))
+    replay.mask.publish(make_image(ROS, without_truth, box(True)))
     replay.wait_for(mask=6, probability=5, detections=5, truth_mask=6, truth_detections=5)
     scores = replay.scores()
     assert scores["frames"] == 5 and scores["missed_frames"] == 1
@@ -119,7 +119,7 @@ def test_a_looped_bag_is_a_new_recording(graph: NodeGraph, tmp_path: Path) -> No
 
 def test_malformed_masks_are_counted(graph: NodeGraph, tmp_path: Path) -> None:
     replay = Replay(graph, tmp_path / "out", wait=60.0)
-    wrong = make_image(ROS, make_header(ROS, BASE_NS), np.zeros((48, 64, 3), np.uint8), "rgb8")
+    wrong = make_image(ROS, make_header(ROS, BASE_NS), np.zeros((48, 64, 3), np.uint8))
     replay.mask.publish(wrong)
     graph.wait(lambda: replay.counts("refused image_encoding") == 1, "the count")
     replay.frame(1, answer=True, truth=True)
@@ -155,7 +155,7 @@ def test_boxes_are_the_truth_where_there_are_no_masks(graph: NodeGraph, tmp_path
         header = make_header(ROS, BASE_NS + number * TENTH)
         replay.true_detections.publish(make_detections(ROS, header, found("dog")))
         if number < 2:
-            replay.mask.publish(mask_to_image(ROS, header, box(True)))
+            replay.mask.publish(make_image(ROS, header, box(True)))
             replay.detections.publish(make_detections(ROS, header, found("dog")))
     replay.wait_for(mask=2, detections=2, truth_detections=3)
     scores = replay.scores()

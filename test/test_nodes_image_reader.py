@@ -10,7 +10,7 @@ from fakes import BrightnessSegmenter
 from node_graph import BASE_NS, NodeGraph, Recording, lamp, page, said
 
 from avs_ros.conversions.image_reading import read_mask
-from avs_ros.conversions.image_writing import rgb_to_image
+from avs_ros.conversions.image_writing import make_image
 from avs_ros.conversions.messages import make_header
 from avs_ros.nodes.message_types import ROS
 from avs_ros.nodes.segmentation_node import SegmentationNode
@@ -45,7 +45,7 @@ def test_cv_bridge_reads_what_we_do_not_know(
     recording.wait_for_node()
 
     def send(at_s: float, encoding: str) -> None:
-        msg = rgb_to_image(ROS, make_header(ROS, BASE_NS + round(at_s * 1e9), "cam"), lamp())
+        msg = make_image(ROS, make_header(ROS, BASE_NS + round(at_s * 1e9), "cam"), lamp())
         msg.encoding = encoding
         recording.images.publish(msg)
 

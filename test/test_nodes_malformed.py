@@ -18,12 +18,7 @@ from node_graph import BASE_NS, NodeGraph, Recording, lamp, page, said
 from avs_ros.conversions.camera import make_camera_info
 from avs_ros.conversions.detections import make_detections
 from avs_ros.conversions.image_reading import read_mask
-from avs_ros.conversions.image_writing import (
-    mask_to_image,
-    probability_to_image,
-    rgb_to_compressed,
-    rgb_to_image,
-)
+from avs_ros.conversions.image_writing import make_image, rgb_to_compressed
 from avs_ros.conversions.messages import make_header, stamp_to_ns
 from avs_ros.nodes.attention_node import AttentionNode
 from avs_ros.nodes.evaluator_node import EvaluatorNode
@@ -119,7 +114,7 @@ def test_the_segmentation_node_lives_on(graph: NodeGraph, seed: int) -> None:
     camera = graph.publisher("sensor_msgs/msg/CameraInfo", "camera_info")
     recording.wait_for_node()
     graph.wait(camera.get_subscription_count, "a subscription to camera_info")
-    write = rgb_to_compressed if seed % 2 else rgb_to_image
+    write = rgb_to_compressed if seed % 2 else make_image
 
     def send(at_s: float, spoiled: bool) -> int:
         header = make_header(ROS, BASE_NS + round(at_s * 1e9), "cam")
@@ -191,7 +186,7 @@ def test_the_attention_node_lives_on(graph: NodeGraph, seed: int) -> None:
         header = make_header(ROS, BASE_NS + number * 10**8, "cam")
         for publisher, msg in (
             (camera, make_camera_info(ROS, header, 64, 48, 1.2)),
-            (mask, mask_to_image(ROS, header, box() // 255)),
+            (mask, make_image(ROS, header, box() // 255)),
             (detections, make_detections(ROS, header, DRUM)),
         ):
             publisher.publish(spoil(msg, rng) if spoiled else msg)
@@ -257,10 +252,10 @@ def test_the_evaluator_lives_on(graph: NodeGraph, tmp_path: Path, seed: int) -> 
     def send(number: int, spoiled: bool) -> None:
         header = make_header(ROS, BASE_NS + number * 10**8)
         for publisher, msg in (
-            (truth, mask_to_image(ROS, header, box())),
+            (truth, make_image(ROS, header, box())),
             (true_detections, make_detections(ROS, header, DRUM)),
-            (mask, mask_to_image(ROS, header, box())),
-            (probability, probability_to_image(ROS, header, np.float32(0.9) * (box() > 0))),
+            (mask, make_image(ROS, header, box())),
+            (probability, make_image(ROS, header, np.float32(0.9) * (box() > 0))),
             (detections, make_detections(ROS, header, DRUM)),
         ):
             publisher.publish(spoil(msg, rng) if spoiled else msg)
@@ -272,7 +267,7 @@ def test_the_evaluator_lives_on(graph: NodeGraph, tmp_path: Path, seed: int) -> 
         send(number, spoiled=False)
     # The last frame's parts have come once a spoiled message after them is counted.
     before = refused(values)
-    wrong = mask_to_image(ROS, make_header(ROS, BASE_NS), box())
+    wrong = make_image(ROS, make_header(ROS, BASE_NS), box())
     wrong.encoding = "rgb8"
     for publisher in (mask, truth):
         publisher.publish(wrong)

@@ -17,7 +17,7 @@ from node_graph import NodeGraph, tone
 from avs_ros.conversions.audio import AUDIO_TYPES, make_audio, read_audio, read_audio_info
 from avs_ros.conversions.camera import make_camera_info
 from avs_ros.conversions.image_reading import image_to_rgb
-from avs_ros.conversions.image_writing import rgb_to_compressed, rgb_to_image
+from avs_ros.conversions.image_writing import make_image, rgb_to_compressed
 from avs_ros.conversions.messages import make_header, stamp_to_ns
 from avs_ros.errors import MediaError, MessageTypeError, ParameterError
 from avs_ros.media.bag_types import BAG
@@ -220,7 +220,7 @@ def test_the_image_published_is_the_image_read(graph: NodeGraph, bag: Path) -> N
     graph.listen(PUBLISHED_TYPE, "audio", 200)
     play(graph, bag)
     graph.wait(lambda: len(images) == 10, "every image")
-    sent = image_to_rgb(rgb_to_image(BAG, make_header(BAG, 1), image(9)))
+    sent = image_to_rgb(make_image(BAG, make_header(BAG, 1), image(9)))
     assert np.abs(image_to_rgb(images[9]).astype(int) - sent).mean() < 8
 
 

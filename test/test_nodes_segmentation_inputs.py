@@ -30,7 +30,7 @@ from ros_packages import get_message
 
 from avs_ros.conversions.audio import AUDIO_TYPES, make_audio, make_audio_info
 from avs_ros.conversions.image_reading import ENCODINGS, read_mask
-from avs_ros.conversions.image_writing import rgb_to_compressed, rgb_to_image
+from avs_ros.conversions.image_writing import make_image, rgb_to_compressed
 from avs_ros.conversions.messages import make_header, stamp_to_ns
 from avs_ros.nodes.message_types import ROS
 from avs_ros.nodes.segmentation_node import SegmentationNode
@@ -93,7 +93,7 @@ def test_every_audio_family_is_recognised_on_the_graph(graph: NodeGraph, family:
     # Unstamped sound is placed by its arrival, so the frame must be of now.
     now_ns = time.time_ns() if family == "AudioData" else BASE_NS + 1_500_000_000
     recording.sounds.publish(make_audio(ROS, family, now_ns - 1_500_000_000, stereo, 8000))
-    recording.images.publish(rgb_to_image(ROS, make_header(ROS, now_ns - 100_000_000), lamp()))
+    recording.images.publish(make_image(ROS, make_header(ROS, now_ns - 100_000_000), lamp()))
     graph.wait(lambda: masks, "a mask")
     assert (read_mask(masks[0]) > 0).sum() == 400
     graph.wait(lambda: AUDIO_TYPES[family] in values(latest.get("inputs")).get("audio", ""))
@@ -149,7 +149,7 @@ def test_malformed_messages_are_counted_by_reason(graph: NodeGraph) -> None:
     rgb = lamp()
 
     def image(**changes: Any) -> Any:
-        msg = rgb_to_image(ROS, make_header(ROS, BASE_NS + 1_000_000_000), rgb)
+        msg = make_image(ROS, make_header(ROS, BASE_NS + 1_000_000_000), rgb)
         for name, value in changes.items():
             setattr(msg, name, value)
         return msg

@@ -10,50 +10,27 @@ from numpy.typing import NDArray
 
 from avs_ros.conversions.messages import Message, MessageTypes
 from avs_ros.errors import ImageFormatError
-from avs_ros.segmentation import Bytes, Float
+from avs_ros.segmentation import Bytes
 
-_WRITABLE = {"mono8": (np.uint8, 1), "rgb8": (np.uint8, 3), "bgr8": (np.uint8, 3),
-             "32FC1": (np.float32, 1)}
+# Type of the samples and dimensions behind [H, W] -> encoding.
+_ENCODINGS = {("uint8", ()): "mono8", ("uint8", (3,)): "rgb8", ("float32", ()): "32FC1"}
 
 
-def make_image(
-    types: MessageTypes, header: Message, pixels: NDArray[Any], encoding: str
-) -> Message:
-    """``pixels`` ``[H, W]`` or ``[H, W, 3]`` -> ``sensor_msgs/Image`` with this ``header``.
+def make_image(types: MessageTypes, header: Message, pixels: NDArray[Any]) -> Message:
+    """``pixels`` -> ``sensor_msgs/Image`` with this ``header``.
 
-    ``encoding``: ``mono8``, ``rgb8``, ``bgr8`` (uint8) or ``32FC1`` (float32).  Raises
-    :class:`ImageFormatError` when array and encoding do not fit.
+    uint8 ``[H, W, 3]`` RGB becomes rgb8, uint8 ``[H, W]`` (a mask, or instance indices) mono8,
+    float32 ``[H, W]`` 32FC1.  Raises :class:`ImageFormatError` for any other array.
     """
-    if encoding not in _WRITABLE:
-        raise ImageFormatError(f"encoding {encoding!r}: can write {', '.join(_WRITABLE)}")
-    dtype, channels = _WRITABLE[encoding]
-    found = 1 if pixels.ndim == 2 else pixels.shape[-1]
-    if pixels.dtype != dtype or found != channels or pixels.ndim > 3:
-        raise ImageFormatError(
-            f"{encoding} needs {np.dtype(dtype)} with {channels} channels, got {pixels.dtype} "
-            f"of shape {pixels.shape}"
-        )
+    encoding = _ENCODINGS.get((pixels.dtype.name, pixels.shape[2:]))
+    if encoding is None or pixels.ndim < 2:
+        raise ImageFormatError(f"an image cannot be made of {pixels.dtype} {pixels.shape}")
     pixels = np.ascontiguousarray(pixels)
     height, width = pixels.shape[:2]
     return types("sensor_msgs/msg/Image")(
         header=header, height=height, width=width, encoding=encoding, is_bigendian=0,
-        step=width * channels * pixels.itemsize, data=types.array(pixels.view(np.uint8)),
+        step=pixels.nbytes // max(height, 1), data=types.array(pixels.view(np.uint8)),
     )
-
-
-def rgb_to_image(types: MessageTypes, header: Message, rgb: Bytes) -> Message:
-    """uint8 ``[H, W, 3]`` RGB -> ``sensor_msgs/Image`` rgb8."""
-    return make_image(types, header, rgb, "rgb8")
-
-
-def mask_to_image(types: MessageTypes, header: Message, mask: Bytes) -> Message:
-    """uint8 ``[H, W]`` (0|255, or instance indices) -> ``sensor_msgs/Image`` mono8."""
-    return make_image(types, header, mask, "mono8")
-
-
-def probability_to_image(types: MessageTypes, header: Message, probability: Float) -> Message:
-    """float32 ``[H, W]``, 0..1 -> ``sensor_msgs/Image`` 32FC1."""
-    return make_image(types, header, probability, "32FC1")
 
 
 def rgb_to_compressed(

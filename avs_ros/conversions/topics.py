@@ -9,18 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from avs_ros.conversions.camera import CameraModel, make_ray
 from avs_ros.conversions.detections import make_detections
-from avs_ros.conversions.image_writing import (
-    mask_to_image,
-    probability_to_image,
-    rgb_to_compressed,
-    rgb_to_image,
-)
+from avs_ros.conversions.image_writing import make_image, rgb_to_compressed
 from avs_ros.conversions.messages import Message, MessageTypes
 from avs_ros.overlay import draw_overlay, instance_colours
 from avs_ros.segmentation import Bytes, Segmentation
@@ -95,8 +91,12 @@ def _attention(types: MessageTypes, answer: Output) -> Message | None:
     return make_ray(types, answer.header, answer.camera.ray(segmentation.point, size))
 
 
-def _float(types: MessageTypes, value: float) -> Message:
-    return types(FLOAT)(data=float(value))
+def _image(pixels: Callable[[Output], NDArray[Any]]) -> Make:
+    return lambda types, answer: make_image(types, answer.header, pixels(answer))
+
+
+def _float(value: Callable[[Output], float]) -> Make:
+    return lambda types, answer: types(FLOAT)(data=float(value(answer)))
 
 
 # Made once per model and threshold, not per answer: see make_label_info.
@@ -105,38 +105,32 @@ LABEL_INFO = Topic(
 )
 ANSWER_TOPICS = (
     Topic("~/mask", IMAGE, "mono8, 255 where something sounds, at the image's size.",
-          make=lambda types, answer: mask_to_image(
-              types, answer.header, answer.segmentation.mask())),
+          make=_image(lambda answer: answer.segmentation.mask())),
     Topic("~/label_mask", IMAGE, "mono8, 0 nothing, i = the detection whose id is i.",
-          make=lambda types, answer: mask_to_image(
-              types, answer.header, answer.segmentation.label_mask())),
+          make=_image(lambda answer: answer.segmentation.label_mask())),
     Topic("~/label_mask_color", IMAGE, "rgb8, the label mask in colours.", in_file="large",
-          make=lambda types, answer: rgb_to_image(
-              types, answer.header, colour_mask(answer.segmentation))),
+          make=_image(lambda answer: colour_mask(answer.segmentation))),
     Topic("~/probability", IMAGE, "32FC1, 0 to 1.", in_file="large",
-          make=lambda types, answer: probability_to_image(
-              types, answer.header, answer.segmentation.probability())),
+          make=_image(lambda answer: answer.segmentation.probability())),
     Topic("~/detections", DETECTIONS, "Box, label (class_id) and score of each instance.",
           depth=10,
           make=lambda types, answer: make_detections(
               types, answer.header, answer.segmentation)),
     LABEL_INFO,
     Topic("~/overlay", IMAGE, "rgb8, the image with masks and names drawn on it.",
-          in_file="large",
-          make=lambda types, answer: rgb_to_image(types, answer.header, answer.overlay)),
+          in_file="large", make=_image(lambda answer: answer.overlay)),
     Topic("~/overlay/compressed", COMPRESSED, "The overlay as JPEG.",
           make=lambda types, answer: rgb_to_compressed(
               types, answer.header, answer.overlay, "jpeg", answer.jpeg_quality)),
     Topic("~/attention", POINT, "Ray to the strongest instance, optical frame; needs camera_info.",
           depth=10, make=_attention),
     Topic("~/debug/latency_ms", FLOAT, "Age of the frame when its answer is published.",
-          depth=10, in_file="never",
-          make=lambda types, answer: _float(types, answer.latency_ms)),
+          depth=10, in_file="never", make=_float(lambda answer: answer.latency_ms)),
     Topic("~/debug/processing_ms", FLOAT, "Time spent on the frame.", depth=10,
-          make=lambda types, answer: _float(types, processing_ms(answer.segmentation))),
+          make=_float(lambda answer: processing_ms(answer.segmentation))),
     Topic("~/debug/sync_error_ms", FLOAT,
           "How far the sound ended before the frame's window did.", depth=10,
-          make=lambda types, answer: _float(types, answer.sync_error_ms)),
+          make=_float(lambda answer: answer.sync_error_ms)),
 )
 DIAGNOSTICS = Topic("/diagnostics", "diagnostic_msgs/msg/DiagnosticArray",
                     "State, rates, drops and errors of the node.")

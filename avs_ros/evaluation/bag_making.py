@@ -12,7 +12,7 @@ import numpy as np
 from avs_ros.conversions.audio import AUDIO_TYPES, make_audio, make_audio_info
 from avs_ros.conversions.camera import make_camera_info
 from avs_ros.conversions.detections import make_detections
-from avs_ros.conversions.image_writing import mask_to_image, rgb_to_compressed, rgb_to_image
+from avs_ros.conversions.image_writing import make_image, rgb_to_compressed
 from avs_ros.conversions.messages import make_header
 from avs_ros.errors import DatasetError, ImageFormatError
 from avs_ros.evaluation.avsbench import AVSBenchClip
@@ -70,7 +70,7 @@ class SceneWriter(AbstractContextManager["SceneWriter"]):
         """uint8 ``[H, W, 3]`` RGB and the calibration of an ideal camera."""
         header = make_header(BAG, stamp_ns, CAMERA_FRAME)
         height, width = rgb.shape[:2]
-        make = rgb_to_compressed if self._compressed else rgb_to_image
+        make = rgb_to_compressed if self._compressed else make_image
         self._bag.write(self._image, make(BAG, header, rgb), stamp_ns)
         info = make_camera_info(BAG, header, width, height, FIELD_OF_VIEW)
         self._bag.write(CAMERA_INFO, info, stamp_ns)
@@ -97,7 +97,7 @@ class SceneWriter(AbstractContextManager["SceneWriter"]):
         self._bag.declare(TRUE_MASK, "sensor_msgs/msg/Image")
         header = make_header(BAG, stamp_ns, CAMERA_FRAME)
         shown = np.where(mask > 0, np.uint8(255), np.uint8(0))
-        self._bag.write(TRUE_MASK, mask_to_image(BAG, header, shown), stamp_ns)
+        self._bag.write(TRUE_MASK, make_image(BAG, header, shown), stamp_ns)
         height, width = mask.shape
         around = box_of(mask) or (0.0, 0.0, float(width), float(height))
         self.boxes(stamp_ns, (width, height), [(name, around) for name in labels])

@@ -25,7 +25,7 @@ from sensor_msgs.msg import Image
 from avs_ros.benchmarks.measuring import ProcessWatch, summarise
 from avs_ros.benchmarks.subject import HEIGHT, WIDTH, SceneStream, Subject, segmenter
 from avs_ros.conversions.audio import AUDIO_INFO, AUDIO_TYPES, make_audio, make_audio_info
-from avs_ros.conversions.image_writing import rgb_to_image
+from avs_ros.conversions.image_writing import make_image
 from avs_ros.conversions.messages import make_header, stamp_to_ns
 from avs_ros.errors import AvsError, RosError
 from avs_ros.nodes.lifecycle_client import LifecycleClient
@@ -102,7 +102,7 @@ class NodeClient:
         self._sounds.publish(make_audio(ROS, self._audio_type, begin_ns, sound, SAMPLE_RATE))
         stamp_ns = begin_ns + _PERIOD_NS - _MARGIN_NS
         image = self._scene.frame(self._count)
-        message = rgb_to_image(ROS, make_header(ROS, stamp_ns, "camera_optical_frame"), image)
+        message = make_image(ROS, make_header(ROS, stamp_ns, "camera_optical_frame"), image)
         self._count += 1
         began = time.perf_counter()
         self._images.publish(message)

@@ -23,7 +23,7 @@ from avs_ros.conversions.audio import (
     make_audio_info,
 )
 from avs_ros.conversions.camera import CAMERA_INFO, copy_camera_info, make_camera_info
-from avs_ros.conversions.image_writing import rgb_to_compressed, rgb_to_image
+from avs_ros.conversions.image_writing import make_image, rgb_to_compressed
 from avs_ros.conversions.messages import make_header, ns_to_stamp
 from avs_ros.conversions.topics import COMPRESSED, IMAGE
 from avs_ros.errors import MediaError, ParameterError
@@ -247,7 +247,7 @@ class PlayerNode(BaseNode):
         height, width = rgb.shape[:2]
         self._images["camera_info"].publish(self._camera_message(header, width, height))
         if (publisher := self._images.get("image")) is not None:
-            publisher.publish(rgb_to_image(ROS, header, rgb))
+            publisher.publish(make_image(ROS, header, rgb))
         if (publisher := self._images.get("compressed")) is not None:
             publisher.publish(rgb_to_compressed(ROS, header, rgb))
 

@@ -30,7 +30,7 @@ from rclpy.node import Node  # noqa: E402
 from sensor_msgs.msg import Image  # noqa: E402
 
 from avs_ros.conversions.audio import AUDIO_TYPES, make_audio  # noqa: E402
-from avs_ros.conversions.image_writing import rgb_to_image  # noqa: E402
+from avs_ros.conversions.image_writing import make_image  # noqa: E402
 from avs_ros.conversions.messages import make_header  # noqa: E402
 from avs_ros.nodes.message_types import (  # noqa: E402
     ROS,
@@ -137,7 +137,7 @@ class TestSegmentation(unittest.TestCase):
             stamp = start + len(sent) * 100_000_000
             header = make_header(ROS, stamp, "test_camera")
             microphone.publish(make_audio(ROS, AUDIO_TYPE, stamp - 100_000_000, sound, RATE))
-            camera.publish(rgb_to_image(ROS, header, image))
+            camera.publish(make_image(ROS, header, image))
             sent.add((header.stamp.sec, header.stamp.nanosec))
             for _ in range(2):
                 self.executor.spin_once(timeout_sec=0.05)
