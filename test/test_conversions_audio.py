@@ -10,7 +10,6 @@ import pytest
 
 from avs_ros.conversions.audio import (
     AUDIO_TYPES,
-    AudioFormat,
     make_audio,
     make_audio_info,
     read_audio,
@@ -19,7 +18,7 @@ from avs_ros.conversions.audio import (
 from avs_ros.conversions.messages import MalformedAudio
 from avs_ros.errors import AudioFormatError, MessageTypeError
 from avs_ros.media.bag_types import BAG, BagMessages
-from avs_ros.streaming.pcm import to_mono
+from avs_ros.streaming.pcm import AudioFormat, to_mono
 
 STAMP = 1_700_000_000_250_000_000
 RATE = 44100

@@ -10,13 +10,13 @@ import pytest
 from bag_answers import START, TENTH, answers
 from media_files import BagMaker, lamp, tone, write_bag
 
-from avs_ros.conversions.audio import AudioFormat
 from avs_ros.errors import BagError
 from avs_ros.media.bag import BagOptions, BagSource
 from avs_ros.media.opening import open_recording
 from avs_ros.media.source import Sound
 
 # ---------------------------------------------------------------------- sound without a format
+from avs_ros.streaming.pcm import AudioFormat
 
 
 def bytes_bag(path: Path, chunks: list[bytes], step_ns: int, info: dict[str, Any] | None = None,

@@ -12,12 +12,13 @@ from audio_families import PUBLISHED_TYPE, need
 from node_graph import NodeGraph
 from ros_packages import get_message
 
-from avs_ros.conversions.audio import AudioFormat, read_audio, read_audio_info
+from avs_ros.conversions.audio import read_audio, read_audio_info
 from avs_ros.errors import MediaError, MissingDependencyError, ParameterError
 from avs_ros.media.microphone import MicrophoneRequest
 from avs_ros.nodes import microphone_node
 from avs_ros.nodes.microphone_node import MicrophoneNode
 from avs_ros.streaming import Sound
+from avs_ros.streaming.pcm import AudioFormat
 
 RATE = 16000
 NANOSECONDS = 1_000_000_000

@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 from media_files import tone
 
-from avs_ros.streaming.sound_format import Format, FormatCheck
+from avs_ros.streaming.pcm import AudioFormat
+from avs_ros.streaming.sound_format import FormatCheck
 
 SECOND = 1_000_000_000
-USUAL = Format(16000, 1, "S16LE")
+USUAL = AudioFormat("S16LE", 1, 16000)
 
 
-def music(seconds: float, form: Format, seed: int = 0) -> np.ndarray:
+def music(seconds: float, form: AudioFormat, seed: int = 0) -> np.ndarray:
     """Tones and a little noise, other in each channel, float [n, channels]."""
     rng = np.random.default_rng(seed)
     t = np.arange(round(seconds * form.rate)) / form.rate
@@ -43,7 +44,7 @@ def coded(samples: np.ndarray, name: str) -> bytes:
 
 
 def check_of(
-    form: Format, assumed: Format = USUAL, chunk_s: float = 0.032, chunks: int = 64,
+    form: AudioFormat, assumed: AudioFormat = USUAL, chunk_s: float = 0.032, chunks: int = 64,
     jitter_s: float = 0.0, keep: float = 1.0, seed: int = 0,
 ) -> FormatCheck:
     """Chunks of ``form``, stamped by its rate, taken for ``assumed``."""
@@ -63,7 +64,7 @@ def check_of(
 @pytest.mark.parametrize("channels", [1, 2])
 @pytest.mark.parametrize("name", ["S16LE", "F32LE", "S32LE", "S24LE", "S16BE"])
 def test_the_true_format_is_suggested(rate: int, channels: int, name: str) -> None:
-    form = Format(rate, channels, name)
+    form = AudioFormat(name, channels, rate)
     check = check_of(form)
     if form == USUAL:
         assert check.excess() == 1.0
@@ -78,8 +79,8 @@ def test_the_true_format_is_suggested(rate: int, channels: int, name: str) -> No
 
 
 def test_two_equal_channels_are_two_channels() -> None:
-    form = Format(44100, 2, "S16LE")
-    samples = np.repeat(music(2.2, Format(44100, 1, "S16LE")), 2, axis=1)
+    form = AudioFormat("S16LE", 2, 44100)
+    samples = np.repeat(music(2.2, AudioFormat("S16LE", 1, 44100)), 2, axis=1)
     check = FormatCheck(USUAL)
     for i in range(64):
         piece = samples[i * 1411 : (i + 1) * 1411]
@@ -88,10 +89,11 @@ def test_two_equal_channels_are_two_channels() -> None:
     assert "5.5 times the sound that their stamps allow" in check.finding("/audio")
 
 
-@pytest.mark.parametrize("form", [USUAL, Format(44100, 2, "S16LE"), Format(48000, 4, "S32LE"),
-                                  Format(8000, 1, "U8"), Format(16000, 2, "F32LE")])
+@pytest.mark.parametrize("form", [USUAL, AudioFormat("S16LE", 2, 44100),
+                                  AudioFormat("S32LE", 4, 48000),
+                                  AudioFormat("U8", 1, 8000), AudioFormat("F32LE", 2, 16000)])
 @pytest.mark.parametrize("seed", range(3))
-def test_what_is_right_is_not_doubted(form: Format, seed: int) -> None:
+def test_what_is_right_is_not_doubted(form: AudioFormat, seed: int) -> None:
     """Neither with jitter of the stamps nor with chunks that were lost."""
     for jitter, keep in ((0.0, 1.0), (0.01, 1.0), (0.0, 0.7), (0.005, 0.8)):
         check = check_of(form, form, jitter_s=jitter, keep=keep, seed=seed)
@@ -120,7 +122,7 @@ def test_silence_says_nothing_about_its_format_but_its_size_does(level: float) -
 
 
 def test_few_chunks_are_no_ground_for_a_judgement() -> None:
-    assert check_of(Format(44100, 2, "S16LE"), chunks=4).finding("/audio") == ""
+    assert check_of(AudioFormat("S16LE", 2, 44100), chunks=4).finding("/audio") == ""
     assert FormatCheck(USUAL).finding("/audio") == ""
 
 

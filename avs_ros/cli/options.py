@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from avs_ros.conversions.audio import MAX_CHANNELS, AudioFormat
+from avs_ros.conversions.audio import MAX_CHANNELS
 from avs_ros.errors import AvsError, ParameterError
 from avs_ros.gate import CATEGORY_THRESHOLDS, GATE_OPTIONS
 from avs_ros.instances import MAX_INSTANCES
 from avs_ros.postprocess import PostprocessConfig
-from avs_ros.streaming.pcm import SAMPLE_FORMATS, canonical_format, check_rate
+from avs_ros.streaming.pcm import SAMPLE_FORMATS, AudioFormat, canonical_format, check_rate
 
 DEFAULT_MODEL = "c3n_light"
 # Not "auto": which engine is the fastest may differ from machine to machine, and so would the

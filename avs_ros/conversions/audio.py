@@ -15,7 +15,8 @@ name or by the fields, never by importing both.  A chunk's stamp is the time of 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -30,9 +31,10 @@ from avs_ros.conversions.messages import (
     stamp_to_ns,
 )
 from avs_ros.errors import AudioFormatError, MessageTypeError
-from avs_ros.sound import SAMPLE_RATE, STRAY_SHARE, check_scale
+from avs_ros.sound import STRAY_SHARE, check_scale
 from avs_ros.streaming import pcm
 from avs_ros.streaming.inputs import Sound
+from avs_ros.streaming.pcm import AudioFormat
 
 # Short name (as the `audio_type` parameter takes it) -> full type name.
 AUDIO_TYPES = {
@@ -55,45 +57,33 @@ _PORTAUDIO = {
 }
 
 
-@dataclass(frozen=True)
-class AudioFormat:
-    """What a chunk without its own description is taken to be."""
-
-    sample_format: str = "S16LE"
-    channels: int = 1
-    rate: int = SAMPLE_RATE
+@contextmanager
+def _refused_as(reason: str, hint: str = "") -> Iterator[None]:
+    """Count what is raised inside under ``reason``."""
+    try:
+        yield
+    except AudioFormatError as error:
+        raise MalformedAudio(reason, f"{error}{hint}") from error
 
 
 def _check(channels: int, rate: int) -> None:
     """What every family must satisfy."""
-    try:
+    with _refused_as("audio_rate"):
         pcm.check_rate(rate)
-    except AudioFormatError as error:
-        raise MalformedAudio("audio_rate", str(error)) from error
     if not 1 <= channels <= MAX_CHANNELS:
         raise MalformedAudio("audio_channels", f"{channels} channels: need 1 to {MAX_CHANNELS}")
-
-
-def _sample_format(name: str) -> str:
-    try:
-        return pcm.canonical_format(name)
-    except AudioFormatError as error:
-        raise MalformedAudio("audio_format", str(error)) from error
 
 
 def _decode(data: Any, described: AudioFormat) -> NDArray[Any]:
     """PCM bytes -> ``[n, channels]`` samples as ``described``."""
     _check(described.channels, described.rate)
-    name = _sample_format(described.sample_format)
+    with _refused_as("audio_format"):
+        name = pcm.canonical_format(described.sample_format)
     if len(data) == 0:
         raise MalformedAudio("audio_empty", "sound message without any samples")
-    try:
+    # A compressed stream (audio_capture's default is MP3) ends here sooner or later.
+    with _refused_as("audio_truncated", "; a compressed stream needs format:=wave at its source"):
         return pcm.decode(data, name, described.channels)
-    except AudioFormatError as error:
-        # A compressed stream (audio_capture's default is MP3) ends here sooner or later.
-        raise MalformedAudio(
-            "audio_truncated", f"{error}; a compressed stream needs format:=wave at its source"
-        ) from error
 
 
 def _from_audio_stamped(msg: Message) -> Sound:
@@ -171,10 +161,8 @@ def read_audio(
 
 def _check_scale(samples: NDArray[Any]) -> None:
     if samples.dtype.kind == "f":
-        try:
+        with _refused_as("audio_scale"):
             check_scale(samples, STRAY_SHARE)
-        except AudioFormatError as error:
-            raise MalformedAudio("audio_scale", str(error)) from error
 
 
 def read_audio_info(msg: Message) -> AudioFormat:
@@ -198,7 +186,8 @@ def read_audio_info(msg: Message) -> AudioFormat:
             "format:=wave",
         )
     found = AudioFormat(str(msg.sample_format) or "S16LE", int(msg.channels), int(msg.sample_rate))
-    _sample_format(found.sample_format)
+    with _refused_as("audio_format"):
+        pcm.canonical_format(found.sample_format)
     _check(found.channels, found.rate)
     return found
 
@@ -251,9 +240,9 @@ def make_audio(
     beside them.  Raises :class:`AudioFormatError` for another type.
     """
     name = AUDIO_TYPES.get(audio_type, audio_type)
-    pcm = to_int16(samples)
-    channels = 1 if pcm.ndim == 1 else pcm.shape[1]
-    octets = pcm.astype("<i2", copy=False).reshape(-1).view(np.uint8)
+    short = to_int16(samples)
+    channels = 1 if short.ndim == 1 else short.shape[1]
+    octets = short.astype("<i2", copy=False).reshape(-1).view(np.uint8)
     if name == AUDIO_TYPES["RawAudio"]:
         return types(name)(
             timestamp=ns_to_stamp(types, stamp_ns), data=types.array(octets), format="pcm-s16",
@@ -263,8 +252,8 @@ def make_audio(
         msg = _stamped(types, name, stamp_ns, frame_id)
         info = msg.audio.info
         info.format, info.channels, info.rate = _PORTAUDIO_INT16, channels, rate
-        info.chunk = pcm.shape[0]
-        msg.audio.audio_data.int16_data = types.array(pcm)
+        info.chunk = short.shape[0]
+        msg.audio.audio_data.int16_data = types.array(short)
         return msg
     if name == AUDIO_TYPES["AudioDataStamped"]:
         msg = _stamped(types, name, stamp_ns, frame_id)

@@ -16,16 +16,18 @@ from typing import Any
 
 import numpy as np
 
-from avs_ros.conversions.audio import AUDIO_INFO, AUDIO_TYPES, FORMATLESS, AudioFormat, read_audio
+from avs_ros.conversions.audio import AUDIO_INFO, AUDIO_TYPES, FORMATLESS, read_audio
 from avs_ros.conversions.camera import CAMERA_INFO, read_camera_info
 from avs_ros.conversions.image_reading import check_any_image, read_any_image
 from avs_ros.conversions.messages import MalformedImage, stamp_to_ns
 from avs_ros.errors import AvsError, BagError
-from avs_ros.media.bag_choices import CHUNKS, choose_topic, find_format, other_topics
+from avs_ros.media.bag_choices import choose_topic, find_format, other_topics
 from avs_ros.media.bag_files import broken, open_reader
 from avs_ros.media.bag_types import typestore_for
 from avs_ros.media.source import Frame, Sound, SourceInfo, in_stamp_order, merge
 from avs_ros.streaming.findings import Observed
+from avs_ros.streaming.pcm import AudioFormat
+from avs_ros.streaming.sound_format import CHUNKS
 
 IMAGE_TYPES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
 
@@ -160,12 +162,12 @@ class BagSource:
         info = self._nearest(reader, beside, AUDIO_INFO, topic) if given is None else None
         chunks = self._messages(reader, audio, CHUNKS)
         try:
-            found = find_format(topic, given, info, chunks, self.options.stamps == "header")
+            form, doubt = find_format(topic, given, info, chunks, self.options.stamps == "header")
         except AvsError as error:
             raise BagError(f"{self.path}: {error}") from error
-        self.doubts += found.doubts
-        self._format_doubted = bool(found.doubts)
-        return found.form
+        self._format_doubted = bool(doubt)
+        self.doubts += [doubt] if doubt else []
+        return form
 
     def _open(self) -> Any:
         reader = open_reader(self.path)

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from avs_ros.conversions.audio import AudioFormat, read_audio_info
+from avs_ros.conversions.audio import read_audio_info
 from avs_ros.conversions.messages import stamp_to_ns
 from avs_ros.errors import AudioFormatError, AvsError, BagError
-from avs_ros.streaming.sound_format import CHUNKS as CHUNKS
-from avs_ros.streaming.sound_format import Format, FormatCheck
+from avs_ros.streaming.pcm import AudioFormat
+from avs_ros.streaming.sound_format import FormatCheck
 
 # Words in the names of image topics that are not what a camera sees.
 NOT_A_CAMERA = ("depth", "mask", "overlay", "ground_truth", "label", "probability", "disparity",
@@ -59,19 +58,13 @@ def _unlikely(topic: str) -> int:
     return int(any(word in topic for word in NOT_A_CAMERA))
 
 
-@dataclass(frozen=True)
-class FoundFormat:
-    """``form``, and what speaks against it, a message each."""
-
-    form: AudioFormat
-    doubts: list[str] = field(default_factory=list)
-
-
 def find_format(
     topic: str, given: AudioFormat | None, info: Any | None,
     chunks: Iterator[tuple[int, Any]], by_header: bool,
-) -> FoundFormat:
+) -> tuple[AudioFormat, str]:
     """The format that was ``given``, else that of the ``AudioInfo`` ``info``, else the usual one.
+
+    Beside it what speaks against it, "" for nothing.
 
     ``chunks``: time of recording and message of the first chunks, against which it is held;
     ``by_header``: their stamps count where they have any.  Raises :class:`AudioFormatError` for
@@ -81,7 +74,7 @@ def find_format(
         form = given or (AudioFormat() if info is None else read_audio_info(info))
     except AvsError as error:
         raise AudioFormatError(f"{topic}: {error}") from error
-    check = FormatCheck(Format(form.rate, form.channels, form.sample_format))
+    check = FormatCheck(form)
     for recorded_ns, msg in chunks:
         stamped = by_header and hasattr(msg, "header")
         stamp_ns = stamp_to_ns(msg.header.stamp) if stamped else recorded_ns
@@ -92,5 +85,4 @@ def find_format(
             "format:=wave"
         )
     says = "as the options say" if given else "as its AudioInfo says" if info else ""
-    finding = check.finding(topic, says)
-    return FoundFormat(form, [finding] if finding else [])
+    return form, check.finding(topic, says)

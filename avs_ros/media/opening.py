@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from avs_ros.conversions.audio import AudioFormat
 from avs_ros.errors import MediaError
 from avs_ros.media.bag_files import is_bag, refuse_unreadable
 from avs_ros.media.source import Source
+from avs_ros.streaming.pcm import AudioFormat
 
 
 def open_recording(

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from avs_ros.conversions.audio import AudioFormat, read_audio, read_audio_info
+from avs_ros.conversions.audio import read_audio, read_audio_info
 from avs_ros.conversions.detections import read_detections
 from avs_ros.conversions.image_reading import read_mask
 from avs_ros.conversions.messages import stamp_to_ns
@@ -17,6 +17,7 @@ from avs_ros.errors import BagError
 from avs_ros.media.bag_types import typestore_for
 from avs_ros.segmentation import Bytes
 from avs_ros.sound import SAMPLE_RATE, dbfs
+from avs_ros.streaming.pcm import AudioFormat, to_mono
 
 WINDOW_S = 1.0
 COARSE = 4
@@ -132,5 +133,5 @@ def _join(run: RecordedRun, pieces: list[tuple[int, Any, int]]) -> None:
     run.sound = np.zeros(length, np.float32)
     for stamp_ns, samples, _ in pieces:
         at = round((stamp_ns - run.sound_from_ns) * 1e-9 * run.rate_hz)
-        mono = samples.reshape(len(samples), -1).mean(axis=1) / 32768.0
+        mono = to_mono(samples).samples
         run.sound[at : at + len(mono)] = mono[: length - at]

@@ -14,6 +14,7 @@ from avs_ros.errors import MediaError
 from avs_ros.media.decoding import import_av, local_url
 from avs_ros.media.leaps import FilmLine
 from avs_ros.segmentation import Bytes
+from avs_ros.streaming.pcm import to_float
 
 TIME_BASE = Fraction(1, 90_000)
 # Rates that AAC knows; any other is resampled to 48 kHz.
@@ -121,12 +122,7 @@ class VideoWriter:
 
     def _mixed(self, samples: NDArray[Any], rate_hz: int) -> NDArray[np.float32]:
         """Float32 ``[n, channels]`` at the film's rate and number of channels."""
-        block = samples.reshape(len(samples), -1)
-        if block.dtype == np.uint8:
-            block = (block.astype(np.float32) - 128.0) / 128.0
-        elif np.issubdtype(block.dtype, np.integer):
-            block = block / np.float32(-float(np.iinfo(block.dtype).min))
-        block = block.astype(np.float32, copy=False)
+        block = to_float(samples.reshape(len(samples), -1)).astype(np.float32, copy=False)
         if block.shape[1] != self._channels:
             mono = block.mean(axis=1, keepdims=True)
             block = np.repeat(mono, self._channels, axis=1)

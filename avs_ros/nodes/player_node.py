@@ -18,7 +18,6 @@ from avs_ros.conversions.audio import (
     AUDIO_INFO,
     AUDIO_TYPES,
     FORMATLESS,
-    AudioFormat,
     make_audio,
     make_audio_info,
 )
@@ -42,6 +41,7 @@ from avs_ros.nodes.playback import (
     start_stamp_ns,
 )
 from avs_ros.nodes.topics import qos_overridable, qos_profile, sibling_topic, transport_topic
+from avs_ros.streaming.pcm import AudioFormat
 
 _AUDIO_INFO_PERIOD_S = 1.0
 _ACKNOWLEDGE_S = 2.0

@@ -14,7 +14,6 @@ from avs_ros.conversions.audio import (
     AUDIO_INFO,
     AUDIO_TYPES,
     FORMATLESS,
-    AudioFormat,
     read_audio,
     read_audio_info,
 )
@@ -28,7 +27,8 @@ from avs_ros.nodes.subscriptions import InputSubscription, MessageCounters
 from avs_ros.nodes.topics import published_types, sibling_topic, transport_topic
 from avs_ros.segmentation import Bytes
 from avs_ros.streaming.inputs import Event, Frame
-from avs_ros.streaming.sound_format import Format, FormatCheck
+from avs_ros.streaming.pcm import AudioFormat
+from avs_ros.streaming.sound_format import FormatCheck
 
 Push = Callable[[Event], None]
 
@@ -250,8 +250,7 @@ class SensorInputs:
 
     def _hold_format(self, msg: Message, stamp_ns: int) -> None:
         """Hold what is assumed of the sound against its first chunks, and say what contradicts."""
-        form = self._format()
-        assumed = Format(form.rate, form.channels, form.sample_format)
+        assumed = self._format()
         if self._check is None or self._check.assumed != assumed:
             self._check = FormatCheck(assumed)
         if self._check.full or self._audio is None:

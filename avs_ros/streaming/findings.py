@@ -14,6 +14,7 @@ import numpy as np
 
 from avs_ros.sound import SAMPLE_RATE, dbfs
 from avs_ros.streaming.inputs import Pair, Sound
+from avs_ros.streaming.pcm import to_float
 
 # Shares from which something is told: (nearly) all, much, some.
 NEARLY_ALL, MUCH, SOME = 0.9, 0.3, 0.1
@@ -74,11 +75,7 @@ class Findings:
         observed.sounds_s = _grown(observed.sounds_s, sound.stamp_ns, sound.end_ns)
         channels = sound.samples.reshape(count, -1)
         if channels.shape[1] > 1 and count:
-            values = channels.astype(np.float64)
-            if channels.dtype == np.uint8:
-                values -= 128
-            if channels.dtype.kind in "iu":
-                values /= 2.0 ** (8 * channels.dtype.itemsize - 1)
+            values = to_float(channels).astype(np.float64)
             values = np.nan_to_num(values, posinf=0.0, neginf=0.0)
             mix = values.mean(axis=1)
             self._power += count * np.array([np.mean(mix**2), np.mean(values**2)])

@@ -1,4 +1,4 @@
-"""PCM bytes and integer samples -> mono float32 in [-1, 1]."""
+"""PCM bytes and integer samples -> floats in [-1, 1]."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avs_ros.errors import AudioFormatError
-from avs_ros.sound import STRAY_SHARE, check_scale
+from avs_ros.sound import SAMPLE_RATE, STRAY_SHARE, check_scale
 
 Float = NDArray[np.float32]
 MAX_RATE_HZ = 768_000
@@ -20,9 +20,7 @@ _DTYPES: dict[str, str] = {
     "S16LE": "<i2", "S32LE": "<i4", "F32LE": "<f4", "F64LE": "<f8",
     "S16BE": ">i2", "S32BE": ">i4", "F32BE": ">f4", "F64BE": ">f8",
 }
-_ALIASES = {"S16": "S16LE", "S24": "S24LE", "S32": "S32LE", "F32": "F32LE", "F64": "F64LE"}
 SAMPLE_FORMATS: tuple[str, ...] = (*_DTYPES, "S24LE")
-_SCALES = {"int8": 2.0**7, "int16": 2.0**15, "int32": 2.0**31}
 
 
 def canonical_format(sample_format: str) -> str:
@@ -31,12 +29,36 @@ def canonical_format(sample_format: str) -> str:
     Raises :class:`AudioFormatError` for a format that is not PCM known here.
     """
     name = sample_format.strip().upper().removeprefix("PCM").lstrip("-_ ")
-    name = _ALIASES.get(name, name)
-    if name not in SAMPLE_FORMATS:
-        raise AudioFormatError(
-            f"sample format {sample_format!r} is not known; use one of {', '.join(SAMPLE_FORMATS)}"
-        )
-    return name
+    for known in (name, f"{name}LE"):
+        if known in SAMPLE_FORMATS:
+            return known
+    raise AudioFormatError(
+        f"sample format {sample_format!r} is not known; use one of {', '.join(SAMPLE_FORMATS)}"
+    )
+
+
+def _width(name: str) -> int:
+    """Bytes of one sample."""
+    return 3 if name == "S24LE" else np.dtype(_DTYPES[name]).itemsize
+
+
+@dataclass(frozen=True)
+class AudioFormat:
+    """What bytes of sound are: a name out of ``SAMPLE_FORMATS``, channels, rate in Hz."""
+
+    sample_format: str = "S16LE"
+    channels: int = 1
+    rate: int = SAMPLE_RATE
+
+    def __str__(self) -> str:
+        """In words."""
+        plural = "s" if self.channels > 1 else ""
+        return f"{self.rate} Hz, {self.channels} channel{plural}, {self.sample_format}"
+
+    @property
+    def bytes_per_second(self) -> float:
+        """Of interleaved samples."""
+        return float(self.rate * self.channels * _width(self.sample_format))
 
 
 def decode(data: Any, sample_format: str, channels: int) -> NDArray[Any]:
@@ -50,8 +72,7 @@ def decode(data: Any, sample_format: str, channels: int) -> NDArray[Any]:
     name = canonical_format(sample_format)
     if channels < 1:
         raise AudioFormatError(f"sound has {channels} channels; at least 1 is needed")
-    raw = np.frombuffer(data, dtype=np.uint8)
-    width = 3 if name == "S24LE" else np.dtype(_DTYPES[name]).itemsize
+    raw, width = np.frombuffer(data, dtype=np.uint8), _width(name)
     if raw.size % (width * channels):
         raise AudioFormatError(
             f"{raw.size} bytes of sound do not divide into {channels} channels of {name} "
@@ -62,6 +83,24 @@ def decode(data: Any, sample_format: str, channels: int) -> NDArray[Any]:
         wide[:, 1:] = raw.reshape(-1, 3)
         return wide.view("<i4").reshape(-1, channels)
     return raw.view(_DTYPES[name]).reshape(-1, channels)
+
+
+def to_float(samples: NDArray[Any]) -> NDArray[Any]:
+    """PCM samples of any type and shape on the scale -1..1; floats are left as they are.
+
+    Integers become float32, scaled by their full range (uint8 is offset binary, 128 = silence).
+    Raises :class:`AudioFormatError` for another type.
+    """
+    kind, width = samples.dtype.kind, samples.dtype.itemsize
+    if kind == "f":
+        return samples
+    if samples.dtype == np.uint8:
+        return (samples.astype(np.float32) - np.float32(128)) / np.float32(128)
+    if kind == "i" and width in (1, 2, 4):
+        return samples.astype(np.float32) / np.float32(2.0 ** (8 * width - 1))
+    raise AudioFormatError(
+        f"samples of type {samples.dtype}; expected int8, int16, int32, uint8 or a float type"
+    )
 
 
 @dataclass(frozen=True)
@@ -76,10 +115,10 @@ class MonoChunk:
 def to_mono(samples: NDArray[Any]) -> MonoChunk:
     """Mix ``[n]`` or ``[n, channels]`` samples of any PCM type to mono float32.
 
-    Integers are scaled by their full range (uint8 is offset binary, 128 = silence); channels are
-    averaged.  NaN and infinite values become 0, values past full scale are clipped to +-1; both
-    are counted (per channel value, before mixing).  Raises :class:`AudioFormatError` for another
-    shape or type, and for floats on the scale of integers.
+    Scaled by :func:`to_float`; channels are averaged.  NaN and infinite values become 0, values
+    past full scale are clipped to +-1; both are counted (per channel value, before mixing).
+    Raises :class:`AudioFormatError` for another shape or type, and for floats on the scale of
+    integers.
     """
     array = np.asarray(samples)
     if array.ndim not in (1, 2) or (array.ndim == 2 and array.shape[1] == 0):
@@ -87,21 +126,13 @@ def to_mono(samples: NDArray[Any]) -> MonoChunk:
             f"samples have shape {array.shape}; expected [n] or [n, channels], channels >= 1"
         )
     nonfinite = clipped = 0
-    kind = array.dtype.newbyteorder("=").name
-    if kind in _SCALES:
-        mono = array.astype(np.float32) / np.float32(_SCALES[kind])
-    elif kind == "uint8":
-        mono = (array.astype(np.float32) - np.float32(128)) / np.float32(128)
-    elif array.dtype.kind == "f":
+    mono = to_float(array)
+    if array.dtype.kind == "f":
         check_scale(array, STRAY_SHARE)
         finite = np.isfinite(array)
         nonfinite = int(array.size - np.count_nonzero(finite))
         mono = np.where(finite, array, 0).clip(-1.0, 1.0).astype(np.float32)
         clipped = int(np.count_nonzero(np.abs(array[finite]) > 1.0))
-    else:
-        raise AudioFormatError(
-            f"samples of type {array.dtype}; expected int8, int16, int32, uint8 or a float type"
-        )
     if mono.ndim == 2:
         mono = mono[:, 0] if mono.shape[1] == 1 else mono.mean(axis=1, dtype=np.float32)
     return MonoChunk(np.ascontiguousarray(mono, dtype=np.float32), nonfinite, clipped)

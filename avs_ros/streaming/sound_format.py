@@ -9,14 +9,15 @@ sound begins with the marks of its codec.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import product
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from avs_ros.errors import AudioFormatError
 from avs_ros.streaming import pcm
+from avs_ros.streaming.pcm import AudioFormat
 
 # Chunks that are looked at, and as many as are needed for a judgement.
 CHUNKS, ENOUGH = 64, 8
@@ -24,7 +25,6 @@ CHUNKS, ENOUGH = 64, 8
 TOLERANCE = 1.15
 RATES = (16000, 44100, 48000, 32000, 22050, 8000, 24000, 11025, 96000, 88200, 192000)
 FORMATS = ("S16LE", "F32LE", "S32LE", "S24LE", "U8", "S16BE", "S32BE", "F32BE")
-_WIDTHS = {"U8": 1, "S8": 1, "S24LE": 3, "F64LE": 8, "F64BE": 8, "S16LE": 2, "S16BE": 2}
 # Samples in a wrong format change as much from one to the next as noise does (2).
 _NOISE = 1.2
 _CODECS = {b"OggS": "Ogg", b"fLaC": "FLAC", b"ID3": "MP3"}
@@ -36,29 +36,10 @@ _BITRATES = (
 _MPEG_RATES = (44100, 48000, 32000)
 
 
-@dataclass(frozen=True)
-class Format:
-    """Rate in Hz, channels, and a name out of ``pcm.SAMPLE_FORMATS``."""
-
-    rate: int
-    channels: int
-    sample_format: str
-
-    def __str__(self) -> str:
-        """In words."""
-        plural = "s" if self.channels > 1 else ""
-        return f"{self.rate} Hz, {self.channels} channel{plural}, {self.sample_format}"
-
-    @property
-    def bytes_per_second(self) -> float:
-        """Of interleaved samples."""
-        return float(self.rate * self.channels * _WIDTHS.get(self.sample_format, 4))
-
-
 class FormatCheck:
     """Looks at the first chunks of a stream; cheap afterwards."""
 
-    def __init__(self, assumed: Format) -> None:
+    def __init__(self, assumed: AudioFormat) -> None:
         """``assumed``: what the chunks are taken for."""
         self.assumed = assumed
         self._stamps: list[int] = []
@@ -101,7 +82,7 @@ class FormatCheck:
             return 1.0
         return total if abs(np.log(middle / total)) < 0.1 else middle
 
-    def suggestion(self) -> Format | None:
+    def suggestion(self) -> AudioFormat | None:
         """The likeliest other format, None where nothing speaks for one."""
         excess = self.excess()
         if len(self._chunks) < ENOUGH:
@@ -151,16 +132,16 @@ class FormatCheck:
         )
 
 
-def _candidates(bytes_per_second: float) -> Iterator[Format]:
+def _candidates(bytes_per_second: float) -> Iterator[AudioFormat]:
     """Formats of about this rate, the most usual first."""
     for name, few in product(FORMATS, ((1, 2), (4, 6, 8))):
         for rate, channels in product(RATES, few):
-            one = Format(rate, channels, name)
+            one = AudioFormat(name, channels, rate)
             if abs(one.bytes_per_second / bytes_per_second - 1) < 0.03:
                 yield one
 
 
-def _roughness(chunks: Sequence[bytes], form: Format) -> float:
+def _roughness(chunks: Sequence[bytes], form: AudioFormat) -> float:
     """Mean square of the steps from sample to sample over that of the samples; noise has 2.
 
     Infinite for chunks that cannot be of this format.
@@ -185,15 +166,11 @@ def _twins(values: NDArray[np.float64]) -> bool:
     return bool(values.any()) and bool((values[0::2] == values[1::2]).all())
 
 
-def _centred(samples: NDArray[np.generic]) -> NDArray[np.float64]:
+def _centred(samples: NDArray[Any]) -> NDArray[np.float64]:
     """-1..1, without the mean."""
     with np.errstate(all="ignore"):  # bytes of another format may be any float
-        values = samples.astype(np.float64)
-        if samples.dtype.kind != "f":
-            values = (values - (128 if samples.dtype == np.uint8 else 0)) / 2.0 ** (
-                8 * samples.dtype.itemsize - 1
-            )
-        return np.asarray(values - values.mean(axis=0) if len(values) else values)
+        values = pcm.to_float(samples).astype(np.float64)
+        return values - values.mean(axis=0) if len(values) else values
 
 
 def _codec(chunk: bytes) -> str:
