@@ -9,7 +9,7 @@ require_ros()
 
 from avs_ros.conversions.audio import AUDIO_TYPES  # noqa: E402
 from avs_ros.errors import MessageTypeError  # noqa: E402
-from avs_ros.nodes.message_types import interface, published_audio_type  # noqa: E402
+from avs_ros.nodes.message_types import ROS, published_audio_type  # noqa: E402
 
 # What a publisher takes by itself here.
 PUBLISHED = published_audio_type("auto")
@@ -19,6 +19,6 @@ PUBLISHED_TYPE = AUDIO_TYPES[PUBLISHED]
 def need(audio_type: str) -> None:
     """Skip where the family of ``audio_type`` is not the installed one."""
     try:
-        interface(AUDIO_TYPES[audio_type])
+        ROS(AUDIO_TYPES[audio_type])
     except MessageTypeError:
         pytest.skip(f"{audio_type} is of the other family: see test_nodes_audio_families.py")

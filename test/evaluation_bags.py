@@ -8,7 +8,7 @@ import numpy as np
 
 from avs_ros.conversions.camera import make_camera_info
 from avs_ros.conversions.image_writing import make_image
-from avs_ros.conversions.messages import make_diagnostics, make_header, make_status
+from avs_ros.conversions.messages import Status, make_diagnostics, make_header
 from avs_ros.evaluation.bag_making import SceneWriter
 from avs_ros.evaluation.live import topics_of
 from avs_ros.evaluation.truth import read_truth
@@ -56,8 +56,8 @@ def recorded(path: Path, bag: Path, *, answered: slice) -> Path:
             age = BAG("std_msgs/msg/Float64")(data=60.0)
             writer.write(f"{NODE}/debug/latency_ms", age, stamp + 30_000_001)
     values = {"frames_received": "28", "dropped_busy": "7", "frames_paired": "21"}
-    status = make_status(BAG, "segmentation_node: stream", b"\x00", "running", values)
-    page = make_diagnostics(BAG, make_header(BAG, truths[-1][0]), [status])
+    status = Status("segmentation_node: stream", b"\x00", "running", values)
+    page = make_diagnostics(BAG, truths[-1][0], [status])
     writer.write("/diagnostics", page, truths[-1][0] + TENTH)
     writer.close()
     return path

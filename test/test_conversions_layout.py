@@ -32,9 +32,9 @@ from avs_ros.conversions.image_writing import make_image, rgb_to_compressed
 from avs_ros.conversions.messages import (
     WARN,
     MessageTypes,
+    Status,
     make_diagnostics,
     make_header,
-    make_status,
 )
 from avs_ros.errors import MessageTypeError
 from avs_ros.media.bag_types import BAG, serialize
@@ -135,7 +135,7 @@ MESSAGES: dict[str, Callable[[MessageTypes], Any]] = {
     "geometry_msgs/msg/Vector3Stamped": lambda types: make_bearing(
         types, header(types), (0.6, 0.0, 0.8)),
     "diagnostic_msgs/msg/DiagnosticArray": lambda types: make_diagnostics(
-        types, header(types), [make_status(types, "a: b", WARN, "text", {"key": "value"})]),
+        types, STAMP, [Status("a: b", WARN, "text", {"key": "value"})]),
     "foxglove_msgs/msg/RawAudio": lambda types: make_audio(types, "RawAudio", 77, SOUND, 8000),
     "audio_common_msgs/msg/AudioStamped": lambda types: make_audio(
         types, "AudioStamped", 77, SOUND, 8000),

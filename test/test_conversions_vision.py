@@ -21,8 +21,9 @@ from avs_ros.conversions.detections import make_detections, make_label_info, rea
 from avs_ros.conversions.messages import (
     ERROR,
     MalformedImage,
+    Status,
+    make_diagnostics,
     make_header,
-    make_status,
     stamp_to_ns,
 )
 from avs_ros.errors import ImageFormatError
@@ -79,7 +80,7 @@ def test_label_info_lists_the_vocabulary() -> None:
 
 
 def test_a_level_is_a_byte() -> None:
-    assert make_status(BAG, "n", ERROR, "m", {}).level == 2
+    assert make_diagnostics(BAG, 1, [Status("n", ERROR, "m")]).status[0].level == 2
 
 
 def test_ideal_camera_looks_along_its_axis() -> None:

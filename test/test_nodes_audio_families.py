@@ -15,8 +15,8 @@ from audio_families import PUBLISHED  # noqa: E402
 
 from avs_ros.errors import MessageTypeError  # noqa: E402
 from avs_ros.nodes.message_types import (  # noqa: E402
+    ROS,
     installed_audio_types,
-    interface,
     published_audio_type,
 )
 
@@ -49,15 +49,15 @@ def test_what_is_installed_is_published() -> None:
 def test_the_other_family_of_that_name_is_told(name: str) -> None:
     with pytest.raises(MessageTypeError, match="other family of the name") as caught:
         # AudioData and AudioInfo are in both packages, with other fields.
-        interface(f"audio_common_msgs/msg/{name}")
+        ROS(f"audio_common_msgs/msg/{name}")
     assert "AudioStamped" in str(caught.value) and "apt install" in str(caught.value)
 
 
 def test_a_package_that_is_missing_is_told() -> None:
     with pytest.raises(MessageTypeError, match=r"apt install ros-.*-hri-msgs"):
-        interface("hri_msgs/msg/LiveSpeech")
+        ROS("hri_msgs/msg/LiveSpeech")
     with pytest.raises(MessageTypeError, match="not in the sensor_msgs that is installed"):
-        interface("sensor_msgs/msg/Microphone")
+        ROS("sensor_msgs/msg/Microphone")
 
 
 def test_beside_ros_drivers_the_choice_is_theirs() -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from avs_ros.conversions.messages import ERROR, OK, WARN
-from avs_ros.nodes.diagnostics import DiagnosticsPage, Status, StreamState, gpu_memory
+from avs_ros.conversions.messages import ERROR, OK, WARN, Status
+from avs_ros.nodes.diagnostics import DiagnosticsPage, StreamState, gpu_memory
 from avs_ros.streaming.pipeline import PipelineStats
 from avs_ros.streaming.timing import RollingPercentiles
 
@@ -16,15 +16,15 @@ def stats(frame_rate: float = 10.0, audio_rate: float = 30.0) -> PipelineStats:
     for value in range(1, 101):
         latencies.add(value)
     figures = latencies.percentiles()
-    return PipelineStats(figures, figures, {"model": 12.0}, frame_rate, audio_rate, 9.5)
+    return PipelineStats(figures, figures, {"model": 12.0}, frame_rate, audio_rate, 9.5,
+                         level_dbfs=-20.0, coverage=1.0, sync_error_ms=0.0)
 
 
 def running(**changes: object) -> StreamState:
     state = StreamState(
         state="active", stats=stats(), counters={"results": 5, "frames_deadline": 0},
         model={"model": "c3n_light", "device": "cpu", "engine": "torch"},
-        inputs={"image": "/image", "audio": "/audio"}, level_dbfs=-20.0, coverage=1.0,
-        sync_error_ms=0.0,
+        inputs={"image": "/image", "audio": "/audio"},
     )
     for name, value in changes.items():
         setattr(state, name, value)
@@ -60,7 +60,8 @@ def test_the_rate_of_an_audio_encoder_of_its_own_is_shown() -> None:
 
 
 def test_before_the_first_frame_figures_are_unknown() -> None:
-    values = by_name(page().write(running(level_dbfs=math.nan)))["stream"].values
+    unknown = running(stats=replace(stats(), level_dbfs=math.nan))
+    values = by_name(page().write(unknown))["stream"].values
     assert values["audio_level_dbfs"] == "unknown"
     assert by_name(page().write(StreamState()))["model"].level == OK
 

@@ -24,7 +24,7 @@ from avs_ros.cli.recorded_play import (
 from avs_ros.conversions.audio import AUDIO_TYPES, make_audio
 from avs_ros.conversions.detections import make_label_info
 from avs_ros.conversions.image_writing import rgb_to_compressed
-from avs_ros.conversions.messages import OK, make_diagnostics, make_header, make_status
+from avs_ros.conversions.messages import OK, Status, make_diagnostics, make_header
 from avs_ros.conversions.topics import DIAGNOSTICS, Output, messages
 from avs_ros.errors import MediaError, ParameterError
 from avs_ros.inference.segmenter import Segmenter
@@ -197,6 +197,6 @@ def _record_here(
             "model": segmenter.name, "engine": segmenter.engine, "device": segmenter.device,
             **{name: str(count) for name, count in pipeline.counters().items()},
         }
-        status = make_status(BAG, "segmentation_node: stream", OK, "in one process", values)
-        page = make_diagnostics(BAG, make_header(BAG, stamp_ns), [status])
+        status = Status("segmentation_node: stream", OK, "in one process", values)
+        page = make_diagnostics(BAG, stamp_ns, [status])
         bag.write(DIAGNOSTICS.name, page, stamp_ns)

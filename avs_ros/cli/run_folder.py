@@ -11,7 +11,7 @@ import numpy as np
 
 from avs_ros.conversions.camera import CameraModel
 from avs_ros.conversions.detections import make_label_info
-from avs_ros.conversions.messages import OK, make_diagnostics, make_header, make_status
+from avs_ros.conversions.messages import OK, Status, make_diagnostics, make_header
 from avs_ros.conversions.topics import ANSWER_TOPICS, DIAGNOSTICS, LABEL_INFO, Output, messages
 from avs_ros.errors import MediaError
 from avs_ros.inference.segmenter import Segmenter
@@ -126,8 +126,8 @@ class RunFolder:
             return
         stamp_ns = self._last_ns
         values = {name: str(count) for name, count in counters.items()}
-        status = make_status(BAG, "segmentation_node: stream", OK, "offline run", values)
-        page = make_diagnostics(BAG, make_header(BAG, stamp_ns), [status])
+        status = Status("segmentation_node: stream", OK, "offline run", values)
+        page = make_diagnostics(BAG, stamp_ns, [status])
         self._bag.write(DIAGNOSTICS.name, page, stamp_ns)
 
     def close(self) -> None:

@@ -8,6 +8,7 @@ Message classes are handed in: ``avs run`` hands in those of rosbags (``BAG`` of
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias
 
 from numpy.typing import NDArray
@@ -76,23 +77,33 @@ def reason_of(error: AvsError) -> str:
 OK, WARN, ERROR, STALE = b"\x00", b"\x01", b"\x02", b"\x03"
 
 
-def make_status(
-    types: MessageTypes, name: str, level: bytes, message: str, values: Mapping[str, str],
-    hardware_id: str = "",
-) -> Message:
-    """One ``diagnostic_msgs/DiagnosticStatus``; ``level``: OK, WARN, ERROR or STALE."""
-    key_value = types("diagnostic_msgs/msg/KeyValue")
-    status = types("diagnostic_msgs/msg/DiagnosticStatus")
-    # The class's own constant: a bytes object in rclpy, a number in rosbags.
-    own_level = (status.OK, status.WARN, status.ERROR, status.STALE)[level[0]]
-    return status(
-        level=own_level, name=name, message=message, hardware_id=hardware_id,
-        values=[key_value(key=key, value=value) for key, value in values.items()],
-    )
+@dataclass(frozen=True)
+class Status:
+    """One status of a diagnostics page; ``level``: OK, WARN, ERROR or STALE."""
+
+    name: str
+    level: bytes
+    message: str
+    values: Mapping[str, str] = field(default_factory=dict)
+    hardware_id: str = ""
 
 
 def make_diagnostics(
-    types: MessageTypes, header: Message, statuses: Sequence[Message]
+    types: MessageTypes, stamp_ns: int, statuses: Sequence[Status]
 ) -> Message:
-    """``diagnostic_msgs/DiagnosticArray``."""
-    return types("diagnostic_msgs/msg/DiagnosticArray")(header=header, status=list(statuses))
+    """``diagnostic_msgs/DiagnosticArray`` of what is known at ``stamp_ns``."""
+    key_value = types("diagnostic_msgs/msg/KeyValue")
+    kind = types("diagnostic_msgs/msg/DiagnosticStatus")
+    # The class's own constants: bytes objects in rclpy, numbers in rosbags.
+    levels = (kind.OK, kind.WARN, kind.ERROR, kind.STALE)
+    return types("diagnostic_msgs/msg/DiagnosticArray")(
+        header=make_header(types, stamp_ns),
+        status=[
+            kind(
+                level=levels[one.level[0]], name=one.name, message=one.message,
+                hardware_id=one.hardware_id,
+                values=[key_value(key=key, value=value) for key, value in one.values.items()],
+            )
+            for one in statuses
+        ],
+    )

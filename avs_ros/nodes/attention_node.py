@@ -17,11 +17,10 @@ from avs_ros.conversions.image_reading import read_mask
 from avs_ros.conversions.messages import stamp_to_ns
 from avs_ros.conversions.topics import DIAGNOSTICS
 from avs_ros.nodes.calibration import Calibration
-from avs_ros.nodes.declared_parameters import BaseNode, DeclaredParameters, names
+from avs_ros.nodes.declared_parameters import BaseNode, names
 from avs_ros.nodes.diagnostics import Listening
 from avs_ros.nodes.entry_point import run_node
 from avs_ros.nodes.message_types import ROS
-from avs_ros.nodes.parameters import TABLES
 from avs_ros.nodes.subscriptions import MessageCounters
 from avs_ros.nodes.target_selection import (
     AttentionState,
@@ -30,7 +29,7 @@ from avs_ros.nodes.target_selection import (
     TargetSelector,
     find_again,
 )
-from avs_ros.nodes.topics import TOPICS, qos_of, qos_overridable
+from avs_ros.nodes.topics import TOPICS
 from avs_ros.segmentation import Bytes
 
 _SILENT_STREAM_S = 1.0
@@ -63,18 +62,11 @@ def selection_config(parameters: Mapping[str, Any]) -> SelectionConfig:
 class AttentionNode(BaseNode):
     """Looks at the sounding object: ``~/target``, ``~/bearing`` and ``~/state`` for each frame."""
 
-    def __init__(self, node_name: str = "attention_node", **options: Any) -> None:
-        """Subscribe; ``options`` go to ``rclpy.node.Node``."""
-        super().__init__(node_name, **options)
-        with self.whole_or_gone():
-            self._set_up()
+    TABLE = "attention_node"
 
     def _set_up(self) -> None:
-        self._selector: TargetSelector | None = None
-        self._smoother = RaySmoother()
-        self._settings = DeclaredParameters(self, TABLES["attention_node"], self._apply_settings)
         self._selector = TargetSelector(selection_config(self._settings))
-        self._smoother.seconds = self._settings["smoothing"]
+        self._smoother = RaySmoother(self._settings["smoothing"])
         self._refused = MessageCounters(self.get_logger())
         self._calibration = Calibration(self._settings, self._refused, self.get_logger())
         self._masks: dict[int, Image] = {}
@@ -84,11 +76,8 @@ class AttentionNode(BaseNode):
         self._attention: AttentionState | None = None
         self._looked_at: Detection | None = None
         self._out = {
-            topic.name: self.create_publisher(
-                ROS(topic.type_name), topic.name, qos_of(topic),
-                qos_overriding_options=qos_overridable(),
-            )
-            for topic in TOPICS["attention_node"]["publishes"] if topic is not DIAGNOSTICS
+            topic.name: self.publisher(topic)
+            for topic in TOPICS[self.TABLE]["publishes"] if topic is not DIAGNOSTICS
         }
         callbacks = {
             "detections": self._on_detections, "camera_info": self._calibration.take,
@@ -96,17 +85,15 @@ class AttentionNode(BaseNode):
         if self._settings["use_mask"]:
             callbacks["label_mask"] = self._on_mask
         self._inputs = Listening(
-            self, TOPICS["attention_node"]["subscribes"], self._settings["qos"], self._refused,
-            callbacks,
-            lambda: {"camera": self._calibration.describe()},
+            self, TOPICS[self.TABLE]["subscribes"], self._settings["qos"], self._refused,
+            callbacks, lambda: {"camera": self._calibration.describe()},
         )
         self.steady_timer(0.2, self._watch)
         self._enter(AttentionState.NOTHING_SOUNDING)
 
-    def _apply_settings(self, values: Mapping[str, Any]) -> None:
-        config = selection_config(values)
-        if self._selector is not None:
-            self._selector.config = config
+    def apply_settings(self, values: Mapping[str, Any]) -> None:
+        """Choice and smoothing take effect at once."""
+        self._selector.config = selection_config(values)
         self._smoother.seconds = values["smoothing"]
 
     def _on_mask(self, msg: Image) -> None:
@@ -134,8 +121,6 @@ class AttentionNode(BaseNode):
 
     def _attend(self, msg: Detection2DArray) -> None:
         stamp_ns = stamp_to_ns(msg.header.stamp)
-        if self._selector is None:
-            return
         selection = self._selector.update(stamp_ns, read_detections(msg))
         self._enter(selection.state)
         if selection.target is None:
@@ -177,7 +162,7 @@ class AttentionNode(BaseNode):
     def _watch(self) -> None:
         """When no detections come at all any more, nothing sounds."""
         silent_s = time.monotonic() - self._heard_s
-        if self._selector is not None and silent_s > self._settings["hold"] + _SILENT_STREAM_S:
+        if silent_s > self._settings["hold"] + _SILENT_STREAM_S:
             self._selector.reset()
             self._enter(AttentionState.NOTHING_SOUNDING)
 

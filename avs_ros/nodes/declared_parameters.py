@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from rcl_interfaces.msg import (
@@ -16,30 +15,73 @@ from rclpy.callback_groups import CallbackGroup
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from rclpy.parameter import Parameter
+from rclpy.publisher import Publisher
+from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.timer import Timer
 
+from avs_ros.conversions.topics import Topic
 from avs_ros.errors import AvsError
-from avs_ros.nodes.parameters import Change, ParameterSpec, Table, Value
-
-Apply = Callable[[Mapping[str, Value]], None]
+from avs_ros.nodes.message_types import ROS
+from avs_ros.nodes.parameters import TABLES, Change, ParameterSpec, Table, Value
+from avs_ros.nodes.topics import qos_profile
 
 
 class BaseNode(Node):
     """What every node here is: whole or not there at all, and takes its own dump back.
 
-    rclpy refuses every write to a read-only parameter, even of the value that it has; `ros2 param
-    load` of a node's own dump would report failures for nothing.
+    :attr:`TABLE` is its name, in the tables of parameters and topics too.  rclpy refuses every
+    write to a read-only parameter, even of the value that it has; `ros2 param load` of a node's
+    own dump would report failures for nothing.
     """
 
-    @contextmanager
-    def whole_or_gone(self) -> Iterator[None]:
-        """A node that could not be made must not stay on the graph."""
+    TABLE = ""
+
+    def __init__(self, node_name: str = "", **options: Any) -> None:
+        """Declare the parameters, then :meth:`_set_up`; ``options`` go to ``rclpy.node.Node``.
+
+        Raises :class:`ParameterError` for a start value out of range.
+        """
+        super().__init__(node_name or self.TABLE, **options)
         try:
-            yield
+            self._settings = DeclaredParameters(self, TABLES[self.TABLE])
+            self._set_up()
         except BaseException:
-            # rclpy's own: what the node itself would free is not there yet.
+            # A node that could not be made must not stay on the graph.  rclpy's own: what the node
+            # itself would free is not there yet.
             super().destroy_node()
             raise
+
+    def _set_up(self) -> None:
+        """Make what the node needs, with its parameters declared."""
+
+    def apply_settings(self, values: Mapping[str, Any]) -> None:
+        """Take over changed parameters (all ``values``, the new ones included).
+
+        An :class:`AvsError` that it raises refuses the change with its text.
+        """
+
+    @property
+    def configured(self) -> bool:
+        """Whether parameters that are fixed by configure may no longer change."""
+        return False
+
+    def topic_options(self, topic: Topic) -> dict[str, Any]:
+        """Quality of service of a publisher on ``topic``, which users may override."""
+        quality = self._settings.get(topic.quality, topic.quality)
+        return {
+            "qos_profile": qos_profile(quality, topic.depth),
+            # History, depth and reliability, by qos_overrides.<topic>.publisher.…
+            "qos_overriding_options": QoSOverridingOptions.with_default_policies(),
+        }
+
+    def publisher(self, topic: Topic, name: str = "", type_name: str = "") -> Publisher:
+        """A publisher on ``topic``; ``name`` and ``type_name`` where the table's are not it."""
+        kind = ROS(type_name or topic.type_name)
+        return self.create_publisher(kind, name or topic.name, **self.topic_options(topic))
+
+    def now_ns(self) -> int:
+        """The node's time (ns); 0 until /clock speaks, where it goes by that."""
+        return int(self.get_clock().now().nanoseconds)
 
     def steady_timer(
         self, period_s: float, callback: Callable[[], None], group: CallbackGroup | None = None
@@ -94,24 +136,14 @@ def _descriptor(spec: ParameterSpec) -> ParameterDescriptor:
 class DeclaredParameters(Mapping[str, Any]):
     """The values of a table's parameters; ``parameters["threshold"]`` is always the latest."""
 
-    def __init__(
-        self,
-        node: Node,
-        table: Table,
-        apply: Apply | None = None,
-        is_configured: Callable[[], bool] = lambda: False,
-    ) -> None:
-        """Declare every parameter of ``table`` on ``node``.
+    def __init__(self, node: BaseNode, table: Table) -> None:
+        """Declare every parameter of ``table`` on ``node``, which takes changes over.
 
-        ``apply`` is called with all values (the new ones included) before a change is accepted;
-        an :class:`AvsError` that it raises refuses the change with its text.  ``is_configured``
-        tells whether parameters that are fixed by configure may no longer change.  Raises
-        :class:`ParameterError` when a start value is out of range.
+        Raises :class:`ParameterError` when a start value is out of range.
         """
+        self._node = node
         self._table = {spec.name: spec for spec in table}
         self._values: dict[str, Value] = {}
-        self._apply = apply
-        self._is_configured = is_configured
         for spec in table:
             value = _plain(node.declare_parameter(spec.name, spec.default, _descriptor(spec)))
             spec.check(value)
@@ -137,7 +169,7 @@ class DeclaredParameters(Mapping[str, Any]):
                     continue
                 value = _plain(parameter)
                 spec.check(value)
-                if spec.change is Change.UNCONFIGURED and self._is_configured():
+                if spec.change is Change.UNCONFIGURED and self._node.configured:
                     return SetParametersResult(
                         successful=False,
                         reason=f"{spec.name} is fixed by configure: clean the node up first "
@@ -145,8 +177,8 @@ class DeclaredParameters(Mapping[str, Any]):
                     )
                 changed[spec.name] = value
             values = {**self._values, **changed}
-            if changed and self._apply is not None:
-                self._apply(values)
+            if changed:
+                self._node.apply_settings(values)
         except AvsError as error:
             return SetParametersResult(successful=False, reason=str(error))
         self._values = values

@@ -10,34 +10,14 @@ from typing import Any
 
 from rclpy.callback_groups import CallbackGroup
 
-from avs_ros.conversions.messages import (
-    ERROR,
-    OK,
-    WARN,
-    Message,
-    make_diagnostics,
-    make_header,
-    make_status,
-)
+from avs_ros.conversions.messages import ERROR, OK, WARN, Message, Status, make_diagnostics
 from avs_ros.conversions.topics import DIAGNOSTICS, Topic
 from avs_ros.gate import gate_in_force, in_words
 from avs_ros.nodes.declared_parameters import BaseNode
 from avs_ros.nodes.message_types import ROS
 from avs_ros.nodes.subscriptions import InputSubscription, MessageCounters
-from avs_ros.nodes.topics import qos_of
 from avs_ros.streaming.pipeline import Pipeline, PipelineStats
 from avs_ros.streaming.timing import Percentiles
-
-
-@dataclass(frozen=True)
-class Status:
-    """One status: ``level`` as ``diagnostic_msgs`` has it, a message, and values."""
-
-    name: str
-    level: bytes
-    message: str
-    values: dict[str, str] = field(default_factory=dict)
-    hardware_id: str = ""
 
 
 @dataclass
@@ -55,9 +35,6 @@ class StreamState:
     stats: PipelineStats | None = None
     counters: Mapping[str, int] = field(default_factory=dict)
     last_error: str = ""
-    level_dbfs: float = math.nan
-    coverage: float = math.nan
-    sync_error_ms: float = math.nan
     age_ms: Percentiles | None = None
 
     def read(self, pipeline: Pipeline) -> None:
@@ -73,8 +50,6 @@ class StreamState:
         }
         self.stats, self.counters = pipeline.stats(), pipeline.counters()
         self.last_error = f"{type(error).__name__}: {error}" if error else ""
-        self.level_dbfs, self.coverage = self.stats.level_dbfs, self.stats.coverage
-        self.sync_error_ms = self.stats.sync_error_ms
 
 
 _FOLLOW_PERIOD_S = 0.25
@@ -178,9 +153,11 @@ class DiagnosticsPage:
             values.update(
                 (f"stage {name}_ms", _number(mean)) for name, mean in state.stats.stages_ms.items()
             )
-        values["audio_level_dbfs"] = _number(state.level_dbfs)
-        values["audio_coverage"] = _number(state.coverage, 2)
-        values["sync_error_ms"] = _number(state.sync_error_ms)
+        for key, name, digits in (
+            ("audio_level_dbfs", "level_dbfs", 1), ("audio_coverage", "coverage", 2),
+            ("sync_error_ms", "sync_error_ms", 1),
+        ):
+            values[key] = _number(getattr(state.stats, name, math.nan), digits)
         values.update((name, str(number)) for name, number in state.counters.items())
         level, message = OK, "running" if state.state == "active" else state.state
         if self._rising(state.counters, "frames_deadline"):
@@ -250,15 +227,8 @@ class DiagnosticsPublisher:
         """Publish what ``write()`` says every ``period_s`` seconds, whatever /clock does."""
         self._node = node
         self._write = write
-        self._publisher = node.create_publisher(
-            ROS(DIAGNOSTICS.type_name), DIAGNOSTICS.name, qos_of(DIAGNOSTICS)
-        )
+        self._publisher = node.publisher(DIAGNOSTICS)
         node.steady_timer(period_s, self._publish, group)
 
     def _publish(self) -> None:
-        statuses = [
-            make_status(ROS, one.name, one.level, one.message, one.values, one.hardware_id)
-            for one in self._write()
-        ]
-        header = make_header(ROS, self._node.get_clock().now().nanoseconds)
-        self._publisher.publish(make_diagnostics(ROS, header, statuses))
+        self._publisher.publish(make_diagnostics(ROS, self._node.now_ns(), self._write()))

@@ -18,13 +18,11 @@ from avs_ros.errors import DatasetError
 from avs_ros.evaluation import run_files
 from avs_ros.evaluation.pairing import StampPairing
 from avs_ros.evaluation.score_sheet import ScoreSheet
-from avs_ros.nodes.declared_parameters import BaseNode, DeclaredParameters
+from avs_ros.nodes.declared_parameters import BaseNode
 from avs_ros.nodes.diagnostics import Listening
 from avs_ros.nodes.entry_point import run_node
-from avs_ros.nodes.message_types import ROS
-from avs_ros.nodes.parameters import TABLES
 from avs_ros.nodes.subscriptions import MessageCounters
-from avs_ros.nodes.topics import TOPICS, qos_of
+from avs_ros.nodes.topics import TOPICS
 from avs_ros.report.evaluation_report import EvaluationSummary, write_report
 
 
@@ -36,23 +34,16 @@ class EvaluatorNode(BaseNode):
     scored or written.
     """
 
-    def __init__(self, node_name: str = "evaluator_node", **options: Any) -> None:
-        """Subscribe; ``options`` go to ``rclpy.node.Node``."""
-        super().__init__(node_name, **options)
-        self.failed = False
-        self._written = True  # nothing to write before there is anything to score
-        with self.whole_or_gone():
-            self._set_up()
-        self._written = False
+    TABLE = "evaluator_node"
+    failed = False
+    _written = True  # nothing to write before there is anything to score
 
     def _set_up(self) -> None:
-        self._settings = DeclaredParameters(self, TABLES["evaluator_node"])
         self._sheet = ScoreSheet(self._settings["batch_frames"])
         self._pairing = StampPairing(self._sheet, self._settings["wait"])
         self._refused = MessageCounters(self.get_logger())
-        topics = TOPICS["evaluator_node"]
-        topic = topics["publishes"][0]
-        self._mean = self.create_publisher(ROS(topic.type_name), topic.name, qos_of(topic))
+        topics = TOPICS[self.TABLE]
+        self._mean = self.publisher(topics["publishes"][0])
         callbacks = {
             "mask": self._on_mask,
             "detections": self._on_detections,
@@ -64,12 +55,13 @@ class EvaluatorNode(BaseNode):
         self._inputs = Listening(
             self, topics["subscribes"], self._settings["qos"], self._refused, callbacks
         )
+        self._written = False
 
     def _put(self, msg: Message, **parts: Any) -> None:
         self._pairing.put(stamp_to_ns(msg.header.stamp), **parts)
 
     def _on_mask(self, msg: Image) -> None:
-        age_ns = self.get_clock().now().nanoseconds - stamp_to_ns(msg.header.stamp)
+        age_ns = self.now_ns() - stamp_to_ns(msg.header.stamp)
         self._put(msg, mask=read_mask(msg), latency_ms=age_ns * 1e-6)
         if (mean := self._sheet.running_iou()) is not None:
             self._mean.publish(Float64(data=mean))

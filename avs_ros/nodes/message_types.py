@@ -37,31 +37,6 @@ def _installed(name: str) -> Any:
     return found
 
 
-def interface(name: str) -> Any:
-    """The class called ``package/msg/Name`` or ``package/srv/Name``.
-
-    Raises :class:`MessageTypeError`, which says what to install, or that another package of the
-    same name is.
-    """
-    package = name.split("/")[0]
-    get = f"apt install ros-{os.environ.get('ROS_DISTRO', 'jazzy')}-{package.replace('_', '-')}"
-    if name == AUDIO_TYPES["AudioStamped"]:
-        get = "build https://github.com/mgonzs13/audio_common in your workspace"
-    try:
-        found = _installed(name)
-    except ImportError as error:
-        raise MessageTypeError(f"{name} is not installed ({error}): {get}") from error
-    if found is not None:
-        return found
-    if package == "audio_common_msgs":
-        others = " or ".join(installed_audio_types())
-        raise MessageTypeError(
-            f"{name} is not installed: the other family of the name {package} is; set audio_type "
-            f"to {others}, or uninstall it and {get}"
-        )
-    raise MessageTypeError(f"{name} is not in the {package} that is installed: {get}")
-
-
 def installed_audio_types() -> tuple[str, ...]:
     """Short names of the sound types that are installed, the one to publish first."""
     found = []
@@ -81,7 +56,7 @@ def published_audio_type(chosen: str) -> str:
     """
     if chosen == "auto":
         chosen = next(iter(installed_audio_types()), _PREFERRED[0])
-    interface(AUDIO_TYPES[chosen])
+    ROS(AUDIO_TYPES[chosen])
     return chosen
 
 
@@ -89,8 +64,29 @@ class RosTypes:
     """:class:`~avs_ros.conversions.messages.MessageTypes` of the installation."""
 
     def __call__(self, type_name: str) -> Any:
-        """The class of this name; raises :class:`MessageTypeError`."""
-        return interface(type_name)
+        """The class called ``package/msg/Name`` or ``package/srv/Name``.
+
+        Raises :class:`MessageTypeError`, which says what to install, or that another package of
+        the same name is.
+        """
+        package = type_name.split("/")[0]
+        distribution = os.environ.get("ROS_DISTRO", "jazzy")
+        get = f"apt install ros-{distribution}-{package.replace('_', '-')}"
+        if type_name == AUDIO_TYPES["AudioStamped"]:
+            get = "build https://github.com/mgonzs13/audio_common in your workspace"
+        try:
+            found = _installed(type_name)
+        except ImportError as error:
+            raise MessageTypeError(f"{type_name} is not installed ({error}): {get}") from error
+        if found is not None:
+            return found
+        if package == "audio_common_msgs":
+            others = " or ".join(installed_audio_types())
+            raise MessageTypeError(
+                f"{type_name} is not installed: the other family of the name {package} is; set "
+                f"audio_type to {others}, or uninstall it and {get}"
+            )
+        raise MessageTypeError(f"{type_name} is not in the {package} that is installed: {get}")
 
     def array(self, values: NDArray[Any]) -> array.array[Any]:
         """``values``, flat, in one memory copy.

@@ -10,10 +10,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from rclpy.publisher import Publisher
 
-from avs_ros.conversions.audio import AUDIO_TYPES, FORMATLESS, make_audio, make_audio_info
-from avs_ros.conversions.messages import ERROR, OK, WARN
+from avs_ros.conversions.messages import ERROR, OK, WARN, Status
 from avs_ros.errors import MissingDependencyError
 from avs_ros.media.microphone import (
     MicrophoneRequest,
@@ -23,18 +21,10 @@ from avs_ros.media.microphone import (
     load_sounddevice,
     open_port_audio,
 )
-from avs_ros.nodes.declared_parameters import BaseNode, DeclaredParameters
-from avs_ros.nodes.diagnostics import DiagnosticsPublisher, Status
+from avs_ros.nodes.declared_parameters import BaseNode
+from avs_ros.nodes.diagnostics import DiagnosticsPublisher
 from avs_ros.nodes.entry_point import run_node
-from avs_ros.nodes.message_types import ROS, published_audio_type
-from avs_ros.nodes.parameters import TABLES
-from avs_ros.nodes.topics import (
-    TOPICS,
-    qos_of,
-    qos_overridable,
-    qos_profile,
-    sibling_topic,
-)
+from avs_ros.nodes.sound_publisher import SoundPublisher
 from avs_ros.sound import dbfs
 from avs_ros.streaming.inputs import Sound
 
@@ -53,9 +43,11 @@ class MicrophoneNode(BaseNode):
     device's own thread only hands blocks over.
     """
 
+    TABLE = "microphone_node"
+
     def __init__(
         self,
-        node_name: str = "microphone_node",
+        node_name: str = "",
         *,
         open_microphone: OpenMicrophone = open_port_audio,
         **options: Any,
@@ -66,42 +58,24 @@ class MicrophoneNode(BaseNode):
         Raises :class:`ParameterError` for a start value out of range, :class:`MessageTypeError`
         when ``audio_type`` is not installed.
         """
-        super().__init__(node_name, **options)
         self._open_microphone = open_microphone
-        with self.whole_or_gone():
-            self._set_up()
+        super().__init__(node_name, **options)
         self._thread = threading.Thread(target=self._run, name="microphone", daemon=True)
         self._thread.start()
 
     def _set_up(self) -> None:
-        self._settings = DeclaredParameters(self, TABLES["microphone_node"])
         settings = self._settings
         self._request = MicrophoneRequest(
             settings["device"], settings["rate"], settings["channels"], settings["block"]
         )
-        self._type = published_audio_type(settings["audio_type"])
         self._blocks: queue.Queue[Sound] = queue.Queue(_QUEUED_BLOCKS)
         self._stopping = threading.Event()
         self._microphone: PortAudioMicrophone | None = None
         self._problem = "the device is not open yet"
         self._counters = {"blocks": 0, "overflows": 0, "blocks_dropped": 0, "reopened": 0}
         self._level_dbfs = float("-inf")
-        audio, info, _ = TOPICS["microphone_node"]["publishes"]
-        self._audio = self.create_publisher(
-            ROS(AUDIO_TYPES[self._type]), audio.name,
-            qos_profile(settings["qos"], audio.depth),
-            qos_overriding_options=qos_overridable(),
-        )
-        self._info: Publisher | None = None
-        if AUDIO_TYPES[self._type] in FORMATLESS:
-            self._info = self.create_publisher(
-                ROS(info.type_name), sibling_topic(self, "audio_info", "audio"), qos_of(info)
-            )
-            self.steady_timer(_INFO_PERIOD_S, self._publish_info)
+        self._audio = SoundPublisher(self, settings["audio_type"], _INFO_PERIOD_S)
         self._diagnostics = DiagnosticsPublisher(self, self._status)
-
-    def _now_ns(self) -> int:
-        return int(self.get_clock().now().nanoseconds)
 
     def _take(self, sound: Sound) -> None:
         """Called by the device's thread: it must not wait for anybody."""
@@ -113,7 +87,7 @@ class MicrophoneNode(BaseNode):
     def _run(self) -> None:
         while not self._stopping.is_set():
             try:
-                microphone = self._open_microphone(self._request, self._take, self._now_ns)
+                microphone = self._open_microphone(self._request, self._take, self.now_ns)
             except Exception as error:  # a driver's own too
                 self._problem = str(error)
                 self.get_logger().warning(
@@ -125,13 +99,14 @@ class MicrophoneNode(BaseNode):
             self._microphone = microphone
             self.get_logger().info(
                 f"recording '{microphone.name}': {microphone.rate_hz} Hz, "
-                f"{microphone.channels} channel(s), published as {self._type}"
+                f"{microphone.channels} channel(s), published as {self._audio.type}"
             )
-            self._publish_info()
+            self._audio.describe(microphone.rate_hz, microphone.channels)
             try:
                 self._publish_blocks(microphone)
             finally:
                 self._microphone = None
+                self._audio.fall_silent()
                 microphone.close()
             if not self._stopping.is_set():
                 self._problem = f"'{microphone.name}' is gone"
@@ -169,21 +144,11 @@ class MicrophoneNode(BaseNode):
         self._counters["blocks"] += 1
         power = float(np.mean(np.square(sound.samples, dtype=np.float64)))
         self._level_dbfs = dbfs(max(power, 1e-2) / 32768.0**2)
-        self._audio.publish(
-            make_audio(
-                ROS, self._type, sound.stamp_ns, sound.samples, sound.rate_hz,
-                self._settings["frame_id"],
-            )
-        )
+        self._audio.publish(sound, sound.stamp_ns, self._settings["frame_id"])
 
     def _drain(self) -> None:
         while not self._blocks.empty():
             self._blocks.get_nowait()
-
-    def _publish_info(self) -> None:
-        microphone = self._microphone
-        if self._info is not None and microphone is not None:
-            self._info.publish(make_audio_info(ROS, microphone.rate_hz, microphone.channels))
 
     def _status(self) -> list[Status]:
         microphone = self._microphone

@@ -10,18 +10,13 @@ import heapq
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from avs_ros.conversions.camera import CAMERA_INFO
-from avs_ros.conversions.messages import Message
 from avs_ros.errors import ParameterError
-from avs_ros.media.bag_files import is_bag
 from avs_ros.media.leaps import FilmLine
 from avs_ros.media.source import Frame, Sound
 
@@ -194,23 +189,6 @@ class PlaybackClock:
         if self._paused:
             return self._position_ns
         return self._position_ns + (self._now_ns() - self._since_ns) * self._rate
-
-
-def recorded_camera_info(path: Path) -> Message | None:
-    """The first ``CameraInfo`` of a bag, as the bag's own message object; None without one."""
-    if not is_bag(path):
-        return None
-    from avs_ros.media.bag_files import open_reader
-    from avs_ros.media.bag_types import typestore_for
-
-    with closing(open_reader(path)) as reader:
-        connections = [c for c in reader.connections if c.msgtype == CAMERA_INFO and c.msgcount]
-        if not connections:
-            return None  # rosbags takes an empty choice for every topic
-        types = typestore_for(path, connections[:1])
-        for connection, _, raw in reader.messages(connections[:1]):
-            return types.deserialize_cdr(raw, connection.msgtype)
-    return None
 
 
 def start_stamp_ns(choice: str, now_ns: int, recorded_ns: int) -> int:

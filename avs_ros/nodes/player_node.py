@@ -14,33 +14,24 @@ from rosgraph_msgs.msg import Clock as ClockMessage
 from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header
 
-from avs_ros.conversions.audio import (
-    AUDIO_INFO,
-    AUDIO_TYPES,
-    FORMATLESS,
-    make_audio,
-    make_audio_info,
-)
-from avs_ros.conversions.camera import CAMERA_INFO, copy_camera_info, make_camera_info
+from avs_ros.conversions.camera import copy_camera_info, make_camera_info
 from avs_ros.conversions.image_writing import make_image, rgb_to_compressed
 from avs_ros.conversions.messages import make_header, ns_to_stamp
-from avs_ros.conversions.topics import COMPRESSED, IMAGE
 from avs_ros.errors import MediaError, ParameterError
 from avs_ros.media.opening import open_recording
 from avs_ros.media.source import Frame, Sound
-from avs_ros.nodes.declared_parameters import BaseNode, DeclaredParameters
+from avs_ros.nodes.declared_parameters import BaseNode
 from avs_ros.nodes.entry_point import run_node
-from avs_ros.nodes.message_types import ROS, published_audio_type
-from avs_ros.nodes.parameters import TABLES
+from avs_ros.nodes.message_types import ROS
 from avs_ros.nodes.playback import (
     Due,
     PlaybackClock,
     describe,
     in_order,
-    recorded_camera_info,
     start_stamp_ns,
 )
-from avs_ros.nodes.topics import qos_overridable, qos_profile, sibling_topic, transport_topic
+from avs_ros.nodes.sound_publisher import SoundPublisher
+from avs_ros.nodes.topics import TOPICS, sibling_topic, transport_topic
 from avs_ros.streaming.pcm import AudioFormat
 
 _AUDIO_INFO_PERIOD_S = 1.0
@@ -49,45 +40,35 @@ _DISCOVERY_S = 1.5
 
 
 class PlayerNode(BaseNode):
-    """One recording, played once or in a loop; ``finished`` after its last message."""
+    """One recording, played once or in a loop; ``finished`` after its last message.
 
-    def __init__(self, node_name: str = "player_node", **options: Any) -> None:
-        """Open ``input`` and start playing; ``options`` go to ``rclpy.node.Node``.
+    Making it raises :class:`ParameterError`, :class:`MediaError` or :class:`BagError` when the
+    input cannot be played, :class:`MessageTypeError` when ``audio_type`` is not installed.
+    """
 
-        Raises :class:`ParameterError`, :class:`MediaError` or :class:`BagError` when the input
-        cannot be played, :class:`MessageTypeError` when ``audio_type`` is not installed.
-        """
-        super().__init__(node_name, **options)
-        with self.whole_or_gone():
-            self._set_up()
+    TABLE = "player_node"
 
     def _set_up(self) -> None:
         self.finished = False
         self.failure: Exception | None = None
         self._started = False
-        self._playback = PlaybackClock(paused=True)
-        self._settings = DeclaredParameters(self, TABLES["player_node"], self._apply_settings)
+        self._topics = {topic.name: topic for topic in TOPICS[self.TABLE]["publishes"]}
         if not self._settings["input"]:
             raise ParameterError("parameter input is empty: name a video file or a bag to play")
         self._path = Path(self._settings["input"]).expanduser()
         self._source = self._open()
-        self._camera_info = recorded_camera_info(self._path)
+        self._camera_info = getattr(self._source, "camera_info", None)
         self._upcoming = in_order(self._source.events(), self._settings["audio_chunk"])
         self._first_due = self._first()
         self._zero_ns = self._first_due.event.stamp_ns
         self._start_ns = self._start_stamp()
-        self._playback.set(rate=self._settings["rate"], paused=True)
-        self._audio_type = published_audio_type(self._settings["audio_type"])
-        self._images, self._audio, self._format_publisher = self._create_publishers()
-        self._sound_format: tuple[int, int] | None = None
+        self._playback = PlaybackClock(self._settings["rate"], paused=True)
+        self._audio = SoundPublisher(self, self._settings["audio_type"], _AUDIO_INFO_PERIOD_S)
+        self._images = self._create_publishers()
         if self._settings["publish_clock"]:
-            self._clock_publisher = self.create_publisher(
-                ClockMessage, "/clock", qos_profile("reliable", 1)
-            )
+            self._clock_publisher = self.publisher(self._topics["/clock"])
             period_s = 1.0 / self._settings["clock_rate"]
             self.steady_timer(period_s, self._publish_clock)
-        if self._format_publisher is not None:
-            self.steady_timer(_AUDIO_INFO_PERIOD_S, self._publish_audio_info)
         self.get_logger().info(describe(self._source))
         for message in self._source.doubts:
             self.get_logger().warning(message)
@@ -120,30 +101,19 @@ class PlayerNode(BaseNode):
     def _start_stamp(self) -> int:
         return start_stamp_ns(self._settings["start_stamp"], time.time_ns(), self._zero_ns)
 
-    def _create_publishers(self) -> tuple[dict[str, Publisher], Publisher, Publisher | None]:
-        def publisher(type_name: str, topic: str, depth: int) -> Publisher:
-            return self.create_publisher(
-                ROS(type_name), topic,
-                qos_profile(self._settings["qos"], depth),
-                qos_overriding_options=qos_overridable(),
-            )
-
+    def _create_publishers(self) -> dict[str, Publisher]:
         # Remapping `image` takes what belongs to it along, as camera drivers lay it out.
-        wanted = self._settings["image_type"]
-        camera_info = sibling_topic(self, "camera_info", "image")
-        images = {"camera_info": publisher(CAMERA_INFO, camera_info, 1)}
-        if wanted in ("Image", "both"):
-            images["image"] = publisher(IMAGE, "image", 1)
-        if wanted in ("CompressedImage", "both"):
-            beside = transport_topic(self, "image", "compressed")
-            images["compressed"] = publisher(COMPRESSED, beside, 1)
-        audio = publisher(AUDIO_TYPES[self._audio_type], "audio", 50)
-        if AUDIO_TYPES[self._audio_type] not in FORMATLESS:
-            return images, audio, None
-        audio_info = sibling_topic(self, "audio_info", "audio")
-        return images, audio, publisher(AUDIO_INFO, audio_info, 1)
+        beside = {
+            "camera_info": sibling_topic(self, "camera_info", "image"), "image": "image",
+            "image/compressed": transport_topic(self, "image", "compressed"),
+        }
+        unwanted = {"Image": "image/compressed", "CompressedImage": "image"}
+        return {
+            name: self.publisher(self._topics[name], topic) for name, topic in beside.items()
+            if name != unwanted.get(self._settings["image_type"])
+        }
 
-    def _apply_settings(self, values: Mapping[str, Any]) -> None:
+    def apply_settings(self, values: Mapping[str, Any]) -> None:
         """Speed and hold take effect at once (but nothing starts before its subscribers)."""
         self._playback.set(rate=values["rate"], paused=values["paused"] or not self._started)
 
@@ -180,7 +150,7 @@ class PlayerNode(BaseNode):
                     return images, chunks
                 stamp_ns = self._start_ns + due.event.stamp_ns - self._zero_ns + offset_ns
                 if isinstance(due.event, Sound):
-                    self._publish_sound(due.event, stamp_ns)
+                    self._audio.publish(due.event, stamp_ns, self._settings["audio_frame_id"])
                     chunks += 1
                 else:
                     self._publish_frame(due.event, stamp_ns)
@@ -214,7 +184,7 @@ class PlayerNode(BaseNode):
         """
         until = time.monotonic() + self._settings["wait_for_subscribers"]
         images = [pub for name, pub in self._images.items() if name != "camera_info"]
-        every = [*self._images.values(), self._audio]
+        every = [*self._images.values(), self._audio.publisher]
         counts, since = [0], time.monotonic()
         while time.monotonic() < until and not self._playback.stopped:
             now = [pub.get_subscription_count() for pub in every]
@@ -232,7 +202,7 @@ class PlayerNode(BaseNode):
         if self._playback.stopped or self._settings["qos"] != "reliable":
             return
         timeout = Duration(seconds=_ACKNOWLEDGE_S)
-        for publisher in (*self._images.values(), self._audio):
+        for publisher in (*self._images.values(), self._audio.publisher):
             publisher.wait_for_all_acked(timeout)
 
     # ---------------------------------------------------------------- messages
@@ -248,30 +218,13 @@ class PlayerNode(BaseNode):
         self._images["camera_info"].publish(self._camera_message(header, width, height))
         if (publisher := self._images.get("image")) is not None:
             publisher.publish(make_image(ROS, header, rgb))
-        if (publisher := self._images.get("compressed")) is not None:
+        if (publisher := self._images.get("image/compressed")) is not None:
             publisher.publish(rgb_to_compressed(ROS, header, rgb))
 
     def _camera_message(self, header: Header, width: int, height: int) -> CameraInfo:
         if self._camera_info is not None:
             return copy_camera_info(ROS, header, self._camera_info)
         return make_camera_info(ROS, header, width, height, self._settings["horizontal_fov"])
-
-    def _publish_sound(self, sound: Sound, stamp_ns: int) -> None:
-        channels = 1 if sound.samples.ndim == 1 else sound.samples.shape[1]
-        known, self._sound_format = self._sound_format, (sound.rate_hz, channels)
-        if self._format_publisher is not None and known != self._sound_format:
-            self._publish_audio_info()
-        self._audio.publish(
-            make_audio(
-                ROS, self._audio_type, stamp_ns, sound.samples, sound.rate_hz,
-                self._settings["audio_frame_id"],
-            )
-        )
-
-    def _publish_audio_info(self) -> None:
-        """Again and again: subscribers that come later must learn the format too."""
-        if self._sound_format is not None and self._format_publisher is not None:
-            self._format_publisher.publish(make_audio_info(ROS, *self._sound_format))
 
     def _publish_clock(self) -> None:
         stamp = ns_to_stamp(ROS, self._start_ns + self._playback.now())

@@ -20,13 +20,13 @@ from pathlib import Path
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.serialization import deserialize_message
 
 from avs_ros.conversions.audio import AUDIO_INFO, AUDIO_TYPES
 from avs_ros.media.bag_writer import BagWriter
 from avs_ros.nodes.entry_point import run_node
 from avs_ros.nodes.message_types import ROS, published_audio_type
+from avs_ros.nodes.topics import qos_profile
 
 # Topic, CDR bytes, time of arrival (ns).
 Recorded = tuple[str, bytes, int]
@@ -65,13 +65,7 @@ class RecorderNode(Node):
         self._bag = BagWriter(path)
         for topic, type_name in topics.items():
             self._bag.declare(topic, type_name, topic in latched)
-            durability = (
-                DurabilityPolicy.TRANSIENT_LOCAL if topic in latched else DurabilityPolicy.VOLATILE
-            )
-            profile = QoSProfile(
-                history=HistoryPolicy.KEEP_LAST, depth=DEPTH, durability=durability,
-                reliability=ReliabilityPolicy.RELIABLE,
-            )
+            profile = qos_profile("latched" if topic in latched else "reliable", DEPTH)
             take = partial(self._on_message, topic)
             self.create_subscription(ROS(type_name), topic, take, profile, raw=True)
         self._bag_thread = threading.Thread(target=self._write_bag, name="recorder")

@@ -13,10 +13,9 @@ from std_srvs.srv import SetBool, Trigger
 
 from avs_ros.errors import AvsError
 from avs_ros.inference.segmenter import Segmenter
-from avs_ros.nodes.declared_parameters import BaseNode, DeclaredParameters
+from avs_ros.nodes.declared_parameters import BaseNode
 from avs_ros.nodes.diagnostics import DiagnosticsPage, DiagnosticsPublisher, StreamState
 from avs_ros.nodes.entry_point import run_node
-from avs_ros.nodes.parameters import TABLES
 from avs_ros.nodes.segmentation_inputs import SensorInputs
 from avs_ros.nodes.segmentation_model import (
     apply_parameters,
@@ -69,8 +68,10 @@ class SegmentationNode(BaseNode, LifecycleNode):
     ``SegmentationOutputs`` (conversions, publishers).
     """
 
+    TABLE = "segmentation_node"
+
     def __init__(
-        self, node_name: str = "segmentation_node", *,
+        self, node_name: str = "", *,
         create_segmenter: CreateSegmenter = create_segmenter, **options: Any,
     ) -> None:
         """Declare parameters and services; configure and activate follow by themselves.
@@ -80,12 +81,10 @@ class SegmentationNode(BaseNode, LifecycleNode):
         ``options`` go to ``rclpy.node.Node``.  Raises :class:`ParameterError` for a start value
         out of range.
         """
-        super().__init__(node_name, **options)
-        with self.whole_or_gone():
-            self._set_up(create_segmenter)
-
-    def _set_up(self, create_segmenter: CreateSegmenter) -> None:
         self._create_segmenter = create_segmenter
+        super().__init__(node_name, **options)
+
+    def _set_up(self) -> None:
         self._pipeline: Pipeline | None = None
         self._worker: Worker | None = None
         self._outputs: SegmentationOutputs | None = None
@@ -96,10 +95,6 @@ class SegmentationNode(BaseNode, LifecycleNode):
         self._failure = ""
         self._malformed = MessageCounters(self.get_logger())
         self._age = RollingPercentiles()
-        self._settings = DeclaredParameters(
-            self, TABLES["segmentation_node"], self._apply_settings,
-            lambda: self._pipeline is not None,
-        )
         self._inputs = SensorInputs(self, self._settings, self._malformed)
         self._start_group = MutuallyExclusiveCallbackGroup()
         timers = MutuallyExclusiveCallbackGroup()
@@ -162,7 +157,7 @@ class SegmentationNode(BaseNode, LifecycleNode):
             self.get_logger().error(str(error))
             return TransitionCallbackReturn.FAILURE
         result = super().on_activate(state)
-        self._outputs.publish_label_info(self._settings["threshold"], self._now_ns())
+        self._outputs.publish_label_info(self._settings["threshold"], self.now_ns())
         with self._switch:
             self._state = "active"
             if self._enabled:
@@ -228,7 +223,7 @@ class SegmentationNode(BaseNode, LifecycleNode):
 
     def _publish(self, segmentation: Segmentation, pair: Pair) -> None:
         """Called in the worker's thread with each answer."""
-        latency_ms = (self._now_ns() - pair.stamp_ns) * 1e-6
+        latency_ms = (self.now_ns() - pair.stamp_ns) * 1e-6
         self._age.add(latency_ms)
         if (outputs := self._outputs) is not None:
             outputs.publish(segmentation, pair, self._inputs.calibration, latency_ms)
@@ -238,16 +233,18 @@ class SegmentationNode(BaseNode, LifecycleNode):
             f"frame lost: {type(error).__name__}: {error}", throttle_duration_sec=5.0
         )
 
-    def _now_ns(self) -> int:
-        return int(self.get_clock().now().nanoseconds)
+    @property
+    def configured(self) -> bool:
+        """Whether the model is loaded."""
+        return self._pipeline is not None
 
-    def _apply_settings(self, values: Mapping[str, Any]) -> None:
+    def apply_settings(self, values: Mapping[str, Any]) -> None:
         """Take over changed parameters; raises to refuse them."""
         if self._pipeline is not None and self._worker is not None:
             apply_parameters(self._pipeline, self._worker, values)
         changed = values["threshold"] != self._settings["threshold"]
         if changed and self._state == "active" and self._outputs is not None:
-            self._outputs.publish_label_info(values["threshold"], self._now_ns())
+            self._outputs.publish_label_info(values["threshold"], self.now_ns())
 
     def _on_enable(
         self, request: SetBool.Request, response: SetBool.Response

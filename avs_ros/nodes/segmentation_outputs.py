@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
-
-from rclpy.lifecycle import LifecycleNode
+from typing import TYPE_CHECKING, Any
 
 from avs_ros.conversions.detections import make_label_info
 from avs_ros.conversions.messages import make_header
 from avs_ros.conversions.topics import ANSWER_TOPICS, LABEL_INFO, Output, Topic, messages
 from avs_ros.nodes.calibration import Calibration
 from avs_ros.nodes.message_types import ROS
-from avs_ros.nodes.topics import qos_of, qos_overridable
 from avs_ros.segmentation import Segmentation
 from avs_ros.streaming.inputs import Pair
+
+if TYPE_CHECKING:
+    from avs_ros.nodes.segmentation_node import SegmentationNode
 
 
 class SegmentationOutputs:
     """The publishers of the segmentation node; made by configure, destroyed by cleanup."""
 
     def __init__(
-        self, node: LifecycleNode, parameters: Mapping[str, Any], labels: Sequence[str]
+        self, node: SegmentationNode, parameters: Mapping[str, Any], labels: Sequence[str]
     ) -> None:
         """Create a publisher for every row of ``ANSWER_TOPICS`` on the lifecycle ``node``."""
         self._node = node
@@ -29,8 +29,7 @@ class SegmentationOutputs:
         self._labels = labels
         self._publishers = {
             topic.name: node.create_lifecycle_publisher(
-                ROS(topic.type_name), topic.name, qos_of(topic),
-                qos_overriding_options=qos_overridable(),
+                ROS(topic.type_name), topic.name, **node.topic_options(topic)
             )
             for topic in ANSWER_TOPICS
         }

@@ -23,7 +23,7 @@ from rclpy.qos import (
 
 from avs_ros.conversions.messages import Message, reason_of
 from avs_ros.errors import AvsError
-from avs_ros.nodes.message_types import interface
+from avs_ros.nodes.message_types import ROS
 from avs_ros.nodes.topics import qos_overrides, qos_profile
 
 
@@ -124,7 +124,7 @@ class InputSubscription:
         self.problem = ""
         self.received = 0  # messages whose callback has ended, those that it refused as well
         self._node = node
-        self._message = interface(type_name)
+        self._message = ROS(type_name)
         self._callback = counters.guarded(callback, f"message on {self.topic}")
         self._choice, self._depth, self._group = qos, depth, group
         self._overrides = qos_overrides(node, self.topic)

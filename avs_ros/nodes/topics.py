@@ -16,19 +16,9 @@ import yaml
 from rclpy.exceptions import InvalidParameterTypeException
 from rclpy.node import Node
 from rclpy.parameter import Parameter
-from rclpy.qos import (
-    DurabilityPolicy,
-    HistoryPolicy,
-    QoSProfile,
-    ReliabilityPolicy,
-)
-from rclpy.qos_overriding_options import QoSOverridingOptions
+from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 
-from avs_ros.conversions.topics import (
-    ANSWER_TOPICS,
-    DIAGNOSTICS,
-    Topic,
-)
+from avs_ros.conversions.topics import ANSWER_TOPICS, DIAGNOSTICS, Topic
 from avs_ros.errors import ParameterError
 
 
@@ -62,45 +52,28 @@ def published_types(node: Any, topic: str) -> list[str]:
     return sorted(found, key=lambda name: -found[name])
 
 
-_RELIABILITY = {
-    "sensor_data": ReliabilityPolicy.BEST_EFFORT,
-    "reliable": ReliabilityPolicy.RELIABLE,
-    "system_default": ReliabilityPolicy.SYSTEM_DEFAULT,
+_PROFILES = {
+    "sensor_data": (ReliabilityPolicy.BEST_EFFORT, DurabilityPolicy.VOLATILE),
+    "reliable": (ReliabilityPolicy.RELIABLE, DurabilityPolicy.VOLATILE),
+    "latched": (ReliabilityPolicy.RELIABLE, DurabilityPolicy.TRANSIENT_LOCAL),
+    "system_default": (ReliabilityPolicy.SYSTEM_DEFAULT, DurabilityPolicy.SYSTEM_DEFAULT),
 }
 
 
 def qos_profile(name: str, depth: int) -> QoSProfile:
     """A fresh profile (rclpy writes overrides into it) by its parameter value.
 
-    ``sensor_data``: best effort, volatile; ``reliable``: reliable, volatile; ``system_default``:
-    whatever the RMW is configured to do.  All keep the last ``depth`` samples.
+    ``sensor_data``: best effort, volatile; ``reliable``: reliable, volatile; ``latched``:
+    reliable, transient local (the last samples reach late joiners); ``system_default``: whatever
+    the RMW is configured to do.  All keep the last ``depth`` samples.
     """
-    if name not in _RELIABILITY:
-        raise ParameterError(f"quality of service {name!r}: expected {', '.join(_RELIABILITY)}")
-    durability = (
-        DurabilityPolicy.SYSTEM_DEFAULT if name == "system_default" else DurabilityPolicy.VOLATILE
-    )
+    if name not in _PROFILES:
+        raise ParameterError(f"quality of service {name!r}: expected {', '.join(_PROFILES)}")
+    reliability, durability = _PROFILES[name]
     return QoSProfile(
-        history=HistoryPolicy.KEEP_LAST,
-        depth=depth,
-        reliability=_RELIABILITY[name],
+        history=HistoryPolicy.KEEP_LAST, depth=depth, reliability=reliability,
         durability=durability,
     )
-
-
-def qos_latched() -> QoSProfile:
-    """Reliable, transient local, depth 1: the last sample reaches late joiners."""
-    return QoSProfile(
-        history=HistoryPolicy.KEEP_LAST,
-        depth=1,
-        reliability=ReliabilityPolicy.RELIABLE,
-        durability=DurabilityPolicy.TRANSIENT_LOCAL,
-    )
-
-
-def qos_overridable() -> QoSOverridingOptions:
-    """Let users set ``qos_overrides.<topic>.publisher.…`` for history, depth, reliability."""
-    return QoSOverridingOptions.with_default_policies()
 
 
 def qos_overrides(node: Node, topic: str) -> dict[str, Any]:
@@ -139,13 +112,6 @@ def _user_value(node: Node, name: str, kind: Parameter.Type) -> Any:
             node.undeclare_parameter(name)
             return None
     return node.get_parameter(name).value
-
-
-def qos_of(topic: Topic) -> Any:
-    """A fresh ``QoSProfile`` for a publisher of ``topic``."""
-    if topic.quality == "latched":
-        return qos_latched()
-    return qos_profile(topic.quality, topic.depth)
 
 
 def _tables() -> Iterator[tuple[str, dict[str, tuple[Topic, ...]]]]:
