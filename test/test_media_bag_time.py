@@ -13,7 +13,7 @@ from media_files import SECOND, BagMaker, lamp, tone
 from avs_ros.evaluation.bag_making import convert_recording
 from avs_ros.media.bag import BagOptions, BagSource
 from avs_ros.media.source import Frame, Sound, merge
-from avs_ros.streaming.findings import Observed, explain
+from avs_ros.streaming.findings import Findings
 
 
 @pytest.mark.parametrize("late", [0.0, 0.45, -0.3])
@@ -158,11 +158,11 @@ def apart(tmp_path: Path, seconds: float) -> BagSource:
 def test_clocks_that_disagree_are_told(tmp_path: Path, seconds: float, arguments: str) -> None:
     source = apart(tmp_path, seconds)
     list(source.events())
-    metadata = Observed()
+    metadata = Findings()
     source.tell(metadata)
     source.close()
     assert metadata.clocks_apart_s == pytest.approx(seconds, abs=0.2)
-    (message,) = explain(metadata)
+    (message,) = metadata.explain()
     assert "--stamps bag" in message
     assert re.search(arguments, message)
 
@@ -170,10 +170,10 @@ def test_clocks_that_disagree_are_told(tmp_path: Path, seconds: float, arguments
 def test_clocks_that_agree_are_not(tmp_path: Path) -> None:
     source = apart(tmp_path, -0.3)
     list(source.events())
-    metadata = Observed()
+    metadata = Findings()
     source.tell(metadata)
     source.close()
-    assert explain(metadata) == []
+    assert metadata.explain() == []
 
 
 def test_clocks_that_are_set_while_recording(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 from coded_films import film, walk
 
 from avs_ros.errors import MediaError
-from avs_ros.streaming.findings import Observed
+from avs_ros.streaming.findings import Findings
 
 
 def places(path: Path, kind: str) -> list[tuple[int, int]]:
@@ -66,7 +66,7 @@ def test_damaged_packets_of_the_image_cost_only_themselves(tmp_path: Path, seed:
         damage(path, spots[number], rng)
     source, still_shown, still_heard = walk(path)
     assert source.counters["broken_packets"] == 4
-    metadata = Observed()
+    metadata = Findings()
     source.tell(metadata)
     assert metadata.packets == len(spots) + len(places(path, "audio"))
     for number, time in enumerate(sorted(shown)):

@@ -8,7 +8,7 @@ import random
 import numpy as np
 import pytest
 
-from avs_ros.streaming.findings import Findings, Observed, explain
+from avs_ros.streaming.findings import Findings
 from avs_ros.streaming.inputs import Frame, Pair, Sound
 
 GOOD = {"images_s": (10.0, 20.0), "sounds_s": (9.0, 20.0), "sound_s": 11.0, "frames": 100,
@@ -45,7 +45,7 @@ GOOD = {"images_s": (10.0, 20.0), "sounds_s": (9.0, 20.0), "sound_s": 11.0, "fra
     ],
 )
 def test_each_cause_has_its_message(changes: dict, arguments: list[str]) -> None:
-    told = explain(Observed(**{**GOOD, **changes}))
+    told = Findings(**{**GOOD, **changes}).explain()
     assert len(told) == 1
     for word in arguments:
         assert word in told[0]
@@ -53,16 +53,16 @@ def test_each_cause_has_its_message(changes: dict, arguments: list[str]) -> None
 
 
 def test_where_all_is_well_nothing_is_told() -> None:
-    assert explain(Observed(**GOOD)) == []
-    assert explain(Observed()) == []
+    assert Findings(**GOOD).explain() == []
+    assert Findings().explain() == []
     few = {"broken_packets": 1, "malformed_images": 3, "audio_overlap_samples": 5,
            "audio_samples": 1000, "audio_gap_samples": 800, "dropped_duplicate": 2}
-    assert explain(Observed(**GOOD, packets=500, counters=few)) == []
+    assert Findings(**GOOD, packets=500, counters=few).explain() == []
 
 
 def test_a_format_in_doubt_is_told_once() -> None:
     counters = {"audio_overlap_samples": 800, "audio_samples": 1000}
-    assert explain(Observed(**GOOD, counters=counters, format_doubted=True)) == []
+    assert Findings(**GOOD, counters=counters, format_doubted=True).explain() == []
 
 
 def pair(stamp_s: float, coverage: float, level: float) -> Pair:
@@ -82,7 +82,7 @@ def test_channels_that_cancel_each_other(dtype: str, second: float, cancels: boo
     findings.sound(Sound(10**10, samples.astype(dtype), 16000))
     for i in range(10):
         findings.pair(pair(10 + i / 10, 1.0, -80.0 if cancels else -11.0))
-    told = findings.explain({})
+    told = findings.explain()
     assert bool(told) == cancels
     if cancels:
         assert "cancel each other" in told[0] and "--channel 1" in told[0]
@@ -93,11 +93,11 @@ def test_what_was_collected() -> None:
     findings.sound(Sound(5 * 10**9, np.zeros(32000, np.int16), 16000))
     for i in range(20):
         findings.pair(pair(20 + i, 0.0 if i < 15 else 1.0, -math.inf if i < 15 else -70.0))
-    observed = findings.observed
+    observed = findings
     assert (observed.frames, observed.without_sound, observed.silent) == (20, 15, 5)
     assert observed.sounds_s == (5.0, 7.0) and observed.images_s == (20.0, 39.0)
     assert observed.sound_s == 2.0 and observed.loudest_dbfs == -70.0
-    (first, second) = findings.explain({})
+    (first, second) = findings.explain()
     assert "13.0 s after the sound ends" in first
     assert "silence in 5 of 5" in second
 
@@ -110,11 +110,11 @@ def test_any_counters_give_messages_and_no_error(seed: int) -> None:
              "audio_nonfinite", "dropped_out_of_order", "dropped_duplicate", "audio_restarts"]
     for _ in range(50):
         frames = rng.choice([0, 1, 100])
-        observed = Observed(
+        observed = Findings(
             frames=frames, without_sound=rng.randint(0, frames), silent=rng.randint(0, frames),
             loudest_dbfs=rng.choice([-math.inf, -80.0, -10.0]), sound_s=rng.choice([0.0, 9.0]),
             packets=rng.choice([0, 50]), clocks_apart_s=rng.choice([0.0, 9.0]),
             counters={name: rng.choice([0, 10, 10**6]) for name in names},
         )
-        for message in explain(observed):
+        for message in observed.explain():
             assert message and "\n" not in message and not message.endswith(".")

@@ -188,8 +188,9 @@ def _process(
             raise MediaError(f"{args.input}: no frame can be decoded: {pipeline.last_error}")
         raise MediaError(f"{args.input}: no frame in the part that was asked for")
     notes = ["Interrupted: this is what was done until then."] if interruption.status else []
-    source.tell(findings.observed)
-    found = findings.explain(counters)
+    source.tell(findings)
+    findings.counters = counters
+    found = findings.explain()
     told = [f"Note: {message}." for message in (*source.doubts, *found)]
     folder.write_report(counters, [*notes, *told])
     _tell(folder, time.monotonic() - began, interruption.status)

@@ -25,7 +25,7 @@ from avs_ros.media.bag_choices import choose_topic, find_format, other_topics
 from avs_ros.media.bag_files import broken, open_reader
 from avs_ros.media.bag_types import typestore_for
 from avs_ros.media.source import Frame, Sound, SourceInfo, in_stamp_order, merge
-from avs_ros.streaming.findings import Observed
+from avs_ros.streaming.findings import Findings
 from avs_ros.streaming.pcm import AudioFormat
 from avs_ros.streaming.sound_format import CHUNKS
 
@@ -251,15 +251,15 @@ class BagSource:
             self._delays["sound"].append(recorded_ns - sound.end_ns)
             yield sound, recorded_ns
 
-    def tell(self, observed: Observed) -> None:
+    def tell(self, findings: Findings) -> None:
         """Add what the times of recording show, and why messages were refused.
 
         Delays on the way are in those times: below a second they mean nothing.
         """
         images, sounds = (np.median(delays) if delays else 0 for delays in self._delays.values())
-        observed.clocks_apart_s = float(sounds - images) * 1e-9
-        observed.format_doubted, observed.format_given = self._format_doubted, self._says_format
-        observed.reasons = {
+        findings.clocks_apart_s = float(sounds - images) * 1e-9
+        findings.format_doubted, findings.format_given = self._format_doubted, self._says_format
+        findings.reasons = {
             name: self._details[f"first {name}"] for name in self.counters
             if f"first {name}" in self._details
         }

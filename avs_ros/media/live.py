@@ -19,7 +19,7 @@ from avs_ros.errors import MediaError
 from avs_ros.media.microphone import MicrophoneRequest, OnSound, PortAudioMicrophone
 from avs_ros.media.source import Frame, Sound, SourceInfo
 from avs_ros.segmentation import Bytes
-from avs_ros.streaming.findings import Observed
+from avs_ros.streaming.findings import Findings
 
 STALL_S = 5.0
 
@@ -149,7 +149,7 @@ class LiveSource:
                     "is it unplugged or muted by the system?"
                 )
 
-    def tell(self, observed: Observed) -> None:
+    def tell(self, findings: Findings) -> None:
         """Add nothing: what a device gives is what there is."""
 
     def close(self) -> None:

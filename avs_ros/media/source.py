@@ -15,7 +15,7 @@ from fractions import Fraction
 from typing import Protocol, TypeVar
 
 from avs_ros.errors import ParameterError
-from avs_ros.streaming.findings import Observed
+from avs_ros.streaming.findings import Findings
 from avs_ros.streaming.inputs import Event
 from avs_ros.streaming.inputs import Frame as Frame
 from avs_ros.streaming.inputs import Sound as Sound
@@ -55,7 +55,7 @@ class Source(Protocol):
         """Frames and sound in time order, under the promise above; can be walked once."""
         ...
 
-    def tell(self, observed: Observed) -> None:
+    def tell(self, findings: Findings) -> None:
         """Add what this source knows at the end."""
         ...
 

@@ -20,7 +20,7 @@ from avs_ros.errors import MediaError
 from avs_ros.media.decoding import Decoding, import_av, local_url
 from avs_ros.media.source import Frame, Sound, SourceInfo, merge
 from avs_ros.segmentation import Bytes
-from avs_ros.streaming.findings import Observed
+from avs_ros.streaming.findings import Findings
 
 # (transpose, flip left-right, flip top-bottom), in this order
 Orientation = tuple[bool, bool, bool]
@@ -226,9 +226,9 @@ class VideoSource:
         frames, sounds = self._frame_events(), self._sound_events()
         return merge(((f, f.stamp_ns) for f in frames), ((s, s.stamp_ns) for s in sounds))
 
-    def tell(self, observed: Observed) -> None:
+    def tell(self, findings: Findings) -> None:
         """Add how much was read."""
-        observed.packets = self._decoding.packets
+        findings.packets = self._decoding.packets
 
     def close(self) -> None:
         """Close the file and free its decoders now, not when the interpreter ends."""
