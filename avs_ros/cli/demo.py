@@ -14,22 +14,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from avs_ros.cli.progress import Step, steps
-from avs_ros.cli.recorded_play import (
-    LABEL_INFO,
-    NODE,
-    SEGMENTATION_NODE,
-    RecordedPlay,
-    recorded_answers,
-)
+from avs_ros.cli.recorded_play import SEGMENTATION_NODE, RecordedPlay
 from avs_ros.conversions.audio import AUDIO_TYPES, make_audio
-from avs_ros.conversions.detections import make_label_info
+from avs_ros.conversions.camera import CAMERA_INFO
 from avs_ros.conversions.image_writing import rgb_to_compressed
-from avs_ros.conversions.messages import OK, Status, make_diagnostics, make_header
-from avs_ros.conversions.topics import DIAGNOSTICS, Output, messages
+from avs_ros.conversions.messages import make_header
+from avs_ros.conversions.topics import ANSWER_TOPICS, COMPRESSED, DIAGNOSTICS, LABEL_INFO, Output
 from avs_ros.errors import MediaError, ParameterError
 from avs_ros.inference.segmenter import Segmenter
+from avs_ros.media.answer_bag import AnswerBag, full_name
 from avs_ros.media.bag_types import BAG
-from avs_ros.media.bag_writer import BagWriter
 from avs_ros.media.source import Sound
 from avs_ros.media.video import VideoSource
 from avs_ros.postprocess import PostprocessConfig, Postprocessor
@@ -108,9 +102,11 @@ def _play(
     shutil.rmtree(logs, ignore_errors=True)
     with RecordedPlay(logs, args.domain, IMAGE) as play:
         with step("starting the node"):
+            # Of the node's own topics all but the large ones.
+            answers = [topic for topic in ANSWER_TOPICS if topic.in_file != "large"]
             topics = {
-                IMAGE: "sensor_msgs/msg/CompressedImage",
-                "/camera_info": "sensor_msgs/msg/CameraInfo", **recorded_answers(),
+                IMAGE: COMPRESSED, "/camera_info": CAMERA_INFO,
+                **{full_name(one): one.type_name for one in (*answers, DIAGNOSTICS)},
             }
             play.start(
                 folder / "output.mcap", topics,
@@ -119,7 +115,7 @@ def _play(
                     "image_transport": "compressed", "image_qos": "reliable",
                     "audio_qos": "reliable",
                 },
-                sound=AUDIO, latched=[LABEL_INFO], node_code=node_code,
+                sound=AUDIO, latched=[full_name(LABEL_INFO)], node_code=node_code,
             )
         with step("playing", frames) as advance:
             play.play(
@@ -165,11 +161,9 @@ def _record_here(
     """
     config = PostprocessConfig()
     pipeline = Pipeline(segmenter, postprocessor=Postprocessor(config))
-    source = VideoSource(scene)
-    with BagWriter(recording) as bag:
-        for name, type_name in recorded_answers().items():
-            bag.declare(name, type_name, name == LABEL_INFO)
-        bag.declare(IMAGE, "sensor_msgs/msg/CompressedImage")
+    topics = [topic for topic in ANSWER_TOPICS if topic.in_file == "always"]
+    with AnswerBag(recording, topics, segmenter.labels, config.threshold) as bag:
+        bag.declare(IMAGE, COMPRESSED)
         bag.declare(AUDIO, AUDIO_TYPES[AUDIO_TYPE])
 
         def kept(events: Iterator[Event]) -> Iterator[Event]:
@@ -181,22 +175,13 @@ def _record_here(
                     bag.write(AUDIO, message, event.end_ns)
                 yield event
 
-        stamp_ns = 0
-        for segmentation, pair in pipeline.run(kept(source.events())):
+        for segmentation, pair in pipeline.run(kept(VideoSource(scene).events())):
             header = make_header(BAG, pair.stamp_ns, pair.frame.frame_id)
-            if not bag.counts[LABEL_INFO]:
-                info = make_label_info(BAG, header, segmenter.labels, config.threshold)
-                bag.write(LABEL_INFO, info, pair.stamp_ns)
             bag.write(IMAGE, rgb_to_compressed(BAG, header, pair.image), pair.stamp_ns)
             answer = Output(segmentation, pair.image, header, sync_error_ms=pair.sync_error_ms)
-            stamp_ns = pair.stamp_ns + round(processing_ms(segmentation) * 1e6)
-            for topic, message in messages(BAG, answer, lambda one: one.in_file == "always"):
-                bag.write(topic.name.replace("~", NODE), message, stamp_ns)
+            bag.add(answer, pair.stamp_ns + round(processing_ms(segmentation) * 1e6))
             advance(1)
-        values = {
+        bag.finish("in one process", {
             "model": segmenter.name, "engine": segmenter.engine, "device": segmenter.device,
-            **{name: str(count) for name, count in pipeline.counters().items()},
-        }
-        status = Status("segmentation_node: stream", OK, "in one process", values)
-        page = make_diagnostics(BAG, stamp_ns, [status])
-        bag.write(DIAGNOSTICS.name, page, stamp_ns)
+            **pipeline.counters(),
+        })

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from avs_ros.cli.run_folder import counter_descriptions
+from avs_ros.media.answer_bag import NODE
 from avs_ros.media.film import choose_moments, decode, jpeg, thumbnails, write_film
 from avs_ros.media.recorded_run import RecordedRun, read_run
 from avs_ros.media.scene import SECONDS, WIDTH, Turn, turns
@@ -17,7 +18,7 @@ from avs_ros.report.run_report import Moment, RunSummary, write_report
 from avs_ros.streaming.audio_buffer import AUDIO_COUNTERS
 from avs_ros.streaming.synchronizer import FRAME_COUNTERS
 
-NODE, IMAGE, AUDIO = "/segmentation_node", "/image/compressed", "/audio"
+IMAGE, AUDIO = "/image/compressed", "/audio"
 # A turn is judged from here on: the window of sound is a second long.
 HEARD_S = 0.6
 # Moments of the film that image.jpg shows, one below the other.

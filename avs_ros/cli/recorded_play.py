@@ -14,11 +14,11 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
-from avs_ros.conversions.topics import ANSWER_TOPICS, DIAGNOSTICS
-from avs_ros.conversions.topics import LABEL_INFO as LABEL_INFO_TOPIC
 from avs_ros.errors import AvsError, RosError
+from avs_ros.media.answer_bag import NODE
 from avs_ros.ros_installation import own_graph, require_ros
 
 LAST_LINES = 12
@@ -90,11 +90,12 @@ class Child:
         return status
 
 
-class Children:
+class Children(ExitStack):
     """Processes that all end when this is left, in the opposite order of their start."""
 
     def __init__(self, logs: Path, environment: Mapping[str, str]) -> None:
         """Logs go to the folder ``logs``, which is made."""
+        super().__init__()
         logs.mkdir(parents=True, exist_ok=True)
         self._logs, self._environment = logs, environment
         self._running: list[Child] = []
@@ -105,21 +106,13 @@ class Children:
         """Start ``python WORDS`` under this name."""
         child = Child(name, arguments, self._logs / f"{name}.log", self._environment, on_line)
         self._running.append(child)
+        self.callback(child.stop)
         return child
 
     def check(self, may_end: Sequence[Child] = ()) -> None:
         """Raise :class:`ChildError` if one has died."""
         for child in self._running:
             child.check(child in may_end)
-
-    def __enter__(self) -> Children:
-        """Nothing runs yet."""
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Stop all that still run."""
-        for child in reversed(self._running):
-            child.stop()
 
 
 def _how(status: int) -> str:
@@ -132,46 +125,11 @@ def _how(status: int) -> str:
 START_S = 600.0
 SETTLED_S = 1.8
 LAST_LINES_S = 15.0
-NODE = "/segmentation_node"
 NODE_CODE = "import sys; from avs_ros.nodes.{0} import main; sys.exit(main())"
 SEGMENTATION_NODE = NODE_CODE.format("segmentation_node")
-LABEL_INFO = LABEL_INFO_TOPIC.name.replace("~", NODE)
 
 
-def recorded_answers() -> dict[str, str]:
-    """What is recorded of the node's own topics, name -> type: all but the large ones."""
-    answers = {
-        topic.name.replace("~", NODE): topic.type_name
-        for topic in ANSWER_TOPICS if topic.in_file != "large"
-    }
-    return {**answers, DIAGNOSTICS.name: DIAGNOSTICS.type_name}
-
-
-class Watcher:
-    """What the recorder told: the node's state, and how many messages of each topic came."""
-
-    def __init__(self) -> None:
-        """Nothing was told yet."""
-        self.state, self.failure = "", ""
-        self.counts: dict[str, int] = {}
-
-    def hear(self, line: str) -> None:
-        """Take one line of the recorder's."""
-        try:
-            payload = json.loads(line)
-        except ValueError:
-            return
-        self.state = payload.get("state", self.state)
-        self.failure = payload.get("failure", self.failure)
-        self.counts = payload.get("counts", self.counts)
-
-    @property
-    def answers(self) -> int:
-        """Masks received."""
-        return self.counts.get(f"{NODE}/mask", 0)
-
-
-class RecordedPlay:
+class RecordedPlay(ExitStack):
     """One pass: :meth:`start`, :meth:`play`, :meth:`settle`; all processes end with the block."""
 
     def __init__(self, logs: Path, domain: int | None, shown: str) -> None:
@@ -179,10 +137,28 @@ class RecordedPlay:
 
         ``shown``: topic of which one message per image is recorded.
         """
-        self.watcher = Watcher()
+        super().__init__()
+        # What the recorder told: the node's state, and how many messages of each topic came.
+        self._state, self._failure = "", ""
+        self._counts: dict[str, int] = {}
         self._logs, self._shown = logs, shown
-        self._children = Children(logs, own_graph(domain))
+        self._children = self.enter_context(Children(logs, own_graph(domain)))
         self._player: Child | None = None
+
+    def _hear(self, line: str) -> None:
+        """Take one line of the recorder's."""
+        try:
+            payload = json.loads(line)
+        except ValueError:
+            return
+        self._state = payload.get("state", self._state)
+        self._failure = payload.get("failure", self._failure)
+        self._counts = payload.get("counts", self._counts)
+
+    @property
+    def _answers(self) -> int:
+        """Masks received."""
+        return self._counts.get(f"{NODE}/mask", 0)
 
     def start(
         self,
@@ -208,7 +184,7 @@ class RecordedPlay:
             arguments += ["--latched", name]
         for name, type_name in topics.items():
             arguments += ["--topic", name, type_name]
-        self._children.start("recorder", arguments, self.watcher.hear)
+        self._children.start("recorder", arguments, self._hear)
         node = ["-c", node_code, *_ros_arguments(parameters)]
         self._children.start("segmentation_node", node)
         self._wait_active()
@@ -225,7 +201,7 @@ class RecordedPlay:
         done = 0
         while self._player.running:
             self._children.check(may_end=[self._player])
-            now = self.watcher.counts.get(self._shown, 0)
+            now = self._counts.get(self._shown, 0)
             advance(now - done)
             done = now
             time.sleep(0.1)
@@ -238,39 +214,31 @@ class RecordedPlay:
         last, since = -1, time.monotonic()
         while time.monotonic() < until and time.monotonic() - since < SETTLED_S:
             self._children.check(may_end=players)
-            if self.watcher.answers != last:
-                last, since = self.watcher.answers, time.monotonic()
+            if self._answers != last:
+                last, since = self._answers, time.monotonic()
             time.sleep(0.05)
         self._children.check(may_end=players)
 
     def check_answered(self) -> None:
         """Raise :class:`RosError` when not one mask was recorded."""
-        if not self.watcher.answers:
+        if not self._answers:
             raise RosError(
-                f"the node has answered none of {self.watcher.counts.get(self._shown, 0)} "
+                f"the node has answered none of {self._counts.get(self._shown, 0)} "
                 f"images; its log is {self._logs / 'segmentation_node.log'}"
             )
 
     def _wait_active(self) -> None:
         until = time.monotonic() + START_S
-        while self.watcher.state != "active":
+        while self._state != "active":
             self._children.check()
-            if self.watcher.failure:
-                raise AvsError(f"the segmentation node cannot start: {self.watcher.failure}")
+            if self._failure:
+                raise AvsError(f"the segmentation node cannot start: {self._failure}")
             if time.monotonic() > until:
                 raise RosError(
                     f"the segmentation node was not active within {START_S:.0f} s; do other "
                     "processes or a firewall hold back UDP on the loopback interface?"
                 )
             time.sleep(0.05)
-
-    def __enter__(self) -> RecordedPlay:
-        """Nothing runs yet."""
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Stop all that still run."""
-        self._children.__exit__()
 
 
 def _ros_arguments(parameters: Mapping[str, object]) -> list[str]:

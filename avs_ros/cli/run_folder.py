@@ -10,13 +10,12 @@ from typing import Any
 import numpy as np
 
 from avs_ros.conversions.camera import CameraModel
-from avs_ros.conversions.detections import make_label_info
-from avs_ros.conversions.messages import OK, Status, make_diagnostics, make_header
-from avs_ros.conversions.topics import ANSWER_TOPICS, DIAGNOSTICS, LABEL_INFO, Output, messages
+from avs_ros.conversions.messages import make_header
+from avs_ros.conversions.topics import ANSWER_TOPICS, Output
 from avs_ros.errors import MediaError
 from avs_ros.inference.segmenter import Segmenter
+from avs_ros.media.answer_bag import AnswerBag
 from avs_ros.media.bag_types import BAG
-from avs_ros.media.bag_writer import BagWriter
 from avs_ros.media.film import choose_moments, thumbnails
 from avs_ros.media.results import ResultFiles
 from avs_ros.media.source import Sound, SourceInfo
@@ -27,7 +26,6 @@ from avs_ros.segmentation import Segmentation
 from avs_ros.streaming import Pair
 from avs_ros.streaming.pipeline import COUNTERS, processing_ms
 
-NODE = "/segmentation_node"
 TOTALS = ("frames_received", "frames_paired", "results")
 
 
@@ -53,7 +51,6 @@ class RunFolder:
         self._threshold, self._metadata = config.threshold, metadata
         self.summary = RunSummary("", "", threshold=config.gate.sounding_threshold)
         self._stages: dict[str, list[float]] = {}
-        self._last_ns: int | None = None
         self._files = ExitStack()
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -75,16 +72,15 @@ class RunFolder:
             source.audio_rate_hz, source.audio_channels, pixel_aspect=source.pixel_aspect,
         )
         self._files.callback(self._video.close)
-        self._bag = BagWriter(self.folder / "output.mcap")
-        self._files.callback(self._bag.close)
-        self._topics = [
+        topics = [
             topic for topic in ANSWER_TOPICS
             if (topic.in_file == "always" or (topic.in_file == "large" and all_topics))
             and (topic.name != "~/attention" or self._camera is not None)
         ]
-        for topic in self._topics:
-            self._bag.declare(_full(topic.name), topic.type_name, topic.quality == "latched")
-        self._bag.declare(DIAGNOSTICS.name, DIAGNOSTICS.type_name)
+        self._bag = AnswerBag(
+            self.folder / "output.mcap", topics, self._segmenter.labels, self._threshold
+        )
+        self._files.callback(self._bag.close)
 
     def sound(self, sound: Sound) -> None:
         """Keep the sound for the video."""
@@ -93,20 +89,13 @@ class RunFolder:
     def add(self, segmentation: Segmentation, pair: Pair, time_s: float) -> None:
         """Write one answer in every form; ``time_s`` counts from the source's first frame."""
         stamp_ns = segmentation.stamp_ns
-        if self._last_ns is None:
-            info = make_label_info(
-                BAG, make_header(BAG, stamp_ns), self._segmenter.labels, self._threshold
-            )
-            self._bag.write(_full(LABEL_INFO.name), info, stamp_ns)
-        self._last_ns = stamp_ns
         self._results.add(segmentation, pair.frame.index, time_s)
         answer = Output(
             segmentation, pair.image, make_header(BAG, stamp_ns, pair.frame.frame_id),
             self._camera, sync_error_ms=pair.sync_error_ms,
         )
         self._video.frame(stamp_ns, answer.overlay)
-        for topic, message in messages(BAG, answer, self._topics.__contains__):
-            self._bag.write(_full(topic.name), message, stamp_ns)
+        self._bag.add(answer, stamp_ns)
         self._add_to_summary(segmentation, time_s)
 
     def _add_to_summary(self, segmentation: Segmentation, time_s: float) -> None:
@@ -122,13 +111,7 @@ class RunFolder:
 
     def finish_bag(self, counters: dict[str, int]) -> None:
         """Put the run's counters on /diagnostics, at the last frame's stamp."""
-        if self._last_ns is None:
-            return
-        stamp_ns = self._last_ns
-        values = {name: str(count) for name, count in counters.items()}
-        status = Status("segmentation_node: stream", OK, "offline run", values)
-        page = make_diagnostics(BAG, stamp_ns, [status])
-        self._bag.write(DIAGNOSTICS.name, page, stamp_ns)
+        self._bag.finish("offline run", counters)
 
     def close(self) -> None:
         """Finish every file."""
@@ -166,10 +149,6 @@ class RunFolder:
             for position, image in zip(positions, images, strict=False)
         ]
         write_report(self.folder / "report.html", summary)
-
-
-def _full(name: str) -> str:
-    return name.replace("~", NODE, 1)
 
 
 def counter_descriptions(counters: Mapping[str, int]) -> dict[str, int]:
