@@ -85,7 +85,7 @@ class MissingDependencyError(AvsError):
 # Names that people know, where they are not the imported ones with dashes.
 LIBRARIES = {
     "onnxruntime": "ONNX Runtime", "openvino": "OpenVINO", "skimage": "scikit-image",
-    "jinja2": "Jinja2",
+    "jinja2": "Jinja2", "av": "PyAV",
 }  # fmt: skip
 
 

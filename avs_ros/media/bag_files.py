@@ -6,7 +6,7 @@ from collections.abc import Collection, Generator
 from pathlib import Path
 from typing import Any
 
-from avs_ros.errors import BagError, MediaError, MissingDependencyError
+from avs_ros.errors import BagError, MediaError, optional
 
 # First bytes of a file -> what it is.
 _KINDS = {
@@ -68,12 +68,8 @@ def open_reader(path: Path) -> Any:
     Messages that were compressed one by one are handed out unpacked, with metadata.yaml or
     without.  Raises :class:`BagError` or :class:`MediaError`, with what helps.
     """
-    try:
-        from rosbags.rosbag2 import Reader
-    except ImportError as error:
-        raise MissingDependencyError(
-            "rosbags", "Reading bags", "pip install 'avs_ros[tools]'"
-        ) from error
+    optional("rosbags", "Reading bags")
+    from rosbags.rosbag2 import Reader
 
     class UnpackingReader(Reader):
         """Also takes files whose names do not end in lower case, and unpacks messages."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from avs_ros.errors import BagError, MessageTypeError, MissingDependencyError
+from avs_ros.errors import BagError, MessageTypeError, optional
 
 if TYPE_CHECKING:
     from rosbags.typesys.store import Typestore
@@ -29,12 +29,9 @@ def known_types(second_audio: bool = False) -> Typestore:
 
     ``second_audio``: mgonzs13's family, whose names are those of ros-drivers with other fields.
     """
-    try:
-        from rosbags.typesys import Stores, get_types_from_msg, get_typestore
-    except ImportError as error:
-        raise MissingDependencyError(
-            "rosbags", "Reading and writing bags", "pip install 'avs_ros[tools]'"
-        ) from error
+    optional("rosbags", "Reading and writing bags")
+    from rosbags.typesys import Stores, get_types_from_msg, get_typestore
+
     store = get_typestore(Stores.ROS2_JAZZY)
     parsed: dict[str, Any] = {}
     for folder in ("vision_msgs", "foxglove_msgs", "mgonzs13" if second_audio else "ros_drivers"):

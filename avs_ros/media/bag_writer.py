@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 from typing import Any, Final
 
-from avs_ros.errors import BagError, MissingDependencyError, ParameterError
+from avs_ros.errors import BagError, ParameterError, optional
 from avs_ros.media.bag_types import SECOND_AUDIO, STORAGES, known_types, serialize
 
 # The newest form of metadata that `ros2 bag` of Humble can read, too.
@@ -26,12 +26,9 @@ class BagWriter:
         ``storage``: one of :data:`~avs_ros.media.bag_types.STORAGES`.  Raises ParameterError where
         path and storage do not fit together, BagError when the path cannot be written.
         """
-        try:
-            from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
-        except ImportError as error:
-            raise MissingDependencyError(
-                "rosbags", "Writing bags", "pip install 'avs_ros[tools]'"
-            ) from error
+        optional("rosbags", "Writing bags")
+        from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
+
         _check(path, storage)
         self.path = path
         self.counts: dict[str, int] = {}

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
-from avs_ros.errors import MissingDependencyError
+from avs_ros.errors import optional
 from avs_ros.media.leaps import breaks, find_moves, packet_time
 
 # So many packets one after the other that cannot be decoded: the rest will not be better.
@@ -17,14 +16,9 @@ HOPELESS = 5000
 TIMES_MAY_LEAP = 0x0200
 
 
-def import_av() -> ModuleType:
+def import_av() -> Any:
     """PyAV, or the message that says how to get it."""
-    try:
-        import av
-    except ImportError as error:
-        raise MissingDependencyError(
-            "PyAV", "Reading and writing video files", "pip install 'avs_ros[tools]'"
-        ) from error
+    av = optional("av", "Reading and writing video files")
     av.logging.set_level(av.logging.PANIC)
     return av
 

@@ -38,7 +38,11 @@ class Panels:
         self._height, self._width = image.shape[:2]
         self.width = 2 * self._width + GAP
         self.height = HEAD + self._height + STRIP
-        self._wave = self._envelope(self.width)
+        rows = np.abs(np.arange(STRIP)[:, None] - (STRIP // 2 - 6))
+        # [STRIP, width, 1]: where the sound's bars are; their colours; what lies behind them.
+        self._bars = (rows <= np.round((STRIP // 2 - 16) * self._envelope(self.width)))[..., None]
+        self._colours = np.full((self.width, 3), COMING, np.uint8)
+        self._scale = self._seconds_scale()
         self._canvas = np.full((self.height, self.width, 3), BACKGROUND, np.uint8)
         put_text(self._canvas, "camera", 10, 20, 11, WHITE)
         self._right = self._width + GAP
@@ -47,7 +51,7 @@ class Panels:
         self._note_from = self._right + 10 + text_width(title, 11) + 14
         self._answer: RecordedPrediction | None = None
         self._shown = image
-        self._column = 0
+        self._column = 0  # up to which the bars have their colours
 
     def _envelope(self, columns: int) -> NDArray[np.float64]:
         """Loudest sample of each column of the strip, 0..1, square root for the quiet ones."""
@@ -89,40 +93,25 @@ class Panels:
             return
         put_text(out, note, self._note_from, 20, 10, GREY)
 
+    def _seconds_scale(self) -> Bytes:
+        scale = np.full((STRIP, self.width, 3), BACKGROUND, np.uint8)
+        for second in range(0, int(self._seconds) + 1, 2):
+            x = round(second / self._seconds * self.width)
+            cv2.line(scale, (x, STRIP - 20), (x, STRIP - 15), FAINT, 1)
+            put_text(scale, f"{second} s", x + 4, STRIP - 6, 9, GREY)
+        return scale
+
     def _draw_strip(self, out: Bytes, stamp_ns: int) -> None:
         """Columns up to now in the colour of what is marked; those that come in grey."""
         since = (stamp_ns - self._first_ns) * 1e-9
         now = min(self.width, round(since / self._seconds * self.width))
-        top = HEAD + self._height
-        strip = out[top:]
-        middle, half = STRIP // 2 - 6, STRIP // 2 - 16
-        if self._column == 0:
-            strip[:] = BACKGROUND
-            self._columns(strip, 0, self.width, middle, half, COMING)
-            for second in range(0, int(self._seconds) + 1, 2):
-                x = round(second / self._seconds * self.width)
-                cv2.line(strip, (x, STRIP - 20), (x, STRIP - 15), FAINT, 1)
-                put_text(strip, f"{second} s", x + 4, STRIP - 6, 9, GREY)
-        else:
-            # The playhead of the frame before goes; its columns are drawn again in colour.
-            strip[: STRIP - 22, max(0, self._column - 2) : self._column + 3] = BACKGROUND
-            self._columns(strip, self._column, min(self.width, self._column + 3), middle, half,
-                          COMING)
         label = self._answer.label if self._answer is not None else ""
-        self._columns(
-            strip, max(0, self._column - 2), now, middle, half,
-            label_colour(label) if label else WAVE,
-        )
+        self._colours[self._column : now] = label_colour(label) if label else WAVE
+        self._column = now
+        strip = out[HEAD + self._height :]
+        strip[:] = np.where(self._bars, self._colours, self._scale)
         x = min(self.width - 1, now)
         cv2.line(strip, (x, 4), (x, STRIP - 24), WHITE, 1)
-        self._column = max(1, now)
-
-    def _columns(
-        self, strip: Bytes, start: int, end: int, middle: int, half: int, colour: Colour
-    ) -> None:
-        for x in range(start, end):
-            tall = round(half * self._wave[x])
-            strip[middle - tall : middle + tall + 1, x] = colour
 
 
 def decode(jpeg: bytes) -> Bytes:

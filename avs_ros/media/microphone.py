@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from avs_ros.errors import MediaError, MissingDependencyError
+from avs_ros.errors import MediaError, MissingDependencyError, optional
 from avs_ros.sound import SAMPLE_RATE
 from avs_ros.streaming.inputs import Sound
 
@@ -42,18 +42,13 @@ OnSound = Callable[[Sound], None]
 def load_sounddevice() -> Any:
     """Import sounddevice; raises :class:`MissingDependencyError` naming what to install."""
     try:
-        import sounddevice
-    except ImportError as error:
-        raise MissingDependencyError(
-            "sounddevice", "the microphone", "pip install 'avs_ros[microphone]'"
-        ) from error
+        return optional("sounddevice", "the microphone")
     except OSError as error:
         # The Python module is there, the C library that it loads is not.
         raise MissingDependencyError(
             "PortAudio", "the microphone",
             "apt-get install libportaudio2 (macOS: brew install portaudio)",
         ) from error
-    return sounddevice
 
 
 def list_input_devices() -> str:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file
 from scipy.signal import fftconvolve
 
-from avs_ros.errors import MissingDependencyError
+from avs_ros.errors import optional
 from avs_ros.media.video_writer import VideoWriter
 from avs_ros.segmentation import Bytes
 
@@ -107,12 +107,7 @@ def turns() -> list[Turn]:
 
 
 def _photographs() -> tuple[Bytes, Bytes]:
-    try:
-        from skimage import data
-    except ImportError as error:
-        raise MissingDependencyError(
-            "scikit-image", "The demo scene", "pip install 'avs_ros[demo]'"
-        ) from error
+    data = optional("skimage.data", "The demo scene")
     return data.chelsea(), data.astronaut()
 
 

@@ -10,6 +10,7 @@ import struct
 from collections.abc import Iterator
 from fractions import Fraction
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -101,8 +102,9 @@ class VideoSource:
         try:
             return self._av.open(local_url(self.path), metadata_errors="replace")
         except (self._av.FFmpegError, UnicodeDecodeError) as error:
+            reason = getattr(error, "strerror", None) or error
             raise MediaError(
-                f"{self.path}: not a video that can be read ({_reason(error)}); "
+                f"{self.path}: not a video that can be read ({reason}); "
                 "is it broken or cut short?"
             ) from error
 
@@ -201,12 +203,12 @@ class VideoSource:
         return START_NS + round((time_s - self._zero_s) * 1e9)
 
     def _frame_events(self) -> Iterator[Frame]:
-        for index, (time, frame) in enumerate(_chain(self._first[0], self._frames)):
-            yield Frame(self._stamp(time), index, partial(_rgb, frame, orientation_of(frame)))
+        for index, (time, frame) in enumerate(chain(self._first[:1], self._frames)):
+            yield Frame(self._stamp(time), index, partial(_rgb, frame))
 
     def _sound_events(self) -> Iterator[Sound]:
         end_s: float | None = None
-        for time, frame in _chain(self._first[1], self._chunks):
+        for time, frame in chain(self._first[1:], self._chunks):
             if end_s is not None:
                 missing_s = time - end_s
                 rate = int(frame.sample_rate)
@@ -241,18 +243,9 @@ class VideoSource:
                 container.close()
 
 
-def _chain(first: tuple[float, Any], rest: Iterator[tuple[float, Any]]) -> Iterator[Any]:
-    yield first
-    yield from rest
-
-
-def _reason(error: Exception) -> str:
-    return str(getattr(error, "strerror", None) or error)
-
-
-def _rgb(frame: Any, orientation: Orientation) -> Bytes:
+def _rgb(frame: Any) -> Bytes:
     """The image as it is to be looked at."""
-    return oriented(frame.to_ndarray(format="rgb24"), orientation)
+    return oriented(frame.to_ndarray(format="rgb24"), orientation_of(frame))
 
 
 def _samples(frame: Any) -> NDArray[Any]:

@@ -39,7 +39,7 @@ class StreamState:
 
     def read(self, pipeline: Pipeline) -> None:
         """Take over what the pipeline knows: its model, counters and statistics."""
-        segmenter, error = pipeline.segmenter, pipeline.last_error
+        segmenter = pipeline.segmenter
         in_force = gate_in_force(segmenter, pipeline.policy.gate)
         self.model = {
             "model": segmenter.name, "engine": segmenter.engine, "device": segmenter.device,
@@ -49,7 +49,9 @@ class StreamState:
             },
         }
         self.stats, self.counters = pipeline.stats(), pipeline.counters()
-        self.last_error = f"{type(error).__name__}: {error}" if error else ""
+        # After the counters: an error that is counted is told.
+        if (error := pipeline.last_error) is not None:
+            self.last_error = f"{type(error).__name__}: {error}"
 
 
 _FOLLOW_PERIOD_S = 0.25

@@ -54,10 +54,8 @@ class SensorInputs:
         # Images, sound and everything else never wait for each other.
         self._image_group = MutuallyExclusiveCallbackGroup()
         self._audio_group = MutuallyExclusiveCallbackGroup()
-        self._image: InputSubscription | None = None
-        self._audio: InputSubscription | None = None
-        self._camera_info: InputSubscription | None = None
-        self._audio_info: InputSubscription | None = None
+        # image, audio, camera_info, audio_info: those that are subscribed.
+        self._heard: dict[str, InputSubscription] = {}
         self._info: AudioFormat | None = None
         # What audio_info said that makes the sound unusable (MP3, say).
         self._coded: AvsError | None = None
@@ -71,7 +69,7 @@ class SensorInputs:
     @property
     def problems(self) -> dict[str, str]:
         """Topics that cannot be heard, and why."""
-        standing = {one.topic: one.problem for one in self._subscriptions() if one.problem}
+        standing = {one.topic: one.problem for one in list(self._heard.values()) if one.problem}
         return {**self._unheard, **standing}
 
     def open(self, push: Push) -> None:
@@ -82,8 +80,8 @@ class SensorInputs:
             self._push = push
             self.is_open = True
             topic = sibling_topic(self._node, "camera_info", "image")
-            self._camera_info = self._subscribe(
-                CAMERA_INFO, topic, self.calibration.take, "auto", 1, self._image_group
+            self._subscribe(
+                "camera_info", CAMERA_INFO, topic, self.calibration.take, self._image_group
             )
             self.watch()
 
@@ -91,9 +89,9 @@ class SensorInputs:
         """Drop every subscription."""
         with self._lock:
             self.is_open = False
-            for subscription in self._subscriptions():
+            for subscription in self._heard.values():
                 subscription.destroy()
-            self._image = self._audio = self._camera_info = self._audio_info = None
+            self._heard = {}
             self._info = self._coded = self._check = None
             self._unheard.clear()
 
@@ -102,20 +100,20 @@ class SensorInputs:
         with self._lock:
             if not self.is_open:
                 return
-            self._image = self._fit(self._image, self._wanted_image(), self._subscribe_image)
-            self._audio = self._fit(self._audio, self._wanted_audio(), self._subscribe_audio)
-            for subscription in self._subscriptions():
+            self._fit("image", self._wanted_image())
+            self._fit("audio", self._wanted_audio())
+            for subscription in self._heard.values():
                 subscription.follow()
 
     def describe(self) -> dict[str, str]:
         """Topics, types and quality of service in words, for diagnostics."""
         described = {}
-        for name, source in (("image", self._image), ("audio", self._audio)):
-            if source is None:
+        for name in ("image", "audio"):
+            if (source := self._heard.get(name)) is None:
                 described[name] = f"no publisher on {self._node.resolve_topic_name(name)} yet"
             else:
                 described[name] = source.describe()
-        if self._audio is not None and self._audio.type_name in FORMATLESS:
+        if self._formatless():
             known = self._format()
             described["audio_format"] = (
                 f"{known.sample_format}, {known.rate} Hz, {known.channels} channels, "
@@ -123,31 +121,37 @@ class SensorInputs:
             )
         return described
 
-    def _subscriptions(self) -> list[InputSubscription]:
-        found = (self._camera_info, self._image, self._audio, self._audio_info)
-        return [one for one in found if one is not None]
+    def _formatless(self) -> bool:
+        """Whether the sound that is heard says nothing about its samples."""
+        audio = self._heard.get("audio")
+        return audio is not None and audio.type_name in FORMATLESS
 
-    def _fit(
-        self, current: InputSubscription | None, wanted: tuple[str, str] | None,
-        subscribe: Callable[[str, str], InputSubscription],
-    ) -> InputSubscription | None:
-        """``current`` if it is what is wanted, else a new subscription."""
+    def _fit(self, name: str, wanted: tuple[str, str] | None) -> None:
+        """Subscribe anew where another topic or type is wanted than is heard."""
+        current = self._heard.get(name)
         if wanted is None or (current and (current.topic, current.type_name) == wanted):
-            return current
+            return
         topic, type_name = wanted
         if current is not None:
+            del self._heard[name]
             current.destroy()
             if current.topic == topic:
                 # Until the executor has let go of it, the RMW refuses another type on its topic.
-                return None
+                return
         try:
-            made = subscribe(topic, type_name)
+            if name == "image":
+                # Depth 1: the newest image wins, an old one is of no use to anybody.
+                self._subscribe(
+                    name, type_name, topic, self._on_image, self._image_group,
+                    self._parameters["image_qos"],
+                )
+            else:
+                self._subscribe_audio(topic, type_name)
         except (AvsError, RuntimeError) as error:
             # The type is on the graph but its package is not installed here, or the RMW refuses.
             self._problem(topic, f"cannot subscribe to {topic} as {type_name}: {error}")
-            return None
+            return
         self._unheard.pop(topic, None)
-        return made
 
     def _wanted_image(self) -> tuple[str, str] | None:
         base = str(self._node.resolve_topic_name("image"))
@@ -180,35 +184,28 @@ class SensorInputs:
             )
         return None
 
-    def _subscribe_image(self, topic: str, type_name: str) -> InputSubscription:
-        # Depth 1: the newest image wins, an old one is of no use to anybody.
-        return self._subscribe(
-            type_name, topic, self._on_image, self._parameters["image_qos"], 1, self._image_group
-        )
-
-    def _subscribe_audio(self, topic: str, type_name: str) -> InputSubscription:
+    def _subscribe_audio(self, topic: str, type_name: str) -> None:
         # Sound is a whole: every chunk counts, so more than one may wait.
-        subscription = self._subscribe(
-            type_name, topic, self._on_audio, self._parameters["audio_qos"],
-            self._parameters["audio_depth"], self._audio_group,
+        self._subscribe(
+            "audio", type_name, topic, self._on_audio, self._audio_group,
+            self._parameters["audio_qos"], self._parameters["audio_depth"],
         )
         if type_name == AUDIO_TYPES["AudioData"]:
             self._node.get_logger().warning(
                 f"{topic} has no stamps: sound is placed by the time it arrives, which is late "
                 "by the transport's delay; set audio_stamp_offset or use AudioDataStamped"
             )
-        if type_name in FORMATLESS and self._audio_info is None:
+        if type_name in FORMATLESS and "audio_info" not in self._heard:
             beside = sibling_topic(self._node, "audio_info", "audio")
-            self._audio_info = self._subscribe(
-                AUDIO_INFO, beside, self._on_audio_info, "auto", 1, self._audio_group
+            self._subscribe(
+                "audio_info", AUDIO_INFO, beside, self._on_audio_info, self._audio_group
             )
-        return subscription
 
     def _subscribe(
-        self, type_name: str, topic: str, callback: Callable[[Message], None], qos: str,
-        depth: int, group: CallbackGroup,
-    ) -> InputSubscription:
-        return InputSubscription(
+        self, name: str, type_name: str, topic: str, callback: Callable[[Message], None],
+        group: CallbackGroup, qos: str = "auto", depth: int = 1,
+    ) -> None:
+        self._heard[name] = InputSubscription(
             self._node, type_name, topic, callback, qos=qos, depth=depth, group=group,
             counters=self._counters,
         )
@@ -243,7 +240,7 @@ class SensorInputs:
             raise self._coded
         now_ns = self._node.get_clock().now().nanoseconds
         sound = read_audio(msg, self._format(), now_ns)
-        if self._audio is not None and self._audio.type_name in FORMATLESS:
+        if self._formatless():
             self._hold_format(msg, sound.stamp_ns)
         offset_ns = round(self._parameters["audio_stamp_offset"] * 1e9)
         self._push(replace(sound, stamp_ns=sound.stamp_ns + offset_ns))
@@ -253,12 +250,12 @@ class SensorInputs:
         assumed = self._format()
         if self._check is None or self._check.assumed != assumed:
             self._check = FormatCheck(assumed)
-        if self._check.full or self._audio is None:
+        if self._check.full or "audio" not in self._heard:
             return
         self._check.add(stamp_ns, bytes(msg.audio.data if hasattr(msg, "audio") else msg.data))
         if not self._check.full:
             return
-        topic = self._audio.topic
+        topic = self._heard["audio"].topic
         if codec := self._check.codec():
             self._coded = MalformedAudio(
                 "audio_coded",
