@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from typing import Any
 
-from avs_ros.conversions.audio import MAX_CHANNELS
-from avs_ros.errors import AvsError, ParameterError
+from avs_ros.conversions.audio import check_format
+from avs_ros.errors import AudioFormatError, ParameterError
 from avs_ros.gate import CATEGORY_THRESHOLDS, GATE_OPTIONS
 from avs_ros.instances import MAX_INSTANCES
 from avs_ros.postprocess import PostprocessConfig
-from avs_ros.streaming.pcm import SAMPLE_FORMATS, AudioFormat, canonical_format, check_rate
+from avs_ros.streaming.pcm import SAMPLE_FORMATS, AudioFormat
 
 DEFAULT_MODEL = "c3n_light"
 # Not "auto": which engine is the fastest may differ from machine to machine, and so would the
@@ -132,17 +133,17 @@ def add_sound_options(group: Any) -> None:
 
 def audio_format(args: argparse.Namespace) -> AudioFormat | None:
     """What the options say; None where none was given.  Raises :class:`ParameterError`."""
-    rate, channels, name = args.audio_rate, args.audio_channels, args.audio_format
-    if rate is None and channels is None and name is None:
+    options = {
+        "rate": args.audio_rate, "channels": args.audio_channels,
+        "sample_format": args.audio_format,
+    }
+    given = {name: value for name, value in options.items() if value is not None}
+    if not given:
         return None
-    usual = AudioFormat()
-    rate = usual.rate if rate is None else rate
-    channels = usual.channels if channels is None else channels
-    if not 1 <= channels <= MAX_CHANNELS:
-        raise ParameterError(f"--audio-channels is {channels}; must be 1 to {MAX_CHANNELS}")
+    form = AudioFormat(**given)
     try:
-        check_rate(rate)
-        name = canonical_format(name or usual.sample_format)
-    except AvsError as error:
-        raise ParameterError(f"--audio-rate, --audio-format: {error}") from error
-    return AudioFormat(name, channels, rate)
+        return replace(form, sample_format=check_format(form))
+    except AudioFormatError as error:
+        raise ParameterError(
+            f"--audio-rate, --audio-channels, --audio-format: {error}"
+        ) from error

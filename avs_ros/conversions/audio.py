@@ -27,6 +27,7 @@ from avs_ros.conversions.messages import (
     MalformedAudio,
     Message,
     MessageTypes,
+    make_header,
     ns_to_stamp,
     stamp_to_ns,
 )
@@ -66,19 +67,20 @@ def _refused_as(reason: str, hint: str = "") -> Iterator[None]:
         raise MalformedAudio(reason, f"{error}{hint}") from error
 
 
-def _check(channels: int, rate: int) -> None:
-    """What every family must satisfy."""
+def check_format(form: AudioFormat) -> str:
+    """The format's name out of ``SAMPLE_FORMATS``; raises :class:`MalformedAudio`."""
     with _refused_as("audio_rate"):
-        pcm.check_rate(rate)
-    if not 1 <= channels <= MAX_CHANNELS:
-        raise MalformedAudio("audio_channels", f"{channels} channels: need 1 to {MAX_CHANNELS}")
+        pcm.check_rate(form.rate)
+    if not 1 <= form.channels <= MAX_CHANNELS:
+        message = f"{form.channels} channels: need 1 to {MAX_CHANNELS}"
+        raise MalformedAudio("audio_channels", message)
+    with _refused_as("audio_format"):
+        return pcm.canonical_format(form.sample_format)
 
 
 def _decode(data: Any, described: AudioFormat) -> NDArray[Any]:
     """PCM bytes -> ``[n, channels]`` samples as ``described``."""
-    _check(described.channels, described.rate)
-    with _refused_as("audio_format"):
-        name = pcm.canonical_format(described.sample_format)
+    name = check_format(described)
     if len(data) == 0:
         raise MalformedAudio("audio_empty", "sound message without any samples")
     # A compressed stream (audio_capture's default is MP3) ends here sooner or later.
@@ -96,7 +98,7 @@ def _from_audio_stamped(msg: Message) -> Sound:
         )
     field, dtype = _PORTAUDIO[int(info.format)]
     channels, rate = int(info.channels), int(info.rate)
-    _check(channels, rate)
+    check_format(AudioFormat(channels=channels, rate=rate))
     flat = np.asarray(getattr(arrays, field), dtype=dtype)
     if flat.size == 0:
         raise MalformedAudio("audio_empty", f"sound message whose {field} holds no samples")
@@ -186,9 +188,7 @@ def read_audio_info(msg: Message) -> AudioFormat:
             "format:=wave",
         )
     found = AudioFormat(str(msg.sample_format) or "S16LE", int(msg.channels), int(msg.sample_rate))
-    with _refused_as("audio_format"):
-        pcm.canonical_format(found.sample_format)
-    _check(found.channels, found.rate)
+    check_format(found)
     return found
 
 
@@ -209,13 +209,6 @@ def to_int16(samples: NDArray[Any]) -> NDArray[np.int16]:
     if samples.dtype.kind != "f":
         raise AudioFormatError(f"samples are {samples.dtype}: expected int16, int32, uint8, float")
     return np.ascontiguousarray(np.clip(np.rint(samples * 32768.0), -32768, 32767), np.int16)
-
-
-def _stamped(types: MessageTypes, name: str, stamp_ns: int, frame_id: str) -> Message:
-    msg = types(name)()
-    msg.header.stamp.sec, msg.header.stamp.nanosec = divmod(int(stamp_ns), NANOSECONDS)
-    msg.header.frame_id = frame_id
-    return msg
 
 
 def _of_ros_drivers(types: MessageTypes, name: str, field: str) -> Message:
@@ -248,22 +241,23 @@ def make_audio(
             timestamp=ns_to_stamp(types, stamp_ns), data=types.array(octets), format="pcm-s16",
             sample_rate=rate, number_of_channels=channels,
         )
-    if name == AUDIO_TYPES["AudioStamped"]:
-        msg = _stamped(types, name, stamp_ns, frame_id)
-        info = msg.audio.info
-        info.format, info.channels, info.rate = _PORTAUDIO_INT16, channels, rate
-        info.chunk = short.shape[0]
-        msg.audio.audio_data.int16_data = types.array(short)
-        return msg
-    if name == AUDIO_TYPES["AudioDataStamped"]:
-        msg = _stamped(types, name, stamp_ns, frame_id)
-        msg.audio.data = types.array(octets)
-        return msg
     if name == AUDIO_TYPES["AudioData"]:
         msg = _of_ros_drivers(types, name, "data")
         msg.data = types.array(octets)
         return msg
-    raise AudioFormatError(f"audio type {audio_type!r}: expected one of {', '.join(AUDIO_TYPES)}")
+    if name not in AUDIO_TYPES.values():
+        raise AudioFormatError(
+            f"audio type {audio_type!r}: expected one of {', '.join(AUDIO_TYPES)}"
+        )
+    msg = types(name)(header=make_header(types, stamp_ns, frame_id))
+    if name == AUDIO_TYPES["AudioDataStamped"]:
+        msg.audio.data = types.array(octets)
+        return msg
+    info = msg.audio.info
+    info.format, info.channels, info.rate = _PORTAUDIO_INT16, channels, rate
+    info.chunk = short.shape[0]
+    msg.audio.audio_data.int16_data = types.array(short)
+    return msg
 
 
 def make_audio_info(types: MessageTypes, rate: int, channels: int) -> Message:

@@ -24,7 +24,7 @@ from avs_ros.errors import AvsError, BagError
 from avs_ros.media.bag_choices import choose_topic, find_format, other_topics
 from avs_ros.media.bag_files import broken, open_reader
 from avs_ros.media.bag_types import typestore_for
-from avs_ros.media.source import Frame, Sound, SourceInfo, in_stamp_order, merge
+from avs_ros.media.source import Frame, Sound, Source, SourceInfo, in_stamp_order, merge
 from avs_ros.streaming.findings import Findings
 from avs_ros.streaming.pcm import AudioFormat
 from avs_ros.streaming.sound_format import CHUNKS
@@ -48,7 +48,7 @@ class BagOptions:
     audio_format: AudioFormat | None = None
 
 
-class BagSource:
+class BagSource(Source):
     """Frames and sound of one bag.  Raises :class:`BagError` when it lacks what is needed.
 
     ``counters``: messages that could not be used, by topic kind (``malformed_images``,
@@ -60,10 +60,9 @@ class BagSource:
 
     def __init__(self, path: Path, options: BagOptions | None = None) -> None:
         """Open the bag, choose the topics, and read the first usable message of each."""
+        super().__init__("malformed_images", "malformed_sounds")
         self.path = path
         self.options = options or BagOptions()
-        self.counters: dict[str, int] = {"malformed_images": 0, "malformed_sounds": 0}
-        self.doubts: list[str] = []
         self._delays: dict[str, list[int]] = {"image": [], "sound": []}
         self._details: dict[str, str] = {}
         self._readers: list[Any] = []

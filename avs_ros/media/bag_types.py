@@ -130,17 +130,16 @@ def _default(kind: Any, second_audio: bool) -> Any:
     if node == Nodetype.NAME:
         return _message_class(what, second_audio)()
     if node == Nodetype.BASE:
-        name = what[0]
-        return "" if name == "string" else np.zeros((), _dtype(name))[()].item()
+        return "" if what[0] == "string" else _zeros(what[0], 1)[0].item()
     (inner, inner_what), length = what
     count = length if node == Nodetype.ARRAY else 0
     if inner == Nodetype.BASE and inner_what[0] != "string":
-        return np.zeros(count, _dtype(inner_what[0]))
+        return _zeros(inner_what[0], count)
     return [_default(what[0], second_audio) for _ in range(count)]
 
 
-def _dtype(name: str) -> str:
-    return {"byte": "uint8", "char": "uint8", "octet": "uint8"}.get(name, name)
+def _zeros(name: str, count: int) -> NDArray[Any]:
+    return np.zeros(count, "uint8" if name in ("byte", "char", "octet") else name)
 
 
 BAG = BagMessages()

@@ -17,9 +17,8 @@ import numpy as np
 
 from avs_ros.errors import MediaError
 from avs_ros.media.microphone import MicrophoneRequest, OnSound, PortAudioMicrophone
-from avs_ros.media.source import Frame, Sound, SourceInfo
+from avs_ros.media.source import Frame, Sound, Source, SourceInfo
 from avs_ros.segmentation import Bytes
-from avs_ros.streaming.findings import Findings
 
 STALL_S = 5.0
 
@@ -63,7 +62,7 @@ class Webcam:
         self._capture.release()
 
 
-class LiveSource:
+class LiveSource(Source):
     """Newest image, all sound.
 
     ``counters``: ``frames_skipped``, images nobody had time for; ``microphone_overflows``, how
@@ -77,8 +76,7 @@ class LiveSource:
 
         Raises :class:`MediaError`, and closes the camera, when one of them gives nothing.
         """
-        self.counters: dict[str, int] = {"frames_skipped": 0, "microphone_overflows": 0}
-        self.doubts: list[str] = []
+        super().__init__("frames_skipped", "microphone_overflows")
         self._camera = camera
         self._sounds: queue.SimpleQueue[Sound] = queue.SimpleQueue()
         self._newest: tuple[int, Bytes] | None = None
@@ -148,9 +146,6 @@ class LiveSource:
                     f"{self._microphone.name} has given no sound for {STALL_S:.0f} s; "
                     "is it unplugged or muted by the system?"
                 )
-
-    def tell(self, findings: Findings) -> None:
-        """Add nothing: what a device gives is what there is."""
 
     def close(self) -> None:
         """Stop recording."""

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import heapq
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from avs_ros.errors import ParameterError
 from avs_ros.streaming.findings import Findings
@@ -43,25 +44,29 @@ class SourceInfo:
     pixel_aspect: Fraction = Fraction(1)
 
 
-class Source(Protocol):
-    """A video file, a bag, or a live camera with a microphone."""
+class Source(ABC):
+    """A video file, a bag, or a live camera with a microphone.
+
+    ``doubts``: what is known to be doubtful before the first event, a message each.
+    """
 
     info: SourceInfo
-    counters: dict[str, int]
-    # What is known to be doubtful before the first event, a message each.
-    doubts: list[str]
 
+    def __init__(self, *counters: str) -> None:
+        """``counters``: what is counted, from 0 on."""
+        self.counters: dict[str, int] = dict.fromkeys(counters, 0)
+        self.doubts: list[str] = []
+
+    @abstractmethod
     def events(self) -> Iterator[Frame | Sound]:
         """Frames and sound in time order, under the promise above; can be walked once."""
-        ...
 
-    def tell(self, findings: Findings) -> None:
+    def tell(self, findings: Findings) -> None:  # noqa: B027
         """Add what this source knows at the end."""
-        ...
 
+    @abstractmethod
     def close(self) -> None:
         """Release files and devices."""
-        ...
 
 
 def pick_channel(events: Iterator[Frame | Sound], channel: int | None) -> Iterator[Frame | Sound]:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from avs_ros.errors import MediaError
 from avs_ros.media.decoding import Decoding, import_av, local_url
-from avs_ros.media.source import Frame, Sound, SourceInfo, merge
+from avs_ros.media.source import Frame, Sound, Source, SourceInfo, merge
 from avs_ros.segmentation import Bytes
 from avs_ros.streaming.findings import Findings
 
@@ -63,7 +63,7 @@ HIGHEST_FPS = 240
 PACKET_S = 1.0
 
 
-class VideoSource:
+class VideoSource(Source):
     """Frames and sound of one video file (mp4, mkv, mov, avi, webm, …).
 
     Stamps: presentation time in ns, shifted so that whatever comes first is at
@@ -77,11 +77,8 @@ class VideoSource:
 
     def __init__(self, path: Path) -> None:
         """Open the file and decode the first frame and the first sound of it."""
+        super().__init__("broken_packets", "empty_packets", "repaired_times", "joined_parts")
         self.path = path
-        self.counters: dict[str, int] = dict.fromkeys(
-            ("broken_packets", "empty_packets", "repaired_times", "joined_parts"), 0
-        )
-        self.doubts: list[str] = []
         self._av = import_av()
         self._decoding = Decoding(self._open, self.counters)
         self._first: Any = None

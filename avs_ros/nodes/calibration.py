@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from sensor_msgs.msg import CameraInfo
 
@@ -11,22 +11,6 @@ from avs_ros.conversions.camera import CameraModel, read_camera_info
 from avs_ros.conversions.messages import reason_of
 from avs_ros.errors import AvsError
 from avs_ros.nodes.subscriptions import MessageCounters
-
-
-class _Reading(NamedTuple):
-    """What came of one content."""
-
-    content: str
-    model: CameraModel | None
-    error: AvsError | None
-
-
-def _content(msg: CameraInfo, rectified: bool) -> str:
-    """What the model is made of: all but the header (as text, in which NaN equals NaN)."""
-    return repr((
-        rectified, msg.width, msg.height, msg.distortion_model, list(msg.d), list(msg.k),
-        list(msg.p), msg.binning_x, msg.binning_y, msg.roi,
-    ))
 
 
 class Calibration:
@@ -43,7 +27,8 @@ class Calibration:
         self._counters = counters
         self._logger = logger
         self._message: CameraInfo | None = None
-        self._reading = _Reading("", None, None)
+        # What came of one content (as text, in which NaN equals NaN).
+        self._reading: tuple[str, CameraModel | AvsError | None] = "", None
 
     @property
     def received(self) -> bool:
@@ -53,32 +38,36 @@ class Calibration:
     def take(self, msg: CameraInfo) -> None:
         """Keep the newest message."""
         self._message = msg
-        if (error := self._read().error) is not None:
+        if isinstance(error := self._read(), AvsError):
             self._counters.count(reason_of(error), str(error))
 
     def model(self) -> CameraModel | None:
         """The model of the newest message; None without a usable one."""
-        return self._read().model
+        found = self._read()
+        return found if isinstance(found, CameraModel) else None
 
     def describe(self) -> str:
         """What is known of the camera, in words."""
-        reading = self._read()
-        if reading.model is not None:
-            return "calibrated, {} x {}".format(*reading.model.size)
-        return str(reading.error or "no camera_info yet")
+        found = self._read()
+        if isinstance(found, CameraModel):
+            return "calibrated, {} x {}".format(*found.size)
+        return str(found or "no camera_info yet")
 
-    def _read(self) -> _Reading:
-        reading, msg = self._reading, self._message
+    def _read(self) -> CameraModel | AvsError | None:
+        (known, found), msg = self._reading, self._message
         if msg is None:
-            return reading
+            return None
         rectified = bool(self._parameters["image_rectified"])
-        content = _content(msg, rectified)
-        if content != reading.content:
+        content = repr((  # all but the header
+            rectified, msg.width, msg.height, msg.distortion_model, list(msg.d), list(msg.k),
+            list(msg.p), msg.binning_x, msg.binning_y, msg.roi,
+        ))
+        if content != known:
             try:
-                reading = _Reading(content, read_camera_info(msg, rectified), None)
+                found = read_camera_info(msg, rectified)
             except AvsError as error:
-                reading = _Reading(content, None, error)
+                found = error
                 self._logger.warning(f"no direction can be given: {error}")
             # Replaced as a whole: the worker's thread reads it too.
-            self._reading = reading
-        return reading
+            self._reading = content, found
+        return found

@@ -74,6 +74,13 @@ def gpu_memory() -> dict[str, str]:
         return {"cuda": str(error).splitlines()[0]}
 
 
+def _rising(
+    counters: Mapping[str, int], before: Mapping[str, int], *names: str
+) -> list[str]:
+    """Names (all without ``names``) whose counters rose since ``before``."""
+    return [one for one in (names or counters) if counters.get(one, 0) > before.get(one, 0)]
+
+
 def _number(value: float, digits: int = 1) -> str:
     return "unknown" if math.isnan(value) else f"{value:.{digits}f}"
 
@@ -93,13 +100,6 @@ class DiagnosticsPage:
         self._before = {**state.counters, **state.malformed}
         return statuses
 
-    def _rising(self, counters: Mapping[str, int], *names: str) -> list[str]:
-        """Names (all without ``names``) whose counters rose since the last page."""
-        return [
-            name for name in (names or counters)
-            if counters.get(name, 0) > self._before.get(name, 0)
-        ]
-
     def _model(self, state: StreamState) -> Status:
         values = {"state": state.state, "enabled": str(state.enabled).lower(), **state.model}
         if state.model:  # before, another thread may be in the middle of importing torch
@@ -108,7 +108,7 @@ class DiagnosticsPage:
         level, message = OK, f"{state.model.get('model', 'no model')}, {state.state}"
         if state.failure and state.state == "unconfigured":
             level, message = ERROR, state.failure
-        elif self._rising(state.counters, "worker_errors", "callback_errors"):
+        elif _rising(state.counters, self._before, "worker_errors", "callback_errors"):
             level, message = ERROR, state.last_error
         elif not state.enabled:
             message += ", disabled by ~/enable"
@@ -122,7 +122,7 @@ class DiagnosticsPage:
         values.update({f"qos {topic}": message for topic, message in state.problems.items()})
         values.update({f"refused {name}": str(n) for name, n in state.malformed.items()})
         level, message = OK, "images and sound are coming in"
-        refused = self._rising(state.malformed)
+        refused = _rising(state.malformed, self._before)
         active = state.state == "active" and state.enabled
         if state.problems:
             level, message = ERROR, next(iter(state.problems.values()))
@@ -162,7 +162,7 @@ class DiagnosticsPage:
             values[key] = _number(getattr(state.stats, name, math.nan), digits)
         values.update((name, str(number)) for name, number in state.counters.items())
         level, message = OK, "running" if state.state == "active" else state.state
-        if self._rising(state.counters, "frames_deadline"):
+        if _rising(state.counters, self._before, "frames_deadline"):
             level, message = WARN, (
                 "sound comes later than the deadline allows (sync_error_ms says by how much): "
                 "compare the stamps of camera and microphone, or raise deadline"
@@ -205,8 +205,7 @@ class Listening:
     def _write(self) -> list[Status]:
         """WARN while messages are refused, ERROR while a publisher cannot be heard."""
         counts = self._counters.counts()
-        rising = [name for name, count in counts.items() if count > self._before.get(name, 0)]
-        self._before = counts
+        rising, self._before = _rising(counts, self._before), counts
         problems = [one.problem for one in self._inputs if one.problem]
         level, message = OK, "listening"
         if problems:

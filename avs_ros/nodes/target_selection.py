@@ -113,10 +113,14 @@ class TargetSelector:
             self.reset()
         self._last_ns = stamp_ns
         candidates = [one for one in detections if self._eligible(one)]
-        seen = None if self._target is None else self._again(self._target, candidates)
+        seen = None if self._target is None else find_again(
+            self._target, candidates, self.config.use_ids
+        )
         if seen is not None:
             self._target, self._target_seen_ns = seen, stamp_ns
-        best = max(candidates, key=self._rank, default=None)
+        best = max(
+            candidates, key=lambda one: (self._priority(one), self._worth(one)), default=None
+        )
         if best is not None and best is not seen and self._beats(best, seen):
             self._challenge(best, stamp_ns)
         else:
@@ -125,17 +129,12 @@ class TargetSelector:
         if seen is None and silent_ns > self.config.hold * _NANOSECONDS:
             self._target = None
         if self._target is None:
-            waiting = self._challenger is not None
-            return TargetSelection(
-                AttentionState.ACQUIRING if waiting else AttentionState.NOTHING_SOUNDING
-            )
-        held = self._target_seen_ns != stamp_ns
-        return TargetSelection(
-            AttentionState.HOLDING if held else AttentionState.LOOKING, self._target
-        )
-
-    def _again(self, one: Detection, among: Sequence[Detection]) -> Detection | None:
-        return find_again(one, among, self.config.use_ids)
+            if self._challenger is not None:
+                return TargetSelection(AttentionState.ACQUIRING)
+            return TargetSelection(AttentionState.NOTHING_SOUNDING)
+        if self._target_seen_ns != stamp_ns:
+            return TargetSelection(AttentionState.HOLDING, self._target)
+        return TargetSelection(AttentionState.LOOKING, self._target)
 
     def _eligible(self, detection: Detection) -> bool:
         config = self.config
@@ -157,20 +156,16 @@ class TargetSelector:
     def _worth(self, detection: Detection) -> float:
         return detection.area if self.config.choose == "largest" else detection.score
 
-    def _rank(self, detection: Detection) -> tuple[int, float]:
-        return self._priority(detection), self._worth(detection)
-
     def _beats(self, one: Detection, target: Detection | None) -> bool:
         if target is None:
             return True
-        if self._priority(one) != self._priority(target):
-            return self._priority(one) > self._priority(target)
-        return self._worth(one) > self._worth(target) * (1.0 + self.config.hysteresis)
+        least = self._worth(target) * (1.0 + self.config.hysteresis)
+        return (self._priority(one), self._worth(one)) > (self._priority(target), least)
 
     def _challenge(self, challenger: Detection, stamp_ns: int) -> None:
         """Count how long ``challenger`` has been better; make it the target after ``dwell``."""
-        same = self._challenger is not None and self._again(self._challenger, [challenger])
-        if not same:
+        before, use_ids = self._challenger, self.config.use_ids
+        if before is None or find_again(before, [challenger], use_ids) is None:
             self._challenger_since_ns = stamp_ns
         self._challenger = challenger
         if stamp_ns - self._challenger_since_ns >= self.config.dwell * _NANOSECONDS:

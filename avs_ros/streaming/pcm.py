@@ -57,8 +57,8 @@ class AudioFormat:
 
     @property
     def bytes_per_second(self) -> float:
-        """Of interleaved samples."""
-        return float(self.rate * self.channels * _width(self.sample_format))
+        """Of interleaved samples; raises :class:`AudioFormatError` for an unknown format."""
+        return float(self.rate * self.channels * _width(canonical_format(self.sample_format)))
 
 
 def decode(data: Any, sample_format: str, channels: int) -> NDArray[Any]:
