@@ -12,7 +12,7 @@ from avs_ros.cli.run_folder import counter_descriptions
 from avs_ros.media.answer_bag import NODE
 from avs_ros.media.film import choose_moments, decode, jpeg, thumbnails, write_film
 from avs_ros.media.recorded_run import RecordedRun, read_run
-from avs_ros.media.scene import SECONDS, WIDTH, Turn, turns
+from avs_ros.media.scene import SECONDS, Turn, turns
 from avs_ros.report.charts import Span
 from avs_ros.report.run_report import Moment, RunSummary, write_report
 from avs_ros.streaming.audio_buffer import AUDIO_COUNTERS
@@ -132,9 +132,8 @@ def judge(
     A frame counts from ``HEARD_S`` after the turn's start, for a turn that nobody interrupts; a
     silent one if nothing was played in the second before it (and the half that echoes take).
     """
-    right: dict[str, list[float]] = {"cat": [], "person": []}
+    right: dict[str, list[bool]] = {"cat": [], "person": []}
     empty: list[bool] = []
-    middle = WIDTH // 2
     for stamp, time in zip(stamps, times, strict=True):
         mask = run.answers[stamp].label_mask
         if mask is None:
@@ -142,22 +141,15 @@ def judge(
         marked = mask > 0
         sounding = [turn for turn in played if turn.start <= time < min(turn.end, seconds)]
         if len(sounding) == 1 and time >= sounding[0].start + HEARD_S:
+            who, middle = sounding[0].who, marked.shape[1] // 2
             # Alone for the whole window, not only now.
-            others = [t for t in played if t.who != sounding[0].who
-                      and t.start < time and t.end > time - 1.0]
-            if not others:
-                half = round(middle * marked.shape[1] / WIDTH)
-                side = marked[:, :half] if sounding[0].who == "cat" else marked[:, half:]
-                total = int(np.count_nonzero(marked))
-                share = np.count_nonzero(side) / total if total else 0.0
-                right[sounding[0].who].append(float(share))
-        elif not any(turn.start < time and turn.end > time - 1.5 for turn in played):
+            if not any(t.who != who and t.start < time < t.end + 1.0 for t in played):
+                side = marked[:, :middle] if who == "cat" else marked[:, middle:]
+                right[who].append(2 * np.count_nonzero(side) > np.count_nonzero(marked))
+        elif not any(turn.start < time < turn.end + 1.5 for turn in played):
             empty.append(not marked.any())
-    told = {}
-    for who, shares in right.items():
-        if shares:
-            good = sum(share > 0.5 for share in shares)
-            told[f"{who} sounds alone: marked on its side"] = f"{good} of {len(shares)} frames"
-    if empty:
-        told["silence: nothing marked"] = f"{sum(empty)} of {len(empty)} frames"
-    return told
+    told = {f"{who} sounds alone: marked on its side": good for who, good in right.items()}
+    told["silence: nothing marked"] = empty
+    return {
+        name: f"{sum(good)} of {len(good)} frames" for name, good in told.items() if good
+    }

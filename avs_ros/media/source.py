@@ -16,6 +16,7 @@ from fractions import Fraction
 from typing import TypeVar
 
 from avs_ros.errors import ParameterError
+from avs_ros.media.leaps import FilmLine
 from avs_ros.streaming.findings import Findings
 from avs_ros.streaming.inputs import Event
 from avs_ros.streaming.inputs import Frame as Frame
@@ -215,18 +216,15 @@ class FrameSelection:
         tick = 0
         # Where stamps jump back (a recording played in a loop), the time that was asked for goes
         # on from where it was.
-        begin_ns, last_ns, before_ns = 0, 0, 0
+        line = FilmLine(ahead_ns=None)
         for event in events:
             if isinstance(event, Sound):
                 yield event
                 continue
+            placed_ns = line.place("image", event.stamp_ns, event.stamp_ns)
             if self.zero_ns is None:
-                self.zero_ns = begin_ns = event.stamp_ns
-            elif event.stamp_ns < last_ns - JUMP_BACK_NS:
-                before_ns += last_ns - begin_ns
-                begin_ns = event.stamp_ns
-            last_ns = event.stamp_ns
-            since_s = (event.stamp_ns - begin_ns + before_ns) * 1e-9 - self._start_s
+                self.zero_ns = placed_ns
+            since_s = (placed_ns - self.zero_ns) * 1e-9 - self._start_s
             if self._duration_s is not None and since_s >= self._duration_s:
                 return
             if since_s < 0:

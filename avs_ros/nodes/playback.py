@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from avs_ros.errors import ParameterError
 from avs_ros.media.leaps import FilmLine
@@ -40,48 +39,39 @@ class Rechunker:
     def __init__(self, seconds: float) -> None:
         """Make chunks of ``seconds`` (the last one before a gap or the end may be shorter)."""
         self._seconds = seconds
-        self._kept: list[NDArray[Any]] = []
-        self._stamp_ns = 0
-        self._rate_hz = 0
+        self._kept: Sound | None = None
 
     def push(self, sound: Sound) -> list[Sound]:
         """Take ``sound`` and hand out the chunks that are full now."""
-        kept = sum(len(piece) for piece in self._kept)
         chunks: list[Sound] = []
-        if kept:
-            expected_ns = self._stamp_ns + kept * _NANOSECONDS // self._rate_hz
+        if (kept := self._kept) is not None:
             # A gap of more than a few samples: the new piece keeps its own time.
-            apart = abs(sound.stamp_ns - expected_ns) > _NANOSECONDS // 500
-            if apart or sound.rate_hz != self._rate_hz or self._shape_differs(sound):
-                chunks += self.flush()
-        if not self._kept:
-            self._stamp_ns, self._rate_hz = sound.stamp_ns, sound.rate_hz
-        self._kept.append(sound.samples)
-        length = max(1, round(self._seconds * self._rate_hz))
-        samples = np.concatenate(self._kept)
-        start = 0
-        for start in range(length, len(samples) + 1, length):
-            piece = samples[start - length : start]
-            chunks.append(Sound(self._time_of(start - length), piece, self._rate_hz))
-        if chunks and start:
-            self._stamp_ns = self._time_of(start)
-        self._kept = [samples[start:]] if start < len(samples) else []
+            together = abs(sound.stamp_ns - kept.end_ns) <= _NANOSECONDS // 500
+            if together and _kind(kept) == _kind(sound):
+                samples = np.concatenate([kept.samples, sound.samples])
+                sound = Sound(kept.stamp_ns, samples, kept.rate_hz)
+            else:
+                chunks.append(kept)
+        length = max(1, round(self._seconds * sound.rate_hz))
+        full = len(sound.samples) // length * length
+        chunks += [_part(sound, start, start + length) for start in range(0, full, length)]
+        rest = _part(sound, full, len(sound.samples))
+        self._kept = rest if len(rest.samples) else None
         return chunks
 
     def flush(self) -> list[Sound]:
         """The rest, if there is one."""
-        if not self._kept:
-            return []
-        rest = Sound(self._stamp_ns, np.concatenate(self._kept), self._rate_hz)
-        self._kept = []
-        return [rest]
+        rest, self._kept = self._kept, None
+        return [] if rest is None else [rest]
 
-    def _time_of(self, sample: int) -> int:
-        return self._stamp_ns + sample * _NANOSECONDS // self._rate_hz
 
-    def _shape_differs(self, sound: Sound) -> bool:
-        first = self._kept[0]
-        return first.dtype != sound.samples.dtype or first.shape[1:] != sound.samples.shape[1:]
+def _kind(sound: Sound) -> tuple[Any, ...]:
+    return sound.rate_hz, sound.samples.dtype, sound.samples.shape[1:]
+
+
+def _part(sound: Sound, start: int, end: int) -> Sound:
+    stamp_ns = sound.stamp_ns + start * _NANOSECONDS // sound.rate_hz
+    return Sound(stamp_ns, sound.samples[start:end], sound.rate_hz)
 
 
 def in_order(events: Iterator[Frame | Sound], chunk_s: float) -> Iterator[Due]:

@@ -91,11 +91,10 @@ class PlayerNode(BaseNode):
 
     def _given_format(self) -> AudioFormat | None:
         """What the parameters say of sound that does not say it itself; None for nothing."""
-        given = {
-            "sample_format": self._settings["audio_format"],
-            "channels": self._settings["audio_channels"], "rate": self._settings["audio_rate"],
+        names = {
+            "sample_format": "audio_format", "channels": "audio_channels", "rate": "audio_rate",
         }
-        given = {name: value for name, value in given.items() if value}
+        given = {name: value for name, one in names.items() if (value := self._settings[one])}
         return AudioFormat(**given) if given else None
 
     def _start_stamp(self) -> int:

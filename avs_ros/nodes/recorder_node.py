@@ -70,7 +70,7 @@ class RecorderNode(Node):
             self.create_subscription(ROS(type_name), topic, take, profile, raw=True)
         self._bag_thread = threading.Thread(target=self._write_bag, name="recorder")
         self._bag_thread.start()
-        self.create_timer(TELL_PERIOD_S, self._tell_counts)
+        self.create_timer(TELL_PERIOD_S, lambda: tell(counts=dict(self._bag.counts)))
         tell(state="recording", failure="")
 
     def _on_message(self, topic: str, data: bytes) -> None:
@@ -93,9 +93,6 @@ class RecorderNode(Node):
             if values != self._told:
                 self._told = values
                 tell(**values)
-
-    def _tell_counts(self) -> None:
-        tell(counts=dict(self._bag.counts))
 
     def destroy_node(self) -> None:
         """Write what is waiting and finish the file."""
