@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from avs_ros.cli.options import add_sound_options, audio_format
+from avs_ros.cli.options import add_bag_topics, audio_format
 from avs_ros.errors import BagError, DatasetError, ParameterError
 from avs_ros.media.bag_types import STORAGES
 
@@ -55,17 +55,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                 help="true boxes: VGG-SS's vggss.json, or a .csv (file,class,x0,y0,x1,y1[,time])",
             )  # fmt: skip
         if name == "bag":
-            kind.add_argument("--image", default="", metavar="TOPIC", help="image topic")
-            kind.add_argument("--audio", default="", metavar="TOPIC", help="sound topic")
-            kind.add_argument(
-                "--truth", default="", metavar="TOPIC",
-                help="true masks or boxes to take along (default: those in ground_truth/)",
-            )  # fmt: skip
+            add_bag_topics(kind, "masks or boxes to take along (default: those in ground_truth/)")
             kind.add_argument(
                 "--stamps", choices=("header", "bag"), default="header",
                 help="bag: go by the times of recording, for clocks that disagree (header)",
             )  # fmt: skip
-            add_sound_options(kind)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -56,12 +56,21 @@ def check_workers(args: argparse.Namespace) -> None:
             raise ParameterError(f"--{name} is {count}; it must be at least 1")
 
 
-def add_bag_topics(parser: argparse.ArgumentParser, truth: str) -> None:
-    """``--image``, ``--audio``, ``--truth`` (a topic of ``truth``) and the options of sound."""
+def add_bag_topics(parser: Any, truth: str = "") -> None:
+    """``--image``, ``--audio``, the options of sound, and ``--truth`` for a topic of ``truth``."""
     parser.add_argument("--image", default="", metavar="TOPIC", help="image topic")
     parser.add_argument("--audio", default="", metavar="TOPIC", help="sound topic")
-    add_sound_options(parser)
-    parser.add_argument("--truth", default="", metavar="TOPIC", help=f"topic of the {truth}")
+    parser.add_argument(
+        "--audio-rate", type=int, metavar="HZ",
+        help="rate of sound messages that do not carry it, whatever AudioInfo says (16000)",
+    )
+    parser.add_argument("--audio-channels", type=int, metavar="N", help="their channels (1)")
+    parser.add_argument(
+        "--audio-format", metavar="NAME",
+        help=f"their sample format: {', '.join(SAMPLE_FORMATS)} (S16LE)",
+    )
+    if truth:
+        parser.add_argument("--truth", default="", metavar="TOPIC", help=f"topic of the {truth}")
 
 
 def chosen_models(args: argparse.Namespace) -> list[str]:
@@ -114,21 +123,6 @@ def policy_of(args: argparse.Namespace) -> PostprocessConfig:
 
 def _small(description: str) -> str:
     return description[0].lower() + description[1:]
-
-
-def add_sound_options(group: Any) -> None:
-    """``--audio-rate``, ``--audio-channels`` and ``--audio-format``."""
-    group.add_argument(
-        "--audio-rate", type=int, metavar="HZ",
-        help="rate of sound messages that do not carry it, whatever AudioInfo says (16000)",
-    )
-    group.add_argument(
-        "--audio-channels", type=int, metavar="N", help="their channels (1)"
-    )
-    group.add_argument(
-        "--audio-format", metavar="NAME",
-        help=f"their sample format: {', '.join(SAMPLE_FORMATS)} (S16LE)",
-    )
 
 
 def audio_format(args: argparse.Namespace) -> AudioFormat | None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from avs_ros.cli.options import add_policy, add_sound_options, audio_format, policy_of
+from avs_ros.cli.options import add_bag_topics, add_policy, audio_format, policy_of
 from avs_ros.cli.progress import frames
 from avs_ros.errors import AvsError, MediaError, ParameterError
 from avs_ros.inference.segmenter import Segmenter
@@ -76,11 +76,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     part.add_argument("--duration", type=float, metavar="S", help="stop after this many seconds")
     add_policy(parser)
     bag = parser.add_argument_group("bags")
-    bag.add_argument("--image", default="", metavar="TOPIC", help="image topic")
-    bag.add_argument("--audio", default="", metavar="TOPIC", help="sound topic")
+    add_bag_topics(bag)
     bag.add_argument("--stamps", choices=("header", "bag"), default="header",
                      help="go by the messages' own stamps, or by the times of recording")
-    add_sound_options(bag)
     live = parser.add_argument_group("live")
     live.add_argument("--camera", default="0", help="number, device path or address (%(default)s)")
     live.add_argument("--microphone", default="", help="number or part of the name")

@@ -57,44 +57,30 @@ _MOSAICS = {
     "bayer_grbg": _convert(cv2.COLOR_BayerGB2RGB),
 }
 
-_GRAY = Encoding(1, _convert(cv2.COLOR_GRAY2RGB))
+# Name without its bits -> channels, and how they become RGB.
+_COLOURS: dict[str, tuple[int, Callable[[Bytes], Bytes]]] = {
+    "rgb": (3, np.array), "bgr": (3, _convert(cv2.COLOR_BGR2RGB)),
+    "rgba": (4, _convert(cv2.COLOR_RGBA2RGB)), "bgra": (4, _convert(cv2.COLOR_BGRA2RGB)),
+    "mono": (1, _convert(cv2.COLOR_GRAY2RGB)), **{name: (1, f) for name, f in _MOSAICS.items()},
+}
 _UYVY = Encoding(2, _convert(cv2.COLOR_YUV2RGB_UYVY), even=True)
 _YUYV = Encoding(2, _convert(cv2.COLOR_YUV2RGB_YUY2), even=True)
-_BGR = Encoding(3, _convert(cv2.COLOR_BGR2RGB))
-_BGRA = Encoding(4, _convert(cv2.COLOR_BGRA2RGB))
-_BGR16 = Encoding(3, _convert(cv2.COLOR_BGR2RGB), depth=2)
-_BGRA16 = Encoding(4, _convert(cv2.COLOR_BGRA2RGB), depth=2)
-
 ENCODINGS: dict[str, Encoding] = {
-    "rgb8": Encoding(3, np.array),
-    "bgr8": _BGR,
-    "8UC3": _BGR,  # cv_bridge's reading of an unnamed three-channel image
-    "rgba8": Encoding(4, _convert(cv2.COLOR_RGBA2RGB)),
-    "bgra8": _BGRA,
-    "8UC4": _BGRA,
-    "mono8": _GRAY,
-    "8UC1": _GRAY,
-    "mono16": Encoding(1, _convert(cv2.COLOR_GRAY2RGB), depth=2),
-    "rgb16": Encoding(3, np.array, depth=2),
-    "bgr16": _BGR16,
-    "16UC3": _BGR16,
-    "rgba16": Encoding(4, _convert(cv2.COLOR_RGBA2RGB), depth=2),
-    "bgra16": _BGRA16,
-    "16UC4": _BGRA16,
-    "yuv422": _UYVY,
-    "uyvy": _UYVY,
-    "yuv422_yuy2": _YUYV,
-    "yuyv": _YUYV,
+    **{
+        f"{name}{8 * depth}": Encoding(channels, to_rgb, depth, even=name in _MOSAICS)
+        for name, (channels, to_rgb) in _COLOURS.items() for depth in (1, 2)
+    },
+    "yuv422": _UYVY, "uyvy": _UYVY, "yuv422_yuy2": _YUYV, "yuyv": _YUYV,
     "nv12": Encoding(1, _convert(cv2.COLOR_YUV2RGB_NV12), rows=1.5, even=True),
     "nv21": Encoding(1, _convert(cv2.COLOR_YUV2RGB_NV21), rows=1.5, even=True),
     "nv24": Encoding(1, _nv24_to_rgb, rows=3.0),
-    **{f"{name}8": Encoding(1, read, even=True) for name, read in _MOSAICS.items()},
-    **{f"{name}16": Encoding(1, read, depth=2, even=True) for name, read in _MOSAICS.items()},
 }
+# cv_bridge's reading of images whose channels have no names.
+for _alias, _name in (("8UC1", "mono8"), ("8UC3", "bgr8"), ("8UC4", "bgra8"),
+                      ("16UC3", "bgr16"), ("16UC4", "bgra16")):
+    ENCODINGS[_alias] = ENCODINGS[_name]
 
 _DEPTH = {"16UC1": "millimetres", "32FC1": "metres"}
-# Encodings whose channels ROS's own subscriber puts in order after decoding.
-_COLOURS = ("rgb8", "rgba8", "rgb16", "rgba16", "bgr8", "bgra8", "bgr16", "bgra16")
 
 
 def check_image(msg: Message) -> Encoding:
@@ -276,8 +262,10 @@ def compressed_to_rgb(msg: Message) -> Bytes:
     encoding = encoding.strip() if separator else ""
     if image.ndim == 2:
         mosaic = _MOSAICS.get(encoding.removesuffix("16").removesuffix("8"))
-        return (mosaic or _GRAY.to_rgb)(image)
-    if encoding in _COLOURS and "compressed bgr" not in coded:
+        return (mosaic or ENCODINGS["mono8"].to_rgb)(image)
+    # ROS's own subscriber puts the channels of these in order after decoding.
+    ordered = encoding in ENCODINGS and encoding.startswith(("rgb", "bgr"))
+    if ordered and "compressed bgr" not in coded:
         return image
     return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
 

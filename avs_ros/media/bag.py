@@ -21,7 +21,7 @@ from avs_ros.conversions.camera import CAMERA_INFO, read_camera_info
 from avs_ros.conversions.image_reading import check_any_image, read_any_image
 from avs_ros.conversions.messages import MalformedImage, stamp_to_ns
 from avs_ros.errors import AvsError, BagError
-from avs_ros.media.bag_choices import choose_topic, find_format, other_topics
+from avs_ros.media.bag_choices import choose_topic, find_format
 from avs_ros.media.bag_files import broken, open_reader
 from avs_ros.media.bag_types import typestore_for
 from avs_ros.media.source import Frame, Sound, Source, SourceInfo, in_stamp_order, merge
@@ -75,19 +75,11 @@ class BagSource(Source):
     def _start(self) -> None:
         # One reader for each stream: each walks the file at its own pace.
         images, sounds = self._open(), self._open()
-        image = choose_topic(
-            self.path, images.connections, "image", IMAGE_TYPES, self.options.image
+        image, audio = (
+            self._choose(images, "image", "--image", IMAGE_TYPES, self.options.image),
+            self._choose(sounds, "sound", "--audio", tuple(AUDIO_TYPES.values()),
+                         self.options.audio),
         )
-        audio = choose_topic(
-            self.path, sounds.connections, "sound", tuple(AUDIO_TYPES.values()),
-            self.options.audio,
-        )
-        for what, option, chosen, types in (
-            ("image", "--image", image, IMAGE_TYPES),
-            ("sound", "--audio", audio, tuple(AUDIO_TYPES.values())),
-        ):
-            if others := other_topics(images.connections, types, chosen[0].topic):
-                self._details[f"other {what} topics"] = f"{others} (choose with {option})"
         self.topics = (image[0].topic, audio[0].topic)
         beside = [c for c in sounds.connections if c.msgtype in (AUDIO_INFO, CAMERA_INFO)]
         if audio[0].msgtype == AUDIO_TYPES["AudioStamped"]:
@@ -127,6 +119,15 @@ class BagSource(Source):
             count / duration if duration > 0 else 0.0, count, duration,
             rate_hz, channels, self._details,
         )
+
+    def _choose(
+        self, reader: Any, what: str, option: str, types: tuple[str, ...], topic: str
+    ) -> list[Any]:
+        chosen, others = choose_topic(self.path, reader.connections, what, types, topic)
+        if others:
+            told = f"{', '.join(others)} (choose with {option})"
+            self._details[f"other {what} topics"] = told
+        return chosen
 
     def _first_image(self) -> tuple[tuple[Frame, int] | None, Any]:
         """The first frame that can be decoded, and its pixels; those before it are refused."""

@@ -19,13 +19,15 @@ NOT_A_CAMERA = ("depth", "mask", "overlay", "ground_truth", "label", "probabilit
 
 def choose_topic(
     path: Path, connections: Sequence[Any], what: str, types: Sequence[str], topic: str
-) -> list[Any]:
+) -> tuple[list[Any], list[str]]:
     """Connections of the ``topic`` that was asked for, or ("") of the likeliest one.
 
-    ``what``: "image" or "sound", for the message of the :class:`BagError` that is raised where
-    there is none; ``types``: the likeliest first.
+    Beside them, the topics that could have been chosen instead.  ``what``: "image" or "sound",
+    for the message of the :class:`BagError` that is raised where there is none; ``types``: the
+    likeliest first.
     """
     fitting = [c for c in connections if c.msgtype in types]
+    filled = [c for c in fitting if c.msgcount > 0]
     if topic:
         name = "/" + topic.lstrip("/")
         chosen = [c for c in fitting if c.topic == name]
@@ -35,27 +37,19 @@ def choose_topic(
             says = f"is {kinds.pop()}, not {what}" if kinds else "is not in the bag"
             offer = f"; its {what} topics: {', '.join(others)}" if others else ""
             raise BagError(f"{path}: topic {name} {says}{offer}")
-        return chosen
-    filled = [c for c in fitting if c.msgcount > 0]
-    if not filled:
+    elif filled:
+        name = min(filled, key=lambda c: (
+            any(word in c.topic for word in NOT_A_CAMERA), types.index(c.msgtype), -c.msgcount,
+            c.topic,
+        )).topic
+        chosen = [c for c in filled if c.topic == name]
+    else:
         has = ", ".join(sorted({c.topic for c in connections})) or "no topics"
         raise BagError(
             f"{path}: no {what} topic with messages (looked for {', '.join(types)}; the bag has "
             f"{has})"
         )
-    best = min(filled, key=lambda c: (_unlikely(c.topic), types.index(c.msgtype),
-                                      -c.msgcount, c.topic))
-    return [c for c in filled if c.topic == best.topic]
-
-
-def other_topics(connections: Sequence[Any], types: Sequence[str], chosen: str) -> str:
-    """What could have been chosen instead, "" for nothing."""
-    filled = {c.topic for c in connections if c.msgtype in types and c.msgcount > 0}
-    return ", ".join(sorted(filled - {chosen}))
-
-
-def _unlikely(topic: str) -> int:
-    return int(any(word in topic for word in NOT_A_CAMERA))
+    return chosen, sorted({c.topic for c in filled} - {name})
 
 
 def find_format(

@@ -26,15 +26,14 @@ def open_recording(
         from avs_ros.media.bag import BagOptions, BagSource
 
         return BagSource(path, BagOptions(image, audio, stamps, audio_format))
-    if image or audio:
-        raise MediaError(f"{path}: a video file has no topics; leave --image and --audio away")
-    if stamps != "header":
-        raise MediaError(f"{path}: a video file has one clock; leave --stamps away")
-    if audio_format is not None:
-        raise MediaError(
-            f"{path}: a video file says the format of its sound; leave --audio-rate, "
-            "--audio-channels and --audio-format away"
-        )
+    for given, says, options in (
+        (image or audio, "has no topics", "--image and --audio"),
+        (stamps != "header", "has one clock", "--stamps"),
+        (audio_format, "says the format of its sound",
+         "--audio-rate, --audio-channels and --audio-format"),
+    ):
+        if given:
+            raise MediaError(f"{path}: a video file {says}; leave {options} away")
     from avs_ros.media.video import VideoSource
 
     return VideoSource(path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -47,16 +48,8 @@ def middle_of(mask: Bytes) -> tuple[float, float] | None:
 
 def selection_config(parameters: Mapping[str, Any]) -> SelectionConfig:
     """The choice that the parameters ask for; raises :class:`ParameterError`."""
-    return SelectionConfig(
-        choose=parameters["choose"],
-        label_priority=names(parameters["label_priority"]),
-        only_listed_labels=parameters["only_listed_labels"],
-        min_score=parameters["min_score"],
-        hysteresis=parameters["hysteresis"],
-        dwell=parameters["dwell"],
-        hold=parameters["hold"],
-        use_ids=parameters["use_ids"],
-    )
+    values = {field.name: parameters[field.name] for field in fields(SelectionConfig)}
+    return SelectionConfig(**{**values, "label_priority": names(values["label_priority"])})
 
 
 class AttentionNode(BaseNode):

@@ -117,19 +117,14 @@ def _descriptor(spec: ParameterSpec) -> ParameterDescriptor:
         additional_constraints=spec.constraint if spec.choices else "",
         read_only=spec.change is Change.NEVER,
     )
-    if spec.minimum is not None and spec.maximum is not None:
-        if isinstance(spec.default, float):
-            descriptor.floating_point_range = [
-                FloatingPointRange(
-                    from_value=float(spec.minimum), to_value=float(spec.maximum), step=0.0
-                )
-            ]
-        else:
-            descriptor.integer_range = [
-                IntegerRange(
-                    from_value=int(spec.minimum), to_value=int(spec.maximum), step=0
-                )
-            ]
+    low, high = spec.minimum, spec.maximum
+    if low is None or high is None:
+        return descriptor
+    if isinstance(spec.default, float):
+        bounds = FloatingPointRange(from_value=float(low), to_value=float(high))
+        descriptor.floating_point_range = [bounds]
+    else:
+        descriptor.integer_range = [IntegerRange(from_value=int(low), to_value=int(high))]
     return descriptor
 
 

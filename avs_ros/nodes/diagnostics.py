@@ -195,7 +195,7 @@ class Listening:
         self._counters = counters
         self._values = values
         self._before: dict[str, int] = {}
-        self._publisher = DiagnosticsPublisher(node, self._write)
+        publish_diagnostics(node, self._write)
         node.steady_timer(_FOLLOW_PERIOD_S, self._follow)
 
     def _follow(self) -> None:
@@ -218,18 +218,14 @@ class Listening:
         return [Status(self._name, level, message, values)]
 
 
-class DiagnosticsPublisher:
-    """A timer and a publisher on /diagnostics."""
+def publish_diagnostics(
+    node: BaseNode, write: Callable[[], Sequence[Status]], period_s: float = 1.0,
+    group: CallbackGroup | None = None,
+) -> None:
+    """Publish what ``write()`` says every ``period_s`` seconds, whatever /clock does."""
+    publisher = node.publisher(DIAGNOSTICS)
 
-    def __init__(
-        self, node: BaseNode, write: Callable[[], Sequence[Status]], period_s: float = 1.0,
-        group: CallbackGroup | None = None,
-    ) -> None:
-        """Publish what ``write()`` says every ``period_s`` seconds, whatever /clock does."""
-        self._node = node
-        self._write = write
-        self._publisher = node.publisher(DIAGNOSTICS)
-        node.steady_timer(period_s, self._publish, group)
+    def publish() -> None:
+        publisher.publish(make_diagnostics(ROS, node.now_ns(), write()))
 
-    def _publish(self) -> None:
-        self._publisher.publish(make_diagnostics(ROS, self._node.now_ns(), self._write()))
+    node.steady_timer(period_s, publish, group)

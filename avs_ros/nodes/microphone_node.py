@@ -22,7 +22,7 @@ from avs_ros.media.microphone import (
     open_port_audio,
 )
 from avs_ros.nodes.declared_parameters import BaseNode
-from avs_ros.nodes.diagnostics import DiagnosticsPublisher
+from avs_ros.nodes.diagnostics import publish_diagnostics
 from avs_ros.nodes.entry_point import run_node
 from avs_ros.nodes.sound_publisher import SoundPublisher
 from avs_ros.sound import dbfs
@@ -75,7 +75,7 @@ class MicrophoneNode(BaseNode):
         self._counters = {"blocks": 0, "overflows": 0, "blocks_dropped": 0, "reopened": 0}
         self._level_dbfs = float("-inf")
         self._audio = SoundPublisher(self, settings["audio_type"], _INFO_PERIOD_S)
-        self._diagnostics = DiagnosticsPublisher(self, self._status)
+        publish_diagnostics(self, self._status)
 
     def _take(self, sound: Sound) -> None:
         """Called by the device's thread: it must not wait for anybody."""

@@ -58,20 +58,18 @@ class ParameterSpec:
 
     def check(self, value: object) -> None:
         """Raise :class:`ParameterError` when ``value`` has the wrong type or is out of range."""
-        expected = type(self.default)
-        if not isinstance(value, expected) or isinstance(value, bool) != (expected is bool):
-            raise ParameterError(
-                f"parameter {self.name} is {value!r}: expected a {self.type_name}"
-            )
-        if self.choices and value not in self.choices:
-            raise ParameterError(
-                f"parameter {self.name} is {value!r}: expected {self.constraint}"
-            )
-        if isinstance(value, float) and not math.isfinite(value):
-            raise ParameterError(f"parameter {self.name} is {value}: expected a finite number")
-        low, high = self.minimum, self.maximum
-        if low is not None and high is not None and not low <= float(value) <= high:  # type: ignore[arg-type]
-            raise ParameterError(f"parameter {self.name} is {value}: expected {self.constraint}")
+        kind, low, high = type(self.default), self.minimum, self.maximum
+        expected = ""
+        if not isinstance(value, kind) or isinstance(value, bool) != (kind is bool):
+            expected = f"a {self.type_name}"
+        elif self.choices:
+            expected = "" if value in self.choices else self.constraint
+        elif isinstance(value, float) and not math.isfinite(value):
+            expected = "a finite number"
+        elif isinstance(value, int | float) and low is not None and high is not None:
+            expected = "" if low <= value <= high else self.constraint
+        if expected:
+            raise ParameterError(f"parameter {self.name} is {value!r}: expected {expected}")
 
 
 Table: TypeAlias = "tuple[ParameterSpec, ...]"

@@ -130,11 +130,6 @@ class PlaybackClock:
         """Whether :meth:`stop` was called."""
         return self._stopped
 
-    @property
-    def paused(self) -> bool:
-        """Whether time stands."""
-        return self._paused
-
     def now(self) -> int:
         """The recording's time in nanoseconds."""
         with self._condition:

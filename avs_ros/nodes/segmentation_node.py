@@ -14,7 +14,7 @@ from std_srvs.srv import SetBool, Trigger
 from avs_ros.errors import AvsError
 from avs_ros.inference.segmenter import Segmenter
 from avs_ros.nodes.declared_parameters import BaseNode
-from avs_ros.nodes.diagnostics import DiagnosticsPage, DiagnosticsPublisher, StreamState
+from avs_ros.nodes.diagnostics import DiagnosticsPage, StreamState, publish_diagnostics
 from avs_ros.nodes.entry_point import run_node
 from avs_ros.nodes.segmentation_inputs import SensorInputs
 from avs_ros.nodes.segmentation_model import (
@@ -101,7 +101,7 @@ class SegmentationNode(BaseNode, LifecycleNode):
         self.create_service(SetBool, "~/enable", self._on_enable)
         self.create_service(Trigger, "~/reset", self._on_reset)
         page = DiagnosticsPage(self.get_name())
-        self._diagnostics = DiagnosticsPublisher(
+        publish_diagnostics(
             self, lambda: page.write(self._stream_state()), self._settings["diagnostics_period"],
             timers,
         )
@@ -256,7 +256,8 @@ class SegmentationNode(BaseNode, LifecycleNode):
                 self._inputs.open(self._pipeline.push)
             elif not self._enabled:
                 self._inputs.close()
-                self._reset_stream()
+                if self._pipeline is not None:
+                    self._pipeline.reset()
         response.success = True
         response.message = (
             f"{'enabled' if self._enabled else 'disabled'}, the node is {self._state}"
@@ -265,18 +266,12 @@ class SegmentationNode(BaseNode, LifecycleNode):
 
     def _on_reset(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         """Forget the past: frames, sound, the model's memory."""
-        response.success = self._reset_stream()
-        response.message = (
-            "the stream starts anew" if response.success
-            else f"nothing to reset: the node is {self._state}"
-        )
+        response.success = (pipeline := self._pipeline) is not None
+        response.message = f"nothing to reset: the node is {self._state}"
+        if pipeline is not None:
+            pipeline.reset()
+            response.message = "the stream starts anew"
         return response
-
-    def _reset_stream(self) -> bool:
-        if self._pipeline is None:
-            return False
-        self._pipeline.reset()
-        return True
 
     def _stream_state(self) -> StreamState:
         state = StreamState(

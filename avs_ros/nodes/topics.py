@@ -91,27 +91,19 @@ def qos_overrides(node: Node, topic: str) -> dict[str, Any]:
     ):
         name = f"qos_overrides.{topic}.subscription.{policy}"
         kind = Parameter.Type.STRING if choices else Parameter.Type.INTEGER
-        given = _user_value(node, name, kind)
-        if given is None:
+        try:
+            known = node.has_parameter(name)
+            one = node.get_parameter(name) if known else node.declare_parameter(name, kind)
+        except InvalidParameterTypeException as error:
+            raise ParameterError(str(error)) from error
+        if (given := one.value) is None:
+            node.undeclare_parameter(name)
             continue
         value = choices.get(given.upper()) if choices else given
         if value is None or (policy == "depth" and given < 1):
             raise ParameterError(f"parameter {name} is {given!r}: no such {policy}")
         found[policy] = value
     return found
-
-
-def _user_value(node: Node, name: str, kind: Parameter.Type) -> Any:
-    """The value that the user gave to ``name``; None, and no such parameter, without one."""
-    if not node.has_parameter(name):
-        try:
-            given = node.declare_parameter(name, kind).value
-        except InvalidParameterTypeException as error:
-            raise ParameterError(str(error)) from error
-        if given is None:
-            node.undeclare_parameter(name)
-            return None
-    return node.get_parameter(name).value
 
 
 def _tables() -> Iterator[tuple[str, dict[str, tuple[Topic, ...]]]]:
