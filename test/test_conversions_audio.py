@@ -16,8 +16,8 @@ from avs_ros.conversions.audio import (
     read_audio_info,
 )
 from avs_ros.conversions.messages import MalformedAudio
-from avs_ros.errors import AudioFormatError, MessageTypeError
-from avs_ros.media.bag_types import BAG, BagMessages
+from avs_ros.errors import AudioFormatError
+from avs_ros.media.bag_types import BAG
 from avs_ros.streaming.pcm import AudioFormat, to_mono
 
 STAMP = 1_700_000_000_250_000_000
@@ -50,22 +50,6 @@ def test_the_other_package_of_the_same_name_is_told() -> None:
         read_audio_info(other.info)
     with pytest.raises(MalformedAudio, match="ros-drivers"):
         read_audio(other.audio_data)
-
-
-class OneFamily(BagMessages):
-    """As where only mgonzs13's package is installed."""
-
-    def __call__(self, type_name: str) -> Any:
-        outer = BAG("audio_common_msgs/msg/AudioStamped")().audio
-        inner = {"AudioInfo": type(outer.info), "AudioData": type(outer.audio_data)}
-        return inner.get(type_name.rpartition("/")[2]) or super().__call__(type_name)
-
-
-def test_the_other_package_of_the_same_name_is_no_place_for_sound() -> None:
-    with pytest.raises(MessageTypeError, match="use audio_type AudioStamped"):
-        make_audio(OneFamily(), "AudioData", STAMP, tone(1), RATE)
-    with pytest.raises(MessageTypeError, match="AudioInfo has no field sample_format"):
-        make_audio_info(OneFamily(), RATE, 1)
 
 
 def test_sound_without_a_stamp_needs_a_time_of_reception() -> None:

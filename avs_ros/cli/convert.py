@@ -110,7 +110,10 @@ def _convert_one(args: argparse.Namespace, form: dict[str, Any]) -> int:
     target: Path = args.target
     if target.exists() and args.source.exists() and target.samefile(args.source):
         raise DatasetError(f"{target} is the source itself; choose another target")
-    source = open_recording(args.source, *_chosen(args))
+    chosen: tuple[Any, ...] = ()  # what a bag may need to be told
+    if args.kind == "bag":
+        chosen = args.image, args.audio, args.stamps, audio_format(args)
+    source = open_recording(args.source, *chosen)
     try:
         notes, truths = _notes(args), _truths(args)
         if notes and truths:
@@ -129,13 +132,6 @@ def _convert_one(args: argparse.Namespace, form: dict[str, Any]) -> int:
     for message in source.doubts:
         print(f"note: {message}")
     return 0
-
-
-def _chosen(args: argparse.Namespace) -> tuple[Any, ...]:
-    """What a bag may need to be told."""
-    if args.kind != "bag":
-        return ()
-    return args.image, args.audio, args.stamps, audio_format(args)
 
 
 def _notes(args: argparse.Namespace) -> Sequence[BoxNote]:

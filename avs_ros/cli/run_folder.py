@@ -48,39 +48,32 @@ class RunFolder:
         """
         self.folder = folder
         self._source, self._segmenter, self._camera = source, segmenter, camera
-        self._threshold, self._metadata = config.threshold, metadata
+        self._metadata = metadata
         self.summary = RunSummary("", "", threshold=config.gate.sounding_threshold)
         self._stages: dict[str, list[float]] = {}
-        self._files = ExitStack()
         try:
             folder.mkdir(parents=True, exist_ok=True)
             (folder / "report.html").unlink(missing_ok=True)
             self._results = ResultFiles(folder, metadata)
         except OSError as error:
             raise MediaError(f"{folder}: cannot be written ({error.strerror})") from error
-        self._files.callback(self._results.close)
-        try:
-            self._open(all_topics)
-        except BaseException:
-            self.close()
-            raise
-
-    def _open(self, all_topics: bool) -> None:
-        source = self._source
-        self._video = VideoWriter(
-            self.folder / "overlay.mp4", source.width, source.height, source.fps or 25.0,
-            source.audio_rate_hz, source.audio_channels, pixel_aspect=source.pixel_aspect,
-        )
-        self._files.callback(self._video.close)
         topics = [
             topic for topic in ANSWER_TOPICS
             if (topic.in_file == "always" or (topic.in_file == "large" and all_topics))
-            and (topic.name != "~/attention" or self._camera is not None)
+            and (topic.name != "~/attention" or camera is not None)
         ]
-        self._bag = AnswerBag(
-            self.folder / "output.mcap", topics, self._segmenter.labels, self._threshold
-        )
-        self._files.callback(self._bag.close)
+        with ExitStack() as files:
+            files.callback(self._results.close)
+            self._video = VideoWriter(
+                folder / "overlay.mp4", source.width, source.height, source.fps or 25.0,
+                source.audio_rate_hz, source.audio_channels, pixel_aspect=source.pixel_aspect,
+            )
+            files.callback(self._video.close)
+            self._bag = AnswerBag(
+                folder / "output.mcap", topics, segmenter.labels, config.threshold
+            )
+            files.callback(self._bag.close)
+            self._files = files.pop_all()
 
     def sound(self, sound: Sound) -> None:
         """Keep the sound for the video."""

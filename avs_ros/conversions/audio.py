@@ -31,7 +31,7 @@ from avs_ros.conversions.messages import (
     ns_to_stamp,
     stamp_to_ns,
 )
-from avs_ros.errors import AudioFormatError, MessageTypeError
+from avs_ros.errors import AudioFormatError
 from avs_ros.sound import STRAY_SHARE, check_scale
 from avs_ros.streaming import pcm
 from avs_ros.streaming.inputs import Sound
@@ -211,17 +211,6 @@ def to_int16(samples: NDArray[Any]) -> NDArray[np.int16]:
     return np.ascontiguousarray(np.clip(np.rint(samples * 32768.0), -32768, 32767), np.int16)
 
 
-def _of_ros_drivers(types: MessageTypes, name: str, field: str) -> Message:
-    """An empty message; raises :class:`MessageTypeError` where the other package is installed."""
-    msg = types(name)()
-    if not hasattr(msg, field):
-        raise MessageTypeError(
-            f"the audio_common_msgs installed here is not the one of ros-drivers (its "
-            f"{name.rpartition('/')[2]} has no field {field}): use audio_type AudioStamped"
-        )
-    return msg
-
-
 def make_audio(
     types: MessageTypes, audio_type: str, stamp_ns: int, samples: NDArray[Any], rate: int,
     frame_id: str = "",
@@ -242,9 +231,7 @@ def make_audio(
             sample_rate=rate, number_of_channels=channels,
         )
     if name == AUDIO_TYPES["AudioData"]:
-        msg = _of_ros_drivers(types, name, "data")
-        msg.data = types.array(octets)
-        return msg
+        return types(name)(data=types.array(octets))
     if name not in AUDIO_TYPES.values():
         raise AudioFormatError(
             f"audio type {audio_type!r}: expected one of {', '.join(AUDIO_TYPES)}"
@@ -262,7 +249,7 @@ def make_audio(
 
 def make_audio_info(types: MessageTypes, rate: int, channels: int) -> Message:
     """``audio_common_msgs/AudioInfo`` of ros-drivers for 16-bit uncompressed sound."""
-    msg = _of_ros_drivers(types, AUDIO_INFO, "sample_format")
-    msg.channels, msg.sample_rate, msg.bitrate = channels, rate, rate * channels * 16
-    msg.sample_format, msg.coding_format = "S16LE", "WAVE"
-    return msg
+    return types(AUDIO_INFO)(
+        channels=channels, sample_rate=rate, bitrate=rate * channels * 16, sample_format="S16LE",
+        coding_format="WAVE",
+    )

@@ -96,11 +96,19 @@ def read_run(path: Path, node: str, image: str, audio: str) -> RecordedRun:
                 stamp_ns = stamp_to_ns(message.header.stamp)
                 _add(run, topic.removeprefix(f"{node}/"), stamp_ns, message, recorded_ns, arrived)
     run.frames.sort(key=lambda frame: frame[0])
-    chunks = [read_audio(message, audio_format) for message in sounds]
-    _join(run, [(chunk.stamp_ns, chunk.samples, chunk.rate_hz) for chunk in chunks])
-    for what, found in (("image", run.frames), ("sound", sounds), ("answer", run.answers)):
+    chunks = sorted((read_audio(one, audio_format) for one in sounds), key=lambda c: c.stamp_ns)
+    for what, found in (("image", run.frames), ("sound", chunks), ("answer", run.answers)):
         if not found:
             raise BagError(f"{path}: no {what} was recorded")
+    run.sound_from_ns, run.rate_hz = chunks[0].stamp_ns, chunks[0].rate_hz
+
+    def place(stamp_ns: int) -> int:
+        return round((stamp_ns - run.sound_from_ns) * 1e-9 * run.rate_hz)
+
+    run.sound = np.zeros(place(chunks[-1].end_ns), np.float32)
+    for chunk in chunks:
+        at, mono = place(chunk.stamp_ns), to_mono(chunk.samples).samples
+        run.sound[at : at + len(mono)] = mono[: len(run.sound) - at]
     return run
 
 
@@ -120,18 +128,3 @@ def _add(
     elif name == "detections" and (found := read_detections(message)):
         best = max(found, key=lambda detection: detection.score)
         answer.label, answer.score = best.label, best.score
-
-
-def _join(run: RecordedRun, pieces: list[tuple[int, Any, int]]) -> None:
-    """Lay the chunks of sound at their stamps on one track."""
-    if not pieces:
-        return
-    pieces.sort(key=lambda piece: piece[0])
-    run.sound_from_ns, _, run.rate_hz = pieces[0]
-    last_ns, last, _ = pieces[-1]
-    length = round((last_ns - run.sound_from_ns) * 1e-9 * run.rate_hz) + len(last)
-    run.sound = np.zeros(length, np.float32)
-    for stamp_ns, samples, _ in pieces:
-        at = round((stamp_ns - run.sound_from_ns) * 1e-9 * run.rate_hz)
-        mono = to_mono(samples).samples
-        run.sound[at : at + len(mono)] = mono[: length - at]

@@ -106,11 +106,6 @@ def turns() -> list[Turn]:
     return sorted(found, key=lambda turn: turn.start)
 
 
-def _photographs() -> tuple[Bytes, Bytes]:
-    data = optional("skimage.data", "The demo scene")
-    return data.chelsea(), data.astronaut()
-
-
 def _view(
     photograph: Bytes, centre: tuple[float, float], height_px: float, width: int
 ) -> Bytes:
@@ -131,7 +126,8 @@ def images(seconds: float = SECONDS) -> Iterator[Bytes]:
 
     Each side drifts and zooms a little, as a hand-held camera does.
     """
-    cat, astronaut = _photographs()
+    data = optional("skimage.data", "The demo scene")
+    cat, astronaut = data.chelsea(), data.astronaut()
     half = (WIDTH - GAP_PX) // 2
     for index in range(round(seconds * FPS)):
         t = index / FPS

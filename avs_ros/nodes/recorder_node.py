@@ -22,7 +22,7 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.node import Node
 from rclpy.serialization import deserialize_message
 
-from avs_ros.conversions.audio import AUDIO_INFO, AUDIO_TYPES
+from avs_ros.conversions.audio import AUDIO_INFO, AUDIO_TYPES, FORMATLESS
 from avs_ros.media.bag_writer import BagWriter
 from avs_ros.nodes.entry_point import run_node
 from avs_ros.nodes.message_types import ROS, published_audio_type
@@ -35,15 +35,6 @@ TELL_PERIOD_S = 0.5
 DEPTH = 200
 DIAGNOSTICS = "/diagnostics"
 MODEL_STATUS = "segmentation_node: model"
-
-
-def sound_topics(topic: str) -> dict[str, str]:
-    """The sound of a player with default settings on ``topic``, with its format: name -> type."""
-    name = published_audio_type("auto")
-    found = {topic: AUDIO_TYPES[name]}
-    if name == "AudioDataStamped":  # says nothing about itself
-        found[f"{topic}_info"] = AUDIO_INFO
-    return found
 
 
 def tell(**values: object) -> None:
@@ -112,8 +103,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
 
     def create() -> RecorderNode:
-        sound = sound_topics(args.sound) if args.sound else {}
-        return RecorderNode(args.path, {**dict(args.topic), **sound}, args.latched)
+        topics = dict(args.topic)
+        if args.sound:  # as a player publishes it by default
+            topics[args.sound] = AUDIO_TYPES[published_audio_type("auto")]
+            if topics[args.sound] in FORMATLESS:
+                topics[f"{args.sound}_info"] = AUDIO_INFO
+        return RecorderNode(args.path, topics, args.latched)
 
     return run_node(create, [])
 

@@ -111,7 +111,8 @@ class Worker:
             done = clock.now_ns()
             self._failures = self._failures + 1 if failed else 0
             if failed:
-                not_before_ns = done + round(self._back_off_s() * 1e9)
+                pause_s = _BACK_OFF_FIRST_S * 2.0 ** min(self._failures - 1, 10)
+                not_before_ns = done + round(min(_BACK_OFF_LAST_S, pause_s) * 1e9)
             elif self.max_rate > 0:
                 not_before_ns = now + round(1e9 / self.max_rate)
             limited = not failed and not_before_ns > done
@@ -122,9 +123,6 @@ class Worker:
         if now_ns < not_before_ns:
             return (not_before_ns - now_ns) * 1e-9
         return None if deadline_ns is None else max(0.0, (deadline_ns - now_ns) * 1e-9)
-
-    def _back_off_s(self) -> float:
-        return min(_BACK_OFF_LAST_S, _BACK_OFF_FIRST_S * 2.0 ** min(self._failures - 1, 10))
 
     def _serve(self, pair: Pair, stopping: threading.Event) -> bool:
         """Process one pair and hand the result out; False after an error that needs a pause."""
