@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from avs_ros.cli.options import add_bag_topics, add_policy, audio_format, policy_of
 from avs_ros.cli.progress import frames
-from avs_ros.errors import AvsError, MediaError, ParameterError
+from avs_ros.errors import MediaError, ParameterError
 from avs_ros.inference.segmenter import Segmenter
 from avs_ros.media.source import FrameSelection, Sound, Source, pick_channel
 from avs_ros.postprocess import PostprocessConfig
@@ -22,7 +22,6 @@ from avs_ros.streaming.inputs import Event
 
 if TYPE_CHECKING:
     from avs_ros.cli.run_folder import RunFolder
-    from avs_ros.conversions.camera import CameraModel
     from avs_ros.streaming.findings import Findings
 
 class Interruption:
@@ -160,7 +159,7 @@ def _process(
     selection = FrameSelection(args.fps, args.start, args.duration)
     folder = RunFolder(
         args.output or _default_folder(args), source.info, segmenter, config,
-        describe(segmenter, args.model, args.threads), _recorded_camera(source), args.all_topics,
+        describe(segmenter, args.model, args.threads), source.camera, args.all_topics,
     )
     findings = Findings(config.gate.silence_dbfs, segmenter.sample_rate)
     began = time.monotonic()
@@ -208,17 +207,6 @@ def _heard(
             folder.sound(event)
             findings.sound(event)
         yield event
-
-
-def _recorded_camera(source: Source) -> CameraModel | None:
-    """The calibration in a bag, so that its attention topic can be written too."""
-    from avs_ros.conversions.camera import read_camera_info
-
-    info = getattr(source, "camera_info", None)
-    try:
-        return None if info is None else read_camera_info(info)
-    except AvsError:
-        return None  # an uncalibrated camera: no ray can be computed
 
 
 def _tell(folder: RunFolder, seconds: float, status: int) -> None:

@@ -142,7 +142,7 @@ class BagSource(Source):
         """Say that a calibration cannot be used; a camera without one is nothing unusual."""
         try:
             if self.camera_info is not None:
-                read_camera_info(self.camera_info)
+                self.camera = read_camera_info(self.camera_info)
         except MalformedImage as error:
             self.counters[error.reason] = 1
             if error.reason == "camera_distortion":

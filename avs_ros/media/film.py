@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import groupby
 from pathlib import Path
 
 import cv2
@@ -146,19 +147,12 @@ def choose_moments(
     ``labels``: what was marked, "" for nothing.  The longest runs come first; the result is in
     order of time.
     """
-    runs: list[list[int]] = []
-    for position, label in enumerate(labels):
-        if runs and labels[runs[-1][0]] == label:
-            runs[-1].append(position)
-        else:
-            runs.append([position])
+    runs = [list(run) for _, run in groupby(range(len(labels)), labels.__getitem__)]
     runs.sort(key=lambda run: (-(times[run[-1]] - times[run[0]]), run[0]))
-    chosen = []
-    for run in runs[:most]:
-        if labels[run[0]]:
-            chosen.append(max(run, key=lambda position: scores[position]))
-        else:
-            chosen.append(run[len(run) // 2])
+    chosen = [
+        max(run, key=scores.__getitem__) if labels[run[0]] else run[len(run) // 2]
+        for run in runs[:most]
+    ]
     return sorted(chosen)
 
 

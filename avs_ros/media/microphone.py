@@ -51,6 +51,13 @@ def load_sounddevice() -> Any:
         ) from error
 
 
+def _input_devices(sounddevice: Any) -> list[tuple[int, dict[str, Any]]]:
+    return [
+        (index, device) for index, device in enumerate(sounddevice.query_devices())
+        if device["max_input_channels"] > 0
+    ]
+
+
 def list_input_devices() -> str:
     """A table of the input devices, one per line, the default one marked with ``*``."""
     sounddevice = load_sounddevice()
@@ -60,10 +67,9 @@ def list_input_devices() -> str:
         f"{'*' if index == default else ' '} {index:3d}  {device['name']}  "
         f"[{apis[device['hostapi']]['name']}, {device['max_input_channels']} channels, "
         f"{device['default_samplerate']:g} Hz]"
-        for index, device in enumerate(sounddevice.query_devices())
-        if device["max_input_channels"] > 0
+        for index, device in _input_devices(sounddevice)
     ]
-    return "\n".join(lines) if lines else "No input device found."
+    return "\n".join(lines) or "No input device found."
 
 
 def refresh_devices() -> None:
@@ -89,11 +95,8 @@ def _find_device(sounddevice: Any, wanted: str) -> dict[str, Any]:
         what = f"no input device '{wanted}'" if wanted else "no default input device"
         if "Multiple" in str(error):
             what = f"'{wanted}' fits several input devices"
-        there = "; ".join(
-            f"{index}: {device['name']}"
-            for index, device in enumerate(sounddevice.query_devices())
-            if device["max_input_channels"] > 0
-        )
+        devices = _input_devices(sounddevice)
+        there = "; ".join(f"{index}: {device['name']}" for index, device in devices)
         raise MediaError(f"{what} (there are: {there or 'none'})") from error
 
 

@@ -15,6 +15,8 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import TypeVar
 
+from avs_ros.conversions.camera import CameraModel
+from avs_ros.conversions.messages import Message
 from avs_ros.errors import ParameterError
 from avs_ros.media.leaps import FilmLine
 from avs_ros.streaming.findings import Findings
@@ -49,9 +51,13 @@ class Source(ABC):
     """A video file, a bag, or a live camera with a microphone.
 
     ``doubts``: what is known to be doubtful before the first event, a message each.
+    ``camera_info``: a calibration beside the images, as the source's own message, and ``camera``
+    read from it; None where there is none of use.
     """
 
     info: SourceInfo
+    camera_info: Message | None = None
+    camera: CameraModel | None = None
 
     def __init__(self, *counters: str) -> None:
         """``counters``: what is counted, from 0 on."""
@@ -75,20 +81,15 @@ def pick_channel(events: Iterator[Frame | Sound], channel: int | None) -> Iterat
 
     Raises :class:`ParameterError` for a channel that the sound does not have.
     """
-    if channel is None:
-        return events
-    return (_one_channel(event, channel) for event in events)
-
-
-def _one_channel(event: Frame | Sound, channel: int) -> Frame | Sound:
-    if isinstance(event, Frame):
-        return event
-    channels = event.samples.reshape(len(event.samples), -1)
-    if not 1 <= channel <= channels.shape[1]:
-        raise ParameterError(
-            f"--channel is {channel}; the sound has {channels.shape[1]}, counted from 1"
-        )
-    return replace(event, samples=channels[:, channel - 1])
+    for event in events:
+        if channel is not None and isinstance(event, Sound):
+            channels = event.samples.reshape(len(event.samples), -1)
+            if not 1 <= channel <= channels.shape[1]:
+                raise ParameterError(
+                    f"--channel is {channel}; the sound has {channels.shape[1]}, counted from 1"
+                )
+            event = replace(event, samples=channels[:, channel - 1])
+        yield event
 
 
 Timed = TypeVar("Timed", Frame, Sound)

@@ -79,34 +79,28 @@ def in_order(events: Iterator[Frame | Sound], chunk_s: float) -> Iterator[Due]:
 
     Where stamps leap (a recording of a loop), what follows is due right after what was before.
     """
-    line = FilmLine()
     rechunker = Rechunker(chunk_s)
+
+    def pieces() -> Iterator[Frame | Sound]:
+        for event in events:
+            yield from rechunker.push(event) if isinstance(event, Sound) else (event,)
+        yield from rechunker.flush()
+
+    line = FilmLine()
     waiting: list[tuple[int, int, Frame | Sound]] = []
-    number = 0
     newest_ns = 0
-
-    def push(event: Frame | Sound) -> None:
-        nonlocal number, newest_ns
-        if isinstance(event, Sound):
-            due_ns = line.place("sound", event.stamp_ns, event.end_ns)
-            due_ns += event.end_ns - event.stamp_ns
+    for number, piece in enumerate(pieces()):
+        if isinstance(piece, Sound):
+            due_ns = line.place("sound", piece.stamp_ns, piece.end_ns)
+            due_ns += piece.end_ns - piece.stamp_ns
         else:
-            due_ns = line.place("image", event.stamp_ns, event.stamp_ns)
-        heapq.heappush(waiting, (due_ns, number, event))
-        number += 1
+            due_ns = line.place("image", piece.stamp_ns, piece.stamp_ns)
+        heapq.heappush(waiting, (due_ns, number, piece))
         newest_ns = max(newest_ns, due_ns)
-
-    for event in events:
-        for piece in rechunker.push(event) if isinstance(event, Sound) else (event,):
-            push(piece)
-        while waiting and newest_ns - waiting[0][0] > _LOOK_AHEAD_NS:
+        while newest_ns - waiting[0][0] > _LOOK_AHEAD_NS:
             due_ns, _, first = heapq.heappop(waiting)
             yield Due(due_ns, first)
-    for rest in rechunker.flush():
-        push(rest)
-    while waiting:
-        due_ns, _, first = heapq.heappop(waiting)
-        yield Due(due_ns, first)
+    yield from (Due(due_ns, event) for due_ns, _, event in sorted(waiting))
 
 
 class PlaybackClock:

@@ -11,8 +11,6 @@ from typing import Any
 from rclpy.duration import Duration
 from rclpy.publisher import Publisher
 from rosgraph_msgs.msg import Clock as ClockMessage
-from sensor_msgs.msg import CameraInfo
-from std_msgs.msg import Header
 
 from avs_ros.conversions.camera import copy_camera_info, make_camera_info
 from avs_ros.conversions.image_writing import make_image, rgb_to_compressed
@@ -57,7 +55,6 @@ class PlayerNode(BaseNode):
             raise ParameterError("parameter input is empty: name a video file or a bag to play")
         self._path = Path(self._settings["input"]).expanduser()
         self._source = self._open()
-        self._camera_info = getattr(self._source, "camera_info", None)
         self._upcoming = in_order(self._source.events(), self._settings["audio_chunk"])
         self._first_due = self._first()
         self._zero_ns = self._first_due.event.stamp_ns
@@ -214,16 +211,16 @@ class PlayerNode(BaseNode):
             return
         header = make_header(ROS, stamp_ns, self._settings["frame_id"])
         height, width = rgb.shape[:2]
-        self._images["camera_info"].publish(self._camera_message(header, width, height))
+        if (recorded := self._source.camera_info) is not None:
+            camera = copy_camera_info(ROS, header, recorded)
+        else:
+            fov = self._settings["horizontal_fov"]
+            camera = make_camera_info(ROS, header, width, height, fov)
+        self._images["camera_info"].publish(camera)
         if (publisher := self._images.get("image")) is not None:
             publisher.publish(make_image(ROS, header, rgb))
         if (publisher := self._images.get("image/compressed")) is not None:
             publisher.publish(rgb_to_compressed(ROS, header, rgb))
-
-    def _camera_message(self, header: Header, width: int, height: int) -> CameraInfo:
-        if self._camera_info is not None:
-            return copy_camera_info(ROS, header, self._camera_info)
-        return make_camera_info(ROS, header, width, height, self._settings["horizontal_fov"])
 
     def _publish_clock(self) -> None:
         stamp = ns_to_stamp(ROS, self._start_ns + self._playback.now())
