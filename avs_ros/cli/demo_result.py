@@ -145,7 +145,7 @@ def judge(
             # Alone for the whole window, not only now.
             if not any(t.who != who and t.start < time < t.end + 1.0 for t in played):
                 side = marked[:, :middle] if who == "cat" else marked[:, middle:]
-                right[who].append(2 * np.count_nonzero(side) > np.count_nonzero(marked))
+                right[who].append(bool(2 * np.count_nonzero(side) > np.count_nonzero(marked)))
         elif not any(turn.start < time < turn.end + 1.5 for turn in played):
             empty.append(not marked.any())
     told = {f"{who} sounds alone: marked on its side": good for who, good in right.items()}

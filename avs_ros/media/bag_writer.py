@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from avs_ros.errors import BagError, ParameterError, optional
 from avs_ros.media.bag_types import SECOND_AUDIO, STORAGES, known_types, serialize
 
 # The newest form of metadata that `ros2 bag` of Humble can read, too.
 METADATA_VERSION: Final = 8
+Bag = TypeVar("Bag", bound="BagWriter")
 
 
 class BagWriter:
@@ -82,7 +83,7 @@ class BagWriter:
         self._writer.abort()
         shutil.rmtree(self._beside, ignore_errors=True)
 
-    def __enter__(self) -> BagWriter:
+    def __enter__(self: Bag) -> Bag:
         """The writer itself."""
         return self
 

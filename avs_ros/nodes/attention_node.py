@@ -69,8 +69,8 @@ class AttentionNode(BaseNode):
         self._attention: AttentionState | None = None
         self._looked_at: Detection | None = None
         self._out = {
-            topic.name: self.publisher(topic)
-            for topic in TOPICS[self.TABLE]["publishes"] if topic is not DIAGNOSTICS
+            name: self.publisher(topic) for name, topic in self.topics.items()
+            if topic is not DIAGNOSTICS
         }
         callbacks = {
             "detections": self._on_detections, "camera_info": self._calibration.take,

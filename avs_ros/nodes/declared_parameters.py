@@ -23,7 +23,7 @@ from avs_ros.conversions.topics import Topic
 from avs_ros.errors import AvsError
 from avs_ros.nodes.message_types import ROS
 from avs_ros.nodes.parameters import TABLES, Change, ParameterSpec, Table, Value
-from avs_ros.nodes.topics import qos_profile
+from avs_ros.nodes.topics import TOPICS, qos_profile
 
 
 class BaseNode(Node):
@@ -64,6 +64,11 @@ class BaseNode(Node):
     def configured(self) -> bool:
         """Whether parameters that are fixed by configure may no longer change."""
         return False
+
+    @property
+    def topics(self) -> dict[str, Topic]:
+        """The rows of the table of topics on which it publishes, by name."""
+        return {topic.name: topic for topic in TOPICS[self.TABLE]["publishes"]}
 
     def topic_options(self, topic: Topic) -> dict[str, Any]:
         """Quality of service of a publisher on ``topic``, which users may override."""

@@ -112,7 +112,8 @@ class MicrophoneNode(BaseNode):
                 self._problem = f"'{microphone.name}' is gone"
                 self._counters["reopened"] += 1
                 self.get_logger().error(f"{self._problem}; waiting for it to come back")
-                self._drain()
+                while not self._blocks.empty():
+                    self._blocks.get_nowait()
 
     def _publish_blocks(self, microphone: PortAudioMicrophone) -> None:
         """Publish until the device is gone or the node stops."""
@@ -145,10 +146,6 @@ class MicrophoneNode(BaseNode):
         power = float(np.mean(np.square(sound.samples, dtype=np.float64)))
         self._level_dbfs = dbfs(max(power, 1e-2) / 32768.0**2)
         self._audio.publish(sound, sound.stamp_ns, self._settings["frame_id"])
-
-    def _drain(self) -> None:
-        while not self._blocks.empty():
-            self._blocks.get_nowait()
 
     def _status(self) -> list[Status]:
         microphone = self._microphone

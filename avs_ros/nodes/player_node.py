@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +22,9 @@ from avs_ros.media.source import Frame, Sound
 from avs_ros.nodes.declared_parameters import BaseNode
 from avs_ros.nodes.entry_point import run_node
 from avs_ros.nodes.message_types import ROS
-from avs_ros.nodes.playback import (
-    Due,
-    PlaybackClock,
-    describe,
-    in_order,
-    start_stamp_ns,
-)
+from avs_ros.nodes.playback import PlaybackClock, describe, in_order, start_stamp_ns
 from avs_ros.nodes.sound_publisher import SoundPublisher
-from avs_ros.nodes.topics import TOPICS, sibling_topic, transport_topic
+from avs_ros.nodes.topics import sibling_topic, transport_topic
 from avs_ros.streaming.pcm import AudioFormat
 
 _AUDIO_INFO_PERIOD_S = 1.0
@@ -50,20 +45,17 @@ class PlayerNode(BaseNode):
         self.finished = False
         self.failure: Exception | None = None
         self._started = False
-        self._topics = {topic.name: topic for topic in TOPICS[self.TABLE]["publishes"]}
         if not self._settings["input"]:
             raise ParameterError("parameter input is empty: name a video file or a bag to play")
         self._path = Path(self._settings["input"]).expanduser()
-        self._source = self._open()
-        self._upcoming = in_order(self._source.events(), self._settings["audio_chunk"])
-        self._first_due = self._first()
+        self._open()
         self._zero_ns = self._first_due.event.stamp_ns
         self._start_ns = self._start_stamp()
         self._playback = PlaybackClock(self._settings["rate"], paused=True)
         self._audio = SoundPublisher(self, self._settings["audio_type"], _AUDIO_INFO_PERIOD_S)
         self._images = self._create_publishers()
         if self._settings["publish_clock"]:
-            self._clock_publisher = self.publisher(self._topics["/clock"])
+            self._clock_publisher = self.publisher(self.topics["/clock"])
             period_s = 1.0 / self._settings["clock_rate"]
             self.steady_timer(period_s, self._publish_clock)
         self.get_logger().info(describe(self._source))
@@ -80,19 +72,22 @@ class PlayerNode(BaseNode):
         self._source.close()
         super().destroy_node()
 
-    def _open(self) -> Any:
-        return open_recording(
-            self._path, self._settings["image_topic"], self._settings["audio_topic"],
-            audio_format=self._given_format(),
-        )
-
-    def _given_format(self) -> AudioFormat | None:
-        """What the parameters say of sound that does not say it itself; None for nothing."""
+    def _open(self) -> None:
+        """Open the recording, for the first time or again, and read what is due first."""
+        settings = self._settings
         names = {
             "sample_format": "audio_format", "channels": "audio_channels", "rate": "audio_rate",
         }
-        given = {name: value for name, one in names.items() if (value := self._settings[one])}
-        return AudioFormat(**given) if given else None
+        # Of sound that does not say it itself.
+        given = {name: value for name, one in names.items() if (value := settings[one])}
+        self._source = open_recording(
+            self._path, settings["image_topic"], settings["audio_topic"],
+            audio_format=AudioFormat(**given) if given else None,
+        )
+        self._upcoming = in_order(self._source.events(), settings["audio_chunk"])
+        if (first := next(self._upcoming, None)) is None:
+            raise MediaError(f"{self._path}: neither images nor sound can be read from it")
+        self._first_due = first
 
     def _start_stamp(self) -> int:
         return start_stamp_ns(self._settings["start_stamp"], time.time_ns(), self._zero_ns)
@@ -105,7 +100,7 @@ class PlayerNode(BaseNode):
         }
         unwanted = {"Image": "image/compressed", "CompressedImage": "image"}
         return {
-            name: self.publisher(self._topics[name], topic) for name, topic in beside.items()
+            name: self.publisher(self.topics[name], topic) for name, topic in beside.items()
             if name != unwanted.get(self._settings["image_type"])
         }
 
@@ -139,8 +134,7 @@ class PlayerNode(BaseNode):
         offset_ns = 0
         while True:
             last_ns = 0
-            due, events = self._first_due, self._upcoming
-            while due is not None:
+            for due in chain((self._first_due,), self._upcoming):
                 last_ns = due.due_ns - self._zero_ns
                 if not self._playback.wait_until(last_ns + offset_ns):
                     return images, chunks
@@ -151,7 +145,6 @@ class PlayerNode(BaseNode):
                 else:
                     self._publish_frame(due.event, stamp_ns)
                     images += 1
-                due = next(events, None)  # type: ignore[assignment]
             if not self._settings["loop"]:
                 return images, chunks
             if self._settings["loop_jumps_back"]:
@@ -159,18 +152,8 @@ class PlayerNode(BaseNode):
             else:
                 # One frame's time between the last and the first image.
                 offset_ns += last_ns + round(1e9 / max(self._source.info.fps, 1.0))
-            self._rewind()
-
-    def _rewind(self) -> None:
-        self._source.close()
-        self._source = self._open()
-        self._upcoming = in_order(self._source.events(), self._settings["audio_chunk"])
-        self._first_due = self._first()
-
-    def _first(self) -> Due:
-        if (first := next(self._upcoming, None)) is None:
-            raise MediaError(f"{self._path}: neither images nor sound can be read from it")
-        return first
+            self._source.close()
+            self._open()
 
     def _wait_for_subscribers(self) -> None:
         """Until somebody listens to images and to sound, or the time for it is over.

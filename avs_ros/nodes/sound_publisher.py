@@ -7,7 +7,7 @@ from typing import Any
 from avs_ros.conversions.audio import AUDIO_TYPES, FORMATLESS, make_audio, make_audio_info
 from avs_ros.nodes.declared_parameters import BaseNode
 from avs_ros.nodes.message_types import ROS, published_audio_type
-from avs_ros.nodes.topics import TOPICS, sibling_topic
+from avs_ros.nodes.topics import sibling_topic
 from avs_ros.streaming.inputs import Sound
 
 
@@ -22,15 +22,14 @@ class SoundPublisher:
 
         Raises :class:`MessageTypeError` where the type is not installed.
         """
-        topics = {topic.name: topic for topic in TOPICS[node.TABLE]["publishes"]}
         self.type = published_audio_type(audio_type)
         name = AUDIO_TYPES[self.type]
-        self.publisher = node.publisher(topics["audio"], type_name=name)
+        self.publisher = node.publisher(node.topics["audio"], type_name=name)
         self._format: tuple[int, int] | None = None
         self._info: Any = None
         if name in FORMATLESS:
             beside = sibling_topic(node, "audio_info", "audio")
-            self._info = node.publisher(topics["audio_info"], beside)
+            self._info = node.publisher(node.topics["audio_info"], beside)
             # Again and again: subscribers that come later must learn the format too.
             node.steady_timer(info_period_s, self._publish_info)
 
