@@ -155,30 +155,30 @@ class AudioBuffer:
         if self.restarts(stamp_ns, mono.size, rate):
             self._count("audio_restarts")
             self._runs.clear()
-            self._append(self._begin(rate), stamp_ns, mono)
+            run = self._begin(rate)
         elif rate != run.rate_in:
             self._count("audio_format_changes")
-            self._flush(run)
-            self._append(self._begin(rate), stamp_ns, mono)
+            self.flush()
+            run = self._begin(rate)
         elif late < -self.gap_s:
             self._overlap(run, late, mono, stamp_ns)
+            return
         elif late > self.gap_s:
             zeros = round(min(late, self.capacity_s) * self.rate_hz)
             self._count("audio_gaps")
             self._count("audio_gap_samples", zeros)
-            self._flush(run)
-            after = self._begin(rate, run.clock.drift)
-            after.gap_samples = zeros
-            self._append(after, stamp_ns, mono)
-        else:
-            if run.resampler.ended:
-                run = self._begin(rate, run.clock.drift)
-            self._append(run, stamp_ns, mono)
+            self.flush()
+            run = self._begin(rate, run.clock.drift)
+            run.gap_samples = zeros
+        elif run.resampler.ended:
+            run = self._begin(rate, run.clock.drift)
+        self._append(run, stamp_ns, mono)
 
     def flush(self) -> None:
         """No more sound comes: make the newest samples, held back by the resampler, available."""
         if self._runs:
-            self._flush(self._runs[-1])
+            run = self._runs[-1]
+            self._write(run, run.resampler.flush())
 
     def window(self, end_ns: int, duration_s: float) -> AudioWindow:
         """The ``round(duration_s * rate_hz)`` samples that end at ``end_ns``.
@@ -259,9 +259,6 @@ class AudioBuffer:
         run.fed += mono.size
         run.last_stamp_ns, run.last_chunk = stamp_ns, mono
         self._write(run, run.resampler.process(mono))
-
-    def _flush(self, run: Run) -> None:
-        self._write(run, run.resampler.flush())
 
     def _write(self, run: Run, samples: Float) -> None:
         self._ring.write(samples)
