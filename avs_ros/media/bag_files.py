@@ -71,6 +71,9 @@ def open_reader(path: Path) -> Any:
     optional("rosbags", "Reading bags")
     from rosbags.rosbag2 import Reader
 
+    # Python's own from 3.14 on, a stand-in before: rosbags knows which.
+    from rosbags.rosbag2.reader import zstd  # type: ignore[attr-defined]
+
     class UnpackingReader(Reader):
         """Also takes files whose names do not end in lower case, and unpacks messages."""
 
@@ -79,8 +82,9 @@ def open_reader(path: Path) -> Any:
             stop: int | None = None,
         ) -> Generator[tuple[Any, int, bytes], None, None]:
             for connection, recorded_ns, raw in super().messages(connections, start, stop):
-                # A message in CDR begins with 0.
-                yield connection, recorded_ns, _unpack(raw) if raw[:4] == _ZSTD else raw
+                if raw[:4] == _ZSTD:  # a message in CDR begins with 0
+                    raw = bytes(zstd.decompress(raw))
+                yield connection, recorded_ns, raw
 
     storage = storage_of(path)
     if not storage.is_dir():
@@ -94,13 +98,6 @@ def open_reader(path: Path) -> Any:
     except Exception as error:  # a broken file breaks the reader in any way it likes
         raise broken(path, "cannot be read as a rosbag2", error) from error
     return reader
-
-
-def _unpack(raw: bytes) -> bytes:
-    # Python's own from 3.14 on, a stand-in before: rosbags knows which.
-    from rosbags.rosbag2.reader import zstd  # type: ignore[attr-defined]
-
-    return bytes(zstd.decompress(raw))
 
 
 def storage_of(path: Path) -> Path:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,14 +44,16 @@ class EvaluatorNode(BaseNode):
         self._refused = MessageCounters(self.get_logger())
         topics = TOPICS[self.TABLE]
         self._mean = self.publisher(topics["publishes"][0])
-        callbacks = {
+        callbacks: dict[str, Callable[[Message], None]] = {
             "mask": self._on_mask,
             "detections": self._on_detections,
-            "ground_truth/mask": self._on_truth,
+            "ground_truth/mask": lambda msg: self._put(msg, truth=read_mask(msg)),
             "ground_truth/detections": self._on_true_detections,
         }
         if self._settings["use_probability"]:
-            callbacks["probability"] = self._on_probability
+            callbacks["probability"] = (
+                lambda msg: self._put(msg, probability=read_probability(msg))
+            )
         self._inputs = Listening(
             self, topics["subscribes"], self._settings["qos"], self._refused, callbacks
         )
@@ -66,9 +68,6 @@ class EvaluatorNode(BaseNode):
         if (mean := self._sheet.running_iou()) is not None:
             self._mean.publish(Float64(data=mean))
 
-    def _on_probability(self, msg: Image) -> None:
-        self._put(msg, probability=read_probability(msg))
-
     def _on_detections(self, msg: Detection2DArray) -> None:
         found = self._read(msg)
         self._put(
@@ -77,9 +76,6 @@ class EvaluatorNode(BaseNode):
             boxes=tuple(one.box for one in found),
             point=max(found, key=lambda one: one.score).center if found else None,
         )
-
-    def _on_truth(self, msg: Image) -> None:
-        self._put(msg, truth=read_mask(msg))
 
     def _on_true_detections(self, msg: Detection2DArray) -> None:
         found = self._read(msg)

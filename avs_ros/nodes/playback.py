@@ -188,12 +188,3 @@ def start_stamp_ns(choice: str, now_ns: int, recorded_ns: int) -> int:
             f"parameter start_stamp is {choice!r}: expected now, recorded, or seconds above 0"
         )
     return round(seconds * 1e9)
-
-
-def describe(source: Any) -> str:
-    """One line about an open source for the log."""
-    info = source.info
-    return (
-        f"{info.name}: {info.width} x {info.height} at {info.fps:.4g} Hz, sound "
-        f"{info.audio_rate_hz} Hz x {info.audio_channels}, {info.duration_s:.1f} s"
-    )

@@ -22,7 +22,7 @@ from avs_ros.media.source import Frame, Sound
 from avs_ros.nodes.declared_parameters import BaseNode
 from avs_ros.nodes.entry_point import run_node
 from avs_ros.nodes.message_types import ROS
-from avs_ros.nodes.playback import PlaybackClock, describe, in_order, start_stamp_ns
+from avs_ros.nodes.playback import PlaybackClock, in_order, start_stamp_ns
 from avs_ros.nodes.sound_publisher import SoundPublisher
 from avs_ros.nodes.topics import sibling_topic, transport_topic
 from avs_ros.streaming.pcm import AudioFormat
@@ -58,7 +58,11 @@ class PlayerNode(BaseNode):
             self._clock_publisher = self.publisher(self.topics["/clock"])
             period_s = 1.0 / self._settings["clock_rate"]
             self.steady_timer(period_s, self._publish_clock)
-        self.get_logger().info(describe(self._source))
+        info = self._source.info
+        self.get_logger().info(
+            f"{info.name}: {info.width} x {info.height} at {info.fps:.4g} Hz, sound "
+            f"{info.audio_rate_hz} Hz x {info.audio_channels}, {info.duration_s:.1f} s"
+        )
         for message in self._source.doubts:
             self.get_logger().warning(message)
         self._thread = threading.Thread(target=self._play, name="avs-player", daemon=True)
