@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
+
 import numpy as np
-from numpy.typing import NDArray
 
 MAX_DRIFT = 1e-3  # share; ten times a poor sound card, so only a wrong rate reaches it
 _DRIFT_SD = 150e-6  # what sound cards are off by, before anything is known about this one
@@ -43,10 +44,8 @@ class SampleClock:
         self._offset_s = 0.0
         self._count = 0
         self._unfitted = 0
-        self._x: NDArray[np.float64] = np.zeros(2 * _HISTORY)
-        self._y: NDArray[np.float64] = np.zeros(2 * _HISTORY)
-        self._first = 0
-        self._end = 0
+        # Of each stamp: nominal time of its sample, and how much later it is (s).
+        self._stamps: list[tuple[float, float]] = []
         self.jitter_s = 0.0
 
     @property
@@ -58,21 +57,13 @@ class SampleClock:
         """Take in that sample ``index`` was stamped ``stamp_ns``; indices rise."""
         if self._count == 0:
             self._base_ns = stamp_ns
-        if self._end == self._x.size:
-            kept = self._end - self._first
-            self._x[:kept] = self._x[self._first : self._end].copy()
-            self._y[:kept] = self._y[self._first : self._end].copy()
-            self._first, self._end = 0, kept
         x = index / self.rate_hz
-        self._x[self._end] = x
-        self._y[self._end] = (stamp_ns - self._base_ns) * 1e-9 - x
-        self._end += 1
+        self._stamps.append((x, (stamp_ns - self._base_ns) * 1e-9 - x))
         self._count += 1
-        oldest = x - self.history_s
-        while self._end - self._first > _HISTORY or self._x[self._first] < oldest:
-            self._first += 1
+        while len(self._stamps) > _HISTORY or self._stamps[0][0] < x - self.history_s:
+            del self._stamps[0]
         self._unfitted += 1
-        if self._unfitted > (self._end - self._first) // _REFIT:
+        if self._unfitted > len(self._stamps) // _REFIT:
             self._unfitted = 0
             self._fit()
 
@@ -83,12 +74,12 @@ class SampleClock:
         first sample after the jump and its size (s, above ``floor_s`` and 6 standard deviations),
         or None.  Slow wandering of the stamps is not a jump.
         """
-        recent = self._end - self._first - 2 * _GROUP
-        span = min(recent, (self._end - self._first) // _REFIT + _GROUP)
+        known = len(self._stamps)
+        span = min(known - 2 * _GROUP, known // _REFIT + _GROUP)
         if span < 2:
             return None
-        begin = self._end - 2 * _GROUP - span
-        y = self._y[begin : self._end] - self.drift * self._x[begin : self._end]
+        x, y = np.array(self._stamps[-2 * _GROUP - span :]).T
+        y = y - self.drift * x
         sums = np.concatenate([[0.0], np.cumsum(y)])
         means = (sums[_GROUP:] - sums[:-_GROUP]) / _GROUP
         jumps = means[_GROUP:] - means[:-_GROUP]
@@ -102,30 +93,24 @@ class SampleClock:
         middle = float(np.median(y[at : at + _GROUP]) - np.median(y[at - _GROUP : at]))
         if edge / size < 0.7 or middle / size < 0.5:  # a wander, or a few stamps far off
             return None
-        return float(self._x[begin + at] * self.rate_hz), size
+        return float(x[at] * self.rate_hz), size
 
     def split(self, index: float, start: int) -> SampleClock:
         """Give the stamps from ``index`` on to a new clock, whose samples count from ``start``.
 
         Both draw their lines anew; the new one has this one's drift as first guess.
         """
-        at = self._x * self.rate_hz
-        cut = self._first + int(np.searchsorted(at[self._first : self._end], index - 0.5))
-        moved = [
-            (at[i] - start, self._base_ns + round((self._y[i] + self._x[i]) * 1e9))
-            for i in range(cut, self._end)
-        ]
-        self._end = cut
-        if cut > self._first:
+        cut = bisect_left(self._stamps, ((index - 0.5) / self.rate_hz,))
+        moved, self._stamps = self._stamps[cut:], self._stamps[:cut]
+        if self._stamps:
             self._fit()
         later = SampleClock(self.rate_hz, drift=self.drift, history_s=self.history_s)
-        for moved_index, stamp_ns in moved:
-            later.observe(moved_index, stamp_ns)
+        for x, y in moved:
+            later.observe(x * self.rate_hz - start, self._base_ns + round((y + x) * 1e9))
         return later
 
     def _fit(self) -> None:
-        x = self._x[self._first : self._end]
-        y = self._y[self._first : self._end]
+        x, y = np.array(self._stamps).T
         sigma = _SIGMA_FLOOR_S
         if x.size >= 2:
             steps = np.diff(y) - self._prior_drift * np.diff(x)
