@@ -114,9 +114,9 @@ def run_node(
 ) -> int:
     """Create the node and spin it until it is interrupted, shut down or ``finished(node)``.
 
-    Returns the exit status: 0, or 2 with one message on stderr when the node cannot be made as
-    asked (an argument or parameter that is wrong, a missing library, a file that is not there).
-    An exception of the node's own callbacks is raised again, after the node's orderly end.
+    Returns the exit status: 0; 1 where the node ends as ``failed``; 2 with one message on stderr
+    when the node cannot be made as asked (an argument or parameter that is wrong, a missing
+    library, a file that is not there).  An exception of the node's own callbacks is raised again, after the node's orderly end.
     """
     end = threading.Event()
     _ask_to_end(end)
@@ -148,4 +148,4 @@ def run_node(
         rclpy.try_shutdown()
     if spinner is not None and spinner.error is not None:
         raise spinner.error
-    return 0
+    return int(getattr(node, "failed", False))

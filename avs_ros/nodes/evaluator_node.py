@@ -147,11 +147,4 @@ class EvaluatorNode(BaseNode):
 
 def main(args: Sequence[str] | None = None) -> int:
     """Run the node until it is interrupted; returns the exit status, 1 without a score."""
-    made: list[EvaluatorNode] = []
-
-    def create() -> EvaluatorNode:
-        made.append(EvaluatorNode())
-        return made[0]
-
-    status = run_node(create, args)
-    return status or int(any(node.failed for node in made))
+    return run_node(EvaluatorNode, args)
