@@ -116,7 +116,8 @@ def run_node(
 
     Returns the exit status: 0; 1 where the node ends as ``failed``; 2 with one message on stderr
     when the node cannot be made as asked (an argument or parameter that is wrong, a missing
-    library, a file that is not there).  An exception of the node's own callbacks is raised again, after the node's orderly end.
+    library, a file that is not there).  An exception of the node's own callbacks is raised again,
+    after the node's orderly end.
     """
     end = threading.Event()
     _ask_to_end(end)
