@@ -250,12 +250,12 @@ class SensorInputs:
         assumed = self._format()
         if self._check is None or self._check.assumed != assumed:
             self._check = FormatCheck(assumed)
-        if self._check.full or "audio" not in self._heard:
+        if self._check.full or (audio := self._heard.get("audio")) is None:
             return
         self._check.add(stamp_ns, bytes(msg.audio.data if hasattr(msg, "audio") else msg.data))
         if not self._check.full:
             return
-        topic = self._heard["audio"].topic
+        topic = audio.topic
         if codec := self._check.codec():
             self._coded = MalformedAudio(
                 "audio_coded",
