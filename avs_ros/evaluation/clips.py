@@ -22,7 +22,7 @@ from avs_ros.errors import DatasetError
 from avs_ros.evaluation.boxes import Box, box_iou, box_of, read_table
 from avs_ros.evaluation.identity import MarkedIdentity
 from avs_ros.evaluation.label_sets import LabelSets
-from avs_ros.evaluation.metrics import paired_difference
+from avs_ros.evaluation.metrics import grouped_difference
 from avs_ros.inference.segmenter import Segmenter
 from avs_ros.media.opening import open_recording
 from avs_ros.media.source import FrameSelection
@@ -247,17 +247,13 @@ def totals(judged: Sequence[Judged]) -> dict[str, dict[str, Any]]:
 
     The 95 % interval draws whole clips; None for few clips (see ``bootstrap.FEWEST``).
     """
-    clips = np.unique([one.clip for one in judged] or [""], return_inverse=True)[1]
     found: dict[str, dict[str, Any]] = {}
     for name in MEANINGS:
-        values = np.array([_number(getattr(one.score, name)) for one in judged], np.float64)
-        mean = paired_difference(np.where(np.isnan(values), np.nan, 0.0), values, clips)
-        if mean is None:
-            found[name] = {"value": None, "count": 0, "low": None, "high": None}
-        else:
-            found[name] = {
-                "value": mean.b, "count": mean.frames, "low": mean.low, "high": mean.high,
-            }  # fmt: skip
+        values = [getattr(one.score, name) for one in judged]
+        mean = grouped_difference(None, values, [one.clip for one in judged])
+        found[name] = {"value": None, "count": 0, "low": None, "high": None} if mean is None else {
+            "value": mean.b, "count": mean.frames, "low": mean.low, "high": mean.high,
+        }  # fmt: skip
     return found
 
 
@@ -274,7 +270,3 @@ def records(judged: Sequence[Judged]) -> list[Mapping[str, Any]]:
         }
         for one in judged
     ]  # fmt: skip
-
-
-def _number(value: bool | None) -> float:
-    return float("nan") if value is None else float(value)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from avs_ros.evaluation.composite import BOTH, MATCHED, MISMATCHED, SILENT, Case
 from avs_ros.evaluation.composite_data import View
 from avs_ros.evaluation.label_sets import names_it
+from avs_ros.evaluation.metrics import mask_iou
 from avs_ros.inference.segmenter import Segmenter
 from avs_ros.postprocess import PostprocessConfig, Postprocessor
 from avs_ros.segmentation import Bytes, Float, Segmentation
@@ -119,8 +120,7 @@ def judge(
         count = how_many_found(labels, found, {case.category: own, case.other: other})
         return ScoredCase(case, marked, labels, shown, audio_label, found=count)
     shown = Shown(view.rgb, found, own)
-    union = int((found | own).sum())
-    iou = float((found & own).sum() / union) if union else 1.0
+    iou = mask_iou(found, own, empty=1.0)
     if case.kind == MATCHED:
         return ScoredCase(case, marked, labels, shown, audio_label, iou)
     silent = view.masks.get(case.other, nothing) & known & ~own

@@ -128,7 +128,7 @@ def score_frame(
             names.hears(frame.heard, frame.true_labels)
             if named and frame.heard is not None else None
         ),
-        overlap=_overlap(mask, filled(boxes, mask.shape)) if truth.any() else None,
+        overlap=metrics.mask_iou(mask, filled(boxes, mask.shape)) if truth.any() else None,
         box_iou=best_overlap(frame.boxes, boxes) if truth.any() else None,
         latency_ms=frame.latency_ms,
         sync_error_ms=frame.sync_error_ms,
@@ -155,11 +155,6 @@ def _score_mask(
     scores.marked_curve = (counts[0][0] / truth.size).astype(np.float32)
     scores.found_curve = (counts[1][0] / truth.size).astype(np.float32)
     scores.f_mask = float(metrics.f_of_counts(whole, both, counts[2])[0, 0])
-
-
-def _overlap(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> float:
-    union = int((a | b).sum())
-    return int((a & b).sum()) / union if union else 0.0
 
 
 def _hit(point: tuple[float, float] | None, truth: NDArray[np.bool_]) -> bool | None:

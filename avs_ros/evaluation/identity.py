@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from avs_ros.evaluation.composite_data import read_image
 from avs_ros.evaluation.instance_precision import Finder
+from avs_ros.evaluation.metrics import mask_iou
 from avs_ros.segmentation import Segmentation
 from avs_ros.sound import SAMPLE_RATE
 
@@ -63,9 +64,8 @@ class MarkedIdentity:
         self.found.watched_s += elapsed_s
         for one in answer.instances:
             mask = self._labels == one.index
-            overlaps = {
-                index: _iou(mask, before == index) for index in np.unique(before[mask]) if index
-            }
+            met = (index for index in np.unique(before[mask]) if index)
+            overlaps = {index: mask_iou(mask, before == index) for index in met}
             if overlaps and max(overlaps.values()) >= SAME:
                 self.found.seconds += elapsed_s
                 before_it = int(max(overlaps, key=lambda i: overlaps[i]))
@@ -95,7 +95,7 @@ def follow(model: Finder, shown: Iterator[list[tuple[Path, Path]]]) -> Identity:
             true = read_image(mask, cv2.IMREAD_GRAYSCALE) > 0
             size = (true.shape[1], true.shape[0])
             fits = {
-                one.index: _iou(np.asarray(cv2.resize(one.probability, size)) > 0.5, true)
+                one.index: mask_iou(np.asarray(cv2.resize(one.probability, size)) > 0.5, true)
                 for one in model.in_sight() if one.index
             }  # fmt: skip
             out.watched_s += 1 / SEQUENCE_FPS
@@ -107,7 +107,3 @@ def follow(model: Finder, shown: Iterator[list[tuple[Path, Path]]]) -> Identity:
                 last = index
             out.seconds += 1 / SEQUENCE_FPS
     return out
-
-
-def _iou(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
-    return float((one & other).sum() / max(1, (one | other).sum()))

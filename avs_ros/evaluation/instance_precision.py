@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avs_ros.evaluation.composite_data import image_held, read_image
+from avs_ros.evaluation.metrics import mask_iou
 from avs_ros.models.light.vocabulary import CATEGORIES
 from avs_ros.segmentation import Bytes, Float, Layer, Prediction
 from avs_ros.sound import SAMPLE_RATE
@@ -79,9 +80,7 @@ class Precision:
         left = list(truth.things)
         for one in sorted(answers, key=lambda layer: -layer.score):
             mask = np.asarray(cv2.resize(one.probability, size)) > 0.5
-            fits = [
-                _iou(mask, true) if name == one.label else 0.0 for name, true in left
-            ]  # fmt: skip
+            fits = [mask_iou(mask, true) if name == one.label else 0.0 for name, true in left]
             best = int(np.argmax(fits)) if fits else -1
             right = bool(fits) and fits[best] >= ENOUGH
             crowded = any(
@@ -117,7 +116,3 @@ def precision(model: Finder, shown: Iterator[Photograph]) -> Precision:
         model.step(truth.rgb, np.zeros(SAMPLE_RATE, np.float32), 0)
         out.add(model.in_sight(), truth)
     return out
-
-
-def _iou(one: Bools, other: Bools) -> float:
-    return float((one & other).sum() / max(1, (one | other).sum()))

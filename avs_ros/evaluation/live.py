@@ -105,8 +105,8 @@ class LiveRun:
         """
         scores = self.sheet.result()
         scores["round_trip_ms"] = scores["latency_ms"]
-        scores["latency_ms"] = _percentiles(self.latencies_ms)
-        scores["sync_error_ms"] = _percentiles(self.sync_errors_ms)
+        scores["latency_ms"] = metrics.percentiles(self.latencies_ms)
+        scores["sync_error_ms"] = metrics.percentiles(self.sync_errors_ms)
         scores["m_j_at_once"] = float(np.mean(self.at_once)) if self.at_once else None
         scores["images"], scores["answers"] = self.played, self.answers
         scores["answered_share"] = self.answers / max(1, self.played)
@@ -232,9 +232,3 @@ def drops_by_reason(counters: Mapping[str, int], played: int) -> dict[str, int]:
     if lost > 0:
         told["frames that never reached the node's stream (lost on the way, or refused)"] = lost
     return told
-
-
-def _percentiles(values: list[float]) -> dict[str, float] | None:
-    if not values:
-        return None
-    return {f"p{q}": float(np.percentile(values, q)) for q in (50, 95, 99)}

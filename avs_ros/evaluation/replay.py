@@ -124,8 +124,7 @@ R = TypeVar("R")
 class Job:
     """One bag on one model: everything that another process or machine needs to know.
 
-    ``load``: makes the segmenter out of ``model``, ``engine`` and ``device`` (None:
-    ``avs_ros.inference.create_segmenter``).
+    ``load``: see :func:`open_segmenter`.
     """
 
     path: str
@@ -160,26 +159,30 @@ def use_threads(threads: int) -> None:
     torch.set_num_threads(threads)
 
 
-def run_job(job: Job) -> Done:
-    """Score one bag; the segmenter is made anew, so bags cannot influence each other."""
-    load = job.load
+def open_segmenter(
+    model: str, engine: str, device: str, threads: int = 1,
+    load: Callable[..., Segmenter] | None = None,
+) -> Segmenter:
+    """The segmenter ``model``, to compute with ``threads`` threads; the caller closes it.
+
+    ``load``: makes it out of ``model``, ``engine`` and ``device``, and then threads are its own
+    affair (None: ``avs_ros.inference.create_segmenter``).
+    """
     if load is None:
         from avs_ros.inference import create_segmenter
 
-        use_threads(job.threads)
+        use_threads(threads)
         load = create_segmenter
-    segmenter = load(model=job.model, engine=job.engine, device=job.device)
-    try:
+    return load(model=model, engine=engine, device=device)
+
+
+def run_job(job: Job) -> Done:
+    """Score one bag; the segmenter is made anew, so bags cannot influence each other."""
+    chosen = (job.model, job.engine, job.device, job.threads, job.load)
+    with closing(open_segmenter(*chosen)) as segmenter:
         replay = Replay(segmenter, job.options, job.batch_frames)
         replay.run(Path(job.path), job.name)
         return Done(job.path, replay.sheet, replay.worst.frames, segmenter.engine)
-    finally:
-        segmenter.close()
-
-
-def run_jobs(jobs: Sequence[Job], workers: int = 1, ray_address: str = "") -> Iterator[Done]:
-    """:func:`run_job` for each of ``jobs``, in their order; see :func:`spread`."""
-    return spread(run_job, jobs, workers, ray_address)
 
 
 def spread(

@@ -44,6 +44,14 @@ def write_whole(path: Path, text: str) -> None:
     os.replace(part, path)
 
 
+def write_results(folder: Path, files: Mapping[str, str | Mapping[str, Any]]) -> None:
+    """Write ``files`` (name -> text, or values for JSON) and print where each is."""
+    for name, content in files.items():
+        text = content if isinstance(content, str) else json.dumps(content, indent=2) + "\n"
+        write_whole(folder / name, text)
+        print(f"  {folder / name}")
+
+
 def write_metrics(folder: Path, about: Mapping[str, Any]) -> Path:
     """Write ``metrics.json`` with the schema's number in front."""
     path = folder / METRICS

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 MASK = "ground_truth/mask"
 DETECTIONS = "ground_truth/detections"
+# Suffixes of bags that are one file.
+FILES = (".mcap", ".db3")
 IMAGE_TYPE, DETECTIONS_TYPE = "sensor_msgs/msg/Image", "vision_msgs/msg/Detection2DArray"
 
 
@@ -148,14 +150,23 @@ def bags_in(path: Path) -> Iterator[Path]:
     if path.is_file() or (path / "metadata.yaml").is_file():
         yield path
         return
-    found = sorted(
-        {p.parent for p in path.rglob("metadata.yaml")}
-        | {p for p in path.rglob("*.mcap") if not (p.parent / "metadata.yaml").is_file()}
-        | {p for p in path.rglob("*.db3") if not (p.parent / "metadata.yaml").is_file()}
-    )
+    folders = {found.parent for found in path.rglob("metadata.yaml")}
+    files = {found for ending in FILES for found in path.rglob(f"*{ending}")}
+    found = sorted(folders | {one for one in files if one.parent not in folders})
     if not found:
         raise BagError(f"{path} holds no rosbag2 (.mcap, .db3 or a folder with metadata.yaml)")
     yield from found
+
+
+def checked_bags(
+    given: Sequence[Path], bag: BagOptions | None = None, truth: str = ""
+) -> list[Path]:
+    """Every bag in ``given`` (see :func:`bags_in`), checked; doubts are printed."""
+    paths = [path for one in given for path in bags_in(one)]
+    for path in paths:
+        for doubt in check_bag(path, bag, truth):
+            print(f"note: {path.name}: {doubt}")
+    return paths
 
 
 def bag_names(paths: Sequence[Path]) -> list[str]:
@@ -175,4 +186,4 @@ def bag_names(paths: Sequence[Path]) -> list[str]:
 
 
 def _name(path: Path) -> str:
-    return path.stem if path.suffix in (".mcap", ".db3") else path.name
+    return path.stem if path.suffix in FILES else path.name

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from avs_ros.evaluation.composite import join
 from avs_ros.evaluation.composite_benchmark import answer_to
 from avs_ros.evaluation.composite_data import CompositeDataset, LabelledImage, LabelledSound
+from avs_ros.evaluation.metrics import mask_iou
 from avs_ros.inference.segmenter import Segmenter
 from avs_ros.postprocess import PostprocessConfig
 from avs_ros.segmentation import Segmentation
@@ -88,7 +89,7 @@ def tell(
         labels = answer.label_mask()
         marked.append(bool(labels.any()))
         halves = (np.s_[:, :cut], np.s_[:, cut:])
-        both.append(all(_iou(labels[half] > 0, true[half]) > SAME for half in halves))
+        both.append(all(mask_iou(labels[half] > 0, true[half]) > SAME for half in halves))
         apart.append(told_apart(labels, true, cut))
         clear.append(not touching(true, cut))
     where = np.array(clear or [False])
@@ -115,7 +116,7 @@ def told_apart(labels: NDArray[Any], true: NDArray[np.bool_], cut: int) -> bool:
         own[int(mask[:, cut:].sum() > mask[:, :cut].sum())] |= mask
     sides = np.zeros((2, *true.shape), bool)
     sides[0, :, :cut], sides[1, :, cut:] = true[:, :cut], true[:, cut:]
-    return all(_iou(found, side) > SAME for found, side in zip(own, sides, strict=True))
+    return all(mask_iou(found, side) > SAME for found, side in zip(own, sides, strict=True))
 
 
 def touching(true: NDArray[np.bool_], cut: int) -> bool:
@@ -127,7 +128,3 @@ def touching(true: NDArray[np.bool_], cut: int) -> bool:
     left[:, :cut] = true[:, :cut]
     grown = cv2.dilate(left, np.ones((2 * reach + 1, 2 * reach + 1), np.uint8))
     return bool((grown[:, cut:].astype(bool) & true[:, cut:]).any())
-
-
-def _iou(found: NDArray[np.bool_], true: NDArray[np.bool_]) -> float:
-    return float((found & true).sum() / max(1, (found | true).sum()))

@@ -1,0 +1,31 @@
+"""Tables on the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any
+
+
+def show_table(
+    head: Sequence[str], rows: Iterable[Sequence[str]], words: Collection[int] = (0,),
+    airy: bool = False, last: bool = False, **style: Any,
+) -> None:
+    """Print a table: the first column names the row, those not in ``words`` hold numbers.
+
+    ``airy``: without a frame; ``last``: with a line before the last row; ``style``: further
+    arguments of ``rich.table.Table``.
+    """
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+
+    if airy:
+        style |= {"box": SIMPLE_HEAD, "padding": (0, 1, 0, 0), "pad_edge": False}
+    table = Table(**style)
+    for number, name in enumerate(head):
+        table.add_column(name, justify="left" if number in words else "right", no_wrap=not number)
+    for row in rows:
+        table.add_row(*row)
+    if last and len(table.rows) > 1:
+        table.rows[-2].end_section = True
+    Console().print(table)
