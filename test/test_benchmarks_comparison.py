@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from avs_ros.benchmarks import comparison, scaling
+from avs_ros.benchmarks import candidate, comparison, scaling
 from avs_ros.benchmarks.forms import AUTHORS
 from avs_ros.benchmarks.subject import Subject
 from avs_ros.cli.main import main
@@ -56,9 +56,8 @@ class Scripted:
 @pytest.fixture
 def scripted(monkeypatch):
     Scripted.diary, Scripted.off = [], {}
-    monkeypatch.setattr(comparison, "Candidate", Scripted)
-    monkeypatch.setattr(scaling, "Candidate", Scripted)
-    monkeypatch.setattr(comparison, "export", lambda subject: "")
+    monkeypatch.setattr(candidate, "Candidate", Scripted)
+    monkeypatch.setattr(comparison, "export", lambda subject: None)
     return Scripted
 
 

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
+from itertools import count
 from typing import Any
 
-from avs_ros.benchmarks.candidate import Candidate, export
+from avs_ros.benchmarks.candidate import Candidate, Tell, export, loaded, step_ms
 from avs_ros.benchmarks.forms import AUTHORS, AUTHORS_HALF, difference
 from avs_ros.benchmarks.measuring import summarise, take_turns
 from avs_ros.benchmarks.subject import StepOutput, Subject
-from avs_ros.errors import AvsError, EngineError
+from avs_ros.errors import EngineError
 from avs_ros.inference.engines import ENGINES
 
 # How many frames beyond the first window the forms must agree on.
 _ROLLED = 1
-Tell = Callable[[str], None]
 
 
 def default_forms(device: str) -> list[str]:
@@ -59,22 +58,15 @@ def compare(
     needed = [f for f in forms if f != reference and f not in published]
     if any("onnx" in f or f in ("openvino", "tensorrt") for f in needed):
         tell("exporting the step")
-        export(subject)  # a failure is told again by each engine that needs the file
-    with contextlib.ExitStack() as stack:
-        running: dict[str, Candidate] = {}
-        for form in [reference, *needed]:
-            tell(f"loading {form}")
-            candidate = stack.enter_context(contextlib.closing(Candidate(form, subject, device)))
-            try:
-                candidate.wait()
-            except AvsError as error:
-                if form == reference:
-                    raise
-                results[form] = {"left_out": str(error)}
-                candidate.close()
-                continue
-            running[form] = candidate
-            results[form] = {"load_s": candidate.load_s, "device": candidate.device}
+        export(subject)
+    chosen = {form: form for form in [reference, *needed]}
+    with loaded(chosen, subject, device, tell) as (running, left_out):
+        if reference in left_out:
+            raise EngineError(left_out[reference])
+        for form in chosen:
+            results[form] = {"left_out": left_out[form]} if form in left_out else {
+                "load_s": running[form].load_s, "device": running[form].device,
+            }  # fmt: skip
         number = subject.frames_per_clip - 1 + _ROLLED
         for form, gap in _agreement(running, number, tell).items():
             results[form] |= {"difference": gap, "tolerance": tolerance(form)}
@@ -84,7 +76,13 @@ def compare(
                     f"deviation (tolerance {tolerance(form):g})"
                 )
                 running.pop(form).close()
-        _time(running, reference, number + 1, rounds, results, tell)
+        done = count(len(running))
+        samples = take_turns(
+            {form: step_ms(candidate, number + 1) for form, candidate in running.items()}, rounds,
+            lambda: tell(f"timing, round {next(done) // len(running)} of {rounds}"),
+        )
+        for form, timing in summarise(samples, reference).items():
+            results[form] |= {"ms": asdict(timing), "memory": dict(running[form].memory())}
     return {
         "subject": {**subject.values(), "name": subject.name}, "device": device,
         "rounds": rounds, "reference": reference, "forms": results,
@@ -108,26 +106,3 @@ def _agreement(running: dict[str, Candidate], number: int, tell: Tell) -> dict[s
             expected = answer
         gaps[form] = difference(answer, expected)
     return gaps
-
-
-def _time(
-    running: dict[str, Candidate], reference: str, first: int, rounds: int,
-    results: dict[str, dict[str, Any]], tell: Tell,
-) -> None:
-    if reference not in running:
-        raise EngineError(f"{reference} does not run: there is nothing to compare with")
-
-    def step_of(candidate: Candidate) -> Callable[[int], float]:
-        return lambda turn: float(candidate.step(first + turn)["ms"])
-
-    done = 0
-
-    def note() -> None:
-        nonlocal done
-        done += 1
-        tell(f"timing, round {1 + (done - 1) // len(running)} of {rounds}")
-
-    samples = take_turns({f: step_of(c) for f, c in running.items()}, rounds, note)
-    for form, timing in summarise(samples, reference).items():
-        results[form]["ms"] = asdict(timing)
-        results[form]["memory"] = dict(running[form].memory())

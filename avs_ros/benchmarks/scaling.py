@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
-from functools import partial
 from typing import Any
 
 import numpy as np
 
-from avs_ros.benchmarks.candidate import Candidate
-from avs_ros.benchmarks.forms import AUTHORS, SECOND_NS
+from avs_ros.benchmarks.candidate import Tell, loaded, step_ms
+from avs_ros.benchmarks.forms import AUTHORS
 from avs_ros.benchmarks.measuring import available_mib, summarise, take_turns
 from avs_ros.benchmarks.subject import Subject
-from avs_ros.errors import AvsError
 
 CLIPS = (1, 2, 5, 10)
 SIZES = (160, 224, 320, 448)
@@ -22,8 +19,6 @@ RATES_HZ = (1, 5, 10, 30)
 # Of the memory that is free, at most this share may go into one affinity (it is needed twice).
 _SHARE = 0.25
 _STATE_BYTES = 4
-
-Tell = Callable[[str], None]
 
 
 def affinity_mib(frames_per_clip: int, image_size: int) -> float:
@@ -58,15 +53,12 @@ def measure_scaling(
     }
     for axis, points in variants.items():
         found[axis] = [
-            _point(value, variant, forms, device, rounds, partial(_tell_axis, tell, axis))
+            _point(value, variant, forms, device, rounds,
+                   lambda told, axis=axis: tell(f"{axis} {told}"))
             for value, variant in points
         ]
     found["rate"] = _rates(subject, engine, device, rounds, rates_hz, tell)
     return found
-
-
-def _tell_axis(tell: Tell, axis: str, description: str) -> None:
-    tell(f"{axis} {description}")
 
 
 def _point(
@@ -74,30 +66,19 @@ def _point(
 ) -> dict[str, Any]:
     """Both forms of one subject, in turns."""
     point: dict[str, Any] = {"value": value}
-    with contextlib.ExitStack() as stack:
-        running = {}
-        for form in forms:
-            if form == AUTHORS and (why := _too_large(subject)):
-                point[form] = {"left_out": why}
-                continue
-            tell(f"{value}: loading {form}")
-            candidate = stack.enter_context(contextlib.closing(Candidate(form, subject, device)))
-            try:
-                candidate.wait()
-            except AvsError as error:
-                point[form] = {"left_out": str(error)}
-                continue
-            running[form] = candidate
-        first = subject.frames_per_clip - 1
+    if why := _too_large(subject):
+        point[AUTHORS] = {"left_out": why}
+    first = subject.frames_per_clip - 1
+    chosen = {form: form for form in forms if form not in point}
+    with loaded(chosen, subject, device, lambda told: tell(f"{value}: {told}")) as (
+        running, left_out,
+    ):  # fmt: skip
+        point |= {form: {"left_out": why} for form, why in left_out.items()}
         for form, candidate in running.items():
             for number in range(first if form == AUTHORS else 0, first + 1):
                 candidate.step(number)
         tell(f"{value}: timing")
-
-        def step_of(candidate: Candidate) -> Callable[[int], float]:
-            return lambda turn: float(candidate.step(first + 1 + turn)["ms"])
-
-        samples = take_turns({f: step_of(c) for f, c in running.items()}, rounds)
+        samples = take_turns({f: step_ms(c, first + 1) for f, c in running.items()}, rounds)
         for form, timing in summarise(samples, next(iter(samples))).items() if samples else ():
             memory = running[form].memory()
             point[form] = {
@@ -113,32 +94,20 @@ def _rates(
     """One stream per rate on the engine, all filled with T seconds of past, in turns."""
     points = []
     tell("frame rates")
-    with contextlib.ExitStack() as stack:
-        running: dict[int, Candidate] = {}
-        for rate in rates_hz:
-            candidate = stack.enter_context(contextlib.closing(Candidate(engine, subject, device)))
-            try:
-                candidate.wait()
-            except AvsError as error:
-                return [{"value": rate, "left_out": str(error)} for rate in rates_hz]
-            running[rate] = candidate
+    with loaded(dict.fromkeys(rates_hz, engine), subject, device, tell) as (running, left_out):
+        for why in left_out.values():
+            return [{"value": rate, "left_out": why} for rate in rates_hz]
         filled = {rate: rate * (subject.frames_per_clip - 1) + 1 for rate in rates_hz}
         for rate, candidate in running.items():
             tell(f"frame rate {rate} Hz: filling the past")
+            step = step_ms(candidate, 0, rate)
             for number in range(filled[rate]):
-                candidate.step(number, (number + 1) * SECOND_NS // rate)
-
-        def step_of(rate: int) -> Callable[[int], float]:
-            def step(turn: int) -> float:
-                number = filled[rate] + turn
-                return float(running[rate].step(number, (number + 1) * SECOND_NS // rate)["ms"])
-
-            return step
-
+                step(number)
         tell("frame rates: timing")
-        samples = take_turns({str(rate): step_of(rate) for rate in rates_hz}, rounds)
-        for rate in rates_hz:
-            states = int(running[rate].memory()["states"])
+        steps = {str(rate): step_ms(c, filled[rate], rate) for rate, c in running.items()}
+        samples = take_turns(steps, rounds)
+        for rate, candidate in running.items():
+            states = int(candidate.memory()["states"])
             median = float(np.median(samples[str(rate)]))
             points.append({
                 "value": rate, "ms": {"median": median, "samples": samples[str(rate)]},

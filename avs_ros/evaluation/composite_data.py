@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from avs_ros.errors import DatasetError, ParameterError
 from avs_ros.evaluation.boxes import read_table
-from avs_ros.evaluation.clip_arrays import read_sound
+from avs_ros.evaluation.clip_arrays import read_image, read_sound
 from avs_ros.models.light.vocabulary import CATEGORIES, CATEGORY_NAMES, SOUND_CLASSES, SOUNDS
 from avs_ros.segmentation import Bytes, Float
 from avs_ros.sound import SAMPLE_RATE
@@ -216,7 +216,7 @@ def _coco(root: Path) -> list[LabelledImage]:
 
 def _coco_view(root: Path, entry: Any, category_of: dict[str, str]) -> Callable[[], View]:
     def view() -> View:
-        rgb = read_image(root / entry["file"], cv2.IMREAD_COLOR_RGB)
+        rgb = read_image(root / entry["file"])
         ids = read_image(root / entry["png"], cv2.IMREAD_UNCHANGED)
         masks = {name: np.zeros(ids.shape, bool) for name in CATEGORY_NAMES}
         unknown = np.zeros(ids.shape, bool)
@@ -237,7 +237,7 @@ def _people(root: Path) -> list[LabelledImage]:
     def reader(path: Path) -> Callable[[], View]:
         def view() -> View:
             mask = read_image(path.with_suffix(".png"), cv2.IMREAD_GRAYSCALE) > 127
-            rgb = read_image(path, cv2.IMREAD_COLOR_RGB)
+            rgb = read_image(path)
             return View(rgb, {"person": mask}, np.zeros(mask.shape, bool))
 
         return view
@@ -247,11 +247,3 @@ def _people(root: Path) -> list[LabelledImage]:
         LabelledImage(f"people/{path.stem}", {"person": 1.0}, False, reader(path))
         for path in sorted(root.glob("*.jpg"))
     ]
-
-
-def read_image(path: Path, flag: int) -> Bytes:
-    """The image file, by OpenCV's ``flag``.  Raises DatasetError where it cannot be read."""
-    image = cv2.imread(str(path), flag)
-    if image is None:
-        raise DatasetError(f"{path} is missing or is no image: check the data folder")
-    return np.asarray(image, np.uint8)

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from avs_ros.evaluation.composite_data import read_image
+from avs_ros.evaluation.clip_arrays import read_image
 from avs_ros.evaluation.instance_precision import Finder
 from avs_ros.evaluation.metrics import mask_iou
 from avs_ros.segmentation import Segmentation
@@ -90,7 +90,7 @@ def follow(model: Finder, shown: Iterator[list[tuple[Path, Path]]]) -> Identity:
         last = 0
         for place, (frame, mask) in enumerate(files):
             stamp_ns = round(place / SEQUENCE_FPS * 1e9)
-            rgb = read_image(frame, cv2.IMREAD_COLOR_RGB)
+            rgb = read_image(frame)
             model.step(rgb, np.zeros(SAMPLE_RATE, np.float32), stamp_ns)
             true = read_image(mask, cv2.IMREAD_GRAYSCALE) > 0
             size = (true.shape[1], true.shape[0])

@@ -15,7 +15,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from avs_ros.evaluation.composite_data import image_held, read_image
+from avs_ros.evaluation.clip_arrays import read_image
+from avs_ros.evaluation.composite_data import image_held
 from avs_ros.evaluation.metrics import mask_iou
 from avs_ros.models.light.vocabulary import CATEGORIES
 from avs_ros.segmentation import Bytes, Float, Layer, Prediction
@@ -62,7 +63,7 @@ def photographs(data: Path) -> Iterator[Photograph]:
             if segment["category"] in named:
                 name = named[segment["category"]]
                 found[bool(segment["iscrowd"])].append((name, ids == segment["id"]))
-        yield Photograph(read_image(root / entry["file"], cv2.IMREAD_COLOR_RGB), *found)
+        yield Photograph(read_image(root / entry["file"]), *found)
 
 
 @dataclass

@@ -22,7 +22,6 @@ from avs_ros.conversions.messages import stamp_to_ns
 from avs_ros.errors import BagError
 from avs_ros.evaluation import metrics
 from avs_ros.evaluation.frame_scores import ScoredFrame, fitted
-from avs_ros.evaluation.pairing import StampPairing
 from avs_ros.evaluation.score_sheet import ScoreSheet
 from avs_ros.evaluation.truth import Truth
 from avs_ros.media.bag_types import typestore_for
@@ -81,13 +80,15 @@ class LiveRun:
         one.read(recording, node)
         if not one.answered:
             raise BagError(f"{recording}: the node answered none of {len(one.arrived)} images")
-        pairing = StampPairing(self.sheet, name=name)
-        for stamp_ns, parts in one.parts.items():
-            pairing.put(stamp_ns, **parts)
+        self.sheet.begin(name)
         for stamp_ns, truth in sorted(truths.items()):
-            true = {"true_boxes": truth.boxes} if truth.mask is None else {"truth": truth.mask}
-            pairing.put(stamp_ns, true_labels=truth.labels, **true)
-        pairing.flush()
+            parts = one.parts.get(stamp_ns, {})
+            if "mask" in parts:
+                true = {"truth": truth.mask, "true_labels": truth.labels}
+                frame = ScoredFrame(stamp_ns, true_boxes=truth.boxes, **true, **parts)
+                self.sheet.add(fitted(frame))
+            else:
+                self.sheet.add_missed(stamp_ns, truth.mask, truth.labels, truth.boxes)
         # The node measures in the time of the bag, which runs at ``rate``.
         self.latencies_ms += [value / rate for value in one.latencies_ms]
         self.sync_errors_ms += one.sync_errors_ms
@@ -140,7 +141,9 @@ class _LiveRecording:
             f"{node}/mask": self._take_mask,
             f"{node}/detections": self._take_detections,
             f"{node}/attention": self._take_attention,
-            f"{node}/probability": self._take_probability,
+            f"{node}/probability": lambda msg, _: self._part(
+                msg, probability=np.array(read_probability(msg))
+            ),
             f"{node}/debug/latency_ms": lambda msg, _: self.latencies_ms.append(float(msg.data)),
             f"{node}/debug/sync_error_ms": (
                 lambda msg, _: self.sync_errors_ms.append(float(msg.data))
@@ -153,10 +156,11 @@ class _LiveRecording:
                 if take is not None:
                     take(types.deserialize_cdr(raw, connection.msgtype), recorded_ns)
 
-    def _of(self, msg: Any) -> dict[str, Any] | None:
-        """Where parts of the frame go; None for one without a truth."""
+    def _part(self, msg: Any, **parts: Any) -> None:
+        """Something of the frame of ``msg``, if it has a truth: fields of :class:`ScoredFrame`."""
         stamp_ns = stamp_to_ns(msg.header.stamp)
-        return self.parts.setdefault(stamp_ns, {}) if stamp_ns in self.truths else None
+        if stamp_ns in self.truths:
+            self.parts.setdefault(stamp_ns, {}).update(parts)
 
     def _take_image(self, msg: Any, recorded_ns: int) -> None:
         """``camera_info`` goes out with each image, and is light to record."""
@@ -173,25 +177,18 @@ class _LiveRecording:
     def _take_mask(self, msg: Any, recorded_ns: int) -> None:
         self.answered += 1
         self._newest = np.array(read_mask(msg))
-        if (parts := self._of(msg)) is not None:
-            parts["mask"] = self._newest
-            sent_ns = self.arrived.get(stamp_to_ns(msg.header.stamp))
-            if sent_ns is not None:
-                parts["latency_ms"] = (recorded_ns - sent_ns) * 1e-6
-
-    def _take_probability(self, msg: Any, recorded_ns: int) -> None:
-        if (parts := self._of(msg)) is not None:
-            parts["probability"] = np.array(read_probability(msg))
+        sent_ns = self.arrived.get(stamp_to_ns(msg.header.stamp))
+        latency_ms = None if sent_ns is None else (recorded_ns - sent_ns) * 1e-6
+        self._part(msg, mask=self._newest, latency_ms=latency_ms)
 
     def _take_detections(self, msg: Any, recorded_ns: int) -> None:
-        if (parts := self._of(msg)) is not None:
-            found = read_detections(msg)
-            parts["labels"] = tuple(dict.fromkeys(one.label for one in found))
-            parts["boxes"] = tuple(one.box for one in found)
+        found = read_detections(msg)
+        labels = tuple(dict.fromkeys(one.label for one in found))
+        self._part(msg, labels=labels, boxes=tuple(one.box for one in found))
 
     def _take_attention(self, msg: Any, recorded_ns: int) -> None:
-        if (parts := self._of(msg)) is not None and self._camera is not None:
-            parts["point"] = pixel_of(self._camera, read_ray(msg))
+        if self._camera is not None:
+            self._part(msg, point=pixel_of(self._camera, read_ray(msg)))
 
     def _take_diagnostics(self, msg: Any, recorded_ns: int) -> None:
         known = {**FRAME_COUNTERS, **AUDIO_COUNTERS}

@@ -37,32 +37,30 @@ def make_folder(folder: Path) -> Path:
     return folder
 
 
-def write_whole(path: Path, text: str) -> None:
+def write_whole(path: Path, text: str) -> Path:
     """Write ``text``; the file appears whole or not at all."""
     part = path.with_name(path.name + ".part")
     part.write_text(text, encoding="utf-8")
     os.replace(part, path)
+    return path
 
 
 def write_results(folder: Path, files: Mapping[str, str | Mapping[str, Any]]) -> None:
     """Write ``files`` (name -> text, or values for JSON) and print where each is."""
     for name, content in files.items():
         text = content if isinstance(content, str) else json.dumps(content, indent=2) + "\n"
-        write_whole(folder / name, text)
-        print(f"  {folder / name}")
+        print(f"  {write_whole(folder / name, text)}")
 
 
 def write_metrics(folder: Path, about: Mapping[str, Any]) -> Path:
     """Write ``metrics.json`` with the schema's number in front."""
-    path = folder / METRICS
-    write_whole(path, json.dumps({"schema": SCHEMA, **about}, indent=2) + "\n")
-    return path
+    text = json.dumps({"schema": SCHEMA, **about}, indent=2) + "\n"
+    return write_whole(folder / METRICS, text)
 
 
 def write_frames(path: Path, records: Iterable[Mapping[str, Any]]) -> Path:
     """One JSON object per line (:meth:`ScoreSheet.records`)."""
-    write_whole(path, "".join(json.dumps(record) + "\n" for record in records))
-    return path
+    return write_whole(path, "".join(json.dumps(record) + "\n" for record in records))
 
 
 def read_run(path: Path) -> RunRecord:

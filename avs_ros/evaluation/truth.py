@@ -105,9 +105,8 @@ def _read(reader: Any, path: Path, topic: str) -> dict[int, Truth]:
             boxes = read_detections(msg)
             names = tuple(one.label for one in boxes if one.label)
             found[stamp_ns] = names, tuple(one.box for one in boxes)
-    nothing: tuple[tuple[str, ...], tuple[Box, ...]] = ((), ())
     if masked:
-        truths = {s: Truth(mask, found.get(s, nothing)[0]) for s, mask in masks.items()}
+        truths = {s: Truth(mask, found[s][0] if s in found else ()) for s, mask in masks.items()}
     else:
         truths = {s: Truth(None, labels, boxes) for s, (labels, boxes) in found.items()}
     if not truths:
@@ -118,26 +117,23 @@ def _read(reader: Any, path: Path, topic: str) -> dict[int, Truth]:
 def _choose(types: Mapping[str, str], path: Path, topic: str) -> str:
     """The topic of the truth."""
     fitting = [t for t, kind in sorted(types.items()) if kind in (IMAGE_TYPE, DETECTIONS_TYPE)]
+    wanted = f"ground truth (a topic …/{MASK} or …/{DETECTIONS})"
     if topic:
         name = "/" + topic.lstrip("/")
-        if name in fitting:
-            return name
-        if name in types:
+        if name in types and name not in fitting:
             raise BagError(f"{path}: topic {name} is {types[name]}, neither masks nor boxes")
-        raise BagError(_missing(path, f"topic {name}", types))
-    for ending in (MASK, DETECTIONS):
-        for name in fitting:
-            if name.endswith(ending):
-                return name
-    raise BagError(_missing(path, f"ground truth (a topic …/{MASK} or …/{DETECTIONS})", types))
+        wanted, found = f"topic {name}", [name] if name in types else []
+    else:
+        found = [t for ending in (MASK, DETECTIONS) for t in fitting if t.endswith(ending)]
+    if not found:
+        raise BagError(
+            f"{path} has no {wanted}; its topics: {', '.join(sorted(types)) or 'none'}"
+        )
+    return found[0]
 
 
 def _empty(path: Path, topic: str) -> str:
     return f"{path}: there is no message on {topic}, so nothing to score against"
-
-
-def _missing(path: Path, what: str, types: Mapping[str, str]) -> str:
-    return f"{path} has no {what}; its topics: {', '.join(sorted(types)) or 'none'}"
 
 
 def bags_in(path: Path) -> Iterator[Path]:

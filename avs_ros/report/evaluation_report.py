@@ -145,6 +145,6 @@ def to_html(summary: EvaluationSummary) -> str:
     )  # fmt: skip
 
 
-def write_report(path: Path, summary: EvaluationSummary) -> None:
+def write_report(path: Path, summary: EvaluationSummary) -> Path:
     """Write the page; it appears whole or not at all."""
-    write_whole(path, to_html(summary))
+    return write_whole(path, to_html(summary))
