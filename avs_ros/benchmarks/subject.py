@@ -99,10 +99,16 @@ def runners(subject: Subject, engine: str, device: str) -> ModelRunners:
     Raises EngineError for an engine or device that cannot serve.
     """
     source = Path(__file__).with_name("networks.py").read_bytes()
-    files = tuple(path for path in (_file(subject),) if path is not None)
+    files = (BUNDLED,) if subject.light or subject.avsc else ()
     identity = identity_of("benchmark", sorted(subject.values().items()), source, files=files)
     name = f"benchmark_{subject.visual}"
-    return open_runners(name, identity, lambda: _bundle(subject, name), engine, device)
+
+    def make() -> Bundle:
+        from avs_ros.benchmarks.networks import bundle
+
+        return bundle(subject, name)
+
+    return open_runners(name, identity, make, engine, device)
 
 
 def segmenter(subject: Subject, engine: str, device: str) -> Segmenter:
@@ -115,16 +121,6 @@ def segmenter(subject: Subject, engine: str, device: str) -> Segmenter:
     return C3NSegmenter(
         f"benchmark_{subject.visual}", runners(subject, engine, choose_device(device))
     )
-
-
-def _file(subject: Subject) -> Path | None:
-    return BUNDLED if subject.light or subject.avsc else None
-
-
-def _bundle(subject: Subject, name: str) -> Bundle:
-    from avs_ros.benchmarks.networks import bundle
-
-    return bundle(subject, name)
 
 
 def frames(

@@ -83,12 +83,10 @@ class LiveRun:
         self.sheet.begin(name)
         for stamp_ns, truth in sorted(truths.items()):
             parts = one.parts.get(stamp_ns, {})
-            if "mask" in parts:
-                true = {"truth": truth.mask, "true_labels": truth.labels}
-                frame = ScoredFrame(stamp_ns, true_boxes=truth.boxes, **true, **parts)
-                self.sheet.add(fitted(frame))
-            else:
-                self.sheet.add_missed(stamp_ns, truth.mask, truth.labels, truth.boxes)
+            self.sheet.add(fitted(ScoredFrame(
+                stamp_ns, **(parts if "mask" in parts else {"mask": None}), truth=truth.mask,
+                true_labels=truth.labels, true_boxes=truth.boxes,
+            )))  # fmt: skip
         # The node measures in the time of the bag, which runs at ``rate``.
         self.latencies_ms += [value / rate for value in one.latencies_ms]
         self.sync_errors_ms += one.sync_errors_ms
@@ -171,7 +169,7 @@ class _LiveRecording:
         if truth is not None and truth.mask is not None:
             mask = np.zeros_like(truth.mask) if self._newest is None else self._newest
             now = fitted(ScoredFrame(stamp_ns, mask, truth.mask))
-            marked = (now.mask > 0)[None].astype(np.float32)
+            marked = now.marked[None].astype(np.float32)
             self.at_once.append(float(metrics.frame_iou(marked, truth.mask[None])[0]))
 
     def _take_mask(self, msg: Any, recorded_ns: int) -> None:

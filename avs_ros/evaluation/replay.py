@@ -71,8 +71,10 @@ class Replay:
             scored = set(self._score(results, truths, name))
         for stamp_ns in sorted(set(truths) - scored):
             truth = truths[stamp_ns]
-            shape = (source.info.height, source.info.width)
-            self.sheet.add_missed(stamp_ns, truth.mask, truth.labels, truth.boxes, shape)
+            self.sheet.add(ScoredFrame(
+                stamp_ns, None, truth.mask, true_labels=truth.labels, true_boxes=truth.boxes,
+                shape=(source.info.height, source.info.width),
+            ))  # fmt: skip
         return len(scored)
 
     def _wanted(self, events: Iterator[Event], truths: dict[int, Truth]) -> Iterator[Event]:

@@ -6,7 +6,6 @@ what it has for a frame, and scores that need something nobody gave stay None.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,7 +15,6 @@ from numpy.typing import NDArray
 
 from avs_ros.errors import DatasetError
 from avs_ros.evaluation import metrics
-from avs_ros.evaluation.boxes import Box
 from avs_ros.evaluation.frame_scores import FrameScores, ScoredFrame, reactions, score_frame
 from avs_ros.evaluation.label_sets import LabelSets
 from avs_ros.evaluation.metrics import mask_iou, mean, percentiles
@@ -54,24 +52,6 @@ class ScoreSheet:
         self._rows += other._rows
         self._names += other._names
 
-    def add_missed(
-        self,
-        stamp_ns: int,
-        truth: NDArray[Any] | None,
-        labels: Sequence[str] = (),
-        boxes: Sequence[Box] = (),
-        shape: tuple[int, ...] = (),
-    ) -> None:
-        """A frame with a truth ``[h, w]`` (or ``boxes`` in an image ``shape``) got no answer."""
-        if not self._rows:
-            self.begin()
-        # Without a mask and its size, boxes are as good in an image that just holds them.
-        ends = [math.ceil(edge) for box in boxes for edge in box[2:]]
-        shape = shape or (max(ends, default=1), max(ends, default=1))
-        nothing = np.zeros(shape if truth is None else truth.shape, np.uint8)
-        frame = ScoredFrame(stamp_ns, nothing, truth, true_labels=labels, true_boxes=boxes)
-        self._rows[-1].append(score_frame(frame, answered=False, names=self.names))
-
     def add(self, frame: ScoredFrame) -> float:
         """Score one frame; returns its :attr:`FrameScores.likeness`.
 
@@ -79,10 +59,11 @@ class ScoreSheet:
         """
         if not self._rows:
             self.begin()
-        row = score_frame(frame, names=self.names)
-        row.flicker = self._flicker(frame)
+        row = score_frame(frame, self.names)
+        if row.answered:
+            row.flicker = self._flicker(frame)
+            self._last = frame
         self._rows[-1].append(row)
-        self._last = frame
         return row.likeness
 
     def _answered(self) -> list[FrameScores]:
@@ -137,13 +118,13 @@ class ScoreSheet:
     def _flicker(self, frame: ScoredFrame) -> float | None:
         """1 - IoU with the mask before, where the truth stayed as it was."""
         last = self._last
-        if last is None or last.mask.shape != frame.mask.shape:
+        if last is None or last.marked.shape != frame.marked.shape:
             return None
         if {*last.true_labels} != {*frame.true_labels}:
             return None
-        if mask_iou(last.shown(), frame.shown(), empty=1.0) < SAME_TRUTH:
+        if mask_iou(last.shown, frame.shown, empty=1.0) < SAME_TRUTH:
             return None
-        return 1.0 - mask_iou(last.mask > 0, frame.mask > 0, empty=1.0)
+        return 1.0 - mask_iou(last.marked, frame.marked, empty=1.0)
 
     def result(self) -> dict[str, Any]:
         """Scores by name (shares in 0..1, times in ms); None where nothing could be said.

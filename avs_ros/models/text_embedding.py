@@ -19,11 +19,6 @@ Vectors = NDArray[np.float32]
 Embedder = Callable[[Sequence[str]], Vectors]
 
 
-def names() -> tuple[str, ...]:
-    """Embedding models that :func:`embedder` knows, with the argument that they take."""
-    return ("minilm", "sentence-transformers:NAME", "glove:FILE")
-
-
 def embedder(name: str) -> Embedder:
     """The embedding model ``name``: texts -> unit vectors float32 [n, D].
 
@@ -37,7 +32,8 @@ def embedder(name: str) -> Embedder:
     """
     kind, _, argument = name.partition(":")
     if kind not in _EMBEDDINGS or (kind != "minilm") != bool(argument):
-        raise ModelError(f"unknown embedding {name!r}: choose from {', '.join(names())}")
+        known = "minilm, sentence-transformers:NAME, glove:FILE"
+        raise ModelError(f"unknown embedding {name!r}: choose from {known}")
     return _EMBEDDINGS[kind](argument)
 
 
