@@ -109,8 +109,15 @@ def one_by_one(
     ``load``: makes the segmenter of a name.  ``data``: see ``--data``.
     """
     from avs_ros.evaluation.composite_data import read_dataset
-    from avs_ros.evaluation.identity import Identity, follow, sequences
-    from avs_ros.evaluation.instance_precision import Finder, Precision, photographs, precision
+    from avs_ros.evaluation.identity import (
+        Finder,
+        Identity,
+        Precision,
+        follow,
+        photographs,
+        precision,
+        sequences,
+    )
     from avs_ros.evaluation.two_of_a_kind import Told, make_twins, tell
     from avs_ros.report.page import short
 

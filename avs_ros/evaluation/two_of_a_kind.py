@@ -19,7 +19,6 @@ from avs_ros.evaluation.composite_data import CompositeDataset, LabelledImage, L
 from avs_ros.evaluation.metrics import mask_iou
 from avs_ros.inference.segmenter import Segmenter
 from avs_ros.postprocess import PostprocessConfig
-from avs_ros.segmentation import Segmentation
 
 PER_CATEGORY, SAME, NEAR = 12, 0.5, 0.02
 
@@ -54,13 +53,8 @@ class Told:
 def make_twins(dataset: CompositeDataset, seed: int = 0) -> list[Twins]:
     """The same cases for the same seed: at most ``PER_CATEGORY`` of each category."""
     rng = np.random.default_rng(seed)
-    by_category: dict[str, list[LabelledImage]] = {}
-    for image in dataset.images:
-        here = image.categories(0.05)
-        if len(here) == 1 and set(image.shares) == set(here):
-            by_category.setdefault(here[0], []).append(image)
     found = []
-    for category, images in sorted(by_category.items()):
+    for category, images in dataset.single(0.05).items():
         sounds = dataset.sounds_of(category)
         for _ in range(PER_CATEGORY if len(images) > 1 and sounds else 0):
             left, right = rng.choice(len(images), 2, replace=False)
@@ -69,39 +63,26 @@ def make_twins(dataset: CompositeDataset, seed: int = 0) -> list[Twins]:
     return found
 
 
-def ask(
-    segmenter: Segmenter, twins: Twins, policy: PostprocessConfig | None = None
-) -> tuple[Segmentation, NDArray[np.bool_], int]:
-    """The answer, the category's mask, and the column at which the right photograph begins."""
-    left = twins.left.view()
-    view = join(left, twins.right.view())
-    answer = answer_to(segmenter, view.rgb, twins.recording.second(), policy)
-    return answer, view.masks[twins.category], left.rgb.shape[1]
-
-
 def tell(
     segmenter: Segmenter, cases: list[Twins], policy: PostprocessConfig | None = None
 ) -> Told:
     """All cases; ``policy``: of the post-processing (None: the defaults)."""
-    marked, both, apart, clear = [], [], [], []
+    rows = []
     for case in cases:
-        answer, true, cut = ask(segmenter, case, policy)
-        labels = answer.label_mask()
-        marked.append(bool(labels.any()))
+        left = case.left.view()
+        view = join(left, case.right.view())
+        true, cut = view.masks[case.category], left.rgb.shape[1]
+        labels = answer_to(segmenter, view.rgb, case.recording.second(), policy).label_mask()
         halves = (np.s_[:, :cut], np.s_[:, cut:])
-        both.append(all(mask_iou(labels[half] > 0, true[half]) > SAME for half in halves))
-        apart.append(told_apart(labels, true, cut))
-        clear.append(not touching(true, cut))
-    where = np.array(clear or [False])
-    clear_apart = np.array(apart or [False])[where]
-    return Told(
-        len(cases),
-        float(np.mean(marked or [False])),
-        float(np.mean(both or [False])),
-        float(np.mean(apart or [False])),
-        int(where.sum()),
-        float(clear_apart.mean()) if clear_apart.size else float("nan"),
-    )
+        rows.append((
+            bool(labels.any()),
+            all(mask_iou(labels[half] > 0, true[half]) > SAME for half in halves),
+            told_apart(labels, true, cut), not touching(true, cut),
+        ))  # fmt: skip
+    marked, both, apart, clear = np.array(rows or [(False,) * 4]).T
+    clear_apart = float(apart[clear].mean()) if clear.any() else float("nan")
+    shares = (float(column.mean()) for column in (marked, both, apart))
+    return Told(len(cases), *shares, int(clear.sum()), clear_apart)
 
 
 def told_apart(labels: NDArray[Any], true: NDArray[np.bool_], cut: int) -> bool:
