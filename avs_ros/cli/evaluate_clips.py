@@ -9,7 +9,7 @@ what is marked, ``seconds`` in which it was followed, ``per_minute``) and ``mome
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,7 +26,6 @@ from avs_ros.errors import ParameterError
 
 if TYPE_CHECKING:
     from avs_ros.evaluation.clips import Judged
-    from avs_ros.evaluation.identity import Identity
     from avs_ros.inference.segmenter import Segmenter
 
 # Raised by one when a name in metrics.json changes its meaning or goes away.
@@ -51,11 +50,12 @@ def run(args: argparse.Namespace, load: Callable[..., Segmenter] | None = None) 
     ``load`` makes the segmenter out of the keywords ``model``, ``engine`` and ``device`` (None:
     ``avs_ros.inference.create_segmenter``).
     """
-    from avs_ros.evaluation.clips import clips_of, judge_clip
+    from avs_ros.evaluation.clips import clips_of, judge_clip, records, totals
     from avs_ros.evaluation.identity import MarkedIdentity
     from avs_ros.evaluation.label_sets import read_label_sets
     from avs_ros.evaluation.replay import open_segmenter
     from avs_ros.evaluation.run_files import METRICS, make_folder, write_results
+    from avs_ros.report.sheet import clip_sheet
 
     if not args.fps > 0:
         raise ParameterError(f"--fps is {args.fps:g}; must be above 0")
@@ -74,7 +74,17 @@ def run(args: argparse.Namespace, load: Callable[..., Segmenter] | None = None) 
                 answers = judge_clip(segmenter, path, moments, args.fps, policy, names, identity)
                 judged += (found := list(answers))
                 print(f"{path.name}: " + ("  ".join(map(_short, found)) or "not scored"))
-        results[name] = _written(args.output, name, segmenter, judged, identity.found)
+        sheet = args.output / f"{Path(name).stem}.jpg"
+        clip_sheet(judged, sheet)
+        kept = identity.found
+        results[name] = {
+            "engine": segmenter.engine, "device": segmenter.device, "sheet": sheet.name,
+            "scores": totals(judged), "moments": records(judged),
+            "identity": {
+                "switches": kept.switches, "seconds": round(kept.seconds, 3),
+                "per_minute": round(kept.per_minute, 3) if kept.seconds else None,
+            },
+        }  # fmt: skip
     _show(results)
     about = {
         "kind": "clips", "schema": SCHEMA, "fps": args.fps, "folder": args.folder.name,
@@ -92,24 +102,6 @@ def _short(one: Judged) -> str:
     score = one.score
     good = score.empty if score.empty is not None else score.found
     return f"{truth}:{label} {'ok' if good else 'no'}"
-
-
-def _written(
-    folder: Path, name: str, segmenter: Segmenter, judged: Sequence[Judged], identity: Identity
-) -> dict[str, Any]:
-    from avs_ros.evaluation.clips import records, totals
-    from avs_ros.report.sheet import clip_sheet
-
-    sheet = folder / f"{Path(name).stem}.jpg"
-    clip_sheet(judged, sheet)
-    return {
-        "engine": segmenter.engine, "device": segmenter.device, "sheet": sheet.name,
-        "scores": totals(judged), "moments": records(judged),
-        "identity": {
-            "switches": identity.switches, "seconds": round(identity.seconds, 3),
-            "per_minute": round(identity.per_minute, 3) if identity.seconds else None,
-        },
-    }  # fmt: skip
 
 
 def _show(models: Mapping[str, Any]) -> None:

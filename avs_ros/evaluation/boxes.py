@@ -12,7 +12,6 @@ coordinates says that nothing sounds then.
 from __future__ import annotations
 
 import csv
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avs_ros.errors import DatasetError
+from avs_ros.evaluation.run_files import read_json, read_text
 
 Box = tuple[float, float, float, float]
 
@@ -100,19 +100,12 @@ def read_boxes(path: Path) -> dict[str, list[BoxNote]]:
     return notes
 
 
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DatasetError(f"{path}: cannot be read ({error})") from error
-
-
 def read_table(path: Path, columns: Sequence[str]) -> list[tuple[str, dict[str, str]]]:
     """Rows of a CSV file that has ``columns`` at least, each with its "line N".
 
     Raises DatasetError for a file that cannot be read or lacks a column.
     """
-    rows = csv.DictReader(_text(path).splitlines())
+    rows = csv.DictReader(read_text(path).splitlines())
     missing = set(columns) - set(rows.fieldnames or ())
     if missing:
         raise DatasetError(f"{path} has no column {', '.join(sorted(missing))}")
@@ -120,10 +113,7 @@ def read_table(path: Path, columns: Sequence[str]) -> list[tuple[str, dict[str, 
 
 
 def _from_json(path: Path) -> list[tuple[str, dict[str, Any]]]:
-    try:
-        entries = json.loads(_text(path))
-    except ValueError as error:
-        raise DatasetError(f"{path}: not JSON ({error})") from error
+    entries = read_json(path)
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         raise DatasetError(f"{path}: expected a list of objects with file, class and bbox")
     return [(f"entry {number}", entry) for number, entry in enumerate(entries, 1)]

