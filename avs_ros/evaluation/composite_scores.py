@@ -147,7 +147,7 @@ class WorstPredictions:
         shown, bad = answer.shown, badness(answer)
         if bad > 0 and shown:
             worst = self._kept[answer.case.kind]
-            worst.keep(bad, _description(answer), shown.rgb, shown.marked, shown.true)
+            worst.keep(bad, _description(answer), *shown)
         return replace(answer, shown=None)
 
     def images(self) -> dict[str, list[tuple[bytes, str]]]:

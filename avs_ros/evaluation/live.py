@@ -76,9 +76,10 @@ class LiveRun:
 
         Raises BagError when there is no answer at all.
         """
-        one = _LiveRecording(truths)
+        one = _LiveRecording(self, truths, rate)
+        answers = self.answers
         one.read(recording, node)
-        if not one.answered:
+        if self.answers == answers:
             raise BagError(f"{recording}: the node answered none of {len(one.arrived)} images")
         self.sheet.begin(name)
         for stamp_ns, truth in sorted(truths.items()):
@@ -87,12 +88,7 @@ class LiveRun:
                 stamp_ns, **(parts if "mask" in parts else {"mask": None}), truth=truth.mask,
                 true_labels=truth.labels, true_boxes=truth.boxes,
             )))  # fmt: skip
-        # The node measures in the time of the bag, which runs at ``rate``.
-        self.latencies_ms += [value / rate for value in one.latencies_ms]
-        self.sync_errors_ms += one.sync_errors_ms
-        self.at_once += one.at_once
         self.played += len(one.arrived)
-        self.answers += one.answered
         self.drops.update(drops_by_reason(one.counters, len(one.arrived)))
 
     def result(self, probability: bool) -> dict[str, Any]:
@@ -116,17 +112,13 @@ class LiveRun:
 
 
 class _LiveRecording:
-    """One recording, message by message, in the order of arrival."""
+    """One recording, message by message, in the order of arrival; adds to ``run``."""
 
-    def __init__(self, truths: Mapping[int, Truth]) -> None:
-        self.truths = truths
+    def __init__(self, run: LiveRun, truths: Mapping[int, Truth], rate: float) -> None:
+        self.run, self.truths, self.rate = run, truths, rate
         self.parts: dict[int, dict[str, Any]] = {}
         self.arrived: dict[int, int] = {}
-        self.latencies_ms: list[float] = []
-        self.sync_errors_ms: list[float] = []
         self.counters: dict[str, int] = {}
-        self.at_once: list[float] = []
-        self.answered = 0
         self._camera: CameraModel | None = None
         self._newest: Bytes | None = None
 
@@ -140,9 +132,12 @@ class _LiveRecording:
             f"{node}/probability": lambda msg, _: self._part(
                 msg, probability=np.array(read_probability(msg))
             ),
-            f"{node}/debug/latency_ms": lambda msg, _: self.latencies_ms.append(float(msg.data)),
-            f"{node}/debug/sync_error_ms": (
-                lambda msg, _: self.sync_errors_ms.append(float(msg.data))
+            # The node measures in the time of the bag, which runs at ``rate``.
+            f"{node}/debug/latency_ms": lambda msg, _: self.run.latencies_ms.append(
+                float(msg.data) / self.rate
+            ),
+            f"{node}/debug/sync_error_ms": lambda msg, _: self.run.sync_errors_ms.append(
+                float(msg.data)
             ),
         }  # fmt: skip
         with Reader(path) as reader:
@@ -168,10 +163,10 @@ class _LiveRecording:
             mask = np.zeros_like(truth.mask) if self._newest is None else self._newest
             now = fitted(ScoredFrame(stamp_ns, mask, truth.mask))
             marked = now.marked[None].astype(np.float32)
-            self.at_once.append(float(metrics.frame_iou(marked, truth.mask[None])[0]))
+            self.run.at_once.append(float(metrics.frame_iou(marked, truth.mask[None])[0]))
 
     def _take_mask(self, msg: Any, recorded_ns: int) -> None:
-        self.answered += 1
+        self.run.answers += 1
         self._newest = np.array(read_mask(msg))
         sent_ns = self.arrived.get(stamp_to_ns(msg.header.stamp))
         latency_ms = None if sent_ns is None else (recorded_ns - sent_ns) * 1e-6
