@@ -111,5 +111,5 @@ def _print(scores: AVSBenchScores, title: str) -> None:
           for category, value in scores.categories.items()),
     ]  # fmt: skip
     shown = [(name, f"{value:.4f}", what) for name, value, what in rows if value is not None]
-    show_table(("score", "value", "meaning"), shown, (0, 1, 2), title=title)
+    show_table(("score", "value", "meaning"), shown, (0, 1, 2), (), title=title)
     print(f"{scores.clips} clips, {scores.frames} annotated frames")

@@ -167,7 +167,7 @@ class Outcome:
             rows.append(["latency_ms", *shown, "age of the frame when answered, ms, p50 / p95"])
         head = ["score", *results, "meaning"]
         title = f"{self.model}, {_counted(self.recordings, 'bag')}"
-        show_table(head, rows, range(len(head)), title=title)
+        show_table(head, rows, range(len(head)), (), title=title)
 
     def write(self, folder: Path) -> list[Path]:
         """Write every file; returns them.  Raises DatasetError when the folder cannot be made."""

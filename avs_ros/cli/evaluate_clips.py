@@ -111,7 +111,8 @@ def _show(models: Mapping[str, Any]) -> None:
     rows = [[score, *(_cell(one["scores"][score]) for one in models.values())]
             for score in MEANINGS]  # fmt: skip
     rows.append(["switches", *(_switches(one["identity"]) for one in models.values())])
-    show_table(["score", *(Path(name).name for name in models)], rows, airy=True)
+    names = [Path(name).name for name in models]
+    show_table(["score", *names], rows, whole=range(1, 1 + len(names)), airy=True)
     for score, meaning in MEANINGS.items():
         print(f"  {score:9s}{meaning}")
     print(f"  {'switches':9s}a minute: what is marked goes on, under another number")

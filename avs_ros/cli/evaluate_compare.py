@@ -26,7 +26,7 @@ def run(args: argparse.Namespace) -> int:
     found = compare(read_run(args.a), read_run(args.b))
     title = f"A = {found.name_a}, B = {found.name_b}"
     head = ("score", "A", "B", "B - A", f"{LEVEL:.0%} interval", "says")
-    show_table(head, rows_of(found), range(len(head)), title=title)
+    show_table(head, rows_of(found), range(len(head)), (), title=title)
     about = {
         "schema": SCHEMA, "a": str(args.a), "b": str(args.b), "level": LEVEL,
         "resamples": RESAMPLES, "seed": SEED, "frames": found.frames,

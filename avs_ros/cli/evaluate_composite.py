@@ -200,8 +200,9 @@ def _show(title: str, results: Mapping[str, ModelResult]) -> None:
         caption_justify="left",
     )  # fmt: skip
     if several:
-        show_table(["score", *names], [row[:-1] for row in score_rows(results)], airy=True)
-        show_table([f"{names[0]} less", *names[1:]], lead_rows(results), airy=True)
+        whole, scores = range(1, 1 + len(names)), [row[:-1] for row in score_rows(results)]
+        show_table(["score", *names], scores, whole=whole, airy=True)
+        show_table([f"{names[0]} less", *names[1:]], lead_rows(results), whole=whole, airy=True)
     for name, *values, description in score_rows(results):
         shown = [] if several else [f"{value:22s}" for value in values]
         print("  ".join([f"  {name:18s}", *shown, description]))

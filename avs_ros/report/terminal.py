@@ -8,9 +8,9 @@ from typing import Any
 
 def show_table(
     head: Sequence[str], rows: Iterable[Sequence[str]], words: Collection[int] = (0,),
-    airy: bool = False, last: bool = False, **style: Any,
+    whole: Collection[int] = (0,), airy: bool = False, last: bool = False, **style: Any,
 ) -> None:
-    """Print a table: the first column names the row, those not in ``words`` hold numbers.
+    """Print a table: columns but ``words`` hold numbers, those in ``whole`` never break.
 
     ``airy``: without a frame; ``last``: with a line before the last row; ``style``: further
     arguments of ``rich.table.Table``.
@@ -23,7 +23,8 @@ def show_table(
         style |= {"box": SIMPLE_HEAD, "padding": (0, 1, 0, 0), "pad_edge": False}
     table = Table(**style)
     for number, name in enumerate(head):
-        table.add_column(name, justify="left" if number in words else "right", no_wrap=not number)
+        justify: Any = "left" if number in words else "right"
+        table.add_column(name, justify=justify, no_wrap=number in whole)
     for row in rows:
         table.add_row(*row)
     if last and len(table.rows) > 1:
