@@ -158,8 +158,9 @@ def _context(embed: Embedder, rows: Sequence[str], kinds: Sequence[Kind]) -> Mat
     closeness = (1.0 + _cosine(embed, visual, audio).clip(0.0, 1.0)) / 2.0
     visual_weight = np.array([kind.weight for kind in kinds], np.float32)
     audio_weight = np.array([kind.weight for kind in heard], np.float32)
-    matrix = closeness * agreements(kinds, heard)
-    matrix = (matrix * visual_weight[:, None] * audio_weight[None, :]).astype(np.float32)
+    weights = visual_weight[:, None], audio_weight[None, :]
+    kinship = closeness * agreements(kinds, heard)
+    matrix: Matrix = (kinship * weights[0] * weights[1]).astype(np.float32)
     for pair in rows_of("blocked_pairs.csv"):
         if pair["visual"] in rows:
             row = matrix[rows.index(pair["visual"])]
