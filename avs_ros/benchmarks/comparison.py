@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from itertools import count
 from typing import Any
 
@@ -151,12 +152,15 @@ def measure_scaling(
     }
     for axis, points in variants.items():
         found[axis] = [
-            _point(value, variant, forms, device, rounds,
-                   lambda told, axis=axis: tell(f"{axis} {told}"))
+            _point(value, variant, forms, device, rounds, partial(_tell_of, tell, axis))
             for value, variant in points
         ]
     found["rate"] = _rates(subject, engine, device, rounds, rates_hz, tell)
     return found
+
+
+def _tell_of(tell: Tell, axis: str, description: str) -> None:
+    tell(f"{axis} {description}")
 
 
 def _point(

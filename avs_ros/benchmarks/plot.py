@@ -16,7 +16,7 @@ _INK, _MUTED, _GRID = "#1b1f24", "#6b7280", "#e5e7eb"
 _PUBLISHED, _STREAM = "#9aa3af", "#1769aa"
 _PANEL_IN = (5.2, 2.9)
 _COLUMNS = 2
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     "axes.axisbelow": True, "axes.labelcolor": _MUTED, "axes.labelsize": 8,
     "axes.titlecolor": _INK, "axes.titlelocation": "left", "axes.titlesize": 9.5,
     "axes.titleweight": "bold", "grid.color": _GRID, "grid.linewidth": 0.7,

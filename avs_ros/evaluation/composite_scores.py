@@ -97,7 +97,8 @@ def score(answers: Sequence[ScoredCase]) -> dict[str, Any]:
 
 def intervals(answers: Sequence[ScoredCase]) -> dict[str, tuple[float, float] | None]:
     """Ends of the 95 % interval of each of ``MEANS``, drawing whole images; None for few."""
-    return {name: one and one.ends for name, one in lead(answers, None).items()}
+    means = lead(answers, None)
+    return {name: None if mean is None else mean.ends for name, mean in means.items()}
 
 
 def lead(
@@ -108,7 +109,9 @@ def lead(
     """
     images = [answer.case.image.name for answer in first]
     return {
-        name: grouped_difference(other and _values(other, name), _values(first, name), images)
+        name: grouped_difference(
+            None if other is None else _values(other, name), _values(first, name), images
+        )
         for name in MEANS
     }
 

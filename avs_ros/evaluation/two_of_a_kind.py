@@ -81,8 +81,10 @@ def tell(
         ))  # fmt: skip
     marked, both, apart, clear = np.array(rows or [(False,) * 4]).T
     clear_apart = float(apart[clear].mean()) if clear.any() else float("nan")
-    shares = (float(column.mean()) for column in (marked, both, apart))
-    return Told(len(cases), *shares, int(clear.sum()), clear_apart)
+    return Told(
+        len(cases), float(marked.mean()), float(both.mean()), float(apart.mean()),
+        int(clear.sum()), clear_apart,
+    )  # fmt: skip
 
 
 def told_apart(labels: NDArray[Any], true: NDArray[np.bool_], cut: int) -> bool:
