@@ -9,10 +9,10 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Hashable, Iterator, Mapping
-from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from multiprocessing import get_context
-from typing import TYPE_CHECKING, Any, TypeVar
+from multiprocessing.connection import Connection
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -20,15 +20,13 @@ from avs_ros.benchmarks.measuring import forget_peak, gpu_peak_mib, peak_mib, re
 from avs_ros.benchmarks.subject import Subject, runners
 from avs_ros.errors import AvsError, EngineError
 
-if TYPE_CHECKING:
-    from avs_ros.benchmarks.forms import Form
-
 # As a form: make the exported file that engines share.
 EXPORT = "export"
 # Opening a subject on any engine that runs exported files makes them.
 EXPORT_ENGINE = "onnxruntime"
-SECOND_NS = 1_000_000_000
 _LAST_LINES = 8
+_END_S = 10.0
+SECOND_NS = 1_000_000_000
 
 K = TypeVar("K", bound=Hashable)
 Tell = Callable[[str], None]
@@ -42,42 +40,62 @@ class Candidate:
         self.form, self.subject, self.device = form, subject, device
         self.load_s = float("nan")
         self._said = tempfile.NamedTemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115
-        self._process = ProcessPoolExecutor(1, get_context("spawn"))
-        self._loading = self._process.submit(_load, self._said.name, form, subject, device)
+        context = get_context("spawn")
+        self._near, far = context.Pipe()
+        self._process = context.Process(
+            target=_serve, args=(far, self._said.name, form, subject, device), daemon=True
+        )
+        self._process.start()
+        far.close()
 
     def wait(self) -> None:
         """Until it is loaded; raises EngineError with its reason where it cannot serve."""
-        self.load_s, self.device = self._answer(self._loading)
+        ready = self._answer()
+        self.load_s, self.device = float(ready["load_s"]), str(ready["device"])
 
     def step(self, number: int, stamp_ns: int | None = None) -> Mapping[str, Any]:
         """One frame: ``ms`` it took and its ``label``."""
-        found: Mapping[str, Any] = self._answer(self._process.submit(_step, number, stamp_ns))
-        return found
+        return self._ask("step", number, stamp_ns)
 
     def logits(self, number: int) -> tuple[np.ndarray[Any, Any], int]:
         """Serve frame ``number`` and hand over its mask logits and label."""
-        answer = self._answer(self._process.submit(_step, number, None, True))
+        answer = self._ask("logits", number, None)
         return answer["logits"], answer["label"]
 
     def memory(self) -> Mapping[str, Any]:
         """``peak_mib``, ``running_mib``, ``gpu_mib`` (see ``measuring``), ``states`` kept."""
-        found: Mapping[str, Any] = self._answer(self._process.submit(_memory))
-        return found
+        return self._ask("memory")
 
     def close(self) -> None:
         """End the process."""
-        self._process.shutdown(cancel_futures=True)
+        self._near.close()
+        self._process.join(_END_S)
+        self._process.kill()
         self._said.close()
 
-    def _answer(self, asked: Future[Any]) -> Any:
+    def _ask(self, *command: Any) -> dict[str, Any]:
         try:
-            return asked.result()
-        except BrokenExecutor as error:
-            self._said.seek(0)
-            said = " / ".join(self._said.read().splitlines()[-_LAST_LINES:])
-            raise EngineError(
-                f"the process of {self.form} has ended (out of memory?): {said}"
-            ) from error
+            self._near.send(command)
+        except OSError as error:
+            raise EngineError(self._death()) from error
+        return self._answer()
+
+    def _answer(self) -> dict[str, Any]:
+        try:
+            answer: dict[str, Any] | str = self._near.recv()
+        except (EOFError, OSError) as error:
+            raise EngineError(self._death()) from error
+        if isinstance(answer, str):
+            raise EngineError(answer)
+        return answer
+
+    def _death(self) -> str:
+        self._process.join(_END_S)
+        status = self._process.exitcode
+        self._said.seek(0)
+        lines = self._said.read().splitlines()[-_LAST_LINES:]
+        why = " (out of memory?)" if status == -9 else ""
+        return f"the process of {self.form} has ended, status {status}{why}: {' / '.join(lines)}"
 
 
 @contextmanager
@@ -120,15 +138,10 @@ def export(subject: Subject) -> None:
         pass
 
 
-# What follows runs in the form's process: the form, its device, the peak of memory at loading.
-_served: tuple[Form, str, float]
+def _serve(near: Connection, log: str, name: str, subject: Subject, device: str) -> None:
+    """Build the form, then obey until the other end is closed."""
+    from avs_ros.benchmarks.forms import StreamForm, make_form
 
-
-def _load(log: str, name: str, subject: Subject, device: str) -> tuple[float, str]:
-    """Build the form; the seconds that took, and the device in words."""
-    from avs_ros.benchmarks.forms import make_form
-
-    global _served
     # Libraries may print what they like: it is told where they fail.
     with open(log, "a", encoding="utf-8") as said:
         os.dup2(said.fileno(), 1)
@@ -137,29 +150,31 @@ def _load(log: str, name: str, subject: Subject, device: str) -> tuple[float, st
     try:
         if name == EXPORT:
             runners(subject, EXPORT_ENGINE, "cpu").close()
-            return time.perf_counter() - began, device
+            near.send({"load_s": time.perf_counter() - began, "device": device})
+            return
         form = make_form(name, subject, device)
     except (AvsError, RuntimeError) as error:
-        raise EngineError(str(error).splitlines()[0]) from None
-    load_s = time.perf_counter() - began
-    _served = form, device, peak_mib()
+        near.send(str(error).splitlines()[0])
+        return
+    near.send({"load_s": time.perf_counter() - began, "device": form.device})
+    loading_mib = peak_mib()
     # From here on only what steps need counts (and getrusage forgets with it).
     forget_peak()
-    return load_s, form.device
-
-
-def _step(number: int, stamp_ns: int | None, logits: bool = False) -> dict[str, Any]:
-    began = time.perf_counter()
-    answer = _served[0].step(number, stamp_ns)
-    ms = (time.perf_counter() - began) * 1e3
-    return {"ms": ms, "label": answer.label, **({"logits": answer.logits} if logits else {})}
-
-
-def _memory() -> dict[str, Any]:
-    form, device, loading_mib = _served
-    running_mib = recent_peak_mib()
-    return {
-        "peak_mib": max(loading_mib, peak_mib(), running_mib or 0.0),
-        "running_mib": running_mib, "gpu_mib": gpu_peak_mib(device),
-        "states": len(form.memory) if hasattr(form, "memory") else None,
-    }  # fmt: skip
+    while True:
+        try:
+            do, *frame = near.recv()
+        except EOFError:
+            return
+        if do == "memory":
+            running_mib = recent_peak_mib()
+            near.send({
+                "peak_mib": max(loading_mib, peak_mib(), running_mib or 0.0),
+                "running_mib": running_mib, "gpu_mib": gpu_peak_mib(device),
+                "states": len(form.memory) if isinstance(form, StreamForm) else None,
+            })  # fmt: skip
+            continue
+        began = time.perf_counter()
+        answer = form.step(*frame)
+        ms = (time.perf_counter() - began) * 1e3
+        logits = {"logits": answer.logits} if do == "logits" else {}
+        near.send({"ms": ms, "label": answer.label, **logits})
