@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from avs_ros.benchmarks import comparison, scaling
+from avs_ros.benchmarks import candidate, comparison
 from avs_ros.benchmarks.forms import AUTHORS
 from avs_ros.benchmarks.subject import Subject
 from avs_ros.cli.main import main
@@ -56,9 +56,8 @@ class Scripted:
 @pytest.fixture
 def scripted(monkeypatch):
     Scripted.diary, Scripted.off = [], {}
-    monkeypatch.setattr(comparison, "Candidate", Scripted)
-    monkeypatch.setattr(scaling, "Candidate", Scripted)
-    monkeypatch.setattr(comparison, "export", lambda subject: "")
+    monkeypatch.setattr(candidate, "Candidate", Scripted)
+    monkeypatch.setattr(comparison, "export", lambda subject: None)
     return Scripted
 
 
@@ -84,14 +83,14 @@ def test_a_form_that_differs_is_not_timed(scripted):
 
 
 def test_scaling_points(scripted, monkeypatch):
-    monkeypatch.setattr(scaling, "available_mib", lambda: 2000.0)
-    found = scaling.measure_scaling(
+    monkeypatch.setattr(comparison, "available_mib", lambda: 2000.0)
+    found = comparison.measure_scaling(
         SMALL.with_(image_size=224), "torch", "cpu", 2, clips=(1, 5), sizes=(64,), rates_hz=(1, 10)
     )
     assert [point["value"] for point in found["clip"]] == [1, 5]
     assert found["clip"][0][AUTHORS]["ms"]["median"] == 160.0
     # The affinity of 5 frames of 56 x 56 pixels in float32.
-    assert scaling.affinity_mib(5, 224) == pytest.approx(15680**2 * 4 / 2**20)
+    assert comparison.affinity_mib(5, 224) == pytest.approx(15680**2 * 4 / 2**20)
     assert "0.9 GiB, twice" in found["clip"][1][AUTHORS]["left_out"]
     assert "ms" in found["clip"][1]["torch"] and found["size"][0]["torch"]["running_mib"] == 200
     rate = found["rate"][1]

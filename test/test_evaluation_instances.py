@@ -12,8 +12,16 @@ from grey_animals import GREY, Deaf, Oracle, animals_folder
 
 from avs_ros.cli.evaluate_scenes import one_by_one
 from avs_ros.evaluation.composite_data import image_held
-from avs_ros.evaluation.identity import SEQUENCE_FPS, MarkedIdentity, follow, sequences
-from avs_ros.evaluation.instance_precision import Photograph, Precision, photographs, precision
+from avs_ros.evaluation.identity import (
+    SEQUENCE_FPS,
+    MarkedIdentity,
+    Photograph,
+    Precision,
+    follow,
+    photographs,
+    precision,
+    sequences,
+)
 from avs_ros.evaluation.two_of_a_kind import told_apart, touching
 from avs_ros.postprocess import PostprocessConfig
 from avs_ros.segmentation import Instance, Layer, Prediction, Segmentation

@@ -82,7 +82,7 @@ def test_flicker_ignores_changes_of_the_truth_and_of_the_recording() -> None:
 def test_missed_frames_are_told_and_nothing_is_an_error() -> None:
     sheet = ScoreSheet()
     for stamp in range(3):
-        sheet.add_missed(stamp, disc())
+        sheet.add(ScoredFrame(stamp, None, disc()))
     with pytest.raises(DatasetError, match="nothing to score"):
         sheet.result()
     sheet.add(ScoredFrame(3, disc(), disc()))

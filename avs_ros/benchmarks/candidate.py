@@ -8,11 +8,11 @@ from __future__ import annotations
 import os
 import tempfile
 import time
-from collections.abc import Mapping
-from contextlib import closing
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -26,6 +26,10 @@ EXPORT = "export"
 EXPORT_ENGINE = "onnxruntime"
 _LAST_LINES = 8
 _END_S = 10.0
+SECOND_NS = 1_000_000_000
+
+K = TypeVar("K", bound=Hashable)
+Tell = Callable[[str], None]
 
 
 class Candidate:
@@ -94,17 +98,44 @@ class Candidate:
         return f"the process of {self.form} has ended, status {status}{why}: {' / '.join(lines)}"
 
 
-def export(subject: Subject) -> str:
+@contextmanager
+def loaded(
+    forms: Mapping[K, str], subject: Subject, device: str, tell: Tell
+) -> Iterator[tuple[dict[K, Candidate], dict[K, str]]]:
+    """Forms by their keys, each in its process, and the reasons of those that cannot serve."""
+    with ExitStack() as stack:
+        running: dict[K, Candidate] = {}
+        left_out: dict[K, str] = {}
+        for key, form in forms.items():
+            tell(f"loading {form}")
+            candidate = stack.enter_context(closing(Candidate(form, subject, device)))
+            try:
+                candidate.wait()
+            except AvsError as error:
+                left_out[key] = str(error)
+                candidate.close()
+            else:
+                running[key] = candidate
+        yield running, left_out
+
+
+def step_ms(candidate: Candidate, first: int, rate_hz: int = 1) -> Callable[[int], float]:
+    """Turn n -> milliseconds of the frame ``first + n`` of a stream at ``rate_hz``."""
+
+    def step(turn: int) -> float:
+        number = first + turn
+        return float(candidate.step(number, (number + 1) * SECOND_NS // rate_hz)["ms"])
+
+    return step
+
+
+def export(subject: Subject) -> None:
     """Make the exported file that engines share, so that none is charged for it.
 
-    Returns "" or the message that says why it cannot be made.
+    Where that fails, each engine that needs the file tells the reason.
     """
-    with closing(Candidate(EXPORT, subject)) as candidate:
-        try:
-            candidate.wait()
-        except AvsError as error:
-            return str(error)
-    return ""
+    with loaded({EXPORT: EXPORT}, subject, "cpu", lambda description: None):
+        pass
 
 
 def _serve(near: Connection, log: str, name: str, subject: Subject, device: str) -> None:

@@ -1,22 +1,33 @@
-"""The published form against every engine: equal first, then timed, with memory of each."""
+"""The published form against every engine: equal first, then timed, with memory of each.
+
+And how cost and memory grow with clip length T, resolution and frame rate.
+"""
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
+from itertools import count
 from typing import Any
 
-from avs_ros.benchmarks.candidate import Candidate, export
+import numpy as np
+
+from avs_ros.benchmarks.candidate import Candidate, Tell, export, loaded, step_ms
 from avs_ros.benchmarks.forms import AUTHORS, AUTHORS_HALF, difference
-from avs_ros.benchmarks.measuring import summarise, take_turns
+from avs_ros.benchmarks.measuring import available_mib, summarise, take_turns
 from avs_ros.benchmarks.subject import StepOutput, Subject
-from avs_ros.errors import AvsError, EngineError
+from avs_ros.errors import EngineError
 from avs_ros.inference.engines import ENGINES
 
 # How many frames beyond the first window the forms must agree on.
 _ROLLED = 1
-Tell = Callable[[str], None]
+CLIPS = (1, 2, 5, 10)
+SIZES = (160, 224, 320, 448)
+RATES_HZ = (1, 5, 10, 30)
+# Of the memory that is free, at most this share may go into one affinity (it is needed twice).
+_SHARE = 0.25
+_STATE_BYTES = 4
 
 
 def default_forms(device: str) -> list[str]:
@@ -59,22 +70,15 @@ def compare(
     needed = [f for f in forms if f != reference and f not in published]
     if any("onnx" in f or f in ("openvino", "tensorrt") for f in needed):
         tell("exporting the step")
-        export(subject)  # a failure is told again by each engine that needs the file
-    with contextlib.ExitStack() as stack:
-        running: dict[str, Candidate] = {}
-        for form in [reference, *needed]:
-            tell(f"loading {form}")
-            candidate = stack.enter_context(contextlib.closing(Candidate(form, subject, device)))
-            try:
-                candidate.wait()
-            except AvsError as error:
-                if form == reference:
-                    raise
-                results[form] = {"left_out": str(error)}
-                candidate.close()
-                continue
-            running[form] = candidate
-            results[form] = {"load_s": candidate.load_s, "device": candidate.device}
+        export(subject)
+    chosen = {form: form for form in [reference, *needed]}
+    with loaded(chosen, subject, device, tell) as (running, left_out):
+        if reference in left_out:
+            raise EngineError(left_out[reference])
+        for form in chosen:
+            results[form] = {"left_out": left_out[form]} if form in left_out else {
+                "load_s": running[form].load_s, "device": running[form].device,
+            }  # fmt: skip
         number = subject.frames_per_clip - 1 + _ROLLED
         for form, gap in _agreement(running, number, tell).items():
             results[form] |= {"difference": gap, "tolerance": tolerance(form)}
@@ -84,7 +88,13 @@ def compare(
                     f"deviation (tolerance {tolerance(form):g})"
                 )
                 running.pop(form).close()
-        _time(running, reference, number + 1, rounds, results, tell)
+        done = count(len(running))
+        samples = take_turns(
+            {form: step_ms(candidate, number + 1) for form, candidate in running.items()}, rounds,
+            lambda: tell(f"timing, round {next(done) // len(running)} of {rounds}"),
+        )
+        for form, timing in summarise(samples, reference).items():
+            results[form] |= {"ms": asdict(timing), "memory": dict(running[form].memory())}
     return {
         "subject": {**subject.values(), "name": subject.name}, "device": device,
         "rounds": rounds, "reference": reference, "forms": results,
@@ -110,24 +120,121 @@ def _agreement(running: dict[str, Candidate], number: int, tell: Tell) -> dict[s
     return gaps
 
 
-def _time(
-    running: dict[str, Candidate], reference: str, first: int, rounds: int,
-    results: dict[str, dict[str, Any]], tell: Tell,
-) -> None:
-    if reference not in running:
-        raise EngineError(f"{reference} does not run: there is nothing to compare with")
+def affinity_mib(frames_per_clip: int, image_size: int) -> float:
+    """MiB of TPAVI's affinity at stage 1 (stride 4), float32: (T h w)^2 numbers."""
+    return (frames_per_clip * (image_size // 4) ** 2) ** 2 * 4 / 2**20
 
-    def step_of(candidate: Candidate) -> Callable[[int], float]:
-        return lambda turn: float(candidate.step(first + turn)["ms"])
 
-    done = 0
+def measure_scaling(
+    subject: Subject,
+    engine: str,
+    device: str,
+    rounds: int,
+    tell: Tell = lambda description: None,
+    clips: Sequence[int] = CLIPS,
+    sizes: Sequence[int] = SIZES,
+    rates_hz: Sequence[int] = RATES_HZ,
+) -> dict[str, Any]:
+    """Plain values: lists ``clip``, ``size`` and ``rate`` of points.
 
-    def note() -> None:
-        nonlocal done
-        done += 1
-        tell(f"timing, round {1 + (done - 1) // len(running)} of {rounds}")
+    A point of the first two: ``value``, and per form ("authors", the engine) ``ms``,
+    ``running_mib``, ``peak_mib``; or ``left_out``.  A point of ``rate``: ``value`` (Hz), ``ms``,
+    ``state_kib`` kept of the past, ``load`` (share of the stream's time that is computed).
+    """
+    forms = (AUTHORS, engine)
+    found: dict[str, Any] = {"engine": engine, "rounds": rounds}
+    variants = {
+        "clip": [(t, subject.with_(frames_per_clip=t)) for t in clips],
+        "size": [
+            (s, subject.with_(image_size=s)) for s in sizes
+            if not (subject.visual.startswith("swin") and s % 224)
+        ],
+    }
+    for axis, points in variants.items():
+        found[axis] = [
+            _point(value, variant, forms, device, rounds, partial(_tell_of, tell, axis))
+            for value, variant in points
+        ]
+    found["rate"] = _rates(subject, engine, device, rounds, rates_hz, tell)
+    return found
 
-    samples = take_turns({f: step_of(c) for f, c in running.items()}, rounds, note)
-    for form, timing in summarise(samples, reference).items():
-        results[form]["ms"] = asdict(timing)
-        results[form]["memory"] = dict(running[form].memory())
+
+def _tell_of(tell: Tell, axis: str, description: str) -> None:
+    tell(f"{axis} {description}")
+
+
+def _point(
+    value: int, subject: Subject, forms: Sequence[str], device: str, rounds: int, tell: Tell
+) -> dict[str, Any]:
+    """Both forms of one subject, in turns."""
+    point: dict[str, Any] = {"value": value}
+    if why := _too_large(subject):
+        point[AUTHORS] = {"left_out": why}
+    first = subject.frames_per_clip - 1
+    chosen = {form: form for form in forms if form not in point}
+    with loaded(chosen, subject, device, lambda told: tell(f"{value}: {told}")) as (
+        running, left_out,
+    ):  # fmt: skip
+        point |= {form: {"left_out": why} for form, why in left_out.items()}
+        for form, candidate in running.items():
+            for number in range(first if form == AUTHORS else 0, first + 1):
+                candidate.step(number)
+        tell(f"{value}: timing")
+        samples = take_turns({f: step_ms(c, first + 1) for f, c in running.items()}, rounds)
+        for form, timing in summarise(samples, next(iter(samples))).items() if samples else ():
+            memory = running[form].memory()
+            point[form] = {
+                "ms": asdict(timing), "running_mib": memory["running_mib"],
+                "peak_mib": memory["peak_mib"],
+            }
+    return point
+
+
+def _rates(
+    subject: Subject, engine: str, device: str, rounds: int, rates_hz: Sequence[int], tell: Tell
+) -> list[dict[str, Any]]:
+    """One stream per rate on the engine, all filled with T seconds of past, in turns."""
+    points = []
+    tell("frame rates")
+    with loaded(dict.fromkeys(rates_hz, engine), subject, device, tell) as (running, left_out):
+        for why in left_out.values():
+            return [{"value": rate, "left_out": why} for rate in rates_hz]
+        filled = {rate: rate * (subject.frames_per_clip - 1) + 1 for rate in rates_hz}
+        for rate, candidate in running.items():
+            tell(f"frame rate {rate} Hz: filling the past")
+            step = step_ms(candidate, 0, rate)
+            for number in range(filled[rate]):
+                step(number)
+        tell("frame rates: timing")
+        steps = {str(rate): step_ms(c, filled[rate], rate) for rate, c in running.items()}
+        samples = take_turns(steps, rounds)
+        for rate, candidate in running.items():
+            states = int(candidate.memory()["states"])
+            median = float(np.median(samples[str(rate)]))
+            points.append({
+                "value": rate, "ms": {"median": median, "samples": samples[str(rate)]},
+                "states": states, "load": median * 1e-3 * rate,
+                "state_kib": states * 4 * (2 * _width(subject) + 1) * _STATE_BYTES / 1024,
+            })
+    return points
+
+
+def _width(subject: Subject) -> int:
+    """Channels of the fusion part."""
+    if not subject.light:
+        return subject.channels
+    from avs_ros.benchmarks.networks import build
+    from avs_ros.models.light.network import LightC3N
+
+    network = build(subject).network
+    return network.c3n.channels if isinstance(network, LightC3N) else subject.channels
+
+
+def _too_large(subject: Subject) -> str:
+    needed = affinity_mib(subject.frames_per_clip, subject.image_size)
+    free = available_mib()
+    if free is None or needed <= _SHARE * free:
+        return ""
+    return (
+        f"its affinity alone needs {needed / 1024:.1f} GiB, twice; {free / 1024:.1f} GiB are free"
+    )

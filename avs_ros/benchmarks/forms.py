@@ -10,12 +10,18 @@ from typing import Protocol
 
 import numpy as np
 
-from avs_ros.benchmarks.subject import CYCLE, StepOutput, Stimuli, Subject, frames, runners
+from avs_ros.benchmarks.subject import (
+    CYCLE,
+    StepOutput,
+    Subject,
+    frames,
+    runners,
+    seconds_of_sound,
+)
 from avs_ros.models.stream_memory import StreamMemory
 
 AUTHORS = "authors"
 AUTHORS_HALF = "authors-fp16"
-SECOND_NS = 1_000_000_000
 
 
 class Form(Protocol):
@@ -35,37 +41,32 @@ class StreamForm:
         """Open the steps on ``engine``, which checks itself; EngineError where it fails."""
         running = runners(subject, engine, device)
         metadata = running.metadata
-        self._stimuli = Stimuli(
-            metadata["image_size"], metadata["image_mean"], metadata["image_std"]
-        )
+        pixels = metadata["image_mean"], metadata["image_std"]
+        self._frames = frames(metadata["image_size"], *pixels)
+        self._sounds = seconds_of_sound()
         self._see, self._hear = running.visual, running.audio
         self.device = self._see.device
         # The light model's detector sees frames of another size.
-        self._wholes = (
-            frames(metadata["whole_size"], metadata["image_mean"], metadata["image_std"], CYCLE)
-            if subject.light
-            else None
-        )
+        self._wholes = frames(metadata["whole_size"], *pixels) if subject.light else None
         state = (1,) if subject.avsc else tuple(metadata["state"])
         self.memory = StreamMemory(state, 1 if subject.avsc else metadata["frames_per_clip"])
         self._avsc = subject.avsc
 
     def step(self, number: int, stamp_ns: int | None = None) -> StepOutput:
         """See :class:`Form`."""
-        stamp_ns = (number + 1) * SECOND_NS if stamp_ns is None else stamp_ns
+        stamp_ns = (number + 1) * 1_000_000_000 if stamp_ns is None else stamp_ns
         at = slice(number % CYCLE, number % CYCLE + 1)
-        heard = [np.asarray(x, np.float32) for x in self._hear(self._stimuli.sounds[at])]
+        heard = [np.asarray(x, np.float32) for x in self._hear(self._sounds[at])]
         if self._avsc:
-            _, things, classes, _, prototypes = self._see(self._stimuli.frames[at])
+            _, things, classes, _, prototypes = self._see(self._frames[at])
             category = np.asarray(classes)[0, np.asarray(things)[0].argmax()].argmax()
             return StepOutput(np.array(prototypes[0], np.float32), int(category))
         past, shares = self.memory.recall(stamp_ns)
         if self._wholes is None:
-            logits, label, _, state = self._see(self._stimuli.frames[at], *heard, past, shares)
+            logits, label, _, state = self._see(self._frames[at], *heard, past, shares)
         else:
-            *_, logits, label, state = self._see(
-                self._stimuli.frames[at], self._wholes[at], *heard, past, shares
-            )
+            seen = self._frames[at], self._wholes[at]
+            *_, logits, label, state = self._see(*seen, *heard, past, shares)
         self.memory.remember(stamp_ns, np.asarray(state, np.float32))
         return StepOutput(np.array(logits[0], np.float32), int(label.reshape(-1)[0]))
 

@@ -109,7 +109,7 @@ def forget_peak() -> bool:
 
 def recent_peak_mib() -> float | None:
     """Largest resident memory since :func:`forget_peak` (MiB); None off Linux."""
-    return _status_mib("self", "VmHWM")
+    return _listed_mib("self/status", "VmHWM")
 
 
 def gpu_peak_mib(device: str) -> float | None:
@@ -123,12 +123,7 @@ def gpu_peak_mib(device: str) -> float | None:
 
 def available_mib() -> float | None:
     """Memory that this machine could still give away (MiB); None off Linux."""
-    try:
-        text = Path("/proc/meminfo").read_text(encoding="ascii")
-    except OSError:
-        return None
-    found = re.search(r"^MemAvailable:\s+(\d+) kB", text, re.MULTILINE)
-    return int(found.group(1)) / 1024 if found else None
+    return _listed_mib("meminfo", "MemAvailable")
 
 
 @dataclass(frozen=True)
@@ -153,7 +148,7 @@ class ProcessWatch:
         busy_s = (ticks - self._ticks) / os.sysconf("SC_CLK_TCK")
         percent = 100.0 * busy_s / max(now - self._began, 1e-9)
         self._began, self._ticks = now, ticks
-        return Usage(percent, _status_mib(str(self._pid), "VmRSS") or 0.0)
+        return Usage(percent, _listed_mib(f"{self._pid}/status", "VmRSS") or 0.0)
 
     def _cpu_ticks(self) -> int:
         try:
@@ -165,9 +160,10 @@ class ProcessWatch:
         return int(fields[11]) + int(fields[12])
 
 
-def _status_mib(pid: str, field: str) -> float | None:
+def _listed_mib(table: str, field: str) -> float | None:
+    """An entry in kB of a file of ``/proc``."""
     try:
-        text = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
+        text = Path("/proc", table).read_text(encoding="utf-8")
     except OSError:
         return None
     found = re.search(rf"^{field}:\s+(\d+) kB", text, re.MULTILINE)
@@ -207,9 +203,8 @@ def processor() -> str:
         text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
     except OSError:
         return platform.processor() or platform.machine()
-    names = [line.split(":", 1)[1].strip() for line in text.splitlines()
-             if line.startswith("model name")]
-    return names[0] if names else platform.machine()
+    found = re.search(r"^model name\s*:\s*(.*)", text, re.MULTILINE)
+    return found.group(1).strip() if found else platform.machine()
 
 
 def cores() -> int:

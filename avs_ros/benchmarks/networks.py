@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -63,38 +63,37 @@ def build(subject: Subject) -> Networks:
     Random weights are drawn at a scale at which each part of the network matters.  Raises
     ModelError for an unknown name.
     """
-    extra: dict[str, Any] = {}
     if subject.light:
         model = load_light(BUNDLED)
-        network: nn.Module = model.network
-        audio_encoder: AudioNetwork = both_audio_networks(model)
         # A fully convolutional network; its sizes are only what its users keep to.
-        trunk = model.network.c3n
+        trunk, told = model.network.c3n, model.metadata["detecting"]
         share = model.network.image_size / trunk.image_size
         trunk.image_size = subject.image_size
-        model.network.image_size = max(32, round(subject.image_size * share / 32) * 32)
-        backbone, size = trunk.backbone, model.network.image_size
-        told = model.metadata["detecting"]
-        whole = max(32, round(told["whole_size"] * subject.image_size / USUAL / 32) * 32)
-        extra = {"detector": model.detector, "whole_size": whole, "members": told["imagenet"]}
+        model.network.image_size = _size(subject.image_size * share)
+        found = Networks(
+            model.network, both_audio_networks(model), trunk.backbone.image_mean,
+            trunk.backbone.image_std, model.network.image_size, model.detector,
+            _size(told["whole_size"] * subject.image_size / USUAL), told["imagenet"],
+        )  # fmt: skip
     else:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             audio_encoder = audio_networks.build(subject.audio)
             network = C3N(
-                subject.visual,
-                audio_encoder.feature_width,
-                load_similarity(),
-                channels=subject.channels,
-                image_size=subject.image_size,
-            )
+                subject.visual, audio_encoder.feature_width, load_similarity(),
+                channels=subject.channels, image_size=subject.image_size,
+            )  # fmt: skip
         _enliven(network)
-        backbone, size = network.backbone, network.image_size
-    network.eval().requires_grad_(False)
-    audio_encoder.eval().requires_grad_(False)
-    return Networks(
-        network, audio_encoder, backbone.image_mean, backbone.image_std, size, **extra
-    )
+        pixels = network.backbone.image_mean, network.backbone.image_std
+        found = Networks(network, audio_encoder, *pixels, network.image_size)
+    for part in (found.network, found.audio_encoder):
+        part.eval().requires_grad_(False)
+    return found
+
+
+def _size(pixels: float) -> int:
+    """The nearest side that the networks take."""
+    return max(32, round(pixels / 32) * 32)
 
 
 def bundle(subject: Subject, name: str) -> Bundle:
@@ -102,27 +101,23 @@ def bundle(subject: Subject, name: str) -> Bundle:
     if subject.avsc:
         return instance_bundle(BUNDLED, name, subject.image_size / USUAL)
     networks = build(subject)
-    network = networks.network
-    if isinstance(network, LightC3N) and networks.detector is not None:
-        step = DetectingStep(
-            network, networks.detector, networks.members, networks.whole_size,
-            subject.frames_per_clip,
-        )  # fmt: skip
-        metadata = {
-            **detecting_bundle(BUNDLED, name).metadata,
-            "frames_per_clip": subject.frames_per_clip,
-            "image_size": network.image_size,
-            "whole_size": networks.whole_size,
-        }
-        steps = {
-            VISUAL_STEP: detecting_program(step, name),
-            AUDIO_STEP: audio_program(networks.audio_encoder, name),
-        }
-        return Bundle(metadata, steps)
-    if not isinstance(network, C3N):
+    network, length = networks.network, subject.frames_per_clip
+    if isinstance(network, C3N):
+        labels = imagenet().short_names
+        return c3n_bundle(network, networks.audio_encoder, labels, name, length)
+    if not isinstance(network, LightC3N) or networks.detector is None:
         raise ModelError(f"{type(network).__name__} has no streaming step")
-    labels = imagenet().short_names
-    return c3n_bundle(network, networks.audio_encoder, labels, name, subject.frames_per_clip)
+    step = DetectingStep(
+        network, networks.detector, networks.members, networks.whole_size, length
+    )
+    metadata = {
+        **detecting_bundle(BUNDLED, name).metadata, "frames_per_clip": length,
+        "image_size": network.image_size, "whole_size": networks.whole_size,
+    }  # fmt: skip
+    return Bundle(metadata, {
+        VISUAL_STEP: detecting_program(step, name),
+        AUDIO_STEP: audio_program(networks.audio_encoder, name),
+    })
 
 
 def _enliven(network: C3N) -> None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from avs_ros.benchmarks.networks import build
-from avs_ros.benchmarks.subject import CYCLE, StepOutput, Stimuli, Subject
+from avs_ros.benchmarks.subject import CYCLE, StepOutput, Subject, seconds_of_sound
 from avs_ros.benchmarks.subject import frames as shown
 from avs_ros.errors import EngineError
 from avs_ros.models.c3n.backbone import Taps
@@ -49,13 +49,14 @@ class AuthorsForm:
         self.device = device
         self._clip = subject.frames_per_clip
         self._half = half
-        self._stimuli = Stimuli(networks.size, networks.mean, networks.std)
+        self._frames = shown(networks.size, networks.mean, networks.std)
+        self._sounds = seconds_of_sound()
         self._network = networks.network.to(device)
         self._audio_encoder = networks.audio_encoder.to(device)
         self._detector = networks.detector
         if self._detector is not None:
             self._detector = self._detector.to(device)
-            self._wholes = shown(networks.whole_size, networks.mean, networks.std, CYCLE)
+            self._wholes = shown(networks.whole_size, networks.mean, networks.std)
         self._network.requires_grad_(True)
         self._audio_encoder.requires_grad_(False)
         self._trunk = _trunk(self._network)
@@ -70,8 +71,8 @@ class AuthorsForm:
         """See :class:`Form`; the clip is the last T frames, or those there are (light: T)."""
         first = max(0, number - self._clip + 1)
         clip = [index % CYCLE for index in range(first, number + 1)]
-        frames = torch.from_numpy(self._stimuli.frames[clip]).to(self.device)
-        sounds = torch.from_numpy(self._stimuli.sounds[clip]).to(self.device)
+        frames = torch.from_numpy(self._frames[clip]).to(self.device)
+        sounds = torch.from_numpy(self._sounds[clip]).to(self.device)
         autocast = (
             torch.autocast("cuda", torch.float16) if self._half else contextlib.nullcontext()
         )

@@ -151,25 +151,21 @@ def measure_node(
     environment = {**os.environ, **own_graph(domain)}
     values = json.dumps(subject.values())
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as log:
-        arguments = [
-            "-m",
-            "avs_ros.nodes.benchmark_subject",
-            values,
-            engine,
-            device,
-            *_NODE_ARGUMENTS,
-        ]
-        with _process(arguments, environment, log, log) as node:
+        served = ["avs_ros.nodes.benchmark_subject", values, engine, device, *_NODE_ARGUMENTS]
+        with _process(["-m", *served], environment, log, log) as node:
             spec = {
                 "subject": subject.values(), "engine": engine, "device": device,
                 "pid": node.pid, "rounds": rounds, "seconds": seconds,
             }
-            arguments = ["-m", "avs_ros.nodes.benchmark_client", json.dumps(spec)]
-            with _process(arguments, environment, log, subprocess.PIPE) as client:
+            client = ["-m", "avs_ros.nodes.benchmark_client", json.dumps(spec)]
+            with _process(client, environment, log, subprocess.PIPE) as measuring:
                 try:
-                    return _result(client, tell)
+                    return _result(measuring, tell)
                 except AvsError as error:
-                    raise RosError(f"{error}{_tail(log)}") from error
+                    log.seek(0)
+                    said = [f"\n  {line}" for line in log.read().splitlines()[-_LAST_LINES:]]
+                    tail = "".join(["; the processes said:", *said]) if said else ""
+                    raise RosError(f"{error}{tail}") from error
 
 
 def _result(client: subprocess.Popen[str], tell: Callable[[str], None]) -> dict[str, Any]:
@@ -204,9 +200,3 @@ def _process(
         process.wait()
         if process.stdout is not None:
             process.stdout.close()
-
-
-def _tail(log: TextIO) -> str:
-    log.seek(0)
-    lines = log.read().splitlines()[-_LAST_LINES:]
-    return "; the processes said:\n" + "\n".join(f"  {line}" for line in lines) if lines else ""

@@ -99,10 +99,16 @@ def runners(subject: Subject, engine: str, device: str) -> ModelRunners:
     Raises EngineError for an engine or device that cannot serve.
     """
     source = Path(__file__).with_name("networks.py").read_bytes()
-    files = tuple(path for path in (_file(subject),) if path is not None)
+    files = (BUNDLED,) if subject.light or subject.avsc else ()
     identity = identity_of("benchmark", sorted(subject.values().items()), source, files=files)
     name = f"benchmark_{subject.visual}"
-    return open_runners(name, identity, lambda: _bundle(subject, name), engine, device)
+
+    def make() -> Bundle:
+        from avs_ros.benchmarks.networks import bundle
+
+        return bundle(subject, name)
+
+    return open_runners(name, identity, make, engine, device)
 
 
 def segmenter(subject: Subject, engine: str, device: str) -> Segmenter:
@@ -117,18 +123,12 @@ def segmenter(subject: Subject, engine: str, device: str) -> Segmenter:
     )
 
 
-def _file(subject: Subject) -> Path | None:
-    return BUNDLED if subject.light or subject.avsc else None
-
-
-def _bundle(subject: Subject, name: str) -> Bundle:
-    from avs_ros.benchmarks.networks import bundle
-
-    return bundle(subject, name)
+# Distinct frames and seconds that every form is shown; longer streams begin anew.
+CYCLE = 16
 
 
 def frames(
-    size: int, mean: Sequence[float], std: Sequence[float], count: int
+    size: int, mean: Sequence[float], std: Sequence[float], count: int = CYCLE
 ) -> NDArray[np.float32]:
     """Frames ``[count, 3, S, S]``, normalised by ``mean`` and ``std``: fixed shapes and noise."""
     random = np.random.RandomState(7)
@@ -139,16 +139,12 @@ def frames(
     return np.asarray((pixels - centre) / spread, np.float32)
 
 
-def seconds_of_sound(count: int) -> NDArray[np.float32]:
+def seconds_of_sound(count: int = CYCLE) -> NDArray[np.float32]:
     """Windows ``[count, 16000]`` at 16 kHz: a tone that differs from second to second, noise."""
     random = np.random.RandomState(8)
     time = np.arange(SAMPLE_RATE) / SAMPLE_RATE
     tones = np.sin(2 * np.pi * (220.0 + 60.0 * np.arange(count))[:, None] * time)
     return (0.2 * tones + 0.05 * random.standard_normal(tones.shape)).astype(np.float32)
-
-
-# Distinct frames and seconds; longer streams begin anew.
-CYCLE = 16
 
 
 @dataclass(frozen=True)
@@ -157,15 +153,6 @@ class StepOutput:
 
     logits: NDArray[np.float32]
     label: int
-
-
-class Stimuli:
-    """The frames and seconds of sound that every form is shown."""
-
-    def __init__(self, size: int, mean: Sequence[float], std: Sequence[float]) -> None:
-        """Make them once: square frames of ``size`` px with the network's pixel statistics."""
-        self.frames = frames(size, mean, std, CYCLE)
-        self.sounds = seconds_of_sound(CYCLE)
 
 
 WIDTH, HEIGHT = 640, 480

@@ -30,13 +30,15 @@ def show(results: dict[str, Any], width: int | None = None) -> None:
     parts = {"comparison": _comparison, "scaling": _scaling, "node": _node,
              "throughput": _throughput}
     for name, draw in parts.items():
-        for part in _listed(results.get(name)):
+        for part in parts_of(results, name):
             console.print()
             for table in draw(part):
                 console.print(table)
 
 
-def _listed(part: Any) -> list[Any]:
+def parts_of(results: dict[str, Any], name: str) -> list[Any]:
+    """The results of one part: none, one, or several."""
+    part = results.get(name)
     return part if isinstance(part, list) else [part] if part else []
 
 
@@ -65,7 +67,7 @@ def _comparison(part: dict[str, Any]) -> list[Any]:
         table.add_column("GPU MiB", justify="right")
     left_out: list[str] = []
     for form, found in part["forms"].items():
-        description = FORM_NAMES.get(form, form)
+        description = FORM_NAMES[form]
         if "ms" not in found:
             left_out.append(f"{description} is left out: {found.get('left_out', '')}")
             continue
@@ -86,7 +88,7 @@ def _comparison(part: dict[str, Any]) -> list[Any]:
 
 def _scaling(part: dict[str, Any]) -> list[Any]:
     engine = part["engine"]
-    description = FORM_NAMES.get(engine, engine)
+    description = FORM_NAMES[engine]
     tables = []
     for axis, title in AXES.items():
         table = _table(

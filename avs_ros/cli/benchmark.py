@@ -80,31 +80,27 @@ def _measure(args: argparse.Namespace, tell: Callable[[str], None]) -> dict[str,
         parts.discard("scaling")
     engine, bare = _engines(args)
     results: dict[str, Any] = {"machine": describe_machine()}
-    if args.all or not parts:
-        from avs_ros.benchmarks.comparison import compare, default_forms
+    from avs_ros.benchmarks import comparison, streams
 
+    if args.all or not parts:
         chosen = args.engines.split(",") if args.engines else None
         results["comparison"] = [
-            compare(subject, device, chosen or default_forms(device), args.repeats, tell)
+            comparison.compare(
+                subject, device, chosen or comparison.default_forms(device), args.repeats, tell
+            )
             for device in devices
         ]
+    device = devices[-1]
     if "scaling" in parts:
-        from avs_ros.benchmarks.scaling import measure_scaling
-
-        results["scaling"] = measure_scaling(
-            subject, engine, devices[-1], min(args.repeats, 5), tell
-        )
+        rounds = min(args.repeats, 5)
+        results["scaling"] = comparison.measure_scaling(subject, engine, device, rounds, tell)
     if "node" in parts:
-        from avs_ros.benchmarks.streams import measure_node
-
-        results["node"] = measure_node(
-            subject, bare, devices[-1], 2 * args.repeats, args.seconds, tell, args.domain
+        results["node"] = streams.measure_node(
+            subject, bare, device, 2 * args.repeats, args.seconds, tell, args.domain
         )
     if "throughput" in parts:
-        from avs_ros.benchmarks.streams import measure_throughput
-
-        results["throughput"] = measure_throughput(
-            subject, bare, devices[-1], args.seconds, tell
+        results["throughput"] = streams.measure_throughput(
+            subject, bare, device, args.seconds, tell
         )
     return results
 

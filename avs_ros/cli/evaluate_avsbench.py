@@ -99,19 +99,17 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _print(scores: AVSBenchScores, title: str) -> None:
-    from rich.console import Console
-    from rich.table import Table
+    from avs_ros.report.terminal import show_table
 
-    table = Table("score", "value", "meaning", title=title)
-    batch = f"as AVSBench, {scores.batch_frames} frames a batch"
-    table.add_row("M_J", f"{scores.m_j:.4f}", batch)
-    table.add_row("M_F", f"{scores.m_f:.4f}", batch)
-    table.add_row("M_J, every frame equal", f"{scores.m_j_frames:.4f}", "batch-independent")
-    table.add_row("M_F, one threshold", f"{scores.m_f_set:.4f}", "batch-independent")
-    if scores.false_positive_rate is not None:
-        rate = f"{scores.false_positive_rate:.4f}"
-        table.add_row("false-positive area", rate, "frames on which nothing sounds")
-    for category, value in scores.categories.items():
-        table.add_row(f"  {category}", f"{value:.4f}", "mean IoU of the category")
-    Console().print(table)
+    rows = [
+        ("M_J", scores.m_j, f"as AVSBench, {scores.batch_frames} frames a batch"),
+        ("M_F", scores.m_f, f"as AVSBench, {scores.batch_frames} frames a batch"),
+        ("M_J, every frame equal", scores.m_j_frames, "batch-independent"),
+        ("M_F, one threshold", scores.m_f_set, "batch-independent"),
+        ("false-positive area", scores.false_positive_rate, "frames on which nothing sounds"),
+        *((f"  {category}", value, "mean IoU of the category")
+          for category, value in scores.categories.items()),
+    ]  # fmt: skip
+    shown = [(name, f"{value:.4f}", what) for name, value, what in rows if value is not None]
+    show_table(("score", "value", "meaning"), shown, (0, 1, 2), (), title=title)
     print(f"{scores.clips} clips, {scores.frames} annotated frames")

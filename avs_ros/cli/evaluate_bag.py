@@ -19,13 +19,12 @@ from avs_ros.cli.options import (
 from avs_ros.errors import ParameterError
 
 if TYPE_CHECKING:
-    from avs_ros.evaluation.label_sets import LabelSets
     from avs_ros.evaluation.live import LiveRun
     from avs_ros.evaluation.score_sheet import ScoreSheet
     from avs_ros.evaluation.worst import WorstFrame
     from avs_ros.inference.segmenter import Segmenter
-    from avs_ros.media.bag import BagOptions
     from avs_ros.report.evaluation_report import EvaluationSummary
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of ``avs evaluate bag``."""
@@ -69,81 +68,56 @@ def run(
 ) -> int:
     """Evaluate; print the table; write ``metrics.json``, frames and ``report.html``.
 
-    ``node_code``: Python that runs the live node, ``load``: see ``parallel.Job`` (tests choose
+    ``node_code``: Python that runs the live node, ``load``: see ``replay.Job`` (tests choose
     the model with them).
     """
+    from rich.console import Console
+    from rich.progress import track
+
     from avs_ros.evaluation.label_sets import read_label_sets
-    from avs_ros.evaluation.truth import bag_names, bags_in, check_bag
+    from avs_ros.evaluation.replay import Job, ReplayOptions, run_job, spread
+    from avs_ros.evaluation.score_sheet import ScoreSheet
+    from avs_ros.evaluation.truth import bag_names, checked_bags
+    from avs_ros.media.bag import BagOptions
 
     check_workers(args)
     if args.batch_frames < 1:
         raise ParameterError(f"--batch-frames is {args.batch_frames}; it must be at least 1")
     if not 0.01 <= args.rate <= 100:
         raise ParameterError(f"--rate is {args.rate:g}; must be from 0.01 to 100")
-    paths = [bag for given in args.bags for bag in bags_in(given)]
+    options = BagOptions(args.image, args.audio, audio_format=audio_format(args))
     names = read_label_sets(args.labels) if args.labels else None
+    paths = checked_bags(args.bags, options, args.truth)
     bags = dict(zip(bag_names(paths), paths, strict=True))
-    for path in paths:
-        for message in check_bag(path, _bag_options(args), args.truth):
-            print(f"note: {path.name}: {message}")
     outcome = Outcome(args.model, len(bags))
     if not args.live_only:
-        _deterministic(args, bags, outcome, names, load)
+        replayed = ReplayOptions(
+            options, args.truth, every_frame=not args.truth_frames_only, names=names
+        )
+        jobs = [
+            Job(str(path), args.model, args.engine or REFERENCE_ENGINE, args.device, replayed,
+                args.batch_frames, args.threads, name, load)
+            for name, path in bags.items()
+        ]  # fmt: skip
+        outcome.sheet = ScoreSheet(args.batch_frames, names)
+        done = spread(run_job, jobs, args.jobs, args.ray)
+        tracked = track(done, "replaying", len(jobs), console=Console(stderr=True))
+        for name, one in zip(bags, tracked, strict=True):
+            outcome.sheet.extend(one.sheet)
+            outcome.worst += one.worst
+            outcome.engine = one.engine
+            outcome.bags[name] = one.sheet.result() if one.sheet.frames else None
     if args.live or args.live_only:
-        _live(args, bags, outcome, names, node_code)
+        from avs_ros.cli.live_replay import replay_live
+        from avs_ros.cli.recorded_play import SEGMENTATION_NODE
+
+        outcome.live_engine = args.engine or "auto"
+        outcome.live = replay_live(args, bags, names, node_code or SEGMENTATION_NODE)
+        outcome.rate, outcome.probability = args.rate, args.probability
     outcome.show()
     for path in outcome.write(args.output):
         print(f"  {path}")
     return 0
-
-
-def _bag_options(args: argparse.Namespace) -> BagOptions:
-    from avs_ros.media.bag import BagOptions
-
-    return BagOptions(args.image, args.audio, audio_format=audio_format(args))
-
-
-def _deterministic(
-    args: argparse.Namespace, bags: dict[str, Path], outcome: Outcome, names: LabelSets | None,
-    load: Callable[..., Segmenter] | None,
-) -> None:
-    from rich.console import Console
-    from rich.progress import track
-
-    from avs_ros.evaluation.replay import Job, ReplayOptions, run_jobs
-    from avs_ros.evaluation.score_sheet import ScoreSheet
-
-    options = ReplayOptions(
-        _bag_options(args), args.truth, every_frame=not args.truth_frames_only, names=names,
-    )  # fmt: skip
-    engine = args.engine or REFERENCE_ENGINE
-    jobs = [
-        Job(
-            str(path), args.model, engine, args.device, options, args.batch_frames, args.threads,
-            name, load,
-        )
-        for name, path in bags.items()
-    ]  # fmt: skip
-    outcome.sheet = ScoreSheet(args.batch_frames, names)
-    done = run_jobs(jobs, args.jobs, args.ray)
-    tracked = track(done, "replaying", len(jobs), console=Console(stderr=True))
-    for name, one in zip(bags, tracked, strict=True):
-        outcome.sheet.extend(one.sheet)
-        outcome.worst += one.worst
-        outcome.engine = one.engine
-        outcome.bags[name] = one.sheet.result() if one.sheet.frames else None
-
-
-def _live(
-    args: argparse.Namespace, bags: dict[str, Path], outcome: Outcome, names: LabelSets | None,
-    node_code: str,
-) -> None:
-    from avs_ros.cli.live_replay import replay_live
-    from avs_ros.cli.recorded_play import SEGMENTATION_NODE
-
-    outcome.live_engine = args.engine or "auto"
-    outcome.live = replay_live(args, bags, names, node_code or SEGMENTATION_NODE)
-    outcome.rate, outcome.probability = args.rate, args.probability
 
 
 @dataclass
@@ -175,75 +149,77 @@ class Outcome:
 
     def show(self) -> None:
         """Print the table of scores."""
-        from rich.console import Console
-        from rich.table import Table
-
         from avs_ros.report.evaluation_report import MEANINGS
+        from avs_ros.report.terminal import show_table
 
         results = self.results()
-        title = f"{self.model}, {_counted(self.recordings, 'bag')}"
-        table = Table("score", *results, "meaning", title=title)
+        rows = []
         for name, meaning in MEANINGS.items():
             values = [scores.get(name) for scores in results.values()]
             shown = ["-" if value is None else f"{value:.4f}" for value in values]
             if set(shown) != {"-"}:
-                table.add_row(name, *shown, meaning)
-        table.add_row(
-            "missed_frames", *(str(s["missed_frames"]) for s in results.values()),
-            "frames with a truth but without an answer",
-        )
-        for name, meaning in (("latency_ms", "age of the frame when answered, ms, p50 / p95"),):
-            times = [scores[name] for scores in results.values()]
-            if any(times):
-                table.add_row(
-                    name,
-                    *(f"{t['p50']:.0f} / {t['p95']:.0f}" if t else "-" for t in times), meaning,
-                )
-        Console().print(table)
+                rows.append([name, *shown, meaning])
+        missed = [str(scores["missed_frames"]) for scores in results.values()]
+        rows.append(["missed_frames", *missed, "frames with a truth but without an answer"])
+        times = [scores["latency_ms"] for scores in results.values()]
+        if any(times):
+            shown = [f"{t['p50']:.0f} / {t['p95']:.0f}" if t else "-" for t in times]
+            rows.append(["latency_ms", *shown, "age of the frame when answered, ms, p50 / p95"])
+        head = ["score", *results, "meaning"]
+        title = f"{self.model}, {_counted(self.recordings, 'bag')}"
+        show_table(head, rows, range(len(head)), (), title=title)
 
     def write(self, folder: Path) -> list[Path]:
         """Write every file; returns them.  Raises DatasetError when the folder cannot be made."""
-        from avs_ros.evaluation import run_files
-        from avs_ros.report.evaluation_report import to_html
+        from avs_ros.evaluation.run_files import (
+            FRAMES,
+            LIVE_FRAMES,
+            make_folder,
+            write_frames,
+            write_metrics,
+        )
+        from avs_ros.report.evaluation_report import write_report
 
         results = self.results()
         first, scores = next(iter(results.items()))
         about: dict[str, Any] = {
             "mode": first, "model": self.model, "engine": self.engine or self.live_engine,
-            "frames_file": run_files.FRAMES, **scores,
+            "frames_file": FRAMES, **scores,
         }
-        if first == "deterministic" and self.sheet is not None:
-            about["precision_recall"] = self.sheet.precision_recall()
-        page = to_html(self._summary(results))
-        run_files.make_folder(folder)
-        written = []
-        if self.live is not None:
-            name = run_files.LIVE_FRAMES if self.sheet is not None else run_files.FRAMES
-            written.append(run_files.write_frames(folder / name, self.live.sheet.records()))
-            if self.sheet is not None:
-                about["live"] = {
-                    "engine": self.live_engine, "frames_file": name, "rate": self.rate,
-                    **results["live"],
-                }
-            else:
-                about["rate"] = self.rate
         if self.sheet is not None:
-            path = folder / run_files.FRAMES
-            written.append(run_files.write_frames(path, self.sheet.records()))
-        written.append(run_files.write_metrics(folder, {**about, "bags": self.bags}))
-        run_files.write_whole(folder / "report.html", page)
-        return [*written, folder / "report.html"]
+            about["precision_recall"] = self.sheet.precision_recall()
+        sheets = {}
+        if self.live is not None:
+            name = LIVE_FRAMES if self.sheet is not None else FRAMES
+            sheets[name] = self.live.sheet
+            told = {"engine": self.live_engine, "frames_file": name, "rate": self.rate}
+            about |= {"rate": self.rate} if self.sheet is None else (
+                {"live": {**told, **results["live"]}}
+            )
+        if self.sheet is not None:
+            sheets[FRAMES] = self.sheet
+        make_folder(folder)
+        written = [write_frames(folder / name, one.records()) for name, one in sheets.items()]
+        written.append(write_metrics(folder, {**about, "bags": self.bags}))
+        return [*written, write_report(folder / "report.html", self._summary(results))]
 
     def _summary(self, results: dict[str, dict[str, Any]]) -> EvaluationSummary:
         from avs_ros.evaluation.replay import KEPT_WORST
         from avs_ros.report.evaluation_report import EvaluationSummary
 
+        summary = EvaluationSummary(
+            f"{self.model} on {_counted(self.recordings, 'recording')}",
+            next(iter(results.values())),
+            worst=sorted(self.worst, key=lambda one: -one.badness)[:KEPT_WORST],
+            live=results["live"] if len(results) > 1 else None,
+        )
         notes, curves = [], {}
         if self.sheet is not None:
             notes.append(
                 "Deterministic replay: every frame with a truth, no clock, nothing dropped."
             )
             curves["deterministic"] = self.sheet.precision_recall()
+            summary.sync_errors_ms = self.sheet.values("sync_error_ms")
         if self.live is not None:
             notes.append(
                 f"Live replay: through the node over DDS at {self.rate:g}x; "
@@ -254,20 +230,10 @@ class Outcome:
                 curves["live"] = self.live.sheet.precision_recall()
             else:
                 notes.append("Live M_F needs the probability maps: --probability records them.")
-        measured = self.live.sync_errors_ms if self.live is not None else (
-            self.sheet.values("sync_error_ms") if self.sheet is not None else []
-        )
-        return EvaluationSummary(
-            f"{self.model} on {_counted(self.recordings, 'recording')}",
-            next(iter(results.values())),
-            latencies_ms=self.live.latencies_ms if self.live is not None else (),
-            sync_errors_ms=measured,
-            drops=self.live.drops if self.live is not None else None,
-            worst=sorted(self.worst, key=lambda one: -one.badness)[:KEPT_WORST],
-            notes=notes,
-            live=results["live"] if len(results) > 1 else None,
-            curves=curves,
-        )
+            summary.latencies_ms, summary.drops = self.live.latencies_ms, self.live.drops
+            summary.sync_errors_ms = self.live.sync_errors_ms
+        summary.notes, summary.curves = notes, curves
+        return summary
 
 
 def _costs(results: dict[str, dict[str, Any]]) -> list[str]:

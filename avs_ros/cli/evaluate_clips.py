@@ -9,8 +9,8 @@ what is marked, ``seconds`` in which it was followed, ``per_minute``) and ``mome
 from __future__ import annotations
 
 import argparse
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +26,6 @@ from avs_ros.errors import ParameterError
 
 if TYPE_CHECKING:
     from avs_ros.evaluation.clips import Judged
-    from avs_ros.evaluation.identity import Identity
     from avs_ros.inference.segmenter import Segmenter
 
 # Raised by one when a name in metrics.json changes its meaning or goes away.
@@ -51,12 +50,12 @@ def run(args: argparse.Namespace, load: Callable[..., Segmenter] | None = None) 
     ``load`` makes the segmenter out of the keywords ``model``, ``engine`` and ``device`` (None:
     ``avs_ros.inference.create_segmenter``).
     """
-    from avs_ros.evaluation.clips import clips_of, judge_clip
+    from avs_ros.evaluation.clips import clips_of, judge_clip, records, totals
     from avs_ros.evaluation.identity import MarkedIdentity
     from avs_ros.evaluation.label_sets import read_label_sets
-    from avs_ros.evaluation.replay import use_threads
-    from avs_ros.evaluation.run_files import make_folder
-    from avs_ros.inference import create_segmenter
+    from avs_ros.evaluation.replay import open_segmenter
+    from avs_ros.evaluation.run_files import METRICS, make_folder, write_results
+    from avs_ros.report.sheet import clip_sheet
 
     if not args.fps > 0:
         raise ParameterError(f"--fps is {args.fps:g}; must be above 0")
@@ -64,30 +63,36 @@ def run(args: argparse.Namespace, load: Callable[..., Segmenter] | None = None) 
     models, policy = chosen_models(args), policy_of(args)
     clips = clips_of(args.folder, args.boxes)
     names = read_label_sets(args.labels) if args.labels else None
-    use_threads(args.threads)
     make_folder(args.output)
     results: dict[str, Any] = {}
     for name in models:
-        segmenter = (load or create_segmenter)(
-            model=name, engine=args.engine, device=args.device
-        )
+        segmenter = open_segmenter(name, args.engine, args.device, args.threads, load)
         judged: list[Judged] = []
         identity = MarkedIdentity()
-        try:
+        with closing(segmenter):
             for path, moments in clips.items():
-                found = list(
-                    judge_clip(segmenter, path, moments, args.fps, policy, names, identity)
-                )
-                judged += found
+                answers = judge_clip(segmenter, path, moments, args.fps, policy, names, identity)
+                judged += (found := list(answers))
                 print(f"{path.name}: " + ("  ".join(map(_short, found)) or "not scored"))
-        finally:
-            segmenter.close()
-        results[name] = _written(args.output, name, segmenter, judged, identity.found)
+        sheet = args.output / f"{Path(name).stem}.jpg"
+        clip_sheet(judged, sheet)
+        kept = identity.found
+        results[name] = {
+            "engine": segmenter.engine, "device": segmenter.device, "sheet": sheet.name,
+            "scores": totals(judged), "moments": records(judged),
+            "identity": {
+                "switches": kept.switches, "seconds": round(kept.seconds, 3),
+                "per_minute": round(kept.per_minute, 3) if kept.seconds else None,
+            },
+        }  # fmt: skip
+    _show(results)
     about = {
         "kind": "clips", "schema": SCHEMA, "fps": args.fps, "folder": args.folder.name,
         "clips": sorted(path.name for path in clips), "models": results,
     }  # fmt: skip
-    _show(args.output, about)
+    write_results(args.output, {METRICS: about})
+    for one in results.values():
+        print(f"  {args.output / one['sheet']}")
     return 0
 
 
@@ -99,46 +104,18 @@ def _short(one: Judged) -> str:
     return f"{truth}:{label} {'ok' if good else 'no'}"
 
 
-def _written(
-    folder: Path, name: str, segmenter: Segmenter, judged: Sequence[Judged], identity: Identity
-) -> dict[str, Any]:
-    from avs_ros.evaluation.clips import records, totals
-    from avs_ros.report.sheet import clip_sheet
-
-    sheet = folder / f"{Path(name).stem}.jpg"
-    clip_sheet(judged, sheet)
-    return {
-        "engine": segmenter.engine, "device": segmenter.device, "sheet": sheet.name,
-        "scores": totals(judged), "moments": records(judged),
-        "identity": {
-            "switches": identity.switches, "seconds": round(identity.seconds, 3),
-            "per_minute": round(identity.per_minute, 3) if identity.seconds else None,
-        },
-    }  # fmt: skip
-
-
-def _show(folder: Path, about: Mapping[str, Any]) -> None:
-    from rich.box import SIMPLE_HEAD
-    from rich.console import Console
-    from rich.table import Table
-
+def _show(models: Mapping[str, Any]) -> None:
     from avs_ros.evaluation.clips import MEANINGS
-    from avs_ros.evaluation.run_files import METRICS, write_whole
+    from avs_ros.report.terminal import show_table
 
-    table = Table("score", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    for name in about["models"]:
-        table.add_column(Path(name).name, justify="right", no_wrap=True)
-    for score in MEANINGS:
-        table.add_row(score, *(_cell(one["scores"][score]) for one in about["models"].values()))
-    table.add_row("switches", *(_switches(one["identity"]) for one in about["models"].values()))
-    Console().print(table)
+    rows = [[score, *(_cell(one["scores"][score]) for one in models.values())]
+            for score in MEANINGS]  # fmt: skip
+    rows.append(["switches", *(_switches(one["identity"]) for one in models.values())])
+    names = [Path(name).name for name in models]
+    show_table(["score", *names], rows, whole=range(1, 1 + len(names)), airy=True)
     for score, meaning in MEANINGS.items():
         print(f"  {score:9s}{meaning}")
     print(f"  {'switches':9s}a minute: what is marked goes on, under another number")
-    write_whole(folder / METRICS, json.dumps(about, indent=2) + "\n")
-    sheets = [one["sheet"] for one in about["models"].values()]
-    for name in (METRICS, *sheets):
-        print(f"  {folder / name}")
 
 
 def _switches(identity: Mapping[str, Any]) -> str:

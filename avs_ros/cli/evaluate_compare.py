@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
 from pathlib import Path
-
-from avs_ros.errors import DatasetError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,20 +17,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Compare; print the table; write ``comparison.json`` and ``report.html``."""
-    from rich.console import Console
-    from rich.table import Table
-
     from avs_ros.evaluation.compare import compare
     from avs_ros.evaluation.metrics import LEVEL, RESAMPLES, SEED
-    from avs_ros.evaluation.run_files import SCHEMA, read_run, write_whole
-    from avs_ros.report.compare_report import rows_of, write_report
+    from avs_ros.evaluation.run_files import SCHEMA, make_folder, read_run, write_results
+    from avs_ros.report.compare_report import rows_of, to_html
+    from avs_ros.report.terminal import show_table
 
     found = compare(read_run(args.a), read_run(args.b))
     title = f"A = {found.name_a}, B = {found.name_b}"
-    table = Table("score", "A", "B", "B - A", f"{LEVEL:.0%} interval", "says", title=title)
-    for row in rows_of(found):
-        table.add_row(*row)
-    Console().print(table)
+    head = ("score", "A", "B", "B - A", f"{LEVEL:.0%} interval", "says")
+    show_table(head, rows_of(found), range(len(head)), (), title=title)
     about = {
         "schema": SCHEMA, "a": str(args.a), "b": str(args.b), "level": LEVEL,
         "resamples": RESAMPLES, "seed": SEED, "frames": found.frames,
@@ -41,12 +34,6 @@ def run(args: argparse.Namespace) -> int:
         "scores": {name: dataclasses.asdict(one) for name, one in found.scores.items()},
         "classes": {name: dataclasses.asdict(one) for name, one in found.classes.items()},
     }
-    try:
-        args.output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DatasetError(f"{args.output}: cannot be written ({error.strerror})") from error
-    write_whole(args.output / "comparison.json", json.dumps(about, indent=2) + "\n")
-    write_report(args.output / "report.html", found)
-    for name in ("comparison.json", "report.html"):
-        print(f"  {args.output / name}")
+    make_folder(args.output)
+    write_results(args.output, {"comparison.json": about, "report.html": to_html(found)})
     return 0

@@ -12,8 +12,8 @@ has more: ``value``, ``low``, ``high``, ``count``) and ``classes`` (scores class
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -71,7 +71,7 @@ def run(args: argparse.Namespace, load: Callable[..., Segmenter] | None = None) 
     from avs_ros.evaluation.composite import make_cases
     from avs_ros.evaluation.composite_data import read_dataset
     from avs_ros.evaluation.composite_generated import generated_dataset
-    from avs_ros.evaluation.run_files import make_folder
+    from avs_ros.evaluation.replay import open_segmenter
 
     if args.limit < 0:
         raise ParameterError(f"--limit is {args.limit}; it must be 0 (all) or more")
@@ -84,23 +84,14 @@ def run(args: argparse.Namespace, load: Callable[..., Segmenter] | None = None) 
         read_dataset(args.data, args.split) if args.data else generated_dataset(args.hard)
     )
     cases = make_cases(dataset, args.seed, args.limit)
-    if load is None:
-        from avs_ros.evaluation.replay import use_threads
-        from avs_ros.inference import create_segmenter
-
-        use_threads(args.threads)
-        load = create_segmenter
     results: dict[str, ModelResult] = {}
     first: list[ScoredCase] = []
     for name in models:
-        segmenter = load(model=name, engine=args.engine, device=args.device)
-        try:
+        segmenter = open_segmenter(name, args.engine, args.device, args.threads, load)
+        with closing(segmenter):
             apply_gate(segmenter, policy.gate)
             results[name], answers = _asked(segmenter, name, cases, first, policy)
-        finally:
-            segmenter.close()
         first = first or answers
-    make_folder(args.output)
     _write(args, dataset.origin, cases, results)
     return 0
 
@@ -125,11 +116,8 @@ def _asked(
     from avs_ros.report.page import short
 
     benchmark, worst = CompositeBenchmark(segmenter, policy), WorstPredictions(SHOWN)
-    description = f"asking {short(name)}"
-    answers = [
-        worst.keep(benchmark.ask(case))
-        for case in track(cases, description, console=Console(stderr=True))
-    ]
+    asked = track(cases, f"asking {short(name)}", console=Console(stderr=True))
+    answers = [worst.keep(benchmark.ask(case)) for case in asked]
     scores = {**score(answers), **reaction(segmenter, cases, policy)}
     result = ModelResult(
         segmenter.engine, scores, by_class(answers), worst.images(), intervals(answers),
@@ -142,12 +130,12 @@ def _write(
     args: argparse.Namespace, origin: str, cases: Sequence[Case],
     results: Mapping[str, ModelResult],
 ) -> None:
-    from avs_ros.evaluation.composite_scores import MEANINGS
-    from avs_ros.evaluation.run_files import write_whole
+    from avs_ros.evaluation.run_files import make_folder, write_results
     from avs_ros.report.composite_report import to_html
     from avs_ros.report.page import short
     from avs_ros.report.sheet import write_sheet
 
+    make_folder(args.output)
     title = f"{', '.join(short(name) for name in results)} on composites ({origin})"
     _show(title, results)
     about: dict[str, Any] = {
@@ -169,13 +157,12 @@ def _write(
         f"{len(cases)} cases, seed {args.seed}. Each hears one second, at -20 dBFS, as a stream "
         "of its own. A mismatched or silent case counts for the largest thing in its image."
     ]
-    page = to_html(title, results, MEANINGS, notes)
-    write_whole(args.output / "metrics.json", json.dumps(about, indent=2) + "\n")
-    write_whole(args.output / "report.html", page)
+    write_results(
+        args.output, {"metrics.json": about, "report.html": to_html(title, results, notes)}
+    )
     shown = [one for kind in next(iter(results.values())).worst.values() for one in kind]
     write_sheet(args.output / "worst.jpg", shown)
-    for name in ("metrics.json", "report.html", "worst.jpg"):
-        print(f"  {args.output / name}")
+    print(f"  {args.output / 'worst.jpg'}")
 
 
 def _plain(found: Difference | None) -> dict[str, Any] | None:
@@ -187,54 +174,35 @@ def _plain(found: Difference | None) -> dict[str, Any] | None:
 
 def _show(title: str, results: Mapping[str, ModelResult]) -> None:
     """Print the tables: one model class by class; several side by side."""
-    from rich.box import SIMPLE_HEAD
-    from rich.console import Console
-    from rich.table import Table
-
-    from avs_ros.evaluation.composite_scores import MEANINGS
     from avs_ros.report.composite_report import (
         COLUMNS,
         LEGEND,
         class_rows,
+        classes_of,
         lead_rows,
         number,
         score_rows,
     )
     from avs_ros.report.page import short
+    from avs_ros.report.terminal import show_table
 
-    table = Table(title=title, box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    table.add_column("class", no_wrap=True)
-    if len(results) == 1:
-        one = next(iter(results.values()))
-        heads = list(COLUMNS.values())
-        rows = [(n, *(number(c[column]) for column in COLUMNS)) for n, c in one.classes.items()]
-        total = ("all", *(number(one.scores[column]) for column in COLUMNS))
-        table.caption, table.caption_justify = LEGEND, "left"
-    else:
-        heads = [short(name) for name in results]
-        rows = class_rows(results, "m_j")
+    names = [short(name) for name in results]
+    several = len(results) > 1
+    if several:
+        heads, caption = names, "M_J, matching sound"
         total = ("all", *(number(one.scores["m_j"]) for one in results.values()))
-        table.caption, table.caption_justify = "M_J, matching sound", "left"
-    for description in heads:
-        table.add_column(description, justify="right")
-    for row in rows:
-        table.add_row(*row, end_section=row is rows[-1])
-    table.add_row(*total)
-    console = Console()
-    console.print(table)
-    if len(results) > 1:
-        scores = Table("score", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-        for name in results:
-            scores.add_column(short(name), justify="right", no_wrap=True)
-        for row in score_rows(results, MEANINGS):
-            scores.add_row(*row[:-1])
-        console.print(scores)
-        table = Table(f"{heads[0]} less", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-        for name in heads[1:]:
-            table.add_column(name, justify="right", no_wrap=True)
-        for row in lead_rows(results, MEANINGS):
-            table.add_row(*row)
-        console.print(table)
-    for name, *values, description in score_rows(results, MEANINGS):
-        shown = [f"{value:22s}" for value in values] if len(results) == 1 else []
+        rows = [*class_rows(results, "m_j"), total]
+    else:
+        heads, caption = list(COLUMNS.values()), LEGEND
+        rows = classes_of(next(iter(results.values())))
+    show_table(
+        ["class", *heads], rows, airy=True, last=True, title=title, caption=caption,
+        caption_justify="left",
+    )  # fmt: skip
+    if several:
+        whole, scores = range(1, 1 + len(names)), [row[:-1] for row in score_rows(results)]
+        show_table(["score", *names], scores, whole=whole, airy=True)
+        show_table([f"{names[0]} less", *names[1:]], lead_rows(results), whole=whole, airy=True)
+    for name, *values, description in score_rows(results):
+        shown = [] if several else [f"{value:22s}" for value in values]
         print("  ".join([f"  {name:18s}", *shown, description]))

@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -53,35 +52,36 @@ def run(args: argparse.Namespace, load: Callable[..., Segmenter] | None = None) 
     from rich.console import Console
     from rich.progress import Progress
 
-    from avs_ros.evaluation.robustness import read_recording
+    from avs_ros.evaluation.replay import spread
+    from avs_ros.evaluation.robustness import (
+        gathered,
+        jobs_of,
+        read_recording,
+        release,
+        run_suite_job,
+    )
     from avs_ros.evaluation.robustness_conditions import choose_conditions
-    from avs_ros.evaluation.robustness_run import gathered, jobs_of, release, run_suite
-    from avs_ros.evaluation.run_files import make_folder
-    from avs_ros.evaluation.truth import bags_in, check_bag
+    from avs_ros.evaluation.truth import checked_bags
     from avs_ros.media.bag import BagOptions
 
     check_workers(args)
     models = chosen_models(args)
     options = BagOptions(args.image, args.audio, audio_format=audio_format(args))
     choose_conditions(args.only)
-    paths = [bag for given in args.bags for bag in bags_in(given)]
-    for path in paths:
-        for message in check_bag(path, options, args.truth):
-            print(f"note: {path.name}: {message}")
+    paths = checked_bags(args.bags, options, args.truth)
     with Progress(console=Console(stderr=True)) as progress:
-        reading = progress.add_task("reading", total=len(paths))
-        recordings = []
-        for path in paths:
-            recordings.append(read_recording(path, options, args.truth))
-            progress.advance(reading)
-        choice = jobs_of(
+        recordings = [
+            read_recording(path, options, args.truth)
+            for path in progress.track(paths, description="reading")
+        ]
+        jobs = jobs_of(
             recordings, args.only, models=models, engine=args.engine, device=args.device,
             threads=args.threads, bag=options, load=load,
         )  # fmt: skip
-        playing = progress.add_task("playing", total=len(choice))
+        playing = progress.add_task("playing", total=len(jobs))
         done = []
         try:
-            for one in run_suite(choice, args.jobs, args.ray):
+            for one in spread(run_suite_job, jobs, args.jobs, args.ray):
                 done.append(one)
                 description = f"{one.job.own.path.stem}: {one.job.axis}"
                 progress.update(playing, advance=1, description=description)
@@ -93,26 +93,24 @@ def run(args: argparse.Namespace, load: Callable[..., Segmenter] | None = None) 
         engine = next(one.engine for one in done if one.job.model == model)
         rows = {sheet.condition.name: sheet.result(sheets[0]) for sheet in sheets}
         results[model] = {"engine": engine, "conditions": rows}
-    make_folder(args.output)
     _write(args.output, results, [str(path) for path in paths])
     return 0
 
 
 def _write(folder: Path, results: dict[str, dict[str, Any]], bags: list[str]) -> None:
-    from rich.console import Console
+    from avs_ros.evaluation.run_files import make_folder, write_results
+    from avs_ros.report.page import short
+    from avs_ros.report.robustness_report import HEAD, number, scores_of, side_by_side, to_html
+    from avs_ros.report.terminal import show_table
 
-    from avs_ros.evaluation.robustness_conditions import AXES
-    from avs_ros.evaluation.run_files import write_whole
-    from avs_ros.report.robustness_report import number, to_html
-
+    make_folder(folder)
     conditions = {name: one["conditions"] for name, one in results.items()}
     counted = f"{len(bags)} recording{'' if len(bags) == 1 else 's'}"
-    title = f"Robustness of {', '.join(Path(name).stem for name in results)} on {counted}"
-    console = Console()
+    title = f"Robustness of {', '.join(map(short, results))} on {counted}"
     for name, rows in conditions.items():
-        console.print(_table(title if len(results) == 1 else Path(name).stem, rows))
+        show_table(HEAD, scores_of(rows), title=title if len(results) == 1 else short(name))
     if len(results) > 1:
-        console.print(_side_by_side(conditions))
+        show_table(*side_by_side(conditions), words=(0, 1), title="Side by side")
     first = next(iter(conditions.values()))
     notes = [
         f"{name}: only {row['recordings']} of {len(bags)} recordings; there is no sound of "
@@ -122,47 +120,13 @@ def _write(folder: Path, results: dict[str, dict[str, Any]], bags: list[str]) ->
     ]
     for note in notes:
         print(note)
-    about = {"kind": "robustness", "schema": SCHEMA, "bags": bags, "models": results}
     headline = [
-        *((number(rows["clean"]["m_j"]), f"M_J, clean, {Path(name).stem}")
+        *((number(rows["clean"]["m_j"]), f"M_J, clean, {short(name)}")
           for name, rows in conditions.items()),
         (str(first["clean"]["frames"]), "frames with a truth"),
         (str(len(first) - 1), "conditions"),
     ]  # fmt: skip
-    page = to_html(title, conditions, AXES, headline, notes)
-    write_whole(folder / "metrics.json", json.dumps(about, indent=2) + "\n")
-    write_whole(folder / "report.html", page)
-    for name in ("metrics.json", "report.html"):
-        print(f"  {folder / name}")
-
-
-def _table(title: str, rows: dict[str, Any]) -> Any:
-    """All scores of one model."""
-    from rich.table import Table
-
-    from avs_ros.report.robustness_report import COLUMNS, number
-
-    table = Table(title=title)
-    table.add_column("condition", no_wrap=True)
-    for description in COLUMNS.values():
-        table.add_column(description, justify="right")
-    for name, row in rows.items():
-        table.add_row(name, *(number(row[column]) for column in COLUMNS))
-    return table
-
-
-def _side_by_side(conditions: dict[str, dict[str, Any]]) -> Any:
-    """One score a condition, a column a model."""
-    from rich.table import Table
-
-    from avs_ros.report.robustness_report import side_by_side
-
-    head, rows = side_by_side(conditions)
-    table = Table(title="Side by side")
-    for column, description in enumerate(head):
-        table.add_column(
-            description, justify="right" if column > 1 else "left", no_wrap=column == 0
-        )
-    for row in rows:
-        table.add_row(*row)
-    return table
+    write_results(folder, {
+        "metrics.json": {"kind": "robustness", "schema": SCHEMA, "bags": bags, "models": results},
+        "report.html": to_html(title, conditions, headline, notes),
+    })

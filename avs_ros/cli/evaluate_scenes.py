@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -72,26 +73,24 @@ def _ask(
 
     from avs_ros.evaluation.composite_benchmark import answer_to
     from avs_ros.evaluation.scenes import judge, sheet, shots
+    from avs_ros.report.page import short
 
     scenes = shots()
     answers: list[list[Segmentation]] = [[] for _ in scenes]
     print(f"{'scene':<26s} {'model':<14s} {'IoU':>6s} {'marked':>7s} {'silent':>7s}  instances")
     for name in names:
-        segmenter = load(name)
-        try:
+        with closing(load(name)) as segmenter:
             for found, shot in zip(answers, scenes, strict=True):
                 found.append(answer_to(segmenter, shot.view.rgb, shot.window, policy))
-        finally:
-            segmenter.close()
     for found, shot in zip(answers, scenes, strict=True):
         for name, answer in zip(names, found, strict=True):
             verdict = judge(answer, shot)
             iou = "-" if verdict.iou is None else f"{verdict.iou:.3f}"
             print(
-                f"{shot.name:<26s} {Path(name).stem:<14s} {iou:>6s} {verdict.marked:>7.3f} "
+                f"{shot.name:<26s} {short(name):<14s} {iou:>6s} {verdict.marked:>7.3f} "
                 f"{verdict.other:>7.3f}  {', '.join(verdict.instances) or 'nothing'}"
             )
-    drawn = sheet(list(zip(scenes, answers, strict=True)), [Path(n).stem for n in names])
+    drawn = sheet(list(zip(scenes, answers, strict=True)), [short(name) for name in names])
     output.parent.mkdir(parents=True, exist_ok=True)
     try:
         done = cv2.imwrite(str(output), cv2.cvtColor(drawn, cv2.COLOR_RGB2BGR))
@@ -110,42 +109,43 @@ def one_by_one(
     ``load``: makes the segmenter of a name.  ``data``: see ``--data``.
     """
     from avs_ros.evaluation.composite_data import read_dataset
-    from avs_ros.evaluation.identity import Identity, follow, sequences
-    from avs_ros.evaluation.instance_precision import Finder, Precision, photographs, precision
+    from avs_ros.evaluation.identity import (
+        Finder,
+        Identity,
+        Precision,
+        follow,
+        photographs,
+        precision,
+        sequences,
+    )
     from avs_ros.evaluation.two_of_a_kind import Told, make_twins, tell
+    from avs_ros.report.page import short
 
     cases = make_twins(read_dataset(data))
     told: dict[str, Told] = {}
     precise: dict[str, Precision] = {}
     followed: dict[str, Identity] = {}
     for name in names:
-        segmenter = load(name)
-        try:
-            told[name] = tell(segmenter, cases, policy)
+        with closing(load(name)) as segmenter:
+            told[short(name)] = tell(segmenter, cases, policy)
             if isinstance(segmenter, Finder) and (data / "images" / "coco_mini").is_dir():
-                precise[name] = precision(segmenter, photographs(data))
+                precise[short(name)] = precision(segmenter, photographs(data))
             if isinstance(segmenter, Finder) and (data / "images" / "davis").is_dir():
-                followed[name] = follow(segmenter, sequences(data))
-        finally:
-            segmenter.close()
+                followed[short(name)] = follow(segmenter, sequences(data))
     print(
         f"\n{'two of a kind':<26s} {'cases':>6s} {'marked':>7s} {'both':>7s} {'apart':>7s} "
         f"{'clear':>6s} {'apart':>7s}"
     )
     for name, one in told.items():
         print(
-            f"{Path(name).stem:<26s} {one.cases:>6d} {one.marked:>7.3f} {one.both:>7.3f} "
+            f"{name:<26s} {one.cases:>6d} {one.marked:>7.3f} {one.both:>7.3f} "
             f"{one.apart:>7.3f} {one.clear:>6d} {one.clear_apart:>7.3f}"
         )
     print(f"\n{'photographs, one by one':<26s} {'things':>6s} {'AP50':>7s}")
     for name, found in precise.items():
-        count = sum(found.things.values())
-        print(f"{Path(name).stem:<26s} {count:>6d} {found.mean():>7.3f}")
+        print(f"{name:<26s} {sum(found.things.values()):>6d} {found.mean():>7.3f}")
         for kind, number in sorted(found.things.items()):
             print(f"  {kind:<24s} {number:>6d} {found.of(kind):>7.3f}")
     print(f"\n{'sequences':<26s} {'followed':>8s} {'switches':>8s} {'a minute':>8s}")
-    for name, identity in followed.items():
-        print(
-            f"{Path(name).stem:<26s} {identity.followed:>8.3f} {identity.switches:>8d} "
-            f"{identity.per_minute:>8.2f}"
-        )
+    for name, kept in followed.items():
+        print(f"{name:<26s} {kept.followed:>8.3f} {kept.switches:>8d} {kept.per_minute:>8.2f}")

@@ -21,14 +21,14 @@ One clip is T frames at one per second, each paired with its own second of sound
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from avs_ros.errors import DatasetError
 
-SUBSETS = ("s4", "ms3", "avss")
 SPLITS = ("train", "val", "test")
+Row = dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class AVSBenchClip:
         return [*self.frames, *(m for m in self.masks if m is not None), self.wav]
 
 
-def _rows(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
+def _rows(path: Path, columns: Sequence[str]) -> list[Row]:
     """Rows of a csv with or without these header names; columns are then taken by position."""
     if not path.is_file():
         raise DatasetError(f"{path} is missing: this is not the root of an AVSBench folder")
@@ -75,90 +75,78 @@ def _rows(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
     return [{c: row[i].strip() for c, i in at.items()} for row in table]
 
 
-def _s4(root: Path, split: str) -> list[AVSBenchClip]:
-    base = root / "Single-source" if (root / "Single-source").is_dir() else root
-    data = base / "s4_data"
-    clips = []
-    for row in _rows(base / "s4_meta_data.csv", ("name", "start", "category", "split")):
-        if row["split"] != split:
-            continue
-        name, place = row["name"], Path(split) / row["category"]
-        numbers = range(1, 6)
-        truth = data / "gt_masks" / place / name
-        masks = tuple(
-            truth / f"{name}_{n}.png" if split != "train" or n == 1 else None for n in numbers
-        )
-        frames = tuple(data / "visual_frames" / place / name / f"{name}_{n}.png" for n in numbers)
-        wav = data / "audio_wav" / place / f"{name}.wav"
-        clips.append(AVSBenchClip(name, "s4", split, row["category"], frames, masks, wav))
-    return clips
+def _s4(root: Path, row: Row) -> AVSBenchClip:
+    name, place, data = row["name"], Path(row["split"]) / row["category"], root / "s4_data"
+    numbers = range(1, 6)
+    truth = data / "gt_masks" / place / name
+    return AVSBenchClip(
+        name, "s4", row["split"], row["category"],
+        tuple(data / "visual_frames" / place / name / f"{name}_{n}.png" for n in numbers),
+        tuple(
+            truth / f"{name}_{n}.png" if row["split"] != "train" or n == 1 else None
+            for n in numbers
+        ),
+        data / "audio_wav" / place / f"{name}.wav",
+    )  # fmt: skip
 
 
-def _ms3(root: Path, split: str) -> list[AVSBenchClip]:
-    base = root / "Multi-sources" if (root / "Multi-sources").is_dir() else root
-    data = base / "ms3_data"
-    clips = []
-    for row in _rows(base / "ms3_meta_data.csv", ("name", "split")):
-        if row["split"] != split:
-            continue
-        name, numbers = row["name"], range(1, 6)
-        frames = tuple(data / "visual_frames" / name / f"{name}.mp4_{n}.png" for n in numbers)
-        masks = tuple(data / "gt_masks" / split / name / f"{name}_{n}.png" for n in numbers)
-        wav = data / "audio_wav" / split / f"{name}.wav"
-        clips.append(AVSBenchClip(name, "ms3", split, "", frames, masks, wav))
-    return clips
+def _ms3(root: Path, row: Row) -> AVSBenchClip:
+    name, split, data, numbers = row["name"], row["split"], root / "ms3_data", range(1, 6)
+    return AVSBenchClip(
+        name, "ms3", split, "",
+        tuple(data / "visual_frames" / name / f"{name}.mp4_{n}.png" for n in numbers),
+        tuple(data / "gt_masks" / split / name / f"{name}_{n}.png" for n in numbers),
+        data / "audio_wav" / split / f"{name}.wav",
+    )  # fmt: skip
 
 
-def _avss(root: Path, split: str) -> list[AVSBenchClip]:
-    columns = ("vid", "uid", "s_min", "s_sec", "a_obj", "split", "label")
-    clips = []
-    for row in _rows(root / "metadata.csv", columns):
-        if row["split"] != split:
-            continue
-        folder = root / row["label"] / row["uid"]
-        length = 10 if row["label"] == "v2" else 5
-        annotated = 1 if row["label"] == "v1s" and split == "train" else length
-        frames = tuple(folder / "frames" / f"{n}.jpg" for n in range(length))
-        masks = tuple(
-            folder / "labels_semantic" / f"{n}.png" if n < annotated else None
-            for n in range(length)
-        )
-        clips.append(
-            AVSBenchClip(
-                row["uid"],
-                f"avss/{row['label']}",
-                split,
-                row["a_obj"],
-                frames,
-                masks,
-                folder / "audio.wav",
-            )
-        )
-    return clips
+def _avss(root: Path, row: Row) -> AVSBenchClip:
+    folder, numbers = root / row["label"] / row["uid"], range(10 if row["label"] == "v2" else 5)
+    first_only = row["label"] == "v1s" and row["split"] == "train"
+    return AVSBenchClip(
+        row["uid"], f"avss/{row['label']}", row["split"], row["a_obj"],
+        tuple(folder / "frames" / f"{n}.jpg" for n in numbers),
+        tuple(
+            None if first_only and n else folder / "labels_semantic" / f"{n}.png" for n in numbers
+        ),
+        folder / "audio.wav",
+    )  # fmt: skip
 
 
-_READERS = {"s4": _s4, "ms3": _ms3, "avss": _avss}
+# subset -> the folder of its table, if it is not the root itself; the table; its columns; a row
+_SUBSETS: dict[str, tuple[str, str, tuple[str, ...], Callable[[Path, Row], AVSBenchClip]]] = {
+    "s4": ("Single-source", "s4_meta_data.csv", ("name", "start", "category", "split"), _s4),
+    "ms3": ("Multi-sources", "ms3_meta_data.csv", ("name", "split"), _ms3),
+    "avss": (
+        "", "metadata.csv", ("vid", "uid", "s_min", "s_sec", "a_obj", "split", "label"), _avss
+    ),
+}  # fmt: skip
+SUBSETS = tuple(_SUBSETS)
 
 
 def detect_subset(root: Path) -> str:
     """Which of S4, MS3, AVSS lies at ``root``; DatasetError when none or more than one does."""
-    signs = {
-        "s4": ("Single-source/s4_meta_data.csv", "s4_meta_data.csv"),
-        "ms3": ("Multi-sources/ms3_meta_data.csv", "ms3_meta_data.csv"),
-        "avss": ("metadata.csv",),
-    }
-    found = [s for s, names in signs.items() if any((root / n).is_file() for n in names)]
+    found = [
+        subset for subset, (folder, table, *_) in _SUBSETS.items()
+        if (root / folder / table).is_file() or (root / table).is_file()
+    ]  # fmt: skip
     if len(found) == 1:
         return found[0]
     what = "no AVSBench metadata" if not found else "more than one subset: " + ", ".join(found)
     raise DatasetError(f"{root} holds {what}; name one of {', '.join(SUBSETS)} and its root")
 
 
+def _clips(root: Path, subset: str, split: str) -> list[AVSBenchClip]:
+    folder, table, columns, clip = _SUBSETS[subset]
+    base = root / folder if (root / folder).is_dir() else root
+    return [clip(base, row) for row in _rows(base / table, columns) if row["split"] == split]
+
+
 def read_clips(root: Path | str, subset: str, split: str) -> list[AVSBenchClip]:
     """Clips of one split, in the order of the csv; DatasetError for an unknown or empty one."""
-    if subset not in _READERS:
+    if subset not in _SUBSETS:
         raise DatasetError(f"unknown subset {subset!r}; known: {', '.join(SUBSETS)}")
-    clips = _READERS[subset](Path(root), split)
+    clips = _clips(Path(root), subset, split)
     if not clips:
         raise DatasetError(f"{root}: no clip of {subset} is in split {split!r}")
     return clips
@@ -197,7 +185,7 @@ def check_layout(root: Path | str, subset: str | None = None) -> LayoutReport:
     clips: dict[str, int] = {}
     missing: list[Path] = []
     for split in SPLITS:
-        found = _READERS[subset](root, split)
+        found = _clips(root, subset, split)
         clips[split] = len(found)
         missing += [path for clip in found for path in clip.files() if not path.is_file()]
     return LayoutReport(subset, clips, tuple(missing))

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from avs_ros.conversions.audio import AUDIO_TYPES, make_audio, make_audio_info
+from avs_ros.conversions.audio import AUDIO_TYPES, make_audio, make_audio_info, to_int16
 from avs_ros.conversions.camera import make_camera_info
 from avs_ros.conversions.detections import make_detections
 from avs_ros.conversions.image_writing import make_image, rgb_to_compressed
@@ -133,7 +133,7 @@ def convert_clip(clip: AVSBenchClip, path: Path, *, size: int = 224, **form: Any
     arrays = read_clip(clip, size)
     with SceneWriter(path, **form) as writer:
         for t, second in enumerate(arrays.seconds):
-            writer.sound(START_NS + t * SECOND_NS, _int16(second), SAMPLE_RATE)
+            writer.sound(START_NS + t * SECOND_NS, to_int16(second), SAMPLE_RATE)
             stamp_ns = START_NS + (t + 1) * SECOND_NS
             writer.image(stamp_ns, arrays.frames[t])
             if arrays.annotated[t]:
@@ -146,10 +146,9 @@ def convert_clips(
     clips: Iterable[AVSBenchClip], folder: Path, *, size: int = 224, **form: Any
 ) -> Iterator[Path]:
     """Every clip into ``folder``; yields each bag once it is whole, skips those that are there."""
-    make_folder(folder)
     for clip in clips:
-        place = make_folder(folder / (clip.subset.replace("/", "_") + "_" + clip.split))
-        path = place / (clip.name + _ending(form))
+        place = folder / (clip.subset.replace("/", "_") + "_" + clip.split)
+        path = _target(place, clip.name, form)
         if not path.exists():
             convert_clip(clip, path, size=size, **form)
         yield path
@@ -168,21 +167,17 @@ def convert_annotated(
     if not videos.is_dir():
         raise DatasetError(f"{videos} is not a folder with the annotated clips")
     files = {path.stem: path for path in sorted(videos.iterdir()) if path.is_file()}
-    make_folder(folder)
     for name, found in notes.items():
-        path = folder / (name + _ending(form))
-        if name not in files:
-            yield None
-            continue
-        if not path.exists():
+        path = _target(folder, name, form)
+        if name in files and not path.exists():
             with closing(open_recording(files[name])) as source:
                 convert_recording(source, path, found, **form)
-        yield path
+        yield path if name in files else None
 
 
-def _ending(form: Mapping[str, Any]) -> str:
-    """A sqlite3 bag is a folder."""
-    return "" if form.get("storage") == "sqlite3" else ".mcap"
+def _target(folder: Path, name: str, form: Mapping[str, Any]) -> Path:
+    """The bag ``name`` in ``folder``, which is made; a sqlite3 bag is a folder."""
+    return make_folder(folder) / (name + ("" if form.get("storage") == "sqlite3" else ".mcap"))
 
 
 def convert_recording(
@@ -216,7 +211,7 @@ def convert_recording(
                 counts["frames"] += 1
             elif isinstance(event, Sound):
                 stamp_ns = line.place("sound", event.stamp_ns, event.end_ns)
-                counts["sounds"] += writer.sound(stamp_ns, _int16(event.samples), event.rate_hz)
+                counts["sounds"] += writer.sound(stamp_ns, to_int16(event.samples), event.rate_hz)
         for stamp_ns, near in _placed(notes, list(sizes)).items():
             width, height = size = sizes[stamp_ns]
             boxes = [(n.label, box) for n in near for box in n.in_pixels(width, height)]
@@ -247,9 +242,3 @@ def _placed(notes: Sequence[BoxNote], stamps: Sequence[int]) -> dict[int, list[B
             )
         out.setdefault(min(stamps, key=lambda stamp: abs(stamp - wanted)), []).append(note)
     return dict(sorted(out.items()))
-
-
-def _int16(samples: Any) -> Any:
-    from avs_ros.conversions.audio import to_int16
-
-    return to_int16(samples)

@@ -12,7 +12,6 @@ coordinates says that nothing sounds then.
 from __future__ import annotations
 
 import csv
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avs_ros.errors import DatasetError
+from avs_ros.evaluation.run_files import read_json, read_text
 
 Box = tuple[float, float, float, float]
 
@@ -32,12 +32,7 @@ def box_of(mask: NDArray[Any]) -> Box | None:
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     if not len(rows):
         return None
-    return (
-        float(columns[0]),
-        float(rows[0]),
-        float(columns[-1] + 1),
-        float(rows[-1] + 1),
-    )
+    return float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1)
 
 
 def box_iou(a: Box, b: Box) -> float:
@@ -61,13 +56,9 @@ def filled(boxes: Sequence[Box], shape: tuple[int, ...]) -> NDArray[np.bool_]:
     """``[h, w]``: pixels whose centre lies in one of ``boxes``."""
     out = np.zeros(shape[:2], bool)
     for x0, y0, x1, y1 in boxes:
-        rows, columns = slice(_edge(y0), _edge(y1)), slice(_edge(x0), _edge(x1))
-        out[rows, columns] = True
+        left, top, right, bottom = (max(0, math.ceil(v - 0.5)) for v in (x0, y0, x1, y1))
+        out[top:bottom, left:right] = True
     return out
-
-
-def _edge(value: float) -> int:
-    return max(0, math.ceil(value - 0.5))
 
 
 COLUMNS = ("file", "class", "x0", "y0", "x1", "y1")
@@ -97,7 +88,8 @@ def read_boxes(path: Path) -> dict[str, list[BoxNote]]:
     notes: dict[str, list[BoxNote]] = {}
     for where, entry in entries:
         try:
-            note = _note(entry)
+            time, boxes = entry.get("time"), tuple(_box(box) for box in entry["bbox"])
+            note = BoxNote(str(entry["class"]), boxes, None if time is None else float(time))
             name = str(entry["file"])
         except (KeyError, TypeError, ValueError) as error:
             description = f"no {error}" if isinstance(error, KeyError) else str(error)
@@ -108,19 +100,12 @@ def read_boxes(path: Path) -> dict[str, list[BoxNote]]:
     return notes
 
 
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DatasetError(f"{path}: cannot be read ({error})") from error
-
-
 def read_table(path: Path, columns: Sequence[str]) -> list[tuple[str, dict[str, str]]]:
     """Rows of a CSV file that has ``columns`` at least, each with its "line N".
 
     Raises DatasetError for a file that cannot be read or lacks a column.
     """
-    rows = csv.DictReader(_text(path).splitlines())
+    rows = csv.DictReader(read_text(path).splitlines())
     missing = set(columns) - set(rows.fieldnames or ())
     if missing:
         raise DatasetError(f"{path} has no column {', '.join(sorted(missing))}")
@@ -128,10 +113,7 @@ def read_table(path: Path, columns: Sequence[str]) -> list[tuple[str, dict[str, 
 
 
 def _from_json(path: Path) -> list[tuple[str, dict[str, Any]]]:
-    try:
-        entries = json.loads(_text(path))
-    except ValueError as error:
-        raise DatasetError(f"{path}: not JSON ({error})") from error
+    entries = read_json(path)
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         raise DatasetError(f"{path}: expected a list of objects with file, class and bbox")
     return [(f"entry {number}", entry) for number, entry in enumerate(entries, 1)]
@@ -147,15 +129,6 @@ def _from_csv(path: Path) -> list[tuple[str, dict[str, Any]]]:
             entry["time"] = row["time"]
         out.append((line, entry))
     return out
-
-
-def _note(entry: dict[str, Any]) -> BoxNote:
-    time = entry.get("time")
-    return BoxNote(
-        str(entry["class"]),
-        tuple(_box(box) for box in entry["bbox"]),
-        None if time is None else float(time),
-    )
 
 
 def _box(values: Sequence[Any]) -> Box:

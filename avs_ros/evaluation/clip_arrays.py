@@ -62,13 +62,12 @@ def read_seconds(path: Path, count: int) -> Float:
     return out.reshape(count, SAMPLE_RATE)
 
 
-def _image(path: Path, size: int) -> Bytes:
-    data = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if data is None:
-        raise DatasetError(f"{path} is missing or not an image")
-    if data.shape[:2] != (size, size):
-        data = cv2.resize(data, (size, size), interpolation=cv2.INTER_LINEAR)
-    return np.asarray(cv2.cvtColor(data, cv2.COLOR_BGR2RGB), dtype=np.uint8)
+def read_image(path: Path, flag: int = cv2.IMREAD_COLOR_RGB) -> Bytes:
+    """The image file, by OpenCV's ``flag``.  Raises DatasetError where it cannot be read."""
+    image = cv2.imread(str(path), flag)
+    if image is None:
+        raise DatasetError(f"{path} is missing or is no image: check the data folder")
+    return np.asarray(image, np.uint8)
 
 
 def _indices(path: Path) -> Bytes:
@@ -100,7 +99,9 @@ def read_mask(path: Path, size: int, *, semantic: bool = False) -> Bytes:
 def read_clip(clip: AVSBenchClip, size: int = 224) -> ClipArrays:
     """Load one clip; DatasetError or AudioFormatError names the file that does not fit."""
     semantic = clip.subset.startswith("avss")
-    frames = np.stack([_image(path, size) for path in clip.frames])
+    # A frame of that size already is only copied.
+    shown = [cv2.resize(read_image(path), (size, size)) for path in clip.frames]
+    frames = np.asarray(np.stack(shown), np.uint8)
     masks = np.zeros((len(clip.frames), size, size), np.uint8)
     for t, path in enumerate(clip.masks):
         if path is not None:

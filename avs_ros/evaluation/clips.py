@@ -10,7 +10,7 @@ may add to it: both may be marked, neither must), ``sure`` (0: not to be scored)
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +22,7 @@ from avs_ros.errors import DatasetError
 from avs_ros.evaluation.boxes import Box, box_iou, box_of, read_table
 from avs_ros.evaluation.identity import MarkedIdentity
 from avs_ros.evaluation.label_sets import LabelSets
-from avs_ros.evaluation.metrics import paired_difference
+from avs_ros.evaluation.metrics import grouped_difference
 from avs_ros.inference.segmenter import Segmenter
 from avs_ros.media.opening import open_recording
 from avs_ros.media.source import FrameSelection
@@ -84,23 +84,24 @@ class Moment:
 
 def read_moments(path: Path) -> dict[str, list[Moment]]:
     """Clip -> its moments in order of time.  Raises DatasetError, saying which line is wrong."""
-    found: dict[str, dict[float, list[Thing | bool]]] = {}
+    found: dict[str, dict[float, Moment]] = {}
     for line, row in read_table(path, COLUMNS):
+        moments = found.setdefault(row["clip"], {})
         try:
-            time_s, entry = _entry(row)
+            moment = _moment(row)
         except (TypeError, ValueError) as error:
             raise DatasetError(f"{path}, {line}: {error}") from error
-        found.setdefault(row["clip"], {}).setdefault(time_s, []).append(entry)
+        known = moments.get(moment.time_s, Moment(moment.time_s, ()))
+        moments[moment.time_s] = Moment(
+            moment.time_s, known.things + moment.things, known.sure and moment.sure
+        )
     if not found:
         raise DatasetError(f"{path} holds no moments")
-    return {
-        clip: [_moment(time_s, rows) for time_s, rows in sorted(times.items())]
-        for clip, times in sorted(found.items())
-    }
+    return {clip: [times[at] for at in sorted(times)] for clip, times in sorted(found.items())}
 
 
-def _entry(row: Mapping[str, str]) -> tuple[float, Thing | bool]:
-    """Time, and a thing, or for "none" whether it is sure."""
+def _moment(row: Mapping[str, str]) -> Moment:
+    """What one row says."""
     time_s = float(row["time_s"])
     if not math.isfinite(time_s) or time_s < 0:
         raise ValueError(f"time_s is {row['time_s']}; seconds from the first frame are needed")
@@ -108,18 +109,13 @@ def _entry(row: Mapping[str, str]) -> tuple[float, Thing | bool]:
         raise ValueError(f"sure is {row['sure']!r}; 0 or 1 is needed")
     sure = row["sure"] == "1"
     if row["label"] == NONE:
-        return time_s, sure
+        return Moment(time_s, (), sure)
     if row["role"] not in ROLES:
         raise ValueError(f"role is {row['role']!r}; one of {', '.join(ROLES)} is needed")
     x0, y0, x1, y1 = (float(row[name]) for name in ("x0", "y0", "x1", "y1"))
     if not (0 <= x0 < x1 <= 1 and 0 <= y0 < y1 <= 1):
         raise ValueError(f"a box is {x0}, {y0}, {x1}, {y1}; shares from 0 to 1 are needed")
-    return time_s, Thing(row["label"], (x0, y0, x1, y1), row["role"], sure)
-
-
-def _moment(time_s: float, rows: Iterable[Thing | bool]) -> Moment:
-    things = tuple(row for row in rows if isinstance(row, Thing))
-    return Moment(time_s, things, all(row for row in rows if isinstance(row, bool)))
+    return Moment(time_s, (Thing(row["label"], (x0, y0, x1, y1), row["role"], sure),))
 
 
 @dataclass(frozen=True)
@@ -162,19 +158,13 @@ def score_moment(
     return MomentScore(
         found=best >= FOUND_IOU,
         touched=bool(mask.any() and (mask & allowed).sum() >= TOUCHED * mask.sum()),
-        pointed=_within(answer.point, sources, width, height),
+        pointed=answer.point is not None and any(
+            x0 <= answer.point[0] / width <= x1 and y0 <= answer.point[1] / height <= y1
+            for x0, y0, x1, y1 in sources
+        ),
         named=right if labels else None,
         iou=best,
     )
-
-
-def _within(
-    point: tuple[float, float] | None, boxes: Iterable[Box], width: int, height: int
-) -> bool:
-    if point is None:
-        return False
-    x, y = point[0] / width, point[1] / height
-    return any(box[0] <= x <= box[2] and box[1] <= y <= box[3] for box in boxes)
 
 
 BOXES = "boxes.csv"
@@ -214,6 +204,10 @@ def judge_clip(
     A moment is answered by the newest frame that is not after it, or by the first one.
     ``identity``: sees every answer up to the last moment.
     """
+
+    def judged(moment: Moment, answer: Segmentation, rgb: Bytes) -> Judged:
+        return Judged(path.name, moment, answer, rgb, score_moment(answer, moment, names))
+
     if identity is not None:
         identity.begin()
     pipeline = Pipeline(segmenter, postprocessor=Postprocessor(policy or PostprocessConfig()))
@@ -224,7 +218,7 @@ def judge_clip(
         for answer, pair in pipeline.run(selection.of(source.events())):
             time_s = round((pair.stamp_ns - (selection.zero_ns or 0)) * 1e-9, 6)
             while newest and waiting and time_s > waiting[0].time_s + ROUNDING_S:
-                yield _judged(path, waiting.pop(0), *newest, names)
+                yield judged(waiting.pop(0), *newest)
             newest = answer, pair.image
             if identity is not None:
                 identity.add(answer)
@@ -233,13 +227,7 @@ def judge_clip(
         if newest is None:
             raise DatasetError(f"{path}: no frame can be decoded")
         for moment in waiting:
-            yield _judged(path, moment, *newest, names)
-
-
-def _judged(
-    path: Path, moment: Moment, answer: Segmentation, rgb: Bytes, names: LabelSets | None
-) -> Judged:
-    return Judged(path.name, moment, answer, rgb, score_moment(answer, moment, names))
+            yield judged(moment, *newest)
 
 
 def totals(judged: Sequence[Judged]) -> dict[str, dict[str, Any]]:
@@ -247,17 +235,13 @@ def totals(judged: Sequence[Judged]) -> dict[str, dict[str, Any]]:
 
     The 95 % interval draws whole clips; None for few clips (see ``bootstrap.FEWEST``).
     """
-    clips = np.unique([one.clip for one in judged] or [""], return_inverse=True)[1]
     found: dict[str, dict[str, Any]] = {}
     for name in MEANINGS:
-        values = np.array([_number(getattr(one.score, name)) for one in judged], np.float64)
-        mean = paired_difference(np.where(np.isnan(values), np.nan, 0.0), values, clips)
-        if mean is None:
-            found[name] = {"value": None, "count": 0, "low": None, "high": None}
-        else:
-            found[name] = {
-                "value": mean.b, "count": mean.frames, "low": mean.low, "high": mean.high,
-            }  # fmt: skip
+        values = [getattr(one.score, name) for one in judged]
+        mean = grouped_difference(None, values, [one.clip for one in judged])
+        found[name] = {"value": None, "count": 0, "low": None, "high": None} if mean is None else {
+            "value": mean.b, "count": mean.frames, "low": mean.low, "high": mean.high,
+        }  # fmt: skip
     return found
 
 
@@ -274,7 +258,3 @@ def records(judged: Sequence[Judged]) -> list[Mapping[str, Any]]:
         }
         for one in judged
     ]  # fmt: skip
-
-
-def _number(value: bool | None) -> float:
-    return float("nan") if value is None else float(value)

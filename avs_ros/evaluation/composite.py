@@ -14,18 +14,25 @@ who plays it) are never held out.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from itertools import zip_longest
+from itertools import permutations, zip_longest
+from typing import TypeVar
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from avs_ros.errors import DatasetError
-from avs_ros.evaluation.composite_data import CompositeDataset, LabelledImage, LabelledSound, View
-from avs_ros.models.light.vocabulary import CATEGORY_NAMES, OVERLAPS, SOUND_CLASSES, SOUNDS
+from avs_ros.evaluation.composite_data import (
+    CATEGORY_OF_SOUND_CLASS,
+    CompositeDataset,
+    LabelledImage,
+    LabelledSound,
+    View,
+)
+from avs_ros.models.light.vocabulary import CATEGORY_NAMES, OVERLAPS, SOUNDS
 from avs_ros.segmentation import Float
 from avs_ros.sound import SAMPLE_RATE
 
@@ -34,6 +41,7 @@ BOTH = "two sounds"
 KINDS = (MATCHED, MISMATCHED, SILENT, TWO, BOTH)
 # Joined pairs of photographs for each class, since few photographs hold two classes.
 JOINED = 12
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,93 +101,73 @@ def make_cases(dataset: CompositeDataset, seed: int = 0, limit: int = 0) -> list
     Classes take turns, so a limit leaves none of them out.  Raises DatasetError when nothing in
     the images can be asked about.
     """
-    rng = np.random.default_rng(seed)
-    sounding = {
-        category: sounds
-        for category in sorted({f for p in dataset.images for f in p.categories()})
-        if (sounds := dataset.sounds_of(category))
-    }
-    if not sounding:
+    maker = _Maker(dataset, np.random.default_rng(seed))
+    if not maker.sounding:
         raise DatasetError(
             f"{dataset.origin}: no image shows anything of which there is a sound"
         )
+    found = [case for image in dataset.images for case in maker.alone(image)]
+    two = [*maker.real_pairs(), *maker.joined()]
+    found += [*two, *_both(two)]
+    by_kind = ([case for case in found if case.kind == kind] for kind in KINDS)
+    return [case for cases in by_kind for case in _in_turn(cases, limit, maker.rng)]
 
-    def some(recordings: Sequence[LabelledSound]) -> LabelledSound:
-        return recordings[int(rng.integers(len(recordings)))]
 
-    matched: list[Case] = []
-    mismatched: list[Case] = []
-    silent: list[Case] = []
-    for image in dataset.images:
+class _Maker:
+    """Draws cases; what is drawn depends on the order in which cases are asked for."""
+
+    def __init__(self, dataset: CompositeDataset, rng: np.random.Generator) -> None:
+        self.dataset, self.rng = dataset, rng
+        shown = sorted({name for image in dataset.images for name in image.categories()})
+        made = {category: dataset.sounds_of(category) for category in shown}
+        self.sounding = {category: sounds for category, sounds in made.items() if sounds}
+
+    def some(self, listed: Sequence[T]) -> T:
+        return listed[int(self.rng.integers(len(listed)))]
+
+    def own_sounds(self, category: str, others: Iterable[str]) -> list[LabelledSound]:
+        """Sounds of ``category`` that none of the other things could make."""
+        allowed = {id(one) for one in self.dataset.foreign_to(others)}
+        return [one for one in self.sounding.get(category, []) if id(one) in allowed]
+
+    def alone(self, image: LabelledImage) -> Iterator[Case]:
+        """The image in silence, with what it shows, and with what it does not show."""
         here = image.categories()
         if not here:
-            continue
+            return
         largest = max(here, key=lambda category: image.shares[category])
-        silent.append(Case(SILENT, image, largest, None))
+        yield Case(SILENT, image, largest, None)
         for category in here:
             # A sound that something else in the image could make has no single answer.
-            own = _own_sounds(dataset, sounding.get(category, []), {*image.shares} - {category})
-            if own:
-                matched.append(Case(MATCHED, image, category, some(own)))
-        foreign = dataset.foreign_to(image.shares)
+            if own := self.own_sounds(category, {*image.shares} - {category}):
+                yield Case(MATCHED, image, category, self.some(own))
+        foreign = self.dataset.foreign_to(image.shares)
         if image.complete and foreign:
             # The class first: sets of many files must not crowd out the others.
-            classes = sorted({recording.sound for recording in foreign})
-            sound = classes[int(rng.integers(len(classes)))]
-            chosen = some([one for one in foreign if one.sound == sound])
-            mismatched.append(Case(MISMATCHED, image, largest, chosen))
-    two = [*_real_pairs(dataset, sounding, some), *_joined(dataset, sounding, some, rng)]
-    groups = (matched, mismatched, silent, two, list(_both(two)))
-    return [case for cases in groups for case in _in_turn(cases, limit, rng)]
+            sound = self.some(sorted({recording.sound for recording in foreign}))
+            chosen = self.some([one for one in foreign if one.sound == sound])
+            yield Case(MISMATCHED, image, largest, chosen)
 
+    def real_pairs(self) -> Iterator[Case]:
+        """Photographs that show both."""
+        for image in self.dataset.images:
+            here = [category for category in image.categories() if category in self.sounding]
+            for category, other in permutations(here, 2):
+                if own := self.own_sounds(category, [other]):
+                    yield Case(TWO, image, category, self.some(own), other)
 
-def _own_sounds(
-    dataset: CompositeDataset, sounds: Sequence[LabelledSound], others: Iterable[str]
-) -> list[LabelledSound]:
-    """Sounds that none of the other things could make."""
-    allowed = {id(one) for one in dataset.foreign_to(others)}
-    return [one for one in sounds if id(one) in allowed]
-
-
-def _real_pairs(
-    dataset: CompositeDataset,
-    sounding: dict[str, list[LabelledSound]],
-    some: Callable[[Sequence[LabelledSound]], LabelledSound],
-) -> Iterator[Case]:
-    for image in dataset.images:
-        here = [category for category in image.categories() if category in sounding]
-        for category in here:
-            for other in here:
-                own = _own_sounds(dataset, sounding[category], [other])
-                if category != other and own:
-                    yield Case(TWO, image, category, some(own), other)
-
-
-def _joined(
-    dataset: CompositeDataset,
-    sounding: dict[str, list[LabelledSound]],
-    some: Callable[[Sequence[LabelledSound]], LabelledSound],
-    rng: np.random.Generator,
-) -> Iterator[Case]:
-    """Two photographs side by side, of one class each; both are asked for."""
-    by_category: dict[str, list[LabelledImage]] = {}
-    for image in dataset.images:
-        here = image.categories(0.03)
-        if len(here) == 1 and set(image.shares) == set(here) and here[0] in sounding:
-            by_category.setdefault(here[0], []).append(image)
-    names = sorted(by_category)
-    for category in names if len(names) > 1 else ():
-        for _ in range(JOINED):
-            rest = [name for name in names if name != category]
-            other = rest[int(rng.integers(len(rest)))]
-            pair = [
-                by_category[n][int(rng.integers(len(by_category[n])))] for n in (category, other)
-            ]
-            left, right = pair if rng.random() < 0.5 else pair[::-1]
-            for one, silent in ((category, other), (other, category)):
-                own = _own_sounds(dataset, sounding[one], [silent])
-                if own:
-                    yield Case(TWO, left, one, some(own), silent, right)
+    def joined(self) -> Iterator[Case]:
+        """Two photographs side by side, of one class each; both are asked for."""
+        single = self.dataset.single(0.03)
+        names = [name for name in single if name in self.sounding]
+        for category in names if len(names) > 1 else ():
+            for _ in range(JOINED):
+                other = self.some([name for name in names if name != category])
+                pair = [self.some(single[name]) for name in (category, other)]
+                left, right = pair if self.rng.random() < 0.5 else pair[::-1]
+                for one, silent in ((category, other), (other, category)):
+                    if own := self.own_sounds(one, [silent]):
+                        yield Case(TWO, left, one, self.some(own), silent, right)
 
 
 def _both(two: Sequence[Case]) -> Iterator[Case]:
@@ -231,10 +219,6 @@ SYNTHESISED = (
 # Of the kinds of sound that a category does not make.
 SHARE = 0.15
 
-_CATEGORY_OF_SOUND_CLASS = {
-    sound_class.name: sound_class.category for sound_class in SOUND_CLASSES
-}
-
 
 def kind_of(sound: str) -> str:
     """The sounding class of a sound: the category that makes it, or its own name where none does.
@@ -246,8 +230,8 @@ def kind_of(sound: str) -> str:
     """
     if sound in SOUNDS:
         is_sound_class = SOUNDS[sound][0]
-        return _CATEGORY_OF_SOUND_CLASS[is_sound_class[0]] if is_sound_class else sound
-    return _CATEGORY_OF_SOUND_CLASS[sound]
+        return CATEGORY_OF_SOUND_CLASS[is_sound_class[0]] if is_sound_class else sound
+    return CATEGORY_OF_SOUND_CLASS[sound]
 
 
 @cache
@@ -260,7 +244,7 @@ def held_out_pairs() -> frozenset[tuple[str, str]]:
     for sound, (is_sound_class, may_be) in SOUNDS.items():
         found = makers.setdefault(kind_of(sound), set())
         found.update(
-            _CATEGORY_OF_SOUND_CLASS[sound_class] for sound_class in (*is_sound_class, *may_be)
+            CATEGORY_OF_SOUND_CLASS[sound_class] for sound_class in (*is_sound_class, *may_be)
         )
     for sound_class in SYNTHESISED:
         makers.setdefault(kind_of(sound_class), set()).add(kind_of(sound_class))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from avs_ros.evaluation.composite import BOTH, MATCHED, MISMATCHED, SILENT, Case
 from avs_ros.evaluation.composite_data import View
 from avs_ros.evaluation.label_sets import names_it
+from avs_ros.evaluation.metrics import mask_iou
 from avs_ros.inference.segmenter import Segmenter
 from avs_ros.postprocess import PostprocessConfig, Postprocessor
 from avs_ros.segmentation import Bytes, Float, Segmentation
@@ -25,6 +26,7 @@ COVERED = 1 / 3
 REACTION_CASES, FPS = 12, 10
 QUIET_S, SOUND_S = 2, 3
 SECOND_NS = 1_000_000_000
+Bools = NDArray[np.bool_]
 
 # score of the reaction -> what it means
 REACTION: dict[str, str] = {
@@ -35,15 +37,6 @@ REACTION: dict[str, str] = {
 
 
 @dataclass(frozen=True, eq=False)
-class Shown:
-    """uint8 ``rgb`` ``[H, W, 3]``, and bool ``[H, W]``: what was ``marked``, what is ``true``."""
-
-    rgb: Bytes
-    marked: NDArray[np.bool_]
-    true: NDArray[np.bool_]
-
-
-@dataclass(frozen=True, eq=False)
 class ScoredCase:
     """A case and what came of it; shares are 0..1, None where the kind has no such figure.
 
@@ -51,13 +44,14 @@ class ScoredCase:
     ``right``: share of the two things' marked pixels that lies on the sounding one; ``by_area``:
     what marking both would give; ``silent_marked``: share of the silent thing that is marked;
     ``found``: how many of two that sound (0..2) are marked, each under a name of its own;
-    ``audio_label``: name of what the model heard.
+    ``audio_label``: name of what the model heard.  ``shown``: uint8 rgb ``[H, W, 3]``, and bool
+    ``[H, W]`` what was marked and what is true.
     """
 
     case: Case
     marked: float
     labels: tuple[str, ...]
-    shown: Shown | None
+    shown: tuple[Bytes, Bools, Bools] | None
     audio_label: str = ""
     iou: float | None = None
     right: float | None = None
@@ -102,39 +96,38 @@ def answer_to(
 
 
 def judge(
-    case: Case, view: View, mask: NDArray[np.bool_], labels: tuple[str, ...] = (),
+    case: Case, view: View, mask: Bools, labels: tuple[str, ...] = (),
     audio_label: str = "",
 ) -> ScoredCase:
     """What an answer to ``case`` (its ``view``) is worth: ``mask`` bool ``[H, W]`` and names."""
     known = ~view.unknown
     nothing = np.zeros(known.shape, bool)
-    marked = float(mask.mean())
-    if case.kind in (MISMATCHED, SILENT):
-        return ScoredCase(case, marked, labels, Shown(view.rgb, mask, nothing), audio_label)
-    found = mask & known
-    own = view.masks.get(case.category, nothing) & known
+    quiet = case.kind in (MISMATCHED, SILENT)
+    found = mask if quiet else mask & known
+    own = nothing if quiet else view.masks.get(case.category, nothing) & known
+    other = nothing if quiet else view.masks.get(case.other, nothing) & known
+    true = own | other if case.kind == BOTH else own
+    scored = ScoredCase(case, float(mask.mean()), labels, (view.rgb, found, true), audio_label)
+    if quiet:
+        return scored
     if case.kind == BOTH:
-        other = view.masks.get(case.other, nothing) & known
-        shown = Shown(view.rgb, found, own | other)
-        count = how_many_found(labels, found, {case.category: own, case.other: other})
-        return ScoredCase(case, marked, labels, shown, audio_label, found=count)
-    shown = Shown(view.rgb, found, own)
-    union = int((found | own).sum())
-    iou = float((found & own).sum() / union) if union else 1.0
+        things = {case.category: own, case.other: other}
+        return replace(scored, found=how_many_found(labels, found, things))
+    scored = replace(scored, iou=mask_iou(found, own, empty=1.0))
     if case.kind == MATCHED:
-        return ScoredCase(case, marked, labels, shown, audio_label, iou)
-    silent = view.masks.get(case.other, nothing) & known & ~own
+        return scored
+    silent = other & ~own
     right, wrong = int((found & own).sum()), int((found & silent).sum())
-    return ScoredCase(
-        case, marked, labels, shown, audio_label, iou,
+    return replace(
+        scored,
         right=right / (right + wrong) if right + wrong else None,
         by_area=int(own.sum()) / max(1, int(own.sum() + silent.sum())),
         silent_marked=wrong / max(1, int(silent.sum())),
-    )  # fmt: skip
+    )
 
 
 def how_many_found(
-    labels: Sequence[str], found: NDArray[np.bool_], things: Mapping[str, NDArray[np.bool_]]
+    labels: Sequence[str], found: Bools, things: Mapping[str, Bools]
 ) -> int:
     """How many of ``things`` (category -> its pixels) are marked, each under a name of its own."""
     return sum(

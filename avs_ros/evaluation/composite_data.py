@@ -8,11 +8,11 @@ it has never met.
 
 from __future__ import annotations
 
-import json
 import re
 import zlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 
 from avs_ros.errors import DatasetError, ParameterError
 from avs_ros.evaluation.boxes import read_table
-from avs_ros.evaluation.clip_arrays import read_sound
+from avs_ros.evaluation.clip_arrays import read_image, read_sound
+from avs_ros.evaluation.run_files import read_json
 from avs_ros.models.light.vocabulary import CATEGORIES, CATEGORY_NAMES, SOUND_CLASSES, SOUNDS
 from avs_ros.segmentation import Bytes, Float
 from avs_ros.sound import SAMPLE_RATE
@@ -42,7 +43,7 @@ STAND_INS: dict[str, tuple[str, ...]] = {
     "motorcycle": ("engine_idling",),
     "airplane": ("helicopter",),
 }
-_CATEGORY_OF_SOUND_CLASS = {
+CATEGORY_OF_SOUND_CLASS = {
     sound_class.name: sound_class.category for sound_class in SOUND_CLASSES
 }
 
@@ -112,6 +113,15 @@ class CompositeDataset:
         """Recordings that such a thing makes."""
         return [r for r in self.recordings if category in makers(r.sound)]
 
+    def single(self, share: float) -> dict[str, list[LabelledImage]]:
+        """Category -> images in which it alone covers ``share`` or more, and nothing else is."""
+        found: dict[str, list[LabelledImage]] = {}
+        for image in self.images:
+            here = image.categories(share)
+            if len(here) == 1 and set(image.shares) == set(here):
+                found.setdefault(here[0], []).append(image)
+        return dict(sorted(found.items()))
+
     def foreign_to(self, categories: Iterable[str]) -> list[LabelledSound]:
         """Recordings that none of ``categories`` could make, nor be taken for."""
         here = set(categories)
@@ -120,13 +130,13 @@ class CompositeDataset:
 
 def makers(sound: str) -> set[str]:
     """Categories that make this class of sound."""
-    found = {_CATEGORY_OF_SOUND_CLASS[sound_class] for sound_class in SOUNDS[sound][0]}
+    found = {CATEGORY_OF_SOUND_CLASS[sound_class] for sound_class in SOUNDS[sound][0]}
     return found | {category for category, sounds in STAND_INS.items() if sound in sounds}
 
 
 def likely(sound: str) -> set[str]:
     """Categories that may be taken for the source of this class of sound."""
-    return {_CATEGORY_OF_SOUND_CLASS[sound_class] for sound_class in SOUNDS[sound][1]}
+    return {CATEGORY_OF_SOUND_CLASS[sound_class] for sound_class in SOUNDS[sound][1]}
 
 
 def image_held(source: str, name: str) -> bool:
@@ -164,9 +174,10 @@ def read_dataset(root: Path, split: str = "validation") -> CompositeDataset:
         or image_held(source, image.name.split("/")[1]) == (split == "validation")
     ]
     recordings = [
-        LabelledSound(row["file"], row["class"], _reader(root / "audio" / row["file"]))
+        LabelledSound(row["file"], row["class"], partial(_resampled, root / "audio" / row["file"]))
         for group in SOUND_SETS
-        for row in _rows(root / "audio" / f"{group}.csv")
+        if (table := root / "audio" / f"{group}.csv").is_file()
+        for _, row in read_table(table, ("file", "class", "fold"))
         if row["class"] in SOUNDS
         and (split == "all" or sound_held(group, row) == (split == "validation"))
     ]
@@ -178,18 +189,9 @@ def read_dataset(root: Path, split: str = "validation") -> CompositeDataset:
     return CompositeDataset(f"{root.name}, split {split}", images, recordings)
 
 
-def _rows(path: Path) -> list[dict[str, str]]:
-    if not path.is_file():
-        return []
-    return [row for _, row in read_table(path, ("file", "class", "fold"))]
-
-
-def _reader(path: Path) -> Callable[[], Float]:
-    def read() -> Float:
-        samples, rate = read_sound(path)
-        return np.asarray(soxr.resample(samples, rate, SAMPLE_RATE), np.float32)
-
-    return read
+def _resampled(path: Path) -> Float:
+    samples, rate = read_sound(path)
+    return np.asarray(soxr.resample(samples, rate, SAMPLE_RATE), np.float32)
 
 
 def _coco(root: Path) -> list[LabelledImage]:
@@ -197,7 +199,7 @@ def _coco(root: Path) -> list[LabelledImage]:
         return []
     category_of = {name: category.name for category in CATEGORIES for name in category.coco}
     found = []
-    for entry in json.loads((root / "annotations.json").read_text(encoding="utf-8"))["images"]:
+    for entry in read_json(root / "annotations.json")["images"]:
         whole = entry["width"] * entry["height"]
         shares: dict[str, float] = {}
         for segment in entry["segments"]:
@@ -210,48 +212,33 @@ def _coco(root: Path) -> list[LabelledImage]:
         for category in crowds - {None}:
             shares.setdefault(str(category), 0.0)
         name = f"coco/{entry['image_id']}"
-        found.append(LabelledImage(name, shares, complete, _coco_view(root, entry, category_of)))
+        view = partial(_coco_view, root, entry, category_of)
+        found.append(LabelledImage(name, shares, complete, view))
     return found
 
 
-def _coco_view(root: Path, entry: Any, category_of: dict[str, str]) -> Callable[[], View]:
-    def view() -> View:
-        rgb = read_image(root / entry["file"], cv2.IMREAD_COLOR_RGB)
-        ids = read_image(root / entry["png"], cv2.IMREAD_UNCHANGED)
-        masks = {name: np.zeros(ids.shape, bool) for name in CATEGORY_NAMES}
-        unknown = np.zeros(ids.shape, bool)
-        if entry["kind"] != "panoptic":
-            unknown |= ids == 0
-        for segment in entry["segments"]:
-            category = category_of.get(segment["category"])
-            if category and segment["iscrowd"]:
-                unknown |= ids == segment["id"]
-            elif category:
-                masks[category] |= ids == segment["id"]
-        return View(rgb, {name: mask for name, mask in masks.items() if mask.any()}, unknown)
-
-    return view
+def _coco_view(root: Path, entry: Any, category_of: dict[str, str]) -> View:
+    ids = read_image(root / entry["png"], cv2.IMREAD_UNCHANGED)
+    masks = {name: np.zeros(ids.shape, bool) for name in CATEGORY_NAMES}
+    unknown = (ids == 0) if entry["kind"] != "panoptic" else np.zeros(ids.shape, bool)
+    for segment in entry["segments"]:
+        category = category_of.get(segment["category"])
+        if category and segment["iscrowd"]:
+            unknown |= ids == segment["id"]
+        elif category:
+            masks[category] |= ids == segment["id"]
+    seen = {name: mask for name, mask in masks.items() if mask.any()}
+    return View(read_image(root / entry["file"]), seen, unknown)
 
 
 def _people(root: Path) -> list[LabelledImage]:
-    def reader(path: Path) -> Callable[[], View]:
-        def view() -> View:
-            mask = read_image(path.with_suffix(".png"), cv2.IMREAD_GRAYSCALE) > 127
-            rgb = read_image(path, cv2.IMREAD_COLOR_RGB)
-            return View(rgb, {"person": mask}, np.zeros(mask.shape, bool))
-
-        return view
-
     # What else is in these photographs nobody wrote down.
     return [
-        LabelledImage(f"people/{path.stem}", {"person": 1.0}, False, reader(path))
+        LabelledImage(f"people/{path.stem}", {"person": 1.0}, False, partial(_person_view, path))
         for path in sorted(root.glob("*.jpg"))
     ]
 
 
-def read_image(path: Path, flag: int) -> Bytes:
-    """The image file, by OpenCV's ``flag``.  Raises DatasetError where it cannot be read."""
-    image = cv2.imread(str(path), flag)
-    if image is None:
-        raise DatasetError(f"{path} is missing or is no image: check the data folder")
-    return np.asarray(image, np.uint8)
+def _person_view(path: Path) -> View:
+    mask = read_image(path.with_suffix(".png"), cv2.IMREAD_GRAYSCALE) > 127
+    return View(read_image(path), {"person": mask}, np.zeros(mask.shape, bool))

@@ -7,13 +7,16 @@ views.  Sounds: those of the demo's scene.  It shows that a model works, not how
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from avs_ros.errors import optional
+from avs_ros.evaluation.boxes import box_of
 from avs_ros.evaluation.composite_data import CompositeDataset, LabelledImage, LabelledSound, View
 from avs_ros.media.scene import RATE_HZ, voices
 from avs_ros.segmentation import Bytes, Float
@@ -103,41 +106,36 @@ def _hard(category: str, how: str) -> LabelledImage:
 
 def _dark(category: str) -> View:
     view = _view(category, 0)
-    return View(np.asarray(view.rgb * 0.15, np.uint8), view.masks, view.unknown)
+    return replace(view, rgb=np.asarray(view.rgb * 0.15, np.uint8))
 
 
 def _noisy(category: str) -> View:
     view = _view(category, 0)
     grey = cv2.cvtColor(view.rgb, cv2.COLOR_RGB2GRAY)[..., None].astype(np.float32)
     noise = np.random.default_rng(0).normal(0, 40, grey.shape)
-    rgb = np.clip(grey + noise, 0, 255).astype(np.uint8).repeat(3, axis=2)
-    return View(rgb, view.masks, view.unknown)
+    return replace(view, rgb=np.clip(grey + noise, 0, 255).astype(np.uint8).repeat(3, axis=2))
 
 
 def _small(category: str) -> View:
     """The thing alone, a quarter as wide, on another photograph."""
-    background = _photograph("rocket")
-    mask = _small_mask(category)
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    at = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    thing = _photograph(category)
-    outline = _outlined(category, thing.shape[:2])
-    own_rows, own_columns = (np.flatnonzero(outline.any(axis=1 - axis)) for axis in (0, 1))
-    thing = thing[own_rows[0] : own_rows[-1] + 1, own_columns[0] : own_columns[-1] + 1]
-    height, width = mask[at].shape
-    small = cv2.resize(thing, (width, height), interpolation=cv2.INTER_AREA)
+    background, thing = _photograph("rocket"), _photograph(category)
+    height, width = background.shape[:2]
+    side = height // 3
+    mask = np.zeros((height, width), bool)
+    top, left = height // 2, width // 4
+    mask[top : top + side, left : left + side] = _outlined(category, (side, side)) > 0
+    at = _around(mask)
+    thing = thing[_around(_outlined(category, thing.shape[:2]))]
+    size = mask[at].shape[::-1]
+    small = cv2.resize(thing, size, interpolation=cv2.INTER_AREA)
     background[at] = np.where(mask[at][..., None], small, background[at])
     return View(background, {category: mask}, np.zeros(mask.shape, bool))
 
 
-def _small_mask(category: str) -> NDArray[np.bool_]:
-    """Where the small thing stands on the rocket's photograph."""
-    size = _photograph("rocket").shape[:2]
-    side = size[0] // 3
-    mask = np.zeros(size, bool)
-    at = np.s_[size[0] // 2 : size[0] // 2 + side, size[1] // 4 : size[1] // 4 + side]
-    mask[at] = _outlined(category, (side, side)) > 0
-    return mask
+def _around(mask: NDArray[Any]) -> tuple[slice, slice]:
+    """Rows and columns of what is in the mask."""
+    left, top, right, bottom = (int(edge) for edge in box_of(mask) or (0, 0, 0, 0))
+    return slice(top, bottom), slice(left, right)
 
 
 HARD: dict[str, Callable[[str], View]] = {

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from avs_ros.evaluation.composite import BOTH, KINDS, MATCHED, MISMATCHED, SILENT, TWO
 from avs_ros.evaluation.composite_benchmark import REACTION, ScoredCase
 from avs_ros.evaluation.label_sets import LabelSets, names_it
-from avs_ros.evaluation.metrics import Difference, paired_difference
+from avs_ros.evaluation.metrics import Difference, grouped_difference, mean
 from avs_ros.evaluation.worst import WorstFrames
 
 # Marks smaller than this share of the image count as nothing.
@@ -34,10 +31,6 @@ def _empty(answer: ScoredCase) -> float:
     return float(answer.marked < NEGLIGIBLE)
 
 
-def _both(answer: ScoredCase) -> float:
-    return float(answer.found == 2)
-
-
 # Scores that are means: name -> (kind of case, what one answer is worth, None: not asked).
 Worth = Callable[[ScoredCase], float | None]
 MEANS: dict[str, tuple[str, Worth]] = {
@@ -54,7 +47,7 @@ MEANS: dict[str, tuple[str, Worth]] = {
     "two_by_area": (TWO, lambda a: None if a.right is None else a.by_area),
     "two_answered": (TWO, lambda a: float(a.right is not None)),
     "silent_marked": (TWO, lambda a: a.silent_marked),
-    "both_marked": (BOTH, _both),
+    "both_marked": (BOTH, lambda a: float(a.found == 2)),
     "both_answered": (BOTH, lambda a: float((a.found or 0) > 0)),
 }
 # score -> what it means, in the order of the tables
@@ -88,15 +81,15 @@ def score(answers: Sequence[ScoredCase]) -> dict[str, Any]:
         NAMES[kind]: sum(a.case.kind == kind for a in answers) for kind in KINDS
     }
     for name, (kind, worth) in MEANS.items():
-        found[name] = _mean(worth(a) for a in answers if a.case.kind == kind)
+        found[name] = mean(worth(a) for a in answers if a.case.kind == kind)
     matched = [a for a in answers if a.case.kind == MATCHED]
-    found["m_j_classes"] = _mean(
-        _mean(a.iou for a in matched if a.case.category == category)
+    found["m_j_classes"] = mean(
+        mean(a.iou for a in matched if a.case.category == category)
         for category in sorted({a.case.category for a in matched})
     )
     shared = [a for a in answers if a.case.kind == TWO and a.right is not None]
-    high = _mean(a.right for a in shared if (a.by_area or 0) > 0.5)
-    low = _mean(a.right for a in shared if (a.by_area or 0) <= 0.5)
+    high = mean(a.right for a in shared if (a.by_area or 0) > 0.5)
+    low = mean(a.right for a in shared if (a.by_area or 0) <= 0.5)
     found |= {"two_share_larger": high, "two_share_smaller": low}
     found["salience_bias"] = None if high is None or low is None else high - low
     return found
@@ -104,33 +97,28 @@ def score(answers: Sequence[ScoredCase]) -> dict[str, Any]:
 
 def intervals(answers: Sequence[ScoredCase]) -> dict[str, tuple[float, float] | None]:
     """Ends of the 95 % interval of each of ``MEANS``, drawing whole images; None for few."""
-    nothing = [0.0] * len(answers)
-    found: dict[str, tuple[float, float] | None] = {}
-    for name in MEANS:
-        mean = _difference(answers, np.array(nothing), _values(answers, name))
-        known = mean is not None and mean.low is not None and mean.high is not None
-        found[name] = (mean.low, mean.high) if known else None  # type: ignore[union-attr, assignment]
-    return found
+    means = lead(answers, None)
+    return {name: None if mean is None else mean.ends for name, mean in means.items()}
 
 
-def lead(first: Sequence[ScoredCase], other: Sequence[ScoredCase]) -> dict[str, Difference | None]:
-    """What ``first`` has more than ``other`` in each of ``MEANS``, case by case."""
+def lead(
+    first: Sequence[ScoredCase], other: Sequence[ScoredCase] | None
+) -> dict[str, Difference | None]:
+    """What ``first`` has more than ``other`` (None: than nothing) in each of ``MEANS``, case by
+    case.
+    """
+    images = [answer.case.image.name for answer in first]
     return {
-        name: _difference(first, _values(other, name), _values(first, name)) for name in MEANS
+        name: grouped_difference(
+            None if other is None else _values(other, name), _values(first, name), images
+        )
+        for name in MEANS
     }
 
 
-def _values(answers: Sequence[ScoredCase], name: str) -> NDArray[np.float64]:
+def _values(answers: Sequence[ScoredCase], name: str) -> list[float | None]:
     kind, worth = MEANS[name]
-    values = [worth(a) if a.case.kind == kind else None for a in answers]
-    return np.array([np.nan if value is None else value for value in values], np.float64)
-
-
-def _difference(
-    answers: Sequence[ScoredCase], a: NDArray[np.float64], b: NDArray[np.float64]
-) -> Difference | None:
-    images = [answer.case.image.name for answer in answers] or [""]
-    return paired_difference(a, b, np.unique(images, return_inverse=True)[1])
+    return [worth(a) if a.case.kind == kind else None for a in answers]
 
 
 def by_class(answers: Sequence[ScoredCase]) -> dict[str, dict[str, Any]]:
@@ -162,7 +150,7 @@ class WorstPredictions:
         shown, bad = answer.shown, badness(answer)
         if bad > 0 and shown:
             worst = self._kept[answer.case.kind]
-            worst.keep(bad, _description(answer), shown.rgb, shown.marked, shown.true)
+            worst.keep(bad, _description(answer), *shown)
         return replace(answer, shown=None)
 
     def images(self) -> dict[str, list[tuple[bytes, str]]]:
@@ -184,8 +172,3 @@ def _description(answer: ScoredCase) -> str:
         f"{sound}{silent}: marked {', '.join(answer.labels) or 'nothing'} "
         f"({answer.marked:.0%}{iou}); {case.name}"
     )
-
-
-def _mean(values: Iterable[float | None]) -> float | None:
-    listed = [value for value in values if value is not None]
-    return float(np.mean(listed)) if listed else None

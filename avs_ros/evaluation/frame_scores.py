@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -28,16 +29,18 @@ RECORDED = (
 class ScoredFrame:
     """What was answered for one frame, and what is true.
 
-    ``mask``, ``truth``: ``[h, w]``, above 0 = sounding.  ``truth`` None: only ``true_boxes``
-    (px of the image) are known; empty = nothing sounds.  ``probability``: float ``[h, w]`` 0..1,
-    None if it was not recorded (M_F then rests on the mask alone).  ``labels``/``true_labels``:
-    names of what was marked and of the sounding object; ``heard``: name of the sound that was
-    heard, None where the answer does not say; ``boxes``: predicted boxes; ``point``: attention
-    point [x, y] px.  ``latency_ms``: age of the frame when its answer came.
+    ``mask``, ``truth``: ``[h, w]``, above 0 = sounding.  ``mask`` None: no answer came, which
+    counts as if nothing had been marked.  ``truth`` None: only ``true_boxes`` (px of the image,
+    whose ``shape`` helps where there is no mask) are known; empty = nothing sounds.
+    ``probability``: float ``[h, w]`` 0..1, None if it was not recorded (M_F then rests on the mask
+    alone).  ``labels``/``true_labels``: names of what was marked and of the sounding object;
+    ``heard``: name of the sound that was heard, None where the answer does not say; ``boxes``:
+    predicted boxes; ``point``: attention point [x, y] px.  ``latency_ms``: age of the frame when
+    its answer came.
     """
 
     stamp_ns: int
-    mask: NDArray[Any]
+    mask: NDArray[Any] | None
     truth: NDArray[Any] | None
     probability: NDArray[Any] | None = None
     labels: Sequence[str] = ()
@@ -48,11 +51,24 @@ class ScoredFrame:
     sync_error_ms: float | None = None
     true_boxes: Sequence[Box] = ()
     heard: str | None = None
+    shape: tuple[int, ...] = ()
 
+    @property
+    def marked(self) -> NDArray[np.bool_]:
+        """What was marked, bool ``[h, w]``."""
+        if self.mask is not None:
+            return np.asarray(self.mask > 0)
+        if self.truth is not None:
+            return np.zeros(self.truth.shape, bool)
+        # Without the image's size, boxes are as good in one that just holds them.
+        side = max((math.ceil(edge) for box in self.true_boxes for edge in box[2:]), default=1)
+        return np.zeros(self.shape or (side, side), bool)
+
+    @property
     def shown(self) -> NDArray[np.bool_]:
         """The sounding object, bool ``[h, w]``: the true mask, or the true boxes filled."""
         if self.truth is None:
-            return filled(self.true_boxes, self.mask.shape)
+            return filled(self.true_boxes, self.marked.shape)
         return np.asarray(self.truth > 0)
 
 
@@ -104,22 +120,20 @@ class FrameScores:
         return {"recording": recording, **own}
 
 
-def score_frame(
-    frame: ScoredFrame, answered: bool = True, names: LabelSets | None = None
-) -> FrameScores:
+def score_frame(frame: ScoredFrame, names: LabelSets | None = None) -> FrameScores:
     """Figures of one frame.  Raises DatasetError when mask and truth differ in size."""
-    if frame.truth is not None and frame.mask.shape != frame.truth.shape:
+    mask, truth = frame.marked, frame.shown
+    if mask.shape != truth.shape:
         raise DatasetError(
-            f"mask {list(frame.mask.shape)} and truth {list(frame.truth.shape)} differ in size"
+            f"mask {list(mask.shape)} and truth {list(truth.shape)} differ in size"
         )
-    mask, truth = frame.mask > 0, frame.shown()
     around = box_of(truth) if frame.truth is not None else None
     boxes = [around] if around is not None else list(frame.true_boxes)
     names = names or LabelSets()
     named = bool(frame.true_labels)
     scores = FrameScores(
         stamp_ns=frame.stamp_ns,
-        answered=answered,
+        answered=frame.mask is not None,
         true_share=float(truth.mean()),
         marked_share=float(mask.mean()),
         point_hit=_hit(frame.point, truth),
@@ -128,7 +142,7 @@ def score_frame(
             names.hears(frame.heard, frame.true_labels)
             if named and frame.heard is not None else None
         ),
-        overlap=_overlap(mask, filled(boxes, mask.shape)) if truth.any() else None,
+        overlap=metrics.mask_iou(mask, filled(boxes, mask.shape)) if truth.any() else None,
         box_iou=best_overlap(frame.boxes, boxes) if truth.any() else None,
         latency_ms=frame.latency_ms,
         sync_error_ms=frame.sync_error_ms,
@@ -157,11 +171,6 @@ def _score_mask(
     scores.f_mask = float(metrics.f_of_counts(whole, both, counts[2])[0, 0])
 
 
-def _overlap(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> float:
-    union = int((a | b).sum())
-    return int((a & b).sum()) / union if union else 0.0
-
-
 def _hit(point: tuple[float, float] | None, truth: NDArray[np.bool_]) -> bool | None:
     if point is None:
         return None
@@ -172,7 +181,7 @@ def _hit(point: tuple[float, float] | None, truth: NDArray[np.bool_]) -> bool | 
 
 def fitted(frame: ScoredFrame) -> ScoredFrame:
     """``frame`` with mask, probability, boxes and point at the size of its truth."""
-    if frame.truth is None or frame.mask.shape == frame.truth.shape:
+    if frame.truth is None or frame.mask is None or frame.mask.shape == frame.truth.shape:
         return frame
     height, width = frame.truth.shape
     sx, sy = width / frame.mask.shape[1], height / frame.mask.shape[0]

@@ -7,13 +7,13 @@ with ``_`` as a space.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
 from avs_ros.errors import DatasetError
+from avs_ros.evaluation.run_files import read_json
 from avs_ros.models.labels import audioset, imagenet, rows_of
 from avs_ros.models.light.vocabulary import CATEGORIES, CATEGORY_NAMES, SOUND_CLASSES, SOUNDS
 
@@ -101,12 +101,7 @@ def read_label_sets(path: Path) -> LabelSets:
 
     Raises DatasetError for anything else.
     """
-    try:
-        table = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise DatasetError(f"{path}: cannot be read ({error})") from error
-    except ValueError as error:
-        raise DatasetError(f"{path}: not JSON ({error})") from error
+    table = read_json(path)
     form = 'expected {"name": {"visible": [names], "audible": [names]}}'
     if not isinstance(table, dict):
         raise DatasetError(f"{path}: {form}")

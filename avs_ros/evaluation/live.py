@@ -22,7 +22,6 @@ from avs_ros.conversions.messages import stamp_to_ns
 from avs_ros.errors import BagError
 from avs_ros.evaluation import metrics
 from avs_ros.evaluation.frame_scores import ScoredFrame, fitted
-from avs_ros.evaluation.pairing import StampPairing
 from avs_ros.evaluation.score_sheet import ScoreSheet
 from avs_ros.evaluation.truth import Truth
 from avs_ros.media.bag_types import typestore_for
@@ -77,23 +76,19 @@ class LiveRun:
 
         Raises BagError when there is no answer at all.
         """
-        one = _LiveRecording(truths)
+        one = _LiveRecording(self, truths, rate)
+        answers = self.answers
         one.read(recording, node)
-        if not one.answered:
+        if self.answers == answers:
             raise BagError(f"{recording}: the node answered none of {len(one.arrived)} images")
-        pairing = StampPairing(self.sheet, name=name)
-        for stamp_ns, parts in one.parts.items():
-            pairing.put(stamp_ns, **parts)
+        self.sheet.begin(name)
         for stamp_ns, truth in sorted(truths.items()):
-            true = {"true_boxes": truth.boxes} if truth.mask is None else {"truth": truth.mask}
-            pairing.put(stamp_ns, true_labels=truth.labels, **true)
-        pairing.flush()
-        # The node measures in the time of the bag, which runs at ``rate``.
-        self.latencies_ms += [value / rate for value in one.latencies_ms]
-        self.sync_errors_ms += one.sync_errors_ms
-        self.at_once += one.at_once
+            parts = one.parts.get(stamp_ns, {})
+            self.sheet.add(fitted(ScoredFrame(
+                stamp_ns, **(parts if "mask" in parts else {"mask": None}), truth=truth.mask,
+                true_labels=truth.labels, true_boxes=truth.boxes,
+            )))  # fmt: skip
         self.played += len(one.arrived)
-        self.answers += one.answered
         self.drops.update(drops_by_reason(one.counters, len(one.arrived)))
 
     def result(self, probability: bool) -> dict[str, Any]:
@@ -105,8 +100,8 @@ class LiveRun:
         """
         scores = self.sheet.result()
         scores["round_trip_ms"] = scores["latency_ms"]
-        scores["latency_ms"] = _percentiles(self.latencies_ms)
-        scores["sync_error_ms"] = _percentiles(self.sync_errors_ms)
+        scores["latency_ms"] = metrics.percentiles(self.latencies_ms)
+        scores["sync_error_ms"] = metrics.percentiles(self.sync_errors_ms)
         scores["m_j_at_once"] = float(np.mean(self.at_once)) if self.at_once else None
         scores["images"], scores["answers"] = self.played, self.answers
         scores["answered_share"] = self.answers / max(1, self.played)
@@ -117,17 +112,13 @@ class LiveRun:
 
 
 class _LiveRecording:
-    """One recording, message by message, in the order of arrival."""
+    """One recording, message by message, in the order of arrival; adds to ``run``."""
 
-    def __init__(self, truths: Mapping[int, Truth]) -> None:
-        self.truths = truths
+    def __init__(self, run: LiveRun, truths: Mapping[int, Truth], rate: float) -> None:
+        self.run, self.truths, self.rate = run, truths, rate
         self.parts: dict[int, dict[str, Any]] = {}
         self.arrived: dict[int, int] = {}
-        self.latencies_ms: list[float] = []
-        self.sync_errors_ms: list[float] = []
         self.counters: dict[str, int] = {}
-        self.at_once: list[float] = []
-        self.answered = 0
         self._camera: CameraModel | None = None
         self._newest: Bytes | None = None
 
@@ -135,17 +126,20 @@ class _LiveRecording:
         from rosbags.rosbag2 import Reader
 
         takers: dict[str, Callable[[Any, int], None]] = {
-            CAMERA_INFO: self._take_image,
-            DIAGNOSTICS: self._take_diagnostics,
-            f"{node}/mask": self._take_mask,
-            f"{node}/detections": self._take_detections,
+            CAMERA_INFO: self._take_image, DIAGNOSTICS: self._take_diagnostics,
+            f"{node}/mask": self._take_mask, f"{node}/detections": self._take_detections,
             f"{node}/attention": self._take_attention,
-            f"{node}/probability": self._take_probability,
-            f"{node}/debug/latency_ms": lambda msg, _: self.latencies_ms.append(float(msg.data)),
-            f"{node}/debug/sync_error_ms": (
-                lambda msg, _: self.sync_errors_ms.append(float(msg.data))
+            f"{node}/probability": lambda msg, _: self._part(
+                msg, probability=np.array(read_probability(msg))
             ),
-        }
+            # The node measures in the time of the bag, which runs at ``rate``.
+            f"{node}/debug/latency_ms": lambda msg, _: self.run.latencies_ms.append(
+                float(msg.data) / self.rate
+            ),
+            f"{node}/debug/sync_error_ms": lambda msg, _: self.run.sync_errors_ms.append(
+                float(msg.data)
+            ),
+        }  # fmt: skip
         with Reader(path) as reader:
             types = typestore_for(path, reader.connections)
             for connection, recorded_ns, raw in reader.messages():
@@ -153,10 +147,11 @@ class _LiveRecording:
                 if take is not None:
                     take(types.deserialize_cdr(raw, connection.msgtype), recorded_ns)
 
-    def _of(self, msg: Any) -> dict[str, Any] | None:
-        """Where parts of the frame go; None for one without a truth."""
+    def _part(self, msg: Any, **parts: Any) -> None:
+        """Something of the frame of ``msg``, if it has a truth: fields of :class:`ScoredFrame`."""
         stamp_ns = stamp_to_ns(msg.header.stamp)
-        return self.parts.setdefault(stamp_ns, {}) if stamp_ns in self.truths else None
+        if stamp_ns in self.truths:
+            self.parts.setdefault(stamp_ns, {}).update(parts)
 
     def _take_image(self, msg: Any, recorded_ns: int) -> None:
         """``camera_info`` goes out with each image, and is light to record."""
@@ -167,39 +162,31 @@ class _LiveRecording:
         if truth is not None and truth.mask is not None:
             mask = np.zeros_like(truth.mask) if self._newest is None else self._newest
             now = fitted(ScoredFrame(stamp_ns, mask, truth.mask))
-            marked = (now.mask > 0)[None].astype(np.float32)
-            self.at_once.append(float(metrics.frame_iou(marked, truth.mask[None])[0]))
+            marked = now.marked[None].astype(np.float32)
+            self.run.at_once.append(float(metrics.frame_iou(marked, truth.mask[None])[0]))
 
     def _take_mask(self, msg: Any, recorded_ns: int) -> None:
-        self.answered += 1
+        self.run.answers += 1
         self._newest = np.array(read_mask(msg))
-        if (parts := self._of(msg)) is not None:
-            parts["mask"] = self._newest
-            sent_ns = self.arrived.get(stamp_to_ns(msg.header.stamp))
-            if sent_ns is not None:
-                parts["latency_ms"] = (recorded_ns - sent_ns) * 1e-6
-
-    def _take_probability(self, msg: Any, recorded_ns: int) -> None:
-        if (parts := self._of(msg)) is not None:
-            parts["probability"] = np.array(read_probability(msg))
+        sent_ns = self.arrived.get(stamp_to_ns(msg.header.stamp))
+        latency_ms = None if sent_ns is None else (recorded_ns - sent_ns) * 1e-6
+        self._part(msg, mask=self._newest, latency_ms=latency_ms)
 
     def _take_detections(self, msg: Any, recorded_ns: int) -> None:
-        if (parts := self._of(msg)) is not None:
-            found = read_detections(msg)
-            parts["labels"] = tuple(dict.fromkeys(one.label for one in found))
-            parts["boxes"] = tuple(one.box for one in found)
+        found = read_detections(msg)
+        labels = tuple(dict.fromkeys(one.label for one in found))
+        self._part(msg, labels=labels, boxes=tuple(one.box for one in found))
 
     def _take_attention(self, msg: Any, recorded_ns: int) -> None:
-        if (parts := self._of(msg)) is not None and self._camera is not None:
-            parts["point"] = pixel_of(self._camera, read_ray(msg))
+        if self._camera is not None:
+            self._part(msg, point=pixel_of(self._camera, read_ray(msg)))
 
     def _take_diagnostics(self, msg: Any, recorded_ns: int) -> None:
         known = {**FRAME_COUNTERS, **AUDIO_COUNTERS}
         for status in msg.status:
             for pair in status.values:
-                if (pair.key in known or pair.key.startswith("refused")) and (
-                    str(pair.value).isdecimal()
-                ):
+                counted = pair.key in known or pair.key.startswith("refused")
+                if counted and str(pair.value).isdecimal():
                     self.counters[pair.key] = int(pair.value)
 
 
@@ -232,9 +219,3 @@ def drops_by_reason(counters: Mapping[str, int], played: int) -> dict[str, int]:
     if lost > 0:
         told["frames that never reached the node's stream (lost on the way, or refused)"] = lost
     return told
-
-
-def _percentiles(values: list[float]) -> dict[str, float] | None:
-    if not values:
-        return None
-    return {f"p{q}": float(np.percentile(values, q)) for q in (50, 95, 99)}

@@ -12,7 +12,7 @@ bootstrap); a score is the mean over all frames of the drawn recordings.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -145,6 +145,24 @@ def success_auc(overlaps: Sequence[float]) -> float | None:
     return float(np.mean((share[1:] + share[:-1]) / 2))
 
 
+def mask_iou(one: NDArray[np.bool_], other: NDArray[np.bool_], empty: float = 0.0) -> float:
+    """IoU of two masks bool ``[h, w]``; ``empty``: what two masks without a pixel come to."""
+    union = (one | other).sum()
+    return float((one & other).sum() / union) if union else empty
+
+
+def mean(values: Iterable[float | None]) -> float | None:
+    """Mean of those that are known; None without any."""
+    known = [float(value) for value in values if value is not None]
+    return float(np.mean(known)) if known else None
+
+
+def percentiles(values: Iterable[float | None]) -> dict[str, float] | None:
+    """``p50``, ``p95`` and ``p99`` of those that are known; None without any."""
+    known = [value for value in values if value is not None]
+    return {f"p{q}": float(np.percentile(known, q)) for q in (50, 95, 99)} if known else None
+
+
 def g_miou(positive: float, negative: float) -> float:
     """Harmonic mean of M_J with the right sound and 1 - M_J with a wrong one.
 
@@ -183,9 +201,28 @@ class Difference:
         return self.b - self.a
 
     @property
+    def ends(self) -> tuple[float, float] | None:
+        """``low`` and ``high``, where they are known."""
+        return None if self.low is None or self.high is None else (self.low, self.high)
+
+    @property
     def clear(self) -> bool:
         """Whether the interval leaves 0 out."""
-        return self.low is not None and self.high is not None and (self.low > 0 or self.high < 0)
+        return self.ends is not None and (self.ends[0] > 0 or self.ends[1] < 0)
+
+
+def grouped_difference(
+    a: Sequence[float | None] | None, b: Sequence[float | None], groups: Sequence[str]
+) -> Difference | None:
+    """:func:`paired_difference` of values that may be None, by the names of their groups.
+
+    Without ``a`` the difference is the mean of ``b``.
+    """
+    second = np.array([np.nan if value is None else value for value in b], np.float64)
+    first = second * 0.0 if a is None else np.array(
+        [np.nan if value is None else value for value in a], np.float64
+    )
+    return paired_difference(first, second, np.unique(list(groups), return_inverse=True)[1])
 
 
 def paired_difference(

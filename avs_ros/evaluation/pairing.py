@@ -79,11 +79,9 @@ class StampPairing:
     def _score(self, stamp_ns: int, held: _Parts) -> None:
         if "truth" not in held and ("true_boxes" not in held or self._masked):
             return
-        truth = held.get("truth")
         if "mask" not in held:
-            labels, boxes = held.get("true_labels", ()), held.get("true_boxes", ())
-            self.sheet.add_missed(stamp_ns, truth, labels, boxes)
-            return
-        if "latency_ms" in held:
+            # What came without its mask is no answer.
+            held = {name: part for name, part in held.items() if name.startswith("tru")}
+        elif "latency_ms" in held:
             self.latencies_ms.append(held["latency_ms"])
-        self.sheet.add(fitted(ScoredFrame(stamp_ns, **{"truth": truth, **held})))
+        self.sheet.add(fitted(ScoredFrame(stamp_ns, **{"mask": None, "truth": None, **held})))

@@ -1,17 +1,17 @@
 """What can go wrong with a camera and a microphone, as transforms of a recording's events.
 
 Each class is a function ``events -> events`` over :class:`~avs_ros.media.source.Frame` and
-:class:`~avs_ros.media.source.Sound`; :func:`chain` applies several.  The same seed gives the same
-events each time.  Sound that is changed becomes mono float32.  Images stay lazy: a frame that
-nobody decodes costs nothing.  Transforms that move stamps may hand out a frame before its sound;
-the replay waits for it.
+:class:`~avs_ros.media.source.Sound`.  The same seed gives the same events each time.  Sound that
+is changed becomes mono float32.  Images stay lazy: a frame that nobody decodes costs nothing.
+Transforms that move stamps may hand out a frame before its sound; the replay waits for it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import ClassVar, Protocol
+from functools import cached_property
+from typing import Any, ClassVar
 
 import cv2
 import numpy as np
@@ -27,23 +27,28 @@ SECOND_NS = 1_000_000_000
 GAMMA = 2.2
 
 
-class Perturbation(Protocol):
-    """A transform of a recording's events."""
+class Perturbation:
+    """A transform of a recording's events; this one leaves them as they are."""
+
+    seed = 0
+    kind: ClassVar[type[Event]] = Sound
 
     def __call__(self, events: Iterator[Event]) -> Iterator[Event]:
-        """The events with something done to them."""
-        ...
+        """The events, those of :attr:`kind` with something done to them."""
+        rng, begin_ns = np.random.default_rng(self.seed), None
+        for event in events:
+            if isinstance(event, self.kind):
+                begin_ns = event.stamp_ns if begin_ns is None else begin_ns
+                changed = self.change(event, event.stamp_ns - begin_ns, rng)
+                if changed is not None:
+                    yield changed
+            else:
+                yield event
 
-
-def chain(*steps: Perturbation) -> Perturbation:
-    """All ``steps``, the first one first; none: the events as they are."""
-
-    def apply(events: Iterator[Event]) -> Iterator[Event]:
-        for step in steps:
-            events = step(events)
-        return events
-
-    return apply
+    def change(self, event: Any, since_ns: int, rng: np.random.Generator) -> Event | None:
+        """What becomes of an event ``since_ns`` after the first of its kind; None: it is lost."""
+        kept: Event = event
+        return kept
 
 
 def gain_to(level_dbfs: float, samples: Float) -> float:
@@ -52,49 +57,36 @@ def gain_to(level_dbfs: float, samples: Float) -> float:
     return 10 ** (level_dbfs / 20) / rms if rms > 0 else 0.0
 
 
-def _mono(sound: Sound) -> Float:
-    return to_mono(sound.samples).samples
+def _heard(sound: Sound, extra: Float, alone: bool = True) -> Sound:
+    """The chunk, mono, with ``extra`` ``[n]`` in place of its sound, or on it."""
+    whole = extra if alone else to_mono(sound.samples).samples + extra
+    return replace(sound, samples=np.clip(whole, -1, 1).astype(np.float32))
 
 
-def _added(sound: Sound, extra: Float) -> Sound:
-    """The chunk, mono, with ``extra`` ``[n]`` on it."""
-    return replace(sound, samples=np.clip(_mono(sound) + extra, -1, 1).astype(np.float32))
-
-
-@dataclass(frozen=True)
-class Silence:
+class Silence(Perturbation):
     """The microphone delivers, but only zeros."""
 
-    def __call__(self, events: Iterator[Event]) -> Iterator[Event]:
-        """See :class:`Perturbation`."""
-        for event in events:
-            if isinstance(event, Sound):
-                event = replace(event, samples=np.zeros(len(event.samples), np.float32))
-            yield event
+    def change(self, event: Sound, since_ns: int, rng: np.random.Generator) -> Sound:
+        """Zeros."""
+        return _heard(event, np.zeros(len(event.samples), np.float32))
 
 
 @dataclass(frozen=True)
-class Noise:
+class Noise(Perturbation):
     """White noise of ``level_dbfs`` (RMS); ``alone``: instead of the sound, else added to it."""
 
     level_dbfs: float
     alone: bool = False
     seed: int = 0
 
-    def __call__(self, events: Iterator[Event]) -> Iterator[Event]:
-        """See :class:`Perturbation`."""
-        rng = np.random.default_rng(self.seed)
-        amplitude = 10 ** (self.level_dbfs / 20)
-        start = Silence()(events) if self.alone else events
-        for event in start:
-            if isinstance(event, Sound):
-                noise = amplitude * rng.standard_normal(len(event.samples))
-                event = _added(event, noise.astype(np.float32))
-            yield event
+    def change(self, event: Sound, since_ns: int, rng: np.random.Generator) -> Sound:
+        """With noise."""
+        noise = 10 ** (self.level_dbfs / 20) * rng.standard_normal(len(event.samples))
+        return _heard(event, noise.astype(np.float32), self.alone)
 
 
 @dataclass(frozen=True, eq=False)
-class OtherSound:
+class OtherSound(Perturbation):
     """Another recording's sound, from its beginning and over again when it ends.
 
     ``track``: float32 ``[n]`` mono at ``rate_hz``; ``level_dbfs``: RMS it is brought to.
@@ -106,48 +98,38 @@ class OtherSound:
     level_dbfs: float
     alone: bool = True
 
-    def __call__(self, events: Iterator[Event]) -> Iterator[Event]:
-        """See :class:`Perturbation`."""
+    @cached_property
+    def _played(self) -> Float:
         if not self.track.size:
             raise AudioFormatError("the other recording has no sound to play")
-        track: Float = self.track * np.float32(gain_to(self.level_dbfs, self.track))
-        begin: int | None = None
-        for event in Silence()(events) if self.alone else events:
-            if isinstance(event, Sound):
-                begin = event.stamp_ns if begin is None else begin
-                yield _added(event, self._piece(track, event, begin))
-            else:
-                yield event
+        return self.track * np.float32(gain_to(self.level_dbfs, self.track))
 
-    def _piece(self, track: Float, sound: Sound, begin_ns: int) -> Float:
-        """The part of the track that plays during the chunk, at the chunk's rate."""
-        seconds = (sound.stamp_ns - begin_ns) / SECOND_NS
-        at = (seconds + np.arange(len(sound.samples)) / sound.rate_hz) * self.rate_hz
-        if sound.rate_hz == self.rate_hz:
-            return track[np.round(at).astype(np.int64) % len(track)]
+    def change(self, event: Sound, since_ns: int, rng: np.random.Generator) -> Sound:
+        """With the part of the track that plays during the chunk, at the chunk's rate."""
+        track = self._played
+        seconds = since_ns / SECOND_NS + np.arange(len(event.samples)) / event.rate_hz
+        at = seconds * self.rate_hz
+        if event.rate_hz == self.rate_hz:
+            return _heard(event, track[np.round(at).astype(np.int64) % len(track)], self.alone)
         whole = np.floor(at).astype(np.int64)
         part = (at - whole).astype(np.float32)
         first, second = track[whole % len(track)], track[(whole + 1) % len(track)]
-        return first * (1 - part) + second * part
+        return _heard(event, first * (1 - part) + second * part, self.alone)
 
 
 @dataclass(frozen=True)
-class ShiftedSound:
+class ShiftedSound(Perturbation):
     """The sound's stamps are wrong by ``seconds``: above 0, it seems to come later."""
 
     seconds: float
 
-    def __call__(self, events: Iterator[Event]) -> Iterator[Event]:
-        """See :class:`Perturbation`."""
-        shift_ns = round(self.seconds * SECOND_NS)
-        for event in events:
-            if isinstance(event, Sound):
-                event = replace(event, stamp_ns=event.stamp_ns + shift_ns)
-            yield event
+    def change(self, event: Sound, since_ns: int, rng: np.random.Generator) -> Sound:
+        """At another time."""
+        return replace(event, stamp_ns=event.stamp_ns + round(self.seconds * SECOND_NS))
 
 
 @dataclass(frozen=True)
-class ClockDrift:
+class ClockDrift(Perturbation):
     """The microphone's clock is off by ``ppm`` of the time since the recording's start.
 
     Above 0, its stamps run fast: later sound is stamped later than it was heard.
@@ -155,59 +137,51 @@ class ClockDrift:
 
     ppm: float
 
-    def __call__(self, events: Iterator[Event]) -> Iterator[Event]:
-        """See :class:`Perturbation`."""
-        begin: int | None = None
-        for event in events:
-            if isinstance(event, Sound):
-                begin = event.stamp_ns if begin is None else begin
-                late_ns = round((event.stamp_ns - begin) * self.ppm * 1e-6)
-                event = replace(event, stamp_ns=event.stamp_ns + late_ns)
-            yield event
+    def change(self, event: Sound, since_ns: int, rng: np.random.Generator) -> Sound:
+        """At another time."""
+        return replace(event, stamp_ns=event.stamp_ns + round(since_ns * self.ppm * 1e-6))
 
 
 @dataclass(frozen=True)
-class _Dropped:
-    """A random ``share`` of the events of one kind never arrives."""
+class DroppedChunks(Perturbation):
+    """A random ``share`` of the sound's chunks never arrives."""
 
     share: float
     seed: int = 0
-    kind: ClassVar[type[Frame | Sound]]
 
     def __post_init__(self) -> None:
         """Raise ParameterError for a share outside 0..1."""
-        _check_share(self.share)
+        if not 0 <= self.share <= 1:
+            raise ParameterError(f"share is {self.share}; must be from 0 to 1")
 
-    def __call__(self, events: Iterator[Event]) -> Iterator[Event]:
-        """See :class:`Perturbation`."""
-        rng = np.random.default_rng(self.seed)
-        for event in events:
-            if not isinstance(event, self.kind) or rng.random() >= self.share:
-                yield event
+    def change(self, event: Event, since_ns: int, rng: np.random.Generator) -> Event | None:
+        """All or nothing."""
+        return event if rng.random() >= self.share else None
 
 
-class DroppedChunks(_Dropped):
-    """A random ``share`` of the sound's chunks never arrives."""
-
-    kind = Sound
-
-
-class DroppedFrames(_Dropped):
+class DroppedFrames(DroppedChunks):
     """A random ``share`` of the images never arrives."""
 
     kind = Frame
 
 
+class _Lens(Perturbation):
+    """Images look different."""
+
+    kind = Frame
+
+    def change(self, event: Frame, since_ns: int, rng: np.random.Generator) -> Frame:
+        return replace(event, decode=lambda: self.apply(event.decode(), event.index))
+
+    def apply(self, rgb: Bytes, index: int) -> Bytes:
+        raise NotImplementedError
+
+
 @dataclass(frozen=True)
-class Blur:
+class Blur(_Lens):
     """Out of focus: a Gaussian whose sigma is ``share`` of the image's width."""
 
     share: float
-
-    def __call__(self, events: Iterator[Event]) -> Iterator[Event]:
-        """See :class:`Perturbation`."""
-        for event in events:
-            yield _seen(event, self) if isinstance(event, Frame) else event
 
     def apply(self, rgb: Bytes, index: int) -> Bytes:
         """uint8 ``[H, W, 3]``, blurred."""
@@ -216,17 +190,12 @@ class Blur:
 
 
 @dataclass(frozen=True)
-class LowLight:
+class LowLight(_Lens):
     """Light halved ``stops`` times, with the noise of a sensor (``noise``: SD, share of white)."""
 
     stops: float
     noise: float = 0.02
     seed: int = 0
-
-    def __call__(self, events: Iterator[Event]) -> Iterator[Event]:
-        """See :class:`Perturbation`."""
-        for event in events:
-            yield _seen(event, self) if isinstance(event, Frame) else event
 
     def apply(self, rgb: Bytes, index: int) -> Bytes:
         """uint8 ``[H, W, 3]``, darkened; image ``index`` always gets the same noise."""
@@ -235,13 +204,3 @@ class LowLight:
         rng = np.random.default_rng([self.seed, index])
         dark += rng.standard_normal(rgb.shape, np.float32) * np.float32(255 * self.noise)
         return np.clip(np.round(dark), 0, 255).astype(np.uint8)
-
-
-def _seen(frame: Frame, lens: Blur | LowLight) -> Frame:
-    decode, index = frame.decode, frame.index
-    return replace(frame, decode=lambda: lens.apply(decode(), index))
-
-
-def _check_share(share: float) -> None:
-    if not 0 <= share <= 1:
-        raise ParameterError(f"share is {share}; must be from 0 to 1")

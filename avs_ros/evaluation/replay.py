@@ -25,7 +25,6 @@ from avs_ros.inference.segmenter import Segmenter
 from avs_ros.media.bag import BagOptions, BagSource
 from avs_ros.media.source import Frame
 from avs_ros.postprocess import PostprocessConfig, Postprocessor
-from avs_ros.streaming.inputs import Event
 from avs_ros.streaming.pipeline import Pipeline, Result
 
 KEPT_WORST = 10
@@ -67,22 +66,19 @@ class Replay:
             self.segmenter, postprocessor=Postprocessor(self.options.postprocess)
         )
         with closing(source):
-            results = pipeline.run(self._wanted(source.events(), truths))
-            scored = set(self._score(results, truths, name))
+            wanted = (
+                event for event in source.events()
+                if self.options.every_frame or not isinstance(event, Frame)
+                or event.stamp_ns in truths
+            )  # fmt: skip
+            scored = set(self._score(pipeline.run(wanted), truths, name))
         for stamp_ns in sorted(set(truths) - scored):
             truth = truths[stamp_ns]
-            shape = (source.info.height, source.info.width)
-            self.sheet.add_missed(stamp_ns, truth.mask, truth.labels, truth.boxes, shape)
+            self.sheet.add(ScoredFrame(
+                stamp_ns, None, truth.mask, true_labels=truth.labels, true_boxes=truth.boxes,
+                shape=(source.info.height, source.info.width),
+            ))  # fmt: skip
         return len(scored)
-
-    def _wanted(self, events: Iterator[Event], truths: dict[int, Truth]) -> Iterator[Event]:
-        for event in events:
-            if (
-                self.options.every_frame
-                or not isinstance(event, Frame)
-                or event.stamp_ns in truths
-            ):
-                yield event
 
     def _score(
         self, results: Iterator[Result], truths: dict[int, Truth], name: str
@@ -124,8 +120,7 @@ R = TypeVar("R")
 class Job:
     """One bag on one model: everything that another process or machine needs to know.
 
-    ``load``: makes the segmenter out of ``model``, ``engine`` and ``device`` (None:
-    ``avs_ros.inference.create_segmenter``).
+    ``load``: see :func:`open_segmenter`.
     """
 
     path: str
@@ -160,26 +155,30 @@ def use_threads(threads: int) -> None:
     torch.set_num_threads(threads)
 
 
-def run_job(job: Job) -> Done:
-    """Score one bag; the segmenter is made anew, so bags cannot influence each other."""
-    load = job.load
+def open_segmenter(
+    model: str, engine: str, device: str, threads: int = 1,
+    load: Callable[..., Segmenter] | None = None,
+) -> Segmenter:
+    """The segmenter ``model``, to compute with ``threads`` threads; the caller closes it.
+
+    ``load``: makes it out of ``model``, ``engine`` and ``device``, and then threads are its own
+    affair (None: ``avs_ros.inference.create_segmenter``).
+    """
     if load is None:
         from avs_ros.inference import create_segmenter
 
-        use_threads(job.threads)
+        use_threads(threads)
         load = create_segmenter
-    segmenter = load(model=job.model, engine=job.engine, device=job.device)
-    try:
+    return load(model=model, engine=engine, device=device)
+
+
+def run_job(job: Job) -> Done:
+    """Score one bag; the segmenter is made anew, so bags cannot influence each other."""
+    chosen = (job.model, job.engine, job.device, job.threads, job.load)
+    with closing(open_segmenter(*chosen)) as segmenter:
         replay = Replay(segmenter, job.options, job.batch_frames)
         replay.run(Path(job.path), job.name)
         return Done(job.path, replay.sheet, replay.worst.frames, segmenter.engine)
-    finally:
-        segmenter.close()
-
-
-def run_jobs(jobs: Sequence[Job], workers: int = 1, ray_address: str = "") -> Iterator[Done]:
-    """:func:`run_job` for each of ``jobs``, in their order; see :func:`spread`."""
-    return spread(run_job, jobs, workers, ray_address)
 
 
 def spread(

@@ -7,9 +7,9 @@ original truth measures how much of the silent thing is marked all the same (AVS
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +18,22 @@ import numpy as np
 
 from avs_ros.errors import BagError
 from avs_ros.evaluation import metrics
-from avs_ros.evaluation.perturbations import Event, Perturbation, chain
-from avs_ros.evaluation.robustness_conditions import CLEAN, Condition, RobustnessBag
+from avs_ros.evaluation.metrics import mean
+from avs_ros.evaluation.perturbations import Event, Perturbation
+from avs_ros.evaluation.replay import open_segmenter
+from avs_ros.evaluation.robustness_conditions import (
+    CLEAN,
+    Condition,
+    RobustnessBag,
+    another_class,
+    choose_conditions,
+)
 from avs_ros.evaluation.truth import Truth, read_truth
 from avs_ros.inference.segmenter import Segmenter
 from avs_ros.media.bag import BagOptions, BagSource
 from avs_ros.media.source import Sound
 from avs_ros.postprocess import PostprocessConfig, Postprocessor
-from avs_ros.segmentation import Bytes, Segmentation
+from avs_ros.segmentation import Segmentation
 from avs_ros.sound import dbfs
 from avs_ros.streaming.pcm import to_mono
 from avs_ros.streaming.pipeline import Pipeline
@@ -70,34 +78,30 @@ class ConditionScores:
         ``false_positive_rate``: marked pixels that should not be, as a share of the image;
         ``empty``: share of frames with nothing marked.
         """
-        wrong = self.condition.negative
+        axis = self.condition.of
+        wrong = axis.negative
         seen = [f for f in self.frames if f.sounds]
-        m_j = _mean(f.iou for f in self.frames)
-        negative = _mean(f.iou for f in seen) if wrong else None
-        was = _mean(f.iou for f in clean.frames) if clean else None
-        positive = _mean(f.iou for f in clean.frames if f.sounds) if clean else None
+        m_j = mean(f.iou for f in self.frames)
+        negative = mean(f.iou for f in seen) if wrong else None
+        was = mean(f.iou for f in clean.frames) if clean else None
+        positive = mean(f.iou for f in clean.frames if f.sounds) if clean else None
         return {
             "axis": self.condition.axis,
             "amount": self.condition.amount,
-            "unit": self.condition.unit,
+            "unit": axis.unit,
             "negative": wrong,
             "recordings": self.recordings,
             "frames": len(self.frames),
             "m_j": None if wrong else m_j,
-            "m_j_sounding": None if wrong else _mean(f.iou for f in seen),
+            "m_j_sounding": None if wrong else mean(f.iou for f in seen),
             "fall": None if wrong or m_j is None or was is None else was - m_j,
-            "false_positive_rate": _mean(f.false for f in self.frames),
-            "empty": _mean(float(f.marked == 0) for f in self.frames),
+            "false_positive_rate": mean(f.false for f in self.frames),
+            "empty": mean(float(f.marked == 0) for f in self.frames),
             "negative_miou": negative,
             "g_miou": None
             if negative is None or positive is None
             else metrics.g_miou(positive, negative),
         }
-
-
-def _mean(values: Iterable[float]) -> float | None:
-    listed = list(values)
-    return float(np.mean(listed)) if listed else None
 
 
 def read_recording(path: Path, bag: BagOptions | None = None, truth: str = "") -> RobustnessBag:
@@ -157,7 +161,7 @@ class RobustnessSuite:
         """
         made = [condition.make(recording, other, seed) for condition in conditions]
         return [
-            None if one is None else self.play(recording, one, condition.negative)
+            None if one is None else self.play(recording, one, condition.of.negative)
             for one, condition in zip(made, conditions, strict=True)
         ]
 
@@ -169,7 +173,9 @@ class RobustnessSuite:
         A frame without an answer is scored with the answer before it, as whoever listens to the
         masks would still have it; without any, with nothing.
         """
-        answers = {one.stamp_ns: one for one in self._answers(recording, perturbation)}
+        pipeline = Pipeline(self.segmenter, postprocessor=Postprocessor(self.postprocess))
+        played = pipeline.run(perturbation(self._events(recording)))
+        answers = {answer.stamp_ns: answer for answer, _ in played}
         scores: list[FrameScore] = []
         last: Segmentation | None = None
         for stamp_ns in sorted(recording.truths.keys() | answers.keys()):
@@ -177,13 +183,6 @@ class RobustnessSuite:
             if stamp_ns in recording.truths:
                 scores.append(_score(last, recording.truths[stamp_ns], negative))
         return scores
-
-    def _answers(
-        self, recording: RobustnessBag, perturbation: Perturbation
-    ) -> Iterator[Segmentation]:
-        pipeline = Pipeline(self.segmenter, postprocessor=Postprocessor(self.postprocess))
-        for answer, _ in pipeline.run(perturbation(self._events(recording))):
-            yield answer
 
     def _events(self, recording: RobustnessBag) -> Iterator[Event]:
         """The recording's events; a bag that fits into memory is read only once in a row."""
@@ -203,20 +202,96 @@ class RobustnessSuite:
 def _score(answer: Segmentation | None, truth: Truth, negative: bool) -> FrameScore:
     assert truth.mask is not None  # read_recording has seen to it
     true = truth.mask > 0
-    marked = np.zeros(true.shape, bool) if answer is None else _mask(answer, true.shape) > 0
+    marked = np.zeros(true.shape, bool)
+    if answer is not None:
+        size = (true.shape[1], true.shape[0])
+        marked = cv2.resize(answer.mask(), size, interpolation=cv2.INTER_NEAREST) > 0
     iou = metrics.frame_iou(marked[None].astype(np.float32), true[None])[0]
     false = marked if negative else marked & ~true
     return FrameScore(float(iou), bool(true.any()), float(false.mean()), float(marked.mean()))
 
 
-def _mask(answer: Segmentation, shape: tuple[int, ...]) -> Bytes:
-    mask = answer.mask()
-    if mask.shape != shape:
-        size = (shape[1], shape[0])
-        mask = np.asarray(cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST), np.uint8)
-    return mask
+@dataclass(frozen=True)
+class SuiteJob:
+    """One recording on one model, under the conditions of one axis.
+
+    ``other``: a recording of another class, its truth left out; ``seed``: the recording's number;
+    ``load``: see :func:`~avs_ros.evaluation.replay.open_segmenter`.
+    """
+
+    axis: str
+    own: RobustnessBag
+    other: RobustnessBag | None
+    seed: int
+    model: str
+    engine: str
+    device: str
+    threads: int
+    bag: BagOptions
+    load: Callable[..., Segmenter] | None = None
+
+    @property
+    def conditions(self) -> list[Condition]:
+        """Those of the axis."""
+        return [Condition(CLEAN, CLEAN)] if self.axis == CLEAN else choose_conditions([self.axis])
 
 
-def clean_condition() -> Condition:
-    """The recordings as they are: what every other condition is held against."""
-    return Condition(CLEAN, CLEAN, lambda own, other, seed: chain())
+@dataclass(frozen=True)
+class SuiteDone:
+    """``scores``: condition -> its frames, None if it was left out; ``engine`` it ran on."""
+
+    job: SuiteJob
+    engine: str
+    scores: dict[Condition, list[FrameScore] | None]
+
+
+# The last model of this process: loading one takes longer than playing a short recording.
+_loaded: dict[tuple[str, str, str, int], Segmenter] = {}
+
+
+def release() -> None:
+    """Free the model that this process has loaded."""
+    while _loaded:
+        _loaded.popitem()[1].close()
+
+
+def run_suite_job(job: SuiteJob) -> SuiteDone:
+    """Play one recording under the conditions of one axis."""
+    chosen = (job.model, job.engine, job.device, job.threads)
+    if chosen not in _loaded:
+        release()
+        _loaded[chosen] = open_segmenter(*chosen, job.load)
+    suite, conditions = RobustnessSuite(_loaded[chosen], job.bag), job.conditions
+    scores = suite.run(job.own, job.other, job.seed, conditions)
+    # The truth need not travel back.
+    light = replace(job, own=replace(job.own, truths={}), other=None, load=None)
+    return SuiteDone(light, suite.segmenter.engine, dict(zip(conditions, scores, strict=True)))
+
+
+def jobs_of(
+    recordings: Sequence[RobustnessBag], only: Sequence[str] = (), *, models: Sequence[str],
+    **how: Any,
+) -> list[SuiteJob]:
+    """Model by model, recording by recording: the clean one, then each of the axes ``only``.
+
+    ``how``: the other fields of :class:`SuiteJob`.
+    """
+    axes = [CLEAN, *dict.fromkeys(condition.axis for condition in choose_conditions(only))]
+    others = [another_class(recordings, seed) for seed in range(len(recordings))]
+    light = [other and replace(other, truths={}) for other in others]
+    return [
+        SuiteJob(axis, own, light[seed], seed, model, **how)
+        for model in models for seed, own in enumerate(recordings) for axis in axes
+    ]  # fmt: skip
+
+
+def gathered(done: Sequence[SuiteDone], model: str) -> list[ConditionScores]:
+    """What each condition came to over all recordings of ``model``, in the table's order."""
+    sheets: dict[Condition, ConditionScores] = {}
+    for one in done:
+        for condition, scores in one.scores.items() if one.job.model == model else ():
+            sheet = sheets.setdefault(condition, ConditionScores(condition))
+            if scores is not None:
+                sheet.frames += scores
+                sheet.recordings += 1
+    return list(sheets.values())

@@ -1,10 +1,9 @@
-"""The robustness suite's conditions: ONE list of what is done to each recording."""
+"""The robustness suite's conditions: ONE table of what is done to each recording."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from avs_ros.errors import ParameterError
@@ -42,41 +41,109 @@ class RobustnessBag:
     rate_hz: int
     level_dbfs: float
 
+    def noise(self, snr_db: float, seed: int, alone: bool = False) -> Noise:
+        """White noise, ``snr_db`` below its own sound."""
+        return Noise(self.level_dbfs - snr_db, alone, seed)
 
-# A recording, one of another class (if there is any) and a seed -> what to do; None: cannot be.
-Make = Callable[[RobustnessBag, RobustnessBag | None, int], Perturbation | None]
+    def beside(self, own: RobustnessBag, snr_db: float, alone: bool = False) -> OtherSound:
+        """Its sound in the recording ``own``, ``snr_db`` below that one's."""
+        return OtherSound(self.track, self.rate_hz, own.level_dbfs - snr_db, alone)
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One kind of disturbance.
+
+    ``make``: a recording, one of another class (None: there is none), a seed and a strength ->
+    what to do (None: cannot be); ``strengths``: name of the condition -> its strength in ``unit``;
+    ``negative``: nothing visible makes this sound.
+    """
+
+    description: str
+    make: Callable[[RobustnessBag, RobustnessBag | None, int, float], Perturbation | None]
+    strengths: Mapping[str, float | None] = field(default_factory=dict)
+    unit: str = ""
+    negative: bool = False
 
 
 @dataclass(frozen=True)
 class Condition:
-    """One thing that is wrong, at one strength.
-
-    ``axis``: its kind, shared by its strengths; ``negative``: nothing visible makes this sound;
-    ``amount`` in ``unit``: strength, None where there is only one.
-    """
+    """One thing that is wrong, at one strength; ``amount``: None where there is only one."""
 
     name: str
     axis: str
-    make: Make
-    negative: bool = False
     amount: float | None = None
-    unit: str = ""
+
+    @property
+    def of(self) -> Axis:
+        """Its kind, shared by its strengths."""
+        return AXES.get(self.axis, UNDISTURBED)
+
+    def make(
+        self, own: RobustnessBag, other: RobustnessBag | None, seed: int
+    ) -> Perturbation | None:
+        """What to do to ``own``; None where there is no such ``other``."""
+        return self.of.make(own, other, seed, self.amount or 0.0)
 
 
-# axis -> what is done, in words
-AXES: dict[str, str] = {
-    "silence": "the microphone gives zeros",
-    "noise-alone": "white noise as loud as the recording, instead of its sound",
-    "other-class": "the sound of another class instead of the own",
-    "off-screen": "the sound of another class, that is not in the image, over the own",
-    "noise": "white noise over the sound",
-    "shift": "the sound's stamps are early or late",
-    "dropped-chunks": "chunks of sound never arrive",
-    "drift": "the microphone's clock runs fast",
-    "dropped-frames": "images never arrive; the last answer stands",
-    "blur": "the camera is out of focus",
-    "low-light": "less light, and the sensor's noise",
-}
+UNDISTURBED = Axis("the recordings as they are", lambda own, other, seed, _: Perturbation())
+# In the order of the tables.
+AXES: dict[str, Axis] = {
+    "silence": Axis(
+        "the microphone gives zeros",
+        lambda own, other, seed, _: Silence(), {"silence": None}, negative=True,
+    ),
+    "noise-alone": Axis(
+        "white noise as loud as the recording, instead of its sound",
+        lambda own, other, seed, snr: own.noise(snr, seed, alone=True),
+        {"noise alone": None}, negative=True,
+    ),
+    "other-class": Axis(
+        "the sound of another class instead of the own",
+        lambda own, other, seed, snr: other.beside(own, snr, alone=True) if other else None,
+        {"other class": None}, negative=True,
+    ),
+    "off-screen": Axis(
+        "the sound of another class, that is not in the image, over the own",
+        lambda own, other, seed, snr: other.beside(own, snr) if other else None,
+        {f"off-screen {snr:g} dB": snr for snr in (10.0, 0.0)}, "dB SNR",
+    ),
+    "noise": Axis(
+        "white noise over the sound",
+        lambda own, other, seed, snr: own.noise(snr, seed),
+        {f"noise {snr:g} dB": snr for snr in (20.0, 10.0, 0.0)}, "dB SNR",
+    ),
+    "shift": Axis(
+        "the sound's stamps are early or late",
+        lambda own, other, seed, seconds: ShiftedSound(seconds),
+        {f"shift {s:+g} s": s for s in (-1.0, -0.5, -0.2, -0.1, 0.1, 0.2, 0.5, 1.0)}, "s",
+    ),
+    "dropped-chunks": Axis(
+        "chunks of sound never arrive",
+        lambda own, other, seed, percent: DroppedChunks(percent / 100, seed),
+        {f"{percent:g} % chunks lost": percent for percent in (10.0, 30.0, 50.0)}, "%",
+    ),
+    "drift": Axis(
+        "the microphone's clock runs fast",
+        lambda own, other, seed, ppm: ClockDrift(ppm),
+        {f"drift {ppm:g} ppm": ppm for ppm in (100.0, 1000.0, 10000.0)}, "ppm",
+    ),
+    "dropped-frames": Axis(
+        "images never arrive; the last answer stands",
+        lambda own, other, seed, percent: DroppedFrames(percent / 100, seed),
+        {f"{percent:g} % frames lost": percent for percent in (10.0, 30.0, 50.0)}, "%",
+    ),
+    "blur": Axis(
+        "the camera is out of focus",
+        lambda own, other, seed, percent: Blur(percent / 100),
+        {f"blur {percent:g} %": percent for percent in (0.5, 1.0, 2.0)}, "% of the width",
+    ),
+    "low-light": Axis(
+        "less light, and the sensor's noise",
+        lambda own, other, seed, stops: LowLight(stops),
+        {f"1/{2**stops} of the light": float(stops) for stops in (2, 4, 6)}, "stops",
+    ),
+}  # fmt: skip
 
 
 def another_class(recordings: Sequence[RobustnessBag], position: int) -> RobustnessBag | None:
@@ -89,77 +156,6 @@ def another_class(recordings: Sequence[RobustnessBag], position: int) -> Robustn
     return None
 
 
-def _noise(
-    own: RobustnessBag, other: RobustnessBag | None, seed: int, *, snr_db: float, alone: bool
-) -> Perturbation:
-    return Noise(own.level_dbfs - snr_db, alone, seed)
-
-
-def _other(
-    own: RobustnessBag, other: RobustnessBag | None, seed: int, *, snr_db: float, alone: bool
-) -> Perturbation | None:
-    if other is None:
-        return None
-    return OtherSound(other.track, other.rate_hz, own.level_dbfs - snr_db, alone)
-
-
-def _fixed(perturbation: Perturbation) -> Make:
-    """The same for every recording."""
-    return lambda own, other, seed: perturbation
-
-
-def _dropped(
-    own: RobustnessBag, other: RobustnessBag | None, seed: int, *, kind: type, share: float
-) -> Perturbation:
-    made: Perturbation = kind(share, seed)
-    return made
-
-
-def all_conditions() -> list[Condition]:
-    """Every condition but the clean one, in the order of the table."""
-    quiet = partial(_noise, snr_db=0.0, alone=True)
-    swapped = partial(_other, snr_db=0.0, alone=True)
-    found = [
-        Condition("silence", "silence", _fixed(Silence()), negative=True),
-        Condition("noise alone", "noise-alone", quiet, negative=True),
-        Condition("other class", "other-class", swapped, negative=True),
-    ]
-    for snr in (10.0, 0.0):
-        make: Make = partial(_other, snr_db=snr, alone=False)
-        name = f"off-screen {snr:g} dB"
-        found.append(Condition(name, "off-screen", make, amount=snr, unit="dB SNR"))
-    for snr in (20.0, 10.0, 0.0):
-        make = partial(_noise, snr_db=snr, alone=False)
-        name = f"noise {snr:g} dB"
-        found.append(Condition(name, "noise", make, amount=snr, unit="dB SNR"))
-    for seconds in (-1.0, -0.5, -0.2, -0.1, 0.1, 0.2, 0.5, 1.0):
-        make = _fixed(ShiftedSound(seconds))
-        found.append(
-            Condition(f"shift {seconds:+g} s", "shift", make, amount=seconds, unit="s")
-        )
-    for kind, axis, what in (
-        (DroppedChunks, "dropped-chunks", "chunks"), (DroppedFrames, "dropped-frames", "frames"),
-    ):
-        for share in (0.1, 0.3, 0.5):
-            make = partial(_dropped, kind=kind, share=share)
-            name = f"{round(100 * share)} % {what} lost"
-            found.append(Condition(name, axis, make, amount=100 * share, unit="%"))
-    for ppm in (100.0, 1000.0, 10000.0):
-        make = _fixed(ClockDrift(ppm))
-        found.append(Condition(f"drift {ppm:g} ppm", "drift", make, amount=ppm, unit="ppm"))
-    for share in (0.005, 0.01, 0.02):
-        make = _fixed(Blur(share))
-        percent = 100 * share
-        unit = "% of the width"
-        found.append(Condition(f"blur {percent:g} %", "blur", make, amount=percent, unit=unit))
-    for stops in (2.0, 4.0, 6.0):
-        make = _fixed(LowLight(stops))
-        name = f"1/{2 ** int(stops)} of the light"
-        found.append(Condition(name, "low-light", make, amount=stops, unit="stops"))
-    order = list(AXES)
-    return sorted(found, key=lambda condition: order.index(condition.axis))
-
-
 def choose_conditions(only: Sequence[str] = ()) -> list[Condition]:
     """Conditions of the axes ``only`` (none: all).  Raises ParameterError for unknown ones."""
     unknown = [name for name in only if name not in AXES]
@@ -167,4 +163,8 @@ def choose_conditions(only: Sequence[str] = ()) -> list[Condition]:
         raise ParameterError(
             f"no condition is called {', '.join(unknown)}; there are: {', '.join(AXES)}"
         )
-    return [one for one in all_conditions() if not only or one.axis in only]
+    return [
+        Condition(name, kind, amount)
+        for kind, axis in AXES.items() if not only or kind in only
+        for name, amount in axis.strengths.items()
+    ]  # fmt: skip

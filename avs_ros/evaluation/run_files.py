@@ -37,24 +37,47 @@ def make_folder(folder: Path) -> Path:
     return folder
 
 
-def write_whole(path: Path, text: str) -> None:
+def write_whole(path: Path, text: str) -> Path:
     """Write ``text``; the file appears whole or not at all."""
     part = path.with_name(path.name + ".part")
     part.write_text(text, encoding="utf-8")
     os.replace(part, path)
+    return path
+
+
+def write_results(folder: Path, files: Mapping[str, str | Mapping[str, Any]]) -> None:
+    """Write ``files`` (name -> text, or values for JSON) and print where each is."""
+    for name, content in files.items():
+        text = content if isinstance(content, str) else json.dumps(content, indent=2) + "\n"
+        print(f"  {write_whole(folder / name, text)}")
 
 
 def write_metrics(folder: Path, about: Mapping[str, Any]) -> Path:
     """Write ``metrics.json`` with the schema's number in front."""
-    path = folder / METRICS
-    write_whole(path, json.dumps({"schema": SCHEMA, **about}, indent=2) + "\n")
-    return path
+    text = json.dumps({"schema": SCHEMA, **about}, indent=2) + "\n"
+    return write_whole(folder / METRICS, text)
 
 
 def write_frames(path: Path, records: Iterable[Mapping[str, Any]]) -> Path:
     """One JSON object per line (:meth:`ScoreSheet.records`)."""
-    write_whole(path, "".join(json.dumps(record) + "\n" for record in records))
-    return path
+    return write_whole(path, "".join(json.dumps(record) + "\n" for record in records))
+
+
+def read_text(path: Path) -> str:
+    """The text of a file.  Raises DatasetError when it cannot be read."""
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise DatasetError(f"{path}: cannot be read ({why})") from error
+
+
+def read_json(path: Path) -> Any:
+    """The values of a JSON file.  Raises DatasetError when there are none."""
+    try:
+        return json.loads(read_text(path))
+    except ValueError as error:
+        raise DatasetError(f"{path}: not JSON ({error})") from error
 
 
 def read_run(path: Path) -> RunRecord:
@@ -64,14 +87,9 @@ def read_run(path: Path) -> RunRecord:
     """
     if path.is_dir():
         path = path / METRICS
-    try:
-        if path.suffix == ".jsonl":
-            return RunRecord(f"{path.parent.resolve().name}/{path.stem}", {}, _read_frames(path))
-        about = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise DatasetError(f"{path}: cannot be read ({error.strerror})") from error
-    except ValueError as error:
-        raise DatasetError(f"{path}: not JSON ({error})") from error
+    if path.suffix == ".jsonl":
+        return RunRecord(f"{path.parent.resolve().name}/{path.stem}", {}, _read_frames(path))
+    about = read_json(path)
     if not isinstance(about, dict) or "schema" not in about:
         raise DatasetError(f"{path} is no result of `avs evaluate bag` (it has no schema)")
     if about["schema"] != SCHEMA:
@@ -86,9 +104,6 @@ def read_run(path: Path) -> RunRecord:
 
 def _read_frames(path: Path) -> list[dict[str, Any]]:
     try:
-        with path.open(encoding="utf-8") as lines:
-            return [json.loads(line) for line in lines]
-    except OSError as error:
-        raise DatasetError(f"{path}: cannot be read ({error.strerror})") from error
+        return [json.loads(line) for line in read_text(path).splitlines()]
     except ValueError as error:
         raise DatasetError(f"{path}: a line is not JSON ({error})") from error

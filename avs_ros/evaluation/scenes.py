@@ -20,6 +20,7 @@ from avs_ros.errors import DatasetError
 from avs_ros.evaluation.composite import join
 from avs_ros.evaluation.composite_data import LEVEL, View
 from avs_ros.evaluation.composite_generated import generated_dataset
+from avs_ros.evaluation.metrics import mask_iou
 from avs_ros.overlay import WHITE, draw_overlay, put_text
 from avs_ros.segmentation import Bytes, Float, Segmentation
 from avs_ros.sound import SAMPLE_RATE
@@ -118,9 +119,8 @@ def judge(answer: Segmentation, shot: Shot) -> Verdict:
     own = shot.view.masks.get(shot.sounds, nothing)
     rest = [mask for name, mask in shot.view.masks.items() if name != shot.sounds]
     other = np.logical_or.reduce(rest) if rest else nothing
-    iou = float((found & own).sum() / max(1, (found | own).sum())) if shot.sounds else None
     return Verdict(
-        iou,
+        mask_iou(found, own) if shot.sounds else None,
         float(found.mean()),
         float((found & other).sum() / max(1, other.sum())),
         tuple(f"{one.label} {one.score:.2f}" for one in answer.instances),

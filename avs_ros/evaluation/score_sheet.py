@@ -6,7 +6,6 @@ what it has for a frame, and scores that need something nobody gave stay None.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,9 +15,9 @@ from numpy.typing import NDArray
 
 from avs_ros.errors import DatasetError
 from avs_ros.evaluation import metrics
-from avs_ros.evaluation.boxes import Box
 from avs_ros.evaluation.frame_scores import FrameScores, ScoredFrame, reactions, score_frame
 from avs_ros.evaluation.label_sets import LabelSets
+from avs_ros.evaluation.metrics import mask_iou, mean, percentiles
 
 # Two truths that overlap at least this much show the same sounding thing.
 SAME_TRUTH = 0.9
@@ -53,24 +52,6 @@ class ScoreSheet:
         self._rows += other._rows
         self._names += other._names
 
-    def add_missed(
-        self,
-        stamp_ns: int,
-        truth: NDArray[Any] | None,
-        labels: Sequence[str] = (),
-        boxes: Sequence[Box] = (),
-        shape: tuple[int, ...] = (),
-    ) -> None:
-        """A frame with a truth ``[h, w]`` (or ``boxes`` in an image ``shape``) got no answer."""
-        if not self._rows:
-            self.begin()
-        # Without a mask and its size, boxes are as good in an image that just holds them.
-        ends = [math.ceil(edge) for box in boxes for edge in box[2:]]
-        shape = shape or (max(ends, default=1), max(ends, default=1))
-        nothing = np.zeros(shape if truth is None else truth.shape, np.uint8)
-        frame = ScoredFrame(stamp_ns, nothing, truth, true_labels=labels, true_boxes=boxes)
-        self._rows[-1].append(score_frame(frame, answered=False, names=self.names))
-
     def add(self, frame: ScoredFrame) -> float:
         """Score one frame; returns its :attr:`FrameScores.likeness`.
 
@@ -78,10 +59,11 @@ class ScoreSheet:
         """
         if not self._rows:
             self.begin()
-        row = score_frame(frame, names=self.names)
-        row.flicker = self._flicker(frame)
+        row = score_frame(frame, self.names)
+        if row.answered:
+            row.flicker = self._flicker(frame)
+            self._last = frame
         self._rows[-1].append(row)
-        self._last = frame
         return row.likeness
 
     def _answered(self) -> list[FrameScores]:
@@ -131,18 +113,18 @@ class ScoreSheet:
 
     def running_iou(self) -> float | None:
         """Mean frame IoU so far; None before the first frame."""
-        return _mean(row.iou for row in _masked(self._answered()))
+        return mean(row.iou for row in _masked(self._answered()))
 
     def _flicker(self, frame: ScoredFrame) -> float | None:
         """1 - IoU with the mask before, where the truth stayed as it was."""
         last = self._last
-        if last is None or last.mask.shape != frame.mask.shape:
+        if last is None or last.marked.shape != frame.marked.shape:
             return None
         if {*last.true_labels} != {*frame.true_labels}:
             return None
-        if _overlap(last.shown(), frame.shown()) < SAME_TRUTH:
+        if mask_iou(last.shown, frame.shown, empty=1.0) < SAME_TRUTH:
             return None
-        return 1.0 - _overlap(last.mask > 0, frame.mask > 0)
+        return 1.0 - mask_iou(last.marked, frame.marked, empty=1.0)
 
     def result(self) -> dict[str, Any]:
         """Scores by name (shares in 0..1, times in ms); None where nothing could be said.
@@ -178,34 +160,29 @@ class ScoreSheet:
             "recordings": len(self._rows),
             "mask_frames": sum(len(part) for part in masked),
             "batch_frames": self.batch_frames,
-            "m_j": _mean(_mean(row.iou for row in batch) for batch in batches),
-            "m_f": _mean(_best_f(batch) for batch in batches),
-            "m_j_frames": _mean(row.iou for row in rows),
-            "m_j_missed_empty": _mean(row.iou for row in every),
-            "m_j_sounding": _mean(row.iou for row in sounding),
+            "m_j": mean(mean(row.iou for row in batch) for batch in batches),
+            "m_f": mean(_best_f(batch) for batch in batches),
+            "m_j_frames": mean(row.iou for row in rows),
+            "m_j_missed_empty": mean(row.iou for row in every),
+            "m_j_sounding": mean(row.iou for row in sounding),
             "m_f_set": _best_f(_masked(rows)) if batches else None,
             "average_precision": self.average_precision(),
             "silent_frames": len(silent),
-            "silent_empty": _mean(float(row.marked_share == 0) for row in silent),
-            "false_positive_rate": _mean(row.marked_share for row in silent),
-            "pointing": _mean(float(bool(row.point_hit)) for row in sounding),
-            "label_accuracy": _mean(row.label_hit for row in sounding),
-            "heard_accuracy": _mean(row.heard_hit for row in sounding),
-            "c_iou": _mean(float(value >= 0.5) for value in overlaps),
+            "silent_empty": mean(float(row.marked_share == 0) for row in silent),
+            "false_positive_rate": mean(row.marked_share for row in silent),
+            "pointing": mean(float(bool(row.point_hit)) for row in sounding),
+            "label_accuracy": mean(row.label_hit for row in sounding),
+            "heard_accuracy": mean(row.heard_hit for row in sounding),
+            "c_iou": mean(float(value >= 0.5) for value in overlaps),
             "auc": metrics.success_auc(overlaps),
-            "box_c_iou": _mean(float(value >= 0.5) for value in boxes),
+            "box_c_iou": mean(float(value >= 0.5) for value in boxes),
             "box_auc": metrics.success_auc(boxes),
-            "flicker": _mean(row.flicker for row in rows),
+            "flicker": mean(row.flicker for row in rows),
             **reactions(self._rows),
-            "latency_ms": _percentiles(row.latency_ms for row in rows),
-            "sync_error_ms": _percentiles(row.sync_error_ms for row in rows),
+            "latency_ms": percentiles(row.latency_ms for row in rows),
+            "sync_error_ms": percentiles(row.sync_error_ms for row in rows),
             "classes": _by_class(sounding),
         }
-
-
-def _overlap(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> float:
-    union = (a | b).sum()
-    return float((a & b).sum() / union) if union else 1.0
 
 
 def _best_f(rows: Sequence[FrameScores]) -> float:
@@ -223,18 +200,6 @@ def _masked(rows: Iterable[FrameScores]) -> list[FrameScores]:
     return [row for row in rows if row.iou is not None]
 
 
-def _mean(values: Iterable[float | None]) -> float | None:
-    listed = [float(value) for value in values if value is not None]
-    return float(np.mean(listed)) if listed else None
-
-
-def _percentiles(values: Any) -> dict[str, float] | None:
-    listed = [v for v in values if v is not None]
-    if not listed:
-        return None
-    return {f"p{q}": float(np.percentile(listed, q)) for q in (50, 95, 99)}
-
-
 def _by_class(rows: Sequence[FrameScores]) -> dict[str, dict[str, float | None]]:
     names = sorted({name for row in rows for name in row.true_labels})
     out: dict[str, dict[str, float | None]] = {}
@@ -242,8 +207,8 @@ def _by_class(rows: Sequence[FrameScores]) -> dict[str, dict[str, float | None]]
         chosen = [row for row in rows if name in row.true_labels]
         out[name] = {
             "frames": len(chosen),
-            "m_j": _mean(row.iou for row in chosen),
-            "c_iou": _mean(float((row.overlap or 0.0) >= 0.5) for row in chosen),
-            "label_accuracy": _mean(row.label_hit for row in chosen),
+            "m_j": mean(row.iou for row in chosen),
+            "c_iou": mean(float((row.overlap or 0.0) >= 0.5) for row in chosen),
+            "label_accuracy": mean(row.label_hit for row in chosen),
         }
     return out

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 MASK = "ground_truth/mask"
 DETECTIONS = "ground_truth/detections"
+# Suffixes of bags that are one file.
+FILES = (".mcap", ".db3")
 IMAGE_TYPE, DETECTIONS_TYPE = "sensor_msgs/msg/Image", "vision_msgs/msg/Detection2DArray"
 
 
@@ -103,9 +105,8 @@ def _read(reader: Any, path: Path, topic: str) -> dict[int, Truth]:
             boxes = read_detections(msg)
             names = tuple(one.label for one in boxes if one.label)
             found[stamp_ns] = names, tuple(one.box for one in boxes)
-    nothing: tuple[tuple[str, ...], tuple[Box, ...]] = ((), ())
     if masked:
-        truths = {s: Truth(mask, found.get(s, nothing)[0]) for s, mask in masks.items()}
+        truths = {s: Truth(mask, found[s][0] if s in found else ()) for s, mask in masks.items()}
     else:
         truths = {s: Truth(None, labels, boxes) for s, (labels, boxes) in found.items()}
     if not truths:
@@ -116,26 +117,23 @@ def _read(reader: Any, path: Path, topic: str) -> dict[int, Truth]:
 def _choose(types: Mapping[str, str], path: Path, topic: str) -> str:
     """The topic of the truth."""
     fitting = [t for t, kind in sorted(types.items()) if kind in (IMAGE_TYPE, DETECTIONS_TYPE)]
+    wanted = f"ground truth (a topic …/{MASK} or …/{DETECTIONS})"
     if topic:
         name = "/" + topic.lstrip("/")
-        if name in fitting:
-            return name
-        if name in types:
+        if name in types and name not in fitting:
             raise BagError(f"{path}: topic {name} is {types[name]}, neither masks nor boxes")
-        raise BagError(_missing(path, f"topic {name}", types))
-    for ending in (MASK, DETECTIONS):
-        for name in fitting:
-            if name.endswith(ending):
-                return name
-    raise BagError(_missing(path, f"ground truth (a topic …/{MASK} or …/{DETECTIONS})", types))
+        wanted, found = f"topic {name}", [name] if name in types else []
+    else:
+        found = [t for ending in (MASK, DETECTIONS) for t in fitting if t.endswith(ending)]
+    if not found:
+        raise BagError(
+            f"{path} has no {wanted}; its topics: {', '.join(sorted(types)) or 'none'}"
+        )
+    return found[0]
 
 
 def _empty(path: Path, topic: str) -> str:
     return f"{path}: there is no message on {topic}, so nothing to score against"
-
-
-def _missing(path: Path, what: str, types: Mapping[str, str]) -> str:
-    return f"{path} has no {what}; its topics: {', '.join(sorted(types)) or 'none'}"
 
 
 def bags_in(path: Path) -> Iterator[Path]:
@@ -148,14 +146,23 @@ def bags_in(path: Path) -> Iterator[Path]:
     if path.is_file() or (path / "metadata.yaml").is_file():
         yield path
         return
-    found = sorted(
-        {p.parent for p in path.rglob("metadata.yaml")}
-        | {p for p in path.rglob("*.mcap") if not (p.parent / "metadata.yaml").is_file()}
-        | {p for p in path.rglob("*.db3") if not (p.parent / "metadata.yaml").is_file()}
-    )
+    folders = {found.parent for found in path.rglob("metadata.yaml")}
+    files = {found for ending in FILES for found in path.rglob(f"*{ending}")}
+    found = sorted(folders | {one for one in files if one.parent not in folders})
     if not found:
         raise BagError(f"{path} holds no rosbag2 (.mcap, .db3 or a folder with metadata.yaml)")
     yield from found
+
+
+def checked_bags(
+    given: Sequence[Path], bag: BagOptions | None = None, truth: str = ""
+) -> list[Path]:
+    """Every bag in ``given`` (see :func:`bags_in`), checked; doubts are printed."""
+    paths = [path for one in given for path in bags_in(one)]
+    for path in paths:
+        for doubt in check_bag(path, bag, truth):
+            print(f"note: {path.name}: {doubt}")
+    return paths
 
 
 def bag_names(paths: Sequence[Path]) -> list[str]:
@@ -175,4 +182,4 @@ def bag_names(paths: Sequence[Path]) -> list[str]:
 
 
 def _name(path: Path) -> str:
-    return path.stem if path.suffix in (".mcap", ".db3") else path.name
+    return path.stem if path.suffix in FILES else path.name

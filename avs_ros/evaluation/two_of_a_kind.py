@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from avs_ros.evaluation.composite import join
 from avs_ros.evaluation.composite_benchmark import answer_to
 from avs_ros.evaluation.composite_data import CompositeDataset, LabelledImage, LabelledSound
+from avs_ros.evaluation.metrics import mask_iou
 from avs_ros.inference.segmenter import Segmenter
 from avs_ros.postprocess import PostprocessConfig
-from avs_ros.segmentation import Segmentation
 
 PER_CATEGORY, SAME, NEAR = 12, 0.5, 0.02
 
@@ -53,13 +53,8 @@ class Told:
 def make_twins(dataset: CompositeDataset, seed: int = 0) -> list[Twins]:
     """The same cases for the same seed: at most ``PER_CATEGORY`` of each category."""
     rng = np.random.default_rng(seed)
-    by_category: dict[str, list[LabelledImage]] = {}
-    for image in dataset.images:
-        here = image.categories(0.05)
-        if len(here) == 1 and set(image.shares) == set(here):
-            by_category.setdefault(here[0], []).append(image)
     found = []
-    for category, images in sorted(by_category.items()):
+    for category, images in dataset.single(0.05).items():
         sounds = dataset.sounds_of(category)
         for _ in range(PER_CATEGORY if len(images) > 1 and sounds else 0):
             left, right = rng.choice(len(images), 2, replace=False)
@@ -68,39 +63,28 @@ def make_twins(dataset: CompositeDataset, seed: int = 0) -> list[Twins]:
     return found
 
 
-def ask(
-    segmenter: Segmenter, twins: Twins, policy: PostprocessConfig | None = None
-) -> tuple[Segmentation, NDArray[np.bool_], int]:
-    """The answer, the category's mask, and the column at which the right photograph begins."""
-    left = twins.left.view()
-    view = join(left, twins.right.view())
-    answer = answer_to(segmenter, view.rgb, twins.recording.second(), policy)
-    return answer, view.masks[twins.category], left.rgb.shape[1]
-
-
 def tell(
     segmenter: Segmenter, cases: list[Twins], policy: PostprocessConfig | None = None
 ) -> Told:
     """All cases; ``policy``: of the post-processing (None: the defaults)."""
-    marked, both, apart, clear = [], [], [], []
+    rows = []
     for case in cases:
-        answer, true, cut = ask(segmenter, case, policy)
-        labels = answer.label_mask()
-        marked.append(bool(labels.any()))
+        left = case.left.view()
+        view = join(left, case.right.view())
+        true, cut = view.masks[case.category], left.rgb.shape[1]
+        labels = answer_to(segmenter, view.rgb, case.recording.second(), policy).label_mask()
         halves = (np.s_[:, :cut], np.s_[:, cut:])
-        both.append(all(_iou(labels[half] > 0, true[half]) > SAME for half in halves))
-        apart.append(told_apart(labels, true, cut))
-        clear.append(not touching(true, cut))
-    where = np.array(clear or [False])
-    clear_apart = np.array(apart or [False])[where]
+        rows.append((
+            bool(labels.any()),
+            all(mask_iou(labels[half] > 0, true[half]) > SAME for half in halves),
+            told_apart(labels, true, cut), not touching(true, cut),
+        ))  # fmt: skip
+    marked, both, apart, clear = np.array(rows or [(False,) * 4]).T
+    clear_apart = float(apart[clear].mean()) if clear.any() else float("nan")
     return Told(
-        len(cases),
-        float(np.mean(marked or [False])),
-        float(np.mean(both or [False])),
-        float(np.mean(apart or [False])),
-        int(where.sum()),
-        float(clear_apart.mean()) if clear_apart.size else float("nan"),
-    )
+        len(cases), float(marked.mean()), float(both.mean()), float(apart.mean()),
+        int(clear.sum()), clear_apart,
+    )  # fmt: skip
 
 
 def told_apart(labels: NDArray[Any], true: NDArray[np.bool_], cut: int) -> bool:
@@ -115,7 +99,7 @@ def told_apart(labels: NDArray[Any], true: NDArray[np.bool_], cut: int) -> bool:
         own[int(mask[:, cut:].sum() > mask[:, :cut].sum())] |= mask
     sides = np.zeros((2, *true.shape), bool)
     sides[0, :, :cut], sides[1, :, cut:] = true[:, :cut], true[:, cut:]
-    return all(_iou(found, side) > SAME for found, side in zip(own, sides, strict=True))
+    return all(mask_iou(found, side) > SAME for found, side in zip(own, sides, strict=True))
 
 
 def touching(true: NDArray[np.bool_], cut: int) -> bool:
@@ -127,7 +111,3 @@ def touching(true: NDArray[np.bool_], cut: int) -> bool:
     left[:, :cut] = true[:, :cut]
     grown = cv2.dilate(left, np.ones((2 * reach + 1, 2 * reach + 1), np.uint8))
     return bool((grown[:, cut:].astype(bool) & true[:, cut:]).any())
-
-
-def _iou(found: NDArray[np.bool_], true: NDArray[np.bool_]) -> float:
-    return float((found & true).sum() / max(1, (found | true).sum()))

@@ -148,32 +148,24 @@ _ANY = Kind((("thing",),), 1.0)
 
 
 def _context(embed: Embedder, rows: Sequence[str], kinds: Sequence[Kind]) -> Matrix:
-    audio_kinds = audioset_kinds()
-    visual_texts = [_in_context(_plain_name(n), k) for n, k in zip(rows, kinds, strict=True)]
-    audio_texts = [_in_context(n, k) for n, k in zip(audioset().names, audio_kinds, strict=True)]
+    heard = audioset_kinds()
+    visual = [
+        name.split(" (")[0] if kind is _ANY else f"{name.split(' (')[0]} ({kind.description})"
+        for name, kind in zip(rows, kinds, strict=True)
+    ]
+    audio = [f"{n} ({k.description})" for n, k in zip(audioset().names, heard, strict=True)]
     # Kinship carries, names refine: a cosine moves the result by a factor of two at most.
-    closeness = (1.0 + _cosine(embed, visual_texts, audio_texts).clip(0.0, 1.0)) / 2.0
+    closeness = (1.0 + _cosine(embed, visual, audio).clip(0.0, 1.0)) / 2.0
     visual_weight = np.array([kind.weight for kind in kinds], np.float32)
-    audio_weight = np.array([kind.weight for kind in audio_kinds], np.float32)
-    matrix = closeness * agreements(kinds, audio_kinds)
-    matrix = matrix * visual_weight[:, None] * audio_weight[None, :]
-    return _blocked(matrix.astype(np.float32), rows)
-
-
-def _blocked(matrix: Matrix, rows: Sequence[str]) -> Matrix:
+    audio_weight = np.array([kind.weight for kind in heard], np.float32)
+    weights = visual_weight[:, None], audio_weight[None, :]
+    kinship = closeness * agreements(kinds, heard)
+    matrix: Matrix = (kinship * weights[0] * weights[1]).astype(np.float32)
     for pair in rows_of("blocked_pairs.csv"):
         if pair["visual"] in rows:
             row = matrix[rows.index(pair["visual"])]
             row[slice(None) if pair["audio"] == "*" else audioset().index(pair["audio"])] = 0.0
     return matrix
-
-
-def _plain_name(name: str) -> str:
-    return name.split(" (")[0]
-
-
-def _in_context(name: str, kind: Kind) -> str:
-    return name if kind is _ANY else f"{name} ({kind.description})"
 
 
 def _cosine(embed: Embedder, visual: Sequence[str], audio: Sequence[str]) -> Matrix:
@@ -202,10 +194,9 @@ def read_matrix(path: Path) -> tuple[NDArray[np.float32], dict[str, str]]:
         if path.suffix == ".safetensors":
             with safe_open(str(path), framework="np") as file:
                 array, about = file.get_tensor(DATASET), dict(file.metadata() or {})
-        elif path.suffix in (".h5", ".hdf5"):
-            array, about = _read_hdf5(path), {}
         else:
-            array, about = _read_numpy(path), {}
+            hdf5 = path.suffix in (".h5", ".hdf5")
+            array, about = _read_hdf5(path) if hdf5 else _read_numpy(path), {}
     except (SafetensorError, OSError, ValueError, KeyError, EOFError) as error:
         raise CheckpointError(
             f"{path} cannot be read as a label similarity "

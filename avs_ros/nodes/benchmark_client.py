@@ -88,10 +88,11 @@ class NodeClient:
 
     def wait_for_listener(self) -> None:
         """Until the node listens to both topics."""
-        self._until(
-            lambda: self._images.get_subscription_count() and
-            self._sounds.get_subscription_count(), _PATIENCE_S, "the node to listen",
-        )
+        end = time.monotonic() + _PATIENCE_S
+        while not all(one.get_subscription_count() for one in (self._images, self._sounds)):
+            if time.monotonic() > end:
+                raise RosError("waited in vain for the node to listen")
+            time.sleep(0.01)
 
     def send(self) -> tuple[int, float]:
         """The next tenth of a second: sound, then a frame; (stamp, when it was published)."""
@@ -136,13 +137,6 @@ class NodeClient:
         with self._arrived:
             self._masks[stamp_to_ns(message.header.stamp)] = now
             self._arrived.notify_all()
-
-    def _until(self, ready: Any, seconds: float, what: str) -> None:
-        end = time.monotonic() + seconds
-        while not ready():
-            if time.monotonic() > end:
-                raise RosError(f"waited in vain for {what}")
-            time.sleep(0.01)
 
 
 def measure(spec: dict[str, Any], out: TextIO) -> dict[str, Any]:
@@ -201,11 +195,11 @@ def _in_turns(client: NodeClient, bare: Any, rounds: int, tell: Any) -> dict[str
             samples["bare_step"].append(step_ms)
             samples["end_to_end"].append(answer_ms)
     timings = summarise(samples, "bare_step")
-    overhead = np.asarray(samples["end_to_end"]) - np.asarray(samples["bare_step"])
+    bare_ms, whole_ms = (np.asarray(samples[name]) for name in ("bare_step", "end_to_end"))
     return {
         "ms": {name: asdict(timing) for name, timing in timings.items()},
-        "overhead_ms": float(np.median(overhead)),
-        "overhead_share": float(np.median(overhead / np.asarray(samples["bare_step"]))),
+        "overhead_ms": float(np.median(whole_ms - bare_ms)),
+        "overhead_share": float(np.median((whole_ms - bare_ms) / bare_ms)),
     }
 
 

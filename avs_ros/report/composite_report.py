@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from avs_ros.evaluation.composite_scores import MEANINGS
 from avs_ros.evaluation.metrics import Difference
 from avs_ros.report.charts import bars
 from avs_ros.report.page import render, short
@@ -70,33 +71,24 @@ class ModelResult:
         return number(self.scores[name]) + tail
 
 
-def lead_rows(
-    models: Mapping[str, ModelResult], meanings: Mapping[str, str]
-) -> list[tuple[str, ...]]:
+def lead_rows(models: Mapping[str, ModelResult]) -> list[tuple[str, ...]]:
     """Score, and what the first model has more of it than each other one, with the interval."""
-    others = list(models.values())[1:]
-    rows = []
-    for name in meanings:
-        found = [one.behind.get(name) for one in others]
-        if any(found):
-            rows.append((name, *(_difference(one) for one in found)))
-    return rows
+    found = [(name, [one.behind.get(name) for one in [*models.values()][1:]]) for name in MEANINGS]
+    return [(name, *map(_difference, leads)) for name, leads in found if any(leads)]
 
 
 def _difference(found: Difference | None) -> str:
     if found is None:
         return "-"
-    known = found.low is not None and found.high is not None
-    return f"{found.value:+.3f}" + (f" ({found.low:+.3f}..{found.high:+.3f})" if known else "")
+    tail = " ({:+.3f}..{:+.3f})".format(*found.ends) if found.ends else ""
+    return f"{found.value:+.3f}{tail}"
 
 
-def score_rows(
-    models: Mapping[str, ModelResult], meanings: Mapping[str, str]
-) -> list[tuple[str, ...]]:
+def score_rows(models: Mapping[str, ModelResult]) -> list[tuple[str, ...]]:
     """Score, the value of each model, meaning."""
     return [
         (name, *(one.cell(name) for one in models.values()), description)
-        for name, description in meanings.items()
+        for name, description in MEANINGS.items()
     ]
 
 
@@ -109,28 +101,26 @@ def class_rows(models: Mapping[str, ModelResult], score: str) -> list[tuple[str,
     return [row for row in rows if set(row[1:]) != {"-"}]
 
 
-def to_html(
-    title: str, models: Mapping[str, ModelResult], meanings: Mapping[str, str],
-    notes: Sequence[str],
-) -> str:
+def classes_of(model: ModelResult) -> list[tuple[str, ...]]:
+    """Class, and its scores of ``COLUMNS``; all together at the end."""
+    return [
+        (label, *(number(row[column]) for column in COLUMNS))
+        for label, row in {**model.classes, "all": model.scores}.items()
+    ]
+
+
+def to_html(title: str, models: Mapping[str, ModelResult], notes: Sequence[str]) -> str:
     """The whole page; ``models``: name -> what came of it."""
     first = next(iter(models.values()))
     shown = {name: one["m_j"] for name, one in first.classes.items() if one["m_j"] is not None}
     return render(
         "composite.html", title, notes=notes, names=[short(name) for name in models],
         headline=[(number(first.scores[name]), description) for name, description in HEADLINE],
-        scores=[(description, *v) for _, *v, description in score_rows(models, meanings)],
-        lead=lead_rows(models, meanings),
+        scores=[(description, *v) for _, *v, description in score_rows(models)],
+        lead=lead_rows(models),
         side_by_side=[
             (description, class_rows(models, score)) for score, description in SIDE_BY_SIDE.items()
         ],
         by_class=bars(shown, ""), legend=LEGEND, columns=list(COLUMNS.values()),
-        models=[(short(name), _classes(one), one.worst) for name, one in models.items()],
+        models=[(short(name), classes_of(one), one.worst) for name, one in models.items()],
     )  # fmt: skip
-
-
-def _classes(model: ModelResult) -> list[list[str]]:
-    return [
-        [label, *(number(row[column]) for column in COLUMNS)]
-        for label, row in {**model.classes, "all": model.scores}.items()
-    ]

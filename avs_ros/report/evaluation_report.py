@@ -11,8 +11,7 @@ import numpy as np
 
 from avs_ros.evaluation.run_files import write_whole
 from avs_ros.evaluation.worst import WorstFrame
-from avs_ros.report import charts
-from avs_ros.report.charts import precision_recall
+from avs_ros.report.charts import bars, precision_recall, times_histogram
 from avs_ros.report.page import render
 
 # score -> what it means, in the order of the page
@@ -72,15 +71,13 @@ def _number(value: Any) -> str:
 def _rows(scores: Mapping[str, Any]) -> dict[str, str]:
     """Meaning -> value, of everything that the table shows."""
     rows = {meaning: _number(scores.get(name)) for name, meaning in MEANINGS.items()}
-    for name in ("onset_ms", "offset_ms"):
-        value = scores[name]
-        description = "median time to follow when sound " + (
-            "starts" if "onset" in name else "stops"
-        )
-        if changes := scores[name.replace("_ms", "s")]:
-            missed = scores[name.replace("_ms", "s_missed")]
+    for name, change in (("onset", "starts"), ("offset", "stops")):
+        if changes := scores[f"{name}s"]:
+            value = scores[f"{name}_ms"]
             shown = "-" if value is None else f"{value:.0f} ms"
-            rows[description] = f"{shown} ({missed} of {changes} never followed)"
+            rows[f"median time to follow when sound {change}"] = (
+                f"{shown} ({scores[f'{name}s_missed']} of {changes} never followed)"
+            )
     for name, description in TIMES.items():
         if found := scores.get(name):
             rows[description] = " / ".join(f"{found[part]:.0f}" for part in ("p50", "p95", "p99"))
@@ -92,20 +89,19 @@ def _rows(scores: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _head(summary: EvaluationSummary) -> list[tuple[str, str]]:
-    scores = summary.scores
-    head = [
-        *([(_number(scores["m_j"]), "M_J"), (_number(scores["m_f"]), "M_F")]
-          if scores["m_j"] is not None
-          else [(_number(scores["c_iou"]), "cIoU"), (_number(scores["auc"]), "AUC")]),
+    scores, live = summary.scores, summary.live or {}
+    masks = {"m_j": "M_J", "m_f": "M_F"}
+    shown = masks if scores["m_j"] is not None else {"c_iou": "cIoU", "auc": "AUC"}
+    head = [(_number(scores[name]), description) for name, description in shown.items()]
+    if live.get("m_j_missed_empty") is not None:
+        head.append((_number(live["m_j_missed_empty"]), "M_J live, missed = empty"))
+    head += [
         (_number(scores["silent_empty"]), "silent frames left empty"),
         (_number(scores["false_positive_rate"]), "area marked on silent frames"),
         (str(scores["frames"]), "frames scored"),
         (str(scores["missed_frames"]), "frames without an answer"),
     ]
-    if summary.live is not None and summary.live["m_j_missed_empty"] is not None:
-        head.insert(2, (_number(summary.live["m_j_missed_empty"]), "M_J live, missed = empty"))
-    latency = (summary.live or scores)["latency_ms"]
-    if latency:
+    if latency := (live or scores)["latency_ms"]:
         head.append((f"{latency['p50']:.0f} / {latency['p95']:.0f} ms", "latency p50 / p95"))
     return head
 
@@ -116,7 +112,7 @@ def _charts(summary: EvaluationSummary) -> list[tuple[str, str, str]]:
     if scores["classes"]:
         score, heading = ("c_iou", "cIoU") if scores["m_j"] is None else ("m_j", "M_J")
         values = {name: one[score] for name, one in scores["classes"].items()}
-        found.append((f"{heading} by class", charts.bars(values, ""), ""))
+        found.append((f"{heading} by class", bars(values, ""), ""))
     if any(curve["recall"] for curve in summary.curves.values()):
         note = "Pixels of all frames pooled, silent frames too; the dot is threshold 0.5."
         found.append(("Precision over recall", precision_recall(summary.curves), note))
@@ -128,7 +124,7 @@ def _charts(summary: EvaluationSummary) -> list[tuple[str, str, str]]:
         if finite and not any(finite):
             found.append((title, "", f"0 ms on every one of {len(finite)} frames"))
         elif finite:
-            found.append((title, charts.times_histogram(finite), ""))
+            found.append((title, times_histogram(finite), ""))
     return found
 
 
@@ -145,6 +141,6 @@ def to_html(summary: EvaluationSummary) -> str:
     )  # fmt: skip
 
 
-def write_report(path: Path, summary: EvaluationSummary) -> None:
+def write_report(path: Path, summary: EvaluationSummary) -> Path:
     """Write the page; it appears whole or not at all."""
-    write_whole(path, to_html(summary))
+    return write_whole(path, to_html(summary))

@@ -6,8 +6,10 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
+from itertools import cycle
 from typing import Any
 
+from avs_ros.evaluation.robustness_conditions import AXES
 from avs_ros.report.charts import ticks
 from avs_ros.report.page import render, short
 
@@ -20,6 +22,7 @@ COLUMNS: dict[str, str] = {
     "negative_miou": "negative mIoU",
     "g_miou": "G-mIoU",
 }
+HEAD = ["condition", *COLUMNS.values()]
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, FOOT = 500, 210, 44, 14, 14, 46
 
 # The page's accent, then colours that are told apart on light and on dark paper.
@@ -104,7 +107,7 @@ def wrong_sound_chart(models: Models) -> str:
     for condition in conditions:
         out.append(f'<text class="strong" x="0" y="{y + 14}">{escape(condition)}</text>')
         for column, kind in kinds.items():
-            for model, colour in zip(models, colours(models), strict=True):
+            for model, colour in zip(models, cycle(PALETTE)):
                 value = models[model][condition][column]
                 y += 20
                 description = f"{kind}, {short(model)}" if several else kind
@@ -135,60 +138,52 @@ def side_by_side(models: Models) -> tuple[list[str], list[list[str]]]:
     return ["condition", "score", *(short(name) for name in models)], rows
 
 
-def colours(models: Sequence[str] | Models) -> list[str]:
-    """One colour a model; the page's own accent first."""
-    return [PALETTE[i % len(PALETTE)] for i in range(len(models))]
+def scores_of(rows: Rows) -> list[list[str]]:
+    """A condition, and its score in each of ``COLUMNS``."""
+    return [[name, *(number(row[column]) for column in COLUMNS)] for name, row in rows.items()]
 
 
 def to_html(
-    title: str, models: Models, axes: Mapping[str, str], headline: Sequence[tuple[str, str]],
-    notes: Sequence[str] = (),
+    title: str, models: Models, headline: Sequence[tuple[str, str]], notes: Sequence[str] = ()
 ) -> str:
     """The whole page.
 
-    ``models``: name -> condition -> :meth:`ConditionScores.result`, ``clean`` first; ``axes``:
-    axis -> what it is; ``headline``: (figure, what it is).
+    ``models``: name -> condition -> :meth:`ConditionScores.result`, ``clean`` first;
+    ``headline``: (figure, what it is).
     """
     first = next(iter(models.values()))
     charts = []
     wrong = {row["axis"] for row in first.values() if row["negative"] and row["frames"]}
     if wrong:
-        description = "; ".join(f"{axis}: {axes[axis]}" for axis in axes if axis in wrong)
-        charts.append(("Wrong sounds", wrong_sound_chart(models), description))
-    for axis, description in axes.items():
-        if chart := _axis_chart(models, axis):
-            unit = next(row["unit"] for row in first.values() if row["axis"] == axis)
-            heading = f"{axis.replace('-', ' ').capitalize()} ({unit})"
-            note = f"{description}; dotted: M_J of the clean recordings"
-            charts.append((heading, chart, note))
+        told = "; ".join(f"{kind}: {axis.description}" for kind, axis in AXES.items()
+                         if kind in wrong)  # fmt: skip
+        charts.append(("Wrong sounds", wrong_sound_chart(models), told))
+    for kind, axis in AXES.items():
+        names = [
+            name for name, row in first.items()
+            if row["axis"] == kind and row["amount"] is not None
+            and row["frames"] and row["m_j"] is not None
+        ]  # fmt: skip
+        if names:
+            heading = f"{kind.replace('-', ' ').capitalize()} ({axis.unit})"
+            note = f"{axis.description}; dotted: M_J of the clean recordings"
+            charts.append((heading, _axis_chart(models, names), note))
     head, rows = side_by_side(models)
     return render(
         "robustness.html", title, headline=headline, notes=notes, charts=charts, head=head,
-        rows=rows, columns=list(COLUMNS.values()),
-        tables=[
-            (short(name), [[n, *(number(row[c]) for c in COLUMNS)] for n, row in rows.items()])
-            for name, rows in models.items()
-        ],
+        rows=rows, columns=HEAD[1:],
+        tables=[(short(name), scores_of(rows)) for name, rows in models.items()],
     )  # fmt: skip
 
 
-def _axis_chart(models: Models, axis: str) -> str:
-    """M_J and false pixels over the strengths of an axis; "" where there is nothing to draw."""
-    first = next(iter(models.values()))
-    names = [
-        name for name, row in first.items()
-        if row["axis"] == axis and row["amount"] is not None
-        and row["frames"] and row["m_j"] is not None
-    ]  # fmt: skip
-    if not names:
-        return ""
-    several = len(models) > 1
+def _axis_chart(models: Models, names: Sequence[str]) -> str:
+    """M_J and false pixels of each model under the conditions ``names``."""
     lines, clean = [], {}
-    for (model, rows), colour in zip(models.items(), colours(models), strict=True):
-        tail = f", {short(model)}" if several else ""
+    for (model, rows), colour in zip(models.items(), cycle(PALETTE)):
+        tail = f", {short(model)}" if len(models) > 1 else ""
         lines.append(Line(f"M_J{tail}", [rows[name]["m_j"] for name in names], colour))
         false = [rows[name]["false_positive_rate"] for name in names]
         lines.append(Line(f"false pixels{tail}", false, colour, dashed=True))
         if rows["clean"]["m_j"] is not None:
             clean[colour] = rows["clean"]["m_j"]
-    return line_chart([f"{first[name]['amount']:g}" for name in names], lines, clean)
+    return line_chart([f"{rows[name]['amount']:g}" for name in names], lines, clean)

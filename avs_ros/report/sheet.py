@@ -35,13 +35,16 @@ class Sheet:
         width = max(body.shape[1], text_width(description, LETTERS) + 2 * GAP)
         strip = np.full((STRIP, width, 3), PAPER, np.uint8)
         put_text(strip, description, GAP, STRIP - 6, LETTERS, INK)
-        self._rows.append(strip)
-        self._rows.append(np.asarray(body, np.uint8))
+        self._rows += [strip, np.asarray(body, np.uint8)]
 
     def write(self, path: Path, quality: int = 80) -> None:
         """One image, as wide as its widest row."""
-        width = max((row.shape[1] for row in self._rows), default=1)
-        whole = np.vstack([_padded(row, width) for row in self._rows] or [_blank()])
+        rows = self._rows or [np.full((STRIP, 1, 3), PAPER, np.uint8)]
+        width = max(row.shape[1] for row in rows)
+        whole = np.vstack([
+            np.pad(row, ((0, 0), (0, width - row.shape[1]), (0, 0)), constant_values=PAPER)
+            for row in rows
+        ])
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_name(path.name + ".part")
         part.write_bytes(jpeg(np.asarray(whole, np.uint8), width, quality))
@@ -61,15 +64,6 @@ def scaled(image: Bytes, height: int) -> Bytes:
     """The same at another height, px."""
     width = max(1, round(height * image.shape[1] / image.shape[0]))
     return np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA))
-
-
-def _padded(row: Bytes, width: int) -> Bytes:
-    missing = width - row.shape[1]
-    return np.pad(row, ((0, 0), (0, missing), (0, 0)), constant_values=PAPER)
-
-
-def _blank() -> Bytes:
-    return np.full((STRIP, 1, 3), PAPER, np.uint8)
 
 
 HEIGHT = 170
@@ -106,13 +100,11 @@ def _tile(one: Judged) -> Bytes:
     image = scaled(draw_overlay(one.rgb, one.answer, status=False), HEIGHT)
     height, width = image.shape[:2]
     for thing in one.moment.things:
-        x0, y0, x1, y1 = thing.box
-        first, last = _corner(x0, y0, width, height), _corner(x1, y1, width, height)
+        x0, y0, x1, y1 = (
+            min(round(edge * side), side - 1)
+            for edge, side in zip(thing.box, (width, height) * 2, strict=True)
+        )
         colour = SOURCE if thing in one.moment.sources else OTHER
-        cv2.rectangle(image, first, last, (0, 0, 0), 4)
-        cv2.rectangle(image, first, last, colour, 2)
+        cv2.rectangle(image, (x0, y0), (x1, y1), (0, 0, 0), 4)
+        cv2.rectangle(image, (x0, y0), (x1, y1), colour, 2)
     return np.asarray(image, np.uint8)
-
-
-def _corner(x: float, y: float, width: int, height: int) -> Sequence[int]:
-    return min(round(x * width), width - 1), min(round(y * height), height - 1)
