@@ -18,7 +18,7 @@ from avs_ros.models.light.folding import fold_batch_norm
 from avs_ros.models.light.selection import AcceptGate, raise_to_visible
 from avs_ros.models.light.similarity import light_similarity
 from avs_ros.models.light.sound_context import SoundContext
-from avs_ros.models.light.step import LightStep
+from avs_ros.models.light.steps import LightStep
 
 RATE = 16000
 SECOND = 1_000_000_000

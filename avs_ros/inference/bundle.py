@@ -18,7 +18,7 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from avs_ros.errors import AvsError, EngineError
 from avs_ros.inference.engines.cache import cache_folder, code_digest, forget_old
@@ -31,6 +31,9 @@ from avs_ros.inference.engines.selection import (
     remembered,
 )
 
+if TYPE_CHECKING:
+    from avs_ros.inference.engines.program import StepProgram
+
 VISUAL_STEP, AUDIO_STEP = "visual", "audio"
 _log = logging.getLogger(__name__)
 
@@ -41,6 +44,10 @@ class Bundle:
 
     metadata: Mapping[str, Any]
     steps: Mapping[str, Step]
+
+    def program(self) -> StepProgram:
+        """The visual step of a bundle that is fresh from its networks."""
+        return cast("StepProgram", self.steps[VISUAL_STEP])
 
 
 @dataclass(frozen=True)

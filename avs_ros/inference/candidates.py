@@ -159,7 +159,7 @@ class CandidateReader:
     def __call__(
         self, outputs: Mapping[str, Float], shown: tuple[float, float] = (1.0, 1.0)
     ) -> Candidates:
-        """``outputs``: those of ``models.light.detecting_step``, by name, with a batch axis.
+        """``outputs``: those of ``models.light.steps``, by name, with a batch axis.
 
         ``shown``: shares of the whole frame's width and height that the image takes.
         """

@@ -85,7 +85,7 @@ class ObjectReader:
     def __call__(
         self, outputs: Mapping[str, Any], shown: tuple[float, float] = (1.0, 1.0)
     ) -> PotentialObjects:
-        """``outputs``: those of ``models.light.instance_step``, by name, with a batch axis.
+        """``outputs``: those of ``models.light.steps``, by name, with a batch axis.
 
         ``shown``: shares of the square's width and height that the image takes.
         """
