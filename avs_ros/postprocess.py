@@ -220,16 +220,19 @@ class Postprocessor:
                 )
             )
         self._was_marked = label_map > 0
+        found = replace(
+            self._empty(prediction, pair, width, height, prediction.score), probability_map=shown
+        )
         if not instances:
-            empty = self._empty(prediction, pair, width, height, prediction.score)
-            return replace(empty, probability_map=shown)
-        return Segmentation(
-            pair.stamp_ns, width, height, True, prediction.score,
-            instances[0].label if prediction.layers else prediction.label,
-            prediction.audio_label, prediction.audio_score, tuple(instances),
-            attention_point(regions[0].probability, regions[0].pixels, sx, sy),
-            float(np.count_nonzero(label_map) / label_map.size), shown, label_map,
-            self.config.threshold, pair.coverage, pair.level_dbfs, prediction.ms,
+            return found
+        return replace(
+            found,
+            sounding=True,
+            label=instances[0].label if prediction.layers else prediction.label,
+            instances=tuple(instances),
+            point=attention_point(regions[0].probability, regions[0].pixels, sx, sy),
+            area=float(np.count_nonzero(label_map) / label_map.size),
+            label_map=label_map,
         )
 
     def _empty(

@@ -96,7 +96,9 @@ def open_runners(
                 _log.warning("%s: what is kept of it is of no use, building anew: %s", name, error)
     bundle = make()
     if engine == AUTO:
-        engine = _choose(bundle.steps[VISUAL_STEP], device)
+        chosen = build_runner(bundle.steps[VISUAL_STEP], AUTO, device)
+        chosen.close()
+        engine = chosen.engine
     if identity is not None and engine in ENGINES and ENGINES[engine].portable:
         try:
             bundle = save_bundle(name, identity, bundle)
@@ -167,12 +169,6 @@ def _listen(step: Step, engine: str, device: str) -> StepRunner:
             raise
         _log.warning("the audio network stays in PyTorch: %s", error)
         return build_runner(step, "torch", device)
-
-
-def _choose(step: Step, device: str) -> str:
-    runner = build_runner(step, AUTO, device)
-    runner.close()
-    return runner.engine
 
 
 def _path(name: str, identity: str) -> Path:

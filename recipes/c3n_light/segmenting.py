@@ -17,8 +17,7 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor
 
-from avs_ros.models.light.category_segmenter import CategorySegmenter
-from avs_ros.models.light.deeplab import DeepLabV3, VocOutput
+from avs_ros.models.light.category_segmenter import CategorySegmenter, DeepLabV3, VocOutput
 from avs_ros.models.light.folding import fold_batch_norm
 from avs_ros.models.light.network import LightC3N
 from avs_ros.models.light.vocabulary import CATEGORIES

@@ -21,9 +21,13 @@ from avs_ros.models.c3n.ccam import class_activated_weights, cognitive_consensus
 from avs_ros.models.c3n.network import C3N
 from avs_ros.models.light.affinity import ClassAudioAffinity
 from avs_ros.models.light.category_segmenter import CategorySegmenter
-from avs_ros.models.light.companion import NEVER, CompanionGate
 from avs_ros.models.light.folding import fold_batch_norm
-from avs_ros.models.light.selection import AcceptGate, visible_evidence
+from avs_ros.models.light.selection import (
+    NEVER,
+    AcceptGate,
+    CompanionGate,
+    visible_evidence,
+)
 
 SHAPE_WIDTH = 8
 RIVAL_REACH = 8.0
