@@ -20,6 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from safetensors import SafetensorError, safe_open
+
 from avs_ros.errors import AvsError, EngineError
 from avs_ros.inference.engines.cache import cache_folder, code_digest, forget_old
 from avs_ros.inference.engines.prepared import Step, StepRunner, prepare, read_step, write_json
@@ -74,6 +76,23 @@ def identity_of(*payload: object, files: tuple[Path, ...] = ()) -> str:
             while chunk := file.read(1 << 20):
                 digest.update(chunk)
     return digest.hexdigest()
+
+
+def header_value(path: str | Path, key: str) -> Any:
+    """What a safetensors file says under ``key``: decoded where it is JSON.
+
+    By its header alone, without the tensors and without PyTorch.  None where it says nothing of
+    it; also for other files and broken ones, of which their reader says what is wrong.
+    """
+    try:
+        with safe_open(path, framework="numpy") as file:
+            text = (file.metadata() or {}).get(key, "null")
+    except (SafetensorError, OSError):
+        return None
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
 
 
 def open_runners(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from avs_ros.gate import CATEGORY_OPTIONS
+from avs_ros.inference.bundle import header_value
 from avs_ros.inference.category_gate import ALONE, Bools
 from avs_ros.inference.class_affinity import ClassAffinity
 from avs_ros.inference.gated_segmenter import (
@@ -110,14 +110,8 @@ def create(
 
 def detects(checkpoint: str | Path) -> bool:
     """Whether a light file holds a detector, by its header alone; False where it has none."""
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(checkpoint, framework="numpy") as file:
-            build = json.loads((file.metadata() or {}).get("build", "{}"))
-    except (SafetensorError, OSError, ValueError):
-        return False  # its reader says what is wrong with it
-    return bool(build.get("detector_rows", 0))
+    build = header_value(checkpoint, "build")
+    return isinstance(build, dict) and bool(build.get("detector_rows", 0))
 
 
 def program(name: str, *, checkpoint: str | Path = BUNDLED) -> StepProgram:
