@@ -76,27 +76,15 @@ class AVSC(nn.Module):
             carry = features[-1] if self.backbone.chains_normed else activation
         return tuple(features)
 
-    def segment_features(self, features: Features) -> SegmenterOutput:
-        """The segmenter's answer to what :meth:`features` gave."""
-        out: SegmenterOutput = self.segmenter(features)
-        return out
-
     def segment(self, frames: Tensor) -> SegmenterOutput:
         """Normalised frames ``[B, 3, S, S]`` -> potential sounding objects."""
-        return self.segment_features(self.features(frames))
-
-    def audio_scores(self, audio_logits: Tensor, feature: Tensor) -> Tensor:
-        """AudioSet logits ``[B, 527]`` and feature ``[B, D]`` -> logits ``[B, K]``.
-
-        Their sigmoid is how likely each category sounds: several may, or none.
-        """
-        scores: Tensor = self.audio_head(audio_logits, feature)
-        return scores
+        out: SegmenterOutput = self.segmenter(self.features(frames))
+        return out
 
     def forward(self, frames: Tensor, feature: Tensor, audio_logits: Tensor) -> AVSCOutput:
         """Normalised frames ``[B, 3, S, S]`` and what the audio network said of their sounds."""
         output = self.segment(frames)
-        scores = torch.sigmoid(self.audio_scores(audio_logits, feature))
+        scores = torch.sigmoid(self.audio_head(audio_logits, feature))
         return AVSCOutput(output, scores, attend(output, scores))
 
     def freeze_segmenter(self) -> None:
