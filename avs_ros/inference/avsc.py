@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,15 +42,13 @@ class AVSCSegmenter(GatedSegmenter):
             raise ModelError(
                 f"{name}: the weight file's threshold is {known}; it must lie between 0 and 1"
             )
-        self.labels: Sequence[str] = metadata["categories"]
-        self.categories = self.labels
         affinity = ClassAffinity(metadata["affinity"], metadata["sound_classes"])
         super().__init__(
             name,
             runners,
             affinity,
             lambda scores, residual: np.asarray(affinity(scores) + residual[0], np.float32),
-            calibrated=np.full(len(self.labels), known),
+            calibrated=np.full(len(metadata["categories"]), known),
             remembered=8,
         )
         self._frames = stretched_frames(metadata)

@@ -51,8 +51,7 @@ class InstanceSegmenter(ExplainingSegmenter):
         rows = metadata["rows"]
         known = np.array([bool(own) for own in rows])
         super().__init__(name, runners, known)
-        self.labels: Sequence[str] = [self._names[int(k)] for k in np.flatnonzero(known)]
-        self.categories = self.labels
+        self.labels = self.categories = [self._names[int(k)] for k in np.flatnonzero(known)]
         self._row = np.cumsum(known) - 1
         self._read = ObjectReader(rows)
         self._visible: PotentialObjects | None = None

@@ -122,6 +122,7 @@ class GatedSegmenter(BundleSegmenter):
         self.metadata: Mapping[str, Any] = metadata["metadata"]
         self.calibration: Mapping[str, Any] = metadata["calibration"]
         self._names: Sequence[str] = metadata["categories"]
+        self.labels = self.categories = self._names
         self._audioset: Sequence[str] = metadata["audioset"]
         self._sound_classes = sound_classes
         self._policy = CategoryGate(self._names, self.calibration, calibrated)

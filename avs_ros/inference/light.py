@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -49,8 +48,7 @@ class LightSegmenter(GatedSegmenter):
         metadata = runners.metadata
         affinity = ClassAffinity(metadata["affinity"], metadata["sound_classes"])
         super().__init__(name, runners, affinity)
-        self.labels: Sequence[str] = metadata["rows"]
-        self.categories = self._names
+        self.labels = metadata["rows"]
         self._category_row = [self.labels.index(name) for name in self.categories]
         self._frames = stretched_frames(metadata)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -32,8 +31,6 @@ class DetectingSegmenter(ExplainingSegmenter):
         runners = open_light("detecting", checkpoint, name, engine, device)
         super().__init__(name, runners)
         metadata = runners.metadata
-        self.labels: Sequence[str] = self._names
-        self.categories = self.labels
         self._read = CandidateReader(metadata["candidates"])
         self._feature_width = int(metadata["feature_width"])
         self._frames = stretched_frames(metadata)

@@ -103,12 +103,13 @@ class BenchTrainer(Trainer[AVSC]):
     ``categories``: names in the order of the network's classes.
     """
 
+    config: BenchSettings
     categories: Sequence[str] = ()
     teacher: AVSC | None = None
 
     def batch_loss(self, batch: Sequence[ClipTensors]) -> Tensor:
         """Attended mask against the truth; the segmenter's objective where a category is known."""
-        settings = self._settings()
+        settings = self.config
         frames = torch.cat([sample.frames for sample in batch]).to(self.device)
         count = batch[0].frames.shape[0]
         chosen = supervised_frames(len(frames), count, settings.supervise)
@@ -116,7 +117,11 @@ class BenchTrainer(Trainer[AVSC]):
         feature, logits = (part[chosen].to(self.device) for part in self.heard(batch, "train"))
         with self._autocast():
             answer = self.model(frames, feature, logits)
-        truth = shrink(torch.cat([sample.masks for sample in batch])[chosen], answer.attended)
+        truth = functional.interpolate(
+            torch.cat([sample.masks for sample in batch])[chosen],
+            size=answer.attended.shape[1:],
+            mode="nearest",
+        )[:, 0].to(self.device)
         loss = correlation_loss(answer.attended.float(), truth)
         names = [self.data["train"].clips[s.index].category for s in batch for _ in range(count)]
         labelled = [i for i, frame in enumerate(chosen.tolist()) if names[frame]]
@@ -143,10 +148,6 @@ class BenchTrainer(Trainer[AVSC]):
             attended[:, None], size=size, mode="bilinear", align_corners=False
         )
         return whole[:, 0]
-
-    def _settings(self) -> BenchSettings:
-        assert isinstance(self.config, BenchSettings)
-        return self.config
 
     @torch.no_grad()
     def _with_silent(self, targets: list[Target], frames: Tensor) -> list[Target]:
@@ -177,12 +178,6 @@ def pick(output: SegmenterOutput, rows: list[int]) -> SegmenterOutput:
         output.mask_logits[rows],
         tuple((logits[rows], masks[rows]) for logits, masks in output.auxiliary),
     )
-
-
-def shrink(masks: Tensor, like: Tensor) -> Tensor:
-    """Masks ``[B, 1, H, W]`` -> 0|1 ``[B, h, w]`` of ``like``, on its device."""
-    small = functional.interpolate(masks, size=like.shape[1:], mode="nearest")
-    return small[:, 0].to(like.device)
 
 
 def train_bench(

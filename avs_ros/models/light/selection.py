@@ -11,6 +11,39 @@ from torch import Tensor, nn
 TOP_SHARE = 0.02
 # Logit of what cannot be a companion: the first category itself.
 NEVER = -30.0
+RIVAL_REACH = 8.0
+
+
+class CategoryMasks(nn.Module):
+    """Each category's log-odds against all others and nothing (0).
+
+    In float32 also where the network is in half precision, whose largest number is exp(11).
+    """
+
+    keep_single = True
+
+    def forward(
+        self, semantic: Tensor, lift: Tensor, overlaps: Tensor, heard: Tensor | None = None
+    ) -> Tensor:
+        """``semantic`` ``[B, K, h, w]`` and ``lift`` ``[B, 1, h, w]`` -> ``[B, K, h, w]``.
+
+        With ``heard`` ``[B, K]`` a rival that may hold the category (``overlaps`` ``[K, K]``)
+        counts less where it is heard less: the sound decides whether it is the guitar or the
+        guitarist.
+        """
+        wide = semantic.float() if semantic.dtype == torch.float16 else semantic
+        if heard is None:
+            with_nothing = functional.pad(wide, (0, 0, 0, 0, 0, 1))
+            odds = torch.logit(with_nothing.softmax(dim=1)[:, :-1], eps=1e-5)
+        else:
+            # Row k, column j: how far rival j is put back when k is asked about.
+            put_back = (heard[:, None, :] - heard[:, :, None]).clamp(-RIVAL_REACH, 0.0) * overlaps
+            wide = wide.clamp(-20, 20)
+            strength = wide.exp()
+            share = put_back.exp().to(wide.dtype)
+            rivals = torch.einsum("bkj,bjhw->bkhw", share, strength) - strength
+            odds = wide - (1.0 + rivals.clamp(min=0)).log()
+        return odds.to(semantic.dtype) + lift
 
 
 def visible_evidence(log_odds: Tensor, class_maps: Tensor) -> Tensor:

@@ -19,7 +19,7 @@ from avs_ros.models.audio.yamnet import Yamnet
 from avs_ros.models.c3n.streaming import C3NStep
 from avs_ros.models.light.detector import Detections, Detector
 from avs_ros.models.light.network import LightC3N
-from avs_ros.models.light.selection import raise_to_visible, visible_evidence
+from avs_ros.models.light.selection import raise_to_visible
 
 
 class _Seen(NamedTuple):
@@ -91,13 +91,9 @@ class LightStep(_TrunkStep):
 
         The other arguments are those of :class:`C3NStep`.
         """
-        network = self.network
         found = self.see(frame, audio_feature, audio_logits, past, shares)
-        plain = network.masks(found.semantic, found.objectness)
-        seen = visible_evidence(plain, found.class_maps)
-        gate = network.gate(heard, seen)
-        companion_logits = network.companion_logits(gate, heard, seen)
-        masks = raise_to_visible(network.masks(found.semantic, found.objectness, heard))
+        masks, gate, companion_logits, _ = self.network.judge(*found[:3], heard)
+        masks = raise_to_visible(masks)
         return LightStepOutput(masks, gate, companion_logits, found.label, found.state)
 
 
