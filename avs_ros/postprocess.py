@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avs_ros.errors import ParameterError
-from avs_ros.gate import GateConfig, lowered
+from avs_ros.gate import GateConfig, lowered, names_of
 from avs_ros.instances import (
     MAX_INSTANCES,
     Region,
@@ -249,8 +249,4 @@ class Postprocessor:
 
 def _named(label: str, names: Iterable[str]) -> bool:
     """Whether ``label``, or one of its comma-separated names, is among ``names``."""
-    wanted = {name.strip().casefold() for name in names}
-    if not wanted:
-        return False
-    own = label.strip().casefold()
-    return own in wanted or any(part.strip() in wanted for part in own.split(","))
+    return not {name.strip().casefold() for name in names}.isdisjoint(names_of(label))

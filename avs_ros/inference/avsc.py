@@ -21,7 +21,6 @@ from avs_ros.segmentation import Bytes, Float, Layer, Prediction, sigmoid
 
 if TYPE_CHECKING:
     from avs_ros.inference.engines.program import StepProgram
-    from avs_ros.models.avsc import LoadedAVSC
 
 FULL = "avsc_pvt"
 # An instance's score from which it counts as sounding, where a file does not say.
@@ -103,15 +102,10 @@ def create(
     weights are missing, CheckpointError where they do not fit.
     """
     path = None if random_weights else _weights(name, checkpoint)
-
-    def make() -> Bundle:
-        from avs_ros.inference.model_steps import avsc_bundle
-
-        loaded = load(path, configuration)
-        return avsc_bundle(loaded.network, name, loaded.metadata)
-
     identity = None if path is None else identity_of("avsc", files=(path,))
-    runners = open_runners(name, identity, make, engine, choose_device(device))
+    runners = open_runners(
+        name, identity, lambda: _bundle(name, path, configuration), engine, choose_device(device)
+    )
     return AVSCSegmenter(name, runners)
 
 
@@ -123,10 +117,8 @@ def program(
     random_weights: bool = False,
 ) -> StepProgram:
     """The model's visual step; arguments and errors as for :func:`create`."""
-    from avs_ros.inference.model_steps import visual_program
-
     path = None if random_weights else _weights(name, checkpoint)
-    return visual_program(load(path, configuration).network, name)
+    return _bundle(name, path, configuration).program()
 
 
 def _weights(name: str, checkpoint: str | Path | None) -> Path:
@@ -138,17 +130,19 @@ def _weights(name: str, checkpoint: str | Path | None) -> Path:
     )
 
 
-def load(path: Path | None, configuration: str = FULL) -> LoadedAVSC:
-    """The network of a file; without one a ready form with random weights, always the same."""
+def _bundle(name: str, path: Path | None, configuration: str) -> Bundle:
+    """Of a file; without one of a ready form with random weights, always the same."""
     import torch
 
+    from avs_ros.inference.model_steps import avsc_bundle
     from avs_ros.models import avsc
     from avs_ros.models.labels import audioset
 
     if path is not None:
-        return avsc.load_avsc(path)
+        loaded = avsc.load_avsc(path)
+        return avsc_bundle(loaded.network, name, loaded.metadata)
     # The caller's random state stays as it was.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        network = avsc.AVSC(avsc.configuration(configuration))
-    return avsc.LoadedAVSC(network.eval(), {"audioset": list(audioset().names)})
+        network = avsc.AVSC(avsc.configuration(configuration)).eval()
+    return avsc_bundle(network, name, {"audioset": list(audioset().names)})
