@@ -55,7 +55,8 @@ class _TrunkStep(nn.Module):
         label = trunk.c3im(trace.logits, audio_logits)
         fused, state = trunk.fuse(trace, label, feature, past, shares)
         objectness, paths = trunk.decoder(fused)
-        hidden = trace.record["hidden"]
+        hidden = trace.hidden
+        assert hidden is not None  # it is a MobileNet
         return _Seen(*network.maps(frame, objectness, paths[0], hidden), hidden, label, state)
 
 
