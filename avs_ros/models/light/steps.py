@@ -177,7 +177,7 @@ class DetectingStep(_TrunkStep):
         ``[1, 3, W, W]``: at the top left of a square, to scale.  The others are those of
         :class:`C3NStep`.
         """
-        detected = self.instances(whole)
+        detected: Detections = self.instances(whole)
         found = self.see(frame, audio_feature, audio_logits, past, shares)
         maps = self.network.masks(found.semantic, found.objectness)
         cells = self.cells(found.hidden)
