@@ -246,15 +246,12 @@ def load_backbone(backbone: Backbone, path: str | Path) -> None:
         for name, tensor in own.items():
             if name.startswith("norms."):
                 tensors.setdefault(name, tensor)
-    for name in [n for n in tensors if n in own and _is_head(n)]:
+    heads = [n for n in tensors if n in own and n.startswith(("net.head.", "net.classifier."))]
+    for name in heads:
         rows = tensors[name].shape[0]
         if rows < own[name].shape[0] and tensors[name].shape[1:] == own[name].shape[1:]:
             tensors[name] = torch.cat([tensors[name], own[name][rows:].to(tensors[name])])
     load_state_dict_strictly(backbone, tensors, file.source)
-
-
-def _is_head(name: str) -> bool:
-    return name.startswith(("net.head.", "net.classifier."))
 
 
 def _in_own_names(tensors: Mapping[str, Tensor], backbone: Backbone) -> dict[str, Tensor]:
