@@ -138,11 +138,8 @@ class GateConfig:
     def threshold_of(self, label: str) -> float:
         """Score from which ``label`` sounds; "tabby, tabby cat" answers to either name."""
         own = {name.strip().casefold(): value for name, value in self._pairs()}
-        whole = label.strip().casefold()
-        for name in (whole, *(part.strip() for part in whole.split(","))):
-            if name in own:
-                return own[name]
-        return self.sounding_threshold
+        found = (own[name] for name in names_of(label) if name in own)
+        return next(found, self.sounding_threshold)
 
     def changed(self) -> frozenset[str]:
         """Names of the options that are not at their defaults."""
@@ -160,10 +157,7 @@ class GateConfig:
                 f"model {model} has no {name}: leave it at its default, or take a model that has "
                 f"it (this one has {', '.join(sorted(honoured))})"
             )
-        known = {
-            part.strip().casefold()
-            for label in categories for part in (label, *label.split(","))
-        }
+        known = {name for label in categories for name in names_of(label)}
         for name, _ in self._pairs():
             if name.strip().casefold() not in known:
                 near = difflib.get_close_matches(name.casefold(), known, n=3)
@@ -178,6 +172,12 @@ class GateConfig:
 
     def _pairs(self) -> tuple[tuple[str, float], ...]:
         return tuple(dict(self.category_thresholds).items())
+
+
+def names_of(label: str) -> tuple[str, ...]:
+    """What a label answers to, as names are compared: "tabby, tabby cat" to either or both."""
+    whole = label.strip().casefold()
+    return whole, *(part.strip() for part in whole.split(","))
 
 
 def apply_gate(segmenter: Any, gate: GateConfig) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avs_ros.errors import ParameterError
-from avs_ros.gate import GateConfig, lowered
+from avs_ros.gate import GateConfig, lowered, names_of
 from avs_ros.instances import (
     MAX_INSTANCES,
     Region,
@@ -220,16 +220,19 @@ class Postprocessor:
                 )
             )
         self._was_marked = label_map > 0
+        found = replace(
+            self._empty(prediction, pair, width, height, prediction.score), probability_map=shown
+        )
         if not instances:
-            empty = self._empty(prediction, pair, width, height, prediction.score)
-            return replace(empty, probability_map=shown)
-        return Segmentation(
-            pair.stamp_ns, width, height, True, prediction.score,
-            instances[0].label if prediction.layers else prediction.label,
-            prediction.audio_label, prediction.audio_score, tuple(instances),
-            attention_point(regions[0].probability, regions[0].pixels, sx, sy),
-            float(np.count_nonzero(label_map) / label_map.size), shown, label_map,
-            self.config.threshold, pair.coverage, pair.level_dbfs, prediction.ms,
+            return found
+        return replace(
+            found,
+            sounding=True,
+            label=instances[0].label if prediction.layers else prediction.label,
+            instances=tuple(instances),
+            point=attention_point(regions[0].probability, regions[0].pixels, sx, sy),
+            area=float(np.count_nonzero(label_map) / label_map.size),
+            label_map=label_map,
         )
 
     def _empty(
@@ -246,8 +249,4 @@ class Postprocessor:
 
 def _named(label: str, names: Iterable[str]) -> bool:
     """Whether ``label``, or one of its comma-separated names, is among ``names``."""
-    wanted = {name.strip().casefold() for name in names}
-    if not wanted:
-        return False
-    own = label.strip().casefold()
-    return own in wanted or any(part.strip() in wanted for part in own.split(","))
+    return not {name.strip().casefold() for name in names}.isdisjoint(names_of(label))

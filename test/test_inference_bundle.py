@@ -13,13 +13,11 @@ import torch
 
 from avs_ros.errors import EngineError
 from avs_ros.inference import create_segmenter
-from avs_ros.inference.audio_steps import audio_program
 from avs_ros.inference.bundle import identity_of, load_bundle, open_runners
-from avs_ros.inference.c3n_steps import c3n_bundle
 from avs_ros.inference.class_affinity import ClassAffinity
 from avs_ros.inference.engines import build_runner
 from avs_ros.inference.engines.openvino import drop_pages
-from avs_ros.inference.light_steps import affinity_metadata
+from avs_ros.inference.model_steps import affinity_metadata, audio_program, c3n_bundle
 from avs_ros.models import audio
 from avs_ros.models.c3n import C3N
 from avs_ros.models.light.affinity import ClassAudioAffinity

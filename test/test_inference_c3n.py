@@ -12,9 +12,9 @@ from avs_ros.errors import AudioFormatError, CheckpointError, ImageFormatError, 
 from avs_ros.inference import Segmenter, create_segmenter
 from avs_ros.inference.bundle import Bundle, open_runners
 from avs_ros.inference.c3n import C3NSegmenter
-from avs_ros.inference.c3n_steps import c3n_bundle
 from avs_ros.inference.cached_audio_encoder import CachedAudioEncoder
 from avs_ros.inference.frames import FramePreparation
+from avs_ros.inference.model_steps import c3n_bundle
 from avs_ros.inference.registry import describe
 from avs_ros.models import audio
 from avs_ros.models.c3n import C3N

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from avs_ros.inference.class_affinity import (
+from avs_ros.inference.category_gate import (
     confusable_indices,
     pool_confusable,
     without_confusable,

@@ -13,7 +13,6 @@ import torch
 import torch.nn.functional as F
 
 from avs_ros.errors import EngineError
-from avs_ros.inference.c3n_steps import c3n_program
 from avs_ros.inference.engines import ENGINES, build_runner, choose_device
 from avs_ros.inference.engines.cache import cache_folder, forget_old
 from avs_ros.inference.engines.cuda_graph import CudaGraphRunner, to_half
@@ -22,6 +21,7 @@ from avs_ros.inference.engines.program import StepProgram
 from avs_ros.inference.engines.tensorrt import graph_for
 from avs_ros.inference.engines.torch_eager import pack_linears, packing_works
 from avs_ros.inference.export import OLD_OPSET, OPSET, export_onnx, exported
+from avs_ros.inference.model_steps import c3n_program
 from avs_ros.models.c3n import C3N
 
 pytestmark = pytest.mark.xdist_group("engines")

@@ -12,10 +12,10 @@ from torch import Tensor, nn
 
 from avs_ros.inference.light import ALONE, BUNDLED
 from avs_ros.models.checkpoints import save_checkpoint
-from avs_ros.models.light import LightC3N
 from avs_ros.models.light.checkpoint import load_light, tensors_of
-from avs_ros.models.light.companion import NEVER, CompanionGate
-from avs_ros.models.light.step import LightStep
+from avs_ros.models.light.network import LightC3N
+from avs_ros.models.light.selection import NEVER, CompanionGate
+from avs_ros.models.light.steps import LightStep
 from avs_ros.models.light.vocabulary import CATEGORY_NAMES, SOUND_CLASS_NAMES
 from avs_ros.sound import SAMPLE_RATE
 from recipes.c3n_light.audio_stage import UNKNOWN, both_targets, sound_class_target

@@ -80,8 +80,8 @@ def test_binary_masks_alone_reach_the_audio_head() -> None:
     sound = torch.randn(1, 16000) * 0.05
     with torch.no_grad():
         feature, logits = net.audio_encoder(sound)
-    scores = torch.sigmoid(net.audio_scores(logits, feature))
-    correlation_loss(net.attend(output, scores), left[None]).backward()
+    scores = torch.sigmoid(net.audio_head(logits, feature))
+    correlation_loss(attend(output, scores), left[None]).backward()
     affinity, last = net.audio_head.affinity.log_affinity, net.audio_head.residual[2].bias
     # Down the gradient the dog gets louder and the cat, which is not in the mask, quieter.
     assert float(affinity.grad[0].sum()) < 0 < float(affinity.grad[1].sum())
@@ -101,12 +101,12 @@ def test_the_audio_head_learns_what_a_sound_belongs_to_from_masks_alone() -> Non
     feature, truth = torch.zeros(2, net.audio_encoder.feature_width), torch.stack([left, right])
     optimiser = torch.optim.Adam(head.affinity.parameters(), lr=0.1)
     for _ in range(80):
-        scores = torch.sigmoid(net.audio_scores(sounds, feature))
-        loss = correlation_loss(net.attend(output, scores), truth)
+        scores = torch.sigmoid(net.audio_head(sounds, feature))
+        loss = correlation_loss(attend(output, scores), truth)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
-    learned = torch.sigmoid(net.audio_scores(sounds, feature)).detach()
+    learned = torch.sigmoid(net.audio_head(sounds, feature)).detach()
     assert float(learned.diagonal().min()) > 0.8
     assert float(learned[0, 1]) < 0.2 and float(learned[1, 0]) < 0.2
 
@@ -115,10 +115,6 @@ def test_nothing_visible_sounds_is_taught_by_darkness() -> None:
     lit = torch.full((1, 4, 4), 0.3, requires_grad=True)
     correlation_loss(lit, torch.zeros(1, 4, 4)).backward()
     assert float(lit.grad.min()) > 0
-    known = square(4, 0, 0, 2)[None]
-    lit.grad = None
-    correlation_loss(lit, torch.zeros(1, 4, 4), known).backward()
-    assert torch.equal(lit.grad != 0, known > 0)
 
 
 # --- the network
@@ -129,7 +125,7 @@ def test_every_layer_answers_and_the_parts_are_the_whole() -> None:
     frames = torch.rand(2, 3, 64, 64) * 2 - 1
     with torch.no_grad():
         output = net.segment(frames)
-        again = net.segment_features(net.features(frames))
+        again = net.segmenter(net.features(frames))
     assert output.class_logits.shape == (2, 6, 4)
     assert output.mask_logits.shape == (2, 6, 16, 16)
     assert [tuple(c.shape) + tuple(m.shape) for c, m in output.auxiliary] == [

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from avs_ros.errors import ParameterError
 from avs_ros.models.avsc import SegmenterOutput, Target, match, silent_aware_loss
-from avs_ros.models.avsc.matching import pairwise_costs
+from avs_ros.models.avsc.objective import pairwise_costs
 
 DOG, CAT, NOTHING = 0, 1, 2
 
@@ -48,17 +48,6 @@ def test_matching_leaves_things_over_when_queries_run_out() -> None:
     assert sorted(queries.tolist()) == [0, 1] and len(set(things.tolist())) == 2
     empty = Target(torch.zeros(0, dtype=torch.long), torch.zeros(0, 4, 4), torch.zeros(0) > 0)
     assert [len(part) for part in match(torch.randn(2, 3), torch.randn(2, 4, 4), empty)] == [0, 0]
-
-
-def test_cells_that_nobody_knows_decide_nothing() -> None:
-    torch.manual_seed(3)
-    left = torch.cat([torch.ones(4, 2), torch.zeros(4, 2)], dim=1)
-    thing = Target(torch.tensor([0]), torch.ones(1, 4, 4), torch.zeros(1) > 0, known=left)
-    masks = torch.randn(3, 4, 4)
-    elsewhere = masks + 5 * torch.randn(3, 4, 4) * (1 - left)
-    classes = torch.randn(3, 2)
-    costs = [pairwise_costs(classes, some, thing) for some in (masks, elsewhere)]
-    assert torch.allclose(*costs, atol=1e-5)
 
 
 # --- the silent-object-aware objective
@@ -141,14 +130,6 @@ def test_ignoring_does_not_excuse_everything() -> None:
     vague = masks.clone()
     vague[0, 1] = 0.1
     assert float(class_gradient("ignore", targets["annotated"], classes, vague)[1, NOTHING]) < 0
-
-
-def test_what_lies_where_nobody_looked_is_not_charged() -> None:
-    classes, masks, targets = dog_and_silent_cat()
-    known = 1 - square(16, 7, 7, 8)
-    unknown = [targets["annotated"][0]._replace(known=known)]
-    assert float(class_gradient("pseudo", unknown, classes, masks)[1].abs().max()) == 0
-    assert float(class_gradient("pseudo", targets["annotated"], classes, masks)[1, NOTHING]) < 0
 
 
 def test_masks_are_taught_to_matched_queries_only_and_in_every_layer() -> None:

@@ -11,7 +11,7 @@ from c3n_reference import frames as published_frames
 from c3n_reference import similarity as published_similarity
 from generated_weights import REFERENCE, generated_from_list
 
-from avs_ros.inference.c3n_steps import c3n_program
+from avs_ros.inference.model_steps import c3n_program
 from avs_ros.models.c3n import C3N, C3NOutput
 from avs_ros.models.c3n.backbone import build_backbone
 from avs_ros.models.c3n.c3im import CognitiveConsensusInference

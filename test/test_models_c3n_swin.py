@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from c3n_reference import Published
 
-from avs_ros.inference.c3n_steps import c3n_program
 from avs_ros.inference.engines import build_runner
+from avs_ros.inference.model_steps import c3n_program
 from avs_ros.models.c3n import C3NOutput
 from avs_ros.models.stream_memory import StreamMemory
 

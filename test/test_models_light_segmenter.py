@@ -8,13 +8,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from avs_ros.models.light import LightC3N
-from avs_ros.models.light.category_segmenter import CategorySegmenter
+from avs_ros.models.light.category_segmenter import CategorySegmenter, DeepLabV3, VocOutput
 from avs_ros.models.light.checkpoint import load_light, save_light
-from avs_ros.models.light.deeplab import DeepLabV3, VocOutput
+from avs_ros.models.light.network import LightC3N
 from avs_ros.models.light.selection import raise_to_visible
 from avs_ros.models.light.similarity import light_similarity
-from avs_ros.models.light.step import LightStep
+from avs_ros.models.light.steps import LightStep
 
 SIDE, CELLS, FINE = 64, 5, 17
 NAMES = {

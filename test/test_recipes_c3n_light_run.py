@@ -16,7 +16,7 @@ from light_training_data import CONFIGS, Reporter, make_work
 from avs_ros.errors import DatasetError, ParameterError
 from avs_ros.evaluation.composite import held_out_pairs
 from avs_ros.inference.light import BUNDLED
-from avs_ros.models.light import LightC3N
+from avs_ros.models.light.network import LightC3N
 from avs_ros.models.light.vocabulary import CATEGORY_NAMES, SOUND_CLASSES
 from avs_ros.sound import SAMPLE_RATE
 from avs_ros.training.config import load_settings

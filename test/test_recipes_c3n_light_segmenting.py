@@ -15,10 +15,9 @@ from torch.nn.functional import interpolate
 
 from avs_ros.errors import CheckpointError
 from avs_ros.inference.light import BUNDLED
-from avs_ros.models.light import LightC3N
-from avs_ros.models.light.category_segmenter import CategorySegmenter
-from avs_ros.models.light.deeplab import DeepLabV3
+from avs_ros.models.light.category_segmenter import CategorySegmenter, DeepLabV3
 from avs_ros.models.light.folding import fold_batch_norm
+from avs_ros.models.light.network import LightC3N
 from avs_ros.models.light.vocabulary import CATEGORIES, CATEGORY_NAMES, SOUND_CLASS_NAMES
 from avs_ros.sound import SAMPLE_RATE
 from recipes.c3n_light import motors

@@ -17,13 +17,12 @@ from torch import nn
 
 from avs_ros.benchmarks.networks import bundle
 from avs_ros.benchmarks.subject import Subject
-from avs_ros.inference.avsc_steps import visual_program
 from avs_ros.inference.bundle import VISUAL_STEP, Bundle
-from avs_ros.inference.c3n_steps import c3n_program
 from avs_ros.inference.engines.cuda_graph import input_dtype, replayed, to_half
 from avs_ros.inference.engines.program import StepProgram
 from avs_ros.inference.engines.tensorrt import in_scope, single_scopes
 from avs_ros.inference.export import OLD_OPSET, OPSET, export_onnx
+from avs_ros.inference.model_steps import c3n_program, visual_program
 from avs_ros.models.avsc import AVSC, AVSCConfig
 from avs_ros.models.c3n import C3N
 

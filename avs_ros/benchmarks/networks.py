@@ -11,12 +11,12 @@ import torch
 from torch import nn
 
 from avs_ros.errors import ModelError
-from avs_ros.inference.audio_steps import audio_program
 from avs_ros.inference.bundle import AUDIO_STEP, VISUAL_STEP, Bundle
-from avs_ros.inference.c3n_steps import c3n_bundle
 from avs_ros.inference.light import BUNDLED
-from avs_ros.inference.light_steps import (
+from avs_ros.inference.model_steps import (
+    audio_program,
     both_audio_networks,
+    c3n_bundle,
     detecting_bundle,
     detecting_program,
     instance_bundle,
@@ -27,9 +27,9 @@ from avs_ros.models.c3n import C3N
 from avs_ros.models.label_similarity import load_similarity
 from avs_ros.models.labels import imagenet
 from avs_ros.models.light.checkpoint import load_light
-from avs_ros.models.light.detecting_step import DetectingStep
 from avs_ros.models.light.detector import Detector
 from avs_ros.models.light.network import LightC3N
+from avs_ros.models.light.steps import DetectingStep
 
 if TYPE_CHECKING:
     from avs_ros.benchmarks.subject import Subject

@@ -135,6 +135,7 @@ def _engines() -> list[dict[str, Any]]:
 def _models() -> list[dict[str, Any]]:
     """Every model by name; bundled ones with what their file says of itself."""
     from avs_ros.inference.registry import DEFAULT_MODEL, MODELS
+    from avs_ros.weights.sources import cache_folder
 
     data = Path(avs_ros.__file__).with_name("data")
     found = []
@@ -148,28 +149,16 @@ def _models() -> list[dict[str, Any]]:
             entry |= {"bundled": True, "mib": round(file.stat().st_size / 2**20, 1),
                       "licence": _licence(file)}
         found.append(entry)
-    for path in _downloaded():
+    for path in sorted(path for path in cache_folder().glob("**/*") if path.is_file()):
         found.append({"model": str(path), "description": "downloaded weights", "default": False,
                       "bundled": False, "mib": round(path.stat().st_size / 2**20, 1)})
     return found
 
 
 def _licence(file: Path) -> str:
-    from safetensors import safe_open
+    from avs_ros.inference.bundle import header_value
 
-    with safe_open(str(file), "numpy") as content:
-        text: str = (content.metadata() or {}).get("licence", "")
-    try:
-        return str(json.loads(text))
-    except ValueError:
-        return text
-
-
-def _downloaded() -> list[Path]:
-    from avs_ros.weights.sources import cache_folder
-
-    folder = cache_folder()
-    return sorted(path for path in folder.glob("**/*") if path.is_file())
+    return str(header_value(file, "licence") or "")
 
 
 def _ros() -> dict[str, Any]:

@@ -7,9 +7,8 @@ One process: ``avs train c3n --config FILE --data DIR -o DIR``.  Several:
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from avs_ros.errors import ParameterError
 
@@ -37,10 +36,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train; print where the network is."""
+    from avs_ros.evaluation.avsbench import read_clips
     from avs_ros.training import distributed
-    from avs_ros.training.config import parse_overrides
+    from avs_ros.training.avsc import BenchSettings, train_bench
+    from avs_ros.training.config import TrainConfig, load_settings, parse_overrides
+    from avs_ros.training.report import RunReporter
+    from avs_ros.training.trainer import train_c3n
 
-    train = {"c3n": _c3n, "avsc": _avsc}[args.network](args, parse_overrides(args.set))
+    train: Callable[..., float] = train_bench if args.network == "avsc" else train_c3n
+    kind = BenchSettings if args.network == "avsc" else TrainConfig
+    settings = load_settings(kind, args.config, parse_overrides(args.set))
+    clips = {split: read_clips(args.data, settings.subset, split) for split in ("train", "val")}
     args.output.mkdir(parents=True, exist_ok=True)
     if (args.output / "state.pt").is_file() and not args.resume:
         raise ParameterError(
@@ -49,54 +55,11 @@ def run(args: argparse.Namespace) -> int:
     device = distributed.start(args.device)
     first = distributed.is_first()
     try:
-        best = train(device)
+        with RunReporter(args.output, settings, show=first) as reporter:
+            best = train(settings, clips, args.output, reporter, device, resume=args.resume)
     finally:
         distributed.finish()
     if first:
         print(f"best M_J on val: {best:.4f}")
         print(f"network: {args.output / 'best.safetensors'}")
     return 0
-
-
-Train = Callable[[Any], float]
-
-
-def _c3n(args: argparse.Namespace, overrides: Mapping[str, str]) -> Train:
-    from avs_ros.evaluation.avsbench import read_clips
-    from avs_ros.training import distributed
-    from avs_ros.training.config import load_config
-    from avs_ros.training.data import heard_once
-    from avs_ros.training.report import RunReporter
-    from avs_ros.training.trainer import Trainer, audio_net, save_network, training_network
-
-    config = load_config(args.config, dict(overrides))
-    clips = {split: read_clips(args.data, config.subset, split) for split in ("train", "val")}
-
-    def train(device: Any) -> float:
-        audio_encoder = audio_net(config)
-        network = training_network(config, audio_encoder.feature_width)
-        with RunReporter(args.output, config, show=distributed.is_first()) as reporter:
-            audio = heard_once(args.output, audio_encoder.to(device), clips, reporter)
-            trainer = Trainer(
-                config, network, clips, audio, args.output, reporter, save_network(config), device
-            )
-            return trainer.run(continue_run=args.resume)
-
-    return train
-
-
-def _avsc(args: argparse.Namespace, overrides: Mapping[str, str]) -> Train:
-    from avs_ros.training import distributed
-    from avs_ros.training.avsc import BenchSettings, train_bench
-    from avs_ros.training.config import load_settings
-    from avs_ros.training.report import RunReporter
-
-    settings = load_settings(BenchSettings, args.config, dict(overrides))
-
-    def train(device: Any) -> float:
-        with RunReporter(args.output, settings, show=distributed.is_first()) as reporter:
-            return train_bench(
-                settings, args.data, args.output, reporter, device, resume=args.resume
-            )
-
-    return train

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,15 +9,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from avs_ros.inference.bundle import Bundle, identity_of, open_runners
-from avs_ros.inference.cached_audio_encoder import check_window
 from avs_ros.inference.candidates import BESIDE_BEST, SIDE, raised
 from avs_ros.inference.category_gate import Bools
-from avs_ros.inference.engines import choose_device
-from avs_ros.inference.explained_hearing import ExplainingSegmenter
 from avs_ros.inference.explaining import LEAST_VISIBLE, log_odds
 from avs_ros.inference.frames import WholePreparation
-from avs_ros.inference.light import BUNDLED
+from avs_ros.inference.gated_segmenter import BUNDLED, ExplainingSegmenter, open_light
 from avs_ros.inference.potential_objects import ObjectReader, PotentialObject, PotentialObjects
 from avs_ros.inference.tracking import NEW, InstanceTracker, Tracked
 from avs_ros.segmentation import Bytes, Float, Layer, Prediction, sigmoid
@@ -50,23 +45,13 @@ class InstanceSegmenter(ExplainingSegmenter):
         engine: str = "torch",
         name: str = "avsc_light",
     ) -> None:
-        checkpoint = Path(checkpoint)
-
-        def make() -> Bundle:
-            from avs_ros.inference.light_steps import instance_bundle
-
-            return instance_bundle(checkpoint, name)
-
         self._tracker = InstanceTracker()
-        identity = identity_of("avsc_light", files=(checkpoint,))
-        runners = open_runners(name, identity, make, engine, choose_device(device))
+        runners = open_light("instance", checkpoint, name, engine, device)
         metadata = runners.metadata
         rows = metadata["rows"]
         known = np.array([bool(own) for own in rows])
         super().__init__(name, runners, known)
-        names = self._hearing.categories
-        self.labels: Sequence[str] = [names[int(k)] for k in np.flatnonzero(known)]
-        self.categories = self.labels
+        self.labels = self.categories = [self._names[int(k)] for k in np.flatnonzero(known)]
         self._row = np.cumsum(known) - 1
         self._read = ObjectReader(rows)
         self._visible: PotentialObjects | None = None
@@ -87,14 +72,12 @@ class InstanceSegmenter(ExplainingSegmenter):
         ``layers``: one per instance that sounds, its number (kept from frame to frame) in
         ``index``.  ``ms``: "audio", "visual", "tracking", "joining".
         """
-        check_window(window)
-        began = time.perf_counter()
-        heard = self._hearing.listen(stamp_ns, window)
-        listened = time.perf_counter()
-        visible = self._look(frame)
-        seen = time.perf_counter()
+        heard, ms = self._listen(stamp_ns, window)
+        whole, shown = self._wholes(frame)
+        visible = self._read(self._run(whole), shown)
+        ms.end("visual")
         self._visible, self._tracked = visible, self._tracker(stamp_ns, visible.objects)
-        followed = time.perf_counter()
+        ms.end("tracking")
         found = [
             Found(one, known)
             for one, known in zip(visible.objects, self._tracked, strict=True)
@@ -103,41 +86,25 @@ class InstanceSegmenter(ExplainingSegmenter):
         likely = np.zeros(len(self._row), np.float32)
         for one in found:
             np.maximum(likely, one.known.likely, out=likely)
-        shown = log_odds(likely, LEAST_VISIBLE)
-        score, sounds = self._hearing.explain(shown, heard, stamp_ns, window)
+        score, sounds = self._judge(log_odds(likely, LEAST_VISIBLE), heard, stamp_ns, window)
         chosen = choose(found, score, sounds)
         layers = tuple(
             Layer(
                 sigmoid(raised(one.known.outlined(visible.mask(one.now, k), stamp_ns))),
-                self._hearing.name(k, heard), float(score[k]), one.known.index,
+                self._name(k, heard), float(score[k]), one.known.index,
             )
             for one, k in chosen
         )  # fmt: skip
         best = chosen[0][1] if chosen else int(score.argmax())
-        if layers:
-            probability = np.maximum.reduce([layer.probability for layer in layers])
-        else:
-            # Nothing is accepted: the best candidate, as faint as its score.
-            probability = np.zeros((SIDE, SIDE), np.float32)
-            for one in sorted(found, key=lambda one: -one.known.likely[best])[:1]:
-                probability = sigmoid(visible.mask(one.now, best)) * score[best]
-        audio_label, audio_score = self._hearing.loudest_class(heard)
-        return Prediction(
-            probability=np.asarray(probability, np.float32),
-            score=float(score[best]),
-            label=layers[0].label if layers else "",
-            label_index=int(self._row[best]) if layers else -1,
-            audio_label=audio_label,
-            audio_score=audio_score,
-            layers=layers,
-            gated=True,
-            ms={
-                "audio": (listened - began) * 1e3,
-                "visual": (seen - listened) * 1e3,
-                "tracking": (followed - seen) * 1e3,
-                "joining": (time.perf_counter() - followed) * 1e3,
-            },
-        )
+
+        def faint() -> Float:
+            if not found:
+                return np.zeros((SIDE, SIDE), np.float32)
+            one = max(found, key=lambda one: one.known.likely[best])
+            return np.asarray(sigmoid(visible.mask(one.now, best)) * score[best])
+
+        ms.end("joining")
+        return self._answer(layers, faint, float(score[best]), int(self._row[best]), heard, ms)
 
     def in_sight(self) -> tuple[Layer, ...]:
         """Everything in the last step's frame that could sound, whatever was heard.
@@ -147,7 +114,7 @@ class InstanceSegmenter(ExplainingSegmenter):
         """
         if self._visible is None:
             return ()
-        names = self._hearing.categories
+        names = self._names
         return tuple(
             Layer(
                 sigmoid(self._visible.mask(one, one.category)), names[one.category], one.score,
@@ -155,10 +122,6 @@ class InstanceSegmenter(ExplainingSegmenter):
             )
             for one, known in zip(self._visible.objects, self._tracked, strict=True)
         )  # fmt: skip
-
-    def _look(self, frame: Bytes) -> PotentialObjects:
-        whole, shown = self._wholes(frame)
-        return self._read(self._run(whole), shown)
 
 
 def choose(found: Sequence[Found], score: Float, sounds: Bools) -> list[tuple[Found, int]]:
@@ -196,7 +159,7 @@ def create(
 
 def program(name: str, *, checkpoint: str | Path = BUNDLED) -> StepProgram:
     """The model's visual step; CheckpointError for a file without a detector."""
-    from avs_ros.inference.light_steps import instance_program
+    from avs_ros.inference.model_steps import instance_program
     from avs_ros.models.light.checkpoint import load_light
 
     return instance_program(load_light(checkpoint), name)

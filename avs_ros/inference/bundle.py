@@ -18,7 +18,9 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
+
+from safetensors import SafetensorError, safe_open
 
 from avs_ros.errors import AvsError, EngineError
 from avs_ros.inference.engines.cache import cache_folder, code_digest, forget_old
@@ -31,6 +33,9 @@ from avs_ros.inference.engines.selection import (
     remembered,
 )
 
+if TYPE_CHECKING:
+    from avs_ros.inference.engines.program import StepProgram
+
 VISUAL_STEP, AUDIO_STEP = "visual", "audio"
 _log = logging.getLogger(__name__)
 
@@ -41,6 +46,10 @@ class Bundle:
 
     metadata: Mapping[str, Any]
     steps: Mapping[str, Step]
+
+    def program(self) -> StepProgram:
+        """The visual step of a bundle that is fresh from its networks."""
+        return cast("StepProgram", self.steps[VISUAL_STEP])
 
 
 @dataclass(frozen=True)
@@ -69,6 +78,23 @@ def identity_of(*payload: object, files: tuple[Path, ...] = ()) -> str:
     return digest.hexdigest()
 
 
+def header_value(path: str | Path, key: str) -> Any:
+    """What a safetensors file says under ``key``: decoded where it is JSON.
+
+    By its header alone, without the tensors and without PyTorch.  None where it says nothing of
+    it; also for other files and broken ones, of which their reader says what is wrong.
+    """
+    try:
+        with safe_open(path, framework="numpy") as file:
+            text = (file.metadata() or {}).get(key, "null")
+    except (SafetensorError, OSError):
+        return None
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
 def open_runners(
     name: str, identity: str | None, make: Callable[[], Bundle], engine: str, device: str
 ) -> ModelRunners:
@@ -89,7 +115,9 @@ def open_runners(
                 _log.warning("%s: what is kept of it is of no use, building anew: %s", name, error)
     bundle = make()
     if engine == AUTO:
-        engine = _choose(bundle.steps[VISUAL_STEP], device)
+        chosen = build_runner(bundle.steps[VISUAL_STEP], AUTO, device)
+        chosen.close()
+        engine = chosen.engine
     if identity is not None and engine in ENGINES and ENGINES[engine].portable:
         try:
             bundle = save_bundle(name, identity, bundle)
@@ -160,12 +188,6 @@ def _listen(step: Step, engine: str, device: str) -> StepRunner:
             raise
         _log.warning("the audio network stays in PyTorch: %s", error)
         return build_runner(step, "torch", device)
-
-
-def _choose(step: Step, device: str) -> str:
-    runner = build_runner(step, AUTO, device)
-    runner.close()
-    return runner.engine
 
 
 def _path(name: str, identity: str) -> Path:

@@ -5,7 +5,6 @@ The paper's models are a checkpoint, its audio network's public weights, and a l
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,13 +17,10 @@ from numpy.typing import NDArray
 from avs_ros.errors import ModelError
 from avs_ros.gate import POSTPROCESSED, GateConfig
 from avs_ros.inference.bundle import Bundle, ModelRunners, identity_of, open_runners
-from avs_ros.inference.cached_audio_encoder import CachedAudioEncoder
 from avs_ros.inference.engines import choose_device
-from avs_ros.inference.frames import FramePreparation
+from avs_ros.inference.gated_segmenter import BundleSegmenter, StageTimes, stretched_frames
 from avs_ros.models.labels import audioset
-from avs_ros.models.stream_memory import StreamMemory
 from avs_ros.segmentation import Bytes, Float, Prediction, sigmoid
-from avs_ros.sound import SAMPLE_RATE
 from avs_ros.weights.sources import cache_folder, cached_paths, find_source, sha256_of
 
 if TYPE_CHECKING:
@@ -36,7 +32,7 @@ if TYPE_CHECKING:
 _STRONGEST = 0.01
 
 
-class C3NSegmenter:
+class C3NSegmenter(BundleSegmenter):
     """A C3N for one stream, one new frame at a time (see ``models/c3n/streaming``).
 
     ``runners``: its steps, opened with the metadata of ``c3n_bundle``.  ``interpolation``: how
@@ -44,27 +40,18 @@ class C3NSegmenter:
     the rest is post-processing's.  May be replaced at any time.
     """
 
-    sample_rate = SAMPLE_RATE
-    window_s = 1.0
     gate_options = POSTPROCESSED | {"audio_period"}
 
     def __init__(
         self, name: str, runners: ModelRunners, interpolation: int = cv2.INTER_LINEAR
     ) -> None:
+        super().__init__(name, runners)
         metadata = runners.metadata
-        self.name = name
         self.labels: tuple[str, ...] = tuple(metadata["labels"])
         # Files read beside the checkpoint: {name: SHA-256}.
         self.weights: dict[str, str] = metadata.get("weights", {})
-        self._runners, self._runner = runners, runners.visual
-        self.engine, self.device = self._runner.engine, self._runner.device
-        self._frames = FramePreparation(
-            metadata["image_size"], metadata["image_mean"], metadata["image_std"], interpolation
-        )
-        self._audio_encoder = CachedAudioEncoder(runners.audio)
+        self._frames = stretched_frames(metadata, interpolation)
         self.gate = GateConfig()
-        self._memory = StreamMemory(tuple(metadata["state"]), metadata["frames_per_clip"])
-        self._audio_names = audioset().names
 
     def step(self, frame: Bytes, window: Float, stamp_ns: int) -> Prediction:
         """See :class:`Segmenter`.
@@ -72,43 +59,29 @@ class C3NSegmenter:
         ``score``: mean probability of the most likely hundredth of the image; C3N has no
         output of its own for it.  ``ms``: "prepare", "audio", "network", "finish".
         """
-        times = [time.perf_counter()]
+        ms = StageTimes()
         pixels = self._frames(frame)
-        times.append(time.perf_counter())
+        ms.end("prepare")
         period_s = self.gate.settled({}).audio_period or 0.0
         (feature, scores), _ = self._audio_encoder.at(stamp_ns, window, period_s)
-        times.append(time.perf_counter())
+        ms.end("audio")
         past, shares = self._memory.recall(stamp_ns)
         logits, label, _, state = self._runner(pixels, feature, scores, past, shares)
-        times.append(time.perf_counter())
+        ms.end("network")
         self._memory.remember(stamp_ns, np.asarray(state, np.float32))
         probability = sigmoid(np.asarray(logits, np.float32)[0, 0])
         row, heard = int(label[0]), int(scores[0].argmax())
         sounding = _strongest(probability)
-        times.append(time.perf_counter())
-        stages = ("prepare", "audio", "network", "finish")
+        ms.end("finish")
         return Prediction(
             probability=probability,
             score=sounding,
             label=self.labels[row],
             label_index=row,
-            audio_label=self._audio_names[heard],
+            audio_label=audioset().names[heard],
             audio_score=float(sigmoid(scores[0, heard])),
-            ms={
-                stage: (after - before) * 1e3
-                for stage, before, after in zip(stages, times, times[1:], strict=False)
-            },
+            ms=ms,
         )
-
-    def reset(self) -> None:
-        """See :class:`Segmenter`."""
-        self._memory.reset()
-        self._audio_encoder.reset()
-
-    def close(self) -> None:
-        """See :class:`Segmenter`."""
-        self.reset()
-        self._runners.close()
 
 
 def _strongest(probability: Float) -> float:
@@ -153,7 +126,7 @@ def create(
     chosen = Options(**options)
 
     def make() -> Bundle:
-        from avs_ros.inference.c3n_steps import c3n_bundle
+        from avs_ros.inference.model_steps import c3n_bundle
 
         loaded = _load(name, chosen)
         audio_encoder, files = _audio_encoder(loaded, chosen)
@@ -169,7 +142,7 @@ def create(
 
 def program(name: str, **options: Any) -> StepProgram:
     """The model's visual step; arguments and errors as for :func:`create`."""
-    from avs_ros.inference.c3n_steps import c3n_program
+    from avs_ros.inference.model_steps import c3n_program
 
     chosen = Options(**options)
     return c3n_program(_load(name, chosen).network, name, chosen.frames_per_clip)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import cv2
 import numpy as np
 
-from avs_ros.segmentation import Float
+from avs_ros.segmentation import Float, sigmoid
 
 # Detections below this score are nobody's; instances of a category that overlap more are one.
 LEAST_SCORE = 0.05
@@ -66,7 +66,6 @@ class Candidates:
     prototypes: Float
     rows: Sequence[Sequence[int]]
     semantic: Sequence[int]
-    _masks: dict[int, Float] = field(default_factory=dict)
 
     def instances(self, category: int) -> list[DetectedInstance]:
         """The best first; those that overlap a better one are left out."""
@@ -87,33 +86,22 @@ class Candidates:
 
     def masks(self, category: int) -> list[Float]:
         """One mask for each marked instance, or the category's where nothing is detected."""
+        known = self._known(category)
         if self.score[category] < DETECTED:
-            return [self.mask(category)]
-        semantic = self.semantic[category]
-        known = _enlarged(self.maps[semantic]) if semantic >= 0 else None
+            return [self._from_cells(category, known)]
         return [self._instance(one.anchor, known) for one in self.marked(category)]
 
     def mask(self, category: int) -> Float:
         """Log-odds ``[SIDE, SIDE]`` of the category's pixels."""
-        if category not in self._masks:
-            self._masks[category] = self._mask(category)
-        return self._masks[category]
+        return np.asarray(np.maximum.reduce(self.masks(category)), np.float32)
+
+    def _known(self, category: int) -> Float | None:
+        semantic = self.semantic[category]
+        return _enlarged(self.maps[semantic]) if semantic >= 0 else None
 
     def _of(self, category: int) -> Float:
         columns = list(self.rows[category])
-        return (
-            self.objects[:, columns].max(axis=1)
-            if columns
-            else np.zeros(len(self.boxes), np.float32)
-        )
-
-    def _mask(self, category: int) -> Float:
-        semantic = self.semantic[category]
-        known = _enlarged(self.maps[semantic]) if semantic >= 0 else None
-        if self.score[category] < DETECTED:
-            return self._from_cells(category, known)
-        found = [self._instance(one.anchor, known) for one in self.marked(category)]
-        return np.asarray(np.maximum.reduce(found), np.float32)
+        return np.asarray(self.objects[:, columns].max(axis=1, initial=0.0), np.float32)
 
     def _instance(self, anchor: int, known: Float | None) -> Float:
         return instance_mask(self.coefficients[anchor], self.prototypes, self.boxes[anchor], known)
@@ -159,14 +147,14 @@ class CandidateReader:
     def __call__(
         self, outputs: Mapping[str, Float], shown: tuple[float, float] = (1.0, 1.0)
     ) -> Candidates:
-        """``outputs``: those of ``models.light.detecting_step``, by name, with a batch axis.
+        """``outputs``: those of ``models.light.steps``, by name, with a batch axis.
 
         ``shown``: shares of the whole frame's width and height that the image takes.
         """
-        things = _sigmoid(outputs["objectness"][0])
+        things = sigmoid(outputs["objectness"][0])
         likely = things >= LEAST_SCORE
         things = things[likely]
-        objects = things[:, None] * _sigmoid(outputs["classes"][0][likely])
+        objects = things[:, None] * sigmoid(outputs["classes"][0][likely])
         score = np.array(
             [objects[:, rows].max() if rows and len(objects) else 0.0 for rows in self._rows],
             np.float32,
@@ -179,11 +167,9 @@ class CandidateReader:
             maps=maps,
             objects=objects,
             things=things,
-            boxes=np.clip(
-                outputs["boxes"][0][likely] / np.array([*shown, *shown], np.float32), 0, 1
-            ),
+            boxes=image_boxes(outputs["boxes"][0][likely], shown),
             coefficients=outputs["coefficients"][0][likely],
-            prototypes=_cropped(outputs["prototypes"][0], shown),
+            prototypes=cropped(outputs["prototypes"][0], shown),
             rows=self._rows,
             semantic=self._semantic,
         )
@@ -255,7 +241,12 @@ def _ellipse(box: Float) -> Float:
     return np.asarray(1.0 - x[None] ** 2 - y[:, None] ** 2, np.float32)
 
 
-def _cropped(maps: Float, shown: tuple[float, float]) -> Float:
+def image_boxes(boxes: Float, shown: tuple[float, float]) -> Float:
+    """Boxes ``[n, 4]`` in shares of the whole frame -> of the image in it, 0..1."""
+    return np.asarray(np.clip(boxes / np.array([*shown, *shown], np.float32), 0, 1))
+
+
+def cropped(maps: Float, shown: tuple[float, float]) -> Float:
     """The part of ``[C, h, w]`` that shows the image."""
     height, width = maps.shape[1:]
     return maps[:, : max(1, round(height * shown[1])), : max(1, round(width * shown[0]))]
@@ -264,7 +255,3 @@ def _cropped(maps: Float, shown: tuple[float, float]) -> Float:
 def _enlarged(maps: Float) -> Float:
     out = cv2.resize(np.asarray(maps, np.float32), (SIDE, SIDE), interpolation=cv2.INTER_LINEAR)
     return np.asarray(out, np.float32)
-
-
-def _sigmoid(x: Float) -> Float:
-    return np.asarray(1.0 / (1.0 + np.exp(-np.clip(x, -60.0, 60.0))), np.float32)

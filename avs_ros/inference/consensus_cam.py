@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 
 from avs_ros.errors import ModelError
 from avs_ros.gate import GateConfig
-from avs_ros.inference.audio_steps import audio_program
 from avs_ros.inference.bundle import AUDIO_STEP, VISUAL_STEP, Bundle, open_runners
-from avs_ros.inference.cached_audio_encoder import CachedAudioEncoder
 from avs_ros.inference.engines import choose_device
 from avs_ros.inference.engines.program import StepProgram
-from avs_ros.inference.frames import FramePreparation
-from avs_ros.inference.light import BUNDLED
+from avs_ros.inference.gated_segmenter import (
+    BUNDLED,
+    BundleSegmenter,
+    StageTimes,
+    stretched_frames,
+)
+from avs_ros.inference.model_steps import audio_program, sees
 from avs_ros.models.audio import build
 from avs_ros.models.audio.network import AudioNetwork
 from avs_ros.models.c3n.backbone import MobileNetV2
@@ -29,7 +32,7 @@ from avs_ros.models.light.checkpoint import load_light
 from avs_ros.models.light.consensus_cam import ConsensusCam
 from avs_ros.models.weight_file import load_state_dict_strictly, read_weight_file
 from avs_ros.segmentation import Bytes, Float, Prediction, sigmoid
-from avs_ros.sound import SAMPLE_RATE, level_dbfs
+from avs_ros.sound import level_dbfs
 
 VISUAL, AUDIO = "mobilenetv2_100", "efficientat_mn04"
 # Between the best for public classifiers (0.3) and for trained ones (0.5), on 300 pairs of
@@ -37,7 +40,7 @@ VISUAL, AUDIO = "mobilenetv2_100", "efficientat_mn04"
 LEVEL, SHARPNESS = 0.4, 10.0
 
 
-class ConsensusCamSegmenter:
+class ConsensusCamSegmenter(BundleSegmenter):
     """The consensus class's activation map, for one stream; no memory, no refusal but silence.
 
     ``level``: share of the map's maximum from which a pixel is marked.  ``gate``: it has no score
@@ -46,8 +49,6 @@ class ConsensusCamSegmenter:
     or device that cannot serve.
     """
 
-    sample_rate = SAMPLE_RATE
-    window_s = 1.0
     gate_options = frozenset({"silence_dbfs", "audio_period"})
 
     def __init__(
@@ -63,21 +64,16 @@ class ConsensusCamSegmenter:
     ) -> None:
         if not 0 < level < 1:
             raise ModelError(f"level is {level}; it must lie between 0 and 1")
-        self.name, self.labels, self._level = name, tuple(labels), level
         steps = {
             VISUAL_STEP: cam_program(module, name),
             AUDIO_STEP: audio_program(audio_encoder, name),
         }
-        runners = open_runners(
-            name, None, lambda: Bundle({}, steps), engine, choose_device(device)
-        )
-        self._runners, self._runner = runners, runners.visual
-        self.engine, self.device = self._runner.engine, self._runner.device
-        backbone = module.backbone
-        self._frames = FramePreparation(module.image_size, backbone.image_mean, backbone.image_std)
-        self._audio_encoder = CachedAudioEncoder(runners.audio)
+        bundle = Bundle(sees(module.backbone, module.image_size), steps)
+        runners = open_runners(name, None, lambda: bundle, engine, choose_device(device))
+        super().__init__(name, runners)
+        self.labels, self._level = tuple(labels), level
+        self._frames = stretched_frames(runners.metadata, cv2.INTER_LINEAR)
         self.gate = GateConfig()
-        self._audio_names = audioset().names
 
     def step(self, frame: Bytes, window: Float, stamp_ns: int) -> Prediction:
         """See :class:`Segmenter`.
@@ -86,11 +82,11 @@ class ConsensusCamSegmenter:
         cannot say more.  ``ms``: "audio", "visual".
         """
         gate = self.gate.settled({})
-        began = time.perf_counter()
+        ms = StageTimes()
         (_, logits), _ = self._audio_encoder.at(stamp_ns, window, gate.audio_period or 0.0)
-        listened = time.perf_counter()
+        ms.end("audio")
         cam, label = self._runner(self._frames(frame), logits)
-        seen = time.perf_counter()
+        ms.end("visual")
         silent = level_dbfs(window) < gate.silence_dbfs
         share = np.asarray(cam, np.float32)[0, 0]
         # The level reads 0.5, the maximum 1.
@@ -101,18 +97,10 @@ class ConsensusCamSegmenter:
             score=0.0 if silent else 1.0,
             label="" if silent else self.labels[row],
             label_index=-1 if silent else row,
-            audio_label=self._audio_names[heard],
+            audio_label=audioset().names[heard],
             audio_score=float(sigmoid(logits[0, heard])),
-            ms={"audio": (listened - began) * 1e3, "visual": (seen - listened) * 1e3},
+            ms=ms,
         )
-
-    def reset(self) -> None:
-        """See :class:`Segmenter`."""
-        self._audio_encoder.reset()
-
-    def close(self) -> None:
-        """See :class:`Segmenter`."""
-        self._runners.close()
 
 
 @dataclass(frozen=True)

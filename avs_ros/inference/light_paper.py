@@ -15,11 +15,10 @@ import cv2
 from avs_ros.inference.bundle import Bundle, identity_of, open_runners
 from avs_ros.inference.c3n import C3NSegmenter
 from avs_ros.inference.engines import choose_device
-from avs_ros.inference.light import BUNDLED
+from avs_ros.inference.gated_segmenter import BUNDLED
 
 if TYPE_CHECKING:
     from avs_ros.inference.engines.program import StepProgram
-    from avs_ros.models.light.checkpoint import LightModel
 
 FRAMES_PER_CLIP = 5
 
@@ -36,16 +35,11 @@ def create(
 
     Raises CheckpointError for a file that is not a light one.
     """
-
-    def make() -> Bundle:
-        from avs_ros.inference.c3n_steps import c3n_bundle
-
-        model = _load(checkpoint)
-        network = model.network
-        return c3n_bundle(network.c3n, network.audio_encoder, model.rows, name, frames_per_clip)
-
     identity = identity_of("light_paper", frames_per_clip, files=(Path(checkpoint),))
-    runners = open_runners(name, identity, make, engine, choose_device(device))
+    runners = open_runners(
+        name, identity, lambda: _bundle(name, checkpoint, frames_per_clip), engine,
+        choose_device(device),
+    )  # fmt: skip
     return C3NSegmenter(name, runners, cv2.INTER_AREA)
 
 
@@ -56,14 +50,13 @@ def program(
     frames_per_clip: int = FRAMES_PER_CLIP,
 ) -> StepProgram:
     """The model's visual step; arguments and errors as for :func:`create`."""
-    from avs_ros.inference.c3n_steps import c3n_program
-
-    return c3n_program(_load(checkpoint).network.c3n, name, frames_per_clip)
+    return _bundle(name, checkpoint, frames_per_clip).program()
 
 
-def _load(checkpoint: str | Path) -> LightModel:
+def _bundle(name: str, checkpoint: str | Path, frames_per_clip: int) -> Bundle:
+    from avs_ros.inference.model_steps import c3n_bundle
     from avs_ros.models.light.checkpoint import load_light
 
     model = load_light(checkpoint)
-    model.network.requires_grad_(False)
-    return model
+    network = model.network.requires_grad_(False)
+    return c3n_bundle(network.c3n, network.audio_encoder, model.rows, name, frames_per_clip)

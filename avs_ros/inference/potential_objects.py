@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from avs_ros.inference.candidates import instance_mask
+from avs_ros.inference.candidates import cropped, image_boxes, instance_mask
 from avs_ros.segmentation import Float, sigmoid
 
 # Anchors below this score are nobody's; of them the best are looked at.
@@ -85,7 +85,7 @@ class ObjectReader:
     def __call__(
         self, outputs: Mapping[str, Any], shown: tuple[float, float] = (1.0, 1.0)
     ) -> PotentialObjects:
-        """``outputs``: those of ``models.light.instance_step``, by name, with a batch axis.
+        """``outputs``: those of ``models.light.steps``, by name, with a batch axis.
 
         ``shown``: shares of the square's width and height that the image takes.
         """
@@ -96,16 +96,13 @@ class ObjectReader:
         likely = np.zeros((len(rows), self._count), np.float32)
         for k, own in self._known:
             likely[:, k] = objects[:, own].max(axis=1)
-        boxes = outputs["boxes"][0][rows] / np.array([*shown, *shown], np.float32)
-        boxes = np.clip(boxes, 0, 1).astype(np.float32)
-        height, width = outputs["prototypes"].shape[2:]
-        part = np.s_[:, : max(1, round(height * shown[1])), : max(1, round(width * shown[0]))]
+        boxes = image_boxes(outputs["boxes"][0][rows], shown).astype(np.float32)
         return PotentialObjects(
             gathered(boxes, likely),
             likely,
             boxes,
             np.asarray(outputs["coefficients"][0][rows], np.float32),
-            np.asarray(outputs["prototypes"][0][part], np.float32),
+            np.asarray(cropped(outputs["prototypes"][0], shown), np.float32),
         )
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import avs_ros
 from avs_ros.errors import ModelError, ParameterError
 from avs_ros.gate import GateConfig, apply_gate
+from avs_ros.inference.bundle import header_value
 from avs_ros.inference.engines import ENGINES
 from avs_ros.inference.engines.threads import limited_threads
 from avs_ros.inference.segmenter import Segmenter
@@ -50,11 +50,10 @@ _AVSC = "avs_ros.inference.avsc"
 _KINDS = {"c3n_light": _LIGHT, "avsc": _AVSC}
 
 
-def _published(visual: str, audio: str, description: str) -> Model:
-    return Model(description, _PUBLISHED, {"visual": visual, "audio": audio})
-
-
-_PVT, _SWIN = "pvt_v2_b5", "swin_base_patch4_window7_224"
+_VISUAL = {
+    "pvt": ("pvt_v2_b5", "PVT-v2-B5"), "swin": ("swin_base_patch4_window7_224", "Swin-B")
+}  # fmt: skip
+_AUDIO = {"panns": "PANNs", "beats": "BEATs", "vggish": "VGGish"}
 MODELS: dict[str, Model] = {
     "c3n_light": Model("light C3N (MobileNetV2, EfficientAT), comes with the package", _LIGHT,
                        weights="c3n_light"),
@@ -67,23 +66,24 @@ MODELS: dict[str, Model] = {
         "avs_ros.inference.consensus_cam",
         weights="c3n_light",
     ),
-    "c3n_pvt_panns": _published(_PVT, "panns", "C3N, PVT-v2-B5 and PANNs (needs weights)"),
-    "c3n_pvt_beats": _published(_PVT, "beats", "C3N, PVT-v2-B5 and BEATs (needs weights)"),
-    "c3n_pvt_vggish": _published(_PVT, "vggish", "C3N, PVT-v2-B5 and VGGish (needs weights)"),
-    "c3n_swin_panns": _published(_SWIN, "panns", "C3N, Swin-B and PANNs (needs weights)"),
-    "c3n_swin_beats": _published(_SWIN, "beats", "C3N, Swin-B and BEATs (needs weights)"),
-    "c3n_swin_vggish": _published(_SWIN, "vggish", "C3N, Swin-B and VGGish (needs weights)"),
+    **{
+        f"c3n_{short}_{audio}": Model(
+            f"C3N, {words} and {said} (needs weights)", _PUBLISHED,
+            {"visual": visual, "audio": audio},
+        )
+        for short, (visual, words) in _VISUAL.items() for audio, said in _AUDIO.items()
+    },
     "avsc_light": Model(
         "light AVSC (same file): instances of what could sound, followed; then which do",
         f"{_AVSC}_light",
         weights="c3n_light",
     ),
-    "avsc_pvt": Model(
-        "AVSC, PVT-v2-B5 and BEATs (needs weights)", _AVSC, {"configuration": "avsc_pvt"}
-    ),
-    "avsc_swin": Model(
-        "AVSC, Swin-B and BEATs (needs weights)", _AVSC, {"configuration": "avsc_swin"}
-    ),
+    **{
+        f"avsc_{short}": Model(
+            f"AVSC, {words} and BEATs (needs weights)", _AVSC, {"configuration": f"avsc_{short}"}
+        )
+        for short, (_, words) in _VISUAL.items()
+    },
 }
 
 
@@ -150,20 +150,9 @@ def _find(model: str | Path) -> tuple[Model, str, dict[str, Path]]:
         raise ModelError(
             f"unknown model {text!r}; known: {', '.join(MODELS)}, or the path of a checkpoint file"
         )
-    module = _KINDS.get(_kind(path), _PUBLISHED)
+    # Other files than safetensors cannot say it.
+    module = _KINDS.get(str(header_value(path, "kind")), _PUBLISHED)
     return Model(f"checkpoint {path}", module), path.stem, {"checkpoint": path}
-
-
-def _kind(path: Path) -> str:
-    """What a safetensors file says it is; "" for other files, which cannot say it."""
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        # The header alone, without the tensors and without PyTorch.
-        with safe_open(path, framework="numpy") as file:
-            return str(json.loads((file.metadata() or {}).get("kind", '""')))
-    except (SafetensorError, OSError, ValueError):
-        return ""  # a PyTorch file, or a broken one: its reader says so
 
 
 def describe(

@@ -68,11 +68,34 @@ class LoadedNetwork:
 def save_checkpoint(
     path: str | Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]
 ) -> None:
-    """Write a safetensors file; ``metadata`` values are stored as JSON text."""
+    """Write a safetensors file, whole or not at all; ``metadata`` is stored as JSON text."""
     header = {key: json.dumps(value) for key, value in {"format": FORMAT, **metadata}.items()}
     plain = {name: t.detach().cpu().contiguous().clone() for name, t in tensors.items()}
-    save_file(plain, str(path), metadata=header)
-    _sort_metadata(Path(path))
+    partial = Path(f"{path}.part")
+    try:
+        save_file(plain, str(partial), metadata=header)
+        _sort_metadata(partial)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def halved(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Floating tensors in float16, as weight files hold them."""
+    return {k: t.detach().half() if t.is_floating_point() else t for k, t in tensors.items()}
+
+
+def read_kind(path: str | Path, kind: str, what: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Metadata and tensors (floating ones as float32) of a file that says it is of ``kind``.
+
+    Raises CheckpointError when it is missing, damaged or another kind of file than ``what``.
+    """
+    file = read_weight_file(path)
+    metadata = read_metadata(file)
+    if metadata.get("kind") != kind:
+        raise CheckpointError(f"{path} is not {what} file; `avs info` lists the models")
+    tensors = tensors_of_today(file.state_dict())
+    return metadata, {k: t.float() if t.is_floating_point() else t for k, t in tensors.items()}
 
 
 def _sort_metadata(path: Path) -> None:
@@ -223,15 +246,12 @@ def load_backbone(backbone: Backbone, path: str | Path) -> None:
         for name, tensor in own.items():
             if name.startswith("norms."):
                 tensors.setdefault(name, tensor)
-    for name in [n for n in tensors if n in own and _is_head(n)]:
+    heads = [n for n in tensors if n in own and n.startswith(("net.head.", "net.classifier."))]
+    for name in heads:
         rows = tensors[name].shape[0]
         if rows < own[name].shape[0] and tensors[name].shape[1:] == own[name].shape[1:]:
             tensors[name] = torch.cat([tensors[name], own[name][rows:].to(tensors[name])])
     load_state_dict_strictly(backbone, tensors, file.source)
-
-
-def _is_head(name: str) -> bool:
-    return name.startswith(("net.head.", "net.classifier."))
 
 
 def _in_own_names(tensors: Mapping[str, Tensor], backbone: Backbone) -> dict[str, Tensor]:

@@ -93,21 +93,19 @@ class Vocabulary:
 @lru_cache(maxsize=1)
 def audioset() -> Vocabulary:
     """The 527 AudioSet classes (J. Gemmeke et al., ICASSP 2017; class list CC BY 4.0)."""
-    ids, names = _columns("audioset527.csv")
-    return Vocabulary("AudioSet", ids, names)
+    return _vocabulary("AudioSet", "audioset527.csv")
 
 
 @lru_cache(maxsize=1)
 def imagenet() -> Vocabulary:
     """The 1000 ImageNet-1k classes (ILSVRC 2012); names are WordNet synonyms."""
-    ids, names = _columns("imagenet1k.csv")
-    return Vocabulary("ImageNet-1k", ids, names, synonyms=True)
+    return _vocabulary("ImageNet-1k", "imagenet1k.csv", synonyms=True)
 
 
-def _columns(file_name: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    text = files("avs_ros").joinpath("data", "labels", file_name).read_text(encoding="utf-8")
-    rows = list(csv.reader(text.splitlines()))[1:]
-    return tuple(row[0] for row in rows), tuple(row[1] for row in rows)
+def _vocabulary(title: str, file_name: str, synonyms: bool = False) -> Vocabulary:
+    rows = [tuple(row.values()) for row in rows_of(file_name)]
+    ids, names = zip(*(row[:2] for row in rows), strict=True)
+    return Vocabulary(title, ids, names, synonyms)
 
 
 # Agreement of two kinds: one inside the other, only the same family, nothing in common.

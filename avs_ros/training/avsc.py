@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -18,10 +18,9 @@ from pydantic import NonNegativeFloat, PositiveInt
 from torch import Tensor
 
 from avs_ros.errors import DatasetError, ParameterError
-from avs_ros.evaluation.avsbench import AVSBenchClip, read_clips
+from avs_ros.evaluation.avsbench import AVSBenchClip
 from avs_ros.models.avsc import (
     AVSC,
-    AVSCConfig,
     SegmenterOutput,
     Target,
     configuration,
@@ -63,8 +62,8 @@ class BenchSettings(TrainConfig):
             )
 
 
-def bench_network(settings: BenchSettings, categories: Callable[[], Sequence[str]]) -> AVSC:
-    """The network for AVSBench: from ``init_from``, or built for ``categories``.
+def bench_network(settings: BenchSettings, clips: Sequence[AVSBenchClip]) -> AVSC:
+    """The network for AVSBench: from ``init_from``, or built for the categories of ``clips``.
 
     ``visual_weights`` and ``audio_weights`` fill its parts.  The audio network is frozen.
     """
@@ -72,35 +71,26 @@ def bench_network(settings: BenchSettings, categories: Callable[[], Sequence[str
     if settings.init_from:
         net = load_avsc(settings.init_from).network
     else:
-        net = AVSC(bench_config(settings, categories()))
+        names = names_of(settings, clips)
+        base = configuration("avsc_swin" if settings.visual.startswith("swin") else "avsc_pvt")
+        net = AVSC(
+            base.with_(
+                categories=names,
+                sound_classes=names,
+                sound_class_category=tuple(range(len(names))),
+                visual=settings.visual,
+                audio=settings.audio,
+                image_size=settings.image_size,
+                channels=settings.channels,
+                queries=settings.queries,
+            )
+        )
     if settings.visual_weights:
         net.load_visual(settings.visual_weights)
     if settings.audio_weights:
         net.load_audio(settings.audio_weights)
     net.audio_encoder.requires_grad_(False)
     return net
-
-
-def bench_config(settings: BenchSettings, categories: Sequence[str]) -> AVSCConfig:
-    """The full configuration with these categories, networks and sizes."""
-    base = configuration("avsc_swin" if settings.visual.startswith("swin") else "avsc_pvt")
-    names = tuple(categories)
-    return base.with_(
-        categories=names,
-        sound_classes=names,
-        sound_class_category=tuple(range(len(names))),
-        visual=settings.visual,
-        audio=settings.audio,
-        image_size=settings.image_size,
-        channels=settings.channels,
-        queries=settings.queries,
-    )
-
-
-def save_bench(path: Path, net: AVSC, settings: BenchSettings, scores: dict[str, float]) -> None:
-    """``best.safetensors``: weights and how they came about."""
-    about = {"training": dataclasses.asdict(settings), "scores": scores}
-    save_avsc(path, net, {"provenance": about, "calibration": {"score": 0.5}})
 
 
 # A frozen network's query stands for a silent thing from this probability and mask share on.
@@ -113,12 +103,13 @@ class BenchTrainer(Trainer[AVSC]):
     ``categories``: names in the order of the network's classes.
     """
 
+    config: BenchSettings
     categories: Sequence[str] = ()
     teacher: AVSC | None = None
 
     def batch_loss(self, batch: Sequence[ClipTensors]) -> Tensor:
         """Attended mask against the truth; the segmenter's objective where a category is known."""
-        settings = self._settings()
+        settings = self.config
         frames = torch.cat([sample.frames for sample in batch]).to(self.device)
         count = batch[0].frames.shape[0]
         chosen = supervised_frames(len(frames), count, settings.supervise)
@@ -126,7 +117,11 @@ class BenchTrainer(Trainer[AVSC]):
         feature, logits = (part[chosen].to(self.device) for part in self.heard(batch, "train"))
         with self._autocast():
             answer = self.model(frames, feature, logits)
-        truth = shrink(torch.cat([sample.masks for sample in batch])[chosen], answer.attended)
+        truth = functional.interpolate(
+            torch.cat([sample.masks for sample in batch])[chosen],
+            size=answer.attended.shape[1:],
+            mode="nearest",
+        )[:, 0].to(self.device)
         loss = correlation_loss(answer.attended.float(), truth)
         names = [self.data["train"].clips[s.index].category for s in batch for _ in range(count)]
         labelled = [i for i, frame in enumerate(chosen.tolist()) if names[frame]]
@@ -153,10 +148,6 @@ class BenchTrainer(Trainer[AVSC]):
             attended[:, None], size=size, mode="bilinear", align_corners=False
         )
         return whole[:, 0]
-
-    def _settings(self) -> BenchSettings:
-        assert isinstance(self.config, BenchSettings)
-        return self.config
 
     @torch.no_grad()
     def _with_silent(self, targets: list[Target], frames: Tensor) -> list[Target]:
@@ -189,15 +180,9 @@ def pick(output: SegmenterOutput, rows: list[int]) -> SegmenterOutput:
     )
 
 
-def shrink(masks: Tensor, like: Tensor) -> Tensor:
-    """Masks ``[B, 1, H, W]`` -> 0|1 ``[B, h, w]`` of ``like``, on its device."""
-    small = functional.interpolate(masks, size=like.shape[1:], mode="nearest")
-    return small[:, 0].to(like.device)
-
-
 def train_bench(
     settings: BenchSettings,
-    root: Path,
+    clips: Mapping[str, Sequence[AVSBenchClip]],
     output: Path,
     reporter: RunReporter,
     device: torch.device,
@@ -205,8 +190,7 @@ def train_bench(
     resume: bool,
 ) -> float:
     """Train; the best network on *val* is kept in ``output``, its M_J returned."""
-    clips = {split: read_clips(root, settings.subset, split) for split in ("train", "val")}
-    network = bench_network(settings, lambda: names_of(settings, clips["train"]))
+    network = bench_network(settings, clips["train"])
     categories = network.config.categories
     foreign = sorted({clip.category for clip in clips["train"]} - {*categories, ""})
     if foreign:
@@ -219,7 +203,8 @@ def train_bench(
     audio = heard_once(output, network.audio_encoder.to(device), clips, reporter)
 
     def save_best(net: AVSC, path: Path, values: dict[str, float]) -> None:
-        save_bench(path, net, settings, values)
+        about = {"training": dataclasses.asdict(settings), "scores": values}
+        save_avsc(path, net, {"provenance": about, "calibration": {"score": 0.5}})
 
     trainer = BenchTrainer(settings, network, clips, audio, output, reporter, save_best, device)
     trainer.categories = categories

@@ -7,7 +7,7 @@ whatever the number of loader processes, and a resumed run sees what the killed 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from torchvision.transforms.v2 import functional as image
 
 from avs_ros.errors import DatasetError, ParameterError
 from avs_ros.evaluation.avsbench import AVSBenchClip
-from avs_ros.evaluation.clip_arrays import ClipArrays, read_clip, read_seconds
+from avs_ros.evaluation.clip_arrays import read_clip, read_seconds
 from avs_ros.models.audio.network import AudioNetwork
 from avs_ros.training import distributed
 from avs_ros.training.report import RunReporter
@@ -61,19 +61,8 @@ def jitter_colours(frames: Tensor, rng: np.random.Generator) -> Tensor:
     return torch.stack(out)
 
 
-def to_tensors(arrays: ClipArrays, index: int, rng: np.random.Generator | None) -> ClipTensors:
-    """Augment (when ``rng`` is given) and convert; one coin flips the whole clip sideways."""
-    frames = torch.from_numpy(arrays.frames).permute(0, 3, 1, 2).float() / 255.0
-    masks = torch.from_numpy(arrays.masks)[:, None].float()
-    if rng is not None:
-        frames = jitter_colours(frames, rng)
-        if rng.random() < 0.5:
-            frames, masks = frames.flip(-1), masks.flip(-1)
-    return ClipTensors(frames, masks, torch.from_numpy(arrays.annotated.copy()), index)
-
-
 class AVSBenchDataset(Dataset[ClipTensors]):
-    """Map-style data set; call :meth:`set_epoch` before each pass to draw new augmentations."""
+    """Map-style data set; set ``epoch`` before each pass to draw new augmentations."""
 
     def __init__(
         self,
@@ -84,33 +73,24 @@ class AVSBenchDataset(Dataset[ClipTensors]):
         seed: int = 0,
     ) -> None:
         """``size`` in pixels (square); ``augment`` only for training."""
-        self.clips = clips
-        self.size = size
-        self.augment = augment
-        self.seed = seed
+        self.clips, self.size, self.augment, self.seed = clips, size, augment, seed
         self.epoch = 0
-
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch whose random numbers the next samples use."""
-        self.epoch = epoch
 
     def __len__(self) -> int:
         """Count of clips."""
         return len(self.clips)
 
     def __getitem__(self, index: int) -> ClipTensors:
-        """Clip ``index`` as tensors."""
-        rng = np.random.default_rng((self.seed, self.epoch, index)) if self.augment else None
-        return to_tensors(read_clip(self.clips[index], self.size), index, rng)
-
-
-def collate(samples: Sequence[ClipTensors]) -> list[ClipTensors]:
-    """Keep a batch as a list: the trainer concatenates along the frame axis."""
-    return list(samples)
-
-
-def _key(clip: AVSBenchClip) -> str:
-    return f"{clip.split}/{clip.category}/{clip.name}"
+        """Clip ``index``; augmented, one coin flips all of it sideways."""
+        arrays = read_clip(self.clips[index], self.size)
+        frames = torch.from_numpy(arrays.frames).permute(0, 3, 1, 2).float() / 255.0
+        masks = torch.from_numpy(arrays.masks)[:, None].float()
+        if self.augment:
+            rng = np.random.default_rng((self.seed, self.epoch, index))
+            frames = jitter_colours(frames, rng)
+            if rng.random() < 0.5:
+                frames, masks = frames.flip(-1), masks.flip(-1)
+        return ClipTensors(frames, masks, torch.from_numpy(arrays.annotated.copy()), index)
 
 
 class AudioFeatures:
@@ -118,16 +98,14 @@ class AudioFeatures:
 
     The authors run it twice per training step; it is frozen and sees no augmentation, so one pass
     over the data set gives the same numbers for every epoch.
-
-    Feature ``[T, D]`` and AudioSet logits ``[T, 527]`` of each clip, float32, on the CPU.
     """
 
-    def __init__(self, table: dict[str, Tensor]) -> None:
-        """``table``: ``<clip>|feature`` and ``<clip>|logits`` -> tensor."""
+    def __init__(self, table: Mapping[str, Tensor]) -> None:
+        """``table``: ``<clip>|feature`` and ``<clip>|logits`` -> tensor, float32, on the CPU."""
         self._table = table
 
     def __call__(self, clip: AVSBenchClip) -> tuple[Tensor, Tensor]:
-        """``(feature, logits)`` of a clip; DatasetError when it was not extracted."""
+        """Feature ``[T, D]`` and AudioSet logits ``[T, 527]``; DatasetError for a strange clip."""
         try:
             return self._table[_key(clip) + "|feature"], self._table[_key(clip) + "|logits"]
         except KeyError as error:
@@ -135,40 +113,12 @@ class AudioFeatures:
                 f"clip {clip.name} is not in the audio feature file; delete it to make it anew"
             ) from error
 
-    @classmethod
-    @torch.no_grad()
-    def extract(
-        cls,
-        net: AudioNetwork,
-        clips: Sequence[AVSBenchClip],
-        track: Callable[[Iterable[AVSBenchClip]], Iterable[AVSBenchClip]] = lambda items: items,
-    ) -> AudioFeatures:
-        """Run ``net`` (waveform ``[T, 16000]`` -> feature, logits) over the clips.
 
-        ``track`` wraps the loop, to show progress.
-        """
-        device = next(net.parameters()).device
-        net.eval()
-        table = {}
-        for clip in track(clips):
-            seconds = torch.from_numpy(read_seconds(clip.wav, len(clip.frames)))
-            feature, logits = net.hear_clip(seconds.to(device))
-            table[_key(clip) + "|feature"] = feature.float().cpu().contiguous()
-            table[_key(clip) + "|logits"] = logits.float().cpu().contiguous()
-        return cls(table)
-
-    def save(self, path: Path) -> None:
-        """Write a safetensors file in one step (a killed run leaves no half file)."""
-        part = path.with_suffix(".part")
-        save_file(self._table, part)
-        os.replace(part, path)
-
-    @classmethod
-    def load(cls, path: Path) -> AudioFeatures:
-        """Read what :meth:`save` wrote."""
-        return cls(load_file(path))
+def _key(clip: AVSBenchClip) -> str:
+    return f"{clip.split}/{clip.category}/{clip.name}"
 
 
+@torch.no_grad()
 def heard_once(
     output: Path,
     net: AudioNetwork,
@@ -178,14 +128,22 @@ def heard_once(
     """The features of every split's clips, kept in ``output``: the first process extracts them."""
     path = output / "audio_features.safetensors"
     if distributed.is_first() and not path.is_file():
+        device = next(net.parameters()).device
+        net.eval()
         every = [clip for found in clips.values() for clip in found]
-
-        def track(items: Iterable[AVSBenchClip]) -> Iterable[AVSBenchClip]:
-            return reporter.track(items, len(every), "hearing each clip once")
-
-        AudioFeatures.extract(net, every, track).save(path)
+        table = {}
+        for clip in reporter.track(every, len(every), "hearing each clip once"):
+            seconds = torch.from_numpy(read_seconds(clip.wav, len(clip.frames)))
+            for name, heard in zip(
+                ("feature", "logits"), net.hear_clip(seconds.to(device)), strict=True
+            ):
+                table[f"{_key(clip)}|{name}"] = heard.float().cpu().contiguous()
+        # In one step: a killed run leaves no half file.
+        part = path.with_suffix(".part")
+        save_file(table, part)
+        os.replace(part, path)
     distributed.barrier()
-    return AudioFeatures.load(path)
+    return AudioFeatures(load_file(path))
 
 
 def dice_loss(probability: Tensor, masks: Tensor) -> Tensor:

@@ -7,20 +7,9 @@ import json
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, TypeVar
+from typing import Any, TypeVar
 
 Item = TypeVar("Item")
-
-
-class Settings(Protocol):
-    """A dataclass of settings that says how many passes there will be."""
-
-    __dataclass_fields__: ClassVar[dict[str, Any]]
-
-    @property
-    def epochs(self) -> int:
-        """Passes of training, each with a validation after it."""
-        ...
 
 
 class RunReporter:
@@ -30,8 +19,10 @@ class RunReporter:
     its event files in ``output/tensorboard``.
     """
 
-    def __init__(self, output: Path, config: Settings, *, show: bool = True) -> None:
-        """``show``: False on all processes but the first; then nothing is written either."""
+    def __init__(self, output: Path, config: Any, *, show: bool = True) -> None:
+        """``config``: a dataclass of settings with a number of ``epochs``.  ``show``: False on all
+        processes but the first; then nothing is written either.
+        """
         self.output = output
         self.config = config
         self.show = show

@@ -22,7 +22,6 @@ from torch import Tensor, nn
 from avs_ros.evaluation.avsbench import AVSBenchClip
 from avs_ros.evaluation.metrics import m_j
 from avs_ros.models import audio
-from avs_ros.models.audio.network import AudioNetwork
 from avs_ros.models.c3n import C3N
 from avs_ros.models.checkpoints import load_backbone, load_network, save_c3n
 from avs_ros.models.label_similarity import load_similarity
@@ -33,7 +32,7 @@ from avs_ros.training.data import (
     AudioFeatures,
     AVSBenchDataset,
     ClipTensors,
-    collate,
+    heard_once,
     segmentation_loss,
 )
 from avs_ros.training.report import RunReporter
@@ -94,7 +93,7 @@ class Trainer(Generic[Net]):
     def _batches(self, epoch: int, skip: int) -> Iterator[list[ClipTensors]]:
         """The batches of this process in one epoch, without the first ``skip`` of them."""
         data = self.data["train"]
-        data.set_epoch(epoch)
+        data.epoch = epoch
         order = np.random.default_rng((self.config.seed, epoch)).permutation(len(data))
         mine = distributed.share(order)
         size = self.config.batch_clips
@@ -103,7 +102,7 @@ class Trainer(Generic[Net]):
             data,
             batch_sampler=batches[skip:],
             num_workers=self.config.workers,
-            collate_fn=collate,
+            collate_fn=list,
         )
         yield from loader
 
@@ -242,27 +241,28 @@ class Trainer(Generic[Net]):
         return {"val_miou": distributed.mean(scores, self.device)}
 
 
-def audio_net(config: TrainConfig) -> AudioNetwork:
-    """The frozen audio net, with its public weights when ``audio_weights`` names a file.
+def train_c3n(
+    config: TrainConfig,
+    clips: Mapping[str, Sequence[AVSBenchClip]],
+    output: Path,
+    reporter: RunReporter,
+    device: torch.device,
+    *,
+    resume: bool,
+) -> float:
+    """Train; the best network on *val* is kept in ``output``, its M_J returned.
 
-    Without a file its weights are random, but the same for the same seed.
+    The audio net is frozen; without ``audio_weights`` it is random, the same for the same seed.
+    ``visual_weights`` fills the backbone (ImageNet file), ``init_from`` the whole network (for
+    example the best one of a run on S4); CheckpointError where a file does not fit.
     """
     torch.manual_seed(config.seed)
     net = audio.build(config.audio, checkpoint=config.audio_weights or None)
     net.requires_grad_(False)
-    return net.eval()
-
-
-def training_network(config: TrainConfig, audio_width: int) -> C3N:
-    """A C3N ready to learn.
-
-    ``visual_weights`` fills the backbone (ImageNet file), ``init_from`` the whole network (for
-    example the best one of a run on S4); both raise CheckpointError when they do not fit.
-    """
     torch.manual_seed(config.seed)
     network = C3N(
         config.visual,
-        audio_width,
+        net.feature_width,
         load_similarity(config.similarity or None),
         channels=config.channels,
         image_size=config.image_size,
@@ -271,14 +271,11 @@ def training_network(config: TrainConfig, audio_width: int) -> C3N:
         load_backbone(network.backbone, config.visual_weights)
     if config.init_from:
         load_network(network, config.init_from)
-    return network
 
-
-def save_network(config: TrainConfig) -> Callable[[C3N, Path, dict[str, float]], None]:
-    """Writer of ``best.safetensors``: weights, labels, and how they came about."""
-
-    def save(network: C3N, path: Path, values: dict[str, float]) -> None:
+    def save_best(best: C3N, path: Path, values: dict[str, float]) -> None:
         about = {"training": dataclasses.asdict(config), "scores": values}
-        save_c3n(path, network, config.audio, imagenet().names, about)
+        save_c3n(path, best, config.audio, imagenet().names, about)
 
-    return save
+    heard = heard_once(output, net.to(device), clips, reporter)
+    trainer = Trainer(config, network, clips, heard, output, reporter, save_best, device)
+    return trainer.run(continue_run=resume)

@@ -59,9 +59,7 @@ def convert(
         tensors = read_weight_file(paths[0]).state_dict()
         metadata = {}
     metadata |= {"kind": kind, "network": name, "made_from": [path.name for path in paths]}
-    part = output.with_name(output.name + ".part")
-    save_checkpoint(part, tensors, {**metadata, **(about or {})})
-    part.replace(output)
+    save_checkpoint(output, tensors, {**metadata, **(about or {})})
 
 
 def convert_c3n(
@@ -80,9 +78,7 @@ def convert_c3n(
     """
     loaded = load_c3n(path, load_similarity(similarity))
     metadata = {"made_from": [path.name], **(about or {})}
-    part = output.with_name(output.name + ".part")
-    save_c3n(part, loaded.network, loaded.audio, loaded.labels, metadata)
-    part.replace(output)
+    save_c3n(output, loaded.network, loaded.audio, loaded.labels, metadata)
     return f"C3N, {loaded.network.visual} and {loaded.audio}"
 
 

@@ -139,9 +139,15 @@ def download(file: PublicFile, folder: Path, progress: Progress | None = None) -
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with part.open("ab") as out:
-            _lock(out, file)
             try:
-                _fill(file, file.url, out, _Validator(part), progress or _silent)
+                fcntl.flock(out, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise DownloadError(
+                    f"{file.name} is being downloaded by another process"
+                ) from error
+            transfer = _Transfer(file, file.url, out, progress or (lambda _done, _total: None))
+            try:
+                transfer.fill()
                 _check(file, part)
                 os.replace(part, path)
             finally:
@@ -149,118 +155,99 @@ def download(file: PublicFile, folder: Path, progress: Progress | None = None) -
                     part.unlink()
     except OSError as error:
         raise DownloadError(f"{file.name} cannot be written to {folder}: {error}") from error
-    _Validator(part).forget()
+    transfer.version.unlink(missing_ok=True)
     return path
 
 
-def _silent(_done: int, _total: int | None) -> None:
-    """Report to nobody."""
+class _Transfer:
+    """A server's file on its way into ``out``.
 
+    ``version``: the file beside ``out``'s that holds what identifies the server's version of it
+    (ETag or date).
+    """
 
-class _Validator:
-    """What identifies the server's version of a part file (ETag or date), kept beside it."""
+    def __init__(self, file: PublicFile, url: str, out: BinaryIO, progress: Progress) -> None:
+        self.file, self.url, self.out, self.progress = file, url, out, progress
+        self.version = Path(f"{out.name}.version")
 
-    def __init__(self, part: Path) -> None:
-        self._path = part.with_name(part.name + ".version")
+    def fill(self) -> None:
+        """Append until the server's file is complete."""
+        for attempt in range(_ATTEMPTS):
+            before = self.out.tell()
+            try:
+                total = self._request()
+            except _BROKEN as error:
+                if attempt + 1 == _ATTEMPTS or self.out.tell() <= before:
+                    raise self._broken(str(error)) from error
+                continue
+            if total is None or self.out.tell() >= total:
+                return
+            if self.out.tell() <= before:
+                break
+        raise self._broken("the connection ended early")
 
-    def read(self) -> str:
-        return self._path.read_text() if self._path.is_file() else ""
-
-    def write(self, headers: http.client.HTTPMessage) -> None:
-        version = headers.get("ETag", "")
-        # A weak ETag does not promise the same bytes.
-        if not version or version.startswith("W/"):
-            version = headers.get("Last-Modified", "")
-        self._path.write_text(version)
-
-    def forget(self) -> None:
-        self._path.unlink(missing_ok=True)
-
-
-def _lock(out: BinaryIO, file: PublicFile) -> None:
-    try:
-        fcntl.flock(out, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise DownloadError(f"{file.name} is being downloaded by another process") from error
-
-
-def _fill(
-    file: PublicFile, url: str, out: BinaryIO, validator: _Validator, progress: Progress
-) -> None:
-    """Append to ``out`` until the server's file is complete."""
-    for attempt in range(_ATTEMPTS):
-        before = out.tell()
+    def _request(self) -> int | None:
+        """One request; returns the size of the whole file, where the server says it."""
+        start = self.out.tell()
+        version = self.version.read_text() if self.version.is_file() else ""
+        headers = {"User-Agent": f"avs_ros/{__version__}"}
+        if start and version:
+            # Without If-Range a file that was replaced meanwhile would be glued to the old part.
+            headers |= {"Range": f"bytes={start}-", "If-Range": version}
         try:
-            total = _transfer(file, url, out, validator, progress)
-        except _BROKEN as error:
-            if attempt + 1 == _ATTEMPTS or out.tell() <= before:
-                raise DownloadError(_broken(file, url, out.tell(), str(error))) from error
-            continue
-        if total is None or out.tell() >= total:
-            return
-        if out.tell() <= before:
-            break
-    raise DownloadError(_broken(file, url, out.tell(), "the connection ended early"))
+            response = urllib.request.urlopen(
+                urllib.request.Request(self.url, headers=headers), timeout=_TIMEOUT_S
+            )
+        except urllib.error.HTTPError as error:
+            if error.code == 416:  # nothing after `start`: it is complete, or of another version
+                if error.headers.get("Content-Range", "") == f"bytes */{start}":
+                    return start
+                self.out.truncate(self.out.seek(0))
+                return self._request()
+            raise DownloadError(
+                f"{self.url} answered {error.code} ({error.reason}): {self.file.name} is not "
+                "there any more, or not for programs"
+            ) from error
+        except urllib.error.URLError as error:
+            raise self._broken(str(error.reason)) from error
+        with response:
+            if response.headers.get_content_type() == "text/html":
+                raise DownloadError(
+                    f"{self.url} answered with a web page instead of {self.file.name}"
+                )
+            if response.status != 206:
+                self.out.truncate(self.out.seek(0))
+                etag = response.headers.get("ETag", "")
+                # A weak ETag does not promise the same bytes.
+                strong = etag if etag and not etag.startswith("W/") else ""
+                self.version.write_text(strong or response.headers.get("Last-Modified", ""))
+            return self._copy(response)
 
+    def _copy(self, response: http.client.HTTPResponse) -> int | None:
+        name, done = self.file.name, self.out.seek(0, os.SEEK_END)
+        length = response.headers.get("Content-Length")
+        total = done + int(length) if length else None
+        if total is not None:
+            if self.file.size is not None and total != self.file.size:
+                raise DownloadError(
+                    f"{name} should be {self.file.size} bytes, the server has {total}"
+                )
+            if shutil.disk_usage(self.version.parent).free < total - done:
+                raise DownloadError(f"not enough disk space for {name} ({total >> 20} MiB)")
+        self.progress(done, total)
+        while chunk := response.read(_CHUNK):
+            done += self.out.write(chunk)
+            self.progress(done, total)
+        self.out.flush()
+        return total
 
-def _transfer(
-    file: PublicFile, url: str, out: BinaryIO, validator: _Validator, progress: Progress
-) -> int | None:
-    """One request; returns the size of the whole file, where the server says it."""
-    start = out.tell()
-    version = validator.read()
-    headers = {"User-Agent": f"avs_ros/{__version__}"}
-    if start and version:
-        # Without If-Range a file that was replaced meanwhile would be glued to the old beginning.
-        headers |= {"Range": f"bytes={start}-", "If-Range": version}
-    try:
-        response = urllib.request.urlopen(
-            urllib.request.Request(url, headers=headers), timeout=_TIMEOUT_S
+    def _broken(self, reason: str) -> DownloadError:
+        host, done = self.url.split("/")[2], self.out.tell()
+        kept = f"; {done >> 20} MiB are kept, run it again to continue" if done else ""
+        return DownloadError(
+            f"{self.file.name} could not be fetched from {host} ({reason}): "
+            f"is there a network?{kept}"
         )
-    except urllib.error.HTTPError as error:
-        if error.code == 416:  # nothing after `start`: it is complete, or of another version
-            if error.headers.get("Content-Range", "") == f"bytes */{start}":
-                return start
-            _empty(out)
-            return _transfer(file, url, out, validator, progress)
-        raise DownloadError(
-            f"{url} answered {error.code} ({error.reason}): {file.name} is not there any more, "
-            "or not for programs"
-        ) from error
-    except urllib.error.URLError as error:
-        raise DownloadError(_broken(file, url, start, str(error.reason))) from error
-    with response:
-        if response.headers.get_content_type() == "text/html":
-            raise DownloadError(f"{url} answered with a web page instead of {file.name}")
-        if response.status != 206:
-            _empty(out)
-            validator.write(response.headers)
-        return _copy(file, response, out, progress)
-
-
-def _copy(
-    file: PublicFile, response: http.client.HTTPResponse, out: BinaryIO, progress: Progress
-) -> int | None:
-    done = out.seek(0, os.SEEK_END)
-    length = response.headers.get("Content-Length")
-    total = done + int(length) if length else None
-    if total is not None:
-        if file.size is not None and total != file.size:
-            raise DownloadError(f"{file.name} should be {file.size} bytes, the server has {total}")
-        if shutil.disk_usage(Path(out.name).parent).free < total - done:
-            raise DownloadError(f"not enough disk space for {file.name} ({total >> 20} MiB)")
-    progress(done, total)
-    while chunk := response.read(_CHUNK):
-        out.write(chunk)
-        done += len(chunk)
-        progress(done, total)
-    out.flush()
-    return total
-
-
-def _empty(out: BinaryIO) -> None:
-    out.seek(0)
-    out.truncate()
 
 
 def _check(file: PublicFile, part: Path) -> None:
@@ -274,9 +261,3 @@ def _check(file: PublicFile, part: Path) -> None:
         f"{file.name} is not the published file (expected {expected}; found {size} bytes, "
         f"SHA-256 {digest}); it was removed"
     )
-
-
-def _broken(file: PublicFile, url: str, done: int, reason: str) -> str:
-    host = url.split("/")[2]
-    kept = f"; {done >> 20} MiB are kept, run it again to continue" if done else ""
-    return f"{file.name} could not be fetched from {host} ({reason}): is there a network?{kept}"

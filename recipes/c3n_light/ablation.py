@@ -24,8 +24,8 @@ from avs_ros.evaluation.composite_data import read_dataset
 from avs_ros.evaluation.composite_scores import intervals, score
 from avs_ros.evaluation.run_files import make_folder, write_whole
 from avs_ros.inference.light import BUNDLED, LightSegmenter
-from avs_ros.models.light import LightC3N
 from avs_ros.models.light.checkpoint import load_light
+from avs_ros.models.light.network import LightC3N
 from avs_ros.segmentation import Bytes
 from recipes.c3n_light.joint import PairSampler
 from recipes.c3n_light.recipe import train_whole

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from avs_ros.errors import MissingDependencyError
 from avs_ros.models.audio import build
 from avs_ros.models.audio.network import AudioNetwork
-from avs_ros.models.light import LightC3N
 from avs_ros.models.light.folding import fold_batch_norm
+from avs_ros.models.light.network import LightC3N
 from avs_ros.models.light.vocabulary import SOUND_CLASS_NAMES, SOUNDS
 from avs_ros.segmentation import Float
 from avs_ros.sound import SAMPLE_RATE

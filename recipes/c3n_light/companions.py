@@ -9,8 +9,8 @@ import torch.nn.functional as functional
 from torch import Tensor
 
 from avs_ros.inference.light import ALONE
-from avs_ros.models.light import LightC3N
-from avs_ros.models.light.companion import CompanionGate
+from avs_ros.models.light.network import LightC3N
+from avs_ros.models.light.selection import CompanionGate
 from recipes.c3n_light.evidence import Evidence, GateDataset, Sounds
 from recipes.c3n_light.gate_training import EvenDraw, Pairs, shared_categories, targets
 

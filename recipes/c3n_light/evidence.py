@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from avs_ros.evaluation.composite import held_out
-from avs_ros.models.light import LightC3N
+from avs_ros.models.light.network import LightC3N
 from avs_ros.models.light.selection import visible_evidence
 from avs_ros.models.light.vocabulary import CATEGORIES, CATEGORY_NAMES, SOUND_CLASS_CATEGORY
 from avs_ros.segmentation import Float

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 
 from avs_ros.models.labels import audioset
-from avs_ros.models.light import LightC3N
 from avs_ros.models.light.checkpoint import save_light
+from avs_ros.models.light.network import LightC3N
 from avs_ros.models.light.vocabulary import (
     CATEGORY_NAMES,
     OVERLAPS,

@@ -15,7 +15,7 @@ import torch.nn.functional as functional
 from torch import Tensor
 
 from avs_ros.errors import DatasetError
-from avs_ros.models.light import LightC3N
+from avs_ros.models.light.network import LightC3N
 from avs_ros.models.light.vocabulary import CATEGORY_NAMES, VEHICLES
 from recipes.c3n_light.audio_stage import sound_class_loss, sound_classes_without_recordings
 from recipes.c3n_light.evidence import Evidence, GateDataset, Sounds, visible_categories

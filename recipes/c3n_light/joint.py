@@ -12,7 +12,7 @@ import torch.nn.functional as functional
 from torch import Tensor
 
 from avs_ros.evaluation.composite import held_out
-from avs_ros.models.light import LightC3N, LightOutput
+from avs_ros.models.light.network import LightC3N, LightOutput
 from avs_ros.models.light.vocabulary import CATEGORIES, CATEGORY_NAMES, SOUND_CLASSES, SOUNDS
 from avs_ros.segmentation import Bytes, Float
 from avs_ros.sound import SAMPLE_RATE

@@ -13,8 +13,8 @@ import torch
 
 from avs_ros.errors import CheckpointError
 from avs_ros.inference.light import BUNDLED
-from avs_ros.models.light import LightC3N
 from avs_ros.models.light.checkpoint import load_light
+from avs_ros.models.light.network import LightC3N
 from avs_ros.models.light.vocabulary import CATEGORY_NAMES, CONFUSABLE_GROUPS, SOUND_CLASS_NAMES
 from recipes.c3n_light import images, motors, recordings, spoken
 from recipes.c3n_light.audio_stage import (

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from avs_ros.models.light import LightC3N
+from avs_ros.models.light.network import LightC3N
 from recipes.c3n_light.joint import PairSampler, pair_loss
 from recipes.c3n_light.scenes import SceneSampler
 from recipes.c3n_light.visual_stage import scene_loss

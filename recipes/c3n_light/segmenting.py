@@ -17,10 +17,9 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor
 
-from avs_ros.models.light import LightC3N
-from avs_ros.models.light.category_segmenter import CategorySegmenter
-from avs_ros.models.light.deeplab import DeepLabV3, VocOutput
+from avs_ros.models.light.category_segmenter import CategorySegmenter, DeepLabV3, VocOutput
 from avs_ros.models.light.folding import fold_batch_norm
+from avs_ros.models.light.network import LightC3N
 from avs_ros.models.light.vocabulary import CATEGORIES
 from recipes.c3n_light.baselines import VOC_FILE
 from recipes.c3n_light.scenes import SceneSampler

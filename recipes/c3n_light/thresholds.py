@@ -22,7 +22,7 @@ from avs_ros.errors import DatasetError
 from avs_ros.evaluation.composite import BOTH, MATCHED, MISMATCHED, TWO, Case, make_cases
 from avs_ros.evaluation.composite_data import read_dataset
 from avs_ros.evaluation.composite_scores import NEGLIGIBLE
-from avs_ros.inference.class_affinity import (
+from avs_ros.inference.category_gate import (
     confusable_indices,
     pool_confusable,
     without_confusable,

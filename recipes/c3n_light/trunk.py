@@ -15,7 +15,7 @@ import torch.nn.functional as functional
 from torch import Tensor, nn
 
 from avs_ros.models.c3n.ccam import class_activated_weights, cognitive_consensus_attention
-from avs_ros.models.light import LightC3N
+from avs_ros.models.light.network import LightC3N
 from avs_ros.segmentation import Bytes, Float
 from recipes.c3n_light.evidence import category_truth
 from recipes.c3n_light.joint import Pair, PairSampler, masked_loss, sounding_truth

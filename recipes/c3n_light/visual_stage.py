@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor, nn
 
-from avs_ros.models.light import LightC3N
+from avs_ros.models.light.network import LightC3N
 from avs_ros.models.light.vocabulary import CATEGORIES, OVERLAPS, SOUND_CLASS_CATEGORY
 from avs_ros.models.weight_file import read_weight_file
 from avs_ros.segmentation import Bytes

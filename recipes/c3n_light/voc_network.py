@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from avs_ros.errors import CheckpointError
-from avs_ros.models.light.deeplab import DeepLabV3
+from avs_ros.models.light.category_segmenter import DeepLabV3
 from avs_ros.models.light.folding import fold_batch_norm
 from recipes.c3n_light.baselines import open_litert
 

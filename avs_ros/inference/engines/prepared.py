@@ -9,7 +9,7 @@ import json
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
@@ -80,11 +80,7 @@ class PreparedStep:
 
     def describe(self) -> dict[str, Any]:
         """Plain values from which :func:`read_step` makes it again, in the same folder."""
-        return {
-            "name": self.name, "inputs": {n: list(s) for n, s in self.inputs.items()},
-            "outputs": list(self.outputs), "decision": self.decision,
-            "fingerprint": self.fingerprint, "graph": self.graph.name, "check": self.check.name,
-        }  # fmt: skip
+        return {**asdict(self), "graph": self.graph.name, "check": self.check.name}
 
 
 def prepare(step: Step) -> PreparedStep:
@@ -108,13 +104,9 @@ def prepare(step: Step) -> PreparedStep:
 
 def read_step(payload: Mapping[str, Any], folder: Path) -> PreparedStep | None:
     """The step that ``payload`` describe, or None where one of its files is gone."""
-    graph, check = folder / payload["graph"], folder / payload["check"]
-    if not graph.is_file() or not check.is_file():
-        return None
-    return PreparedStep(
-        payload["name"], payload["inputs"], payload["outputs"], payload["decision"],
-        payload["fingerprint"], graph, check,
-    )  # fmt: skip
+    files = {key: folder / payload[key] for key in ("graph", "check")}
+    whole = all(path.is_file() for path in files.values())
+    return PreparedStep(**{**payload, **files}) if whole else None
 
 
 def write_json(path: Path, payload: Mapping[str, Any]) -> None:

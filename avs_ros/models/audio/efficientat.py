@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections import OrderedDict
 from functools import partial
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -19,7 +18,7 @@ from torchvision.models.mobilenetv3 import InvertedResidual, InvertedResidualCon
 from torchvision.ops import Conv2dNormActivation
 
 from avs_ros.models.audio.network import CLASS_COUNT, AudioNetwork
-from avs_ros.models.audio.spectrum import DoubleRate, analysis_matrix, framed, power_of
+from avs_ros.models.audio.spectrum import DoubleRate, power_spectrum
 
 NATIVE_RATE = 32000
 MEL_BANDS = 128
@@ -79,23 +78,8 @@ class EfficientATLogMel(nn.Module):
     def native(self, waveform: Tensor) -> Tensor:
         """The same of ``waveform`` [B, N] at 32 kHz, the authors' rate."""
         emphasised = waveform[:, 1:] - 0.97 * waveform[:, :-1]
-        if torch.jit.is_tracing():
-            power = self._power(emphasised).transpose(1, 2)
-            return ((self.mel_banks @ power + 1e-5).log() + 4.5) / 5.0
-        spectrum = torch.stft(
-            emphasised, _FFT, _HOP, _WINDOW, self.window,
-            center=True, pad_mode="reflect", return_complex=True,
-        )
-        power = spectrum.real.square() + spectrum.imag.square()
+        power = power_spectrum(emphasised, self.window, _FFT, _HOP).transpose(1, 2)
         return ((self.mel_banks @ power + 1e-5).log() + 4.5) / 5.0
-
-    def _power(self, waveform: Tensor) -> Tensor:
-        """Power spectrum [B, T, 513], for graphs; the window covers the middle of each frame."""
-        window = self.window.numpy()
-        analysis = analysis_matrix(_WINDOW, lambda x: np.fft.rfft(x * window, _FFT))
-        padded = F.pad(waveform[:, None], (_FFT // 2, _FFT // 2), mode="reflect")[:, 0]
-        beside = (_FFT - _WINDOW) // 2
-        return power_of(framed(padded[:, beside:-beside], _WINDOW, _HOP), analysis)
 
 
 class ChannelGate(nn.Module):
@@ -163,10 +147,6 @@ class EfficientAT(AudioNetwork):
                 ]
             )
         )
-
-    def front_end(self, waveform: Tensor) -> Tensor:
-        """Log-mel [B, 128, T] of ``waveform`` [B, N] at 16 kHz."""
-        return self.log_mel(waveform)
 
     def encode(self, spectrogram: Tensor) -> Tensor:
         """Feature [B, 384] of a log-mel [B, 128, T]."""

@@ -32,10 +32,12 @@ class AudioNetwork(nn.Module):
     minimum_samples: int = SAMPLE_RATE
     # Names in the public file that are computed here and not loaded.
     fixed_tables: tuple[str, ...] = ()
+    log_mel: Any
 
     def front_end(self, waveform: Tensor) -> Tensor:
         """Spectrogram of ``waveform`` [B, N], in the layout that ``encode`` expects."""
-        raise NotImplementedError
+        spectrogram: Tensor = self.log_mel(waveform)
+        return spectrogram
 
     def encode(self, spectrogram: Tensor) -> Tensor:
         """Feature [B, feature_width] of a spectrogram made by ``front_end``."""

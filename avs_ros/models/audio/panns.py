@@ -8,14 +8,13 @@ Zenodo record 3987831, CC BY 4.0).
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torchaudio.functional import melscale_fbanks
 
 from avs_ros.models.audio.network import CLASS_COUNT, AudioNetwork
-from avs_ros.models.audio.spectrum import analysis_matrix, framed, power_of
+from avs_ros.models.audio.spectrum import power_spectrum
 from avs_ros.sound import SAMPLE_RATE
 
 _FFT = 512
@@ -42,27 +41,9 @@ class PannsLogMel(nn.Module):
         self.register_buffer("window", torch.hann_window(_FFT), False)
         self.register_buffer("mel_bands", bands, False)
 
-    def power(self, waveform: Tensor) -> Tensor:
-        """Power spectrum [B, T, 257] of ``waveform`` [B, N]."""
-        if torch.jit.is_tracing():
-            window = self.window.numpy()
-            analysis = analysis_matrix(_FFT, lambda x: np.fft.rfft(x * window))
-            padded = F.pad(waveform[:, None], (_FFT // 2, _FFT // 2), mode="reflect")[:, 0]
-            return power_of(framed(padded, _FFT, _HOP), analysis)
-        spectrum = torch.stft(
-            waveform,
-            _FFT,
-            _HOP,
-            window=self.window,
-            center=True,
-            pad_mode="reflect",
-            return_complex=True,
-        )
-        return (spectrum.real.square() + spectrum.imag.square()).transpose(1, 2)
-
     def forward(self, waveform: Tensor) -> Tensor:
         """Log-mel [B, 1, T, 64] in dB of ``waveform`` [B, N]."""
-        mel = self.power(waveform) @ self.mel_bands
+        mel = power_spectrum(waveform, self.window, _FFT, _HOP) @ self.mel_bands
         return 10.0 * mel.clamp(min=1e-10).log10()[:, None]
 
 
@@ -110,10 +91,6 @@ class Cnn14(AudioNetwork):
             channels = width
         self.fc1 = nn.Linear(channels, channels)
         self.fc_audioset = nn.Linear(channels, CLASS_COUNT)
-
-    def front_end(self, waveform: Tensor) -> Tensor:
-        """Log-mel [B, 1, T, 64] in dB of ``waveform`` [B, N] at 16 kHz."""
-        return self.log_mel(waveform)
 
     def blocks(self, spectrogram: Tensor) -> list[Tensor]:
         """Output of each of the six blocks for a log-mel [B, 1, T, 64]."""

@@ -52,6 +52,25 @@ def power_of(frames: Tensor, analysis: Tensor) -> Tensor:
     return real.square() + imaginary.square()
 
 
+def power_spectrum(waveform: Tensor, window: Tensor, fft: int, hop: int) -> Tensor:
+    """Power spectra ``[B, T, fft // 2 + 1]`` of ``waveform`` ``[B, N]``, centred with reflection.
+
+    ``window``: no longer than ``fft``; it covers the middle of each frame.
+    """
+    if not torch.jit.is_tracing():
+        spectrum = torch.stft(
+            waveform, fft, hop, len(window), window,
+            center=True, pad_mode="reflect", return_complex=True,
+        )  # fmt: skip
+        return (spectrum.real.square() + spectrum.imag.square()).transpose(1, 2)
+    values, length = window.numpy(), len(window)
+    analysis = analysis_matrix(length, lambda x: np.fft.rfft(x * values, fft))
+    # What the window leaves out on each side is never padded.
+    around = fft // 2 - (fft - length) // 2
+    padded = F.pad(waveform[:, None], (around, around), mode="reflect")[:, 0]
+    return power_of(framed(padded, length, hop), analysis)
+
+
 _ZERO_CROSSINGS = 32
 _KAISER_BETA = 8.0
 

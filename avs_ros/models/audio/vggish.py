@@ -149,10 +149,6 @@ class VGGish(AudioNetwork):
         self.register_buffer("pca_means", torch.zeros(EMBEDDING_WIDTH))
         self.classifier = EmbeddingClassifier()
 
-    def front_end(self, waveform: Tensor) -> Tensor:
-        """Log-mel example [B, 1, 96, 64] of each ``waveform`` [B, N] at 16 kHz."""
-        return self.log_mel(waveform)
-
     def encode(self, spectrogram: Tensor) -> Tensor:
         """Embedding [B, 128], not negative, of log-mel examples [B, 1, 96, 64]."""
         # The first layer's inputs are ordered time, frequency, channel.

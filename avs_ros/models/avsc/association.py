@@ -11,10 +11,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as functional
 from torch import Tensor, nn
 
-from avs_ros.models.avsc.outputs import SegmenterOutput
+from avs_ros.models.avsc.segmenter import SegmenterOutput
 from avs_ros.models.light.affinity import ClassAudioAffinity
 
 HIDDEN = 64
@@ -69,20 +68,3 @@ def attend(output: SegmenterOutput, scores: Tensor) -> Tensor:
     lit = sounding[:, :, None, None] * output.mask_logits.sigmoid()
     dark = torch.log1p(-lit.clamp(max=_NEARLY_ONE)).sum(dim=1)
     return 1.0 - dark.exp()
-
-
-def correlation_loss(attended: Tensor, truth: Tensor, known: Tensor | None = None) -> Tensor:
-    """BCE + Dice of the attended mask against the sounding object: ``[B, h, w]`` each, 0..1.
-
-    ``truth``: binary, empty where nothing visible sounds (then Dice has no say).  ``known``: 0|1,
-    cells that count; None: all.
-    """
-    counted = torch.ones_like(truth) if known is None else known
-    p = attended.clamp(1e-5, _NEARLY_ONE)
-    bce = functional.binary_cross_entropy(p, truth, reduction="none")
-    loss = (bce * counted).sum() / counted.sum().clamp(min=1)
-    p, truth = p * counted, truth * counted
-    area = truth.sum(dim=(1, 2))
-    dice = 1 - (2 * (p * truth).sum(dim=(1, 2)) + 1) / (p.sum(dim=(1, 2)) + area + 1)
-    present = (area > 0).to(dice.dtype)
-    return loss + (dice * present).sum() / present.sum().clamp(min=1)

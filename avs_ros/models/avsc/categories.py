@@ -8,18 +8,16 @@ belong to no category that does not list them.
 
 from __future__ import annotations
 
-import csv
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib.resources import files
 
 import torch
 from torch import Tensor
 
 from avs_ros.errors import ModelError
-from avs_ros.models.labels import audioset
+from avs_ros.models.labels import audioset, rows_of
 
 # Weight of a tag one level above a category's own sound; of two levels, its square; and so on.
 MAY_BE = 0.3
@@ -71,7 +69,7 @@ class Ontology:
 @lru_cache(maxsize=1)
 def ontology() -> Ontology:
     """The AudioSet ontology (J. F. Gemmeke et al., ICASSP 2017), CC BY-SA 4.0."""
-    rows = list(_rows("audioset_ontology.csv"))
+    rows = rows_of("audioset_ontology.csv")
     names = {row["mid"]: row["name"] for row in rows}
     return Ontology(
         {row["name"]: tuple(names[mid] for mid in row["parents"].split()) for row in rows}
@@ -88,7 +86,7 @@ def category_set(name: str) -> CategorySet:
     """
     if name not in SETS:
         raise ModelError(f"unknown set of categories {name!r}; known: {', '.join(SETS)}")
-    rows = [row for row in _rows("sounding_categories.csv") if row["set"] == name]
+    rows = [row for row in rows_of("sounding_categories.csv") if row["set"] == name]
     categories = tuple(dict.fromkeys(row["category"] for row in rows))
     return CategorySet(
         categories,
@@ -137,10 +135,3 @@ def initial_affinity(sound_classes: Sequence[str]) -> Tensor:
     named = {name.casefold(): (name,) for name in ontology().parents}
     own = [listed.get(v.casefold(), named.get(v.casefold(), ())) for v in sound_classes]
     return category_map(own).clamp(min=math.exp(UNRELATED)).log()
-
-
-def _rows(file_name: str) -> Iterator[dict[str, str]]:
-    """Rows of a table in ``data/labels``, comments left out."""
-    text = files("avs_ros").joinpath("data", "labels", file_name).read_text(encoding="utf-8")
-    lines = [line for line in text.splitlines() if not line.startswith("#")]
-    return iter(csv.DictReader(lines))

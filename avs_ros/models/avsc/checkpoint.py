@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,9 +10,9 @@ from typing import Any
 from avs_ros.errors import CheckpointError, ModelError
 from avs_ros.models.avsc.config import AVSCConfig
 from avs_ros.models.avsc.network import AVSC
-from avs_ros.models.checkpoints import read_metadata, save_checkpoint
+from avs_ros.models.checkpoints import halved, read_kind, save_checkpoint
 from avs_ros.models.labels import audioset
-from avs_ros.models.weight_file import load_state_dict_strictly, read_weight_file, tensors_of_today
+from avs_ros.models.weight_file import load_state_dict_strictly
 
 KIND = "avsc"
 
@@ -33,18 +32,8 @@ def save_avsc(path: str | Path, net: AVSC, metadata: Mapping[str, Any] | None = 
     keys: ``calibration`` ``{"score": threshold}`` from which an instance's score counts as
     sounding, ``preprocessing``, ``provenance``, ``licence``.
     """
-    path = Path(path)
-    halves = {
-        name: tensor.detach().half() if tensor.is_floating_point() else tensor.detach()
-        for name, tensor in net.state_dict().items()
-    }
     about = {"kind": KIND, "build": net.config.values(), "audioset": list(audioset().names)}
-    partial = path.with_name(path.name + ".part")
-    try:
-        save_checkpoint(partial, halves, {**about, **(metadata or {})})
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    save_checkpoint(path, halved(net.state_dict()), {**about, **(metadata or {})})
 
 
 def load_avsc(path: str | Path) -> LoadedAVSC:
@@ -52,17 +41,10 @@ def load_avsc(path: str | Path) -> LoadedAVSC:
 
     Raises CheckpointError when it is missing, damaged or another kind of file.
     """
-    file = read_weight_file(path)
-    metadata = read_metadata(file)
-    if metadata.get("kind") != KIND:
-        raise CheckpointError(f"{path} is not an AVSC file; `avs info` lists the models")
+    metadata, tensors = read_kind(path, KIND, "an AVSC")
     try:
         network = AVSC(AVSCConfig.of(metadata["build"]))
     except (KeyError, TypeError, ModelError) as error:
         raise CheckpointError(f"{path} lacks what an AVSC file must say: {error}") from error
-    tensors = {
-        name: tensor.float() if tensor.is_floating_point() else tensor
-        for name, tensor in tensors_of_today(file.state_dict()).items()
-    }
     load_state_dict_strictly(network, tensors, str(path))
     return LoadedAVSC(network.eval(), metadata)

@@ -100,11 +100,8 @@ _FULL = dict(
     separable=False,
     audio="beats",
 )
-_NETWORKS: dict[str, dict[str, Any]] = {
-    "avsc_pvt": {"visual": "pvt_v2_b5", **_FULL},
-    "avsc_swin": {"visual": "swin_base_patch4_window7_224", **_FULL},
-}
-CONFIGURATIONS = tuple(_NETWORKS)
+# Ready configuration -> its visual network.
+CONFIGURATIONS = {"avsc_pvt": "pvt_v2_b5", "avsc_swin": "swin_base_patch4_window7_224"}
 
 
 def configuration(name: str) -> AVSCConfig:
@@ -112,7 +109,7 @@ def configuration(name: str) -> AVSCConfig:
 
     Any value may be changed with :meth:`AVSCConfig.with_`.  Raises ModelError for an unknown name.
     """
-    if name not in _NETWORKS:
+    if name not in CONFIGURATIONS:
         raise ModelError(f"unknown AVSC {name!r}; known: {', '.join(CONFIGURATIONS)}")
     from avs_ros.models.avsc.categories import category_set
 
@@ -121,5 +118,6 @@ def configuration(name: str) -> AVSCConfig:
         categories=known.categories,
         sound_classes=known.sound_classes,
         sound_class_category=known.sound_class_category,
-        **_NETWORKS[name],
+        visual=CONFIGURATIONS[name],
+        **_FULL,  # type: ignore[arg-type]
     )

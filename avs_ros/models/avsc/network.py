@@ -8,21 +8,35 @@ and sound meet only in a vector of K scores, so each half may run at its own rat
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from avs_ros.models import audio as audio_networks
-from avs_ros.models.avsc import association
-from avs_ros.models.avsc.association import AudioHead
-from avs_ros.models.avsc.backbone import build_stages, load_public, stage_features
+from avs_ros.models.avsc.association import AudioHead, attend
 from avs_ros.models.avsc.categories import initial_affinity
 from avs_ros.models.avsc.config import AVSCConfig
-from avs_ros.models.avsc.outputs import AVSCOutput, SegmenterOutput
-from avs_ros.models.avsc.segmenter import SegmenterHead
+from avs_ros.models.avsc.segmenter import SegmenterHead, SegmenterOutput
+from avs_ros.models.c3n.backbone import STAGES, Backbone, build_backbone
+from avs_ros.models.checkpoints import load_backbone
 from avs_ros.models.light.folding import fold_batch_norm
+from avs_ros.models.weight_file import load_state_dict_strictly
 
+PUBLIC_ROWS = 1000
+# What timm's networks have after their last stage.
+_HEAD_PARTS = ("conv_head", "bn2", "classifier", "head")
 Features = tuple[Tensor, ...]
+
+
+class AVSCOutput(NamedTuple):
+    """Image and sound joined: the segmenter's ``output``, ``scores`` ``[B, K]`` in 0..1 of what
+    is heard, and the ``attended`` mask ``[B, S/4, S/4]`` in 0..1.
+    """
+
+    output: SegmenterOutput
+    scores: Tensor
+    attended: Tensor
 
 
 class AVSC(nn.Module):
@@ -37,21 +51,12 @@ class AVSC(nn.Module):
     def __init__(self, config: AVSCConfig) -> None:
         super().__init__()
         self.config = config
-        self.backbone = build_stages(config.visual, config.image_size, folded=config.folded)
+        whole = build_backbone(config.visual, PUBLIC_ROWS, config.image_size)
+        self.backbone = _without_head(whole, config)
         self.audio_encoder = audio_networks.build(config.audio)
         if config.folded:
             fold_batch_norm(self.audio_encoder)
-        self.segmenter = SegmenterHead(
-            self.backbone.widths,
-            len(config.categories),
-            config.queries,
-            channels=config.channels,
-            layers=config.layers,
-            heads=config.heads,
-            feedforward=config.feedforward,
-            memory_levels=config.memory_levels,
-            separable=config.separable,
-        )
+        self.segmenter = SegmenterHead(self.backbone.widths, config)
         self.audio_head = AudioHead(
             config.sound_class_category,
             len(config.categories),
@@ -63,50 +68,37 @@ class AVSC(nn.Module):
         """What the backbone sees in normalised frames ``[B, 3, S, S]``: four stages
         ``[B, C_i, S/4 .. S/32, ...]``.
         """
-        return stage_features(self.backbone, frames)
-
-    def segment_features(self, features: Features) -> SegmenterOutput:
-        """The segmenter's answer to what :meth:`features` gave."""
-        out: SegmenterOutput = self.segmenter(features)
-        return out
+        features: list[Tensor] = []
+        carry = frames
+        for index in range(STAGES):
+            activation = self.backbone.stage(index, carry)
+            features.append(self.backbone.normed(index, activation))
+            carry = features[-1] if self.backbone.chains_normed else activation
+        return tuple(features)
 
     def segment(self, frames: Tensor) -> SegmenterOutput:
         """Normalised frames ``[B, 3, S, S]`` -> potential sounding objects."""
-        return self.segment_features(self.features(frames))
-
-    def audio_scores(self, audio_logits: Tensor, feature: Tensor) -> Tensor:
-        """AudioSet logits ``[B, 527]`` and feature ``[B, D]`` -> logits ``[B, K]``.
-
-        Their sigmoid is how likely each category sounds: several may, or none.
-        """
-        scores: Tensor = self.audio_head(audio_logits, feature)
-        return scores
-
-    def attend(self, output: SegmenterOutput, scores: Tensor) -> Tensor:
-        """Output and scores ``[B, K]`` in 0..1 -> attended mask ``[B, S/4, S/4]`` in 0..1."""
-        return association.attend(output, scores)
+        out: SegmenterOutput = self.segmenter(self.features(frames))
+        return out
 
     def forward(self, frames: Tensor, feature: Tensor, audio_logits: Tensor) -> AVSCOutput:
         """Normalised frames ``[B, 3, S, S]`` and what the audio network said of their sounds."""
         output = self.segment(frames)
-        scores = torch.sigmoid(self.audio_scores(audio_logits, feature))
-        return AVSCOutput(output, scores, self.attend(output, scores))
+        scores = torch.sigmoid(self.audio_head(audio_logits, feature))
+        return AVSCOutput(output, scores, attend(output, scores))
 
-    def segmenter_parts(self) -> tuple[nn.Module, ...]:
-        """What sees: to be frozen when only the correlation is trained."""
-        return (self.backbone, self.segmenter)
-
-    def freeze_segmenter(self, frozen: bool = True) -> None:
-        """Keep the segmenter as it is (mode "frozen"), or let it learn again."""
-        for part in self.segmenter_parts():
-            part.requires_grad_(not frozen)
+    def freeze_segmenter(self) -> None:
+        """Keep what sees as it is: only the correlation is trained."""
+        self.backbone.requires_grad_(False)
+        self.segmenter.requires_grad_(False)
 
     def load_visual(self, path: str | Path) -> None:
         """Load the backbone's public ImageNet weights; CheckpointError where they do not fit."""
         config = self.config
-        load_public(
-            self.backbone, path, config.visual, config.image_size, folded=config.folded
-        )
+        whole = build_backbone(config.visual, PUBLIC_ROWS, config.image_size)
+        load_backbone(whole, path)
+        state = _without_head(whole, config).state_dict()
+        load_state_dict_strictly(self.backbone, state, str(path))
 
     def load_audio(self, *paths: str | Path) -> None:
         """Load the audio network's public file or files; CheckpointError likewise."""
@@ -114,3 +106,58 @@ class AVSC(nn.Module):
         if self.config.folded:
             fold_batch_norm(fresh)
         self.audio_encoder.load_state_dict(fresh.state_dict())
+
+
+def _without_head(backbone: Backbone, config: AVSCConfig) -> Backbone:
+    """Its four stages alone; batch norm as ``config`` has it."""
+    if config.folded:
+        fold_batch_norm(backbone)
+    for part in _HEAD_PARTS:
+        if hasattr(backbone.net, part):
+            setattr(backbone.net, part, nn.Identity())
+    return backbone
+
+
+class VisualOutput(NamedTuple):
+    """``class_logits`` ``[1, N, K + 1]``; ``mask_logits`` ``[1, N, S/4, S/4]``."""
+
+    class_logits: Tensor
+    mask_logits: Tensor
+
+
+class VisualStep(nn.Module):
+    """The segmenter of potential sounding objects: a frame, and nothing of the sound.
+
+    It stays in float32 where engines take half precision.  A threshold on its mask decides where
+    a query looks next; rounded anywhere before, other cells pass it, and logits move by up to a
+    quarter of the largest one.
+    """
+
+    keep_single = True
+
+    def __init__(self, network: AVSC) -> None:
+        super().__init__()
+        self.network = network
+        self.eval()
+        self.requires_grad_(False)
+
+    def forward(self, frame: Tensor) -> VisualOutput:
+        """Normalised ``[1, 3, S, S]`` -> queries."""
+        output = self.network.segment(frame)
+        return VisualOutput(output.class_logits, output.mask_logits)
+
+
+class AVSCAudioStep(nn.Module):
+    """The audio network, and what its feature says of the categories beyond its class scores."""
+
+    def __init__(self, network: AVSC) -> None:
+        super().__init__()
+        self.audio_encoder = network.audio_encoder
+        self.residual = network.audio_head.residual
+        self.eval()
+        self.requires_grad_(False)
+
+    def forward(self, waveform: Tensor) -> tuple[Tensor, Tensor]:
+        """Window ``[1, 16000]`` -> residual ``[1, K]`` and AudioSet logits ``[1, 527]``."""
+        feature = self.audio_encoder.encode(self.audio_encoder.front_end(waveform))
+        return self.residual(feature), self.audio_encoder.classify(feature)

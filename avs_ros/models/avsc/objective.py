@@ -8,71 +8,107 @@ three modes here are readings of its purpose.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
+import numpy as np
 import torch
 import torch.nn.functional as functional
+from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from avs_ros.errors import ParameterError
-from avs_ros.models.avsc.matching import BCE_WEIGHT, CLASS_WEIGHT, DICE_WEIGHT, match
-from avs_ros.models.avsc.outputs import SegmenterOutput, Target
+from avs_ros.models.avsc.segmenter import SegmenterOutput
 
+CLASS_WEIGHT, BCE_WEIGHT, DICE_WEIGHT = 2.0, 5.0, 5.0
+# Of an unmatched query, of a silent thing, and of each earlier layer.
+NO_OBJECT, SILENT_WEIGHT, AUXILIARY_WEIGHT = 0.1, 0.5, 0.5
+# Category probability and mean probability of a mask's own cells from which an unmatched query
+# looks like an object.
+PLAUSIBLE_CLASS, PLAUSIBLE_MASK = 0.5, 0.7
+# Above this IoU with an annotated thing it is a second opinion on that thing, and charged.
+SAME_THING = 0.5
+# Stands for a cost that is not finite; a diverged loss is the trainer's to report.
+_WORST = 1e6
+_NEARLY_ONE = 1.0 - 1e-5
 MODES = ("plain", "ignore", "pseudo", "frozen")
 Losses = dict[str, Tensor]
 
 
+class Target(NamedTuple):
+    """The M things of one image that training knows of.
+
+    ``classes``: int64 ``[M]``, 0..K-1.  ``masks``: 0|1 float ``[M, h, w]``, in cells of the
+    output.  ``silent``: bool ``[M]``, true for a potential sounding object that no annotation
+    vouches for (a pseudo-label).
+    """
+
+    classes: Tensor
+    masks: Tensor
+    silent: Tensor
+
+
+def pairwise_costs(class_logits: Tensor, mask_logits: Tensor, target: Target) -> Tensor:
+    """``-a p_i(c_j) + b BCE(m_i, g_j) + c Dice(m_i, g_j)``, ``[N, M]``.
+
+    ``class_logits`` ``[N, K + 1]``, ``mask_logits`` ``[N, h, w]``.  MaskFormer's matching cost
+    (Cheng et al., NeurIPS 2021, section 3.2).
+    """
+    probability = class_logits.softmax(dim=1)[:, target.classes]
+    logits, truth = mask_logits.flatten(1), target.masks.flatten(1).to(mask_logits)
+    # BCE(x, g) = softplus(x) - x g, summed over cells in two products.
+    bce = functional.softplus(logits).sum(dim=1)[:, None] - logits @ truth.T
+    bce = bce / logits.shape[1]
+    marked = logits.sigmoid()
+    both = marked @ truth.T
+    dice = 1 - (2 * both + 1) / (marked.sum(dim=1)[:, None] + truth.sum(dim=1)[None] + 1)
+    return -CLASS_WEIGHT * probability + BCE_WEIGHT * bce + DICE_WEIGHT * dice
+
+
+@torch.no_grad()
+def match(class_logits: Tensor, mask_logits: Tensor, target: Target) -> tuple[Tensor, Tensor]:
+    """Queries and the things they answer for, int64 ``[min(N, M)]`` each (Hungarian method).
+
+    Arguments as for :func:`pairwise_costs`, one image.
+    """
+    device = class_logits.device
+    if not len(target.classes):
+        nothing = torch.zeros(0, dtype=torch.long, device=device)
+        return nothing, nothing
+    costs = pairwise_costs(class_logits, mask_logits, target).double().cpu().numpy()
+    rows, columns = linear_sum_assignment(np.nan_to_num(costs, nan=_WORST, posinf=_WORST))
+    return torch.from_numpy(rows).to(device), torch.from_numpy(columns).to(device)
+
+
 def silent_aware_loss(
-    output: SegmenterOutput,
-    targets: list[Target],
-    mode: str = "pseudo",
-    *,
-    class_weight: float = CLASS_WEIGHT,
-    bce_weight: float = BCE_WEIGHT,
-    dice_weight: float = DICE_WEIGHT,
-    no_object: float = 0.1,
-    silent_weight: float = 0.5,
-    auxiliary_weight: float = 0.5,
-    plausible_class: float = 0.5,
-    plausible_mask: float = 0.7,
-    same_thing: float = 0.5,
+    output: SegmenterOutput, targets: list[Target], mode: str = "pseudo"
 ) -> Losses:
     """Weighted losses "class", "bce" and "dice", to be added up.
 
     ``mode``: "plain", MaskFormer's loss over the annotated things, for comparison; "ignore",
     queries that look like an object of which nobody knows are not charged; "pseudo", silent things
-    found by another network are targets of weight ``silent_weight``; "frozen", the segmenter
-    learns nothing here at all (it was trained elsewhere), every loss is 0.
-
-    ``no_object``: weight of an unmatched query.  ``auxiliary_weight``: of each earlier layer.
-    ``plausible_class``, ``plausible_mask``: category probability and mean probability of a mask's
-    own cells from which an unmatched query looks like an object; ``same_thing``: IoU with an
-    annotated thing above which it is a second opinion on that thing, and charged.
-    Raises ParameterError for another mode.
+    found by another network are targets of less weight; "frozen", the segmenter learns nothing
+    here at all (it was trained elsewhere), every loss is 0.  Raises ParameterError for another
+    mode.
     """
     if mode not in MODES:
         raise ParameterError(f"mode is {mode!r}; choose one of {', '.join(MODES)}")
     zero = output.class_logits.new_zeros(())
+    total: Losses = {"class": zero, "bce": zero, "dice": zero}
     if mode == "frozen":
-        return {"class": zero, "bce": zero, "dice": zero}
+        return total
     if mode != "pseudo":
         targets = [annotated(target) for target in targets]
-    weights = {
-        "class_weight": class_weight, "bce_weight": bce_weight, "dice_weight": dice_weight
-    }  # fmt: skip
-    total: Losses = {"class": zero, "bce": zero, "dice": zero}
-    layers = [(pair, auxiliary_weight) for pair in output.auxiliary]
+    layers = [(pair, AUXILIARY_WEIGHT) for pair in output.auxiliary]
     for (classes, masks), weight in [*layers, ((output.class_logits, output.mask_logits), 1.0)]:
         sums = _Sums(zero)
         for row, target in enumerate(targets):
-            pair = match(classes[row].detach(), masks[row].detach(), target, **weights)
-            charge = torch.full_like(classes[row, :, 0], no_object)
-            if mode != "plain":
-                excused = on_unknown(masks[row], target)
-                if mode == "ignore":
-                    least = (plausible_class, plausible_mask, same_thing)
-                    excused |= plausible(classes[row], masks[row], target, *least)
+            pair = match(classes[row].detach(), masks[row].detach(), target)
+            charge = torch.full_like(classes[row, :, 0], NO_OBJECT)
+            if mode == "ignore":
+                excused = plausible(classes[row], masks[row], target)
                 charge = charge * (~excused).to(charge.dtype)
-            sums.add(classes[row], masks[row], target, pair, charge, silent_weight)
-        for name, value in sums.losses(class_weight, bce_weight, dice_weight).items():
+            sums.add(classes[row], masks[row], target, pair, charge)
+        for name, value in sums.losses().items():
             total[name] = total[name] + weight * value
     return total
 
@@ -80,45 +116,27 @@ def silent_aware_loss(
 def annotated(target: Target) -> Target:
     """``target`` without its silent things: what an annotation of sounding objects says."""
     kept = ~target.silent
-    return Target(target.classes[kept], target.masks[kept], target.silent[kept], target.known)
+    return Target(target.classes[kept], target.masks[kept], target.silent[kept])
 
 
 @torch.no_grad()
-def on_unknown(mask_logits: Tensor, target: Target) -> Tensor:
-    """Queries whose mask lies mostly where nobody knows what is there: bool ``[N]``."""
-    marked = mask_logits.sigmoid()
-    if target.known is None:
-        return torch.zeros(len(marked), dtype=torch.bool, device=marked.device)
-    unknown = 1 - target.known.to(marked)
-    share = (marked * unknown).sum(dim=(1, 2)) / marked.sum(dim=(1, 2)).clamp(min=1e-3)
-    return share > 0.5
-
-
-@torch.no_grad()
-def plausible(
-    class_logits: Tensor,
-    mask_logits: Tensor,
-    target: Target,
-    least_class: float,
-    least_mask: float,
-    same_thing: float,
-) -> Tensor:
+def plausible(class_logits: Tensor, mask_logits: Tensor, target: Target) -> Tensor:
     """Queries that look like an object of which the annotation says nothing: bool ``[N]``.
 
     Sure of a category, sure of their own cells, and not over an annotated thing.
     """
-    sure = class_logits.softmax(dim=1)[:, :-1].amax(dim=1) >= least_class
+    sure = class_logits.softmax(dim=1)[:, :-1].amax(dim=1) >= PLAUSIBLE_CLASS
     soft = mask_logits.sigmoid()
     marked = (soft > 0.5).to(soft.dtype).flatten(1)
     area = marked.sum(dim=1)
-    crisp = (soft.flatten(1) * marked).sum(dim=1) / area.clamp(min=1) >= least_mask
+    crisp = (soft.flatten(1) * marked).sum(dim=1) / area.clamp(min=1) >= PLAUSIBLE_MASK
     if not len(target.classes):
         return sure & crisp & (area > 0)
     truth = target.masks.flatten(1).to(soft)
     both = marked @ truth.T
     union = area[:, None] + truth.sum(dim=1)[None] - both
     overlap = (both / union.clamp(min=1)).amax(dim=1)
-    return sure & crisp & (area > 0) & (overlap <= same_thing)
+    return sure & crisp & (area > 0) & (overlap <= SAME_THING)
 
 
 class _Sums:
@@ -134,35 +152,45 @@ class _Sums:
         target: Target,
         pair: tuple[Tensor, Tensor],
         charge: Tensor,
-        silent_weight: float,
     ) -> None:
         """One image: ``pair`` from :func:`match`, ``charge`` ``[N]`` of unmatched queries."""
         queries, things = pair
         wanted = torch.full_like(charge, class_logits.shape[1] - 1, dtype=torch.long)
         if len(queries):
-            own = torch.where(target.silent[things], silent_weight, 1.0).to(charge)
+            own = torch.where(target.silent[things], SILENT_WEIGHT, 1.0).to(charge)
             wanted[queries] = target.classes[things]
             charge = charge.index_put((queries,), own)
             logits = mask_logits[queries]
             truth = target.masks[things].to(logits)
-            known = torch.ones_like(truth[0]) if target.known is None else target.known.to(logits)
             bce = functional.binary_cross_entropy_with_logits(logits, truth, reduction="none")
-            bce = (bce * known).sum(dim=(1, 2)) / known.sum().clamp(min=1)
-            marked, truth = logits.sigmoid() * known, truth * known
+            marked = logits.sigmoid()
             both = (marked * truth).sum(dim=(1, 2))
             sizes = marked.sum(dim=(1, 2)) + truth.sum(dim=(1, 2))
-            self._bce = self._bce + (own * bce).sum()
+            self._bce = self._bce + (own * bce.mean(dim=(1, 2))).sum()
             self._dice = self._dice + (own * (1 - (2 * both + 1) / (sizes + 1))).sum()
             self._things = self._things + own.sum()
         entropy = functional.cross_entropy(class_logits, wanted, reduction="none")
         self._classes = self._classes + (charge * entropy).sum()
         self._charged = self._charged + charge.sum()
 
-    def losses(self, class_weight: float, bce_weight: float, dice_weight: float) -> Losses:
+    def losses(self) -> Losses:
         """Means, times their weights."""
         charged, things = self._charged.clamp(min=1), self._things.clamp(min=1)
         return {
-            "class": class_weight * self._classes / charged,
-            "bce": bce_weight * self._bce / things,
-            "dice": dice_weight * self._dice / things,
+            "class": CLASS_WEIGHT * self._classes / charged,
+            "bce": BCE_WEIGHT * self._bce / things,
+            "dice": DICE_WEIGHT * self._dice / things,
         }
+
+
+def correlation_loss(attended: Tensor, truth: Tensor) -> Tensor:
+    """BCE + Dice of the attended mask against the sounding object: ``[B, h, w]`` each, 0..1.
+
+    ``truth``: binary, empty where nothing visible sounds (then Dice has no say).
+    """
+    p = attended.clamp(1e-5, _NEARLY_ONE)
+    loss = functional.binary_cross_entropy(p, truth)
+    area = truth.sum(dim=(1, 2))
+    dice = 1 - (2 * (p * truth).sum(dim=(1, 2)) + 1) / (p.sum(dim=(1, 2)) + area + 1)
+    present = (area > 0).to(dice.dtype)
+    return loss + (dice * present).sum() / present.sum().clamp(min=1)

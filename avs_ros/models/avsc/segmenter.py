@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from avs_ros.models.avsc.outputs import SegmenterOutput
+from avs_ros.models.avsc.config import AVSCConfig
 from avs_ros.models.avsc.pixel_decoder import PixelDecoder
 from avs_ros.models.avsc.transformer_decoder import (
     DecoderLayer,
@@ -21,43 +22,40 @@ from avs_ros.models.avsc.transformer_decoder import (
 )
 
 
-class SegmenterHead(nn.Module):
-    """Stages of a backbone -> :class:`SegmenterOutput`.
+class SegmenterOutput(NamedTuple):
+    """N queries per image, each a thing that may sound (or nothing).
 
-    ``widths``: channels of the stages.  ``categories``: K.  ``queries``: N.
-    ``memory_levels``: how many levels of the pyramid, coarsest first, the queries look at.
+    ``class_logits``: ``[B, N, K + 1]`` before a softmax; the last column is "no object".
+    ``mask_logits``: ``[B, N, S/4, S/4]`` before a sigmoid.  ``auxiliary``: the same pair from
+    every earlier layer, first one first, for deep supervision.
     """
 
-    def __init__(
-        self,
-        widths: Sequence[int],
-        categories: int,
-        queries: int,
-        *,
-        channels: int,
-        layers: int,
-        heads: int,
-        feedforward: int,
-        memory_levels: int,
-        separable: bool,
-    ) -> None:
+    class_logits: Tensor
+    mask_logits: Tensor
+    auxiliary: tuple[tuple[Tensor, Tensor], ...] = ()
+
+
+class SegmenterHead(nn.Module):
+    """Stages of a backbone, ``widths`` wide -> :class:`SegmenterOutput`."""
+
+    def __init__(self, widths: Sequence[int], config: AVSCConfig) -> None:
         super().__init__()
-        self.channels = channels
-        self.memory_levels = memory_levels
-        self.pixels = PixelDecoder(widths, channels, separable)
-        self.queries = nn.Embedding(queries, channels)
-        self.places = nn.Embedding(queries, channels)
+        self.channels = channels = config.channels
+        self.memory_levels = config.memory_levels
+        self.pixels = PixelDecoder(widths, channels, config.separable)
+        self.queries = nn.Embedding(config.queries, channels)
+        self.places = nn.Embedding(config.queries, channels)
         nn.init.normal_(self.queries.weight, std=0.3)
         nn.init.normal_(self.places.weight, std=0.3)
-        self.level = nn.Embedding(memory_levels, channels)
+        self.level = nn.Embedding(config.memory_levels, channels)
         # Cells say where they are: without it, two alike things would always share a mask.
         self.cell_places = nn.Linear(channels, channels, bias=False)
         nn.init.zeros_(self.cell_places.weight)
         self.layers = nn.ModuleList(
-            DecoderLayer(channels, heads, feedforward) for _ in range(layers)
+            DecoderLayer(channels, config.heads, config.feedforward) for _ in range(config.layers)
         )
         self.norm = nn.LayerNorm(channels)
-        self.classes = nn.Linear(channels, categories + 1)
+        self.classes = nn.Linear(channels, len(config.categories) + 1)
         self.mask = nn.Sequential(
             nn.Linear(channels, channels), nn.ReLU(), nn.Linear(channels, channels)
         )

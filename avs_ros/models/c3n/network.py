@@ -18,8 +18,9 @@ from avs_ros.models.c3n.backbone import build_backbone
 from avs_ros.models.c3n.c3im import AUDIO_CLASSES, CognitiveConsensusInference, Matrix
 from avs_ros.models.c3n.ccam import class_activated_weights, cognitive_consensus_attention
 from avs_ros.models.c3n.decoder import Decoder
-from avs_ros.models.c3n.official import load_official
+from avs_ros.models.c3n.official import official_names
 from avs_ros.models.c3n.tpavi import TemporalPixelwiseAudioVisualInteraction
+from avs_ros.models.weight_file import load_state_dict_strictly
 
 DECODERS = ("paper", "light")
 
@@ -167,7 +168,8 @@ class C3N(nn.Module):
         Raises CheckpointError that names a missing, left-over or mismatching tensor with its
         expected and found shape.
         """
-        load_official(self, state_dict)
+        tensors = official_names(state_dict, self.visual)
+        load_state_dict_strictly(self, tensors, "the published C3N state dict")
 
     def _check(self, frames: Tensor, features: Tensor, logits: Tensor, clip: int) -> None:
         n, size = frames.shape[0], self.image_size

@@ -8,10 +8,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from avs_ros.errors import CheckpointError
-from avs_ros.models.weight_file import load_state_dict_strictly
 
 _Rules = tuple[tuple[str, str], ...]
 
@@ -52,12 +51,6 @@ _SWIN: _Rules = (
 )
 # Tables that Swin computes from its window size; published files carry them as tensors.
 SWIN_TABLES = ("relative_position_index", "attn_mask")
-
-
-def load_official(network: nn.Module, state_dict: Mapping[str, Tensor]) -> None:
-    """Load a published C3N state dict into a C3N of the same variant (strict)."""
-    mapped = official_names(state_dict, str(network.visual))
-    load_state_dict_strictly(network, mapped, "the published C3N state dict")
 
 
 def official_names(state_dict: Mapping[str, Tensor], visual: str) -> dict[str, Tensor]:

@@ -6,15 +6,11 @@ nothing of this module is needed at run time.
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib.resources import files
 
-from avs_ros.models.labels import audioset
-
-_LABELS = files("avs_ros") / "data" / "labels"
+from avs_ros.models.labels import audioset, rows_of
 
 
 @dataclass(frozen=True)
@@ -54,14 +50,14 @@ def sound_classes() -> tuple[SoundClass, ...]:
             tuple(_at(name) for name in _parts(row["branch"])),
             tuple(_at(name) for name in _parts(row["root"])),
         )
-        for row in _table("light_categories.csv")
+        for row in rows_of("light_categories.csv")
     )
 
 
 @lru_cache(maxsize=1)
 def categories() -> tuple[Category, ...]:
     """Every category once, in the table's order."""
-    rows = [row for row in _table("light_categories.csv") if not row["sound_class"]]
+    rows = [row for row in rows_of("light_categories.csv") if not row["sound_class"]]
     return tuple(
         Category(
             row["category"],
@@ -72,11 +68,6 @@ def categories() -> tuple[Category, ...]:
         )
         for row in rows
     )
-
-
-def _table(name: str) -> list[dict[str, str]]:
-    lines = (_LABELS / name).read_text(encoding="utf-8").splitlines()
-    return list(csv.DictReader(line for line in lines if not line.startswith("#")))
 
 
 def _parts(cell: str) -> Iterable[str]:
@@ -111,7 +102,7 @@ def _ontology() -> tuple[dict[str, str], dict[str, list[str]]]:
     """Identifier of each plain name, and the children of each identifier."""
     children: dict[str, list[str]] = {}
     identifiers: dict[str, str] = {}
-    for row in _table("audioset_ontology.csv"):
+    for row in rows_of("audioset_ontology.csv"):
         identifiers[_plain(row["name"])] = row["mid"]
         for parent in _parts(row["parents"]):
             children.setdefault(parent, []).append(row["mid"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,11 +12,11 @@ from torch import Tensor
 
 from avs_ros.errors import CheckpointError
 from avs_ros.models.audio.yamnet import Yamnet
-from avs_ros.models.checkpoints import read_metadata, save_checkpoint
+from avs_ros.models.checkpoints import halved, read_kind, save_checkpoint
 from avs_ros.models.light.detector import Detector
 from avs_ros.models.light.network import LightC3N
 from avs_ros.models.light.similarity import light_similarity
-from avs_ros.models.weight_file import load_state_dict_strictly, read_weight_file, tensors_of_today
+from avs_ros.models.weight_file import load_state_dict_strictly, read_weight_file
 
 KIND = "c3n_light"
 
@@ -62,7 +61,6 @@ def save_light(
     for part, module in (("detector", detector), ("short_audio", short_audio)):
         if module is not None:
             kept |= {f"{part}.{name}": tensor for name, tensor in module.state_dict().items()}
-    halves = {name: tensor.detach().half() for name, tensor in kept.items()}
     build = {
         "channels": network.c3n.channels,
         "image_size": network.image_size,
@@ -72,7 +70,8 @@ def save_light(
         "detector_rows": 0 if detector is None else detector.rows,
         "short_audio": short_audio is not None,
     }
-    save_checkpoint(path, halves, {"kind": KIND, "build": build, "names": dict(names), **about})
+    metadata = {"kind": KIND, "build": build, "names": dict(names), **about}
+    save_checkpoint(path, halved(kept), metadata)
 
 
 def load_light(path: str | Path) -> LightModel:
@@ -80,15 +79,9 @@ def load_light(path: str | Path) -> LightModel:
 
     Raises CheckpointError when it is missing, damaged or another kind of file.
     """
-    file = read_weight_file(path)
-    metadata = read_metadata(file)
-    if metadata.get("kind") != KIND:
-        raise CheckpointError(f"{path} is not a light C3N file; `avs info` lists the models")
+    metadata, tensors = read_kind(path, KIND, "a light C3N")
     try:
         names, build = metadata["names"], metadata["build"]
-        tensors = {
-            name: tensor.float() for name, tensor in tensors_of_today(file.state_dict()).items()
-        }
         similarity = light_similarity(
             names["members"], names["sound_class_category"], names["direct"], names["loose"]
         )
@@ -113,11 +106,8 @@ def load_light(path: str | Path) -> LightModel:
     short_audio = Yamnet().eval() if build.get("short_audio", False) else None
     for part, module in (("detector", detector), ("short_audio", short_audio)):
         if module is not None:
-            own = {
-                n: tensors.pop(f"{part}.{n}")
-                for n in module.state_dict()
-                if f"{part}.{n}" in tensors
-            }
+            stored = [name for name in tensors if name.startswith(f"{part}.")]
+            own = {name[len(part) + 1 :]: tensors.pop(name) for name in stored}
             load_state_dict_strictly(module, own, f"{path} ({part})")
     constants = {n: t for n, t in network.state_dict().items() if not _stored(n)}
     load_state_dict_strictly(network, {**constants, **tensors}, str(path))
@@ -140,8 +130,3 @@ def _stored(name: str) -> bool:
 def tensors_of(path: Path) -> dict[str, Tensor]:
     """The file's tensors as they are stored, for inspection."""
     return read_weight_file(path).state_dict()
-
-
-def describe(metadata: Mapping[str, Any]) -> str:
-    """The file's words about itself, as indented JSON."""
-    return json.dumps({k: v for k, v in metadata.items() if k != "names"}, indent=2)

@@ -21,12 +21,16 @@ from avs_ros.models.c3n.ccam import class_activated_weights, cognitive_consensus
 from avs_ros.models.c3n.network import C3N
 from avs_ros.models.light.affinity import ClassAudioAffinity
 from avs_ros.models.light.category_segmenter import CategorySegmenter
-from avs_ros.models.light.companion import NEVER, CompanionGate
 from avs_ros.models.light.folding import fold_batch_norm
-from avs_ros.models.light.selection import AcceptGate, visible_evidence
+from avs_ros.models.light.selection import (
+    NEVER,
+    AcceptGate,
+    CategoryMasks,
+    CompanionGate,
+    visible_evidence,
+)
 
 SHAPE_WIDTH = 8
-RIVAL_REACH = 8.0
 
 
 @dataclass(frozen=True)
@@ -52,38 +56,6 @@ class LightOutput:
     visual_logits: Tensor
     heard: Tensor
     seen: Tensor
-
-
-class CategoryMasks(nn.Module):
-    """Each category's log-odds against all others and nothing (0).
-
-    In float32 also where the network is in half precision, whose largest number is exp(11).
-    """
-
-    keep_single = True
-
-    def forward(
-        self, semantic: Tensor, lift: Tensor, overlaps: Tensor, heard: Tensor | None = None
-    ) -> Tensor:
-        """``semantic`` ``[B, K, h, w]`` and ``lift`` ``[B, 1, h, w]`` -> ``[B, K, h, w]``.
-
-        With ``heard`` ``[B, K]`` a rival that may hold the category (``overlaps`` ``[K, K]``)
-        counts less where it is heard less: the sound decides whether it is the guitar or the
-        guitarist.
-        """
-        wide = semantic.float() if semantic.dtype == torch.float16 else semantic
-        if heard is None:
-            with_nothing = functional.pad(wide, (0, 0, 0, 0, 0, 1))
-            odds = torch.logit(with_nothing.softmax(dim=1)[:, :-1], eps=1e-5)
-        else:
-            # Row k, column j: how far rival j is put back when k is asked about.
-            put_back = (heard[:, None, :] - heard[:, :, None]).clamp(-RIVAL_REACH, 0.0) * overlaps
-            wide = wide.clamp(-20, 20)
-            strength = wide.exp()
-            share = put_back.exp().to(wide.dtype)
-            rivals = torch.einsum("bkj,bjhw->bkhw", share, strength) - strength
-            odds = wide - (1.0 + rivals.clamp(min=0)).log()
-        return odds.to(semantic.dtype) + lift
 
 
 class LightC3N(nn.Module):
@@ -194,9 +166,7 @@ class LightC3N(nn.Module):
         objectness, semantic, class_maps = self.decode(features, weights, feature, frames)
         sound_classes = self.affinity(audio_logits)
         heard = self.affinity.by_category(sound_classes)
-        masks = self.masks(semantic, objectness, heard)
-        seen = visible_evidence(self.masks(semantic, objectness), class_maps)
-        gate = self.gate(heard, seen)
+        masks, gate, companion_logits, seen = self.judge(objectness, semantic, class_maps, heard)
         return LightOutput(
             masks=masks,
             semantic=semantic,
@@ -204,12 +174,21 @@ class LightC3N(nn.Module):
             objectness=objectness,
             sound_classes=sound_classes,
             gate=gate,
-            companion_logits=self.companion_logits(gate, heard, seen),
+            companion_logits=companion_logits,
             labels=labels,
             visual_logits=taps.logits,
             heard=heard,
             seen=seen,
         )
+
+    def judge(
+        self, objectness: Tensor, semantic: Tensor, class_maps: Tensor, heard: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """``masks``, ``gate``, ``companion_logits``, ``seen`` as in :class:`LightOutput`."""
+        seen = visible_evidence(self.masks(semantic, objectness), class_maps)
+        gate = self.gate(heard, seen)
+        masks = self.masks(semantic, objectness, heard)
+        return masks, gate, self.companion_logits(gate, heard, seen), seen
 
     def companion_logits(self, gate: Tensor, heard: Tensor, seen: Tensor) -> Tensor:
         """Logits ``[B, K]`` of what sounds beside the first of ``gate`` ``[B, K]``.

@@ -9,6 +9,41 @@ import torch.nn.functional as functional
 from torch import Tensor, nn
 
 TOP_SHARE = 0.02
+# Logit of what cannot be a companion: the first category itself.
+NEVER = -30.0
+RIVAL_REACH = 8.0
+
+
+class CategoryMasks(nn.Module):
+    """Each category's log-odds against all others and nothing (0).
+
+    In float32 also where the network is in half precision, whose largest number is exp(11).
+    """
+
+    keep_single = True
+
+    def forward(
+        self, semantic: Tensor, lift: Tensor, overlaps: Tensor, heard: Tensor | None = None
+    ) -> Tensor:
+        """``semantic`` ``[B, K, h, w]`` and ``lift`` ``[B, 1, h, w]`` -> ``[B, K, h, w]``.
+
+        With ``heard`` ``[B, K]`` a rival that may hold the category (``overlaps`` ``[K, K]``)
+        counts less where it is heard less: the sound decides whether it is the guitar or the
+        guitarist.
+        """
+        wide = semantic.float() if semantic.dtype == torch.float16 else semantic
+        if heard is None:
+            with_nothing = functional.pad(wide, (0, 0, 0, 0, 0, 1))
+            odds = torch.logit(with_nothing.softmax(dim=1)[:, :-1], eps=1e-5)
+        else:
+            # Row k, column j: how far rival j is put back when k is asked about.
+            put_back = (heard[:, None, :] - heard[:, :, None]).clamp(-RIVAL_REACH, 0.0) * overlaps
+            wide = wide.clamp(-20, 20)
+            strength = wide.exp()
+            share = put_back.exp().to(wide.dtype)
+            rivals = torch.einsum("bkj,bjhw->bkhw", share, strength) - strength
+            odds = wide - (1.0 + rivals.clamp(min=0)).log()
+        return odds.to(semantic.dtype) + lift
 
 
 def visible_evidence(log_odds: Tensor, class_maps: Tensor) -> Tensor:
@@ -112,3 +147,47 @@ def is_at(index: Tensor, like: Tensor) -> Tensor:
     Compared as whole numbers of ``like``'s type: engines for GPUs narrow integers.
     """
     return torch.arange(like.shape[1], device=like.device).to(like.dtype) == index.to(like.dtype)
+
+
+class CompanionGate(ScoringMLP):
+    """Logit that category k is visible and sounds too, given the first category f, for every k.
+
+    One sound makes the audio encoder think of several classes, and the loudest hides the others.
+    So a second category is asked about apart, against what the first one alone lets it hear.
+
+    ``usual`` ``[K, K]``: row f holds the mean sound class logits when f sounds alone, ``spread``
+    their standard deviations; both are measured in training.  Weights are shared by all
+    categories.
+    """
+
+    usual: Tensor
+    spread: Tensor
+
+    def __init__(self, categories: int, hidden: int = 24) -> None:
+        super().__init__(12, hidden)
+        self.register_buffer("usual", torch.zeros(categories, categories))
+        self.register_buffer("spread", torch.ones(categories, categories))
+
+    def forward(self, heard: Tensor, seen: Tensor, first: Tensor) -> Tensor:
+        """Logits ``[B, K]``; ``first`` itself gets ``NEVER``.
+
+        ``heard``: ``[B, K]`` sound class logits; ``seen``: ``[B, K, 3]``; ``first``: ``[B]``,
+        indices.
+        """
+        heard = heard.clamp(-12, 12)
+        itself = is_at(first[:, None], heard)
+        excess = heard - self.usual[first]
+        inputs = [
+            *evidence_inputs(heard, seen, but=itself),
+            _of(heard, itself),
+            _of(seen[..., 0], itself),
+            excess,
+            2.0 * excess / self.spread[first],
+        ]
+        return self.weigh(inputs).masked_fill(itself, NEVER)
+
+
+def _of(values: Tensor, itself: Tensor) -> Tensor:
+    """The first category's value for every k: ``[B, K]`` twice -> ``[B, K]``."""
+    own = torch.where(itself, values, torch.zeros_like(values)).sum(dim=1, keepdim=True)
+    return own.expand_as(values)

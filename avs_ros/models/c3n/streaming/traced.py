@@ -10,9 +10,9 @@ tensor operations; otherwise those with a fused backward kernel in PyTorch use i
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import product
-from typing import Any
 
 import torch
 import torch.nn.functional as functional
@@ -23,17 +23,25 @@ from torch import Tensor, nn
 SEED = 1024.0
 
 
+# From the gradient with respect to a part's output to that with respect to its input.
+Vjp = Callable[[Tensor], Tensor]
+
+
 @dataclass
 class Trace:
     """One forward pass.
 
     ``features``: normed stage outputs ``[B, C_i, h_i, w_i]``, stage 1 first.  ``logits``:
-    ``[B, K]``.  ``record``: whatever the backbone's own backward pass needs.
+    ``[B, K]``.  ``head``: the way back from the pooled feature ``[B, width]`` to A_4.  ``stages``:
+    for each the way back from its A to that of the stage before, first part first; stage 1's is
+    not gone and empty.  ``hidden``: what MobileNet's class head pools, ``[B, 1280, h_4, w_4]``.
     """
 
     features: list[Tensor]
     logits: Tensor
-    record: dict[str, Any]
+    head: Vjp
+    stages: list[list[Vjp]]
+    hidden: Tensor | None = None
 
 
 class TracedBackbone(nn.Module):
@@ -43,17 +51,23 @@ class TracedBackbone(nn.Module):
     parameters it shares.
     """
 
+    # The last layer, and the axes of a gradient's positions.
+    classifier: nn.Linear
+    positions: tuple[int, ...] = (2, 3)
+
     def forward(self, frames: Tensor) -> Trace:
         """Normalised frames ``[B, 3, H, W]`` -> trace."""
         raise NotImplementedError
 
     def channel_weights(self, trace: Trace, labels: Tensor) -> list[Tensor]:
         """:data:`SEED` times mean over positions of d logit[label] / d A_i: four ``[B, C_i]``."""
-        raise NotImplementedError
-
-    def head_rows(self, head: nn.Linear, labels: Tensor) -> Tensor:
-        """Gradient of logit[label] at the pooled feature, scaled: ``[B, width]``."""
-        return torch.index_select(head.weight, 0, labels) * SEED
+        gradient = trace.head(torch.index_select(self.classifier.weight, 0, labels) * SEED)
+        weights = [gradient.mean(dim=self.positions)]
+        for stage in reversed(trace.stages[1:]):
+            for vjp in reversed(stage):
+                gradient = vjp(gradient)
+            weights.append(gradient.mean(dim=self.positions))
+        return weights[::-1]
 
 
 def layer_norm_vjp(norm: nn.LayerNorm, x: Tensor, gradient: Tensor) -> Tensor:

@@ -5,30 +5,22 @@ Batch norm is folded into the convolutions at construction: weights changed late
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 import torch.nn.functional as functional
 from torch import Tensor, nn
 
-from avs_ros.models.c3n.backbone import STAGES, MobileNetV2
+from avs_ros.models.c3n.backbone import MobileNetV2
 from avs_ros.models.c3n.streaming.traced import (
     Trace,
     TracedBackbone,
+    Vjp,
     depthwise_vjp,
     halving_phases,
     halving_vjp,
     relu6_vjp,
 )
-
-
-@dataclass
-class _Saved:
-    """A block's activations after ReLU6 (``expanded`` None where there is no expansion)."""
-
-    expanded: Tensor | None
-    spread: Tensor
 
 
 class TracedMobileNetV2(TracedBackbone):
@@ -45,41 +37,29 @@ class TracedMobileNetV2(TracedBackbone):
             for first, last in backbone.groups
         )
         self.head_convolution = FoldedConvolution(net.conv_head, net.bn2)
-        self.classifier: nn.Linear = net.classifier
+        self.classifier = net.classifier
 
     def forward(self, frames: Tensor) -> Trace:
-        """See the base; stage 1 keeps nothing."""
+        """See the base."""
         x = functional.relu6(self.stem(frames))
         features: list[Tensor] = []
-        kept: list[list[_Saved]] = []
+        stages: list[list[Vjp]] = []
         for stage in self.stages:
-            saved_blocks = []
+            ways = []
             for block in stage:  # type: ignore[attr-defined]
-                x, saved = block(x)
-                saved_blocks.append(saved)
+                x, way = block(x)
+                ways.append(way)
+            stages.append(ways if features else [])
             features.append(x)
-            kept.append(saved_blocks if len(features) > 1 else [])
         hidden = functional.relu6(self.head_convolution(x))
         logits = self.classifier(hidden.mean(dim=(2, 3)))
-        return Trace(features, logits, {"blocks": kept, "hidden": hidden})
 
-    def channel_weights(self, trace: Trace, labels: Tensor) -> list[Tensor]:
-        """See the base."""
-        hidden = trace.record["hidden"]
-        rows = self.head_rows(self.classifier, labels) / (hidden.shape[2] * hidden.shape[3])
-        gradient = relu6_vjp(hidden, rows[:, :, None, None].expand_as(hidden))
-        gradient = self.head_convolution.vjp(gradient)
-        weights = []
-        for index in reversed(range(STAGES)):
-            weights.append(gradient.mean(dim=(2, 3)))
-            if index == 0:
-                break
-            blocks: Any = self.stages[index]
-            for block, saved in zip(
-                reversed(blocks), reversed(trace.record["blocks"][index]), strict=True
-            ):
-                gradient = block.vjp(saved, gradient)
-        return weights[::-1]
+        def head(rows: Tensor) -> Tensor:
+            rows = rows / (hidden.shape[2] * hidden.shape[3])
+            gradient = relu6_vjp(hidden, rows[:, :, None, None].expand_as(hidden))
+            return self.head_convolution.vjp(gradient)
+
+        return Trace(features, logits, head, stages, hidden)
 
 
 class FoldedConvolution(nn.Module):
@@ -137,17 +117,17 @@ class InvertedResidual(nn.Module):
         )
         self.skip = bool(block.has_skip)
 
-    def forward(self, x: Tensor) -> tuple[Tensor, _Saved]:
-        """``[B, C_in, h, w]`` -> (output, what the backward pass needs)."""
+    def forward(self, x: Tensor) -> tuple[Tensor, Vjp]:
+        """``[B, C_in, h, w]`` -> (output, the way back)."""
         expanded = None if self.expand is None else functional.relu6(self.expand(x))
         spread = functional.relu6(self.spread(x if expanded is None else expanded))
         out = self.project(spread)
-        return (x + out if self.skip else out), _Saved(expanded, spread)
 
-    def vjp(self, saved: _Saved, gradient: Tensor) -> Tensor:
-        """Gradient with respect to the block's input."""
-        g = relu6_vjp(saved.spread, self.project.vjp(gradient))
-        g = self.spread.vjp(g)
-        if self.expand is not None and saved.expanded is not None:
-            g = self.expand.vjp(relu6_vjp(saved.expanded, g))
-        return gradient + g if self.skip else g
+        def vjp(gradient: Tensor) -> Tensor:
+            g = relu6_vjp(spread, self.project.vjp(gradient))
+            g = self.spread.vjp(g)
+            if self.expand is not None and expanded is not None:
+                g = self.expand.vjp(relu6_vjp(expanded, g))
+            return gradient + g if self.skip else g
+
+        return (x + out if self.skip else out), vjp

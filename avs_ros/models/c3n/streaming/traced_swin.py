@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from avs_ros.models.c3n.backbone import STAGES, SwinTransformer
 from avs_ros.models.c3n.streaming.traced import (
     Trace,
     TracedBackbone,
+    Vjp,
     attention_vjp,
     gelu_vjp,
     layer_norm_vjp,
@@ -27,10 +29,12 @@ class TracedSwinTransformer(TracedBackbone):
     it is looked up once here.  Call :meth:`refresh` after the weights have changed.
     """
 
+    positions = (1, 2)
+
     def __init__(self, backbone: SwinTransformer) -> None:
         super().__init__()
         self.net: Any = backbone.net
-        self.norms = backbone.norms
+        self.norms, self.classifier = backbone.norms, self.net.head.fc
         for layer in self.net.layers:
             for block in layer.blocks:
                 side = block.input_resolution
@@ -50,75 +54,62 @@ class TracedSwinTransformer(TracedBackbone):
                 count += 1
 
     def forward(self, frames: Tensor) -> Trace:
-        """See the base; stage 1 keeps nothing but its last activation."""
-        record: dict[str, Any] = {"blocks": [], "merged": [], "activations": []}
+        """See the base; stages are chained without their norms, so only norm 4 is crossed."""
         features: list[Tensor] = []
+        stages: list[list[Vjp]] = []
         embed = self.net.patch_embed
         x = embed.norm(embed.proj(frames).permute(0, 2, 3, 1))
         count = 0
         for index in range(STAGES):
             layer = self.net.layers[index]
-            merged = None
+            ways: list[Vjp] = []
             if index > 0:
                 merged = _merge(x)
                 x = layer.downsample.reduction(layer.downsample.norm(merged))
-            kept = []
+                ways.append(partial(_downsample_vjp, layer.downsample, merged))
             for block in layer.blocks:
-                x, saved = block_forward(block, x, getattr(self, f"bias{count}"))
+                x, way = block_forward(block, x, getattr(self, f"bias{count}"))
                 count += 1
                 if index > 0:
-                    kept.append(saved)
-            record["blocks"].append(kept)
-            record["merged"].append(merged)
-            record["activations"].append(x)
+                    ways.append(way)
+            stages.append(ways)
             features.append(self.norms[index](x).permute(0, 3, 1, 2))
-        logits = self.net.head.fc(features[-1].mean(dim=(2, 3)))
-        return Trace(features, logits, record)
-
-    def channel_weights(self, trace: Trace, labels: Tensor) -> list[Tensor]:
-        """See the base; stages are chained without their norms, so only norm 4 is crossed."""
-        record = trace.record
-        last = record["activations"][-1]
-        rows = self.head_rows(self.net.head.fc, labels) / (last.shape[1] * last.shape[2])
-        norm = self.norms[-1]
+        logits = self.classifier(features[-1].mean(dim=(2, 3)))
+        last, norm = x, self.norms[-1]
         if not isinstance(norm, nn.LayerNorm):
             raise ModelError("Swin's last norm must be a LayerNorm")
-        gradient = layer_norm_vjp(norm, last, rows[:, None, None, :].expand_as(last))
-        weights = []
-        for index in reversed(range(STAGES)):
-            layer = self.net.layers[index]
-            weights.append(gradient.mean(dim=(1, 2)))
-            if index == 0:
-                break
-            for block, saved in zip(
-                reversed(layer.blocks), reversed(record["blocks"][index]), strict=True
-            ):
-                gradient = block_vjp(block, saved, gradient)
-            gradient = linear_vjp(layer.downsample.reduction, gradient)
-            gradient = layer_norm_vjp(layer.downsample.norm, record["merged"][index], gradient)
-            gradient = _unmerge(gradient)
-        return weights[::-1]
+
+        def head(rows: Tensor) -> Tensor:
+            rows = rows / (last.shape[1] * last.shape[2])
+            return layer_norm_vjp(norm, last, rows[:, None, None, :].expand_as(last))
+
+        return Trace(features, logits, head, stages)
 
 
-def block_forward(block: Any, x: Tensor, bias: Tensor) -> tuple[Tensor, tuple[Any, ...]]:
-    """A block on ``[B, h, w, C]`` -> (output, what its backward pass needs)."""
-    attended, attention = _attention_forward(block, block.norm1(x), bias)
+def _downsample_vjp(downsample: Any, merged: Tensor, gradient: Tensor) -> Tensor:
+    gradient = layer_norm_vjp(
+        downsample.norm, merged, linear_vjp(downsample.reduction, gradient)
+    )
+    return _unmerge(gradient)
+
+
+def block_forward(block: Any, x: Tensor, bias: Tensor) -> tuple[Tensor, Vjp]:
+    """A block on ``[B, h, w, C]`` -> (output, the way back)."""
+    attended, attention_way = _attend(block, block.norm1(x), bias)
     middle = x + attended
-    mixed = block.mlp.fc1(block.norm2(middle))
-    out = middle + block.mlp.fc2(functional.gelu(mixed))
-    return out, (x, attention, middle, mixed)
+    mlp = block.mlp
+    mixed = mlp.fc1(block.norm2(middle))
+    out = middle + mlp.fc2(functional.gelu(mixed))
+
+    def vjp(gradient: Tensor) -> Tensor:
+        g = linear_vjp(mlp.fc1, gelu_vjp(mixed, linear_vjp(mlp.fc2, gradient)))
+        gradient = gradient + layer_norm_vjp(block.norm2, middle, g)
+        return gradient + layer_norm_vjp(block.norm1, x, attention_way(gradient))
+
+    return out, vjp
 
 
-def block_vjp(block: Any, saved: tuple[Any, ...], gradient: Tensor) -> Tensor:
-    """Gradient with respect to the block's input."""
-    x, attention, middle, mixed = saved
-    g = linear_vjp(block.mlp.fc1, gelu_vjp(mixed, linear_vjp(block.mlp.fc2, gradient)))
-    gradient = gradient + layer_norm_vjp(block.norm2, middle, g)
-    g = _attention_vjp(block, attention, gradient)
-    return gradient + layer_norm_vjp(block.norm1, x, g)
-
-
-def _attention_forward(block: Any, x: Tensor, bias: Tensor) -> tuple[Tensor, tuple[Any, ...]]:
+def _attend(block: Any, x: Tensor, bias: Tensor) -> tuple[Tensor, Vjp]:
     """Attention inside (shifted) windows."""
     _, h, w, c = x.shape
     attn = block.attn
@@ -129,21 +120,18 @@ def _attention_forward(block: Any, x: Tensor, bias: Tensor) -> tuple[Tensor, tup
     shares = (queries * attn.scale @ keys.transpose(-2, -1) + bias).softmax(dim=-1)
     out = (shares @ values).transpose(2, 3).reshape(windows.shape)
     out = _unwindows(attn.proj(out), block.window_size, (h, w))
-    return _shifted(block, out, forth=False), (queries, keys, values, shares)
 
+    def vjp(gradient: Tensor) -> Tensor:
+        g = _windows(_shifted(block, gradient, forth=True), block.window_size)
+        shape = g.shape
+        g = linear_vjp(attn.proj, g)
+        g = g.reshape(*shape[:3], attn.num_heads, c // attn.num_heads).transpose(2, 3)
+        grads = attention_vjp(queries, keys, values, shares, attn.scale, g)
+        merged = torch.cat([part.transpose(2, 3).reshape(shape) for part in grads], dim=-1)
+        g = _unwindows(linear_vjp(attn.qkv, merged), block.window_size, (h, w))
+        return _shifted(block, g, forth=False)
 
-def _attention_vjp(block: Any, saved: tuple[Any, ...], gradient: Tensor) -> Tensor:
-    queries, keys, values, shares = saved
-    attn = block.attn
-    _, h, w, c = gradient.shape
-    g = _windows(_shifted(block, gradient, forth=True), block.window_size)
-    shape = g.shape
-    g = linear_vjp(attn.proj, g)
-    g = g.reshape(*shape[:3], attn.num_heads, c // attn.num_heads).transpose(2, 3)
-    grads = attention_vjp(queries, keys, values, shares, attn.scale, g)
-    merged = torch.cat([part.transpose(2, 3).reshape(shape) for part in grads], dim=-1)
-    g = _unwindows(linear_vjp(attn.qkv, merged), block.window_size, (h, w))
-    return _shifted(block, g, forth=False)
+    return _shifted(block, out, forth=False), vjp
 
 
 def _shifted(block: Any, x: Tensor, forth: bool) -> Tensor:

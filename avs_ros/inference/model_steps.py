@@ -1,0 +1,267 @@
+"""Every model as programs for engines: what it sees with, what it hears with, and what a segmenter
+must know beside them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from avs_ros.errors import CheckpointError
+from avs_ros.inference.bundle import AUDIO_STEP, VISUAL_STEP, Bundle
+from avs_ros.inference.engines.program import StepProgram
+from avs_ros.models.audio.network import AudioNetwork
+from avs_ros.models.avsc.network import AVSC, AVSCAudioStep, VisualOutput, VisualStep
+from avs_ros.models.c3n import C3N
+from avs_ros.models.c3n.backbone import STAGES, Backbone
+from avs_ros.models.c3n.streaming import C3NStep, StepOutput
+from avs_ros.models.light.affinity import ClassAudioAffinity
+from avs_ros.models.light.checkpoint import LightModel, load_light
+from avs_ros.models.light.detector import Detections, Detector
+from avs_ros.models.light.steps import (
+    BlendedAudio,
+    DetectingOutput,
+    DetectingStep,
+    InstanceStep,
+    LightStep,
+)
+from avs_ros.sound import SAMPLE_RATE
+
+# Masks come at the camera's rate; what is heard changes less often.
+AUDIO_PERIOD_S = 0.1
+
+
+class AudioEncoderStep(nn.Module):
+    """An audio network in evaluation mode: window ``[1, 16000]`` -> feature and class scores."""
+
+    def __init__(self, network: AudioNetwork) -> None:
+        super().__init__()
+        self.network = network
+        # All of it: exporters leave every part in the mode of the whole.
+        self.eval().requires_grad_(False)
+
+    def forward(self, waveform: Tensor) -> tuple[Tensor, Tensor]:
+        """``[1, 16000]`` -> ``[1, A]``, ``[1, 527]``."""
+        return self.network.hear(waveform)
+
+
+def audio_program(
+    network: AudioNetwork | AVSCAudioStep, name: str, feature: str = "feature"
+) -> StepProgram:
+    """``network`` for any engine; windows must be finite (see :class:`CachedAudioEncoder`)."""
+    step = AudioEncoderStep(network) if isinstance(network, AudioNetwork) else network
+    inputs = {"waveform": (1, SAMPLE_RATE)}
+    return StepProgram(f"{name}_audio", step, inputs, (feature, "audio_logits"), decision="")
+
+
+def sees(backbone: Backbone, size: int) -> dict[str, Any]:
+    """What a segmenter must know of the frames: their side, px, and the pixels' statistics."""
+    return {
+        "image_size": size,
+        "image_mean": list(backbone.image_mean),
+        "image_std": list(backbone.image_std),
+    }
+
+
+def _remembers(trunk: C3NStep) -> dict[str, Any]:
+    return {
+        "frames_per_clip": trunk.frames_per_clip,
+        "state": [STAGES, trunk.state_width],
+    }
+
+
+def _pixels(size: int) -> tuple[int, ...]:
+    return 1, 3, size, size
+
+
+def _hears(trunk: C3NStep) -> dict[str, tuple[int, ...]]:
+    return {"audio_feature": (1, trunk.audio_width), "audio_logits": (1, 527)}
+
+
+def _recalls(trunk: C3NStep) -> dict[str, tuple[int, ...]]:
+    clip = trunk.frames_per_clip
+    return {"past": (max(clip - 1, 1), STAGES, trunk.state_width), "shares": (max(clip, 2),)}
+
+
+def c3n_program(network: C3N, name: str = "c3n", frames_per_clip: int = 5) -> StepProgram:
+    """The streaming step of ``network`` for any engine; shapes follow its configuration."""
+    step = C3NStep(network, frames_per_clip)
+    inputs = {"frame": _pixels(network.image_size), **_hears(step), **_recalls(step)}
+    return StepProgram(name, step, inputs, StepOutput._fields)
+
+
+def c3n_bundle(
+    network: C3N,
+    audio_encoder: AudioNetwork,
+    labels: Sequence[str],
+    name: str,
+    frames_per_clip: int,
+) -> Bundle:
+    """What :class:`C3NSegmenter` runs on."""
+    program = c3n_program(network, name, frames_per_clip)
+    assert isinstance(program.module, C3NStep)
+    return Bundle(
+        {
+            "labels": list(labels),
+            **_remembers(program.module),
+            **sees(network.backbone, network.image_size),
+        },
+        {VISUAL_STEP: program, AUDIO_STEP: audio_program(audio_encoder, name)},
+    )
+
+
+def visual_program(network: AVSC, name: str) -> StepProgram:
+    """The segmenter of potential sounding objects: no past goes in, no state comes out."""
+    inputs = {"frame": _pixels(network.config.image_size)}
+    return StepProgram(name, VisualStep(network), inputs, VisualOutput._fields, decision="")
+
+
+def avsc_bundle(network: AVSC, name: str, metadata: Mapping[str, Any]) -> Bundle:
+    """What :class:`AVSCSegmenter` runs on."""
+    config = network.config
+    return Bundle(
+        {
+            "metadata": {key: value for key, value in metadata.items() if key != "build"},
+            "calibration": metadata.get("calibration", {}),
+            "audioset": metadata["audioset"],
+            "categories": list(config.categories),
+            "sound_classes": list(config.sound_classes),
+            "affinity": affinity_metadata(network.audio_head.affinity),
+            **sees(network.backbone, config.image_size),
+        },
+        {
+            VISUAL_STEP: visual_program(network, name),
+            AUDIO_STEP: audio_program(AVSCAudioStep(network), name, "residual"),
+        },
+    )
+
+
+def light_bundle(checkpoint: str | Path, name: str) -> Bundle:
+    """What :class:`LightSegmenter` runs on."""
+    model = load_light(checkpoint)
+    network = model.network.requires_grad_(False)
+    step = LightStep(network)
+    inputs = {
+        "frame": _pixels(network.image_size),
+        **_hears(step.trunk),
+        "heard": (1, len(model.categories)),
+        **_recalls(step.trunk),
+    }
+    return Bundle(
+        {
+            **_told(model),
+            "calibration": model.metadata.get("calibration", {}),
+            "rows": list(model.rows),
+            "categories": list(model.categories),
+            "sound_classes": list(model.sound_classes),
+            "affinity": affinity_metadata(network.affinity),
+            **_remembers(step.trunk),
+            **sees(network.c3n.backbone, network.image_size),
+        },
+        {
+            VISUAL_STEP: StepProgram(
+                name, step, inputs, ("masks", "gate", "companion", "label", "state")
+            ),
+            AUDIO_STEP: audio_program(network.audio_encoder, name),
+        },
+    )
+
+
+def detecting_program(step: DetectingStep, name: str) -> StepProgram:
+    """The visual step of a file with a detector, for any engine."""
+    inputs = {
+        "frame": _pixels(step.network.image_size),
+        "whole": _pixels(step.whole_size),
+        **_hears(step.trunk),
+        **_recalls(step.trunk),
+    }
+    return StepProgram(name, step, inputs, DetectingOutput._fields)
+
+
+def detecting_bundle(checkpoint: str | Path, name: str) -> Bundle:
+    """What :class:`DetectingSegmenter` runs on.  Raises CheckpointError without a detector."""
+    model = load_light(checkpoint)
+    detector, told = _detector_of(model), model.metadata["detecting"]
+    network = model.network.requires_grad_(False)
+    step = DetectingStep(network, detector, told["imagenet"], told["whole_size"])
+    return Bundle(
+        {
+            **{key: told[key] for key in ("categories", "evidence", "gate", "candidates")},
+            "calibration": told["calibration"],
+            **_told(model),
+            "outputs": list(DetectingOutput._fields),
+            "feature_width": step.trunk.audio_width,
+            "whole_size": step.whole_size,
+            **_remembers(step.trunk),
+            **sees(network.c3n.backbone, network.image_size),
+        },
+        {
+            VISUAL_STEP: detecting_program(step, name),
+            AUDIO_STEP: audio_program(both_audio_networks(model), name),
+        },
+    )
+
+
+def instance_program(model: LightModel, name: str, share: float = 1.0) -> StepProgram:
+    """The detector of a light file alone, for frames of ``share`` of the file's size.
+
+    Raises CheckpointError for a file without one.
+    """
+    detector = _detector_of(model)
+    whole = max(32, round(model.metadata["detecting"]["whole_size"] * share / 32) * 32)
+    inputs = {"whole": _pixels(whole)}
+    return StepProgram(name, InstanceStep(detector, whole), inputs, Detections._fields)
+
+
+def instance_bundle(checkpoint: str | Path, name: str, share: float = 1.0) -> Bundle:
+    """What :class:`InstanceSegmenter` runs on; ``share``: see :func:`instance_program`."""
+    model = load_light(checkpoint)
+    program = instance_program(model, name, share)
+    told = model.metadata["detecting"]
+    return Bundle(
+        {
+            **{key: told[key] for key in ("categories", "evidence", "gate")},
+            "calibration": {**told["calibration"], "audio_period": AUDIO_PERIOD_S},
+            "rows": told["candidates"]["detector_rows"],
+            **_told(model),
+            "outputs": list(program.outputs),
+            **sees(model.network.c3n.backbone, program.inputs["whole"][-1]),
+        },
+        {
+            VISUAL_STEP: program,
+            AUDIO_STEP: audio_program(both_audio_networks(model), name),
+        },
+    )
+
+
+def _told(model: LightModel) -> dict[str, Any]:
+    return {"metadata": dict(model.metadata), "audioset": list(model.audioset)}
+
+
+def _detector_of(model: LightModel) -> Detector:
+    if model.detector is None:
+        raise CheckpointError("this light file has no detector")
+    return model.detector
+
+
+def both_audio_networks(model: LightModel) -> AudioNetwork:
+    """The file's audio network, with the second one where it has that."""
+    audio_encoder: AudioNetwork = model.network.audio_encoder
+    if model.short_audio is None:
+        return audio_encoder
+    return BlendedAudio(audio_encoder, model.short_audio)
+
+
+def affinity_metadata(affinity: ClassAudioAffinity) -> dict[str, Any]:
+    """What :class:`ClassAffinity` is made from."""
+    return {
+        "log_affinity": affinity.log_affinity.tolist(),
+        "gain": affinity.gain.tolist(),
+        "bias": affinity.bias.tolist(),
+        "alpha": affinity.alpha,
+        "sound_class_category": affinity.sound_class_category.tolist(),
+        "categories": affinity.categories,
+    }

@@ -1,0 +1,209 @@
+"""The light file's networks one frame at a time: folded, without autograd, pure functions of
+tensors.
+
+What a detector's file shows is all that may be marked; which of it sounds is decided outside of
+the graph, from plain numbers (``inference.candidates``, ``inference.explaining``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as functional
+from torch import Tensor, nn
+
+from avs_ros.models.audio.network import AudioNetwork
+from avs_ros.models.audio.yamnet import Yamnet
+from avs_ros.models.c3n.streaming import C3NStep
+from avs_ros.models.light.detector import Detections, Detector
+from avs_ros.models.light.network import LightC3N
+from avs_ros.models.light.selection import raise_to_visible
+
+
+class _Seen(NamedTuple):
+    """As in :class:`LightOutput`; ``hidden`` of the class head; ``state`` for later frames."""
+
+    objectness: Tensor
+    semantic: Tensor
+    class_maps: Tensor
+    hidden: Tensor
+    label: Tensor
+    state: Tensor
+
+
+class _TrunkStep(nn.Module):
+    """The visual part of a :class:`LightC3N` for live streams: the same numbers, less work.
+
+    Built from the network's present weights: build it again after changing them.
+    """
+
+    def __init__(self, network: LightC3N, frames_per_clip: int = 1) -> None:
+        super().__init__()
+        self.trunk = C3NStep(network.c3n, frames_per_clip)
+        self.network = network
+        self.eval()
+        self.requires_grad_(False)
+
+    def see(
+        self, frame: Tensor, feature: Tensor, audio_logits: Tensor, past: Tensor, shares: Tensor
+    ) -> _Seen:
+        """``frame`` ``[1, 3, S, S]`` in -1..1; the others are those of :class:`C3NStep`."""
+        trunk, network = self.trunk, self.network
+        trace = trunk.backbone(network.trunk_view(frame))
+        label = trunk.c3im(trace.logits, audio_logits)
+        fused, state = trunk.fuse(trace, label, feature, past, shares)
+        objectness, paths = trunk.decoder(fused)
+        hidden = trace.hidden
+        assert hidden is not None  # it is a MobileNet
+        return _Seen(*network.maps(frame, objectness, paths[0], hidden), hidden, label, state)
+
+
+class LightStepOutput(NamedTuple):
+    """``masks`` log-odds ``[1, K, S/4, S/4]``, raised so that each has a visible part.
+
+    ``gate`` ``[1, K]`` logits that the category is seen and heard, ``companion_logits`` ``[1, K]``
+    that it is so, too, beside the first of them; ``label`` ``[1]``.
+
+    ``state`` ``[4, 2C + 1]``: what later frames need of this one.
+    """
+
+    masks: Tensor
+    gate: Tensor
+    companion_logits: Tensor
+    label: Tensor
+    state: Tensor
+
+
+class LightStep(_TrunkStep):
+    """A :class:`LightC3N` whose gates decide which of the categories sound."""
+
+    def forward(
+        self,
+        frame: Tensor,
+        audio_feature: Tensor,
+        audio_logits: Tensor,
+        heard: Tensor,
+        past: Tensor,
+        shares: Tensor,
+    ) -> LightStepOutput:
+        """``frame`` ``[1, 3, S, S]`` in -1..1; ``heard`` ``[1, K]`` category evidence.
+
+        The other arguments are those of :class:`C3NStep`.
+        """
+        found = self.see(frame, audio_feature, audio_logits, past, shares)
+        masks, gate, companion_logits, _ = self.network.judge(*found[:3], heard)
+        masks = raise_to_visible(masks)
+        return LightStepOutput(masks, gate, companion_logits, found.label, found.state)
+
+
+class DetectingOutput(NamedTuple):
+    """``boxes`` ``[1, N, 4]``, shares of the whole frame; ``objectness`` ``[1, N]``, ``classes``
+    ``[1, N, D]``, logits; ``coefficients`` ``[1, N, P]``, ``prototypes`` ``[1, P, S/8, S/8]``: as
+    in :class:`Detections`.
+
+    ``cells`` ``[1, K, 7, 7]``: probability that each cell shows a category, by the class head.
+    ``maps`` ``[1, M, h, w]``: log-odds of the categories that the segmentation network knows.
+    ``label`` ``[1]``: C3IM's; ``state``: what later frames need of this one.
+    """
+
+    boxes: Tensor
+    objectness: Tensor
+    classes: Tensor
+    coefficients: Tensor
+    prototypes: Tensor
+    cells: Tensor
+    maps: Tensor
+    label: Tensor
+    state: Tensor
+
+
+class InstanceStep(nn.Module):
+    """The detector by itself: everything that could sound, from the image alone.
+
+    ``whole_size``: side of the frames that the detector sees, px.
+    """
+
+    def __init__(self, detector: Detector, whole_size: int) -> None:
+        super().__init__()
+        self.detector, self.whole_size = detector, whole_size
+        self.eval()
+        self.requires_grad_(False)
+
+    def forward(self, whole: Tensor) -> Detections:
+        """``whole`` ``[1, 3, W, W]`` in -1..1: the image at the top left of a square, to scale.
+
+        ``boxes`` are shares of the square, the rest is the detector's.
+        """
+        found: Detections = self.detector(whole)
+        return found._replace(boxes=found.boxes / self.whole_size)
+
+
+class DetectingStep(_TrunkStep):
+    """A :class:`LightC3N` and a :class:`Detector` on the same image.
+
+    ``members``: for each category the positions among ImageNet's classes that show it.
+    ``whole_size``: side of the frames that the detector sees, px.
+    """
+
+    members: Tensor
+
+    def __init__(
+        self,
+        network: LightC3N,
+        detector: Detector,
+        members: Sequence[Sequence[int]],
+        whole_size: int,
+        frames_per_clip: int = 1,
+    ) -> None:
+        super().__init__(network, frames_per_clip)
+        self.instances, self.whole_size = InstanceStep(detector, whole_size), whole_size
+        table = torch.zeros(len(members), 1000)
+        for category, rows in enumerate(members):
+            table[category, list(rows)] = 1.0
+        self.register_buffer("members", table, persistent=False)
+
+    def forward(
+        self,
+        frame: Tensor,
+        whole: Tensor,
+        audio_feature: Tensor,
+        audio_logits: Tensor,
+        past: Tensor,
+        shares: Tensor,
+    ) -> DetectingOutput:
+        """``frame`` ``[1, 3, S, S]`` in -1..1, the image stretched to a square; ``whole``
+        ``[1, 3, W, W]``: at the top left of a square, to scale.  The others are those of
+        :class:`C3NStep`.
+        """
+        detected: Detections = self.instances(whole)
+        found = self.see(frame, audio_feature, audio_logits, past, shares)
+        maps = self.network.masks(found.semantic, found.objectness)
+        cells = self.cells(found.hidden)
+        return DetectingOutput(*detected, cells, maps, found.label, found.state)
+
+    def cells(self, hidden: Tensor) -> Tensor:
+        """Class head at every position: ``[1, 1280, h, w]`` -> ``[1, K, h, w]``, 0..1."""
+        head = self.network.c3n.backbone.net.classifier
+        rows = functional.conv2d(hidden, head.weight[:1000, :, None, None], head.bias[:1000])
+        return torch.einsum("kr,brhw->bkhw", self.members, rows.softmax(dim=1))
+
+
+class BlendedAudio(AudioNetwork):
+    """Two audio networks: ``short`` names one second best, ``network`` feeds C3N as well.
+
+    The class scores are those of the mean of both probabilities; the feature is ``network``'s.
+    """
+
+    def __init__(self, network: AudioNetwork, short: Yamnet) -> None:
+        super().__init__()
+        self.network, self.short = network, short
+        self.feature_width = network.feature_width
+
+    def hear(self, waveform: Tensor) -> tuple[Tensor, Tensor]:
+        """``[B, 16000]`` -> feature ``[B, A]``, logits ``[B, 527]``."""
+        feature, logits = self.network.hear(waveform)
+        one = torch.sigmoid(logits)
+        other = torch.sigmoid(self.short.hear(waveform)[1])
+        return feature, torch.logit(0.5 * (one + other), eps=1e-6)
