@@ -28,6 +28,7 @@ from recipes.c3n_light.explaining import (
 SHORT = DetectSettings(
     listening_steps=1, listening_batch=2, detecting_steps=2, detecting_batch=1, scene_size=96,
     whole_size=96, pairs=24, doubles=6, threads=1,
+    stamps="", soundfont="",
 )  # fmt: skip
 
 
@@ -50,6 +51,8 @@ def test_one_command_goes_from_the_data_to_a_file_that_runs(
     # What the public detector finds in all photographs would take longer than everything else.
     known = {f"people/{name}": [] for name in people} | {f"camvid/{name}": [] for name in streets}
     (tmp_path / "believed.json").write_text(json.dumps(known))
+    (tmp_path / "salient").mkdir()
+    (tmp_path / "salient" / "done").touch()
     told = Reporter()
     target = run_detect(SHORT, data, tmp_path, told)
     assert any("threshold" in line for line in told.lines)

@@ -24,13 +24,14 @@ from recipes.c3n_light import train
 from recipes.c3n_light.ablation import run_ablation
 from recipes.c3n_light.baselines import BASELINES, create_baseline
 from recipes.c3n_light.detect import DetectSettings, run_detect
+from recipes.c3n_light.instruments import evaluate_instruments
 from recipes.c3n_light.recipe import gather
 from recipes.c3n_light.settings import C3NLightSettings
 from recipes.c3n_light.thresholds import set_thresholds
 
 PROGRAM = "python -m recipes.c3n_light"
-TRAIN, DETECT, ABLATE, THRESHOLDS, COMPOSITE = VERBS = (
-    "train", "detect", "ablate", "thresholds", "composite",
+TRAIN, DETECT, ABLATE, THRESHOLDS, COMPOSITE, INSTRUMENTS = VERBS = (
+    "train", "detect", "ablate", "thresholds", "composite", "instruments",
 )  # fmt: skip
 TRUNK = Path(__file__).with_name("light_trunk.yaml")
 
@@ -58,6 +59,8 @@ def main(arguments: list[str] | None = None) -> int:
             _thresholds(given[1:])
         elif verb == COMPOSITE:
             _composite(given[1:])
+        elif verb == INSTRUMENTS:
+            _instruments(given[1:])
         elif verb in ("-h", "--help"):
             say(f"{__doc__}\nverbs: {verbs}; each has --help")
         else:
@@ -140,6 +143,25 @@ def _composite(arguments: list[str]) -> None:
         return create_segmenter(model, engine, device)
 
     evaluate_composite.run(args, load)
+
+
+def _instruments(arguments: list[str]) -> None:
+    parser = argparse.ArgumentParser(
+        prog=f"{PROGRAM} {INSTRUMENTS}",
+        description="Mean IoU on held-out photographs of instruments with their sounds.",
+    )
+    parser.add_argument("--data", type=Path, required=True, help="folder of images and sounds")
+    parser.add_argument("--model", default="c3n_light", help="name or file (c3n_light)")
+    parser.add_argument("--engine", default="auto", help="as in avs run (auto)")
+    parser.add_argument("--soundfont", type=Path, help="renders what the folder has no notes of")
+    args = parser.parse_args(arguments)
+    model = create_segmenter(args.model, args.engine)
+    try:
+        scores = evaluate_instruments(model, args.data, args.soundfont, say)
+    finally:
+        model.close()
+    mean = sum(score for score, _ in scores.values()) / len(scores)
+    say(f"{'mean':12} {mean:.3f} of {len(scores)} instruments")
 
 
 if __name__ == "__main__":

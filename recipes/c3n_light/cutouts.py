@@ -54,3 +54,29 @@ def other_colours(image: Bytes, rng: np.random.Generator) -> Bytes:
     if rng.random() < 0.2:
         x = x + rng.normal(0, rng.uniform(2, 10), x.shape).astype(np.float32)
     return np.clip(x, 0, 255).astype(np.uint8)
+
+
+def as_filmed(image: Bytes, rng: np.random.Generator) -> Bytes:
+    """``image`` (uint8) as a small or cheap camera's film has it: coarse, smeared, compressed.
+
+    It also hides where a thing was laid in.
+    """
+    height, width = image.shape[:2]
+    if rng.random() < 0.6:
+        share = rng.uniform(0.3, 0.9)
+        small = (max(24, int(width * share)), max(24, int(height * share)))
+        image = np.asarray(cv2.resize(image, small, interpolation=cv2.INTER_AREA), np.uint8)
+        how = cv2.INTER_LINEAR if rng.random() < 0.5 else cv2.INTER_CUBIC
+        image = np.asarray(cv2.resize(image, (width, height), interpolation=how), np.uint8)
+    if rng.random() < 0.25:
+        length = int(rng.integers(3, 8))
+        kernel = np.zeros((length, length), np.float32)
+        kernel[length // 2] = 1.0 / length
+        turn = cv2.getRotationMatrix2D(
+            (length / 2 - 0.5, length / 2 - 0.5), rng.uniform(0, 180), 1
+        )
+        kernel = np.asarray(cv2.warpAffine(kernel, turn, (length, length)), np.float32)
+        image = np.asarray(cv2.filter2D(image, -1, kernel / max(kernel.sum(), 1e-6)), np.uint8)
+    quality = int(rng.integers(12, 75))
+    _, coded = cv2.imencode(".jpg", image, (cv2.IMWRITE_JPEG_QUALITY, quality))
+    return np.asarray(cv2.imdecode(coded, cv2.IMREAD_COLOR), np.uint8)

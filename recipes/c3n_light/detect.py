@@ -23,7 +23,12 @@ from avs_ros.inference.light import BUNDLED
 from avs_ros.models.light.categories import categories, sound_classes
 from avs_ros.models.light.checkpoint import load_light, save_light
 from avs_ros.models.light.detector import Detector
-from recipes.c3n_light.detecting import DetectingStage, move_back, start_detector
+from recipes.c3n_light.detecting import (
+    DetectingStage,
+    continue_detector,
+    move_back,
+    start_detector,
+)
 from recipes.c3n_light.detector_scenes import (
     HELD_OUT_PEOPLE,
     DetectorScenes,
@@ -39,7 +44,9 @@ from recipes.c3n_light.explaining import (
 )
 from recipes.c3n_light.gate_examples import gather_examples
 from recipes.c3n_light.listening import Listeners, ListeningStage, free_sounds
+from recipes.c3n_light.masked_photos import salient_masks
 from recipes.c3n_light.provenance import commit, data_digests
+from recipes.c3n_light.rendered import rendered_instruments
 from recipes.c3n_light.settings import BUNDLED_NAME
 from recipes.c3n_light.stages import Reporter, learn
 
@@ -49,19 +56,26 @@ CONFUSABLE_GROUPS = (("car", "bus", "truck", "motorcycle", "tractor", "engine"),
 
 @dataclass(frozen=True)
 class DetectSettings:
-    """``init_from``: light file with the maps, ``bundled`` for the package's.  ``whole_size``: of
-    the frames that the detector sees, px; ``scene_size``: of its training scenes.  ``back``:
-    share of the way back to the public detector at the end.  ``pairs``: composites for the gate;
-    ``doubles``: those of two things; ``empty``: share of those without a source that must stay
-    empty; ``beside``: share of those with one in which something else may be marked too.
+    """``init_from``: light file with the maps, ``bundled`` for the package's; ``go_on``: its
+    detector too, where it has one, else YOLOX-nano.  ``stamps``: folder of Tux Paint's stamps,
+    ``soundfont``: file that instruments are rendered from; empty to do without.
+    ``whole_size``: of the frames that the detector sees, px; ``scene_size``: of its training
+    scenes.  ``listening_back``, ``back``: share of the way back to the public audio networks and
+    detector at the end.  ``pairs``: composites for the gate; ``doubles``: those of two things;
+    ``empty``: share of those without a source that must stay empty; ``beside``: share of those
+    with one in which something else may be marked too.
     """
 
     seed: int = 5
     init_from: str = BUNDLED_NAME
+    go_on: bool = True
+    stamps: str = "/usr/share/tuxpaint/stamps"
+    soundfont: str = "/usr/share/sounds/sf2/FluidR3_GM.sf2"
     whole_size: int = 416
     scene_size: int = 352
     listening_steps: int = 90
     listening_batch: int = 12
+    listening_back: float = 0.5
     detecting_steps: int = 6500
     detecting_batch: int = 8
     back: float = 0.3
@@ -79,7 +93,12 @@ class DetectSettings:
         for name in ("whole_size", "scene_size"):
             if getattr(self, name) < 64 or getattr(self, name) % 32:
                 raise ParameterError(f"{name} must be a multiple of 32 from 64 on")
-        for name in ("back", "empty", "beside"):
+        if self.stamps and not Path(self.stamps).is_dir():
+            raise ParameterError(
+                f"stamps: there is no folder {self.stamps}: install Debian's package "
+                "tuxpaint-stamps-default, or set it to nothing to do without"
+            )
+        for name in ("listening_back", "back", "empty", "beside"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ParameterError(f"{name} must be from 0 to 1")
 
@@ -163,6 +182,7 @@ def write(
             "commit": commit(),
             "data": data_digests(data),
             "refusal_curve": list(curve),
+            **_before(settings, base.metadata),
         },
     }
     told["detecting"] = {
@@ -182,6 +202,14 @@ def write(
     )  # fmt: skip
 
 
+def _before(settings: DetectSettings, metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """Where the detector goes on: what the base file says of how its own was made."""
+    told = metadata.get("provenance", {}).get("detecting")
+    if not (settings.go_on and told):
+        return {}
+    return {"before": {k: v for k, v in told.items() if k not in ("refusal_curve", "data")}}
+
+
 def vocabulary(mapped: tuple[str, ...], coco: list[str]) -> dict[str, Any]:
     """What the file says of its categories; ``mapped``: names of the semantic maps."""
     names = [category.name for category in categories()]
@@ -199,10 +227,25 @@ def vocabulary(mapped: tuple[str, ...], coco: list[str]) -> dict[str, Any]:
             "root": [list(sound.root) for sound in sounds],
         },
         "candidates": {
+            "detector_classes": list(detector_rows(coco)[0]),
             "detector_rows": [list(rows) for rows in detector_rows(coco)[1]],
             "semantic": [mapped.index(name) if name in mapped else -1 for name in names],
         },
     }
+
+
+def _known_classes(metadata: Mapping[str, Any], coco: list[str]) -> list[str]:
+    """Names of a file's detector classes."""
+    told = metadata["detecting"]
+    candidates = told["candidates"]
+    if "detector_classes" in candidates:
+        return list(candidates["detector_classes"])
+    # Files before 0.3: the first category that a class beyond COCO's comes first for.
+    names: dict[int, str] = {}
+    for name, rows in zip(told["categories"], candidates["detector_rows"], strict=True):
+        if rows and rows[0] >= len(coco):
+            names.setdefault(rows[0], name)
+    return [*coco, *(names[row] for row in sorted(names))]
 
 
 def _base(settings: DetectSettings) -> Path:
@@ -216,24 +259,47 @@ def _coco_names(data: Path) -> list[str]:
 
 def _listen(settings: DetectSettings, data: Path, output: Path, reporter: Reporter) -> Listeners:
     listeners = Listeners(data)
+    font = Path(settings.soundfont)
+    played = (
+        rendered_instruments(font, output / "rendered", reporter.say) if settings.soundfont else []
+    )
+    public = Listeners(data)
     stage = ListeningStage(
-        listeners, Listeners(data), free_sounds(data), settings.listening_batch, settings.seed
+        listeners,
+        public,
+        free_sounds(data),
+        played,
+        settings.listening_batch,
+        settings.seed,
     )
     learn(stage, settings.listening_steps, output, reporter, seed=settings.seed,
           checkpoint_every=settings.checkpoint_every)  # fmt: skip
-    return listeners.eval().requires_grad_(False)
+    # Half-way it knows the sounds that it was taught and keeps the names of all others.
+    listeners.eval().requires_grad_(False)
+    with torch.no_grad():
+        for own, before in zip(listeners.parameters(), public.parameters(), strict=True):
+            own.lerp_(before, settings.listening_back)
+    return listeners
 
 
 def _detect(settings: DetectSettings, data: Path, output: Path, reporter: Reporter) -> Detector:
     coco = _coco_names(data)
-    network, public = start_detector(data, len(detector_rows(coco)[0]))
-    scenes = DetectorScenes(data / "images", coco, _believed(public, data / "images", output))
+    names = detector_rows(coco)[0]
+    network, public = start_detector(data, len(names))
+    base = load_light(_base(settings))
+    if settings.go_on and base.detector is not None:
+        continue_detector(network, base.detector, names, _known_classes(base.metadata, coco))
+    believed = _believed(public, data / "images", output)
+    masks = salient_masks(data, believed, output / "salient", reporter.say)
+    stamps = Path(settings.stamps) if settings.stamps else None
+    scenes = DetectorScenes(data / "images", coco, believed, masks, stamps)
     stage = DetectingStage(
         network, public, scenes, settings.scene_size, settings.detecting_batch, settings.seed
     )
     learn(stage, settings.detecting_steps, output, reporter, seed=settings.seed,
           checkpoint_every=settings.checkpoint_every)  # fmt: skip
-    move_back(network, public, settings.back)
+    if settings.back:
+        move_back(network, public, settings.back)
     return network.eval().requires_grad_(False)
 
 
@@ -244,10 +310,8 @@ def _believed(public: Detector, images: Path, output: Path) -> dict[str, Any]:
     if kept.is_file():
         return dict(json.loads(kept.read_text(encoding="utf-8")))
     found = {}
-    for path in [
-        *sorted((images / "people").glob("*.jpg")),
-        *sorted((images / "camvid").glob("*.jpg")),
-    ]:
+    folders = ("people", "camvid", "imagenet_samples")
+    for path in [path for name in folders for path in sorted((images / name).glob("*.jpg"))]:
         if path.parent.name == "people" and held_out(path.stem, HELD_OUT_PEOPLE):
             continue
         bgr = np.asarray(cv2.imread(str(path)), np.uint8)

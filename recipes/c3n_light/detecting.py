@@ -6,6 +6,7 @@ are given to objects as YOLOX does it (SimOTA); masks learn from outlined object
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import torch.nn.functional as functional
 from torch import Tensor, nn
 
 from avs_ros.models.light.detector import STRIDES, Detections, Detector
-from recipes.c3n_light.detector_scenes import DetectorScenes, Scene
+from recipes.c3n_light.detector_scenes import THING, DetectorScenes, Scene
 from recipes.c3n_light.public_networks import COCO_CLASSES, YOLOX_FILE, yolox_nano
 
 # What the public network says counts at anchors that it believes this much.
@@ -25,7 +26,9 @@ _BOX, _MASK = 5.0, 1.5
 _CENTRE_REACH = 2.5
 _PYRAMID = ("dark5", "lateral", "middle_down", "reduce", "fine", "fine_up", "middle", "middle_up",
             "coarse")  # fmt: skip
-_STAYS = ("stem", "dark2", "dark3", "dark4")
+# What both networks share and nothing changes: edges and textures.
+_SHARED = ("stem", "dark2", "dark3")
+_STAYS = ("dark4",)
 
 
 def start_detector(data: Path, rows: int) -> tuple[Detector, Detector]:
@@ -50,6 +53,25 @@ def start_detector(data: Path, rows: int) -> tuple[Detector, Detector]:
         one.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         for one in (network, public.requires_grad_(False))
     )
+
+
+def continue_detector(
+    network: Detector, before: Detector, names: Sequence[str], known: Sequence[str]
+) -> None:
+    """Take over an earlier detector's tensors, in place; ``names`` and ``known``: their classes.
+
+    What the earlier one has no class for stays as it is.
+    """
+    own, earlier = network.state_dict(), before.state_dict()
+    place = {name: index for index, name in enumerate(known)}
+    for name, tensor in earlier.items():
+        if own[name].shape == tensor.shape:
+            own[name] = tensor.clone()
+            continue
+        for index, kind in enumerate(names):
+            if kind in place:
+                own[name][index] = tensor[place[kind]]
+    network.load_state_dict(own)
 
 
 def move_back(network: Detector, public: Detector, share: float) -> None:
@@ -78,6 +100,8 @@ class DetectingStage:
         self.network, self._public, self._scenes = network, public.eval(), scenes
         self.size, self.batch, self.key = size, batch, seed
         self._points, self._strides = _anchor_points(size)
+        # A sixth faster where the processor multiplies such numbers itself.
+        self._half = torch.ops.mkldnn._is_mkldnn_bf16_supported()
         # The next step's scenes are drawn while this one's are learnt from.
         self._drawer = ThreadPoolExecutor(1)
         self._next: tuple[int, Future[list[Scene]]] | None = None
@@ -87,9 +111,12 @@ class DetectingStage:
         parts: dict[str, list[nn.Parameter]] = {"stays": [], "pyramid": [], "heads": [], "new": []}
         for name, parameter in self.network.named_parameters():
             first = name.split(".")[0]
+            if first in _SHARED:
+                parameter.requires_grad_(False)
+                continue
             kind = "new" if _is_new(name) else "pyramid" if first in _PYRAMID else "heads"
             parts["stays" if first in _STAYS else kind].append(parameter)
-        rates = {"stays": 1e-5, "pyramid": 1e-4, "heads": 3e-4, "new": 2e-3}
+        rates = {"stays": 1e-4, "pyramid": 4e-4, "heads": 1e-3, "new": 2e-3}
         return [{"params": parts[k], "lr": rates[k], "weight_decay": 1e-4} for k in parts]
 
     def loss(self, step: int, done: float) -> Tensor:
@@ -97,9 +124,12 @@ class DetectingStage:
         drawn = self._drawn(step)
         frames = torch.from_numpy(np.stack([s.frame for s in drawn])).permute(0, 3, 1, 2)
         pixels = frames.float().contiguous(memory_format=torch.channels_last) / 127.5 - 1.0
-        with torch.no_grad():
-            known = self._public(pixels)
-        return self._compare(self.network(pixels), known, drawn)
+        with torch.autocast("cpu", torch.bfloat16, enabled=self._half):
+            with torch.no_grad():
+                known = self._public(pixels)
+            found = self.network(pixels)
+        exact = (Detections(*(part.float() for part in one)) for one in (found, known))
+        return self._compare(*exact, drawn)
 
     def _draw(self, step: int) -> list[Scene]:
         rng = np.random.default_rng((self.key, step))
@@ -130,10 +160,15 @@ class DetectingStage:
             overlap = _pair_iou(found.boxes[index, anchors], truth[objects])
             boxes = boxes + (1 - overlap**2).sum()
             rows = torch.tensor(scene.rows)[objects]
-            target = functional.one_hot(rows, found.classes.shape[2]).float()
-            target = target * overlap.detach().clamp(min=0.3)[:, None]
-            own = found.classes[index, anchors]
-            kinds = kinds + _bce(own, target).sum()
+            named = rows != THING
+            target = functional.one_hot(rows[named], found.classes.shape[2]).float()
+            target = target * overlap.detach()[named].clamp(min=0.3)[:, None]
+            kinds = kinds + _bce(found.classes[index, anchors[named]], target).sum()
+            # Something of no category: of COCO's it may be what the public network says.
+            others = found.classes[index, anchors[~named]]
+            said = known.classes[index, anchors[~named], :COCO_CLASSES].sigmoid()
+            kinds = kinds + _bce(others[:, :COCO_CLASSES], said).sum()
+            kinds = kinds + 0.1 * functional.softplus(others[:, COCO_CLASSES:]).sum()
             part, drawn = self._mask_loss(found, index, scene, anchors, objects)
             masks, outlines = masks + part, outlines + drawn
         heeded = torch.nonzero((believed > HEEDED) & ~taken).unbind(1)
@@ -165,7 +200,9 @@ class DetectingStage:
         overlap = _all_iou(found.boxes[index, possible], truth)
         there = found.objectness[index, possible].sigmoid()[:, None]
         score = (found.classes[index, possible].sigmoid() * there).sqrt()
-        score = score[:, list(scene.rows)].clamp(1e-6, 1.0)
+        # Of no category: whatever class it looks most like.
+        best = score.amax(dim=1, keepdim=True)
+        score = torch.cat([score, best], dim=1)[:, list(scene.rows)].clamp(1e-6, 1.0)
         cost = -score.log() - 3.0 * (overlap + 1e-6).log()
         cost = cost + 1e5 * ~(inside & near)[possible]
         chosen = torch.zeros_like(cost, dtype=torch.bool)

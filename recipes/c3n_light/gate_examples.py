@@ -18,7 +18,7 @@ from avs_ros.models.labels import audioset
 from avs_ros.models.light.categories import categories
 from avs_ros.segmentation import Bytes, Float, Prediction
 from avs_ros.sound import SAMPLE_RATE
-from recipes.c3n_light.detector_scenes import HELD_OUT_PHOTOS, held_out
+from recipes.c3n_light.detector_scenes import HELD_OUT_PHOTOS, held_out, sample_held_out
 from recipes.c3n_light.explaining import (
     CLIP_WEIGHT,
     Examples,
@@ -28,6 +28,7 @@ from recipes.c3n_light.explaining import (
     truth_of,
 )
 from recipes.c3n_light.listening import sound_file
+from recipes.c3n_light.masked_photos import sample_files
 from recipes.c3n_light.recordings import is_held_out
 
 SOUND_SETS = (
@@ -84,14 +85,16 @@ def _images(data: Path, seed: int) -> Iterator[tuple[Bytes, Float]]:
     kinds = categories()
     images = data / "images"
     unknown = np.full(len(kinds), -1, np.float32)
-    with (images / "imagenet_samples" / "classes.csv").open(encoding="utf-8") as table:
-        samples = {int(row["class_index"]): row["file"] for row in csv.DictReader(table)}
+    samples = sample_files(images)
     of_coco = {name: k for k, kind in enumerate(kinds) for name in kind.coco}
     for k, kind in enumerate(kinds):
         shown = unknown.copy()
         shown[k] = 1
-        for row in rng.permutation(list(kind.imagenet))[:ROWS_OF_A_KIND]:
-            yield _read(images / "imagenet_samples" / samples[int(row)]), shown
+        order = [int(row) for row in rng.permutation(list(kind.imagenet))]
+        # Those first that the detector has not seen.
+        order.sort(key=lambda row, kind=kind: not sample_held_out(kind, row))  # type: ignore[misc]
+        for row in order[:ROWS_OF_A_KIND]:
+            yield _read(samples[row]), shown
         alone = np.zeros(len(kinds), np.float32)
         alone[k] = 1
         paths = [
@@ -191,10 +194,11 @@ def _sounds(data: Path, seed: int) -> Iterator[tuple[Float, Float]]:
                 labels = rows[int(i)]["audioset_labels"].split("|")
                 sound = np.asarray(soxr.resample(mono, rate, SAMPLE_RATE), np.float32)
                 makers = made_by([place[name] for name in labels if name in place])
-                yield _loudest(sound, rng), makers
+                yield loudest_second(sound, rng), makers
 
 
-def _loudest(sound: Float, rng: np.random.Generator) -> Float:
+def loudest_second(sound: Float, rng: np.random.Generator) -> Float:
+    """The loudest second, at a random level with some noise: float32 ``[16000]``."""
     sound = np.pad(sound, (max(SAMPLE_RATE - len(sound), 0), 0))
     total = np.concatenate([[0.0], np.cumsum(np.square(sound, dtype=np.float64))])
     first = int((total[SAMPLE_RATE:] - total[:-SAMPLE_RATE]).argmax())
