@@ -60,7 +60,9 @@ setup(
         "tools": TOOLS,
         "demo": [*TOOLS, "scikit-image>=0.22"],
         "train": [*TOOLS, "tensorboard>=2.14", "pydantic>=2"],
-        "recipes": [*TOOLS, "pydantic>=2", "scikit-image>=0.22", "ai-edge-litert>=1.0", "mido>=1.3"],
+        "recipes": [
+            *TOOLS, "pydantic>=2", "scikit-image>=0.22", "ai-edge-litert>=1.0", "mido>=1.3",
+        ],
         "ray": ["ray>=2.9"],
         "microphone": ["sounddevice>=0.4.6"],
         "onnx": ["onnx>=1.16", "onnxruntime>=1.17"],

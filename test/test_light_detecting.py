@@ -30,7 +30,7 @@ from avs_ros.inference.light import BUNDLED, LightSegmenter, create, detects
 from avs_ros.inference.light_detecting import DetectingSegmenter
 from avs_ros.inference.loudness import Loudest
 from avs_ros.models.labels import audioset
-from avs_ros.models.light.categories import categories, sound_classes
+from avs_ros.models.light.categories import categories, classes_below, sound_classes
 from avs_ros.models.light.checkpoint import load_light, save_light
 from avs_ros.models.light.detector import STRIDES, Detector
 
@@ -59,6 +59,12 @@ def outputs(objects: list[tuple[int, float, tuple[float, ...]]], rows: int = 4) 
 def read(objects: list[tuple[int, float, tuple[float, ...]]], **changed: Any) -> Candidates:
     metadata = {"detector_rows": [[0], [1, 2], []], "semantic": [0, -1, -1]}
     return CandidateReader(metadata)({**outputs(objects), **changed})
+
+
+def test_a_sound_lies_beneath_each_of_its_parents() -> None:
+    for parent in ("Hands", "Human group actions"):
+        below = {audioset().names[row] for row in classes_below(parent)}
+        assert "Clapping" in below, parent
 
 
 def test_anchor_points_cover_the_frame_at_three_strides() -> None:

@@ -128,8 +128,7 @@ class DetectingStage:
             with torch.no_grad():
                 known = self._public(pixels)
             found = self.network(pixels)
-        exact = (Detections(*(part.float() for part in one)) for one in (found, known))
-        return self._compare(*exact, drawn)
+        return self._compare(_exact(found), _exact(known), drawn)
 
     def _draw(self, step: int) -> list[Scene]:
         rng = np.random.default_rng((self.key, step))
@@ -241,6 +240,10 @@ class DetectingStage:
             total = total + (_bce(logits, truth).mean((1, 2)) + dice).sum()
             count += len(own)
         return total, count
+
+
+def _exact(found: Detections) -> Detections:
+    return Detections(*(part.float() for part in found))
 
 
 def _is_new(name: str) -> bool:

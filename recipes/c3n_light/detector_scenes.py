@@ -312,10 +312,10 @@ def lay(
         ys, xs = np.nonzero(holder)
         pixel = int(rng.integers(len(xs)))
         at = (xs[pixel] + xs.mean()) / 2, (ys[pixel] + ys.mean()) / 2
-        longest = max(np.ptp(xs), np.ptp(ys)) * rng.uniform(0.25, 0.9)
+        longest = float(max(np.ptp(xs), np.ptp(ys)) * rng.uniform(0.25, 0.9))
     elif beside is not None:
         left, top, wide, high = cv2.boundingRect(beside)
-        longest = max(wide, high) * rng.uniform(0.7, 1.4)
+        longest = float(max(wide, high) * rng.uniform(0.7, 1.4))
         away = (wide + longest * w / max(w, h)) / 2 * rng.uniform(0.45, 1.1)
         at = (
             left + wide / 2 + away * rng.choice([-1, 1]),
@@ -363,7 +363,8 @@ def _finished(image: Bytes, found: list[Instance], rng: np.random.Generator, siz
     scale = size / max(height, width * stretch)
     w, h = (int(np.clip(round(side * scale), 32, size)) for side in (width * stretch, height))
     how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-    shown = np.asarray(cv2.resize(np.ascontiguousarray(image), (w, h), interpolation=how))
+    resized = cv2.resize(np.ascontiguousarray(image), (w, h), interpolation=how)
+    shown = np.asarray(resized, np.uint8)
     shown = as_filmed(shown, rng) if rng.random() < FILMED else shown
     frame = np.full((size, size, 3), WholePreparation.GREY, np.uint8)
     frame[:h, :w] = other_colours(np.asarray(shown, np.uint8), rng)[..., ::-1]

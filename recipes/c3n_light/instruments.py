@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -64,7 +65,7 @@ def evaluate_instruments(
     return scores
 
 
-def _overlap(model: Segmenter, rgb: Bytes, truth: Bytes, sound: Float) -> float:
+def _overlap(model: Segmenter, rgb: Bytes, truth: Any, sound: Float) -> float:
     """The frame and its second twice, as a stream would have them."""
     model.reset()
     for index in range(2):

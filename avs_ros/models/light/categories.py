@@ -104,7 +104,7 @@ def _ontology() -> tuple[dict[str, str], dict[str, list[str]]]:
     identifiers: dict[str, str] = {}
     for row in rows_of("audioset_ontology.csv"):
         identifiers[_plain(row["name"])] = row["mid"]
-        for parent in _parts(row["parents"]):
+        for parent in row["parents"].split():
             children.setdefault(parent, []).append(row["mid"])
     return identifiers, children
 
