@@ -68,7 +68,7 @@ class DetectSettings:
 
     seed: int = 5
     init_from: str = BUNDLED_NAME
-    go_on: bool = True
+    go_on: bool = False
     stamps: str = "/usr/share/tuxpaint/stamps"
     soundfont: str = "/usr/share/sounds/sf2/FluidR3_GM.sf2"
     whole_size: int = 416

@@ -116,7 +116,7 @@ class DetectingStage:
                 continue
             kind = "new" if _is_new(name) else "pyramid" if first in _PYRAMID else "heads"
             parts["stays" if first in _STAYS else kind].append(parameter)
-        rates = {"stays": 1e-4, "pyramid": 4e-4, "heads": 1e-3, "new": 2e-3}
+        rates = {"stays": 1e-5, "pyramid": 1e-4, "heads": 3e-4, "new": 2e-3}
         return [{"params": parts[k], "lr": rates[k], "weight_decay": 1e-4} for k in parts]
 
     def loss(self, step: int, done: float) -> Tensor:
