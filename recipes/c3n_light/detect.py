@@ -7,18 +7,15 @@ is seen of images is kept under the output folder.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
 
 from avs_ros.errors import ParameterError
-from avs_ros.inference.frames import WholePreparation
 from avs_ros.inference.light import BUNDLED
 from avs_ros.models.light.categories import categories, sound_classes
 from avs_ros.models.light.checkpoint import load_light, save_light
@@ -30,10 +27,9 @@ from recipes.c3n_light.detecting import (
     start_detector,
 )
 from recipes.c3n_light.detector_scenes import (
-    HELD_OUT_PEOPLE,
     DetectorScenes,
+    believed_objects,
     detector_rows,
-    held_out,
 )
 from recipes.c3n_light.explaining import (
     Examples,
@@ -289,7 +285,7 @@ def _detect(settings: DetectSettings, data: Path, output: Path, reporter: Report
     base = load_light(_base(settings))
     if settings.go_on and base.detector is not None:
         continue_detector(network, base.detector, names, _known_classes(base.metadata, coco))
-    believed = _believed(public, data / "images", output)
+    believed = believed_objects(public, data / "images", output)
     masks = salient_masks(data, believed, output / "salient", reporter.say)
     stamps = Path(settings.stamps) if settings.stamps else None
     scenes = DetectorScenes(data / "images", coco, believed, masks, stamps)
@@ -301,42 +297,3 @@ def _detect(settings: DetectSettings, data: Path, output: Path, reporter: Report
     if settings.back:
         move_back(network, public, settings.back)
     return network.eval().requires_grad_(False)
-
-
-@torch.no_grad()
-def _believed(public: Detector, images: Path, output: Path) -> dict[str, Any]:
-    """What the public detector finds in photographs without instances, kept in a file."""
-    kept = output / "believed.json"
-    if kept.is_file():
-        return dict(json.loads(kept.read_text(encoding="utf-8")))
-    found = {}
-    folders = ("people", "camvid", "imagenet_samples")
-    for path in [path for name in folders for path in sorted((images / name).glob("*.jpg"))]:
-        if path.parent.name == "people" and held_out(path.stem, HELD_OUT_PEOPLE):
-            continue
-        bgr = np.asarray(cv2.imread(str(path)), np.uint8)
-        image = np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)
-        side = 416
-        whole, shown = WholePreparation(side, (0.5,) * 3, (0.5,) * 3)(image)
-        out = public(torch.from_numpy(whole))
-        score = out.objectness[0].sigmoid()[:, None] * out.classes[0].sigmoid()
-        boxes = out.boxes[0] / side / torch.tensor([*shown, *shown])
-        found[f"{path.parent.name}/{path.name}"] = _kept(boxes, score)
-    kept.write_text(json.dumps(found), encoding="utf-8")
-    return found
-
-
-def _kept(boxes: torch.Tensor, score: torch.Tensor, least: float = 0.3) -> list[list[float]]:
-    from torchvision.ops import batched_nms
-
-    best, kind = score.max(dim=1)
-    likely = torch.nonzero(best > least)[:, 0]
-    rows = likely[batched_nms(boxes[likely], best[likely], kind[likely], 0.5)]
-    return [
-        [
-            int(kind[i]),
-            round(float(best[i]), 3),
-            *(round(float(v), 4) for v in boxes[i].clamp(0, 1)),
-        ]
-        for i in rows
-    ]

@@ -17,7 +17,8 @@ import torch.nn.functional as functional
 from torch import Tensor, nn
 
 from avs_ros.models.light.detector import STRIDES, Detections, Detector
-from recipes.c3n_light.detector_scenes import THING, DetectorScenes, Scene
+from recipes.c3n_light.detector_scenes import DetectorScenes
+from recipes.c3n_light.laying import THING, Scene
 from recipes.c3n_light.public_networks import COCO_CLASSES, YOLOX_FILE, yolox_nano
 
 # What the public network says counts at anchors that it believes this much.

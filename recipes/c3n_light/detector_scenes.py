@@ -6,17 +6,19 @@ import dataclasses
 import json
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
+import torch
 
 from avs_ros.inference.frames import WholePreparation
 from avs_ros.models.light.categories import Category, categories
-from avs_ros.segmentation import Bytes, Float
-from recipes.c3n_light.cutouts import as_filmed, behind_hands, on_larger_ground, other_colours
+from avs_ros.models.light.detector import Detector
+from avs_ros.segmentation import Bytes
+from recipes.c3n_light.cutouts import on_larger_ground
+from recipes.c3n_light.laying import THING, Instance, Scene, Thing, finished, lay
 from recipes.c3n_light.masked_photos import (
     MaskedPhoto,
     coco_cuts,
@@ -42,8 +44,6 @@ HELD_OUT_PHOTOS, HELD_OUT_COCO, HELD_OUT_PEOPLE = 15, 25, 15
 HELD_OUT_SAMPLES, ENOUGH_SAMPLES = 30, 4
 # In a category's column of photographs: its ImageNet samples, with the masks found for them.
 SAMPLES = "imagenet"
-# The row of an instance that is something, but of no category.
-THING = -1
 # A detection of the public network counts as an instance from this score on.
 BELIEVED = 0.35
 # Shares of the kinds of scenes: things in hands, things in scenes, two of a kind, one thing; the
@@ -51,45 +51,6 @@ BELIEVED = 0.35
 IN_HANDS, IN_SCENES, TWO, ALONE = 0.32, 0.14, 0.16, 0.26
 # Of those with one thing: something of no category, something outlined by hand where it is used.
 OTHERS, IN_USE = 0.2, 0.25
-# Share of the scenes that look like a film's.
-FILMED = 0.6
-_HIDDEN = 0.25
-
-
-@dataclass
-class Instance:
-    """``row``: the detector's class, THING for none; ``mask``: uint8 ``[H, W]`` 0|1, a box unless
-    ``outlined``.
-    """
-
-    row: int
-    mask: Bytes
-    outlined: bool
-
-
-@dataclass(frozen=True)
-class Thing:
-    """``name``: of its category, empty for none; ``row``: the detector's class; ``held``: whether
-    people hold it.
-    """
-
-    name: str
-    row: int
-    photo: MaskedPhoto
-    held: bool
-
-
-@dataclass(frozen=True)
-class Scene:
-    """``frame`` uint8 RGB ``[S, S, 3]``; for each instance ``rows``, ``boxes`` (x0, y0, x1, y1 in
-    px), ``masks`` float32 ``[S/8, S/8]`` 0..1 and whether it is ``outlined``.
-    """
-
-    frame: Bytes
-    rows: tuple[int, ...]
-    boxes: tuple[Float, ...]
-    masks: tuple[Float, ...]
-    outlined: tuple[bool, ...]
 
 
 def detector_rows(coco: Sequence[str]) -> tuple[tuple[str, ...], tuple[tuple[int, ...], ...]]:
@@ -216,7 +177,7 @@ class DetectorScenes:
             pools = (self._coco, self._people, self._streets, self._samples)
             pool = pools[int(rng.choice(4, p=(0.5, 0.15, 0.15, 0.2)))]
             image, found = self._background(_one(rng, pool))
-        return _finished(image, found, rng, size)
+        return finished(image, found, rng, size)
 
     def _place_for_things(self, rng: np.random.Generator) -> Any:
         return _one(rng, self._coco if rng.random() < 0.7 else self._streets)
@@ -288,99 +249,40 @@ def _one(rng: np.random.Generator, pool: Sequence[Any]) -> Any:
     return pool[int(rng.integers(len(pool)))]
 
 
-def lay(
-    image: Bytes,
-    found: list[Instance],
-    thing: Thing,
-    rng: np.random.Generator,
-    holder: Bytes | None = None,
-    beside: Bytes | None = None,
-) -> tuple[Bytes, list[Instance]]:
-    """Lay a thing on the image (BGR): on ``holder``'s pixels, with hands before it, or ``beside``
-    another one and as large.
-
-    Returns image and instances; ``found`` itself where nothing was laid.
-    """
-    cut, mask = thing.photo.read()
-    if mask.sum() < 50:
-        return image, found
-    if rng.random() < 0.5:
-        cut, mask = np.ascontiguousarray(cut[:, ::-1]), np.ascontiguousarray(mask[:, ::-1])
-    height, width = image.shape[:2]
-    x, y, w, h = cv2.boundingRect(mask)
-    if holder is not None:
-        ys, xs = np.nonzero(holder)
-        pixel = int(rng.integers(len(xs)))
-        at = (xs[pixel] + xs.mean()) / 2, (ys[pixel] + ys.mean()) / 2
-        longest = float(max(np.ptp(xs), np.ptp(ys)) * rng.uniform(0.25, 0.9))
-    elif beside is not None:
-        left, top, wide, high = cv2.boundingRect(beside)
-        longest = float(max(wide, high) * rng.uniform(0.7, 1.4))
-        away = (wide + longest * w / max(w, h)) / 2 * rng.uniform(0.45, 1.1)
-        at = (
-            left + wide / 2 + away * rng.choice([-1, 1]),
-            top + high / 2 + high * rng.uniform(-0.2, 0.2),
-        )
-    else:
-        at = rng.uniform(0, width), rng.uniform(0.1 * height, height)
-        longest = float(np.exp(rng.uniform(np.log(0.12), np.log(0.95)))) * max(height, width)
-    scale = longest / max(w, h)
-    turn = rng.uniform(-35, 35) if thing.held else rng.uniform(-8, 8)
-    place = cv2.getRotationMatrix2D((x + w / 2, y + h / 2), turn, scale)
-    place[:, 2] += at[0] - x - w / 2, at[1] - y - h / 2
-    own = np.asarray(cv2.warpAffine(mask * 255, place, (width, height)), np.uint8)
-    if (own > 127).sum() < max(80, _HIDDEN * mask.sum() * scale**2):
-        return image, found
-    moved = cv2.warpAffine(other_colours(cut, rng), place, (width, height))
-    if holder is not None and rng.random() < 0.5:
-        own = behind_hands(own, longest, rng)
-    soft = cv2.GaussianBlur(own, (3, 3), 0).astype(np.float32)[..., None] / 255
-    image = (image * (1 - soft) + moved * soft).astype(np.uint8)
-    new = (own > 127).astype(np.uint8)
-    kept = []
-    for one in found:
-        rest = one.mask * (1 - new)
-        if rest.sum() > _HIDDEN * one.mask.sum():
-            kept.append(Instance(one.row, rest if one.outlined else one.mask, one.outlined))
-    return image, [*kept, Instance(thing.row, new, True)]
-
-
-def _finished(image: Bytes, found: list[Instance], rng: np.random.Generator, size: int) -> Scene:
-    """Cropped, mirrored, recoloured, laid at the top left of a square."""
-    height, width = image.shape[:2]
-    parts = [(one, one.mask) for one in found]
-    if rng.random() < 0.6:
-        h, w = (rng.uniform(0.5, 1, 2) * (height, width)).astype(int)
-        y, x = int(rng.integers(0, height - h + 1)), int(rng.integers(0, width - w + 1))
-        image = image[y : y + h, x : x + w]
-        cropped = [(one, mask[y : y + h, x : x + w]) for one, mask in parts]
-        parts = [(one, m) for one, m in cropped if m.sum() > _HIDDEN * one.mask.sum()]
-    if rng.random() < 0.5:
-        image = image[:, ::-1]
-        parts = [(one, mask[:, ::-1]) for one, mask in parts]
-    height, width = image.shape[:2]
-    stretch = np.exp(rng.uniform(-0.15, 0.15))
-    scale = size / max(height, width * stretch)
-    w, h = (int(np.clip(round(side * scale), 32, size)) for side in (width * stretch, height))
-    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-    resized = cv2.resize(np.ascontiguousarray(image), (w, h), interpolation=how)
-    shown = np.asarray(resized, np.uint8)
-    shown = as_filmed(shown, rng) if rng.random() < FILMED else shown
-    frame = np.full((size, size, 3), WholePreparation.GREY, np.uint8)
-    frame[:h, :w] = other_colours(np.asarray(shown, np.uint8), rng)[..., ::-1]
-    rows, boxes, masks, outlined = [], [], [], []
-    for one, mask in parts:
-        mask = np.ascontiguousarray(mask)
-        x, y, bw, bh = cv2.boundingRect(mask)
-        box = np.array([x, y, x + bw, y + bh], np.float32)
-        box *= np.tile([w / mask.shape[1], h / mask.shape[0]], 2).astype(np.float32)
-        if min(box[2] - box[0], box[3] - box[1]) < 6:
+@torch.no_grad()
+def believed_objects(public: Detector, images: Path, output: Path) -> dict[str, Any]:
+    """What the public detector finds in photographs without instances, kept in a file."""
+    kept = output / "believed.json"
+    if kept.is_file():
+        return dict(json.loads(kept.read_text(encoding="utf-8")))
+    found = {}
+    folders = ("people", "camvid", "imagenet_samples")
+    for path in [path for name in folders for path in sorted((images / name).glob("*.jpg"))]:
+        if path.parent.name == "people" and held_out(path.stem, HELD_OUT_PEOPLE):
             continue
-        square = np.zeros((size, size), np.float32)
-        square[:h, :w] = cv2.resize(mask.astype(np.float32), (w, h), interpolation=cv2.INTER_AREA)
-        small = cv2.resize(square, (size // 8, size // 8), interpolation=cv2.INTER_AREA)
-        rows.append(one.row)
-        boxes.append(box)
-        masks.append(np.asarray(small, np.float32))
-        outlined.append(one.outlined)
-    return Scene(frame, tuple(rows), tuple(boxes), tuple(masks), tuple(outlined))
+        bgr = np.asarray(cv2.imread(str(path)), np.uint8)
+        image = np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)
+        side = 416
+        whole, shown = WholePreparation(side, (0.5,) * 3, (0.5,) * 3)(image)
+        out = public(torch.from_numpy(whole))
+        score = out.objectness[0].sigmoid()[:, None] * out.classes[0].sigmoid()
+        boxes = out.boxes[0] / side / torch.tensor([*shown, *shown])
+        found[f"{path.parent.name}/{path.name}"] = _kept(boxes, score)
+    kept.write_text(json.dumps(found), encoding="utf-8")
+    return found
+
+
+def _kept(boxes: torch.Tensor, score: torch.Tensor, least: float = 0.3) -> list[list[float]]:
+    from torchvision.ops import batched_nms
+
+    best, kind = score.max(dim=1)
+    likely = torch.nonzero(best > least)[:, 0]
+    rows = likely[batched_nms(boxes[likely], best[likely], kind[likely], 0.5)]
+    return [
+        [
+            int(kind[i]),
+            round(float(best[i]), 3),
+            *(round(float(v), 4) for v in boxes[i].clamp(0, 1)),
+        ]
+        for i in rows
+    ]
