@@ -219,6 +219,29 @@ sys.exit(programs.segmentation_node())
 """
 
 
+SWALLOWING = """
+import importlib, os, signal, sys
+from avs_ros.nodes import programs
+load = importlib.import_module
+def careless(name, package=None):
+    try:
+        os.kill(os.getpid(), signal.SIGTERM)
+    except BaseException:
+        pass
+    importlib.import_module = load
+    return load(name, package)
+importlib.import_module = careless
+sys.exit(programs.segmentation_node())
+"""
+
+
+def test_a_library_that_swallows_the_signal_does_not_keep_the_program() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", SWALLOWING], text=True, capture_output=True, timeout=60,
+        check=False)
+    assert done.returncode == 0 and not done.stderr, done.stderr
+
+
 @pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
 @pytest.mark.parametrize("wait_s", [0.1, 0.3, 0.9])
 def test_a_program_ends_while_it_loads_its_libraries(

@@ -6,6 +6,7 @@ import importlib
 import signal
 import sys
 from functools import partial
+from types import FrameType
 
 
 def _run(name: str) -> int:
@@ -14,9 +15,17 @@ def _run(name: str) -> int:
     Its libraries take a second or more to load; SIGINT in that time would be a traceback of
     whatever import it struck.  :func:`~avs_ros.nodes.entry_point.run_node` takes signals over.
     """
+    asked: list[int] = []
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        asked.append(number)
+        sys.exit(0)
+
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda number, frame: sys.exit(0))
-    return int(importlib.import_module(f"avs_ros.nodes.{name}").main())
+        signal.signal(number, leave)
+    node = importlib.import_module(f"avs_ros.nodes.{name}")
+    # A library that catches everything, or a finaliser, may have swallowed the exit.
+    return 0 if asked else int(node.main())
 
 
 segmentation_node = partial(_run, "segmentation_node")
