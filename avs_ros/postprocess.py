@@ -220,9 +220,7 @@ class Postprocessor:
                 )
             )
         self._was_marked = label_map > 0
-        found = replace(
-            self._empty(prediction, pair, width, height, prediction.score), probability_map=shown
-        )
+        found = self._empty(prediction, pair, width, height, prediction.score, shown)
         if not instances:
             return found
         return replace(
@@ -236,13 +234,16 @@ class Postprocessor:
         )
 
     def _empty(
-        self, prediction: Prediction, pair: Pair, width: int, height: int, score: float
+        self, prediction: Prediction, pair: Pair, width: int, height: int, score: float,
+        shown: Float | None = None,
     ) -> Segmentation:
+        """Nothing marked; ``shown``: the probability all the same, None for 0."""
         shape = prediction.probability.shape
         nothing: Bytes = np.zeros(shape, dtype=np.uint8)
+        shown = np.zeros(shape, dtype=np.float32) if shown is None else shown
         return Segmentation(
             pair.stamp_ns, width, height, False, score, "", prediction.audio_label,
-            prediction.audio_score, (), None, 0.0, np.zeros(shape, dtype=np.float32), nothing,
+            prediction.audio_score, (), None, 0.0, shown, nothing,
             self.config.threshold, pair.coverage, pair.level_dbfs, prediction.ms,
         )
 

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from avs_ros.benchmarks.measuring import forget_peak, gpu_peak_mib, peak_mib, recent_peak_mib
-from avs_ros.benchmarks.subject import Subject, runners
+from avs_ros.benchmarks.subject import SECOND_NS, Subject, runners
 from avs_ros.errors import AvsError, EngineError
 
 # As a form: make the exported file that engines share.
@@ -26,7 +26,6 @@ EXPORT = "export"
 EXPORT_ENGINE = "onnxruntime"
 _LAST_LINES = 8
 _END_S = 10.0
-SECOND_NS = 1_000_000_000
 
 K = TypeVar("K", bound=Hashable)
 Tell = Callable[[str], None]
@@ -100,9 +99,12 @@ class Candidate:
 
 @contextmanager
 def loaded(
-    forms: Mapping[K, str], subject: Subject, device: str, tell: Tell
+    forms: Mapping[K, str], subject: Subject, device: str, tell: Tell, needed: K | None = None
 ) -> Iterator[tuple[dict[K, Candidate], dict[K, str]]]:
-    """Forms by their keys, each in its process, and the reasons of those that cannot serve."""
+    """Forms by their keys, each in its process, and the reasons of those that cannot serve.
+
+    Raises AvsError where ``needed`` cannot.
+    """
     with ExitStack() as stack:
         running: dict[K, Candidate] = {}
         left_out: dict[K, str] = {}
@@ -112,6 +114,8 @@ def loaded(
             try:
                 candidate.wait()
             except AvsError as error:
+                if key == needed:
+                    raise
                 left_out[key] = str(error)
                 candidate.close()
             else:

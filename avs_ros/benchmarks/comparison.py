@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from functools import partial
 from itertools import count
 from typing import Any
 
@@ -17,7 +16,6 @@ from avs_ros.benchmarks.candidate import Candidate, Tell, export, loaded, step_m
 from avs_ros.benchmarks.forms import AUTHORS, AUTHORS_HALF, difference
 from avs_ros.benchmarks.measuring import available_mib, summarise, take_turns
 from avs_ros.benchmarks.subject import StepOutput, Subject
-from avs_ros.errors import EngineError
 from avs_ros.inference.engines import ENGINES
 
 # How many frames beyond the first window the forms must agree on.
@@ -72,9 +70,7 @@ def compare(
         tell("exporting the step")
         export(subject)
     chosen = {form: form for form in [reference, *needed]}
-    with loaded(chosen, subject, device, tell) as (running, left_out):
-        if reference in left_out:
-            raise EngineError(left_out[reference])
+    with loaded(chosen, subject, device, tell, reference) as (running, left_out):
         for form in chosen:
             results[form] = {"left_out": left_out[form]} if form in left_out else {
                 "load_s": running[form].load_s, "device": running[form].device,
@@ -152,19 +148,16 @@ def measure_scaling(
     }
     for axis, points in variants.items():
         found[axis] = [
-            _point(value, variant, forms, device, rounds, partial(_tell_of, tell, axis))
+            _point(f"{axis} {value}", value, variant, forms, device, rounds, tell)
             for value, variant in points
         ]
     found["rate"] = _rates(subject, engine, device, rounds, rates_hz, tell)
     return found
 
 
-def _tell_of(tell: Tell, axis: str, description: str) -> None:
-    tell(f"{axis} {description}")
-
-
 def _point(
-    value: int, subject: Subject, forms: Sequence[str], device: str, rounds: int, tell: Tell
+    told_as: str, value: int, subject: Subject, forms: Sequence[str], device: str, rounds: int,
+    tell: Tell,
 ) -> dict[str, Any]:
     """Both forms of one subject, in turns."""
     point: dict[str, Any] = {"value": value}
@@ -172,14 +165,14 @@ def _point(
         point[AUTHORS] = {"left_out": why}
     first = subject.frames_per_clip - 1
     chosen = {form: form for form in forms if form not in point}
-    with loaded(chosen, subject, device, lambda told: tell(f"{value}: {told}")) as (
+    with loaded(chosen, subject, device, lambda told: tell(f"{told_as}: {told}")) as (
         running, left_out,
     ):  # fmt: skip
         point |= {form: {"left_out": why} for form, why in left_out.items()}
         for form, candidate in running.items():
             for number in range(first if form == AUTHORS else 0, first + 1):
                 candidate.step(number)
-        tell(f"{value}: timing")
+        tell(f"{told_as}: timing")
         samples = take_turns({f: step_ms(c, first + 1) for f, c in running.items()}, rounds)
         for form, timing in summarise(samples, next(iter(samples))).items() if samples else ():
             memory = running[form].memory()
@@ -197,7 +190,8 @@ def _rates(
     points = []
     tell("frame rates")
     with loaded(dict.fromkeys(rates_hz, engine), subject, device, tell) as (running, left_out):
-        for why in left_out.values():
+        if left_out:
+            why = next(iter(left_out.values()))
             return [{"value": rate, "left_out": why} for rate in rates_hz]
         filled = {rate: rate * (subject.frames_per_clip - 1) + 1 for rate in rates_hz}
         for rate, candidate in running.items():

@@ -12,6 +12,7 @@ import numpy as np
 
 from avs_ros.benchmarks.subject import (
     CYCLE,
+    SECOND_NS,
     StepOutput,
     Subject,
     frames,
@@ -54,7 +55,7 @@ class StreamForm:
 
     def step(self, number: int, stamp_ns: int | None = None) -> StepOutput:
         """See :class:`Form`."""
-        stamp_ns = (number + 1) * 1_000_000_000 if stamp_ns is None else stamp_ns
+        stamp_ns = (number + 1) * SECOND_NS if stamp_ns is None else stamp_ns
         at = slice(number % CYCLE, number % CYCLE + 1)
         heard = [np.asarray(x, np.float32) for x in self._hear(self._sounds[at])]
         if self._avsc:

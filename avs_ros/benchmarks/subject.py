@@ -125,6 +125,7 @@ def segmenter(subject: Subject, engine: str, device: str) -> Segmenter:
 
 # Distinct frames and seconds that every form is shown; longer streams begin anew.
 CYCLE = 16
+SECOND_NS = 1_000_000_000
 
 
 def frames(

@@ -127,25 +127,28 @@ def one_by_one(
     followed: dict[str, Identity] = {}
     for name in names:
         with closing(load(name)) as segmenter:
-            told[short(name)] = tell(segmenter, cases, policy)
+            told[name] = tell(segmenter, cases, policy)
             if isinstance(segmenter, Finder) and (data / "images" / "coco_mini").is_dir():
-                precise[short(name)] = precision(segmenter, photographs(data))
+                precise[name] = precision(segmenter, photographs(data))
             if isinstance(segmenter, Finder) and (data / "images" / "davis").is_dir():
-                followed[short(name)] = follow(segmenter, sequences(data))
+                followed[name] = follow(segmenter, sequences(data))
     print(
         f"\n{'two of a kind':<26s} {'cases':>6s} {'marked':>7s} {'both':>7s} {'apart':>7s} "
         f"{'clear':>6s} {'apart':>7s}"
     )
     for name, one in told.items():
         print(
-            f"{name:<26s} {one.cases:>6d} {one.marked:>7.3f} {one.both:>7.3f} "
+            f"{short(name):<26s} {one.cases:>6d} {one.marked:>7.3f} {one.both:>7.3f} "
             f"{one.apart:>7.3f} {one.clear:>6d} {one.clear_apart:>7.3f}"
         )
     print(f"\n{'photographs, one by one':<26s} {'things':>6s} {'AP50':>7s}")
     for name, found in precise.items():
-        print(f"{name:<26s} {sum(found.things.values()):>6d} {found.mean():>7.3f}")
+        print(f"{short(name):<26s} {sum(found.things.values()):>6d} {found.mean():>7.3f}")
         for kind, number in sorted(found.things.items()):
             print(f"  {kind:<24s} {number:>6d} {found.of(kind):>7.3f}")
     print(f"\n{'sequences':<26s} {'followed':>8s} {'switches':>8s} {'a minute':>8s}")
     for name, kept in followed.items():
-        print(f"{name:<26s} {kept.followed:>8.3f} {kept.switches:>8d} {kept.per_minute:>8.2f}")
+        print(
+            f"{short(name):<26s} {kept.followed:>8.3f} {kept.switches:>8d} "
+            f"{kept.per_minute:>8.2f}"
+        )

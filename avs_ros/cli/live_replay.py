@@ -11,11 +11,12 @@ from rich.console import Console
 from rich.progress import track
 
 from avs_ros.cli.options import audio_format
-from avs_ros.cli.recorded_play import NODE, RecordedPlay
+from avs_ros.cli.recorded_play import RecordedPlay
 from avs_ros.evaluation.label_sets import LabelSets
 from avs_ros.evaluation.live import CAMERA_INFO, LiveRun, topics_of
 from avs_ros.evaluation.score_sheet import ScoreSheet
 from avs_ros.evaluation.truth import read_truth
+from avs_ros.media.answer_bag import NODE
 
 
 def replay_live(

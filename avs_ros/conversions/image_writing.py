@@ -13,7 +13,10 @@ from avs_ros.errors import ImageFormatError
 from avs_ros.segmentation import Bytes
 
 # Type of the samples and dimensions behind [H, W] -> encoding.
-_ENCODINGS = {("uint8", ()): "mono8", ("uint8", (3,)): "rgb8", ("float32", ()): "32FC1"}
+_ENCODINGS = {
+    (np.dtype(np.uint8), ()): "mono8", (np.dtype(np.uint8), (3,)): "rgb8",
+    (np.dtype(np.float32), ()): "32FC1",
+}
 
 
 def make_image(types: MessageTypes, header: Message, pixels: NDArray[Any]) -> Message:
@@ -22,7 +25,7 @@ def make_image(types: MessageTypes, header: Message, pixels: NDArray[Any]) -> Me
     uint8 ``[H, W, 3]`` RGB becomes rgb8, uint8 ``[H, W]`` (a mask, or instance indices) mono8,
     float32 ``[H, W]`` 32FC1.  Raises :class:`ImageFormatError` for any other array.
     """
-    encoding = _ENCODINGS.get((pixels.dtype.name, pixels.shape[2:]))
+    encoding = _ENCODINGS.get((pixels.dtype, pixels.shape[2:]))
     if encoding is None or pixels.ndim < 2:
         raise ImageFormatError(f"an image cannot be made of {pixels.dtype} {pixels.shape}")
     pixels = np.ascontiguousarray(pixels)

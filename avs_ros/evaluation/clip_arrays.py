@@ -62,11 +62,17 @@ def read_seconds(path: Path, count: int) -> Float:
     return out.reshape(count, SAMPLE_RATE)
 
 
-def read_image(path: Path, flag: int = cv2.IMREAD_COLOR_RGB) -> Bytes:
-    """The image file, by OpenCV's ``flag``.  Raises DatasetError where it cannot be read."""
+def read_image(path: Path, flag: int = cv2.IMREAD_COLOR) -> Bytes:
+    """The image file, in colours RGB, else by OpenCV's ``flag``.
+
+    Raises DatasetError where it cannot be read.
+    """
     image = cv2.imread(str(path), flag)
     if image is None:
         raise DatasetError(f"{path} is missing or is no image: check the data folder")
+    if flag == cv2.IMREAD_COLOR:
+        # Not by a flag of its own: distributions bring an OpenCV that has none.
+        image = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
     return np.asarray(image, np.uint8)
 
 

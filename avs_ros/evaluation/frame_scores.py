@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import cv2
@@ -53,7 +54,7 @@ class ScoredFrame:
     heard: str | None = None
     shape: tuple[int, ...] = ()
 
-    @property
+    @cached_property
     def marked(self) -> NDArray[np.bool_]:
         """What was marked, bool ``[h, w]``."""
         if self.mask is not None:
@@ -64,7 +65,7 @@ class ScoredFrame:
         side = max((math.ceil(edge) for box in self.true_boxes for edge in box[2:]), default=1)
         return np.zeros(self.shape or (side, side), bool)
 
-    @property
+    @cached_property
     def shown(self) -> NDArray[np.bool_]:
         """The sounding object, bool ``[h, w]``: the true mask, or the true boxes filled."""
         if self.truth is None:

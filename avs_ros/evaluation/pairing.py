@@ -8,7 +8,7 @@ from avs_ros.evaluation.frame_scores import ScoredFrame, fitted
 from avs_ros.evaluation.score_sheet import ScoreSheet
 
 SECOND_NS = 1_000_000_000
-
+_TRUTH = {"truth", "true_boxes", "true_labels"}
 
 # What has come for one stamp so far: fields of a ScoredFrame.
 _Parts = dict[str, Any]
@@ -81,7 +81,7 @@ class StampPairing:
             return
         if "mask" not in held:
             # What came without its mask is no answer.
-            held = {name: part for name, part in held.items() if name.startswith("tru")}
+            held = {name: part for name, part in held.items() if name in _TRUTH}
         elif "latency_ms" in held:
             self.latencies_ms.append(held["latency_ms"])
         self.sheet.add(fitted(ScoredFrame(stamp_ns, **{"mask": None, "truth": None, **held})))

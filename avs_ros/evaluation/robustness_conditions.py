@@ -77,7 +77,7 @@ class Condition:
     @property
     def of(self) -> Axis:
         """Its kind, shared by its strengths."""
-        return AXES.get(self.axis, UNDISTURBED)
+        return UNDISTURBED if self.axis == CLEAN else AXES[self.axis]
 
     def make(
         self, own: RobustnessBag, other: RobustnessBag | None, seed: int

@@ -82,8 +82,9 @@ class AVSCSegmenter(GatedSegmenter):
             sounding = score(candidate)
             faint = candidate.probability * np.float32(sounding)
         row = found[0].category if found else -1
+        answer = self._answer(layers, lambda: faint, sounding, row, heard, ms)
         ms.end("joining")
-        return self._answer(layers, lambda: faint, sounding, row, heard, ms)
+        return answer
 
 
 def create(

@@ -103,8 +103,11 @@ class InstanceSegmenter(ExplainingSegmenter):
             one = max(found, key=lambda one: one.known.likely[best])
             return np.asarray(sigmoid(visible.mask(one.now, best)) * score[best])
 
+        answer = self._answer(
+            layers, faint, float(score[best]), int(self._row[best]), heard, ms
+        )
         ms.end("joining")
-        return self._answer(layers, faint, float(score[best]), int(self._row[best]), heard, ms)
+        return answer
 
     def in_sight(self) -> tuple[Layer, ...]:
         """Everything in the last step's frame that could sound, whatever was heard.

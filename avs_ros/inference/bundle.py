@@ -134,7 +134,7 @@ def load_bundle(name: str, identity: str) -> Bundle | None:
         payload = json.loads(path.read_text(encoding="utf-8"))
         steps = {key: read_step(step, path.parent) for key, step in payload["steps"].items()}
         metadata = payload["metadata"]
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError):
         return None
     found = {key: step for key, step in steps.items() if step is not None}
     return Bundle(metadata, found) if len(found) == len(steps) else None

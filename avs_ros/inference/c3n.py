@@ -80,7 +80,7 @@ class C3NSegmenter(BundleSegmenter):
             label_index=row,
             audio_label=audioset().names[heard],
             audio_score=float(sigmoid(scores[0, heard])),
-            ms=ms,
+            ms=ms.taken,
         )
 
 

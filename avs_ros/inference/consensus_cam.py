@@ -99,7 +99,7 @@ class ConsensusCamSegmenter(BundleSegmenter):
             label_index=-1 if silent else row,
             audio_label=audioset().names[heard],
             audio_score=float(sigmoid(logits[0, heard])),
-            ms=ms,
+            ms=ms.taken,
         )
 
 

@@ -30,17 +30,17 @@ from avs_ros.sound import SAMPLE_RATE
 BUNDLED = Path(__file__).resolve().parents[1] / "data" / "c3n_light.safetensors"
 
 
-class StageTimes(dict[str, float]):
-    """Stage -> milliseconds, in the order in which the stages end."""
+class StageTimes:
+    """``taken``: stage -> milliseconds, in the order in which the stages end."""
 
     def __init__(self) -> None:
-        super().__init__()
+        self.taken: dict[str, float] = {}
         self._began = time.perf_counter()
 
     def end(self, stage: str) -> None:
         """The time since the last stage's end, or the start, was ``stage``."""
         now = time.perf_counter()
-        self[stage] = (now - self._began) * 1e3
+        self.taken[stage] = (now - self._began) * 1e3
         self._began = now
 
 
@@ -168,10 +168,10 @@ class GatedSegmenter(BundleSegmenter):
         score: float,
         row: int,
         heard: Heard,
-        ms: Mapping[str, float],
+        ms: StageTimes,
     ) -> Prediction:
         """``faint``: the map of the best candidate, as faint as its score, where nothing is
-        accepted; ``row``: of the first layer's label.
+        accepted; ``row``: of the first layer's label; ``ms``: stages that end later count, too.
         """
         shown = np.maximum.reduce([one.probability for one in layers]) if layers else faint()
         audio = int(heard.context_logits.argmax())
@@ -184,7 +184,7 @@ class GatedSegmenter(BundleSegmenter):
             audio_score=float(sigmoid(heard.context_logits[audio])),
             layers=layers,
             gated=True,
-            ms=ms,
+            ms=ms.taken,
         )
 
 

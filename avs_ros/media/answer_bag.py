@@ -29,8 +29,12 @@ class AnswerBag(BagWriter):
         super().__init__(path)
         self._topics, self._labels, self._threshold = topics, labels, threshold
         self._last_ns = 0
-        for topic in (*topics, DIAGNOSTICS):
-            self.declare(full_name(topic), topic.type_name, topic.quality == "latched")
+        try:
+            for topic in (*topics, DIAGNOSTICS):
+                self.declare(full_name(topic), topic.type_name, topic.quality == "latched")
+        except BaseException:
+            self.abort()
+            raise
 
     def add(self, answer: Output, recorded_ns: int) -> None:
         """Write an answer as recorded at ``recorded_ns``; before the first one, the labels."""

@@ -68,7 +68,7 @@ def open_reader(path: Path) -> Any:
     Messages that were compressed one by one are handed out unpacked, with metadata.yaml or
     without.  Raises :class:`BagError` or :class:`MediaError`, with what helps.
     """
-    optional("rosbags", "Reading bags")
+    optional("rosbags.rosbag2", "Reading bags")
     from rosbags.rosbag2 import Reader
 
     # Python's own from 3.14 on, a stand-in before: rosbags knows which.

@@ -29,7 +29,7 @@ def known_types(second_audio: bool = False) -> Typestore:
 
     ``second_audio``: mgonzs13's family, whose names are those of ros-drivers with other fields.
     """
-    optional("rosbags", "Reading and writing bags")
+    optional("rosbags.typesys", "Reading and writing bags")
     from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
     store = get_typestore(Stores.ROS2_JAZZY)

@@ -27,7 +27,7 @@ class BagWriter:
         ``storage``: one of :data:`~avs_ros.media.bag_types.STORAGES`.  Raises ParameterError where
         path and storage do not fit together, BagError when the path cannot be written.
         """
-        optional("rosbags", "Writing bags")
+        optional("rosbags.rosbag2", "Writing bags")
         from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 
         _check(path, storage)

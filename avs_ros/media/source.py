@@ -18,7 +18,7 @@ from typing import TypeVar
 from avs_ros.conversions.camera import CameraModel
 from avs_ros.conversions.messages import Message
 from avs_ros.errors import ParameterError
-from avs_ros.media.leaps import FilmLine
+from avs_ros.media.leaps import BACK_NS, FilmLine
 from avs_ros.streaming.findings import Findings
 from avs_ros.streaming.inputs import Event
 from avs_ros.streaming.inputs import Frame as Frame
@@ -93,8 +93,6 @@ def pick_channel(events: Iterator[Frame | Sound], channel: int | None) -> Iterat
 
 
 Timed = TypeVar("Timed", Frame, Sound)
-# Stamps that go back by more than this begin the stream anew (a recording played in a loop).
-JUMP_BACK_NS = 500_000_000
 # The other stream's jump comes within so much time of recording, or not at all.
 TOGETHER_NS = 2_000_000_000
 
@@ -124,12 +122,12 @@ def in_stamp_order(events: Iterator[tuple[Timed, int]]) -> Iterator[tuple[Timed,
     waiting: list[tuple[int, int, Timed, int]] = []
     newest_ns = 0
     for number, (event, recorded_ns) in enumerate(events):
-        if waiting and event.stamp_ns < newest_ns - JUMP_BACK_NS:
+        if waiting and event.stamp_ns < newest_ns - BACK_NS:
             yield from _in_order(waiting)
             waiting = []
         newest_ns = event.stamp_ns if not waiting else max(newest_ns, event.stamp_ns)
         heapq.heappush(waiting, (event.stamp_ns, number, event, recorded_ns))
-        while waiting[0][0] <= newest_ns - JUMP_BACK_NS:
+        while waiting[0][0] <= newest_ns - BACK_NS:
             _, _, first, at_ns = heapq.heappop(waiting)
             yield first, at_ns
     yield from _in_order(waiting)
@@ -154,7 +152,7 @@ class _Merge:
 
     def sound_for(self, frame: Frame, recorded_ns: int) -> Iterator[Sound]:
         """The sound that has not been handed out and belongs before ``frame``."""
-        if self._frame_ns is not None and frame.stamp_ns < self._frame_ns - JUMP_BACK_NS:
+        if self._frame_ns is not None and frame.stamp_ns < self._frame_ns - BACK_NS:
             self._frame_laps += 1
             self._frame_jump_ns = recorded_ns
         self._frame_ns = frame.stamp_ns
@@ -184,7 +182,7 @@ class _Merge:
         if sound is None:
             return None
         self._sound_recorded_ns = recorded_ns
-        if self._reached_ns is None or sound.end_ns >= self._reached_ns - JUMP_BACK_NS:
+        if self._reached_ns is None or sound.end_ns >= self._reached_ns - BACK_NS:
             self._reached_ns = max(self._reached_ns or sound.end_ns, sound.end_ns)
             return sound
         self._sound_laps += 1

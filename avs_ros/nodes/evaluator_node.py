@@ -43,7 +43,7 @@ class EvaluatorNode(BaseNode):
         self._pairing = StampPairing(self._sheet, self._settings["wait"])
         self._refused = MessageCounters(self.get_logger())
         topics = TOPICS[self.TABLE]
-        self._mean = self.publisher(topics["publishes"][0])
+        self._mean = self.publisher(self.topics["~/iou"])
         callbacks: dict[str, Callable[[Message], None]] = {
             "mask": self._on_mask,
             "detections": self._on_detections,

@@ -185,6 +185,12 @@ class SensorInputs:
         return None
 
     def _subscribe_audio(self, topic: str, type_name: str) -> None:
+        # First, so that where it fails both are tried again.
+        if type_name in FORMATLESS and "audio_info" not in self._heard:
+            beside = sibling_topic(self._node, "audio_info", "audio")
+            self._subscribe(
+                "audio_info", AUDIO_INFO, beside, self._on_audio_info, self._audio_group
+            )
         # Sound is a whole: every chunk counts, so more than one may wait.
         self._subscribe(
             "audio", type_name, topic, self._on_audio, self._audio_group,
@@ -194,11 +200,6 @@ class SensorInputs:
             self._node.get_logger().warning(
                 f"{topic} has no stamps: sound is placed by the time it arrives, which is late "
                 "by the transport's delay; set audio_stamp_offset or use AudioDataStamped"
-            )
-        if type_name in FORMATLESS and "audio_info" not in self._heard:
-            beside = sibling_topic(self._node, "audio_info", "audio")
-            self._subscribe(
-                "audio_info", AUDIO_INFO, beside, self._on_audio_info, self._audio_group
             )
 
     def _subscribe(

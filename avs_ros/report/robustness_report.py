@@ -186,4 +186,5 @@ def _axis_chart(models: Models, names: Sequence[str]) -> str:
         lines.append(Line(f"false pixels{tail}", false, colour, dashed=True))
         if rows["clean"]["m_j"] is not None:
             clean[colour] = rows["clean"]["m_j"]
-    return line_chart([f"{rows[name]['amount']:g}" for name in names], lines, clean)
+    first = next(iter(models.values()))
+    return line_chart([f"{first[name]['amount']:g}" for name in names], lines, clean)

@@ -6,14 +6,13 @@ whatever the number of loader processes, and a resumed run sees what the killed 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn import functional
 from torch.utils.data import Dataset
@@ -23,6 +22,7 @@ from avs_ros.errors import DatasetError, ParameterError
 from avs_ros.evaluation.avsbench import AVSBenchClip
 from avs_ros.evaluation.clip_arrays import read_clip, read_seconds
 from avs_ros.models.audio.network import AudioNetwork
+from avs_ros.models.checkpoints import save_checkpoint
 from avs_ros.training import distributed
 from avs_ros.training.report import RunReporter
 
@@ -138,10 +138,7 @@ def heard_once(
                 ("feature", "logits"), net.hear_clip(seconds.to(device)), strict=True
             ):
                 table[f"{_key(clip)}|{name}"] = heard.float().cpu().contiguous()
-        # In one step: a killed run leaves no half file.
-        part = path.with_suffix(".part")
-        save_file(table, part)
-        os.replace(part, path)
+        save_checkpoint(path, table, {})
     distributed.barrier()
     return AudioFeatures(load_file(path))
 

@@ -75,6 +75,11 @@ def held_out(name: str, percent: int) -> bool:
     return zlib.crc32(name.encode()) % 100 < percent
 
 
+def photo_held_out(photo: MaskedPhoto) -> bool:
+    """The same of a photograph of a category's folders."""
+    return held_out(f"{photo.image.parent.name}/{photo.image.name}", HELD_OUT_PHOTOS)
+
+
 def sample_held_out(category: Category, position: int) -> bool:
     """Whether the detector may not see an ImageNet sample: the gate is taught on these."""
     enough = len(category.imagenet) >= ENOUGH_SAMPLES
@@ -110,7 +115,7 @@ class DetectorScenes:
             photos = [
                 photo
                 for photo in folder_photos(images, category, stamps)
-                if not held_out(f"{photo.image.parent.name}/{photo.image.name}", HELD_OUT_PHOTOS)
+                if not photo_held_out(photo)
             ]
             if SAMPLES in category.photos:
                 seen = [p for p in category.imagenet if not sample_held_out(category, p)]
@@ -193,7 +198,7 @@ class DetectorScenes:
         """One of a category, ``name``'s if given; now and then one of none."""
         photos = self._cuts if among is None else among
         if name is None and rng.random() < OTHERS and self._others:
-            return Thing("", THING, _one(rng, self._others), False)
+            name = ""
         if name is None:
             names = [one for one in photos if not held or one in self._held]
             weights = np.array([self._weight(one, len(photos[one])) for one in names])

@@ -18,7 +18,7 @@ from avs_ros.models.labels import audioset
 from avs_ros.models.light.categories import categories
 from avs_ros.segmentation import Bytes, Float, Prediction
 from avs_ros.sound import SAMPLE_RATE
-from recipes.c3n_light.detector_scenes import HELD_OUT_PHOTOS, held_out, sample_held_out
+from recipes.c3n_light.detector_scenes import photo_held_out, sample_held_out
 from recipes.c3n_light.explaining import (
     CLIP_WEIGHT,
     Examples,
@@ -28,7 +28,7 @@ from recipes.c3n_light.explaining import (
     truth_of,
 )
 from recipes.c3n_light.listening import sound_file
-from recipes.c3n_light.masked_photos import sample_files
+from recipes.c3n_light.masked_photos import folder_photos, sample_files
 from recipes.c3n_light.recordings import is_held_out
 
 SOUND_SETS = (
@@ -98,10 +98,7 @@ def _images(data: Path, seed: int) -> Iterator[tuple[Bytes, Float]]:
         alone = np.zeros(len(kinds), np.float32)
         alone[k] = 1
         paths = [
-            path
-            for folder in kind.photos
-            for path in sorted((images / folder).glob("*.jpg"))
-            if held_out(f"{path.parent.name}/{path.name}", HELD_OUT_PHOTOS)
+            photo.image for photo in folder_photos(images, kind, None) if photo_held_out(photo)
         ]
         for i in rng.permutation(len(paths))[:PHOTOS_OF_A_KIND]:
             yield _read(paths[int(i)]), alone

@@ -9,10 +9,11 @@ from __future__ import annotations
 import csv
 import json
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -131,7 +132,6 @@ def _davis_unnamed(
 
 def _imagenet(root: Path, teacher: VocNetwork) -> Iterator[tuple[TrainingImage, Bytes, Bytes]]:
     category_of = {i: k + 1 for k, category in enumerate(CATEGORIES) for i in category.imagenet}
-    outlines = _outlines()
     with (root / "classes.csv").open() as table:
         rows = list(csv.DictReader(table))
     for row in rows:
@@ -141,12 +141,8 @@ def _imagenet(root: Path, teacher: VocNetwork) -> Iterator[tuple[TrainingImage, 
         category = category_of.get(index, 0)
         mask = np.where(named == 1, np.uint8(1), np.uint8(0))
         mask[(named != 1) & (anything > 0)] = IGNORE
-        if str(index) in outlines:
-            own = np.zeros((SIZE, SIZE), np.uint8)
-            for ring in outlines[str(index)]:
-                points = np.round(np.array(ring) * SIZE / 10).astype(np.int32)
-                cv2.fillPoly(own, [points], 1)
-            mask[own > 0] = category
+        if str(index) in outlines():
+            mask[outline_mask(outlines()[str(index)], SIZE, SIZE) > 0] = category
         elif category > 1:
             mask[(named != 1) & (anything > 0)] = category
             if np.mean(mask == category) < 0.03:
@@ -160,9 +156,19 @@ def _imagenet(root: Path, teacher: VocNetwork) -> Iterator[tuple[TrainingImage, 
 
 
 @cache
-def _outlines() -> dict[str, list[list[list[float]]]]:
+def outlines() -> dict[str, list[list[list[float]]]]:
+    """ImageNet samples outlined by hand: position -> polygons, in tenths of the sides."""
     found: dict[str, list[list[list[float]]]] = json.loads(OUTLINES.read_text())
     return found
+
+
+def outline_mask(polygons: Sequence[Any], width: int, height: int) -> Bytes:
+    """Polygons in tenths of the sides -> mask ``[H, W]`` 0|1."""
+    mask = np.zeros((height, width), np.uint8)
+    scale = np.array([width, height]) / 10.0
+    for polygon in polygons:
+        cv2.fillPoly(mask, [np.round(np.array(polygon) * scale).astype(np.int32)], 1)
+    return mask
 
 
 def outlined(image: TrainingImage, mask: Bytes) -> Bytes:
@@ -175,7 +181,7 @@ def outlined(image: TrainingImage, mask: Bytes) -> Bytes:
     if image.source == "davis":
         own = [category.name for category in CATEGORIES].index(DAVIS[image.name.split("/")[0]]) + 1
         return np.where(mask == own, mask, np.uint8(IGNORE))
-    if str(image.imagenet) in _outlines():
+    if str(image.imagenet) in outlines():
         return np.where(mask > 1, mask, np.uint8(IGNORE))
     return np.full_like(mask, IGNORE)
 

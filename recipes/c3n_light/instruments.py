@@ -20,7 +20,7 @@ from avs_ros.inference.segmenter import Segmenter
 from avs_ros.models.light.categories import categories
 from avs_ros.segmentation import Bytes, Float
 from avs_ros.sound import SAMPLE_RATE
-from recipes.c3n_light.detector_scenes import HELD_OUT_PHOTOS, held_out
+from recipes.c3n_light.detector_scenes import photo_held_out
 from recipes.c3n_light.gate_examples import loudest_second
 from recipes.c3n_light.listening import sound_file
 from recipes.c3n_light.masked_photos import MaskedPhoto, folder_photos
@@ -80,7 +80,7 @@ def _photos(name: str, data: Path) -> list[MaskedPhoto]:
     return [
         photo
         for photo in folder_photos(data / "images", category, None)
-        if held_out(f"{photo.image.parent.name}/{photo.image.name}", HELD_OUT_PHOTOS)
+        if photo_held_out(photo)
     ]
 
 

@@ -7,11 +7,9 @@ image agree and nobody stands in front.
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from importlib.resources import files
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +17,10 @@ import cv2
 import numpy as np
 
 from avs_ros.errors import CheckpointError, optional
+from avs_ros.inference.candidates import box_iou
 from avs_ros.models.light.categories import Category
 from avs_ros.segmentation import Bytes, Float
+from recipes.c3n_light.images import outline_mask, outlines
 
 SALIENCY_FILE, SALIENCY_SIDE = "u2netp.onnx", 320
 # The masks of an image and of its mirror image agree (intersection over union); a mask's share of
@@ -50,10 +50,8 @@ class MaskedPhoto:
         """BGR ``[H, W, 3]`` and mask ``[H, W]`` 0|1."""
         image = np.asarray(cv2.imread(str(self.image), cv2.IMREAD_UNCHANGED), np.uint8)
         if self.polygons:
-            mask = np.zeros(image.shape[:2], np.uint8)
-            scale = np.array(image.shape[1::-1]) / 10.0
-            for polygon in self.polygons:
-                cv2.fillPoly(mask, [np.round(np.array(polygon) * scale).astype(np.int32)], 1)
+            height, width = image.shape[:2]
+            mask = outline_mask(self.polygons, width, height)
             return np.ascontiguousarray(image[..., :3]), mask
         if self.mask is None:
             return np.ascontiguousarray(image[..., :3]), (image[..., 3] > 127).astype(np.uint8)
@@ -91,13 +89,7 @@ def coco_cuts(folder: Path, entries: Sequence[Any], category: Category) -> Itera
                 yield MaskedPhoto(folder / entry["file"], folder / entry["png"], segment["id"])
 
 
-@lru_cache(maxsize=1)
-def outlines() -> Mapping[str, Any]:
-    """ImageNet samples outlined by hand: position -> polygons, in tenths of the sides."""
-    text = (files("recipes.c3n_light") / "outlines.json").read_text(encoding="utf-8")
-    return dict(json.loads(text))
-
-
+@cache
 def sample_files(images: Path) -> dict[int, Path]:
     """ImageNet's sample of each class, by position."""
     folder = images / "imagenet_samples"
@@ -141,16 +133,9 @@ def _is_one_of(mask: Path, found: Sequence[Any]) -> bool:
     height, width = shown.shape
     ys, xs = np.nonzero(shown)
     own = np.array([xs.min() / width, ys.min() / height, (xs.max() + 1) / width,
-                    (ys.max() + 1) / height])  # fmt: skip
-    sure = [np.array(one[2:], np.float64) for one in found if one[1] >= 0.3]
-    return len(sure) == 1 and _iou(own, sure[0]) >= SAME_OBJECT
-
-
-def _iou(one: Any, other: Any) -> float:
-    size = np.minimum(one[2:], other[2:]) - np.maximum(one[:2], other[:2])
-    both = float(np.prod(np.maximum(size, 0)))
-    areas = [float(np.prod(box[2:] - box[:2])) for box in (one, other)]
-    return both / max(sum(areas) - both, 1e-9)
+                    (ys.max() + 1) / height], np.float32)  # fmt: skip
+    sure = [np.array(one[2:], np.float32) for one in found if one[1] >= 0.3]
+    return len(sure) == 1 and box_iou(own, sure[0]) >= SAME_OBJECT
 
 
 def salient_masks(

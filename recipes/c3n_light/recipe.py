@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -228,7 +227,5 @@ def finish(
     if settings.init_from:
         earlier = load_light(_start_file(settings)).metadata.get("provenance", {})
         log["before"] = earlier.get("log", {})
-    part = target.with_name("part_" + target.name)
-    export(net, data, part, calibration, log)
-    os.replace(part, target)
+    export(net, data, target, calibration, log)
     return target

@@ -159,5 +159,5 @@ class AVSCAudioStep(nn.Module):
 
     def forward(self, waveform: Tensor) -> tuple[Tensor, Tensor]:
         """Window ``[1, 16000]`` -> residual ``[1, K]`` and AudioSet logits ``[1, 527]``."""
-        feature = self.audio_encoder.encode(self.audio_encoder.front_end(waveform))
-        return self.residual(feature), self.audio_encoder.classify(feature)
+        feature, logits = self.audio_encoder.hear(waveform)
+        return self.residual(feature), logits

@@ -58,11 +58,11 @@ class TracedPyramidVisionTransformer(TracedBackbone):
             carry = _as_map(stage.norm(tokens), grid)
             features.append(carry)
         logits = self.classifier(features[-1].mean(dim=(2, 3)))
-        last = tokens
+        last, norm = tokens, norm_before
+        assert norm is not None
 
         def head(rows: Tensor) -> Tensor:
-            rows = rows / last.shape[1]
-            return layer_norm_vjp(self.net.stages[-1].norm, last, rows[:, None, :].expand_as(last))
+            return norm((rows / last.shape[1])[:, None, :].expand_as(last))
 
         return Trace(features, logits, head, stages)
 
