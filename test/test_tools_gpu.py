@@ -18,7 +18,7 @@ from torch import nn
 from avs_ros.benchmarks.networks import bundle
 from avs_ros.benchmarks.subject import Subject
 from avs_ros.inference.bundle import VISUAL_STEP, Bundle
-from avs_ros.inference.engines.cuda_graph import input_dtype, replayed, to_half
+from avs_ros.inference.engines.cuda_graph import input_dtypes, replayed, to_half
 from avs_ros.inference.engines.program import StepProgram
 from avs_ros.inference.engines.tensorrt import in_scope, single_scopes
 from avs_ros.inference.export import OLD_OPSET, OPSET, export_onnx
@@ -112,6 +112,17 @@ def test_steps_keep_the_rules_of_capture(
 
 
 @pytest.mark.parametrize("name", ALL)
+def test_steps_compile_as_one_graph(programs: dict[str, StepProgram], name: str) -> None:
+    """``cuda-graph-compiled`` asks for it: nothing that TorchDynamo has to leave to Python."""
+    torch._dynamo.reset()
+    compiled = torch.compile(programs[name].module, backend="aot_eager", fullgraph=True)
+    with torch.no_grad():
+        found = compiled(*(torch.from_numpy(np.array(x)) for x in programs[name].example))
+    for expected, value in zip(programs[name].expected, found, strict=True):
+        np.testing.assert_allclose(value.numpy(), expected, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("name", ALL)
 def test_no_number_is_too_large_for_half_precision(
     programs: dict[str, StepProgram], bundled: dict[str, Bundle], name: str
 ) -> None:
@@ -140,11 +151,11 @@ def test_half_precision_answers_as_single_does(
     """What the CUDA graph holds, computed on the CPU, on real images and sounds."""
     program = programs[name]
     half = to_half(copy.deepcopy(program.module))
-    dtype = input_dtype(program.module, half=True)
+    dtypes = input_dtypes(program, half=True)
     inputs = gpu_steps.scene_inputs(bundled[name], 3) if name in bundled else []
     for one in [program.example, *inputs]:
         with torch.no_grad():
-            found = replayed(half, [torch.from_numpy(np.array(x)) for x in one], dtype)
+            found = replayed(half, [torch.from_numpy(np.array(x)) for x in one], dtypes)
         for output, expected, value in zip(
             program.outputs, program.run_eagerly(one), found, strict=True
         ):
@@ -157,13 +168,17 @@ def test_half_precision_answers_as_single_does(
 def test_what_decides_by_a_threshold_stays_in_float32(programs: dict[str, StepProgram]) -> None:
     small = AVSC(AVSCConfig(("cat",), image_size=64, channels=16, heads=2, layers=1))
     queries = visual_program(small.eval(), "small")
-    assert input_dtype(queries.module, half=True) == torch.float32
+    assert set(input_dtypes(queries, half=True)) == {torch.float32}
     avsc = to_half(copy.deepcopy(queries.module))
     assert {p.dtype for p in avsc.parameters()} == {torch.float32}
     assert in_scope("/segmenter/pixels/norm.0/Mul", single_scopes(queries))
-    light = to_half(copy.deepcopy(programs["c3n_light"].module))
-    assert {p.dtype for p in light.parameters()} == {torch.float16}
-    scopes = single_scopes(programs["c3n_light"])
+    light_program = programs["c3n_light"]
+    light = to_half(copy.deepcopy(light_program.module))
+    assert {p.dtype for p in light.network.parameters()} == {torch.float16}
+    assert {p.dtype for p in light.instances.parameters()} == {torch.float32}
+    taken = dict(zip(light_program.inputs, input_dtypes(light_program, half=True), strict=True))
+    assert taken["whole"] == torch.float32 and taken["frame"] == torch.float16
+    scopes = single_scopes(light_program)
     assert in_scope("/c3im/Softmax", scopes) and in_scope("/category_masks/Exp", scopes)
     assert not in_scope("/backbone/stages.3/Conv", scopes) and not in_scope("/Add_1", scopes)
 

@@ -21,7 +21,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.func import functional_call
 from torch.utils._pytree import tree_leaves
 
-from avs_ros.inference.engines.cuda_graph import input_dtype, replayed, to_half
+from avs_ros.inference.engines.cuda_graph import input_dtypes, replayed, to_half
 from avs_ros.inference.engines.program import StepProgram
 
 # Operators that PyTorch does not tag, though their CUDA kernels wait or fetch from the host.
@@ -85,7 +85,7 @@ def check_capture(program: StepProgram, half: bool = True, device: str = "cuda")
 
     ``half``: in half precision.  Raises :class:`CaptureError`.
     """
-    dtype = input_dtype(program.module, half)
+    dtypes = input_dtypes(program, half)
     module = copy.deepcopy(program.module)
     module = to_half(module) if half else module
     rules = CaptureRules(device)
@@ -97,7 +97,7 @@ def check_capture(program: StepProgram, half: bool = True, device: str = "cuda")
         inputs = [torch.empty(tuple(shape), device=device) for shape in program.inputs.values()]
         try:
             with rules:
-                outputs = replayed(_Placed(module, tensors), inputs, dtype)
+                outputs = replayed(_Placed(module, tensors), inputs, dtypes)
         except CaptureError:
             raise
         except (RuntimeError, AssertionError) as error:  # what fake tensors refuse themselves

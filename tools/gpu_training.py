@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import importlib.util
 import json
 import math
 import time
@@ -26,8 +27,12 @@ _SMALL = ("visual=pvt_v2_b0", "audio=efficientat_mn04", "channels=32", "image_si
 def train_all(folder: Path, device: str, small: bool) -> dict[str, Any]:
     """Trainer -> ``seconds`` of a run of one epoch and the last ``loss``; plain values.
 
-    ``status`` "agrees" where every loss is a number.
+    ``status`` "agrees" where every loss is a number, "absent" where an optional library that the
+    trainers need is not installed.
     """
+    for library in ("soundfile", "pydantic"):
+        if importlib.util.find_spec(library) is None:
+            return {"status": "absent", "reason": f"{library} is not installed"}
     from avs_ros.cli.main import main
 
     data = folder / "avsbench"
@@ -55,6 +60,8 @@ def train_all(folder: Path, device: str, small: bool) -> dict[str, Any]:
 
 
 def _last_loss(path: Path) -> float | None:
+    if not path.is_file():  # it ended before the first line; its words are in the log
+        return None
     losses = [json.loads(line).get("loss") for line in path.read_text().splitlines()]
     known = [float(loss) for loss in losses if loss is not None]
     return known[-1] if known else None

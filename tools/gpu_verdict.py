@@ -30,7 +30,7 @@ def verdict(sections: dict[str, Any]) -> dict[str, Any]:
             at_least = entry.get("kernels", 0) * LAUNCH_US / 1e3
             by_bandwidth = entry.get("gpu_busy_ms", float("nan")) * H200_GBS / ORIN_GBS
             goals[f"{name} on {engine}"]["orin_estimate_ms"] = {
-                "one graph, if memory bandwidth decides": by_bandwidth,
+                "one graph, at most (all of it bound by memory)": by_bandwidth,
                 "launched one by one, at least": at_least,
             }
     forms = sections.get("speed", {}).get("forms", {})

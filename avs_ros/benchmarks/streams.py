@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TextIO
 
 import numpy as np
@@ -43,7 +43,8 @@ def measure_throughput(
     model: Segmenter | None = None,
     factors: Sequence[float] = FACTORS,
 ) -> dict[str, Any]:
-    """Plain values: ``step_ms`` of the bare model, and ``runs``, one per input rate.
+    """Plain values: ``step_ms`` of the bare model, ``stages_ms``, the parts that it tells of, and
+    ``runs``, one per input rate.
 
     Each run: ``factor``, ``offered_hz``, ``offered``, ``answered``, ``dropped``,
     ``answered_hz``, ``latency_ms`` (frame pushed -> answer; ``p50`` and ``p90``).
@@ -52,7 +53,7 @@ def measure_throughput(
     tell("loading the model")
     served = segmenter(subject, engine, device) if model is None else model
     scene = SceneStream()
-    step_ms = _bare_ms(served, scene)
+    step_ms, stages_ms = _bare_ms(served, scene)
     runs = []
     try:
         for factor in factors:
@@ -61,18 +62,29 @@ def measure_throughput(
             runs.append({"factor": factor, **_run(served, scene, rate, seconds)})
     finally:
         served.close()
-    return {"engine": served.engine, "model": served.name, "step_ms": step_ms, "runs": runs}
+    return {
+        "engine": served.engine, "model": served.name, "step_ms": step_ms, "stages_ms": stages_ms,
+        "runs": runs,
+    }  # fmt: skip
 
 
-def _bare_ms(served: Segmenter, scene: SceneStream) -> float:
-    times = []
+def _bare_ms(served: Segmenter, scene: SceneStream) -> tuple[float, dict[str, float]]:
+    """Medians: of the whole step, and of each stage that the answer tells of."""
+    times: list[float] = []
+    stages: list[Mapping[str, float]] = []
     for number in range(_WARM_UP + _STEPS):
         window = scene.sound(number * SAMPLE_RATE // 10, SAMPLE_RATE)
         began = time.perf_counter()
-        served.step(scene.frame(number), window, (number + 1) * 100_000_000)
+        answer = served.step(scene.frame(number), window, (number + 1) * 100_000_000)
         times.append((time.perf_counter() - began) * 1e3)
+        stages.append(dict(answer.ms))
     served.reset()
-    return float(np.median(times[_WARM_UP:]))
+    measured = stages[_WARM_UP:]
+    medians = {
+        stage: float(np.median([one[stage] for one in measured if stage in one]))
+        for stage in dict.fromkeys(stage for one in measured for stage in one)
+    }
+    return float(np.median(times[_WARM_UP:])), medians
 
 
 def _run(served: Segmenter, scene: SceneStream, rate: float, seconds: float) -> dict[str, Any]:

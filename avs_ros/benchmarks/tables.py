@@ -15,6 +15,7 @@ FORM_NAMES = {
     "openvino": "stream, OpenVINO",
     "cuda-graph": "stream, CUDA graph fp16",
     "cuda-graph-fp32": "stream, CUDA graph fp32",
+    "cuda-graph-compiled": "stream, CUDA graph fp16, compiled",
     "tensorrt": "stream, TensorRT fp16",
     "onnxruntime-tensorrt": "stream, ONNX Runtime's TensorRT",
 }

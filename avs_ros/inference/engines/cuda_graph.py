@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from avs_ros.errors import EngineError
+from avs_ros.inference.engines.cache import cache_folder
 from avs_ros.inference.engines.prepared import Array, Results
 from avs_ros.inference.engines.program import StepProgram
+from avs_ros.inference.engines.torch_eager import channels_last
 
 _WARM_UP = 3
 
@@ -24,7 +28,10 @@ class CudaGraphRunner:
 
     engine = "cuda-graph"
 
-    def __init__(self, program: StepProgram, device: str, half: bool = True) -> None:
+    def __init__(
+        self, program: StepProgram, device: str, half: bool = True, compiled: bool = False
+    ) -> None:
+        """``compiled``: by TorchInductor first, which joins small kernels into few (minutes)."""
         if torch.device(device).type != "cuda":
             raise EngineError(f"engine cuda-graph needs a CUDA device, got {device}")
         self.device = device
@@ -32,21 +39,24 @@ class CudaGraphRunner:
         with torch.cuda.device(self._device):
             module = copy.deepcopy(program.module).to(self._device)
             self._module = to_half(module) if half else module
-            dtype = input_dtype(module, half)
+            self._step: Callable[..., Sequence[Tensor]] = self._module
+            if compiled:
+                self._step = _compiled(self._module)
+            dtypes = input_dtypes(program, half)
             self._host = [torch.from_numpy(x).clone().pin_memory() for x in program.example]
             self._inputs = [x.to(self._device) for x in self._host]
             self._stream = torch.cuda.Stream(self._device)
             self._graph = torch.cuda.CUDAGraph()
-            self._outputs = self._capture(dtype)
+            self._outputs = self._capture(dtypes)
             self._results = [
                 torch.empty(x.shape, dtype=x.dtype, pin_memory=True) for x in self._outputs
             ]
 
-    def _capture(self, dtype: torch.dtype) -> list[Tensor]:
+    def _capture(self, dtypes: Sequence[torch.dtype]) -> list[Tensor]:
         def run() -> list[Tensor]:
             # Convolutions in full float32: TF32 has 10 bits of mantissa, and is on by itself.
             with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
-                return replayed(self._module, self._inputs, dtype)
+                return replayed(self._step, self._inputs, dtypes)
 
         # Libraries pick their kernels and workspaces on first use, outside the capture.
         self._stream.wait_stream(torch.cuda.current_stream())
@@ -71,12 +81,26 @@ class CudaGraphRunner:
 
     def close(self) -> None:
         """See :class:`StepRunner`."""
-        del self._graph, self._inputs, self._outputs, self._module
+        del self._graph, self._inputs, self._outputs, self._step, self._module
 
 
-def replayed(module: nn.Module, inputs: Sequence[Tensor], dtype: torch.dtype) -> list[Tensor]:
-    """What the graph holds: inputs to ``dtype``, the step, floating-point outputs to float32."""
-    out = module(*(x.to(dtype) for x in inputs))
+def _compiled(module: nn.Module) -> Callable[..., Sequence[Tensor]]:
+    """The module by TorchInductor, which keeps what it compiled in this project's cache."""
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_folder() / "inductor"))
+    # Its convolutions work channels-last; weights that are not would be copied at every step.
+    channels_last(module)
+    return cast(
+        "Callable[..., Sequence[Tensor]]", torch.compile(module, fullgraph=True, dynamic=False)
+    )
+
+
+def replayed(
+    step: Callable[..., Sequence[Tensor]],
+    inputs: Sequence[Tensor],
+    dtypes: Sequence[torch.dtype],
+) -> list[Tensor]:
+    """What the graph holds: inputs to ``dtypes``, the step, floating-point outputs to float32."""
+    out = step(*(x.to(dtype) for x, dtype in zip(inputs, dtypes, strict=True)))
     return [t.float() if t.is_floating_point() else t for t in out]
 
 
@@ -91,9 +115,12 @@ def to_half(module: nn.Module) -> nn.Module:
     return module
 
 
-def input_dtype(module: nn.Module, half: bool) -> torch.dtype:
-    """What a step takes: float16 where ``half``, unless all of it stays in float32."""
-    return torch.float16 if half and "" not in single_parts(module) else torch.float32
+def input_dtypes(program: StepProgram, half: bool) -> list[torch.dtype]:
+    """What a step takes, per input: float16 where ``half``, unless it goes to float32 parts."""
+    if not half or "" in single_parts(program.module):
+        return [torch.float32] * len(program.inputs)
+    single = getattr(program.module, "single_inputs", ())
+    return [torch.float32 if name in single else torch.float16 for name in program.inputs]
 
 
 def single_parts(module: nn.Module, kept: bool = True) -> dict[str, nn.Module]:

@@ -75,6 +75,15 @@ ENGINES: dict[str, Engine] = {
         "the whole step as one CUDA graph, float32",
         options={"half": False},
     ),
+    "cuda-graph-compiled": Engine(
+        _PACKAGE + "cuda_graph:CudaGraphRunner",
+        3e-2,
+        ("cuda",),
+        "cuda-graph of the step that TorchInductor compiled, float16 with float32 islands",
+        requires="triton",
+        options={"compiled": True},
+        automatic=False,
+    ),
     "tensorrt": Engine(
         _PACKAGE + "tensorrt:TensorRtRunner",
         3e-2,

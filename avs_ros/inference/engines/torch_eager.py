@@ -31,9 +31,7 @@ class TorchRunner:
             torch.set_num_threads(threads)
         module = program.module if on_cpu else copy.deepcopy(program.module).to(device)
         # Features come channels-last from the transformers; such kernels need no reordering.
-        for tensor in (*module.parameters(), *module.buffers()):
-            if tensor.ndim == 4:
-                tensor.data = tensor.data.contiguous(memory_format=torch.channels_last)
+        channels_last(module)
         if on_cpu:
             pack_linears(module)
         self._module = module
@@ -48,6 +46,13 @@ class TorchRunner:
     def close(self) -> None:
         """See :class:`StepRunner`."""
         del self._module
+
+
+def channels_last(module: nn.Module) -> None:
+    """Weights of convolutions in that order of memory, in place; their values stay."""
+    for tensor in (*module.parameters(), *module.buffers()):
+        if tensor.ndim == 4:
+            tensor.data = tensor.data.contiguous(memory_format=torch.channels_last)
 
 
 # Smaller layers gain nothing, and rows are few enough for any kernel in the class heads.

@@ -13,6 +13,8 @@ import torch.nn.functional as functional
 from torch import Tensor, nn
 
 STRIDES = (8, 16, 32)
+# Which of the four things that a head returns are boxes.
+_BOXES = 1
 PROTOTYPES = 16
 WIDTH = 64
 
@@ -175,10 +177,10 @@ class Detector(nn.Module):
         features = self.pyramid(frames)
         found: list[list[Tensor]] = [[], [], [], []]
         for head, x, stride in zip(self.heads, features, STRIDES, strict=True):
-            for kind, maps in zip(found, head(x), strict=True):
-                if kind is found[1]:
+            for number, maps in enumerate(head(x)):
+                if number == _BOXES:
                     maps = self._decode(maps, stride)
-                kind.append(maps.flatten(2).transpose(1, 2))
+                found[number].append(maps.flatten(2).transpose(1, 2))
         kinds, boxes, objectness, coefficients = (torch.cat(kind, dim=1) for kind in found)
         return Detections(
             boxes, objectness[..., 0], kinds, coefficients, self.prototypes(features[0])

@@ -4,6 +4,8 @@ judge.
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as functional
 from torch import Tensor, nn
@@ -12,6 +14,7 @@ TOP_SHARE = 0.02
 # Logit of what cannot be a companion: the first category itself.
 NEVER = -30.0
 RIVAL_REACH = 8.0
+_MOST_ODDS = math.log(1e5 - 1)
 
 
 class CategoryMasks(nn.Module):
@@ -33,8 +36,7 @@ class CategoryMasks(nn.Module):
         """
         wide = semantic.float() if semantic.dtype == torch.float16 else semantic
         if heard is None:
-            with_nothing = functional.pad(wide, (0, 0, 0, 0, 0, 1))
-            odds = torch.logit(with_nothing.softmax(dim=1)[:, :-1], eps=1e-5)
+            odds = _odds_against_all(functional.pad(wide, (0, 0, 0, 0, 0, 1)))[:, :-1]
         else:
             # Row k, column j: how far rival j is put back when k is asked about.
             put_back = (heard[:, None, :] - heard[:, :, None]).clamp(-RIVAL_REACH, 0.0) * overlaps
@@ -44,6 +46,20 @@ class CategoryMasks(nn.Module):
             rivals = torch.einsum("bkj,bjhw->bkhw", share, strength) - strength
             odds = wide - (1.0 + rivals.clamp(min=0)).log()
         return odds.to(semantic.dtype) + lift
+
+
+def _odds_against_all(scores: Tensor) -> Tensor:
+    """Log-odds of each channel's softmax ``[B, K, h, w]``, within those of 1e-5 and 1 - 1e-5.
+
+    Not by way of the softmax: near 1 its last bit is worth a hundredth of the log-odds.
+    """
+    below = scores - scores.amax(dim=1, keepdim=True)
+    strength = below.exp()
+    largest = (below == 0).to(below.dtype)
+    beside = (strength * (1 - largest)).sum(dim=1, keepdim=True)
+    # The bracket is exactly 0 for a single largest channel, whose rivals are all in `beside`.
+    rivals = beside + (largest.sum(dim=1, keepdim=True) - strength)
+    return (below - rivals.clamp(min=1e-6).log()).clamp(-_MOST_ODDS, _MOST_ODDS)
 
 
 def visible_evidence(log_odds: Tensor, class_maps: Tensor) -> Tensor:
