@@ -61,6 +61,11 @@ def read(objects: list[tuple[int, float, tuple[float, ...]]], **changed: Any) ->
     return CandidateReader(metadata)({**outputs(objects), **changed})
 
 
+def around(mask: Any) -> Any:
+    rows, columns = np.nonzero(mask)
+    return np.array([columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]) / SIDE
+
+
 def test_a_sound_lies_beneath_each_of_its_parents() -> None:
     for parent in ("Hands", "Human group actions"):
         below = {audioset().names[row] for row in classes_below(parent)}
@@ -93,9 +98,7 @@ def test_a_category_takes_the_best_of_its_classes_and_overlapping_boxes_are_one(
 
 def test_the_mask_lies_in_the_boxes_of_what_is_marked() -> None:
     mask = read([(1, 0.9, (0.25, 0.25, 0.5, 0.75))]).mask(1) > 0
-    rows, columns = np.nonzero(mask)
-    box = np.array([columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]) / SIDE
-    assert box_iou(box, np.array([0.25, 0.25, 0.5, 0.75])) > 0.85
+    assert box_iou(around(mask), np.array([0.25, 0.25, 0.5, 0.75])) > 0.85
 
 
 def test_without_an_instance_the_cells_of_the_class_head_make_the_mask() -> None:
@@ -105,6 +108,33 @@ def test_without_an_instance_the_cells_of_the_class_head_make_the_mask() -> None
     assert mask[int(2 / 7 * SIDE), int(5 / 7 * SIDE)]
     assert not mask[int(5 / 7 * SIDE), int(1 / 7 * SIDE)]
     assert 0.02 < mask.mean() < 0.3
+
+
+def test_the_object_that_holds_the_cells_lends_them_its_extent() -> None:
+    cells = np.full((1, 3, 7, 7), 0.001, np.float32)
+    cells[0, 2, 1:4, 2:5], cells[0, 2, 2, 3] = 0.45, 0.9
+    whole, part, other = (0.2, 0.1, 0.8, 0.7), (0.42, 0.3, 0.52, 0.4), (0.82, 0.5, 0.99, 0.9)
+    mask = read([(3, 0.5, box) for box in (part, other, whole)], cells=cells).mask(2) > 0
+    assert box_iou(around(mask), np.array(whole)) > 0.8
+    # Of two that hold them alike, the one that is more of an object.
+    wider = (0.1, 0.05, 0.9, 0.85)
+    for box, things in ((whole, [3.0, -2.5]), (wider, [-2.5, 3.0])):
+        objectness = np.array([things], np.float32)
+        found = read([(3, 0.5, one) for one in (whole, wider)], cells=cells, objectness=objectness)
+        assert box_iou(around(found.mask(2) > 0), np.array(box)) > 0.8
+
+
+def test_what_no_object_holds_keeps_its_cells() -> None:
+    cells = np.full((1, 3, 7, 7), 0.001, np.float32)
+    cells[0, 2, 1:6, 0:4] = 0.9
+    mask = read([(3, 0.5, (0.6, 0.6, 0.95, 0.95))], cells=cells).mask(2) > 0
+    assert mask[SIDE // 2, SIDE // 4]
+    assert not mask[int(0.8 * SIDE), int(0.8 * SIDE)]
+    # Of a category that the class head does not know nothing is shown: the likeliest object is.
+    nothing = np.zeros((1, 3, 7, 7), np.float32)
+    box = (0.5, 0.5, 0.9, 0.95)
+    found = read([(3, 0.5, box)], cells=nothing)
+    assert box_iou(around(found.mask(2) > 0), np.array(box)) > 0.8
 
 
 def test_visible_weighs_instances_more_than_cells() -> None:

@@ -34,8 +34,11 @@ FILLED = 0.6
 DETECTED = 0.06
 # Share of a class-activated map's maximum from which a cell shows the category.
 CAM_LEVEL, CAM_LOG_ODDS = 0.2, 2.0
-# An object of any class stands for the cells that its box fits this well, of the likeliest ones.
-THING_FITS, MOST_THINGS = 0.4, 200
+# Which object of any class stands for a category that only cells show, of the likeliest ones:
+# weights of what `thing_features` tells of a box (`python -m recipes.c3n_light boxes`).
+THING_WEIGHTS, MOST_THINGS = (2.07, 1.64, 15.41, 0.96), 200
+# It must hold this share of what the cells show: a fountain is no object.
+THING_HOLDS = 0.3
 # A semantic map counts where it shows this share of the cells' area.
 SEMANTIC_ENOUGH = 0.3
 
@@ -95,6 +98,14 @@ class Candidates:
         """Log-odds ``[SIDE, SIDE]`` of the category's pixels."""
         return np.asarray(np.maximum.reduce(self.masks(category)), np.float32)
 
+    def shown(self, category: int) -> Float:
+        """How likely each place shows the category, by the cells: ``[SIDE, SIDE]``, 0..1."""
+        return _enlarged(self.cells[category])
+
+    def likely_things(self) -> Any:
+        """Anchors of the likeliest objects of any class, the likeliest first."""
+        return np.argsort(-self.things)[:MOST_THINGS]
+
     def _known(self, category: int) -> Float | None:
         semantic = self.semantic[category]
         return _enlarged(self.maps[semantic]) if semantic >= 0 else None
@@ -108,29 +119,48 @@ class Candidates:
 
     def _from_cells(self, category: int, known: Float | None) -> Float:
         """Without an instance: the semantic map where it shows enough, else the cells."""
-        cells = _enlarged(self.cells[category])
+        cells = self.shown(category)
         shown = cells > CAM_LEVEL * max(float(cells.max()), 1e-6)
         if known is not None:
             area = float((known > 0).mean())
             if area > 0.01 and area > SEMANTIC_ENOUGH * float(shown.mean()):
                 return known
-        best = self._thing_at(cells / max(float(cells.max()), 1e-6))
+        best = self._thing_at(cells)
         if best >= 0:
             return self._instance(best, None)
         return np.where(shown, CAM_LOG_ODDS, -CAM_LOG_ODDS).astype(np.float32)
 
-    def _thing_at(self, shown: Float) -> int:
-        """The anchor whose box fits what is shown (``[SIDE, SIDE]``, 0..1), -1 for none."""
-        total, best, most = float(shown.sum()), -1, THING_FITS
-        sums = np.pad(shown.cumsum(0).cumsum(1), ((1, 0), (1, 0)))
-        for i in np.argsort(-self.things)[:MOST_THINGS]:
-            x0, y0, x1, y1 = np.round(self.boxes[i] * SIDE).astype(int)
-            within = float(sums[y1, x1] - sums[y0, x1] - sums[y1, x0] + sums[y0, x0])
-            area = (x1 - x0) * (y1 - y0)
-            fits = within / max(total + area - within, 1e-6) * float(self.things[i]) ** 0.5
-            if fits > most:
-                best, most = int(i), fits
-        return best
+    def _thing_at(self, cells: Float) -> int:
+        """The anchor of the object that stands for ``cells`` ``[SIDE, SIDE]``, -1 for none."""
+        likely = self.likely_things()
+        if not len(likely):
+            return -1
+        features, held = thing_features(cells, self.boxes[likely], self.things[likely])
+        best = int((features @ np.array(THING_WEIGHTS, np.float32)).argmax())
+        return int(likely[best]) if held[best] >= THING_HOLDS or not cells.any() else -1
+
+
+def thing_features(cells: Float, boxes: Float, things: Float) -> tuple[Float, Float]:
+    """What tells whether boxes ``[n, 4]`` hold the category that ``cells`` ``[SIDE, SIDE]`` show.
+
+    ``[n, 4]``: logs of the objectness ``things`` and of the mean of the cells within, against
+    their maximum; how well they fit (intersection over union, soft); log of the box's area.  And
+    the shares ``[n]`` of the cells within.
+    """
+    shown = cells / max(float(cells.max()), 1e-6)
+    sums = np.pad(shown.cumsum(0).cumsum(1), ((1, 0), (1, 0)))
+    x0, y0, x1, y1 = np.round(boxes * SIDE).astype(int).T
+    within = sums[y1, x1] - sums[y0, x1] - sums[y1, x0] + sums[y0, x0]
+    area = np.maximum((x1 - x0) * (y1 - y0), 1)
+    total = float(shown.sum())
+    features = [
+        np.log(things),
+        np.log(within / area + 0.02),
+        within / np.maximum(total + area - within, 1e-6),
+        np.log(area / SIDE**2 + 0.003),
+    ]
+    held = within / max(total, 1e-6)
+    return np.stack(features, axis=1).astype(np.float32), np.asarray(held, np.float32)
 
 
 class CandidateReader:

@@ -62,11 +62,15 @@ class DetectingSegmenter(ExplainingSegmenter):
         """AudioSet logits ``[527]`` of one window, without touching the stream's state."""
         return np.asarray(self._audio_encoder(window)[1][0], np.float32)
 
-    def seen(self, frame: Bytes) -> Float:
-        """Log-odds ``[K]`` that a frame shows each category; the stream's state stays."""
+    def candidates(self, frame: Bytes) -> Candidates:
+        """What a frame shows; the stream's state stays."""
         feature = np.zeros((1, self._feature_width), np.float32)
         silence = np.zeros(len(self._audioset), np.float32)
-        return visible(self._look(frame, feature, silence, 0)[0])
+        return self._look(frame, feature, silence, 0)[0]
+
+    def seen(self, frame: Bytes) -> Float:
+        """Log-odds ``[K]`` that a frame shows each category; the stream's state stays."""
+        return visible(self.candidates(frame))
 
     def category_evidence(self, logits: Float) -> Float:
         """AudioSet logits ``[527]`` -> evidence ``[K]`` of each category (a logit)."""

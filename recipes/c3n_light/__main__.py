@@ -23,6 +23,7 @@ from avs_ros.training.report import RunReporter
 from recipes.c3n_light import train
 from recipes.c3n_light.ablation import run_ablation
 from recipes.c3n_light.baselines import BASELINES, create_baseline
+from recipes.c3n_light.box_choice import fit_box_choice
 from recipes.c3n_light.detect import DetectSettings, run_detect
 from recipes.c3n_light.instruments import evaluate_instruments
 from recipes.c3n_light.recipe import gather
@@ -30,8 +31,8 @@ from recipes.c3n_light.settings import C3NLightSettings
 from recipes.c3n_light.thresholds import set_thresholds
 
 PROGRAM = "python -m recipes.c3n_light"
-TRAIN, DETECT, ABLATE, THRESHOLDS, COMPOSITE, INSTRUMENTS = VERBS = (
-    "train", "detect", "ablate", "thresholds", "composite", "instruments",
+TRAIN, DETECT, ABLATE, THRESHOLDS, COMPOSITE, INSTRUMENTS, BOXES = VERBS = (
+    "train", "detect", "ablate", "thresholds", "composite", "instruments", "boxes",
 )  # fmt: skip
 TRUNK = Path(__file__).with_name("light_trunk.yaml")
 
@@ -61,6 +62,8 @@ def main(arguments: list[str] | None = None) -> int:
             _composite(given[1:])
         elif verb == INSTRUMENTS:
             _instruments(given[1:])
+        elif verb == BOXES:
+            _boxes(given[1:])
         elif verb in ("-h", "--help"):
             say(f"{__doc__}\nverbs: {verbs}; each has --help")
         else:
@@ -162,6 +165,17 @@ def _instruments(arguments: list[str]) -> None:
         model.close()
     mean = sum(score for score, _ in scores.values()) / len(scores)
     say(f"{'mean':12} {mean:.3f} of {len(scores)} instruments")
+
+
+def _boxes(arguments: list[str]) -> None:
+    parser = argparse.ArgumentParser(
+        prog=f"{PROGRAM} {BOXES}",
+        description="Fit which box a category has that only the class head's cells show.",
+    )
+    parser.add_argument("--data", type=Path, required=True, help="folder of images")
+    parser.add_argument("--model", type=Path, default=BUNDLED, help="light C3N file (bundled)")
+    args = parser.parse_args(arguments)
+    fit_box_choice(args.data, args.model, say)
 
 
 if __name__ == "__main__":
