@@ -7,13 +7,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from light_training_data import Reporter
 
 from avs_ros.errors import ParameterError
+from avs_ros.inference.candidates import THING_WEIGHTS
 from avs_ros.inference.light import BUNDLED
 from avs_ros.inference.light_detecting import DetectingSegmenter
+from avs_ros.models.light.categories import categories
 from avs_ros.models.light.checkpoint import load_light
-from recipes.c3n_light import gate_examples
+from recipes.c3n_light import box_choice, gate_examples
 from recipes.c3n_light.__main__ import main
 from recipes.c3n_light.detect import DetectSettings, run_detect
 from recipes.c3n_light.explaining import (
@@ -71,6 +74,30 @@ def test_one_command_goes_from_the_data_to_a_file_that_runs(
     first = target.read_bytes()
     assert run_detect(SHORT, data, tmp_path, again).read_bytes() == first
     assert not any("composites of" in line for line in again.lines)
+    # A gate of its own for the networks of a file that there is.
+    call = ["gate", "--model", str(target), "--data", str(data), "-o", str(tmp_path / "gate")]
+    assert main([*call, "--set", "pairs=30", "--set", "doubles=6"]) == 0
+    other = load_light(tmp_path / "gate" / "c3n_light.safetensors")
+    assert other.metadata["provenance"]["gate"]["settings"]["pairs"] == 30
+    told, before = other.metadata["detecting"], model.metadata["detecting"]
+    assert told["gate"] != before["gate"] and told["evidence"] == before["evidence"]
+    assert other.detector is not None and model.detector is not None
+    for own, kept in zip(other.detector.parameters(), model.detector.parameters(), strict=True):
+        assert torch.equal(own, kept)
+
+
+def test_which_object_the_cells_are_is_fitted_on_held_out_photographs(
+    shared: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = [category for category in categories() if category.name in ("harp", "xylophone")]
+    monkeypatch.setattr(box_choice, "categories", lambda: few)
+    told: list[str] = []
+    weights = box_choice.fit_box_choice(shared / "data", BUNDLED, told.append)
+    assert weights.shape == np.shape(THING_WEIGHTS)
+    # What is an object, and what fits the cells, is what they show.
+    assert weights[0] > 0 and weights[2] > 0
+    found = {line[:27].strip(): float(line.split("IoU ")[1][:5]) for line in told[:-1]}
+    assert found["best box there is"] > found["fitted on other categories"] > 0
 
 
 def test_settings_that_cannot_be_are_refused(

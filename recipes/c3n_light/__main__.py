@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 
@@ -25,14 +26,17 @@ from recipes.c3n_light.ablation import run_ablation
 from recipes.c3n_light.baselines import BASELINES, create_baseline
 from recipes.c3n_light.box_choice import fit_box_choice
 from recipes.c3n_light.detect import DetectSettings, run_detect
+from recipes.c3n_light.gate_fit import GateSettings, run_gate
 from recipes.c3n_light.instruments import evaluate_instruments
 from recipes.c3n_light.recipe import gather
 from recipes.c3n_light.settings import C3NLightSettings
 from recipes.c3n_light.thresholds import set_thresholds
 
+S = TypeVar("S", bound=GateSettings)
+
 PROGRAM = "python -m recipes.c3n_light"
-TRAIN, DETECT, ABLATE, THRESHOLDS, COMPOSITE, INSTRUMENTS, BOXES = VERBS = (
-    "train", "detect", "ablate", "thresholds", "composite", "instruments", "boxes",
+TRAIN, DETECT, ABLATE, THRESHOLDS, COMPOSITE, INSTRUMENTS, BOXES, GATE = VERBS = (
+    "train", "detect", "ablate", "thresholds", "composite", "instruments", "boxes", "gate",
 )  # fmt: skip
 TRUNK = Path(__file__).with_name("light_trunk.yaml")
 
@@ -64,6 +68,8 @@ def main(arguments: list[str] | None = None) -> int:
             _instruments(given[1:])
         elif verb == BOXES:
             _boxes(given[1:])
+        elif verb == GATE:
+            _gate(given[1:])
         elif verb in ("-h", "--help"):
             say(f"{__doc__}\nverbs: {verbs}; each has --help")
         else:
@@ -100,22 +106,42 @@ def _detect(arguments: list[str]) -> None:
         prog=f"{PROGRAM} {DETECT}",
         description="Detector, audio networks and gate on a light file's maps: the shipped file.",
     )
-    config = Path(__file__).with_name("detect.yaml")
-    parser.add_argument("--config", type=Path, default=config, help=f"YAML ({config.name})")
-    parser.add_argument("--data", type=Path, required=True, help="folder of the training data")
-    parser.add_argument("-o", "--output", type=Path, required=True, help="folder for the run")
-    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE")
     parser.add_argument("--resume", action="store_true", help="continue a run")
-    args = parser.parse_args(arguments)
-    settings = load_settings(DetectSettings, args.config, parse_overrides(args.set))
+    args, settings = _settings(parser, arguments, DetectSettings, "detect.yaml")
     if settings.threads:
         torch.set_num_threads(settings.threads)
-    args.output.mkdir(parents=True, exist_ok=True)
     if (args.output / "log.jsonl").is_file() and not args.resume:
         raise ParameterError(f"{args.output} already holds a run: continue it with --resume")
     with RunReporter(args.output, settings) as reporter:
         target = run_detect(settings, args.data, args.output, reporter)
     say(f"network: {target} ({target.stat().st_size / 2**20:.1f} MiB)")
+
+
+def _gate(arguments: list[str]) -> None:
+    parser = argparse.ArgumentParser(
+        prog=f"{PROGRAM} {GATE}",
+        description="The present tables of sounds and a gate for them, on a file's networks.",
+    )
+    parser.add_argument("--model", type=Path, default=BUNDLED, help="light C3N file (bundled)")
+    args, settings = _settings(parser, arguments, GateSettings, "gate.yaml")
+    with RunReporter(args.output, settings) as reporter:
+        target = run_gate(args.model, settings, args.data, args.output, reporter)
+    say(f"network: {target}")
+
+
+def _settings(
+    parser: argparse.ArgumentParser, arguments: list[str], kind: type[S], config: str
+) -> tuple[argparse.Namespace, S]:
+    """What a stage is told; makes the output folder."""
+    file = Path(__file__).with_name(config)
+    parser.add_argument("--config", type=Path, default=file, help=f"YAML ({file.name})")
+    parser.add_argument("--data", type=Path, required=True, help="folder of the training data")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="folder for the run")
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE")
+    args = parser.parse_args(arguments)
+    settings = load_settings(kind, args.config, parse_overrides(args.set))
+    args.output.mkdir(parents=True, exist_ok=True)
+    return args, settings
 
 
 def _thresholds(arguments: list[str]) -> None:

@@ -6,18 +6,16 @@ is seen of images is kept under the output folder.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from avs_ros.errors import ParameterError
 from avs_ros.inference.light import BUNDLED
-from avs_ros.models.light.categories import categories, sound_classes
+from avs_ros.models.light.categories import categories
 from avs_ros.models.light.checkpoint import load_light, save_light
 from avs_ros.models.light.detector import Detector
 from recipes.c3n_light.detecting import (
@@ -31,14 +29,13 @@ from recipes.c3n_light.detector_scenes import (
     believed_objects,
     detector_rows,
 )
-from recipes.c3n_light.explaining import (
-    Examples,
-    companion_threshold_for,
-    fit,
-    refusal_curve,
-    threshold_for,
+from recipes.c3n_light.gate_fit import (
+    NEUTRAL_THRESHOLDS,
+    GateSettings,
+    evidence_tables,
+    fitted_gate,
+    neutral_gate,
 )
-from recipes.c3n_light.gate_examples import gather_examples
 from recipes.c3n_light.listening import Listeners, ListeningStage, free_sounds
 from recipes.c3n_light.masked_photos import salient_masks
 from recipes.c3n_light.provenance import commit, data_digests
@@ -51,18 +48,15 @@ CONFUSABLE_GROUPS = (("car", "bus", "truck", "motorcycle", "tractor", "engine"),
 
 
 @dataclass(frozen=True)
-class DetectSettings:
+class DetectSettings(GateSettings):
     """``init_from``: light file with the maps, ``bundled`` for the package's; ``go_on``: its
     detector too, where it has one, else YOLOX-nano.  ``stamps``: folder of Tux Paint's stamps,
     ``soundfont``: file that instruments are rendered from; empty to do without.
     ``whole_size``: of the frames that the detector sees, px; ``scene_size``: of its training
     scenes.  ``listening_back``, ``back``: share of the way back to the public audio networks and
-    detector at the end.  ``pairs``: composites for the gate; ``doubles``: those of two things;
-    ``empty``: share of those without a source that must stay empty; ``beside``: share of those
-    with one in which something else may be marked too.
+    detector at the end.
     """
 
-    seed: int = 5
     init_from: str = BUNDLED_NAME
     go_on: bool = False
     stamps: str = "/usr/share/tuxpaint/stamps"
@@ -75,10 +69,6 @@ class DetectSettings:
     detecting_steps: int = 6500
     detecting_batch: int = 8
     back: float = 0.3
-    pairs: int = 20000
-    doubles: int = 1500
-    empty: float = 0.96
-    beside: float = 0.04
     hold: float = 1.5
     context: float = 5.0
     checkpoint_every: int = 100
@@ -86,6 +76,7 @@ class DetectSettings:
 
     def __post_init__(self) -> None:
         """Raise ParameterError for the first value outside its range."""
+        super().__post_init__()
         for name in ("whole_size", "scene_size"):
             if getattr(self, name) < 64 or getattr(self, name) % 32:
                 raise ParameterError(f"{name} must be a multiple of 32 from 64 on")
@@ -94,14 +85,9 @@ class DetectSettings:
                 f"stamps: there is no folder {self.stamps}: install Debian's package "
                 "tuxpaint-stamps-default, or set it to nothing to do without"
             )
-        for name in ("listening_back", "back", "empty", "beside"):
+        for name in ("listening_back", "back"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ParameterError(f"{name} must be from 0 to 1")
-
-    @property
-    def epochs(self) -> int:
-        """One pass; stages are counted in steps."""
-        return 1
 
 
 def run_detect(settings: DetectSettings, data: Path, output: Path, reporter: Reporter) -> Path:
@@ -112,47 +98,10 @@ def run_detect(settings: DetectSettings, data: Path, output: Path, reporter: Rep
         _detect(settings, data, output, reporter),
     )
     draft, target = output / "draft.safetensors", output / "c3n_light.safetensors"
-    write(draft, settings, data, listeners, detector, neutral_gate(),
-          {"threshold": 0.5, "companion_threshold": 0.5})  # fmt: skip
-    examples = _examples(draft, settings, data, output, reporter)
-    gate = fit(examples)
-    threshold = threshold_for(examples, gate, settings.empty)
-    companion = companion_threshold_for(examples, gate, settings.beside)
-    reporter.say(f"gate: {len(examples.truth)} examples, threshold {threshold:.3f}, "
-                 f"{companion:.3f} beside another")  # fmt: skip
-    curve = refusal_curve(examples, gate)
-    for row in curve:
-        reporter.say(", ".join(f"{name} {value:.3f}" for name, value in row.items()))
-    chosen = {"threshold": round(threshold, 4), "companion_threshold": round(companion, 4)}
+    write(draft, settings, data, listeners, detector, neutral_gate(), NEUTRAL_THRESHOLDS)
+    gate, chosen, curve = fitted_gate(draft, settings, data, output, reporter)
     write(target, settings, data, listeners, detector, gate, chosen, curve)
     return target
-
-
-def _examples(
-    draft: Path, settings: DetectSettings, data: Path, output: Path, reporter: Reporter
-) -> Examples:
-    """What the gate learns from, kept until the draft or what is asked of it changes."""
-    payload = [draft.read_bytes(), f"{settings.pairs} {settings.doubles} {settings.seed}".encode()]
-    kept = output / f"examples_{hashlib.sha256(b''.join(payload)).hexdigest()[:12]}.npz"
-    if kept.is_file():
-        with np.load(kept) as arrays:
-            return Examples(**arrays)
-    examples = gather_examples(
-        draft, data, settings.pairs, settings.doubles, settings.seed, reporter.say
-    )
-    np.savez_compressed(kept, **vars(examples))
-    return examples
-
-
-def neutral_gate() -> dict[str, Any]:
-    """A gate that accepts nothing: what a draft has."""
-    from avs_ros.inference.explaining import INPUTS
-
-    zeros, ones = [0.0] * INPUTS, [1.0] * INPUTS
-    return {
-        "mean": zeros, "spread": ones, "hidden": [zeros], "hidden_bias": [0.0], "weights": [0.0],
-        "bias": -9.0,
-    }  # fmt: skip
 
 
 def write(
@@ -209,19 +158,10 @@ def _before(settings: DetectSettings, metadata: Mapping[str, Any]) -> dict[str, 
 def vocabulary(mapped: tuple[str, ...], coco: list[str]) -> dict[str, Any]:
     """What the file says of its categories; ``mapped``: names of the semantic maps."""
     names = [category.name for category in categories()]
-    place = {name: k for k, name in enumerate(names)}
-    sounds = sound_classes()
     return {
         "categories": names,
         "imagenet": [list(category.imagenet) for category in categories()],
-        "evidence": {
-            "categories": len(names),
-            "sound_classes": [sound.name for sound in sounds],
-            "category": [place[sound.category] for sound in sounds],
-            "direct": [list(sound.direct) for sound in sounds],
-            "branch": [list(sound.branch) for sound in sounds],
-            "root": [list(sound.root) for sound in sounds],
-        },
+        "evidence": evidence_tables(),
         "candidates": {
             "detector_classes": list(detector_rows(coco)[0]),
             "detector_rows": [list(rows) for rows in detector_rows(coco)[1]],

@@ -1,0 +1,147 @@
+"""The gate of a light file with a detector: gather examples with a draft, fit, choose thresholds.
+
+Also by itself, ``python -m recipes.c3n_light gate``: on the networks of a file that there is, with
+the tables of categories and sounds as they are now.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from avs_ros.errors import CheckpointError, ParameterError
+from avs_ros.inference.explaining import INPUTS
+from avs_ros.models.light.categories import categories, sound_classes
+from avs_ros.models.light.checkpoint import load_light, save_light
+from recipes.c3n_light.explaining import (
+    Examples,
+    companion_threshold_for,
+    fit,
+    refusal_curve,
+    threshold_for,
+)
+from recipes.c3n_light.gate_examples import gather_examples
+from recipes.c3n_light.provenance import commit, data_digests
+from recipes.c3n_light.stages import Reporter
+
+NEUTRAL_THRESHOLDS = {"threshold": 0.5, "companion_threshold": 0.5}
+
+
+@dataclass(frozen=True)
+class GateSettings:
+    """``pairs``: composites, ``doubles``: those of two things; ``empty``: share of those without
+    a source that must stay empty; ``beside``: share of those with one in which something else may
+    be marked too.
+    """
+
+    seed: int = 5
+    pairs: int = 20000
+    doubles: int = 1500
+    empty: float = 0.96
+    beside: float = 0.04
+
+    def __post_init__(self) -> None:
+        """Raise ParameterError for the first value outside its range."""
+        for name in ("empty", "beside"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ParameterError(f"{name} must be from 0 to 1")
+
+    @property
+    def epochs(self) -> int:
+        """One pass; stages are counted in steps."""
+        return 1
+
+
+def fitted_gate(
+    draft: Path, settings: GateSettings, data: Path, output: Path, reporter: Reporter
+) -> tuple[dict[str, Any], dict[str, float], Sequence[Mapping[str, float]]]:
+    """The gate, its thresholds and the refusal curve, of what ``draft`` sees and hears."""
+    examples = _examples(draft, settings, data, output, reporter)
+    gate = fit(examples)
+    threshold = threshold_for(examples, gate, settings.empty)
+    companion = companion_threshold_for(examples, gate, settings.beside)
+    reporter.say(f"gate: {len(examples.truth)} examples, threshold {threshold:.3f}, "
+                 f"{companion:.3f} beside another")  # fmt: skip
+    curve = refusal_curve(examples, gate)
+    for row in curve:
+        reporter.say(", ".join(f"{name} {value:.3f}" for name, value in row.items()))
+    chosen = {"threshold": round(threshold, 4), "companion_threshold": round(companion, 4)}
+    return gate, chosen, curve
+
+
+def run_gate(
+    checkpoint: Path, settings: GateSettings, data: Path, output: Path, reporter: Reporter
+) -> Path:
+    """A file with the networks of ``checkpoint``, the present evidence and a gate for it.
+
+    Raises CheckpointError where the file's categories are not the present ones.
+    """
+    draft, target = output / "draft.safetensors", output / "c3n_light.safetensors"
+    model = load_light(checkpoint)
+    told = {k: v for k, v in model.metadata.items() if k not in ("kind", "build", "names")}
+    detecting = dict(told["detecting"])
+    if list(detecting["categories"]) != [one.name for one in categories()]:
+        raise CheckpointError(f"{checkpoint} has other categories: run detect")
+    detecting["evidence"] = evidence_tables()
+
+    def write(path: Path, gate: Mapping[str, Any], thresholds: Mapping[str, float]) -> None:
+        calibration = {**detecting["calibration"], **thresholds}
+        told["detecting"] = {**detecting, "gate": gate, "calibration": calibration}
+        save_light(
+            path, model.network, model.metadata["names"], told,
+            detector=model.detector, short_audio=model.short_audio,
+        )  # fmt: skip
+
+    write(draft, neutral_gate(), NEUTRAL_THRESHOLDS)
+    gate, chosen, curve = fitted_gate(draft, settings, data, output, reporter)
+    made = {
+        "made_by": "python -m recipes.c3n_light gate", "settings": dict(vars(settings)),
+        "commit": commit(), "data": data_digests(data), "refusal_curve": list(curve),
+    }  # fmt: skip
+    told["provenance"] = {**told.get("provenance", {}), "gate": made}
+    write(target, gate, chosen)
+    return target
+
+
+def evidence_tables() -> dict[str, Any]:
+    """What each sound class is and at which levels of the ontology it is heard."""
+    place = {category.name: k for k, category in enumerate(categories())}
+    sounds = sound_classes()
+    return {
+        "categories": len(place),
+        "sound_classes": [sound.name for sound in sounds],
+        "category": [place[sound.category] for sound in sounds],
+        "direct": [list(sound.direct) for sound in sounds],
+        "branch": [list(sound.branch) for sound in sounds],
+        "root": [list(sound.root) for sound in sounds],
+    }
+
+
+def neutral_gate() -> dict[str, Any]:
+    """A gate that accepts nothing: what a draft has."""
+    zeros, ones = [0.0] * INPUTS, [1.0] * INPUTS
+    return {
+        "mean": zeros, "spread": ones, "hidden": [zeros], "hidden_bias": [0.0], "weights": [0.0],
+        "bias": -9.0,
+    }  # fmt: skip
+
+
+def _examples(
+    draft: Path, settings: GateSettings, data: Path, output: Path, reporter: Reporter
+) -> Examples:
+    """What the gate learns from, kept until the draft or what is asked of it changes."""
+    payload = [draft.read_bytes(), f"{settings.pairs} {settings.doubles} {settings.seed}".encode()]
+    kept = output / f"examples_{hashlib.sha256(b''.join(payload)).hexdigest()[:12]}.npz"
+    if kept.is_file():
+        with np.load(kept) as arrays:
+            return Examples(**arrays)
+    examples = gather_examples(
+        draft, data, settings.pairs, settings.doubles, settings.seed, reporter.say
+    )
+    np.savez_compressed(kept, **vars(examples))
+    return examples
