@@ -17,7 +17,15 @@ from media_files import write_video
 from avs_ros.cli import evaluate_clips
 from avs_ros.cli.main import main
 from avs_ros.errors import DatasetError
-from avs_ros.evaluation.clips import Moment, MomentScore, Thing, read_moments, score_moment
+from avs_ros.evaluation.clips import (
+    Judged,
+    Moment,
+    MomentScore,
+    Thing,
+    by_label,
+    read_moments,
+    score_moment,
+)
 from avs_ros.segmentation import Instance, Segmentation
 
 HEAD = ["clip", "time_s", "label", "x0", "y0", "x1", "y1", "role", "sure", "note"]
@@ -88,6 +96,17 @@ def test_players_may_be_marked_and_unsure_sources_are_not_asked_for() -> None:
     assert not Moment(1.0, (unsure,)).scored and Moment(1.0, (DOG, unsure)).scored
 
 
+def test_each_source_of_a_moment_is_asked_for_by_its_label() -> None:
+    cat = Thing("cat", (0.5, 0.0, 1.0, 1.0), "source", True)
+    moment, seen = Moment(1.0, (DOG, cat)), answer((0, 0, 10, 10))
+    one = Judged("a.mp4", moment, seen, np.zeros((10, 20, 3), np.uint8),
+                 score_moment(seen, moment))  # fmt: skip
+    assert one.score.found and one.score.ious == (1.0, 0.0)
+    assert by_label([one, one]) == {
+        "cat": {"found": 0, "count": 2}, "dog": {"found": 2, "count": 2},
+    }  # fmt: skip
+
+
 def test_nothing_visible_means_nothing_marked() -> None:
     nothing = Moment(1.0, ())
     assert score_moment(answer(None), nothing) == MomentScore(empty=True)
@@ -112,6 +131,7 @@ def test_clips_are_walked_through_as_a_run_does(tmp_path: Path) -> None:
     scores = {name: (s["value"], s["count"]) for name, s in one["scores"].items()}
     assert scores["found"] == scores["touched"] == scores["pointed"] == (2 / 3, 3)
     assert scores["named"] == (1, 2) and scores["empty"] == (2 / 3, 3)
+    assert one["labels"] == {"lamp": {"found": 2, "count": 3}}
     asked = [(m["clip"], m["time"]) for m in one["moments"]]
     assert asked == [
         ("dark.mp4", 9.0), ("lamp.mp4", 0.5), ("lamp.mp4", 1.5), ("lamp.mp4", 1.9),

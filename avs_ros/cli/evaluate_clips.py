@@ -2,13 +2,15 @@
 
 ``metrics.json`` has ``kind``, ``schema`` (:data:`SCHEMA`), ``fps``, ``clips`` and ``models``: name
 -> ``engine``, ``device``, ``scores`` (``clips.MEANINGS``: ``value``, ``count``, and the ends
-``low``, ``high`` of the 95 % interval over clips), ``identity`` (``switches`` of the numbers of
-what is marked, ``seconds`` in which it was followed, ``per_minute``) and ``moments``.
+``low``, ``high`` of the 95 % interval over clips), ``labels`` (``clips.by_label``), ``identity``
+(``switches`` of the numbers of what is marked, ``seconds`` in which it was followed,
+``per_minute``) and ``moments``.
 """
 
 from __future__ import annotations
 
 import argparse
+import textwrap
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from pathlib import Path
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from avs_ros.evaluation.clips import Judged
     from avs_ros.inference.segmenter import Segmenter
 
+_WIDTH = 110
 # Raised by one when a name in metrics.json changes its meaning or goes away.
 SCHEMA = 1
 
@@ -50,7 +53,7 @@ def run(args: argparse.Namespace, load: Callable[..., Segmenter] | None = None) 
     ``load`` makes the segmenter out of the keywords ``model``, ``engine`` and ``device`` (None:
     ``avs_ros.inference.create_segmenter``).
     """
-    from avs_ros.evaluation.clips import clips_of, judge_clip, records, totals
+    from avs_ros.evaluation.clips import by_label, clips_of, judge_clip, records, totals
     from avs_ros.evaluation.identity import MarkedIdentity
     from avs_ros.evaluation.label_sets import read_label_sets
     from avs_ros.evaluation.replay import open_segmenter
@@ -79,7 +82,7 @@ def run(args: argparse.Namespace, load: Callable[..., Segmenter] | None = None) 
         kept = identity.found
         results[name] = {
             "engine": segmenter.engine, "device": segmenter.device, "sheet": sheet.name,
-            "scores": totals(judged), "moments": records(judged),
+            "scores": totals(judged), "labels": by_label(judged), "moments": records(judged),
             "identity": {
                 "switches": kept.switches, "seconds": round(kept.seconds, 3),
                 "per_minute": round(kept.per_minute, 3) if kept.seconds else None,
@@ -116,6 +119,9 @@ def _show(models: Mapping[str, Any]) -> None:
     for score, meaning in MEANINGS.items():
         print(f"  {score:9s}{meaning}")
     print(f"  {'switches':9s}a minute: what is marked goes on, under another number")
+    for name, one in zip(names, models.values(), strict=True):
+        told = (f"{label} {of['found']} of {of['count']}" for label, of in one["labels"].items())
+        print(textwrap.fill(f"sources found by {name}: {', '.join(told)}", _WIDTH))
 
 
 def _switches(identity: Mapping[str, Any]) -> str:

@@ -120,7 +120,9 @@ def _moment(row: Mapping[str, str]) -> Moment:
 
 @dataclass(frozen=True)
 class MomentScore:
-    """One answer: 1 or 0, None where the moment does not ask for it; ``iou``: the best one."""
+    """One answer: 1 or 0, None where the moment does not ask for it; ``iou``: the best one, and
+    ``ious`` the best one of each source.
+    """
 
     found: bool | None = None
     touched: bool | None = None
@@ -128,6 +130,7 @@ class MomentScore:
     named: bool | None = None
     empty: bool | None = None
     iou: float = 0.0
+    ious: tuple[float, ...] = ()
 
 
 def score_moment(
@@ -149,7 +152,10 @@ def score_moment(
     if around is not None:
         boxes.append(around)
     shares = [(x0 / width, y0 / height, x1 / width, y1 / height) for x0, y0, x1, y1 in boxes]
-    best = max((box_iou(box, source) for box in shares for source in sources), default=0.0)
+    ious = tuple(
+        max((box_iou(box, source) for box in shares), default=0.0) for source in sources
+    )
+    best = max(ious, default=0.0)
     labels = [instance.label for instance in answer.instances]
     truths = [one.label for one in moment.sources]
     right = (names or LabelSets()).sees(labels, truths) or any(
@@ -164,6 +170,7 @@ def score_moment(
         ),
         named=right if labels else None,
         iou=best,
+        ious=ious,
     )
 
 
@@ -245,6 +252,20 @@ def totals(judged: Sequence[Judged]) -> dict[str, dict[str, Any]]:
     return found
 
 
+def by_label(judged: Sequence[Judged]) -> dict[str, dict[str, int]]:
+    """Label of the tables -> ``found`` of ``count`` sources, one by one, the most frequent first.
+
+    In a moment of several sources each is asked for, where :data:`MEANINGS` asks for one of them.
+    """
+    counts: dict[str, dict[str, int]] = {}
+    for one in judged:
+        for source, iou in zip(one.moment.sources, one.score.ious, strict=False):
+            entry = counts.setdefault(source.label, {"found": 0, "count": 0})
+            entry["count"] += 1
+            entry["found"] += iou >= FOUND_IOU
+    return dict(sorted(counts.items(), key=lambda item: (-item[1]["count"], item[0])))
+
+
 def records(judged: Sequence[Judged]) -> list[Mapping[str, Any]]:
     """One plain mapping for each moment, for files."""
     return [
@@ -253,7 +274,7 @@ def records(judged: Sequence[Judged]) -> list[Mapping[str, Any]]:
             "truth": [thing.label for thing in one.moment.sources] or ["none"],
             "labels": [instance.label for instance in one.answer.instances],
             "audio_label": one.answer.audio_label, "area": round(one.answer.area, 6),
-            "iou": round(one.score.iou, 4),
+            "iou": round(one.score.iou, 4), "ious": [round(iou, 4) for iou in one.score.ious],
             **{name: getattr(one.score, name) for name in MEANINGS},
         }
         for one in judged
