@@ -58,10 +58,6 @@ def scene_inputs(steps: Bundle, count: int = _SCENES) -> list[tuple[Array, ...]]
     prepare = FramePreparation(
         metadata["image_size"], metadata["image_mean"], metadata["image_std"], cv2.INTER_AREA
     )
-    whole = WholePreparation(
-        see.inputs["whole"][-1] if "whole" in see.inputs else metadata["image_size"],
-        metadata["image_mean"], metadata["image_std"],
-    )  # fmt: skip
     families = ClassAffinity(metadata["affinity"]) if "heard" in see.inputs else None
     found = []
     for number in range(count):
@@ -69,7 +65,10 @@ def scene_inputs(steps: Bundle, count: int = _SCENES) -> list[tuple[Array, ...]]
         if "frame" in values:
             values["frame"] = prepare(scene.frame(number)).copy()
         if "whole" in values:
-            values["whole"] = whole(scene.frame(number))[0].copy()
+            whole = WholePreparation(
+                see.inputs["whole"][-1], metadata["image_mean"], metadata["image_std"]
+            )
+            values["whole"] = whole(scene.frame(number))[0]
         if "audio_logits" in values:
             window = scene.sound(number * SAMPLE_RATE // 2, SAMPLE_RATE)
             feature, logits = hear.run_eagerly([window[None]])

@@ -10,7 +10,6 @@
 from __future__ import annotations
 
 import argparse
-import textwrap
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from pathlib import Path
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
     from avs_ros.evaluation.clips import Judged
     from avs_ros.inference.segmenter import Segmenter
 
-_WIDTH = 110
 # Raised by one when a name in metrics.json changes its meaning or goes away.
 SCHEMA = 1
 
@@ -108,6 +106,8 @@ def _short(one: Judged) -> str:
 
 
 def _show(models: Mapping[str, Any]) -> None:
+    from rich.console import Console
+
     from avs_ros.evaluation.clips import MEANINGS
     from avs_ros.report.terminal import show_table
 
@@ -121,7 +121,7 @@ def _show(models: Mapping[str, Any]) -> None:
     print(f"  {'switches':9s}a minute: what is marked goes on, under another number")
     for name, one in zip(names, models.values(), strict=True):
         told = (f"{label} {of['found']} of {of['count']}" for label, of in one["labels"].items())
-        print(textwrap.fill(f"sources found by {name}: {', '.join(told)}", _WIDTH))
+        Console(highlight=False, markup=False).print(f"sources found by {name}: {', '.join(told)}")
 
 
 def _switches(identity: Mapping[str, Any]) -> str:

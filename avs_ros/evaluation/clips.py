@@ -259,7 +259,7 @@ def by_label(judged: Sequence[Judged]) -> dict[str, dict[str, int]]:
     """
     counts: dict[str, dict[str, int]] = {}
     for one in judged:
-        for source, iou in zip(one.moment.sources, one.score.ious, strict=False):
+        for source, iou in zip(one.moment.sources, one.score.ious, strict=True):
             entry = counts.setdefault(source.label, {"found": 0, "count": 0})
             entry["count"] += 1
             entry["found"] += iou >= FOUND_IOU

@@ -18,6 +18,7 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
+from rich.progress import track
 from torch import Tensor
 
 from avs_ros.evaluation.boxes import Box, box_iou, box_of
@@ -108,7 +109,7 @@ def _choices(model: DetectingSegmenter, images: Path) -> Iterator[Choice]:
     table = json.loads((images / "coco_mini" / "annotations.json").read_text())["images"]
     scenes = [images / "coco_mini" / entry["file"] for entry in table]
     rng = np.random.default_rng(0)
-    for category in categories():
+    for category in track(categories(), "categories"):
         if category.name not in model.categories:
             continue
         row = list(model.categories).index(category.name)

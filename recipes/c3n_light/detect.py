@@ -40,7 +40,7 @@ from recipes.c3n_light.listening import Listeners, ListeningStage, free_sounds
 from recipes.c3n_light.masked_photos import salient_masks
 from recipes.c3n_light.provenance import commit, data_digests
 from recipes.c3n_light.rendered import rendered_instruments
-from recipes.c3n_light.settings import BUNDLED_NAME
+from recipes.c3n_light.settings import BUNDLED_NAME, require_shares
 from recipes.c3n_light.stages import Reporter, learn
 
 # Categories that the same sounds fit; which of them, the image says.
@@ -85,9 +85,7 @@ class DetectSettings(GateSettings):
                 f"stamps: there is no folder {self.stamps}: install Debian's package "
                 "tuxpaint-stamps-default, or set it to nothing to do without"
             )
-        for name in ("listening_back", "back"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ParameterError(f"{name} must be from 0 to 1")
+        require_shares(self, "listening_back", "back")
 
 
 def run_detect(settings: DetectSettings, data: Path, output: Path, reporter: Reporter) -> Path:

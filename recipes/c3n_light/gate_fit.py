@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from avs_ros.errors import CheckpointError, ParameterError
+from avs_ros.errors import CheckpointError
 from avs_ros.inference.explaining import INPUTS
 from avs_ros.models.light.categories import categories, sound_classes
 from avs_ros.models.light.checkpoint import load_light, save_light
@@ -27,6 +27,7 @@ from recipes.c3n_light.explaining import (
 )
 from recipes.c3n_light.gate_examples import gather_examples
 from recipes.c3n_light.provenance import commit, data_digests
+from recipes.c3n_light.settings import require_shares
 from recipes.c3n_light.stages import Reporter
 
 NEUTRAL_THRESHOLDS = {"threshold": 0.5, "companion_threshold": 0.5}
@@ -47,9 +48,7 @@ class GateSettings:
 
     def __post_init__(self) -> None:
         """Raise ParameterError for the first value outside its range."""
-        for name in ("empty", "beside"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ParameterError(f"{name} must be from 0 to 1")
+        require_shares(self, "empty", "beside")
 
     @property
     def epochs(self) -> int:

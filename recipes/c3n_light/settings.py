@@ -21,6 +21,13 @@ _STAGES = (
 )
 
 
+def require_shares(settings: object, *names: str) -> None:
+    """Raise ParameterError for the first of the settings that is no share, 0 to 1."""
+    for name in names:
+        if not 0 <= getattr(settings, name) <= 1:
+            raise ParameterError(f"{name} must be from 0 to 1")
+
+
 @dataclass(frozen=True)
 class C3NLightSettings:
     """What to train, from what, and for how long; every step is one batch.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import importlib.util
 import os
 from collections.abc import Callable, Sequence
 from typing import cast
@@ -10,7 +11,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from avs_ros.errors import EngineError
+from avs_ros.errors import EngineError, MissingDependencyError
 from avs_ros.inference.engines.cache import cache_folder
 from avs_ros.inference.engines.prepared import Array, Results
 from avs_ros.inference.engines.program import StepProgram
@@ -38,10 +39,9 @@ class CudaGraphRunner:
         self._device = torch.device(device)
         with torch.cuda.device(self._device):
             module = copy.deepcopy(program.module).to(self._device)
-            self._module = to_half(module) if half else module
-            self._step: Callable[..., Sequence[Tensor]] = self._module
-            if compiled:
-                self._step = _compiled(self._module)
+            if half:
+                to_half(module)
+            self._step = _compiled(module) if compiled else module
             dtypes = input_dtypes(program, half)
             self._host = [torch.from_numpy(x).clone().pin_memory() for x in program.example]
             self._inputs = [x.to(self._device) for x in self._host]
@@ -81,11 +81,16 @@ class CudaGraphRunner:
 
     def close(self) -> None:
         """See :class:`StepRunner`."""
-        del self._graph, self._inputs, self._outputs, self._step, self._module
+        del self._graph, self._inputs, self._outputs, self._step
 
 
 def _compiled(module: nn.Module) -> Callable[..., Sequence[Tensor]]:
     """The module by TorchInductor, which keeps what it compiled in this project's cache."""
+    if importlib.util.find_spec("triton") is None:
+        raise MissingDependencyError(
+            "Triton", "engine cuda-graph-compiled",
+            "pip install triton (comes with PyTorch for CUDA on x86-64)",
+        )  # fmt: skip
     os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_folder() / "inductor"))
     # Its convolutions work channels-last; weights that are not would be copied at every step.
     channels_last(module)
