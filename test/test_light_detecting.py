@@ -30,9 +30,9 @@ from avs_ros.inference.light import BUNDLED, LightSegmenter, create, detects
 from avs_ros.inference.light_detecting import DetectingSegmenter
 from avs_ros.inference.loudness import Loudest
 from avs_ros.models.labels import audioset
-from avs_ros.models.light.categories import categories, classes_below, sound_classes
 from avs_ros.models.light.checkpoint import load_light, save_light
 from avs_ros.models.light.detector import STRIDES, Detector
+from recipes.c3n_light.categories import categories, classes_below, sound_classes
 
 SECOND = 1_000_000_000
 

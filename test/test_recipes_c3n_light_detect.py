@@ -14,10 +14,10 @@ from avs_ros.errors import ParameterError
 from avs_ros.inference.candidates import THING_WEIGHTS
 from avs_ros.inference.light import BUNDLED
 from avs_ros.inference.light_detecting import DetectingSegmenter
-from avs_ros.models.light.categories import categories
 from avs_ros.models.light.checkpoint import load_light
 from recipes.c3n_light import box_choice, gate_examples
 from recipes.c3n_light.__main__ import main
+from recipes.c3n_light.categories import categories
 from recipes.c3n_light.detect import DetectSettings, run_detect
 from recipes.c3n_light.explaining import (
     Examples,

@@ -24,8 +24,8 @@ from torch import Tensor
 from avs_ros.evaluation.boxes import Box, box_iou, box_of
 from avs_ros.inference.candidates import THING_WEIGHTS, thing_features
 from avs_ros.inference.light_detecting import DetectingSegmenter
-from avs_ros.models.light.categories import Category, categories
 from avs_ros.segmentation import Bytes, Float
+from recipes.c3n_light.categories import Category, categories
 from recipes.c3n_light.detector_scenes import photo_held_out
 from recipes.c3n_light.masked_photos import folder_photos
 

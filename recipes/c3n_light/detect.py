@@ -15,9 +15,9 @@ import torch
 
 from avs_ros.errors import ParameterError
 from avs_ros.inference.light import BUNDLED
-from avs_ros.models.light.categories import categories
 from avs_ros.models.light.checkpoint import load_light, save_light
 from avs_ros.models.light.detector import Detector
+from recipes.c3n_light.categories import categories
 from recipes.c3n_light.detecting import (
     DetectingStage,
     continue_detector,

@@ -14,9 +14,9 @@ import numpy as np
 import torch
 
 from avs_ros.inference.frames import WholePreparation
-from avs_ros.models.light.categories import Category, categories
 from avs_ros.models.light.detector import Detector
 from avs_ros.segmentation import Bytes
+from recipes.c3n_light.categories import Category, categories
 from recipes.c3n_light.cutouts import on_larger_ground
 from recipes.c3n_light.laying import THING, Instance, Scene, Thing, finished, lay
 from recipes.c3n_light.masked_photos import (

@@ -19,8 +19,8 @@ from torch import nn
 
 from avs_ros.inference.explaining import ExplainingGate, gate_inputs
 from avs_ros.models.labels import audioset
-from avs_ros.models.light.categories import categories, classes_below, sound_classes
 from avs_ros.segmentation import Float
+from recipes.c3n_light.categories import categories, classes_below, sound_classes
 
 # Rows of clips weigh this much more than those of composites.
 CLIP_WEIGHT = 50.0

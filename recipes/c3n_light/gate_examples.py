@@ -15,9 +15,9 @@ from avs_ros.evaluation.clips import Moment, clips_of, judge_clip
 from avs_ros.inference.explaining import INPUTS, gate_inputs
 from avs_ros.inference.light_detecting import DetectingSegmenter
 from avs_ros.models.labels import audioset
-from avs_ros.models.light.categories import categories
 from avs_ros.segmentation import Bytes, Float, Prediction
 from avs_ros.sound import SAMPLE_RATE
+from recipes.c3n_light.categories import categories
 from recipes.c3n_light.detector_scenes import photo_held_out, sample_held_out
 from recipes.c3n_light.explaining import (
     CLIP_WEIGHT,

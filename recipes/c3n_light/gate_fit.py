@@ -16,8 +16,8 @@ import numpy as np
 
 from avs_ros.errors import CheckpointError
 from avs_ros.inference.explaining import INPUTS
-from avs_ros.models.light.categories import categories, sound_classes
 from avs_ros.models.light.checkpoint import load_light, save_light
+from recipes.c3n_light.categories import categories, sound_classes
 from recipes.c3n_light.explaining import (
     Examples,
     companion_threshold_for,

@@ -17,9 +17,9 @@ import numpy as np
 
 from avs_ros.errors import DatasetError, optional
 from avs_ros.inference.segmenter import Segmenter
-from avs_ros.models.light.categories import categories
 from avs_ros.segmentation import Bytes, Float
 from avs_ros.sound import SAMPLE_RATE
+from recipes.c3n_light.categories import categories
 from recipes.c3n_light.detector_scenes import photo_held_out
 from recipes.c3n_light.gate_examples import loudest_second
 from recipes.c3n_light.listening import sound_file

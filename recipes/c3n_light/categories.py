@@ -1,7 +1,7 @@
 """The categories that the light model can mark: what shows them and what they sound like.
 
-``data/labels/light_categories.csv`` is the table.  A weight file stores what follows from it, so
-nothing of this module is needed at run time.
+``avs_ros/data/labels/light_categories.csv`` is the table.  A weight file stores what follows from
+it, so nothing of this module is needed at run time.
 """
 
 from __future__ import annotations
