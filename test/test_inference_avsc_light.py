@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from avs_ros.cli.run_folder import to_record
 from avs_ros.evaluation.scenes import Shot, judge, shots
 from avs_ros.gate import GateConfig
 from avs_ros.inference import create_segmenter
 from avs_ros.inference.avsc_light import Found, InstanceSegmenter, choose
 from avs_ros.inference.potential_objects import ObjectReader, PotentialObject, gathered
 from avs_ros.inference.tracking import Tracked
-from avs_ros.media.results import to_record
 from avs_ros.postprocess import Postprocessor
 from avs_ros.segmentation import Segmentation
 from avs_ros.sound import SAMPLE_RATE, level_dbfs

@@ -11,9 +11,9 @@ import pytest
 from drawn_answers import answer
 from media_files import write_video
 
+from avs_ros.cli.run_folder import ResultFiles, to_record, write_mask
 from avs_ros.errors import MediaError
 from avs_ros.media.film import choose_moments, thumbnails
-from avs_ros.media.results import ResultFiles, to_record, write_mask
 
 KEYS = ["index", "time", "sounding", "score", "label", "audio_label", "point", "area", "instances",
         "ms"]

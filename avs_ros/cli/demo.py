@@ -22,8 +22,8 @@ from avs_ros.conversions.messages import make_header
 from avs_ros.conversions.topics import ANSWER_TOPICS, COMPRESSED, DIAGNOSTICS, LABEL_INFO, Output
 from avs_ros.errors import MediaError, ParameterError
 from avs_ros.inference.segmenter import Segmenter
-from avs_ros.media.answer_bag import AnswerBag, full_name
 from avs_ros.media.bag_types import BAG
+from avs_ros.media.bag_writer import AnswerBag, full_name
 from avs_ros.media.source import Sound
 from avs_ros.media.video import VideoSource
 from avs_ros.postprocess import PostprocessConfig, Postprocessor

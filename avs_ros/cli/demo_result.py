@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from avs_ros.cli.run_folder import counter_descriptions
-from avs_ros.media.answer_bag import NODE
+from avs_ros.media.bag_writer import NODE
 from avs_ros.media.film import choose_moments, decode, jpeg, thumbnails, write_film
 from avs_ros.media.recorded_run import RecordedRun, read_run
 from avs_ros.media.scene import SECONDS, Turn, turns

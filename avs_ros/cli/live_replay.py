@@ -16,7 +16,7 @@ from avs_ros.evaluation.label_sets import LabelSets
 from avs_ros.evaluation.live import CAMERA_INFO, LiveRun, topics_of
 from avs_ros.evaluation.score_sheet import ScoreSheet
 from avs_ros.evaluation.truth import read_truth
-from avs_ros.media.answer_bag import NODE
+from avs_ros.media.bag_writer import NODE
 
 
 def replay_live(

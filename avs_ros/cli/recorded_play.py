@@ -18,7 +18,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from avs_ros.errors import AvsError, RosError
-from avs_ros.media.answer_bag import NODE
+from avs_ros.media.bag_writer import NODE
 from avs_ros.ros_installation import own_graph, require_ros
 
 LAST_LINES = 12
