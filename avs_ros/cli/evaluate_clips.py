@@ -15,14 +15,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from avs_ros.cli.options import (
-    add_models,
-    add_policy,
-    add_workers,
-    check_workers,
-    chosen_models,
-    policy_of,
-)
+from avs_ros.cli import options
 from avs_ros.errors import ParameterError
 
 if TYPE_CHECKING:
@@ -38,11 +31,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", type=Path, metavar="DIR", help="clips, and boxes.csv")
     parser.add_argument("--boxes", type=Path, metavar="CSV", help="another table (DIR/boxes.csv)")
     parser.add_argument("-o", "--output", type=Path, default=Path("clips"), metavar="DIR")
-    add_models(parser)
-    add_workers(parser, processes=False)
+    options.add_models(parser)
+    options.add_workers(parser, processes=False)
     parser.add_argument("--fps", type=float, default=10.0, help="frames asked per second (10)")
     parser.add_argument("--labels", type=Path, metavar="JSON", help="further right names")
-    add_policy(parser)
+    options.add_policy(parser)
 
 
 def run(args: argparse.Namespace, load: Callable[..., Segmenter] | None = None) -> int:
@@ -60,8 +53,8 @@ def run(args: argparse.Namespace, load: Callable[..., Segmenter] | None = None) 
 
     if not args.fps > 0:
         raise ParameterError(f"--fps is {args.fps:g}; must be above 0")
-    check_workers(args)
-    models, policy = chosen_models(args), policy_of(args)
+    options.check_workers(args)
+    models, policy = options.chosen_models(args), options.policy_of(args)
     clips = clips_of(args.folder, args.boxes)
     names = read_label_sets(args.labels) if args.labels else None
     make_folder(args.output)

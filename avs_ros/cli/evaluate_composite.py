@@ -17,14 +17,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from avs_ros.cli.options import (
-    add_models,
-    add_policy,
-    add_workers,
-    check_workers,
-    chosen_models,
-    policy_of,
-)
+from avs_ros.cli import options
 from avs_ros.errors import ParameterError
 from avs_ros.gate import apply_gate
 from avs_ros.postprocess import PostprocessConfig
@@ -52,14 +45,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="part of --data; validation (default) is what the bundled model has never met",
     )  # fmt: skip
     parser.add_argument("-o", "--output", type=Path, default=Path("composite"), metavar="DIR")
-    add_models(parser)
-    add_workers(parser, processes=False)
+    options.add_models(parser)
+    options.add_workers(parser, processes=False)
     parser.add_argument(
         "--hard", action="store_true", help="without --data: dark, noisy and small images"
     )
     parser.add_argument("--limit", type=int, default=0, help="most cases of each kind (all)")
     parser.add_argument("--seed", type=int, default=0, help="which sound meets which image (0)")
-    add_policy(parser)
+    options.add_policy(parser)
 
 
 def run(args: argparse.Namespace, load: Callable[..., Segmenter] | None = None) -> int:
@@ -75,11 +68,11 @@ def run(args: argparse.Namespace, load: Callable[..., Segmenter] | None = None) 
 
     if args.limit < 0:
         raise ParameterError(f"--limit is {args.limit}; it must be 0 (all) or more")
-    check_workers(args)
-    policy = policy_of(args)
+    options.check_workers(args)
+    policy = options.policy_of(args)
     if args.hard and args.data:
         raise ParameterError("--hard belongs to the generated set: leave --data away")
-    models = chosen_models(args)
+    models = options.chosen_models(args)
     dataset = (
         read_dataset(args.data, args.split) if args.data else generated_dataset(args.hard)
     )

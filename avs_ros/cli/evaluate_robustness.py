@@ -11,14 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from avs_ros.cli.options import (
-    add_bag_topics,
-    add_models,
-    add_workers,
-    audio_format,
-    check_workers,
-    chosen_models,
-)
+from avs_ros.cli import options
 
 if TYPE_CHECKING:
     from avs_ros.inference.segmenter import Segmenter
@@ -33,14 +26,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "bags", type=Path, nargs="+", metavar="BAG", help="bags with true masks, or folders"
     )
     parser.add_argument("-o", "--output", type=Path, default=Path("robustness"), metavar="DIR")
-    add_models(parser)
-    add_bag_topics(parser, "true masks")
+    options.add_models(parser)
+    options.add_bag_topics(parser, "true masks")
     parser.add_argument(
         "--only", nargs="+", default=(), metavar="KIND",
         help="only these: silence noise-alone other-class off-screen noise shift dropped-chunks "
         "drift dropped-frames blur low-light",
     )  # fmt: skip
-    add_workers(parser)
+    options.add_workers(parser)
 
 
 def run(args: argparse.Namespace, load: Callable[..., Segmenter] | None = None) -> int:
@@ -52,44 +45,38 @@ def run(args: argparse.Namespace, load: Callable[..., Segmenter] | None = None) 
     from rich.console import Console
     from rich.progress import Progress
 
+    from avs_ros.evaluation import robustness
     from avs_ros.evaluation.replay import spread
-    from avs_ros.evaluation.robustness import (
-        gathered,
-        jobs_of,
-        read_recording,
-        release,
-        run_suite_job,
-    )
     from avs_ros.evaluation.robustness_conditions import choose_conditions
     from avs_ros.evaluation.truth import checked_bags
     from avs_ros.media.bag import BagOptions
 
-    check_workers(args)
-    models = chosen_models(args)
-    options = BagOptions(args.image, args.audio, audio_format=audio_format(args))
+    options.check_workers(args)
+    models = options.chosen_models(args)
+    topics = BagOptions(args.image, args.audio, audio_format=options.audio_format(args))
     choose_conditions(args.only)
-    paths = checked_bags(args.bags, options, args.truth)
+    paths = checked_bags(args.bags, topics, args.truth)
     with Progress(console=Console(stderr=True)) as progress:
         recordings = [
-            read_recording(path, options, args.truth)
+            robustness.read_recording(path, topics, args.truth)
             for path in progress.track(paths, description="reading")
         ]
-        jobs = jobs_of(
+        jobs = robustness.jobs_of(
             recordings, args.only, models=models, engine=args.engine, device=args.device,
-            threads=args.threads, bag=options, load=load,
+            threads=args.threads, bag=topics, load=load,
         )  # fmt: skip
         playing = progress.add_task("playing", total=len(jobs))
         done = []
         try:
-            for one in spread(run_suite_job, jobs, args.jobs, args.ray):
+            for one in spread(robustness.run_suite_job, jobs, args.jobs, args.ray):
                 done.append(one)
                 description = f"{one.job.own.path.stem}: {one.job.axis}"
                 progress.update(playing, advance=1, description=description)
         finally:
-            release()
+            robustness.release()
     results: dict[str, dict[str, Any]] = {}
     for model in models:
-        sheets = gathered(done, model)
+        sheets = robustness.gathered(done, model)
         engine = next(one.engine for one in done if one.job.model == model)
         rows = {sheet.condition.name: sheet.result(sheets[0]) for sheet in sheets}
         results[model] = {"engine": engine, "conditions": rows}

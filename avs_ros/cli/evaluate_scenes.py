@@ -108,30 +108,22 @@ def one_by_one(
 
     ``load``: makes the segmenter of a name.  ``data``: see ``--data``.
     """
+    from avs_ros.evaluation import identity
     from avs_ros.evaluation.composite_data import read_dataset
-    from avs_ros.evaluation.identity import (
-        Finder,
-        Identity,
-        Precision,
-        follow,
-        photographs,
-        precision,
-        sequences,
-    )
     from avs_ros.evaluation.two_of_a_kind import Told, make_twins, tell
     from avs_ros.report.page import short
 
     cases = make_twins(read_dataset(data))
     told: dict[str, Told] = {}
-    precise: dict[str, Precision] = {}
-    followed: dict[str, Identity] = {}
+    precise: dict[str, identity.Precision] = {}
+    followed: dict[str, identity.Identity] = {}
     for name in names:
         with closing(load(name)) as segmenter:
             told[name] = tell(segmenter, cases, policy)
-            if isinstance(segmenter, Finder) and (data / "images" / "coco_mini").is_dir():
-                precise[name] = precision(segmenter, photographs(data))
-            if isinstance(segmenter, Finder) and (data / "images" / "davis").is_dir():
-                followed[name] = follow(segmenter, sequences(data))
+            if isinstance(segmenter, identity.Finder) and (data / "images" / "coco_mini").is_dir():
+                precise[name] = identity.precision(segmenter, identity.photographs(data))
+            if isinstance(segmenter, identity.Finder) and (data / "images" / "davis").is_dir():
+                followed[name] = identity.follow(segmenter, identity.sequences(data))
     print(
         f"\n{'two of a kind':<26s} {'cases':>6s} {'marked':>7s} {'both':>7s} {'apart':>7s} "
         f"{'clear':>6s} {'apart':>7s}"
