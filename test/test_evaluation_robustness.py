@@ -14,9 +14,10 @@ from fakes import BrightnessSegmenter
 
 from avs_ros.cli import evaluate_robustness
 from avs_ros.cli.main import main
-from avs_ros.evaluation.perturbations import DroppedFrames
+from avs_ros.evaluation.perturbations import dropped
 from avs_ros.evaluation.robustness import RobustnessSuite, read_recording
 from avs_ros.evaluation.robustness_conditions import AXES, another_class, choose_conditions
+from avs_ros.media.source import Frame
 from avs_ros.segmentation import Bytes, Float, Prediction
 
 START = 1_700_000_000_000_000_000
@@ -172,11 +173,12 @@ def test_the_other_sound_comes_from_the_next_recording_of_another_class(tmp_path
 def test_a_lost_image_leaves_the_last_answer_standing(tmp_path: Path) -> None:
     recording = read_recording(scene(tmp_path / "a.mcap"))
     suite = RobustnessSuite(PitchSegmenter())
-    scores = suite.play(recording, DroppedFrames(0.5, seed=1), negative=False)
+    scores = suite.play(recording, dropped(Frame, 0.5, seed=1), negative=False)
     assert len(scores) == 20
     kept = [score.iou for score in scores if score.marked]
     assert kept == pytest.approx([1.0] * len(kept)) and len(kept) >= 18
-    assert [s.iou for s in suite.play(recording, DroppedFrames(1.0), negative=False)] == [0.0] * 20
+    none_arrive = suite.play(recording, dropped(Frame, 1.0), negative=False)
+    assert [score.iou for score in none_arrive] == [0.0] * 20
 
 
 def test_bad_input_is_one_message_and_leaves_nothing_behind(

@@ -8,18 +8,18 @@ from pathlib import Path
 
 from avs_ros.errors import ParameterError
 from avs_ros.evaluation.perturbations import (
-    Blur,
-    ClockDrift,
-    DroppedChunks,
-    DroppedFrames,
-    LowLight,
-    Noise,
-    OtherSound,
     Perturbation,
-    ShiftedSound,
-    Silence,
+    blur,
+    clock_drift,
+    dropped,
+    low_light,
+    noise,
+    other_sound,
+    shifted_sound,
+    silence,
 )
 from avs_ros.evaluation.truth import Truth
+from avs_ros.media.source import Frame, Sound
 from avs_ros.segmentation import Float
 
 CLEAN = "clean"
@@ -41,13 +41,13 @@ class RobustnessBag:
     rate_hz: int
     level_dbfs: float
 
-    def noise(self, snr_db: float, seed: int, alone: bool = False) -> Noise:
+    def noise(self, snr_db: float, seed: int, alone: bool = False) -> Perturbation:
         """White noise, ``snr_db`` below its own sound."""
-        return Noise(self.level_dbfs - snr_db, alone, seed)
+        return noise(self.level_dbfs - snr_db, alone, seed)
 
-    def beside(self, own: RobustnessBag, snr_db: float, alone: bool = False) -> OtherSound:
+    def beside(self, own: RobustnessBag, snr_db: float, alone: bool = False) -> Perturbation:
         """Its sound in the recording ``own``, ``snr_db`` below that one's."""
-        return OtherSound(self.track, self.rate_hz, own.level_dbfs - snr_db, alone)
+        return other_sound(self.track, self.rate_hz, own.level_dbfs - snr_db, alone)
 
 
 @dataclass(frozen=True)
@@ -86,12 +86,12 @@ class Condition:
         return self.of.make(own, other, seed, self.amount or 0.0)
 
 
-UNDISTURBED = Axis("the recordings as they are", lambda own, other, seed, _: Perturbation())
+UNDISTURBED = Axis("the recordings as they are", lambda own, other, seed, _: iter)
 # In the order of the tables.
 AXES: dict[str, Axis] = {
     "silence": Axis(
         "the microphone gives zeros",
-        lambda own, other, seed, _: Silence(), {"silence": None}, negative=True,
+        lambda own, other, seed, _: silence(), {"silence": None}, negative=True,
     ),
     "noise-alone": Axis(
         "white noise as loud as the recording, instead of its sound",
@@ -115,32 +115,32 @@ AXES: dict[str, Axis] = {
     ),
     "shift": Axis(
         "the sound's stamps are early or late",
-        lambda own, other, seed, seconds: ShiftedSound(seconds),
+        lambda own, other, seed, seconds: shifted_sound(seconds),
         {f"shift {s:+g} s": s for s in (-1.0, -0.5, -0.2, -0.1, 0.1, 0.2, 0.5, 1.0)}, "s",
     ),
     "dropped-chunks": Axis(
         "chunks of sound never arrive",
-        lambda own, other, seed, percent: DroppedChunks(percent / 100, seed),
+        lambda own, other, seed, percent: dropped(Sound, percent / 100, seed),
         {f"{percent:g} % chunks lost": percent for percent in (10.0, 30.0, 50.0)}, "%",
     ),
     "drift": Axis(
         "the microphone's clock runs fast",
-        lambda own, other, seed, ppm: ClockDrift(ppm),
+        lambda own, other, seed, ppm: clock_drift(ppm),
         {f"drift {ppm:g} ppm": ppm for ppm in (100.0, 1000.0, 10000.0)}, "ppm",
     ),
     "dropped-frames": Axis(
         "images never arrive; the last answer stands",
-        lambda own, other, seed, percent: DroppedFrames(percent / 100, seed),
+        lambda own, other, seed, percent: dropped(Frame, percent / 100, seed),
         {f"{percent:g} % frames lost": percent for percent in (10.0, 30.0, 50.0)}, "%",
     ),
     "blur": Axis(
         "the camera is out of focus",
-        lambda own, other, seed, percent: Blur(percent / 100),
+        lambda own, other, seed, percent: blur(percent / 100),
         {f"blur {percent:g} %": percent for percent in (0.5, 1.0, 2.0)}, "% of the width",
     ),
     "low-light": Axis(
         "less light, and the sensor's noise",
-        lambda own, other, seed, stops: LowLight(stops),
+        lambda own, other, seed, stops: low_light(stops),
         {f"1/{2**stops} of the light": float(stops) for stops in (2, 4, 6)}, "stops",
     ),
 }  # fmt: skip
