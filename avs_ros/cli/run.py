@@ -31,7 +31,6 @@ class Interruption:
     """
 
     def __init__(self) -> None:
-        """Not yet listening."""
         self.status = 0
         self._previous: dict[int, Any] = {}
 
@@ -48,7 +47,6 @@ class Interruption:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Give the signals back."""
         for signum, handler in self._previous.items():
             signal.signal(signum, handler)
 

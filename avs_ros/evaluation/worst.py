@@ -29,7 +29,6 @@ class WorstFrames:
     """Looks at every answer once and keeps the images of few: ``frames``, the worst first."""
 
     def __init__(self, most: int) -> None:
-        """Keep ``most`` of them."""
         self._most = most
         self.frames: list[WorstFrame] = []
 

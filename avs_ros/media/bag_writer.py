@@ -91,7 +91,6 @@ class BagWriter:
         shutil.rmtree(self._beside, ignore_errors=True)
 
     def __enter__(self: Bag) -> Bag:
-        """The writer itself."""
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:

@@ -31,7 +31,6 @@ class Panels:
     """
 
     def __init__(self, run: RecordedRun) -> None:
-        """Prepare what stays the same."""
         self._run = run
         self._first_ns = run.frames[0][0]
         self._seconds = max(1e-3, (run.frames[-1][0] - self._first_ns) * 1e-9)

@@ -47,7 +47,6 @@ class NodeClient:
     """Camera, microphone and listener in one node."""
 
     def __init__(self) -> None:
-        """Join the graph."""
         rclpy.init(args=[])
         self._node = Node("benchmark")
         qos = QoSProfile(depth=10)

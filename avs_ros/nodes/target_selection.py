@@ -95,7 +95,6 @@ class TargetSelector:
     """Takes the detections of one frame after another, says what to look at."""
 
     def __init__(self, config: SelectionConfig) -> None:
-        """Start with nothing to look at."""
         self.config = config
         self.reset()
 
@@ -177,7 +176,6 @@ class RaySmoother:
     """Low-pass of a direction with time constant ``seconds``; jumps when the target changes."""
 
     def __init__(self, seconds: float = 0.0) -> None:
-        """Start without a direction."""
         self.seconds = seconds
         self._ray: Ray | None = None
         self._stamp_ns = 0

@@ -61,7 +61,6 @@ class StreamResampler:
     """
 
     def __init__(self, rate_in: float, rate_out: float) -> None:
-        """Begin a new stream."""
         self.ratio = rate_out / rate_in
         self.ended = False
         self._stream = (

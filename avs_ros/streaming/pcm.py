@@ -51,7 +51,6 @@ class AudioFormat:
     rate: int = SAMPLE_RATE
 
     def __str__(self) -> str:
-        """In words."""
         plural = "s" if self.channels > 1 else ""
         return f"{self.rate} Hz, {self.channels} channel{plural}, {self.sample_format}"
 

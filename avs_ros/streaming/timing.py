@@ -37,7 +37,6 @@ class RollingPercentiles:
     """Percentiles of the last ``size`` values; thread-safe."""
 
     def __init__(self, size: int = 512) -> None:
-        """Remember ``size`` values."""
         self._values: deque[float] = deque(maxlen=size)
         self._lock = threading.Lock()
 
@@ -66,7 +65,6 @@ class RateMeter:
     """Events per second over the last ``span_s`` seconds."""
 
     def __init__(self, span_s: float = 5.0) -> None:
-        """Look back ``span_s`` seconds."""
         self._span_ns = round(span_s * 1e9)
         self._times: deque[int] = deque()
 

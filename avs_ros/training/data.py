@@ -77,7 +77,6 @@ class AVSBenchDataset(Dataset[ClipTensors]):
         self.epoch = 0
 
     def __len__(self) -> int:
-        """Count of clips."""
         return len(self.clips)
 
     def __getitem__(self, index: int) -> ClipTensors:

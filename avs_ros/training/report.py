@@ -54,7 +54,6 @@ class RunReporter:
         return self
 
     def __exit__(self, *_problem: object) -> None:
-        """Close what was opened."""
         if self._progress is not None:
             self._progress.stop()
         if self._board is not None:

@@ -168,7 +168,6 @@ class MobileNetV2(Backbone):
     groups = ((0, 2), (2, 3), (3, 5), (5, 7))
 
     def __init__(self, name: str, num_classes: int, drop_path: float = 0.0) -> None:
-        """See the base."""
         super().__init__(name, num_classes, drop_path, pad_type="same")
 
     def train(self, mode: bool = True) -> MobileNetV2:
