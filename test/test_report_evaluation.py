@@ -39,7 +39,9 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     outcome = Outcome("brightness", 1, "numpy", "numpy", replay.sheet, worst, live=live)
     outcome.write(folder / "out")
     found = compare(read_run(folder / "out"), read_run(folder / "out" / "frames_live.jsonl"))
-    compare_report.write_report(folder / "comparison.html", found)
+    (folder / "comparison.html").write_text(
+        compare_report.to_html(found), encoding="utf-8"
+    )
     # What `avs run` and `avs demo` write.
     run_report.write_report(folder / "run.html", summary())
     return {

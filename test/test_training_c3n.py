@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 
 from avs_ros.cli.main import main
 from avs_ros.errors import ParameterError
-from avs_ros.training.config import TrainConfig, load_config
+from avs_ros.training.config import TrainConfig, load_settings
 
 CONFIGS = Path(__file__).resolve().parents[1] / "config" / "train"
 TINY = {
@@ -44,14 +44,14 @@ def command(root: Path, output: Path, config: str = "ms3.yaml", **values: object
 
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("*s[34]*.yaml")), ids=lambda p: p.stem)
 def test_shipped_configurations_load(path: Path) -> None:
-    config = load_config(path)
+    config = load_settings(TrainConfig, path)
     assert config.subset == path.stem.split("_")[0]
     heavier = path.stem.startswith("ms3") and path.stem.endswith("beats")
     assert config.bce_weight == (1.5 if heavier else 1.0)
 
 
 def test_s4_schedule_is_the_published_one() -> None:
-    config = load_config(CONFIGS / "s4.yaml")
+    config = load_settings(TrainConfig, CONFIGS / "s4.yaml")
     rates = [config.learning_rate_at(epoch) for epoch in range(config.epochs)]
     assert rates[0] == pytest.approx(9.4e-5)
     assert rates[13] == pytest.approx(1.6e-5)
@@ -60,13 +60,13 @@ def test_s4_schedule_is_the_published_one() -> None:
 
 def test_wrong_settings_are_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(ParameterError, match="unknown setting 'epoch'"):
-        load_config(CONFIGS / "s4.yaml", {"epoch": "3"})
+        load_settings(TrainConfig, CONFIGS / "s4.yaml", {"epoch": "3"})
     with pytest.raises(ParameterError, match="epochs is 'many'"):
-        load_config(CONFIGS / "s4.yaml", {"epochs": "many"})
+        load_settings(TrainConfig, CONFIGS / "s4.yaml", {"epochs": "many"})
     with pytest.raises(ParameterError, match="image_size is 100"):
         TrainConfig(image_size=100)
     with pytest.raises(ParameterError, match="no_such"):
-        load_config(tmp_path / "no_such.yaml")
+        load_settings(TrainConfig, tmp_path / "no_such.yaml")
 
 
 def test_a_tiny_set_is_learned(tmp_path: Path) -> None:

@@ -188,7 +188,7 @@ def describe_machine() -> dict[str, Any]:
         "torch_threads": torch.get_num_threads(),
         "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
         "system": f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
-        "libraries": {name: version for name in _LIBRARIES if (version := _version(name))},
+        "libraries": {name: number for name in _LIBRARIES if (number := installed_version(name))},
         "load": round(os.getloadavg()[0], 1),
         "gpu": None,
     }
@@ -224,7 +224,8 @@ def machine_description(machine: dict[str, Any]) -> str:
     )
 
 
-def _version(package: str) -> str | None:
+def installed_version(package: str) -> str | None:
+    """Version of an installed distribution, None without it."""
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:

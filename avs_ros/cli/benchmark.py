@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from avs_ros.cli.progress import doing
-from avs_ros.errors import MediaError, ParameterError
+from avs_ros.errors import ParameterError
+from avs_ros.evaluation.run_files import make_folder
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -45,11 +46,7 @@ def run(args: argparse.Namespace) -> int:
     """Measure, write benchmark.json and benchmark.png, print the tables."""
     if args.repeats < 1 or not 0.5 <= args.seconds <= 600:
         raise ParameterError("--repeats is at least 1, --seconds from 0.5 to 600")
-    folder: Path = args.output
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise MediaError(f"{folder}: cannot be written ({error.strerror})") from error
+    folder = make_folder(args.output)
     with doing() as tell:
         results = _measure(args, tell)
     path = folder / "benchmark.json"

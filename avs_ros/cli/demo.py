@@ -20,7 +20,8 @@ from avs_ros.conversions.camera import CAMERA_INFO
 from avs_ros.conversions.image_writing import rgb_to_compressed
 from avs_ros.conversions.messages import make_header
 from avs_ros.conversions.topics import ANSWER_TOPICS, COMPRESSED, DIAGNOSTICS, LABEL_INFO, Output
-from avs_ros.errors import MediaError, ParameterError
+from avs_ros.errors import ParameterError
+from avs_ros.evaluation.run_files import make_folder
 from avs_ros.inference.segmenter import Segmenter
 from avs_ros.media.bag_types import BAG
 from avs_ros.media.bag_writer import AnswerBag, full_name
@@ -61,11 +62,7 @@ def run(
 
     if not 2.0 <= args.duration <= SECONDS:
         raise ParameterError(f"--duration is {args.duration:g}; must be from 2 to {SECONDS:g}")
-    folder = args.output.resolve()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise MediaError(f"{folder}: cannot be written ({error.strerror})") from error
+    folder = make_folder(args.output.resolve())
     for stale in ("overlay.mp4", "output.mcap", "report.html", "image.jpg"):
         (folder / stale).unlink(missing_ok=True)
     if lacks := ros_lacks():

@@ -6,7 +6,6 @@ A table, or ``--json``.
 from __future__ import annotations
 
 import argparse
-import importlib.metadata
 import json
 import os
 import platform
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import avs_ros
-from avs_ros.benchmarks.measuring import cores, processor
+from avs_ros.benchmarks.measuring import cores, installed_version, processor
 from avs_ros.errors import EXTRAS
 from avs_ros.ros_installation import ros_lacks
 
@@ -43,7 +42,7 @@ def collect() -> dict[str, Any]:
         "avs_ros": avs_ros.__version__,
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
-        "packages": {name: version(name) for name in PACKAGES},
+        "packages": {name: installed_version(name) for name in PACKAGES},
         "devices": _devices(),
         "engines": _engines(),
         "models": _models(),
@@ -73,14 +72,6 @@ def of_model(model: str) -> dict[str, Any]:
         }
     finally:
         segmenter.close()
-
-
-def version(package: str) -> str | None:
-    """Installed version of a distribution, None without it."""
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return None
 
 
 def _devices() -> list[dict[str, Any]]:
@@ -114,7 +105,7 @@ def _engines() -> list[dict[str, Any]]:
     found = []
     for name, engine in ENGINES.items():
         lacks = ""
-        if engine.requires and version(engine.requires) is None:
+        if engine.requires and installed_version(engine.requires) is None:
             extra = EXTRAS.get(engine.requires)
             how = f"pip install 'avs_ros[{extra}]'" if extra else f"install {engine.requires}"
             lacks = f"needs {engine.requires}: {how}"

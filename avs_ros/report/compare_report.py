@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from avs_ros.evaluation.compare import MEASURES, Comparison
 from avs_ros.evaluation.metrics import FEWEST, LEVEL, RESAMPLES, Difference
-from avs_ros.evaluation.run_files import write_whole
 from avs_ros.report.charts import bars, intervals
 from avs_ros.report.page import render
 
@@ -87,8 +84,3 @@ def to_html(comparison: Comparison) -> str:
         ],
         counts=bars(counts, "frames"),
     )  # fmt: skip
-
-
-def write_report(path: Path, comparison: Comparison) -> None:
-    """Write the page; it appears whole or not at all."""
-    write_whole(path, to_html(comparison))

@@ -122,8 +122,3 @@ def parse_overrides(pairs: Sequence[str]) -> dict[str, str]:
             raise ParameterError(f"--set {pair}: write NAME=VALUE")
         out[name] = value
     return out
-
-
-def load_config(path: Path | str, overrides: dict[str, str] | None = None) -> TrainConfig:
-    """:func:`load_settings` for C3N."""
-    return load_settings(TrainConfig, path, overrides)
