@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from avs_ros.inference.sounding_instances import sounding_instances, strongest_candidate
+from avs_ros.inference.avsc import sounding_instances, strongest_candidate
 
 DOG, CAT, NOTHING = 0, 1, 2
 # Logits of a query that is sure of it.

@@ -10,12 +10,14 @@ import torch.nn.functional as F
 
 from avs_ros.errors import AudioFormatError, CheckpointError, ModelError
 from avs_ros.models.c3n import C3N
-from avs_ros.models.c3n.aspp import AtrousSpatialPyramidPooling
 from avs_ros.models.c3n.backbone import build_backbone
 from avs_ros.models.c3n.c3im import CognitiveConsensusInference
 from avs_ros.models.c3n.ccam import class_activated_weights, cognitive_consensus_attention
 from avs_ros.models.c3n.decoder import Decoder, ResidualConvUnit
-from avs_ros.models.c3n.tpavi import TemporalPixelwiseAudioVisualInteraction
+from avs_ros.models.c3n.fusion import (
+    AtrousSpatialPyramidPooling,
+    TemporalPixelwiseAudioVisualInteraction,
+)
 
 
 @pytest.fixture(scope="module")

@@ -16,8 +16,8 @@ from avs_ros.models.c3n import C3N, C3NOutput
 from avs_ros.models.c3n.backbone import build_backbone
 from avs_ros.models.c3n.c3im import CognitiveConsensusInference
 from avs_ros.models.c3n.decoder import Decoder
+from avs_ros.models.c3n.fusion import TemporalPixelwiseAudioVisualInteraction
 from avs_ros.models.c3n.official import official_name
-from avs_ros.models.c3n.tpavi import TemporalPixelwiseAudioVisualInteraction
 from avs_ros.models.stream_memory import StreamMemory
 
 pytestmark = pytest.mark.xdist_group("c3n_parity")

@@ -12,8 +12,7 @@ from avs_ros.models.c3n import C3N
 from avs_ros.models.c3n.backbone import Backbone, SwinTransformer, build_backbone
 from avs_ros.models.c3n.ccam import class_activated_weights
 from avs_ros.models.c3n.streaming import C3NStep
-from avs_ros.models.c3n.streaming.folded import FoldedPyramidPooling
-from avs_ros.models.c3n.streaming.step import traced
+from avs_ros.models.c3n.streaming.step import FoldedPyramidPooling, traced
 from avs_ros.models.c3n.streaming.traced import SEED, halving_phases, halving_vjp
 from avs_ros.models.stream_memory import StreamMemory
 

@@ -13,13 +13,15 @@ import torch
 from torch import Tensor, nn
 
 from avs_ros.errors import AudioFormatError, ModelError
-from avs_ros.models.c3n.aspp import AtrousSpatialPyramidPooling
 from avs_ros.models.c3n.backbone import build_backbone
 from avs_ros.models.c3n.c3im import AUDIO_CLASSES, CognitiveConsensusInference, Matrix
 from avs_ros.models.c3n.ccam import class_activated_weights, cognitive_consensus_attention
 from avs_ros.models.c3n.decoder import Decoder
+from avs_ros.models.c3n.fusion import (
+    AtrousSpatialPyramidPooling,
+    TemporalPixelwiseAudioVisualInteraction,
+)
 from avs_ros.models.c3n.official import official_names
-from avs_ros.models.c3n.tpavi import TemporalPixelwiseAudioVisualInteraction
 from avs_ros.models.weight_file import load_state_dict_strictly
 
 DECODERS = ("paper", "light")

@@ -1,10 +1,16 @@
-"""One frame through C3N, given what earlier seconds left behind: pure tensors in and out."""
+"""One frame through C3N, given what earlier seconds left behind: pure tensors in and out.
+
+The fusion modules have their linear parts multiplied out: the same maps, less work.  ASPP has its
+closing 1x1 convolution folded into each branch.  TPAVI is a sum over seconds: what one frame needs
+to know of each second is 2C + 1 numbers.
+"""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as functional
 from torch import Tensor, nn
 
 from avs_ros.errors import ModelError
@@ -16,15 +22,144 @@ from avs_ros.models.c3n.backbone import (
     SwinTransformer,
 )
 from avs_ros.models.c3n.ccam import cognitive_consensus_attention
-from avs_ros.models.c3n.network import C3N
-from avs_ros.models.c3n.streaming.folded import (
-    FoldedAudioVisualInteraction,
-    FoldedPyramidPooling,
+from avs_ros.models.c3n.fusion import (
+    RATES,
+    AtrousSpatialPyramidPooling,
+    TemporalPixelwiseAudioVisualInteraction,
 )
+from avs_ros.models.c3n.network import C3N
 from avs_ros.models.c3n.streaming.traced import Trace, TracedBackbone
 from avs_ros.models.c3n.streaming.traced_mobilenet import TracedMobileNetV2
 from avs_ros.models.c3n.streaming.traced_pvt import TracedPyramidVisionTransformer
 from avs_ros.models.c3n.streaming.traced_swin import TracedSwinTransformer
+
+
+class FoldedPyramidPooling(nn.Module):
+    """An :class:`AtrousSpatialPyramidPooling` for maps of one size, ``side`` x ``side``.
+
+    Nothing in ASPP is non-linear, so with P the closing 1x1, split by branch: the pooled branch
+    is a matrix on the mean; the 1x1 branch is one matrix; a dilated branch is a dilated
+    convolution with P's rows mixed in.  A dilation of ``side`` or more reads only padding
+    around its centre, so all that is left of it joins the 1x1 branch.
+    """
+
+    pooled: Tensor
+    point: Tensor
+    bias: Tensor
+
+    def __init__(self, aspp: AtrousSpatialPyramidPooling, side: int) -> None:
+        super().__init__()
+        channels = aspp.project.weight.shape[0]
+        dtype = aspp.project.weight.dtype
+        shares = aspp.project.weight.detach()[:, :, 0, 0].double().split(channels, dim=1)
+        bias = aspp.project.bias
+        if bias is None or aspp.pooled.bias is None or aspp.point.bias is None:
+            raise ValueError("every convolution of ASPP has a bias")
+        total = bias.detach().double()
+        total = total + shares[0] @ aspp.pooled.bias.detach().double()
+        total = total + shares[1] @ aspp.point.bias.detach().double()
+        point = shares[1] @ aspp.point.weight.detach()[:, :, 0, 0].double()
+        self.rates: list[int] = []
+        kernels = []
+        for rate, share, branch in zip(RATES, shares[2:], aspp.dilated, strict=True):
+            weight = branch.weight.detach().double()  # type: ignore[operator]
+            total = total + share @ branch.bias.detach().double()  # type: ignore[operator]
+            kernel = torch.einsum("om,mikl->oikl", share, weight)
+            if rate >= side:
+                point = point + kernel[:, :, 1, 1]
+            else:
+                self.rates.append(rate)
+                kernels.append(kernel.to(dtype))
+        pooled = shares[0] @ aspp.pooled.weight.detach()[:, :, 0, 0].double()
+        self.register_buffer("pooled", pooled.to(dtype), persistent=False)
+        self.register_buffer("point", point.to(dtype)[:, :, None, None], persistent=False)
+        self.register_buffer("bias", total.to(dtype), persistent=False)
+        for number, kernel in enumerate(kernels):
+            self.register_buffer(f"kernel{number}", kernel, persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Gated stage ``[B, in_channels, side, side]`` -> ``[B, channels, side, side]``."""
+        out = functional.conv2d(x, self.point, self.bias)
+        for number, rate in enumerate(self.rates):
+            kernel = getattr(self, f"kernel{number}")
+            out = out + functional.conv2d(x, kernel, padding=rate, dilation=rate)
+        everywhere = functional.linear(x.mean(dim=(2, 3)), self.pooled)
+        return out + everywhere[:, :, None, None]
+
+
+class FoldedAudioVisualInteraction(nn.Module):
+    """A :class:`TemporalPixelwiseAudioVisualInteraction` in evaluation mode, frame by frame.
+
+    With ``theta_i = W_theta x_i + b_theta`` the affinity to second t is ``x_i . q_t + c_t``,
+    where ``q_t = W_theta^T phi_t`` and ``c_t = b_theta . phi_t`` depend on the sound of t alone,
+    and what is taken from t is ``r_t = BN'(W_z mean_p(g_t))``, which depends on frame t alone:
+
+        z = LayerNorm(x + constant + sum_t share_t (x . q_t + c_t) r_t),   share_t = 1 / T
+
+    align, phi and theta fold into one matrix [A -> C + 1], g, W_z and the batch norm into
+    another [C -> C].  A second's *state* is the row ``(q, c, r)``.
+    """
+
+    listen: Tensor
+    listen_bias: Tensor
+    give: Tensor
+    give_bias: Tensor
+    constant: Tensor
+
+    def __init__(self, tpavi: TemporalPixelwiseAudioVisualInteraction) -> None:
+        super().__init__()
+        theta, theta_bias = _affine(tpavi.theta)
+        phi, phi_bias = _affine(tpavi.phi)
+        dtype = tpavi.align.weight.dtype
+        align = tpavi.align.weight.detach().double()
+        align_bias = tpavi.align.bias.detach().double()
+        asked = torch.cat([theta.T, theta_bias[None]])  # [C + 1, C/2]
+        listen = asked @ phi @ align
+        listen_bias = asked @ (phi @ align_bias + phi_bias)
+        g, g_bias = _affine(tpavi.g)
+        project, project_bias = _affine(tpavi.project)
+        bn = tpavi.project_norm
+        if bn.running_mean is None or bn.running_var is None:
+            raise ValueError("TPAVI's batch norm keeps running statistics")
+        scale = bn.weight.detach().double() / torch.sqrt(bn.running_var.double() + bn.eps)
+        constant = (project_bias - bn.running_mean.double()) * scale + bn.bias.detach().double()
+        give = scale[:, None] * project @ g
+        give_bias = scale * (project @ g_bias)
+        for name, tensor in (
+            ("listen", listen),
+            ("listen_bias", listen_bias),
+            ("give", give),
+            ("give_bias", give_bias),
+            ("constant", constant),
+        ):
+            self.register_buffer(name, tensor.to(dtype), persistent=False)
+        self.norm = tpavi.norm
+
+    def state(self, x: Tensor, audio: Tensor) -> Tensor:
+        """State ``[B, 2C + 1]`` of a frame ``[B, C, h, w]`` and its sound ``[B, A]``."""
+        heard = functional.linear(audio, self.listen, self.listen_bias)
+        given = functional.linear(x.mean(dim=(2, 3)), self.give, self.give_bias)
+        return torch.cat([heard, given], dim=1)
+
+    def forward(self, x: Tensor, states: Tensor, shares: Tensor) -> Tensor:
+        """``[B, C, h, w]``, states ``[B, T, 2C + 1]``, shares ``[T]`` -> ``[B, C, h, w]``.
+
+        ``shares``: 1 / T for each second there is, 0 for one there is not.
+        """
+        b, c, h, w = x.shape
+        pixels = x.flatten(2).transpose(1, 2)  # [B, hw, C]
+        asked, offset, given = states[..., :c], states[..., c : c + 1], states[..., c + 1 :]
+        affinity = pixels @ asked.transpose(1, 2) + offset.transpose(1, 2)  # [B, hw, T]
+        z = pixels + (affinity @ (given * shares[:, None]) + self.constant)
+        return self.norm(z).transpose(1, 2).reshape(b, c, h, w)
+
+
+def _affine(convolution: nn.Conv3d) -> tuple[Tensor, Tensor]:
+    """A 1x1x1 convolution's matrix and bias, in float64."""
+    if convolution.bias is None:
+        raise ValueError("TPAVI's convolutions have a bias")
+    weight = convolution.weight.detach()[:, :, 0, 0, 0].double()
+    return weight, convolution.bias.detach().double()
 
 
 class StepOutput(NamedTuple):
