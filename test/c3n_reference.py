@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from generated_weights import REFERENCE, generated_from_list
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 from avs_ros.models.c3n import C3N, C3NOutput
 from avs_ros.models.stream_memory import StreamMemory
@@ -16,6 +18,21 @@ from avs_ros.models.stream_memory import StreamMemory
 CLIP = slice(0, 5)
 # The published Swin carries its index tables as tensors; they are no weights.
 _TABLE = "relative_position_index"
+_DRAWS = (Tensor.uniform_, Tensor.normal_, Tensor.erfinv_)
+
+
+class NothingDrawn(TorchFunctionMode):
+    """While active, networks are made without random weights, which take seconds to draw.
+
+    For those whose weights are all loaded afterwards.
+    """
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """A tensor that would be filled stays as it is."""
+        return args[0] if func in _DRAWS else func(*args, **(kwargs or {}))
 
 
 class Published:
@@ -29,7 +46,8 @@ class Published:
         keys = [str(key) for key in self.stored["state_dict_keys"]]
         self.weights = generated_from_list(key for key in keys if _TABLE not in key)
         self.inputs = (frames(), audio_features(audio_width), audio_logits())
-        self.net = C3N(visual, audio_width, similarity()).eval()
+        with NothingDrawn():
+            self.net = C3N(visual, audio_width, similarity()).eval()
         tables = {key.split("|")[0]: torch.zeros(49, 49) for key in keys if _TABLE in key}
         named = {"module." + name: t for name, t in {**self.weights, **tables}.items()}
         self.net.load_official_state_dict(named)

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
+from demo_command import NODE
 from ros_packages import require_ros, ros_drivers_environment
 from rosbags.highlevel import AnyReader
 from run_command import start
 from without import start_without_ros
 
+from avs_ros.cli import demo as demo_verb
 from avs_ros.cli.demo_result import judge, summarize
+from avs_ros.cli.main import main
 from avs_ros.cli.recorded_play import ChildError, Children
 from avs_ros.media.recorded_run import RecordedPrediction, RecordedRun, read_run
 from avs_ros.media.scene import FPS, turns
@@ -24,15 +29,16 @@ from avs_ros.media.video import VideoSource
 # One worker makes the demo for all tests of this file.
 pytestmark = pytest.mark.xdist_group("demo")
 COMMAND = Path(__file__).with_name("demo_command.py")
+PLAYED_S = 2.5
 FILES = ["logs", "output.mcap", "overlay.mp4", "image.jpg", "report.html"]
 
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, str]:
-    """The first 3.5 seconds through the real node with the brightness model."""
+    """The first seconds through the real node with the brightness model."""
     require_ros()
     folder = tmp_path_factory.mktemp("demo") / "out"
-    process = start("demo", "-o", folder, "--duration", "3.5",
+    process = start("demo", "-o", folder, "--duration", str(PLAYED_S),
                     "--domain", os.environ["ROS_DOMAIN_ID"], script=COMMAND)
     out, err = process.communicate(timeout=200)
     assert process.returncode == 0, err
@@ -56,8 +62,8 @@ def test_the_bag_holds_what_went_over_dds(demo: tuple[Path, str, str]) -> None:
     with AnyReader([folder / "output.mcap"]) as reader:
         counts = {name: info.msgcount for name, info in reader.topics.items()}
         kinds = {name: info.msgtype for name, info in reader.topics.items()}
-    assert counts["/image/compressed"] > 0.8 * 3.5 * FPS
-    assert counts["/audio"] > 80
+    assert counts["/image/compressed"] > 0.8 * PLAYED_S * FPS
+    assert counts["/audio"] > 55
     for name in ("mask", "label_mask", "detections", "overlay/compressed"):
         assert counts[f"/segmentation_node/{name}"] > 3
     assert counts["/segmentation_node/label_info"] == 1
@@ -93,7 +99,7 @@ def test_the_film_has_both_panels_and_the_sound(demo: tuple[Path, str, str]) -> 
     assert np.abs(heard[: round(0.8 * rate)]).max() < 0.02
     assert np.abs(heard[round(1.0 * rate) : round(1.7 * rate)]).max() > 0.2
     with av.open(str(folder / "overlay.mp4")) as container:
-        assert float(container.duration) * 1e-6 == pytest.approx(3.5, abs=0.4)
+        assert float(container.duration) * 1e-6 == pytest.approx(PLAYED_S, abs=0.4)
 
 
 def test_the_report_tells_of_drops_and_latency(demo: tuple[Path, str, str]) -> None:
@@ -144,12 +150,22 @@ def test_with_the_other_audio_category_it_is_the_same(
     assert any(answer.label == "lamp" for answer in run.answers.values())
 
 
+def demo_here(*arguments: object) -> tuple[int, str, str]:
+    """``avs demo`` in this process, as :mod:`demo_command` starts it: status, stdout, stderr."""
+    out, err = io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch:
+        verb = demo_verb.run
+        patch.setattr(demo_verb, "run", lambda args: verb(args, NODE))
+        with redirect_stdout(out), redirect_stderr(err):
+            status = main(["demo", *map(str, arguments)])
+    return status, out.getvalue(), err.getvalue()
+
+
 def test_a_node_that_dies_is_told_with_its_last_words(tmp_path: Path) -> None:
     require_ros()
-    process = start("demo", "-o", tmp_path / "out", "--duration", "2", "--model", "dies",
-                    "--domain", os.environ["ROS_DOMAIN_ID"], script=COMMAND)
-    out, err = process.communicate(timeout=100)
-    assert process.returncode == 2
+    status, out, err = demo_here("-o", tmp_path / "out", "--duration", "2", "--model", "dies",
+                                 "--domain", os.environ["ROS_DOMAIN_ID"])
+    assert status == 2
     assert out == ""
     assert "segmentation_node has stopped (status 3)" in err
     assert "these are my last words" in err
@@ -158,17 +174,15 @@ def test_a_node_that_dies_is_told_with_its_last_words(tmp_path: Path) -> None:
 
 def test_a_model_that_cannot_be_loaded_is_one_message(tmp_path: Path) -> None:
     require_ros()
-    process = start("demo", "-o", tmp_path / "out", "--duration", "2", "--model", "unknown",
-                    "--domain", os.environ["ROS_DOMAIN_ID"], script=COMMAND)
-    _, err = process.communicate(timeout=100)
-    assert process.returncode == 2
+    status, _, err = demo_here("-o", tmp_path / "out", "--duration", "2", "--model", "unknown",
+                               "--domain", os.environ["ROS_DOMAIN_ID"])
+    assert status == 2
     assert "the segmentation node cannot start: no model 'unknown'" in err
 
 
 def test_a_duration_out_of_range(tmp_path: Path) -> None:
-    process = start("demo", "-o", tmp_path / "out", "--duration", "99", script=COMMAND)
-    _, err = process.communicate(timeout=60)
-    assert process.returncode == 2
+    status, _, err = demo_here("-o", tmp_path / "out", "--duration", "99")
+    assert status == 2
     assert "--duration is 99; must be from 2 to 20" in err
 
 

@@ -203,6 +203,7 @@ def test_a_segmenter_is_made_with_a_gate_or_not_at_all() -> None:
         create_segmenter("consensus_cam", engine="torch", device="cpu", gate=GateConfig(hold=1.0))
 
 
+@pytest.mark.xdist_group("gate_c3n_light")
 def test_of_each_option_in_force_it_is_told_where_it_is_from() -> None:
     segmenter: Any = model("c3n_light")
     gate = GateConfig(release=0.25, category_thresholds={"cat": 0.4})
@@ -213,12 +214,20 @@ def test_of_each_option_in_force_it_is_told_where_it_is_from() -> None:
     assert told["sounding_threshold"] == (0.5, "weight file")
     assert told["silence_dbfs"] == (-60.0, "default")
     assert in_words(told["category_thresholds"][0]) == "cat=0.4"
-    of_instances: Any = model("avsc_light")
-    told = gate_in_force(of_instances, GateConfig())
-    assert told["context"] == (of_instances.calibration["context"], "weight file")
+
+
+@pytest.mark.xdist_group("gate_avsc_light")
+def test_a_weight_file_says_when_the_sound_is_heard_anew() -> None:
+    segmenter: Any = model("avsc_light")
+    told = gate_in_force(segmenter, GateConfig())
+    assert told["context"] == (segmenter.calibration["context"], "weight file")
     assert told["audio_period"] == (0.1, "weight file")
-    assert set(gate_in_force(model("consensus_cam"), GateConfig())) == {
-        "silence_dbfs", "audio_period"}
+
+
+@pytest.mark.xdist_group("gate_consensus_cam")
+def test_of_a_model_with_few_options_no_others_are_told() -> None:
+    told = gate_in_force(model("consensus_cam"), GateConfig())
+    assert set(told) == {"silence_dbfs", "audio_period"}
 
 
 # --- what stays

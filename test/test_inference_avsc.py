@@ -22,6 +22,9 @@ from avs_ros.models.avsc import AVSC, AVSCConfig, save_avsc
 from avs_ros.models.light.checkpoint import load_light
 from avs_ros.postprocess import PostprocessConfig, Postprocessor
 
+# One worker has the model and what is exported of it.
+pytestmark = pytest.mark.xdist_group("avsc")
+
 RATE = 16000
 SECOND = 1_000_000_000
 

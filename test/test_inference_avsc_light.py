@@ -20,6 +20,9 @@ from avs_ros.segmentation import Segmentation
 from avs_ros.sound import SAMPLE_RATE, level_dbfs
 from avs_ros.streaming.inputs import Frame, Pair
 
+# One worker opens the model and draws the scenes.
+pytestmark = pytest.mark.xdist_group("avsc_light")
+
 FPS = 20
 DOG, CAT, CAR = 0, 1, 2
 

@@ -22,6 +22,7 @@ from avs_ros.models import audio
 from avs_ros.models.c3n import C3N
 from avs_ros.models.light.affinity import ClassAudioAffinity
 
+pytestmark = pytest.mark.xdist_group("exports")
 SECOND = 1_000_000_000
 
 
@@ -106,7 +107,6 @@ print(json.dumps([answer.audio_label, answer.audio_score, answer.score,
 """
 
 
-@pytest.mark.xdist_group("exports")
 def test_a_second_start_does_not_load_pytorch(exports, monkeypatch):
     monkeypatch.setenv("AVS_CACHE", str(exports))
     pytest.importorskip("onnxruntime")

@@ -12,6 +12,9 @@ from avs_ros.errors import AudioFormatError, ImageFormatError
 from avs_ros.inference import create_segmenter
 from avs_ros.inference.segmenter import Segmenter
 
+# One worker opens the models.
+pytestmark = pytest.mark.xdist_group("inference_inputs")
+
 MODELS = ("c3n_light", "c3n_light_paper", "avsc_light", "consensus_cam")
 
 

@@ -28,6 +28,9 @@ from recipes.c3n_light.companions import (
 from recipes.c3n_light.distortion import COMPANION_DB, level, together
 from recipes.c3n_light.evidence import Evidence, GateDataset, Sounds, category_truth
 
+# One worker loads the network.
+pytestmark = pytest.mark.xdist_group("light_companion")
+
 CAT, PERSON = CATEGORY_NAMES.index("cat"), CATEGORY_NAMES.index("person")
 THINGS = ("person", "dog", "cat", "sheep", "car", "clock")
 

@@ -10,7 +10,7 @@ import torch
 
 from avs_ros.errors import ModelError
 from avs_ros.gate import GateConfig
-from avs_ros.inference import create_segmenter
+from avs_ros.inference import Segmenter, create_segmenter
 from avs_ros.inference.consensus_cam import cam_program
 from avs_ros.inference.engines import build_runner
 from avs_ros.inference.light import BUNDLED, LightSegmenter
@@ -19,6 +19,9 @@ from avs_ros.models.c3n.backbone import MobileNetV2
 from avs_ros.models.c3n.c3im import CognitiveConsensusInference
 from avs_ros.models.light.checkpoint import load_light
 from avs_ros.models.light.consensus_cam import ConsensusCam
+
+# One worker opens the models.
+pytestmark = pytest.mark.xdist_group("light_variants")
 
 RATE, SECOND = 16000, 1_000_000_000
 
@@ -33,8 +36,18 @@ def clip() -> tuple[np.ndarray, np.ndarray]:
     return frames, seconds
 
 
+@pytest.fixture(scope="module")
+def paper() -> Segmenter:
+    return create_segmenter("c3n_light_paper", engine="torch", device="cpu")
+
+
+@pytest.fixture(scope="module")
+def light() -> LightSegmenter:
+    return LightSegmenter()
+
+
 def test_paper_variant_is_the_trunk_over_a_clip_of_five(
-    clip: tuple[np.ndarray, np.ndarray],
+    clip: tuple[np.ndarray, np.ndarray], paper: Segmenter
 ) -> None:
     frames, seconds = clip
     model = load_light(BUNDLED)
@@ -43,9 +56,9 @@ def test_paper_variant_is_the_trunk_over_a_clip_of_five(
         feature, logits = model.network.audio_encoder(torch.from_numpy(seconds))
         pixels = torch.from_numpy(frames).permute(0, 3, 1, 2).float() / 127.5 - 1
         whole = trunk.forward_detailed(pixels, feature, logits, frames_per_clip=5)
-    segmenter = create_segmenter("c3n_light_paper", engine="torch", device="cpu")
+    paper.reset()
     for index in range(5):
-        answer = segmenter.step(frames[index], seconds[index], (index + 1) * SECOND)
+        answer = paper.step(frames[index], seconds[index], (index + 1) * SECOND)
     # A live stream knows the past only: its fifth frame has the whole clip.
     expected = torch.sigmoid(whole.logits[4, 0]).numpy()
     np.testing.assert_allclose(answer.probability, expected, rtol=0, atol=2e-3)
@@ -53,11 +66,11 @@ def test_paper_variant_is_the_trunk_over_a_clip_of_five(
     assert answer.layers == ()
 
 
-def test_paper_variant_has_no_gate_against_silence() -> None:
+def test_paper_variant_has_no_gate_against_silence(paper: Segmenter) -> None:
     data = pytest.importorskip("skimage.data")
     window = np.zeros(RATE, np.float32)
     astronaut = np.asarray(data.astronaut())
-    paper = create_segmenter("c3n_light_paper", engine="torch", device="cpu")
+    paper.reset()
     assert paper.step(astronaut, window, 0).score > 0
     light = create_segmenter("c3n_light", engine="torch", device="cpu")
     assert light.step(astronaut, window, 0).score == 0
@@ -145,7 +158,9 @@ def test_baseline_on_public_classifiers_finds_the_cat(shared: Path) -> None:
     assert len(segmenter.labels) == 1000
 
 
-def test_a_category_may_have_a_threshold_of_its_own(tmp_path: Path) -> None:
+def test_a_category_may_have_a_threshold_of_its_own(
+    light: LightSegmenter, tmp_path: Path
+) -> None:
     pytest.importorskip("skimage")
     from avs_ros.evaluation.composite_generated import generated_dataset
     from avs_ros.models.checkpoints import save_checkpoint
@@ -157,7 +172,8 @@ def test_a_category_may_have_a_threshold_of_its_own(tmp_path: Path) -> None:
     save_checkpoint(path, tensors_of(BUNDLED), about)
     library = generated_dataset()
     rgb, meow = library.images[0].view().rgb, library.recordings[0].second()
-    assert LightSegmenter().step(rgb, meow, 0).label == "cat"
+    light.reset()
+    assert light.step(rgb, meow, 0).label == "cat"
     assert LightSegmenter(path).step(rgb, meow, 0).layers == ()
     # What is asked for counts on the file's own scale.
     gate = GateConfig(category_thresholds={"Cat": 0.1})
@@ -165,7 +181,7 @@ def test_a_category_may_have_a_threshold_of_its_own(tmp_path: Path) -> None:
     assert eager.step(rgb, meow, 0).label == "cat"
 
 
-def test_a_window_that_stands_alone_is_judged_whole() -> None:
+def test_a_window_that_stands_alone_is_judged_whole(light: LightSegmenter) -> None:
     """A meow early in the second: marked by itself; ended where the stream had it before."""
     pytest.importorskip("skimage")
     from avs_ros.evaluation.composite_generated import generated_dataset
@@ -173,10 +189,10 @@ def test_a_window_that_stands_alone_is_judged_whole() -> None:
     library = generated_dataset()
     rgb, sound = library.images[0].view().rgb, library.recordings[0].second()
     early = np.concatenate([sound[-8000:], np.zeros(8000, np.float32)])
-    segmenter = LightSegmenter()
-    assert segmenter.step(rgb, early, SECOND).layers
-    assert not segmenter.step(rgb, early, SECOND + SECOND // 10).layers
+    light.reset()
+    assert light.step(rgb, early, SECOND).layers
+    assert not light.step(rgb, early, SECOND + SECOND // 10).layers
     # A second later no sound is shared any more.
-    assert segmenter.step(rgb, early, 3 * SECOND).layers
-    segmenter.reset()
-    assert segmenter.step(rgb, early, 0).layers
+    assert light.step(rgb, early, 3 * SECOND).layers
+    light.reset()
+    assert light.step(rgb, early, 0).layers

@@ -13,6 +13,9 @@ from avs_ros.models.audio.panns import Cnn14, PannsLogMel
 from avs_ros.models.audio.spectrum import power_spectrum
 from avs_ros.models.weight_file import WeightFile
 
+# One worker makes the weights.
+pytestmark = pytest.mark.xdist_group("panns")
+
 
 @pytest.fixture(scope="module")
 def expected() -> dict[str, np.ndarray]:

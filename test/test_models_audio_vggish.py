@@ -11,6 +11,9 @@ from avs_ros.errors import AudioFormatError, CheckpointError
 from avs_ros.models.audio.vggish import EmbeddingClassifier, VGGish, VGGishLogMel
 from avs_ros.models.weight_file import WeightFile
 
+# One worker makes the weights.
+pytestmark = pytest.mark.xdist_group("vggish")
+
 GAIN = 1.414213562
 
 

@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from c3n_reference import CLIP, Published, audio_features, audio_logits, check_map, close
+from c3n_reference import (
+    CLIP,
+    NothingDrawn,
+    Published,
+    audio_features,
+    audio_logits,
+    check_map,
+    close,
+)
 from c3n_reference import frames as published_frames
 from c3n_reference import similarity as published_similarity
 from generated_weights import REFERENCE, generated_from_list
@@ -76,7 +84,8 @@ def test_both_published_forms_of_audio_scores(panns: Published) -> None:
 
 @pytest.mark.slow
 def test_two_clips_with_full_affinity(panns: Published) -> None:
-    net = C3N(similarity=published_similarity(), full_affinity=True).eval()
+    with NothingDrawn():
+        net = C3N(similarity=published_similarity(), full_affinity=True).eval()
     net.load_official_state_dict(panns.weights)
     with torch.no_grad():
         panns.check_logits(net(*panns.inputs), slice(None))
@@ -87,7 +96,8 @@ def test_vggish_features(panns: Published, output: C3NOutput) -> None:
     keys = [str(key) for key in stored["state_dict_keys"]]
     assert [key.split("|")[0] for key in keys] == list(panns.weights)
     changed = [key for key in keys if key.split("|")[0].endswith("align_channel.weight")]
-    net = C3N(visual="pvt_v2_b5", audio_width=128, similarity=published_similarity()).eval()
+    with NothingDrawn():
+        net = C3N(visual="pvt_v2_b5", audio_width=128, similarity=published_similarity()).eval()
     net.load_official_state_dict({**panns.weights, **generated_from_list(changed)})
     # The backbone is the same; only the audio-visual block and the decoder see the sound.
     audio = audio_features(128)[CLIP]
@@ -116,7 +126,8 @@ def test_avsbench_baseline_from_the_same_modules(panns: Published) -> None:
     def part(prefix: str) -> dict[str, torch.Tensor]:
         return {n[len(prefix) :]: t for n, t in named.items() if n.startswith(prefix)}
 
-    backbone = build_backbone("pvt_v2_b5").eval()
+    with NothingDrawn():
+        backbone = build_backbone("pvt_v2_b5").eval()
     missing = backbone.load_state_dict(part("backbone."), strict=False)
     assert set(missing.missing_keys) == {"net.head.weight", "net.head.bias"}
     assert not missing.unexpected_keys

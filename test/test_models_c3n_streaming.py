@@ -109,11 +109,15 @@ def test_stream_equals_clip_pvt_b0_before_and_after_the_window_rolled():
     assert stream_against_clip(net, 128, 5, 7, at=[0, 2, 6]) < 1e-5
 
 
+# These two build the paper's largest networks.  Their streaming form is held against the
+# published outputs, frame by frame, where those are compared.
+@pytest.mark.slow
 def test_stream_equals_clip_pvt_b5():
     net = networks.lively(C3N("pvt_v2_b5", 2048, networks.small_similarity(), image_size=64))
     assert stream_against_clip(net, 64, 5, 7, at=[1, 6]) < 1e-5
 
 
+@pytest.mark.slow
 def test_stream_equals_clip_swin():
     net = networks.lively(
         C3N("swin_base_patch4_window7_224", 768, networks.small_similarity(20), channels=64)

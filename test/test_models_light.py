@@ -20,6 +20,9 @@ from avs_ros.models.light.selection import AcceptGate, raise_to_visible
 from avs_ros.models.light.similarity import light_similarity
 from avs_ros.models.light.steps import LightStep
 
+# One worker opens the model.
+pytestmark = pytest.mark.xdist_group("models_light")
+
 RATE = 16000
 SECOND = 1_000_000_000
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,8 @@ from parameter_moves import Move, Moves, Observe, check_effect, check_names, che
 from avs_ros.conversions.messages import stamp_to_ns
 from avs_ros.segmentation import Instance
 
+# One worker has what is seen by default.
+pytestmark = pytest.mark.xdist_group("effects_attention")
 NODE = "attention_node"
 ENOUGH = 6  # frames, one second apart
 
@@ -100,6 +103,7 @@ def quality(scene: AttentionScene) -> Any:
             for one in scene.graph.tester.get_subscriptions_info_by_topic("/detections")]
 
 
+@cache  # the same scenario wherever it is asked for: what it shows by default is remembered
 def scene(observe: Callable[[AttentionScene], Any]) -> Observe:
     return lambda graph, parameters: observe(AttentionScene(graph, parameters, step_s=1.0))
 

@@ -22,6 +22,8 @@ from avs_ros.conversions.messages import stamp_to_ns
 from avs_ros.nodes.message_types import installed_audio_types, published_audio_type
 from avs_ros.nodes.player_node import PlayerNode
 
+# One worker has what is seen by default.
+pytestmark = pytest.mark.xdist_group("effects_player")
 NODE = "player_node"
 FRAMES = 6
 CLOCK = ("rosgraph_msgs/msg/Clock", "/clock")
@@ -97,6 +99,7 @@ class Heard:
         return self
 
 
+@cache  # the same scenario wherever it is asked for: what it shows by default is remembered
 def played(observe: Callable[[Heard], Any]) -> Observe:
     return lambda graph, parameters: observe(Heard(graph, parameters).to_the_end())
 

@@ -48,9 +48,9 @@ def video(tmp_path: Path) -> Path:
     return tmp_path / "clip.mp4"
 
 
-def up(graph: NodeGraph, program: NodeProgram, name: str) -> None:
-    graph.wait(
-        lambda: not program.running or name in graph.tester.get_node_names(), name, START_S)
+def up(graph: NodeGraph, program: NodeProgram, name: str, namespace: str = "/") -> None:
+    known = graph.tester.get_node_names_and_namespaces
+    graph.wait(lambda: not program.running or (name, namespace) in known(), name, START_S)
     assert program.running, program.ended()
 
 
@@ -62,22 +62,28 @@ WAYS = {
 }
 
 
-@pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
 @pytest.mark.parametrize("wanted", WAYS)
 def test_the_segmentation_node_ends_in_every_state(
-    graph: NodeGraph, start: Start, wanted: str, number: signal.Signals
+    graph: NodeGraph, start: Start, wanted: str
 ) -> None:
     # Before it is configured, the real program needs no model.
     program = "brightness" if WAYS[wanted] else "segmentation_node"
-    node = start(program, "-p", "autostart:=false")
-    up(graph, node, "segmentation_node")
-    for transition in WAYS[wanted]:
-        assert graph.change(NODE, transition), transition
-    assert graph.state(NODE) == wanted
+    nodes = {}
+    for number in SIGNALS:  # side by side, each in a namespace; what they hear is the same
+        nodes[number] = start(
+            program, "-p", "autostart:=false", "-r", f"__ns:=/{number.name}", "-r",
+            "image:=/image", "-r", "audio:=/audio")
+    masks = [graph.listen("sensor_msgs/msg/Image", f"/{number.name}{NODE}/mask")
+             for number in SIGNALS]
+    for number, node in nodes.items():
+        up(graph, node, "segmentation_node", f"/{number.name}")
+        for transition in WAYS[wanted]:
+            assert graph.change(f"/{number.name}{NODE}", transition), transition
+        assert graph.state(f"/{number.name}{NODE}") == wanted
     if wanted == "active":
-        masks = graph.listen("sensor_msgs/msg/Image", f"{NODE}/mask")
         recording = Recording(graph)
-        recording.wait_for_node()
+        graph.wait(lambda: recording.images.get_subscription_count() == 2, "both subscriptions")
+        graph.wait(lambda: recording.sounds.get_subscription_count() == 2, "both subscriptions")
         sent = 0
 
         def answered() -> bool:
@@ -85,32 +91,35 @@ def test_the_segmentation_node_ends_in_every_state(
             sent += 1
             recording.sound(sent, 1.0)
             recording.frame(sent + 0.9)
-            return bool(masks)
+            return all(masks)
 
-        graph.wait(answered, "an answer")
-    node.end(number)
+        graph.wait(answered, "an answer of each")
+    for number, node in nodes.items():
+        node.end(number)
     graph.wait(lambda: "segmentation_node" not in graph.tester.get_node_names(), "a clean graph")
 
 
-@pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
-def test_a_model_that_loads_holds_nobody_up(
-    graph: NodeGraph, start: Start, number: signal.Signals
-) -> None:
-    node = start("brightness", load_s=3600.0)
-    up(graph, node, "segmentation_node")
-    graph.wait(lambda: graph.state(NODE) == "configuring", "the model to load")
-    node.end(number)
+def test_a_model_that_loads_holds_nobody_up(graph: NodeGraph, start: Start) -> None:
+    nodes = {number: start("brightness", "-r", f"__ns:=/{number.name}", load_s=3600.0)
+             for number in SIGNALS}
+    for number, node in nodes.items():
+        up(graph, node, "segmentation_node", f"/{number.name}")
+        graph.wait(lambda name=f"/{number.name}{NODE}": graph.state(name) == "configuring",
+                   "the model to load")
+        node.end(number)
 
 
-@pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
-def test_the_player_ends_while_it_plays(
-    graph: NodeGraph, start: Start, video: Path, number: signal.Signals
-) -> None:
-    images = graph.listen("sensor_msgs/msg/Image", "image")
-    player = start("player_node", "-p", f"input:={video}", "-p", "loop:=true", "-p", "rate:=20.0",
-                   "-p", "clock_rate:=1000.0")
-    graph.wait(lambda: len(images) > 20 or not player.running, "images", START_S)
-    assert "played" in player.end(number)
+def test_the_player_ends_while_it_plays(graph: NodeGraph, start: Start, video: Path) -> None:
+    players = []
+    for number in SIGNALS:
+        images = graph.listen("sensor_msgs/msg/Image", f"/{number.name}/image")
+        player = start("player_node", "-r", f"__ns:=/{number.name}", "-p", f"input:={video}",
+                       "-p", "loop:=true", "-p", "rate:=20.0", "-p", "clock_rate:=1000.0")
+        players.append((number, player, images))
+    for number, player, images in players:
+        graph.wait(lambda images=images, player=player: len(images) > 20 or not player.running,
+                   "images", START_S)
+        assert "played" in player.end(number)
 
 
 def test_the_player_ends_while_it_waits_or_holds(
@@ -169,17 +178,17 @@ def test_an_evaluator_that_scored_nothing_ends_with_a_status(
     assert evaluator.process.returncode == 1 and "nothing to score" in said
 
 
-@pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
-def test_attention_and_microphone_end(
-    graph: NodeGraph, start: Start, number: signal.Signals
-) -> None:
+def test_attention_and_microphone_end(graph: NodeGraph, start: Start) -> None:
     pytest.importorskip("sounddevice", exc_type=(ImportError, OSError))
-    attention = start("attention_node")
-    microphone = start("microphone_node", "-p", "device:=no such device")
-    up(graph, attention, "attention_node")
-    up(graph, microphone, "microphone_node")
-    attention.end(number)
-    microphone.end(number)
+    programs = []
+    for number in SIGNALS:
+        for name, *more in (("attention_node",),
+                            ("microphone_node", "-p", "device:=no such device")):
+            program = start(name, "-r", f"__ns:=/{number.name}", *more)
+            programs.append((number, name, program))
+    for number, name, program in programs:
+        up(graph, program, name, f"/{number.name}")
+        program.end(number)
 
 
 def test_two_namespaces_do_not_hear_each_other(
@@ -242,13 +251,19 @@ def test_a_library_that_swallows_the_signal_does_not_keep_the_program() -> None:
     assert done.returncode == 0 and not done.stderr, done.stderr
 
 
-@pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
-@pytest.mark.parametrize("wait_s", [0.1, 0.3, 0.9])
-def test_a_program_ends_while_it_loads_its_libraries(
-    number: signal.Signals, wait_s: float
-) -> None:
+def test_a_program_ends_while_it_loads_its_libraries() -> None:
     # Somewhere in its imports, or after them, wherever that is here and now.
-    code = STARTING.format(wait_s=wait_s, name=number.name)
-    done = subprocess.run(
-        [sys.executable, "-c", code], text=True, capture_output=True, timeout=120, check=False)
-    assert done.returncode == 0 and "Traceback" not in done.stderr, done.stderr
+    programs = {
+        (wait_s, number.name): subprocess.Popen(
+            [sys.executable, "-c", STARTING.format(wait_s=wait_s, name=number.name)], text=True,
+            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        for wait_s in (0.1, 0.3, 0.9) for number in SIGNALS
+    }
+    try:
+        for key, program in programs.items():
+            _, said = program.communicate(timeout=120)
+            assert program.returncode == 0 and "Traceback" not in said, (key, said)
+    finally:
+        for program in programs.values():
+            program.kill()
+            program.communicate()

@@ -99,6 +99,10 @@ def test_a_plain_installation_brings_what_the_nodes_need_and_no_dds(setup: dict[
     assert set(EXTRAS.values()) <= set(setup["extras_require"])
 
 
+# One worker builds the package for all tests of what is built.
+WHEEL, COLCON = (pytest.mark.xdist_group(name) for name in ("wheel", "colcon"))
+
+
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder into which `pip install` has put the wheel of a clean copy of the package."""
@@ -135,6 +139,7 @@ def run_installed(folder: Path, command: str, *arguments: object) -> str:
     return done.stdout
 
 
+@WHEEL
 def test_the_wheel_is_the_whole_package(installed: Path) -> None:
     missing = [
         str(path.relative_to(ROOT)) for path in (ROOT / "avs_ros").rglob("*")
@@ -146,6 +151,7 @@ def test_the_wheel_is_the_whole_package(installed: Path) -> None:
     assert (installed / "share" / "avs_ros" / "launch" / "avs.launch.py").is_file()
 
 
+@WHEEL
 def test_what_is_installed_runs_a_clip(installed: Path, tmp_path: Path) -> None:
     assert run_installed(installed, "avs", "--version") == f"avs_ros {avs_ros.__version__}\n"
     for verb in VERBS:
@@ -163,6 +169,7 @@ def test_what_is_installed_runs_a_clip(installed: Path, tmp_path: Path) -> None:
     assert Path(done.stdout.strip()).is_relative_to(installed)
 
 
+@WHEEL
 def test_an_installed_node_says_what_it_needs(installed: Path) -> None:
     require_ros()
     done = subprocess.run(
@@ -187,6 +194,7 @@ def colcon_prefix(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return workspace / "install" / "avs_ros"
 
 
+@COLCON
 def test_colcon_build_gives_what_ros2_run_and_ros2_launch_look_for(colcon_prefix: Path) -> None:
     for node in NODES:
         assert os.access(colcon_prefix / "lib" / "avs_ros" / node, os.X_OK), node
@@ -199,6 +207,7 @@ def test_colcon_build_gives_what_ros2_run_and_ros2_launch_look_for(colcon_prefix
                 assert (share / "avs_ros" / path.relative_to(ROOT)).exists(), path
 
 
+@COLCON
 def test_what_colcon_built_is_the_whole_package(colcon_prefix: Path) -> None:
     [built] = colcon_prefix.glob("lib/python*/site-packages/avs_ros")
     missing = [
@@ -209,6 +218,7 @@ def test_what_colcon_built_is_the_whole_package(colcon_prefix: Path) -> None:
     assert missing == []
 
 
+@COLCON
 def test_sourcing_the_workspace_finds_the_package(colcon_prefix: Path) -> None:
     say = "import avs_ros, os; print(avs_ros.__file__, os.environ['AMENT_PREFIX_PATH'])"
     done = subprocess.run(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from avs_ros.inference.candidates import THING_WEIGHTS
 from avs_ros.inference.light import BUNDLED
 from avs_ros.inference.light_detecting import DetectingSegmenter
 from avs_ros.models.light.checkpoint import load_light
-from recipes.c3n_light import box_choice, gate_examples
+from recipes.c3n_light import box_choice, detect, explaining, gate_examples
 from recipes.c3n_light.__main__ import main
 from recipes.c3n_light.categories import categories
 from recipes.c3n_light.detect import DetectSettings, run_detect
@@ -27,6 +28,7 @@ from recipes.c3n_light.explaining import (
     threshold_for,
     truth_of,
 )
+from recipes.c3n_light.listening import free_sounds
 
 SHORT = DetectSettings(
     listening_steps=1, listening_batch=2, detecting_steps=2, detecting_batch=1, scene_size=96,
@@ -37,12 +39,14 @@ SHORT = DetectSettings(
 
 @pytest.fixture
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A few examples of each kind, and no clips."""
+    """A few examples of each kind, no clips, the shortest set of sounds; a gate fitted briefly."""
     for name, value in (
         ("SOUND_SETS", ("esc10",)), ("SOUNDS_OF_A_KIND", 1), ("PHOTOS_OF_A_KIND", 1),
         ("ROWS_OF_A_KIND", 0), ("SCENES", 2), ("CLIP_SETS", ()),
     ):  # fmt: skip
         monkeypatch.setattr(gate_examples, name, value)
+    monkeypatch.setattr(detect, "free_sounds", partial(free_sounds, sets=("speech",)))
+    monkeypatch.setattr(explaining, "STEPS", 200)
 
 
 def test_one_command_goes_from_the_data_to_a_file_that_runs(

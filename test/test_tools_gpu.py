@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 import subprocess
 import sys
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import c3n_networks as networks
@@ -17,6 +19,7 @@ from avs_ros.benchmarks.networks import bundle
 from avs_ros.benchmarks.subject import Subject
 from avs_ros.inference.bundle import VISUAL_STEP, Bundle
 from avs_ros.inference.engines.cuda_graph import input_dtypes, replayed, to_half
+from avs_ros.inference.engines.prepared import Array
 from avs_ros.inference.engines.program import StepProgram
 from avs_ros.inference.engines.tensorrt import in_scope, single_scopes
 from avs_ros.inference.export import OLD_OPSET, OPSET, export_onnx
@@ -56,6 +59,26 @@ def programs(bundled: dict[str, Bundle]) -> dict[str, StepProgram]:
 
 
 ALL = (*BUNDLED, "c3n_small")
+
+
+@pytest.fixture(scope="module")
+def inputs(
+    bundled: dict[str, Bundle], programs: dict[str, StepProgram]
+) -> dict[str, list[tuple[Array, ...]]]:
+    """The fixed inputs of each program, and real images and sounds for those with weights."""
+    found = {name: [program.example] for name, program in programs.items()}
+    for name, steps in bundled.items():
+        found[name] += gpu_steps.scene_inputs(steps, 2)
+    return found
+
+
+@pytest.fixture(scope="module")
+def exported(
+    programs: dict[str, StepProgram], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], Path]:
+    """The graph of a program, written once for all who read it."""
+    folder = tmp_path_factory.mktemp("exported")
+    return cache(lambda name: export_onnx(programs[name], folder / f"{name}.onnx"))
 
 
 def program_of(module: nn.Module, *outputs: str, decision: str = "") -> StepProgram:
@@ -124,10 +147,9 @@ def test_steps_compile_as_one_graph(programs: dict[str, StepProgram], name: str)
 
 @pytest.mark.parametrize("name", ALL)
 def test_no_number_is_too_large_for_half_precision(
-    programs: dict[str, StepProgram], bundled: dict[str, Bundle], name: str
+    programs: dict[str, StepProgram], inputs: dict[str, list[tuple[Array, ...]]], name: str
 ) -> None:
-    inputs = gpu_steps.scene_inputs(bundled[name], 3) if name in bundled else []
-    for one in [programs[name].example, *inputs]:
+    for one in inputs[name]:
         ranges = half_range.trace_half_range(programs[name], one)
         layer, largest = half_range.widest(ranges)
         assert largest.largest < half_range.LARGEST / 8, (layer, largest)
@@ -146,14 +168,13 @@ def test_a_number_that_is_too_large_is_found() -> None:
 
 @pytest.mark.parametrize("name", ALL)
 def test_half_precision_answers_as_single_does(
-    programs: dict[str, StepProgram], bundled: dict[str, Bundle], name: str
+    programs: dict[str, StepProgram], inputs: dict[str, list[tuple[Array, ...]]], name: str
 ) -> None:
     """What the CUDA graph holds, computed on the CPU, on real images and sounds."""
     program = programs[name]
     half = to_half(copy.deepcopy(program.module))
     dtypes = input_dtypes(program, half=True)
-    inputs = gpu_steps.scene_inputs(bundled[name], 3) if name in bundled else []
-    for one in [program.example, *inputs]:
+    for one in inputs[name]:
         with torch.no_grad():
             found = replayed(half, [torch.from_numpy(np.array(x)) for x in one], dtypes)
         for output, expected, value in zip(
@@ -185,10 +206,10 @@ def test_what_decides_by_a_threshold_stays_in_float32(programs: dict[str, StepPr
 
 @pytest.mark.parametrize("name", ALL)
 def test_tensorrt_reads_every_step(
-    programs: dict[str, StepProgram], name: str, tmp_path: Path
+    programs: dict[str, StepProgram], exported: Callable[[str], Path], name: str, tmp_path: Path
 ) -> None:
     pytest.importorskip("onnx")
-    new = export_onnx(programs[name], tmp_path / "new.onnx")
+    new = exported(name)
     for version in ("8.6", "10.3"):
         assert tensorrt_support.check(new, version) == []
     # TensorRT 8.5 has no LayerNormalization: it gets the older operators.
@@ -221,12 +242,10 @@ def test_what_tensorrt_cannot_read_is_found(tmp_path: Path) -> None:
     assert tensorrt_support.main([str(odd)]) == 1
 
 
-def test_exported_graphs_hold_no_arithmetic_of_shapes(
-    programs: dict[str, StepProgram], tmp_path: Path
-) -> None:
+def test_exported_graphs_hold_no_arithmetic_of_shapes(exported: Callable[[str], Path]) -> None:
     onnx = pytest.importorskip("onnx")
     for name in ALL:
-        model = onnx.load(str(export_onnx(programs[name], tmp_path / f"{name}.onnx")))
+        model = onnx.load(str(exported(name)))
         kinds = {node.op_type for node in model.graph.node}
         assert not kinds & {"Shape", "Range", "NonZero", "Size", "Loop", "If"}
         assert model.opset_import[0].version == OPSET

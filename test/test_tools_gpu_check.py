@@ -13,6 +13,9 @@ import pytest
 import torch
 
 TOOLS = Path(__file__).resolve().parents[1] / "tools"
+sys.path.insert(0, str(TOOLS))
+from gpu_check import main as gpu_check_main  # noqa: E402
+
 pytestmark = pytest.mark.xdist_group("tools_gpu")
 
 
@@ -47,14 +50,24 @@ def test_the_tool_runs_where_there_is_no_gpu(tmp_path: Path) -> None:
     assert found["machine"]["gpu"] is None or isinstance(found["machine"]["gpu"], str)
 
 
-def test_the_tool_says_what_is_missing_or_unknown(tmp_path: Path) -> None:
+def test_the_tool_says_what_is_missing_or_unknown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def check(*arguments: str) -> tuple[int, str]:
+        """In this process, as the script ends; status and words."""
+        monkeypatch.setattr(sys, "argv", ["gpu_check.py", str(tmp_path), *arguments])
+        return gpu_check_main(), "".join(capsys.readouterr())
+
     if not torch.cuda.is_available():
-        done, found = gpu_check(tmp_path / "a")
-        assert "device cuda is not there" in done.stdout and found == {}
-    done, found = gpu_check(tmp_path / "b", "--device", "cpu", "--only", "warp")
-    assert "unknown section 'warp'; known: c3n_light" in done.stdout
-    done, found = gpu_check(tmp_path / "c", "--device", "cpu", "--limit", "1", "--soak", "0")
-    assert {entry["status"] for entry in found["sections"].values()} <= {"left out", "agrees"}
+        status, said = check()
+        assert status == 2 and "device cuda is not there" in said
+    status, said = check("--device", "cpu", "--only", "warp")
+    assert status == 2 and "unknown section 'warp'; known: c3n_light" in said
+    assert not list(tmp_path.iterdir())
+    status, said = check("--device", "cpu", "--limit", "1", "--soak", "0")
+    found = json.loads((tmp_path / "gpu_check.json").read_text())
+    assert {entry["status"] for entry in found["sections"].values()} == {"left out"}
+    assert status == 0 and "verdict" in said
 
 
 @pytest.mark.slow
