@@ -21,6 +21,9 @@ from avs_ros.models.light.detector import Detections, Detector
 from avs_ros.models.light.network import LightC3N
 from avs_ros.models.light.selection import raise_to_visible
 
+# Log-odds of a sound are cut off here: a probability of 1e-6, and one of 1 - 1e-6.
+MOST_LOG_ODDS = 13.8155
+
 
 class _Seen(NamedTuple):
     """As in :class:`LightOutput`; ``hidden`` of the class head; ``state`` for later frames."""
@@ -210,7 +213,15 @@ class BlendedAudio(AudioNetwork):
 
     def hear(self, waveform: Tensor) -> tuple[Tensor, Tensor]:
         """``[B, 16000]`` -> feature ``[B, A]``, logits ``[B, 527]``."""
-        feature, logits = self.network.hear(waveform)
-        one = torch.sigmoid(logits)
-        other = torch.sigmoid(self.short.hear(waveform)[1])
-        return feature, torch.logit(0.5 * (one + other), eps=1e-6)
+        feature, one = self.network.hear(waveform)
+        other = self.short.hear(waveform)[1]
+        # In logarithms: an engine's sigmoid is exact to 1e-8, of which a logit of 1e-6 makes .01.
+        # (`logsigmoid` is exported as the logarithm of just that.)
+        sounds = _log_of_sum(-functional.softplus(-one), -functional.softplus(-other))
+        silent = _log_of_sum(-functional.softplus(one), -functional.softplus(other))
+        return feature, (sounds - silent).clamp(-MOST_LOG_ODDS, MOST_LOG_ODDS)
+
+
+def _log_of_sum(one: Tensor, other: Tensor) -> Tensor:
+    """``log(exp(one) + exp(other))``, of operators that every engine has."""
+    return torch.maximum(one, other) + functional.softplus(-(one - other).abs())
