@@ -177,8 +177,13 @@ def visual_class_kinds() -> dict[str, Kind]:
 
 
 def rows_of(file_name: str) -> list[dict[str, str]]:
-    """Rows of a table among the package's label files; lines that start with # are comments."""
+    """Rows of a table among the package's label files; see :func:`table_rows`."""
     text = files("avs_ros").joinpath("data", "labels", file_name).read_text(encoding="utf-8")
+    return table_rows(text)
+
+
+def table_rows(text: str) -> list[dict[str, str]]:
+    """Rows of a CSV table with a header; lines that start with # are comments."""
     return list(csv.DictReader(line for line in text.splitlines() if not line.startswith("#")))
 
 

@@ -1,6 +1,6 @@
 """The categories that the light model can mark: what shows them and what they sound like.
 
-``avs_ros/data/labels/light_categories.csv`` is the table.  A weight file stores what follows from
+``light_categories.csv`` beside this file is the table.  A weight file stores what follows from
 it, so nothing of this module is needed at run time.
 """
 
@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 
-from avs_ros.models.labels import audioset, rows_of
+from avs_ros.models.labels import audioset, rows_of, table_rows
 
 
 @dataclass(frozen=True)
@@ -50,14 +51,14 @@ def sound_classes() -> tuple[SoundClass, ...]:
             tuple(_at(name) for name in _parts(row["branch"])),
             tuple(_at(name) for name in _parts(row["root"])),
         )
-        for row in rows_of("light_categories.csv")
+        for row in _table()
     )
 
 
 @lru_cache(maxsize=1)
 def categories() -> tuple[Category, ...]:
     """Every category once, in the table's order."""
-    rows = [row for row in rows_of("light_categories.csv") if not row["sound_class"]]
+    rows = [row for row in _table() if not row["sound_class"]]
     return tuple(
         Category(
             row["category"],
@@ -68,6 +69,11 @@ def categories() -> tuple[Category, ...]:
         )
         for row in rows
     )
+
+
+def _table() -> list[dict[str, str]]:
+    file = Path(__file__).with_name("light_categories.csv")
+    return table_rows(file.read_text(encoding="utf-8"))
 
 
 def _parts(cell: str) -> Iterable[str]:
