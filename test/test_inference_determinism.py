@@ -14,7 +14,7 @@ import avs_ros
 from avs_ros.cli.main import main
 from avs_ros.errors import EngineError
 from avs_ros.inference import create_segmenter
-from avs_ros.inference.engines.selection import computing_threads, limited_threads
+from avs_ros.inference.engines.threads import computing_threads, limited_threads
 from avs_ros.inference.registry import describe, weight_file
 from avs_ros.media.scene import write_scene
 from avs_ros.weights.sources import sha256_of

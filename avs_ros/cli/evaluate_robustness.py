@@ -53,17 +53,17 @@ def run(args: argparse.Namespace, load: Callable[..., Segmenter] | None = None) 
 
     options.check_workers(args)
     models = options.chosen_models(args)
-    topics = BagOptions(args.image, args.audio, audio_format=options.audio_format(args))
+    bag_options = BagOptions(args.image, args.audio, audio_format=options.audio_format(args))
     choose_conditions(args.only)
-    paths = checked_bags(args.bags, topics, args.truth)
+    paths = checked_bags(args.bags, bag_options, args.truth)
     with Progress(console=Console(stderr=True)) as progress:
         recordings = [
-            robustness.read_recording(path, topics, args.truth)
+            robustness.read_recording(path, bag_options, args.truth)
             for path in progress.track(paths, description="reading")
         ]
         jobs = robustness.jobs_of(
             recordings, args.only, models=models, engine=args.engine, device=args.device,
-            threads=args.threads, bag=topics, load=load,
+            threads=args.threads, bag=bag_options, load=load,
         )  # fmt: skip
         playing = progress.add_task("playing", total=len(jobs))
         done = []

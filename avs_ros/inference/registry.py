@@ -17,7 +17,7 @@ from avs_ros.errors import ModelError, ParameterError
 from avs_ros.gate import GateConfig, apply_gate
 from avs_ros.inference.bundle import header_value
 from avs_ros.inference.engines import ENGINES
-from avs_ros.inference.engines.selection import limited_threads
+from avs_ros.inference.engines.threads import limited_threads
 from avs_ros.inference.segmenter import Segmenter
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def create_segmenter(
     (the fastest that passes its self-check) or a name in ``engines.ENGINES``.  ``device``:
     "auto", "cpu", "cuda" or "cuda:N".  ``gate``: what counts as sounding (None: as the weight
     file says); a pipeline replaces it by that of its post-processing.  ``threads``: how many
-    compute (None: as many as the engine takes; see ``engines.selection``).  ``options``: see the
+    compute (None: as many as the engine takes; see ``engines.threads``).  ``options``: see the
     model's own ``create``.
 
     Raises ModelError for an unknown name or a model that lacks its weights, CheckpointError for

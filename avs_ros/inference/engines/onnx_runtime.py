@@ -6,7 +6,7 @@ from pathlib import Path
 
 from avs_ros.errors import EngineError, optional
 from avs_ros.inference.engines.prepared import Array, Results, Step
-from avs_ros.inference.engines.selection import computing_threads
+from avs_ros.inference.engines.threads import computing_threads
 
 
 class OnnxRuntimeRunner:

@@ -1,12 +1,7 @@
-"""Engines by name, and ``auto``: the fastest that gives the right numbers on this machine.
-
-And how many threads they compute with.  With one thread sums are taken in one order, whatever the
-number of cores: that is as far as the same masks can be promised on another machine.
-"""
+"""Engines by name, and ``auto``: the fastest that gives the right numbers on this machine."""
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import importlib
 import importlib.metadata
@@ -14,8 +9,7 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Iterator, Mapping
-from contextvars import ContextVar
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,30 +17,7 @@ from typing import Any
 from avs_ros.errors import AvsError, EngineError, MissingDependencyError
 from avs_ros.inference.engines.cache import cached_path
 from avs_ros.inference.engines.prepared import PreparedStep, Step, StepRunner, require_agreement
-
-_threads: ContextVar[int] = ContextVar("threads", default=0)
-
-
-def computing_threads() -> int:
-    """Threads for an engine that is built now; 0: as many as it takes by itself."""
-    return _threads.get()
-
-
-@contextlib.contextmanager
-def limited_threads(count: int | None) -> Iterator[None]:
-    """Engines built inside compute with ``count`` threads (None: as many as they take).
-
-    PyTorch has one number of threads for the whole process: with engine torch it stays after the
-    block.  Raises EngineError for a count below 1.
-    """
-    if count is not None and count < 1:
-        raise EngineError(f"threads is {count}; it must be at least 1")
-    token = _threads.set(count or 0)
-    try:
-        yield
-    finally:
-        _threads.reset(token)
-
+from avs_ros.inference.engines.threads import computing_threads
 
 _log = logging.getLogger(__name__)
 

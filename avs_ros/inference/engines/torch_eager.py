@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from avs_ros.inference.engines.prepared import Array, Results
 from avs_ros.inference.engines.program import StepProgram
-from avs_ros.inference.engines.selection import computing_threads
+from avs_ros.inference.engines.threads import computing_threads
 
 
 class TorchRunner:
