@@ -197,6 +197,7 @@ def test_download_list_verify_convert_by_name(
     assert main(["weights", "convert", "efficientat_mn04"]) == 0
     assert (tmp_path / "efficientat_mn04.safetensors").is_file()
     assert "Traceback" not in capsys.readouterr().err
+    monkeypatch.setattr(sources, "SOURCES", SOURCES)
     assert main(["weights", "list"]) == 0
     listing = capsys.readouterr().out
     assert all(source.name in listing for source in SOURCES) and str(cache) in listing

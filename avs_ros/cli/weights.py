@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from avs_ros.errors import CheckpointError, DownloadError, ParameterError
+from avs_ros.weights import sources
 from avs_ros.weights.sources import (
-    SOURCES,
     Progress,
     WeightSource,
     cache_folder,
@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _list(_args: argparse.Namespace) -> int:
     print(f"{'name':39} {'size':>9} {'SHA-256':9} {'here':4} licence")
-    for source in SOURCES:
+    for source in sources.SOURCES:
         first = (source.files[0].sha256 or "unknown")[:8]
         here = "yes" if cached_paths(source) else "-"
         print(f"{source.name:39} {_size(source):>9} {first:9} {here:4} {source.licence}")
@@ -119,13 +119,13 @@ def _verify(args: argparse.Namespace) -> int:
 
     folder = args.folder or cache_folder()
     if args.name:
-        sources = [find_source(args.name)]
+        chosen = [find_source(args.name)]
     else:
-        sources = [source for source in SOURCES if cached_paths(source, folder)]
-        if not sources:
+        chosen = [source for source in sources.SOURCES if cached_paths(source, folder)]
+        if not chosen:
             print(f"no downloaded weights in {folder}")
     right = True
-    for source in sources:
+    for source in chosen:
         for finding in verify(source, _files(args, source)):
             print(f"{'ok   ' if finding.ok else 'WRONG'} {finding.subject}: {finding.description}")
             right &= finding.ok
