@@ -21,10 +21,12 @@ from avs_ros.inference.explaining import (
     INPUTS,
     UNHEARD,
     VISIBLE,
+    Background,
     ExplainingGate,
+    Sight,
     SoundEvidence,
     gate_inputs,
-    visible,
+    of_instances,
 )
 from avs_ros.inference.light import BUNDLED, LightSegmenter, create, detects
 from avs_ros.inference.light_detecting import DetectingSegmenter
@@ -140,8 +142,28 @@ def test_what_no_object_holds_keeps_its_cells() -> None:
 def test_visible_weighs_instances_more_than_cells() -> None:
     cells = np.full((1, 3, 7, 7), 0.001, np.float32)
     cells[0, 2] = 0.8
-    seen = visible(read([(0, 0.8, (0.1, 0.1, 0.4, 0.4))], cells=cells))
+    found = read([(0, 0.8, (0.1, 0.1, 0.4, 0.4))], cells=cells)
+    seen = Background(None).sight(found.score, found.peak).visible
     assert seen[0] > 0 > seen[2] > VISIBLE > seen[1]
+
+
+def test_cells_and_sounds_count_by_what_they_are_elsewhere() -> None:
+    """The same cell stands out where it is rare; an instance does so anywhere."""
+    usual = {"cells": [[-5.0, -2.0, 0.0], [1.0, 1.0, 0.0]],
+             "sound": [[-6.0, -2.0, -4.0], [2.0, 2.0, 0.0]]}  # fmt: skip
+    background = Background(usual)
+    peak = np.full(3, np.exp(-2.0), np.float32)
+    sight = background.sight(np.zeros(3, np.float32), peak)
+    np.testing.assert_allclose(sight.unusual, [3.0, 0.0, 0.0], atol=1e-5)
+    assert np.ptp(sight.visible) < 1e-6
+    np.testing.assert_allclose(background.heard(np.full(3, -2.0, np.float32)), [2.0, 0.0, 0.0])
+    # Nothing is known of a third category's cells: instances alone make it stand out.
+    score = np.array([0.0, 0.0, 0.9], np.float32)
+    assert background.sight(score, peak).unusual[2] == of_instances(score).unusual[2] > 4
+    # A file that says nothing of it: all evidence is as usual.
+    assert not Background(None).heard(np.full(3, 5.0, np.float32)).any()
+    extreme = background.sight(np.zeros(3, np.float32), np.array([1.0, 0.0, 1.0], np.float32))
+    assert extreme.unusual.max() <= 6 and extreme.unusual.min() >= -2
 
 
 def test_evidence_has_three_levels_and_special_sounds_lend_their_name() -> None:
@@ -162,19 +184,28 @@ def test_evidence_has_three_levels_and_special_sounds_lend_their_name() -> None:
 
 def test_every_level_and_a_pause_reach_the_gate() -> None:
     rng = np.random.default_rng(0)
-    now, context, seen = rng.normal(size=6), rng.normal(size=6), rng.normal(size=2)
-    plain = gate_inputs(*(x.astype(np.float32) for x in (now, context, seen)), 0.0)
+    now, context, seen, unusual = (rng.normal(size=n).astype(np.float32) for n in (6, 6, 2, 2))
+    background = Background({"cells": [[0.0] * 2, [1.0] * 2], "sound": [[0.0] * 2, [1.0] * 2]})
+    plain = gate_inputs(now, context, Sight(seen, unusual), 0.0, background)
     assert plain.shape == (2, INPUTS)
-    for changed in ((now + 1, context, seen, 0.0), (now, context + 1, seen, 0.0),
-                    (now, context, seen + 1, 0.0), (now, context, seen, -20.0)):  # fmt: skip
-        a, b, c, drop = changed
-        other = gate_inputs(a.astype(np.float32), b.astype(np.float32), c.astype(np.float32), drop)
+    for other in (gate_inputs(now + 1, context, Sight(seen, unusual), 0.0, background),
+                  gate_inputs(now, context + 1, Sight(seen, unusual), 0.0, background),
+                  gate_inputs(now, context, Sight(seen + 1, unusual), 0.0, background),
+                  gate_inputs(now, context, Sight(seen, unusual + 1), 0.0, background),
+                  gate_inputs(now, context, Sight(seen, unusual), -20.0, background),
+                  gate_inputs(now, context, Sight(seen, unusual), 0.0, Background(None)),
+                  ):  # fmt: skip
         assert np.abs(other - plain).max() > 0.1
-    gate = ExplainingGate({"mean": [0.0] * INPUTS, "spread": [2.0] * INPUTS,
-                           "hidden": [[0.1] * INPUTS, [0.0] * INPUTS], "hidden_bias": [0.0, 0.3],
-                           "weights": [2.0, 1.0], "bias": -1.0})  # fmt: skip
+    told = {"mean": [0.0] * INPUTS, "spread": [2.0] * INPUTS,
+            "hidden": [[0.1] * INPUTS, [0.0] * INPUTS], "hidden_bias": [0.0, 0.3],
+            "weights": [2.0, 1.0], "bias": -1.0}  # fmt: skip
     expected = 2 * np.tanh(0.05 * plain.sum(axis=1)) + np.tanh(0.3) - 1
-    np.testing.assert_allclose(gate(plain), expected, rtol=1e-5)
+    np.testing.assert_allclose(ExplainingGate(told)(plain), expected, rtol=1e-5)
+    # A gate of an earlier file knows the first of them only.
+    fewer = {**told, "mean": [0.0] * 15, "spread": [2.0] * 15,
+             "hidden": [[0.1] * 15, [0.0] * 15]}  # fmt: skip
+    expected = 2 * np.tanh(0.05 * plain[:, :15].sum(axis=1)) + np.tanh(0.3) - 1
+    np.testing.assert_allclose(ExplainingGate(fewer)(plain), expected, rtol=1e-5)
 
 
 def test_a_pause_is_measured_against_the_loudest_second() -> None:

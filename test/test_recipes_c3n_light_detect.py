@@ -85,6 +85,8 @@ def test_one_command_goes_from_the_data_to_a_file_that_runs(
     assert other.metadata["provenance"]["gate"]["settings"]["pairs"] == 30
     told, before = other.metadata["detecting"], model.metadata["detecting"]
     assert told["gate"] != before["gate"] and told["evidence"] == before["evidence"]
+    for kind in ("cells", "sound"):
+        assert np.shape(told["background"][kind]) == (2, 92)
     assert other.detector is not None and model.detector is not None
     for own, kept in zip(other.detector.parameters(), model.detector.parameters(), strict=True):
         assert torch.equal(own, kept)
@@ -143,6 +145,18 @@ def test_the_curve_counts_what_is_refused_and_named() -> None:
     assert (rows[0.3]["composites_empty"], rows[0.3]["composites_named"]) == (0.5, 1.0)
     assert (rows[0.7]["composites_empty"], rows[0.7]["composites_named"]) == (1.0, 0.5)
     assert "clips_named" not in rows[0.3]
+
+
+def test_the_background_is_of_images_and_sounds_without_the_category() -> None:
+    cells = [(np.array([peak, -3.0]), np.array([shown, -1.0]))
+             for peak, shown in ((-1.0, 1), (-4.0, 0), (-6.0, -1))]  # fmt: skip
+    # Evidence of two categories at three levels, and whether the first one may make it.
+    sounds = [(np.array([own, -2.0, 9, 9, 9, 9]), np.array([makes, 0.0]))
+              for own, makes in ((3.0, 1), (0.0, -1), (-5.0, 0), (-7.0, 0))]  # fmt: skip
+    found = explaining.background_of(cells, sounds)
+    # What may be there is seen as not there, what may sound is left out; what never differs says
+    # nothing.
+    assert found == {"cells": [[-5.0, 0.0], [1.0, 0.0]], "sound": [[-6.0, 0.0], [1.0, 0.0]]}
 
 
 def test_what_is_shown_and_makes_the_sound_is_the_truth() -> None:

@@ -11,7 +11,7 @@ import numpy as np
 
 from avs_ros.inference.candidates import BESIDE_BEST, SIDE, raised
 from avs_ros.inference.category_gate import Bools
-from avs_ros.inference.explaining import LEAST_VISIBLE, log_odds
+from avs_ros.inference.explaining import of_instances
 from avs_ros.inference.frames import WholePreparation
 from avs_ros.inference.gated_segmenter import BUNDLED, ExplainingSegmenter, open_light
 from avs_ros.inference.potential_objects import ObjectReader, PotentialObject, PotentialObjects
@@ -86,7 +86,7 @@ class InstanceSegmenter(ExplainingSegmenter):
         likely = np.zeros(len(self._row), np.float32)
         for one in found:
             np.maximum(likely, one.known.likely, out=likely)
-        score, sounds = self._judge(log_odds(likely, LEAST_VISIBLE), heard, stamp_ns, window)
+        score, sounds = self._judge(of_instances(likely), heard, stamp_ns, window)
         chosen = choose(found, score, sounds)
         layers = tuple(
             Layer(

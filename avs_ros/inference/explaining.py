@@ -2,22 +2,23 @@
 
 A sound is evidence at three levels of AudioSet's tree: of the category itself ("Violin"), of its
 branch ("Bowed string instrument") and of its root ("Music").  A few weights, shared by all
-categories, join that with what is seen of the category and of its rivals.
+categories, join that with what is seen of the category and of its rivals.  How much of a category
+is seen and heard where it is not differs from one to the next: evidence is weighed against that,
+too.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from avs_ros.inference.candidates import Candidates
 from avs_ros.segmentation import Float
 
 LEVELS = 3
 # Numbers that the gate weighs for each category.
-INPUTS = 15
+INPUTS = 19
 UNHEARD = -9.0
 # Log-odds of an instance, or of a cell, from which a category counts as visible.
 VISIBLE, WELL_VISIBLE = -1.0, 1.0
@@ -28,6 +29,11 @@ CELL_DOUBT = 1.5
 _BRANCH, _ROOT = 1.0, 2.0
 # A second that is this far below the loudest one is a pause.
 LEAST_DROP_DB = -24.0
+# Spreads above the mean of what is seen and heard elsewhere, at least and at most; what an
+# instance whose log-odds are 0 counts for.
+SEEN_SPREADS, HEARD_SPREADS, INSTANCE_SPREADS = (-2.0, 6.0), (-3.0, 8.0), 2.5
+# No spread is taken to be less; a probability of 0 is this.
+LEAST_SPREAD, LEAST_PEAK = 0.5, 1e-9
 # A sound class of a category must be louder than its plain one to lend its name.
 CLEARLY = 1.0
 
@@ -77,24 +83,71 @@ class SoundEvidence:
         return np.asarray(most.clip(UNHEARD, -UNHEARD), np.float32)
 
 
-def visible(candidates: Candidates) -> Float:
-    """Log-odds ``[K]`` that each category is visible, by its best instance, cell or map."""
-    found = log_odds(candidates.score, LEAST_VISIBLE)
-    shown = log_odds(candidates.peak, LEAST_VISIBLE) - CELL_DOUBT
-    return np.asarray(np.maximum(found, shown), np.float32)
+class Sight(NamedTuple):
+    """What is seen of the categories, ``[K]``: log-odds that each is ``visible``; ``unusual``: by
+    how many spreads it stands out from what images without it show.
+    """
+
+    visible: Float
+    unusual: Float
 
 
-def gate_inputs(now: Float, context: Float, seen: Float, drop_db: float) -> Float:
+class Background:
+    """What is seen and heard of each category where it is not.
+
+    ``metadata``: ``cells`` (logarithm of its best cell's probability) and ``sound`` (its own
+    log-odds), each a list of means and one of spreads, ``[K]``; a spread of 0: not known.  None:
+    of a file that knows nothing of it.
+    """
+
+    def __init__(self, metadata: Mapping[str, Any] | None) -> None:
+        told = metadata or {"cells": ((0.0,), (0.0,)), "sound": ((0.0,), (0.0,))}
+        self._cells, self._sound = (
+            np.asarray(told[name], np.float32) for name in ("cells", "sound")
+        )
+
+    def sight(self, score: Float, peak: Float) -> Sight:
+        """``score`` ``[K]`` of the best instance of each category, ``peak`` ``[K]`` of its best
+        cell, 0..1.
+        """
+        found = of_instances(score)
+        shown = log_odds(peak, LEAST_VISIBLE) - CELL_DOUBT
+        cells = _spreads(np.log(peak + LEAST_PEAK), self._cells, SEEN_SPREADS)
+        return Sight(np.maximum(found.visible, shown), np.maximum(found.unusual, cells))
+
+    def heard(self, own: Float) -> Float:
+        """Log-odds ``[K]`` of what is heard -> by how many spreads each stands out."""
+        return _spreads(own, self._sound, HEARD_SPREADS)
+
+
+def of_instances(score: Float) -> Sight:
+    """What is seen where only instances are looked for; ``score`` ``[K]`` of the best, 0..1."""
+    found = log_odds(score, LEAST_VISIBLE)
+    return Sight(found, np.asarray((found + INSTANCE_SPREADS).clip(*SEEN_SPREADS), np.float32))
+
+
+def _spreads(values: Float, usual: Float, limits: tuple[float, float]) -> Float:
+    mean, spread = usual
+    above = (values - mean) / np.maximum(spread, LEAST_SPREAD)
+    return np.where(spread > 0, above.clip(*limits), 0).astype(np.float32)
+
+
+def gate_inputs(
+    now: Float, context: Float, sight: Sight, drop_db: float, background: Background
+) -> Float:
     """What the gate weighs for each category, ``[K, F]``.
 
     ``now`` and ``context`` ``[3 K]``: evidence of the last second and of the sound so far;
-    ``seen`` ``[K]``; ``drop_db``: how far the last second is below the loudest one, 0 or less.
+    ``drop_db``: how far the last second is below the loudest one, 0 or less.
     """
     own, branch, root = (0.5 * (now + context)).reshape(LEVELS, -1)
     best = _best(own, branch, root)
     lately = _best(*now.reshape(LEVELS, -1))
+    seen = sight.visible
     here = seen > VISIBLE
     claim = best + np.minimum(seen, 2.0)
+    heard = background.heard(own)
+    stands_out = sight.unusual + heard
     columns = [
         own,
         branch,
@@ -111,6 +164,10 @@ def gate_inputs(now: Float, context: Float, seen: Float, drop_db: float) -> Floa
         _strongest_other(seen),
         np.full_like(own, float(np.where(here, UNHEARD, own).max())) - best,
         np.full_like(own, max(drop_db, LEAST_DROP_DB) / 10.0),
+        sight.unusual,
+        heard,
+        stands_out - _strongest_other(stands_out),
+        np.minimum(sight.unusual, heard),
     ]
     return np.stack(columns, axis=1).astype(np.float32)
 
@@ -124,7 +181,8 @@ class ExplainingGate:
     """Logit that each category is visible and makes the sound: a small network on its inputs.
 
     ``metadata``: ``mean`` and ``spread`` ``[F]`` of the inputs, ``hidden`` ``[H, F]`` and
-    ``hidden_bias`` ``[H]`` (tanh), ``weights`` ``[H]`` and ``bias``.
+    ``hidden_bias`` ``[H]`` (tanh), ``weights`` ``[H]`` and ``bias``.  Files before 0.3 weigh fewer
+    inputs, the first ones.
     """
 
     def __init__(self, metadata: Mapping[str, Any]) -> None:
@@ -133,7 +191,8 @@ class ExplainingGate:
     def __call__(self, inputs: Float) -> Float:
         """``[..., F]`` (see :func:`gate_inputs`) -> ``[...]``, log-odds."""
         metadata = self._facts
-        x = (inputs - metadata["mean"]) / metadata["spread"]
+        known = len(metadata["mean"])
+        x = (inputs[..., :known] - metadata["mean"]) / metadata["spread"]
         hidden = np.tanh(x @ metadata["hidden"].T + metadata["hidden_bias"])
         return np.asarray(hidden @ metadata["weights"] + metadata["bias"], np.float32)
 

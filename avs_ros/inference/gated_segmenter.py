@@ -20,7 +20,14 @@ from avs_ros.inference.cached_audio_encoder import (
 )
 from avs_ros.inference.category_gate import Bools, CategoryGate
 from avs_ros.inference.engines import choose_device
-from avs_ros.inference.explaining import INPUTS, ExplainingGate, SoundEvidence, gate_inputs
+from avs_ros.inference.explaining import (
+    INPUTS,
+    Background,
+    ExplainingGate,
+    Sight,
+    SoundEvidence,
+    gate_inputs,
+)
 from avs_ros.inference.frames import FramePreparation
 from avs_ros.inference.loudness import Loudest
 from avs_ros.models.stream_memory import StreamMemory
@@ -192,7 +199,7 @@ class ExplainingSegmenter(GatedSegmenter):
     """What the models of a light file with a detector have in common, for one stream.
 
     ``markable`` ``[K]``: which of the categories may sound (None: all); the others are heard and
-    never marked.
+    never marked.  ``background``: what evidence is weighed against.
     """
 
     gate_options = CATEGORY_OPTIONS | {"companion_threshold"}
@@ -200,6 +207,7 @@ class ExplainingSegmenter(GatedSegmenter):
     def __init__(self, name: str, runners: ModelRunners, markable: Bools | None = None) -> None:
         metadata = runners.metadata
         self.evidence = SoundEvidence(metadata["evidence"])
+        self.background = Background(metadata["background"])
         super().__init__(name, runners, self.evidence)
         self._markable = markable
         self._explain = ExplainingGate(metadata["gate"])
@@ -221,16 +229,17 @@ class ExplainingSegmenter(GatedSegmenter):
         }
 
     def _judge(
-        self, seen: Float, heard: Heard, stamp_ns: int, window: Float
+        self, sight: Sight, heard: Heard, stamp_ns: int, window: Float
     ) -> tuple[Float, Bools]:
-        """Log-odds ``[K]`` that each category is visible, and what the same window gave ->
-        scaled scores ``[K]`` (0.5: accepted), and which of the categories sound.
+        """What is seen, and what the same window gave -> scaled scores ``[K]`` (0.5: accepted),
+        and which of the categories sound.
         """
         self.inputs = gate_inputs(
             self.evidence(heard.logits),
             self.evidence(heard.context_logits),
-            seen,
+            sight,
             self._loudest.drop_db(stamp_ns, window),
+            self.background,
         )
         probability = sigmoid(self._explain(self.inputs))
         if self._markable is not None:

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 
 from avs_ros.inference.candidates import CandidateReader, Candidates, raised
-from avs_ros.inference.explaining import visible
 from avs_ros.inference.frames import WholePreparation
 from avs_ros.inference.gated_segmenter import (
     ExplainingSegmenter,
@@ -43,7 +42,9 @@ class DetectingSegmenter(ExplainingSegmenter):
         heard, ms = self._listen(stamp_ns, window)
         candidates, state = self._look(frame, heard.feature, heard.context_logits, stamp_ns)
         self._memory.remember(stamp_ns, state)
-        score, sounds = self._judge(visible(candidates), heard, stamp_ns, window)
+        score, sounds = self._judge(
+            self.background.sight(candidates.score, candidates.peak), heard, stamp_ns, window
+        )
         ms.end("visual")
         order = np.argsort(-score)
         chosen = [int(k) for k in order if sounds[k]]
@@ -67,10 +68,6 @@ class DetectingSegmenter(ExplainingSegmenter):
         feature = np.zeros((1, self._feature_width), np.float32)
         silence = np.zeros(len(self._audioset), np.float32)
         return self._look(frame, feature, silence, 0)[0]
-
-    def seen(self, frame: Bytes) -> Float:
-        """Log-odds ``[K]`` that a frame shows each category; the stream's state stays."""
-        return visible(self.candidates(frame))
 
     def category_evidence(self, logits: Float) -> Float:
         """AudioSet logits ``[527]`` -> evidence ``[K]`` of each category (a logit)."""

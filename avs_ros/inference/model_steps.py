@@ -190,6 +190,7 @@ def detecting_bundle(checkpoint: str | Path, name: str) -> Bundle:
     return Bundle(
         {
             **{key: told[key] for key in ("categories", "evidence", "gate", "candidates")},
+            "background": told.get("background"),
             "calibration": told["calibration"],
             **_told(model),
             "outputs": list(DetectingOutput._fields),
@@ -224,6 +225,7 @@ def instance_bundle(checkpoint: str | Path, name: str, share: float = 1.0) -> Bu
     return Bundle(
         {
             **{key: told[key] for key in ("categories", "evidence", "gate")},
+            "background": told.get("background"),
             "calibration": {**told["calibration"], "audio_period": AUDIO_PERIOD_S},
             "rows": told["candidates"]["detector_rows"],
             **_told(model),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 from pathlib import Path
@@ -27,15 +28,21 @@ class Sheet:
         self._rows: list[Bytes] = []
 
     def add(self, tiles: Sequence[Bytes], description: str) -> None:
-        """A row of images uint8 RGB, scaled to the sheet's height, under ``description``."""
+        """A row of images uint8 RGB, none higher than the sheet's rows, under ``description``."""
         gap = np.full((self._height, GAP, 3), PAPER, np.uint8)
-        parts = [part for tile in tiles for part in (scaled(tile, self._height), gap)]
+        parts = [part for tile in tiles for part in (self._filled(tile), gap)]
         body = np.hstack(parts) if parts else gap
         description = description.encode("ascii", "replace").decode()
         width = max(body.shape[1], text_width(description, LETTERS) + 2 * GAP)
         strip = np.full((STRIP, width, 3), PAPER, np.uint8)
         put_text(strip, description, GAP, STRIP - 6, LETTERS, INK)
         self._rows += [strip, np.asarray(body, np.uint8)]
+
+    def _filled(self, tile: Bytes) -> Bytes:
+        """As high as the row: scaled, or with paper below where it is low already."""
+        image = tile if len(tile) < self._height else scaled(tile, self._height)
+        below = ((0, self._height - len(image)), (0, 0), (0, 0))
+        return np.asarray(np.pad(image, below, constant_values=PAPER), np.uint8)
 
     def write(self, path: Path, quality: int = 80) -> None:
         """One image, as wide as its widest row."""
@@ -60,13 +67,16 @@ def write_sheet(path: Path, shown: Sequence[tuple[bytes, str]]) -> None:
     sheet.write(path)
 
 
-def scaled(image: Bytes, height: int) -> Bytes:
-    """The same at another height, px."""
-    width = max(1, round(height * image.shape[1] / image.shape[0]))
-    return np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA))
+def scaled(image: Bytes, height: int, most: float = math.inf) -> Bytes:
+    """The same at another height, px, or lower where it would be wider than ``most`` heights."""
+    rows, columns = image.shape[:2]
+    scale = min(height / rows, most * height / columns)
+    size = (max(1, round(scale * columns)), max(1, round(scale * rows)))
+    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA))
 
 
-HEIGHT = 170
+# Of the rows, px; panoramas are at most so many times as wide.
+HEIGHT, WIDEST = 170, 2.5
 SOURCE, OTHER = (70, 230, 120), (150, 150, 150)
 
 
@@ -97,7 +107,7 @@ def _told(one: Judged) -> str:
 
 
 def _tile(one: Judged) -> Bytes:
-    image = scaled(draw_overlay(one.rgb, one.answer, status=False), HEIGHT)
+    image = scaled(draw_overlay(one.rgb, one.answer, status=False), HEIGHT, WIDEST)
     height, width = image.shape[:2]
     for thing in one.moment.things:
         x0, y0, x1, y1 = (

@@ -131,7 +131,7 @@ def write(
     told["detecting"] = {
         **vocabulary(base.categories, _coco_names(data)),
         "whole_size": settings.whole_size,
-        "gate": gate,
+        **gate,
         "calibration": {
             "hold": settings.hold,
             "context": settings.context,

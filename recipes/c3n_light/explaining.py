@@ -15,17 +15,17 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as functional
-from torch import nn
+from torch import Tensor, nn
 
-from avs_ros.inference.explaining import ExplainingGate, gate_inputs
+from avs_ros.inference.explaining import LEVELS, Background, ExplainingGate, Sight, gate_inputs
 from avs_ros.models.labels import audioset
 from avs_ros.segmentation import Float
 from recipes.c3n_light.categories import categories, classes_below, sound_classes
 
 # Rows of clips weigh this much more than those of composites.
 CLIP_WEIGHT = 50.0
-# Hidden units, steps, rows of a step, learning rate, weight decay.
-HIDDEN, STEPS, ROWS, RATE, DECAY = 16, 1600, 4000, 1e-2, 1e-3
+# Draws; of each hidden units, steps, rows of a step, learning rate, weight decay.
+DRAWS, HIDDEN, STEPS, ROWS, RATE, DECAY = 4, 16, 1600, 4000, 1e-2, 1e-3
 FOLDS = 6
 CURVE = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
 INSTRUMENT = "Musical instrument"
@@ -72,15 +72,40 @@ def made_by(labels: Sequence[int]) -> Float:
     return out
 
 
+def background_of(
+    cells: Sequence[tuple[Float, Float]], sounds: Sequence[tuple[Float, Float]]
+) -> dict[str, Any]:
+    """What :class:`Background` takes, of images and sounds without each category.
+
+    ``cells``: log-probability ``[K]`` of an image's best cells, and what is shown ``[K]`` (1, 0,
+    -1 unknown: most likely not); ``sounds``: evidence ``[3 K]`` and :func:`made_by`.
+    """
+    seen = [(peaks, np.maximum(shown, 0)) for peaks, shown in cells]
+    heard = [(evidence.reshape(LEVELS, -1)[0], makers) for evidence, makers in sounds]
+    return {"cells": _usual(seen), "sound": _usual(heard)}
+
+
+def _usual(found: Sequence[tuple[Float, Float]]) -> list[list[float]]:
+    """Means and spreads; a spread of 0 where nothing ever differs."""
+    values, truth = (np.stack(part) for part in zip(*found, strict=True))
+    mean, spread = [], []
+    for column, known in zip(values.T, truth.T, strict=True):
+        without = column[known == 0] if np.ptp(column) > 0 else np.zeros(1)
+        mean.append(round(float(without.mean()), 3))
+        spread.append(round(float(without.std()), 3))
+    return [mean, spread]
+
+
 def composites(
-    images: Sequence[tuple[Float, Float]],
+    images: Sequence[tuple[Sight, Float]],
     sounds: Sequence[tuple[Float, Float]],
     pairs: int,
     seed: int,
+    background: Background,
 ) -> Examples:
     """``pairs`` of what is seen and what is heard, a third of them matching.
 
-    ``images``: seen ``[K]`` and what is shown ``[K]`` (1, 0, -1 unknown); ``sounds``: evidence
+    ``images``: what is seen, and what is shown ``[K]`` (1, 0, -1 unknown); ``sounds``: evidence
     ``[3 K]`` and :func:`made_by`.
     """
     rng = np.random.default_rng(seed)
@@ -101,7 +126,7 @@ def composites(
             drop, truth = rng.uniform(*PAUSE_DB), np.minimum(truth, 0)
             now = sounds[int(rng.integers(len(sounds)))][0] if rng.random() < 0.5 else now
             now = now - np.float32(rng.uniform(0, 2))
-        found.append((gate_inputs(now, heard, images[a][0], -drop), truth))
+        found.append((gate_inputs(now, heard, images[a][0], -drop, background), truth))
     return examples_of(found)
 
 
@@ -124,8 +149,7 @@ def examples_of(found: Sequence[tuple[Float, Float]]) -> Examples:
 
 
 def fit(examples: Examples, seed: int = 0) -> dict[str, Any]:
-    """Weights of the gate, as :class:`ExplainingGate` takes them."""
-    torch.manual_seed(seed)
+    """Weights of the gate, as :class:`ExplainingGate` takes them: the mean of several draws."""
     known = examples.truth >= 0
     rows = examples.inputs[known]
     mean, spread = rows.mean(axis=0), rows.std(axis=0) + 1e-6
@@ -135,8 +159,26 @@ def fit(examples: Examples, seed: int = 0) -> dict[str, Any]:
     w = torch.from_numpy(np.ascontiguousarray(share, np.float32))
     # Most rows are easy: what is neither seen nor heard is drawn less often, and weighs more.
     odds = torch.where((y > 0) | (x[:, 0] > 0.5), 1.0, 0.15) * w
+    drawn = [_drawn(x, y, w, odds, seed * DRAWS + draw) for draw in range(DRAWS)]
+    first, last = zip(*drawn, strict=True)
+    return {
+        "mean": mean.round(4).tolist(),
+        "spread": spread.round(4).tolist(),
+        "hidden": torch.cat([one.weight for one in first]).numpy().round(4).tolist(),
+        "hidden_bias": torch.cat([one.bias for one in first]).numpy().round(4).tolist(),
+        "weights": (torch.cat([one.weight[0] for one in last]) / DRAWS).numpy().round(4).tolist(),
+        "bias": round(float(torch.stack([one.bias for one in last]).mean()), 4),
+    }
+
+
+def _drawn(
+    x: Tensor, y: Tensor, w: Tensor, odds: Tensor, seed: int
+) -> tuple[nn.Linear, nn.Linear]:
+    """Both layers, fitted from one start: rows ``x`` drawn by their ``odds``, weighing ``w``."""
+    torch.manual_seed(seed)
     up_to = odds.double().cumsum(0)
-    net = nn.Sequential(nn.Linear(x.shape[1], HIDDEN), nn.Tanh(), nn.Linear(HIDDEN, 1))
+    first, last = nn.Linear(x.shape[1], HIDDEN), nn.Linear(HIDDEN, 1)
+    net = nn.Sequential(first, nn.Tanh(), last)
     optimiser = torch.optim.AdamW(net.parameters(), lr=RATE, weight_decay=DECAY)
     for step in range(STEPS):
         for group in optimiser.param_groups:
@@ -148,15 +190,8 @@ def fit(examples: Examples, seed: int = 0) -> dict[str, Any]:
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         optimiser.step()
-    first, last = (part for part in net if isinstance(part, nn.Linear))
-    return {
-        "mean": mean.round(4).tolist(),
-        "spread": spread.round(4).tolist(),
-        "hidden": first.weight.detach().numpy().round(4).tolist(),
-        "hidden_bias": first.bias.detach().numpy().round(4).tolist(),
-        "weights": last.weight.detach().numpy()[0].round(4).tolist(),
-        "bias": round(float(last.bias.detach()), 4),
-    }
+    net.requires_grad_(False)
+    return first, last
 
 
 def probability(gate: Mapping[str, Any], inputs: Float) -> Float:

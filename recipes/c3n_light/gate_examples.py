@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from avs_ros.evaluation.clips import Moment, clips_of, judge_clip
-from avs_ros.inference.explaining import INPUTS, gate_inputs
+from avs_ros.inference.explaining import INPUTS, LEAST_PEAK, Background, gate_inputs
 from avs_ros.inference.light_detecting import DetectingSegmenter
 from avs_ros.models.labels import audioset
 from avs_ros.segmentation import Bytes, Float, Prediction
@@ -22,6 +22,7 @@ from recipes.c3n_light.detector_scenes import photo_held_out, sample_held_out
 from recipes.c3n_light.explaining import (
     CLIP_WEIGHT,
     Examples,
+    background_of,
     composites,
     examples_of,
     made_by,
@@ -52,17 +53,25 @@ SAME = {
 
 def gather_examples(
     draft: Path, data: Path, pairs: int, doubles: int, seed: int, say: Callable[[str], None]
-) -> Examples:
-    """Composites from the data folder, and the moments of its clips where it has some."""
+) -> tuple[Examples, dict[str, Any]]:
+    """Composites from the data folder, and the moments of its clips where it has some.
+
+    And what is seen and heard of each category where it is not (:func:`background_of`).
+    """
     model = DetectingSegmenter(draft)
     try:
         photos, recordings = list(_images(data, seed)), list(_sounds(data, seed))
-        images = [(model.seen(image), shown) for image, shown in photos]
+        looked = [(*_best(model, image), shown) for image, shown in photos]
         sounds = [
             (model.evidence(model.audio_logits(window)), makers) for window, makers in recordings
         ]
-        say(f"composites of {len(images)} images and {len(sounds)} sounds")
-        found = composites(images, sounds, pairs, seed)
+        say(f"composites of {len(looked)} images and {len(sounds)} sounds")
+        usual = background_of(
+            [(np.log(peak + LEAST_PEAK), shown) for _, peak, shown in looked], sounds
+        )
+        model.background = Background(usual)
+        images = [(model.background.sight(*seen), shown) for *seen, shown in looked]
+        found = composites(images, sounds, pairs, seed, model.background)
         two = list(_doubles(model, photos, recordings, doubles, seed))
         say(f"{len(two)} of two things side by side")
         found = found.joined(examples_of(two))
@@ -74,7 +83,7 @@ def gather_examples(
                 found = found.joined(_clip(model, path, moments, group))
                 group += 1
         say(f"{group} clips")
-        return found
+        return found, usual
     finally:
         model.close()
 
@@ -152,8 +161,15 @@ def _doubles(
             axis=1,
         )
         heard = model.evidence(model.audio_logits(window))
-        inputs = gate_inputs(heard, heard, model.seen(np.asarray(frame, np.uint8)), 0.0)
+        sight = model.background.sight(*_best(model, np.asarray(frame, np.uint8)))
+        inputs = gate_inputs(heard, heard, sight, 0.0, model.background)
         yield inputs, truth_of(_either(first[1], second[1]), made)
+
+
+def _best(model: DetectingSegmenter, frame: Bytes) -> tuple[Float, Float]:
+    """Of each category the score of its best instance and of its best cell, ``[K]``."""
+    found = model.candidates(frame)
+    return found.score, found.peak
 
 
 def _one(rng: np.random.Generator, chosen: Any) -> int:

@@ -7,6 +7,7 @@ the tables of categories and sounds as they are now.
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,8 +60,10 @@ class GateSettings:
 def fitted_gate(
     draft: Path, settings: GateSettings, data: Path, output: Path, reporter: Reporter
 ) -> tuple[dict[str, Any], dict[str, float], Sequence[Mapping[str, float]]]:
-    """The gate, its thresholds and the refusal curve, of what ``draft`` sees and hears."""
-    examples = _examples(draft, settings, data, output, reporter)
+    """The gate and what it weighs evidence against, as a file holds them; its thresholds; and the
+    refusal curve: of what ``draft`` sees and hears.
+    """
+    examples, background = _examples(draft, settings, data, output, reporter)
     gate = fit(examples)
     threshold = threshold_for(examples, gate, settings.empty)
     companion = companion_threshold_for(examples, gate, settings.beside)
@@ -70,7 +73,7 @@ def fitted_gate(
     for row in curve:
         reporter.say(", ".join(f"{name} {value:.3f}" for name, value in row.items()))
     chosen = {"threshold": round(threshold, 4), "companion_threshold": round(companion, 4)}
-    return gate, chosen, curve
+    return {"gate": gate, "background": background}, chosen, curve
 
 
 def run_gate(
@@ -90,7 +93,7 @@ def run_gate(
 
     def write(path: Path, gate: Mapping[str, Any], thresholds: Mapping[str, float]) -> None:
         calibration = {**detecting["calibration"], **thresholds}
-        told["detecting"] = {**detecting, "gate": gate, "calibration": calibration}
+        told["detecting"] = {**detecting, **gate, "calibration": calibration}
         save_light(
             path, model.network, model.metadata["names"], told,
             detector=model.detector, short_audio=model.short_audio,
@@ -124,23 +127,26 @@ def evidence_tables() -> dict[str, Any]:
 def neutral_gate() -> dict[str, Any]:
     """A gate that accepts nothing: what a draft has."""
     zeros, ones = [0.0] * INPUTS, [1.0] * INPUTS
-    return {
+    gate = {
         "mean": zeros, "spread": ones, "hidden": [zeros], "hidden_bias": [0.0], "weights": [0.0],
         "bias": -9.0,
     }  # fmt: skip
+    return {"gate": gate, "background": None}
 
 
 def _examples(
     draft: Path, settings: GateSettings, data: Path, output: Path, reporter: Reporter
-) -> Examples:
+) -> tuple[Examples, dict[str, Any]]:
     """What the gate learns from, kept until the draft or what is asked of it changes."""
     payload = [draft.read_bytes(), f"{settings.pairs} {settings.doubles} {settings.seed}".encode()]
     kept = output / f"examples_{hashlib.sha256(b''.join(payload)).hexdigest()[:12]}.npz"
     if kept.is_file():
         with np.load(kept) as arrays:
-            return Examples(**arrays)
-    examples = gather_examples(
+            found = dict(arrays)
+            background = json.loads(str(found.pop("background")))
+            return Examples(**found), background
+    examples, background = gather_examples(
         draft, data, settings.pairs, settings.doubles, settings.seed, reporter.say
     )
-    np.savez_compressed(kept, **vars(examples))
-    return examples
+    np.savez_compressed(kept, background=json.dumps(background), **vars(examples))
+    return examples, background
