@@ -42,7 +42,7 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
     """A few examples of each kind, no clips, the shortest set of sounds; a gate fitted briefly."""
     for name, value in (
         ("SOUND_SETS", ("esc10",)), ("SOUNDS_OF_A_KIND", 1), ("PHOTOS_OF_A_KIND", 1),
-        ("ROWS_OF_A_KIND", 0), ("SCENES", 2), ("CLIP_SETS", ()),
+        ("ROWS_OF_A_KIND", 0), ("SCENES", 2), ("NOISES", 2), ("CLIP_SETS", ()),
     ):  # fmt: skip
         monkeypatch.setattr(gate_examples, name, value)
     monkeypatch.setattr(detect, "free_sounds", partial(free_sounds, sets=("speech",)))
@@ -157,6 +157,22 @@ def test_the_background_is_of_images_and_sounds_without_the_category() -> None:
     # What may be there is seen as not there, what may sound is left out; what never differs says
     # nothing.
     assert found == {"cells": [[-5.0, 0.0], [1.0, 0.0]], "sound": [[-6.0, 0.0], [1.0, 0.0]]}
+
+
+def test_noises_are_of_nothing_that_can_be_marked() -> None:
+    found = list(gate_examples.noises(3))
+    assert len(found) == gate_examples.NOISES
+    names = [category.name for category in categories()]
+    assert set(gate_examples.NOISY) < set(names)
+    flatness = []
+    for window, makers in found:
+        assert window.shape == (16000,) and window.dtype == np.float32
+        assert 0.02 < np.sqrt(np.mean(window**2)) < 0.3
+        assert makers[names.index("cat")] == 0 and makers[names.index("fountain")] == -1
+        power = np.abs(np.fft.rfft(window))[20:] ** 2
+        flatness.append(np.exp(np.log(power).mean()) / power.mean())
+    # From white noise to hum.
+    assert max(flatness) > 0.5 and min(flatness) < 0.05
 
 
 def test_what_is_shown_and_makes_the_sound_is_the_truth() -> None:

@@ -42,6 +42,13 @@ SOUNDS_OF_A_KIND, PHOTOS_OF_A_KIND, ROWS_OF_A_KIND, SCENES = 16, 12, 2, 150
 # Sets of which no part is kept for the composites of `avs evaluate composite`.
 FREE_TO_TRAIN = ("effects", "instruments")
 CLEARLY = 0.01
+# Noises of no thing, and what they may be of where it is seen; their spectra fall by up to so many
+# dB an octave.
+NOISES, STEEPEST_DB = 60, 6.0
+NOISY = (
+    "electric fan", "fire", "fountain", "frying pan", "hair dryer", "kettle", "tap", "television",
+    "toilet", "vacuum cleaner", "washing machine",
+)  # fmt: skip
 # Side by side: the second sound is up to so much louder or softer; height, px.
 EITHER_DB, MOST_PX = 6.0, 360
 # What the clips' tables call a category.
@@ -60,7 +67,8 @@ def gather_examples(
     """
     model = DetectingSegmenter(draft)
     try:
-        photos, recordings = list(_images(data, seed)), list(_sounds(data, seed))
+        photos = list(_images(data, seed))
+        recordings = [*_sounds(data, seed), *noises(seed)]
         looked = [(*_best(model, image), shown) for image, shown in photos]
         sounds = [
             (model.evidence(model.audio_logits(window)), makers) for window, makers in recordings
@@ -208,6 +216,23 @@ def _sounds(data: Path, seed: int) -> Iterator[tuple[Float, Float]]:
                 sound = np.asarray(soxr.resample(mono, rate, SAMPLE_RATE), np.float32)
                 makers = made_by([place[name] for name in labels if name in place])
                 yield loudest_second(sound, rng), makers
+
+
+def noises(seed: int) -> Iterator[tuple[Float, Float]]:
+    """A second of hiss, rumble or hum each, and what makes it: nothing that can be marked."""
+    rng = np.random.default_rng(seed)
+    makers = np.array([-float(kind.name in NOISY) for kind in categories()], np.float32)
+    frequencies = np.maximum(np.fft.rfftfreq(SAMPLE_RATE, 1 / SAMPLE_RATE), 20.0)
+    for index in range(NOISES):
+        white = np.fft.rfft(rng.normal(size=SAMPLE_RATE))
+        fall = rng.uniform(0, STEEPEST_DB) / (20 * np.log10(2))
+        sound = np.fft.irfft(white * frequencies**-fall)
+        sound /= np.abs(sound).max()
+        if index % 4 == 3:  # the mains
+            times, mains = np.arange(SAMPLE_RATE) / SAMPLE_RATE, (50, 60)[index // 4 % 2]
+            waves = [np.sin(2 * np.pi * mains * n * times) / n for n in (1, 2, 3, 5)]
+            sound = 0.1 * sound + np.sum(waves, axis=0)
+        yield loudest_second(sound.astype(np.float32), rng), makers
 
 
 def loudest_second(sound: Float, rng: np.random.Generator) -> Float:
