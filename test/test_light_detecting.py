@@ -261,3 +261,10 @@ def test_a_timid_mask_is_raised_within_what_it_may_cover() -> None:
     marked = raised(mask) > 0
     assert marked[10:14, 20:26].all()
     assert marked.sum() == 24
+
+
+def test_a_hiss_is_no_cat() -> None:
+    """AudioSet's Hiss lies beneath Cat, and beneath steam and snakes: white noise is none."""
+    cat = next(sound for sound in sound_classes() if sound.name == "cat")
+    names = {audioset().names[row] for row in cat.direct}
+    assert {"Cat", "Meow", "Purr"} <= names and "Hiss" not in names

@@ -47,7 +47,7 @@ def sound_classes() -> tuple[SoundClass, ...]:
         SoundClass(
             row["sound_class"] or row["category"],
             row["category"],
-            tuple(sorted({i for name in _parts(row["sounds"]) for i in classes_below(name)})),
+            tuple(sorted(_sounds(row["sounds"]))),
             tuple(_at(name) for name in _parts(row["branch"])),
             tuple(_at(name) for name in _parts(row["root"])),
         )
@@ -78,6 +78,17 @@ def _table() -> list[dict[str, str]]:
 
 def _parts(cell: str) -> Iterable[str]:
     return (part for part in cell.split("|") if part)
+
+
+def _sounds(cell: str) -> set[int]:
+    """AudioSet classes with all that lies beneath them, those with a minus taken out again."""
+    named, without = set[int](), set[int]()
+    for part in _parts(cell):
+        if part.startswith("-"):
+            without |= classes_below(part[1:])
+        else:
+            named |= classes_below(part)
+    return named - without
 
 
 def _spans(cell: str) -> Iterator[int]:
