@@ -33,7 +33,7 @@ MODELS = (C3N, AVSC, PAPER, CAM)
 # Option -> values to go to from its default: below it and above it, where there is room.
 MOVES: dict[str, tuple[Any, ...]] = {
     "silence_dbfs": (-80.0, -20.0),
-    "sounding_threshold": (0.2, 0.9),
+    "sounding_threshold": (0.1, 0.9),
     "companion_threshold": (0.2, 1.0),
     "hold": (8.0,),
     "release": (0.1, 1.0),
@@ -238,6 +238,14 @@ def recorded() -> Iterator[dict[str, list[Any]]]:
     """What the models said before the gate had options (test/answers_by_default.json)."""
     path = Path(__file__).with_name("answers_by_default.json")
     yield json.loads(path.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("name", [C3N, AVSC])
+def test_where_nothing_is_marked_the_score_says_so(name: str) -> None:
+    """No category is scored as one that sounds beside the first where there is no first."""
+    found = answers(name, GateConfig())
+    assert all(score < 0.5 for labels, score, *_ in found if not labels)
+    assert all(score >= 0.5 for labels, score, *_ in found if labels)
 
 
 @pytest.mark.parametrize("name", MODELS)

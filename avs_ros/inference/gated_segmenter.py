@@ -249,11 +249,10 @@ class ExplainingSegmenter(GatedSegmenter):
         best = np.arange(len(gate)) == gate.argmax()
         first = best & (gate >= policy.required())
         others = policy.without_confusable(gate, best)
-        sounds = first
+        sounds, score = first, np.where(best, policy.scaled(gate), 0.0)
         if first.any():
             sounds = first | (others >= policy.required_beside())
-        score = np.where(best, policy.scaled(gate), 0.0)
-        score = np.maximum(score, policy.scaled_beside(others))
+            score = np.maximum(score, policy.scaled_beside(others))
         policy.remember(sounds)
         return np.asarray(score, np.float32), sounds
 
