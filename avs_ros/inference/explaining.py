@@ -181,7 +181,7 @@ class ExplainingGate:
     """Logit that each category is visible and makes the sound: a small network on its inputs.
 
     ``metadata``: ``mean`` and ``spread`` ``[F]`` of the inputs, ``hidden`` ``[H, F]`` and
-    ``hidden_bias`` ``[H]`` (tanh), ``weights`` ``[H]`` and ``bias``.  Files before 0.3 weigh fewer
+    ``hidden_bias`` ``[H]`` (tanh), ``weights`` ``[H]`` and ``bias``.  Earlier files weigh fewer
     inputs, the first ones.
     """
 

@@ -174,7 +174,7 @@ def _known_classes(metadata: Mapping[str, Any], coco: list[str]) -> list[str]:
     candidates = told["candidates"]
     if "detector_classes" in candidates:
         return list(candidates["detector_classes"])
-    # Files before 0.3: the first category that a class beyond COCO's comes first for.
+    # Earlier files: the first category that a class beyond COCO's comes first for.
     names: dict[int, str] = {}
     for name, rows in zip(told["categories"], candidates["detector_rows"], strict=True):
         if rows and rows[0] >= len(coco):
