@@ -19,6 +19,7 @@ from avs_ros.segmentation import Bytes, Float, Prediction
 from avs_ros.sound import SAMPLE_RATE
 from recipes.c3n_light.categories import categories
 from recipes.c3n_light.detector_scenes import photo_held_out, sample_held_out
+from recipes.c3n_light.distortion import noise
 from recipes.c3n_light.explaining import (
     CLIP_WEIGHT,
     Examples,
@@ -42,9 +43,8 @@ SOUNDS_OF_A_KIND, PHOTOS_OF_A_KIND, ROWS_OF_A_KIND, SCENES = 16, 12, 2, 150
 # Sets of which no part is kept for the composites of `avs evaluate composite`.
 FREE_TO_TRAIN = ("effects", "instruments")
 CLEARLY = 0.01
-# Noises of no thing, and what they may be of where it is seen; their spectra fall by up to so many
-# dB an octave.
-NOISES, STEEPEST_DB = 60, 6.0
+# Noises of no thing, and what they may be of where it is seen.
+NOISES = 60
 NOISY = (
     "electric fan", "fire", "fountain", "frying pan", "hair dryer", "kettle", "tap", "television",
     "toilet", "vacuum cleaner", "washing machine",
@@ -222,17 +222,8 @@ def noises(seed: int) -> Iterator[tuple[Float, Float]]:
     """A second of hiss, rumble or hum each, and what makes it: nothing that can be marked."""
     rng = np.random.default_rng(seed)
     makers = np.array([-float(kind.name in NOISY) for kind in categories()], np.float32)
-    frequencies = np.maximum(np.fft.rfftfreq(SAMPLE_RATE, 1 / SAMPLE_RATE), 20.0)
-    for index in range(NOISES):
-        white = np.fft.rfft(rng.normal(size=SAMPLE_RATE))
-        fall = rng.uniform(0, STEEPEST_DB) / (20 * np.log10(2))
-        sound = np.fft.irfft(white * frequencies**-fall)
-        sound /= np.abs(sound).max()
-        if index % 4 == 3:  # the mains
-            times, mains = np.arange(SAMPLE_RATE) / SAMPLE_RATE, (50, 60)[index // 4 % 2]
-            waves = [np.sin(2 * np.pi * mains * n * times) / n for n in (1, 2, 3, 5)]
-            sound = 0.1 * sound + np.sum(waves, axis=0)
-        yield loudest_second(sound.astype(np.float32), rng), makers
+    for _ in range(NOISES):
+        yield loudest_second(noise(rng, SAMPLE_RATE), rng), makers
 
 
 def loudest_second(sound: Float, rng: np.random.Generator) -> Float:
