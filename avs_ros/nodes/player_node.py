@@ -29,7 +29,7 @@ from avs_ros.streaming.pcm import AudioFormat
 
 _AUDIO_INFO_PERIOD_S = 1.0
 _ACKNOWLEDGE_S = 2.0
-_DISCOVERY_S = 1.5
+_DISCOVERY_S = 2.5
 
 
 class PlayerNode(BaseNode):
