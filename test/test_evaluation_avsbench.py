@@ -61,7 +61,7 @@ def test_layout_check_names_what_is_missing(tmp_path: Path, subset: str) -> None
     victim = avsbench.read_clips(root, subset, "train")[0].wav
     victim.unlink()
     report = avsbench.check_layout(root)
-    assert report.missing == (victim,)
+    assert report.missing == [victim]
     assert str(victim) in str(report)
 
 

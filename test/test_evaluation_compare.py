@@ -89,13 +89,13 @@ def test_different_frames_or_truths_are_refused(
 ) -> None:
     good = read_run(runs[0])
     with pytest.raises(DatasetError, match="1 are only in good, 0 only in b"):
-        compare(good, RunRecord("b", {}, good.frames[1:]))
+        compare(good, RunRecord("b", good.frames[1:]))
     other = [dict(frame) for frame in good.frames]
     other[20]["true_share"] += 0.1
     with pytest.raises(DatasetError, match="different truths"):
-        compare(good, RunRecord("b", {}, other))
+        compare(good, RunRecord("b", other))
     with pytest.raises(DatasetError, match="cannot be told apart"):
-        compare(good, RunRecord("b", {}, good.frames * 2))
+        compare(good, RunRecord("b", good.frames * 2))
     (tmp_path / "short.jsonl").write_text(json.dumps(good.frames[0]) + "\n")
     arguments = ["evaluate", "compare", str(runs[0]), str(tmp_path / "short.jsonl")]
     assert main([*arguments, "-o", str(tmp_path / "out")]) == 2

@@ -15,7 +15,7 @@ from fakes import BrightnessSegmenter
 from avs_ros.cli import evaluate_bag
 from avs_ros.cli.main import main
 from avs_ros.evaluation.replay import Replay
-from avs_ros.evaluation.truth import bags_in, read_truth
+from avs_ros.evaluation.truth import checked_bags, read_truth
 from avs_ros.media.bag import BagSource
 from avs_ros.media.source import Frame, Sound
 
@@ -71,7 +71,7 @@ def test_avsbench_clips_become_bags_that_can_be_evaluated(
     root = avsbench_tree.make_s4(tmp_path / "data", test=2, size=64)
     bags = tmp_path / "bags"
     assert main(["convert", "avsbench", str(root), str(bags), "--size", "64"]) == 0
-    found = list(bags_in(bags))
+    found = checked_bags([bags])
     assert [path.stem for path in found] == ["test_0", "test_1"]
     truth = read_truth(found[0])
     assert len(truth) == 5 and all(one.labels == ("dog_barking",) for one in truth.values())

@@ -15,7 +15,7 @@ from fakes import BrightnessSegmenter
 from avs_ros.cli import evaluate_robustness
 from avs_ros.cli.main import main
 from avs_ros.evaluation.perturbations import dropped
-from avs_ros.evaluation.robustness import RobustnessSuite, read_recording
+from avs_ros.evaluation.robustness import events_of, play, read_recording, score_conditions
 from avs_ros.evaluation.robustness_conditions import AXES, another_class, choose_conditions
 from avs_ros.media.source import Frame
 from avs_ros.segmentation import Bytes, Float, Prediction
@@ -96,8 +96,10 @@ def test_two_runs_give_the_same_numbers(tmp_path: Path) -> None:
     paths = [scene(tmp_path / "a.mcap"), scene(tmp_path / "b.mcap", "fan")]
     recordings = [read_recording(path) for path in paths]
     conditions = choose_conditions(["noise", "dropped-chunks", "dropped-frames", "low-light"])
-    suites = [RobustnessSuite(PitchSegmenter()) for _ in range(2)]
-    first, second = (one.run(recordings[0], recordings[1], 7, conditions) for one in suites)
+    first, second = (
+        [*score_conditions(PitchSegmenter(), *recordings, 7, conditions).values()]
+        for _ in range(2)
+    )
     assert first == second and len(first) == 12 and len({str(frames) for frames in first}) > 2
 
 
@@ -172,12 +174,14 @@ def test_the_other_sound_comes_from_the_next_recording_of_another_class(tmp_path
 
 def test_a_lost_image_leaves_the_last_answer_standing(tmp_path: Path) -> None:
     recording = read_recording(scene(tmp_path / "a.mcap"))
-    suite = RobustnessSuite(PitchSegmenter())
-    scores = suite.play(recording, dropped(Frame, 0.5, seed=1), negative=False)
+    segmenter, events = PitchSegmenter(), events_of(recording.path)
+    some = dropped(Frame, 0.5, seed=1)(events())
+    scores = play(segmenter, some, recording.truths, negative=False)
     assert len(scores) == 20
     kept = [score.iou for score in scores if score.marked]
     assert kept == pytest.approx([1.0] * len(kept)) and len(kept) >= 18
-    none_arrive = suite.play(recording, dropped(Frame, 1.0), negative=False)
+    none = dropped(Frame, 1.0)(events())
+    none_arrive = play(segmenter, none, recording.truths, negative=False)
     assert [score.iou for score in none_arrive] == [0.0] * 20
 
 

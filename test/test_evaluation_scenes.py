@@ -11,7 +11,6 @@ import pytest
 from avs_ros.cli.main import main
 from avs_ros.evaluation import scenes
 from avs_ros.evaluation.avsbench import check_layout
-from avs_ros.evaluation.composite import join
 from avs_ros.evaluation.composite_benchmark import answer_to
 from avs_ros.evaluation.composite_generated import generated_dataset
 from avs_ros.evaluation.scenes import write_clips
@@ -72,7 +71,7 @@ def test_two_of_a_kind_are_told_apart_only_by_masks_of_their_own() -> None:
     dataset = generated_dataset()
     cases = make_twins(dataset)
     assert {case.category for case in cases} == {"cat", "person"}
-    assert all(case.left is not case.right for case in cases)
+    assert all(case.image is not case.second for case in cases)
 
     class Both:
         """Marks all of the image as one thing, or each half as one."""
@@ -99,9 +98,8 @@ def test_two_of_a_kind_are_told_apart_only_by_masks_of_their_own() -> None:
         model = Both(apart)
         told = []
         for case in cases[:2]:
-            left = case.left.view()
-            view = join(left, case.right.view())
-            model.truth = (view.masks[case.category], left.rgb.shape[1])
+            true = case.view().masks[case.category]
+            model.truth = (true, case.image.view().rgb.shape[1])
             told.append(tell(model, [case]))  # type: ignore[arg-type]
         assert all(one.both == 1.0 and one.apart == float(apart) for one in told)
 

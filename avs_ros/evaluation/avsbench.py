@@ -47,10 +47,6 @@ class AVSBenchClip:
     masks: tuple[Path | None, ...]
     wav: Path
 
-    def files(self) -> list[Path]:
-        """Every file that the clip needs."""
-        return [*self.frames, *(m for m in self.masks if m is not None), self.wav]
-
 
 def _rows(path: Path, columns: Sequence[str]) -> list[Row]:
     """Rows of a csv with or without these header names; columns are then taken by position."""
@@ -61,11 +57,9 @@ def _rows(path: Path, columns: Sequence[str]) -> list[Row]:
     if not table:
         raise DatasetError(f"{path} is empty")
     header = [cell.strip() for cell in table[0]]
-    if columns[-1] in header:
-        at = {c: header.index(c) if c in header else i for i, c in enumerate(columns)}
-        table = table[1:]
-    else:
-        at = {c: i for i, c in enumerate(columns)}
+    named = columns[-1] in header
+    at = {c: header.index(c) if named and c in header else i for i, c in enumerate(columns)}
+    table = table[named:]
     for number, row in enumerate(table, 1):
         if len(row) <= max(at.values()):
             raise DatasetError(
@@ -158,7 +152,7 @@ class LayoutReport:
 
     subset: str
     clips: dict[str, int]
-    missing: tuple[Path, ...]
+    missing: list[Path]
 
     @property
     def complete(self) -> bool:
@@ -167,13 +161,13 @@ class LayoutReport:
 
     def __str__(self) -> str:
         """A few lines for people: counts, then the first missing files."""
-        counts = ", ".join(f"{n} {s}" for s, n in self.clips.items())
+        head = f"{self.subset}: {', '.join(f'{n} {s}' for s, n in self.clips.items())} clips, "
         if self.complete:
-            return f"{self.subset}: {counts} clips, nothing missing"
-        shown = "\n".join(f"  missing: {path}" for path in self.missing[:10])
-        more = len(self.missing) - 10
-        tail = f"\n  … and {more} more" if more > 0 else ""
-        return f"{self.subset}: {counts} clips, {len(self.missing)} files missing\n{shown}{tail}"
+            return f"{head}nothing missing"
+        lines = [f"  missing: {path}" for path in self.missing[:10]]
+        if len(self.missing) > 10:
+            lines.append(f"  … and {len(self.missing) - 10} more")
+        return "\n".join([f"{head}{len(self.missing)} files missing", *lines])
 
 
 def check_layout(root: Path | str, subset: str | None = None) -> LayoutReport:
@@ -182,10 +176,10 @@ def check_layout(root: Path | str, subset: str | None = None) -> LayoutReport:
     if not root.is_dir():
         raise DatasetError(f"{root} is not a folder")
     subset = subset or detect_subset(root)
-    clips: dict[str, int] = {}
-    missing: list[Path] = []
-    for split in SPLITS:
-        found = _clips(root, subset, split)
-        clips[split] = len(found)
-        missing += [path for clip in found for path in clip.files() if not path.is_file()]
-    return LayoutReport(subset, clips, tuple(missing))
+    clips = {split: _clips(root, subset, split) for split in SPLITS}
+    files = (
+        path for found in clips.values() for clip in found
+        for path in (*clip.frames, *clip.masks, clip.wav)
+    )
+    missing = [path for path in files if path is not None and not path.is_file()]
+    return LayoutReport(subset, {split: len(found) for split, found in clips.items()}, missing)

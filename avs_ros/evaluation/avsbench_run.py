@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
 import torch
+from torchvision.transforms.functional import normalize
 
 from avs_ros.evaluation import metrics
 from avs_ros.evaluation.avsbench import AVSBenchClip
@@ -23,12 +22,8 @@ from avs_ros.segmentation import Float
 SECOND_NS = 1_000_000_000
 
 
-class ClipModel(Protocol):
-    """Anything that marks the frames of a whole clip."""
-
-    def __call__(self, clip: ClipArrays) -> Float:
-        """Probabilities, float32 ``[T, size, size]``, 0..1."""
-        ...
+# A clip -> probabilities of its frames, float32 ``[T, size, size]``, 0..1.
+ClipModel = Callable[[ClipArrays], Float]
 
 
 class WholeClip:
@@ -43,13 +38,10 @@ class WholeClip:
         self.device = torch.device(device)
 
     def __call__(self, clip: ClipArrays) -> Float:
-        """See :class:`ClipModel`; clips longer than 5 s are cut into clips of 5."""
+        """Probabilities; clips longer than 5 s are cut into clips of 5."""
         backbone = self.network.backbone
         frames = torch.from_numpy(clip.frames).to(self.device).permute(0, 3, 1, 2).float() / 255
-        mean, std = (
-            torch.tensor(v, device=self.device) for v in (backbone.image_mean, backbone.image_std)
-        )
-        frames = (frames - mean[:, None, None]) / std[:, None, None]
+        frames = normalize(frames, backbone.image_mean, backbone.image_std)
         with torch.no_grad():
             seconds = torch.from_numpy(clip.seconds).to(self.device)
             feature, scores = self.audio_encoder.hear_clip(seconds)
@@ -68,17 +60,14 @@ class Streamed:
         self.segmenter = segmenter
 
     def __call__(self, clip: ClipArrays) -> Float:
-        """See :class:`ClipModel`; the segmenter starts anew with each clip."""
+        """Probabilities; the segmenter starts anew with each clip."""
         self.segmenter.reset()
         height, width = clip.masks.shape[1:]
         out = []
         for t, (frame, second) in enumerate(zip(clip.frames, clip.seconds), 1):
             answer = self.segmenter.step(frame, second, t * SECOND_NS)
-            shown = np.asarray(answer.probability)
-            if shown.shape != (height, width):
-                size = (width, height)
-                shown = np.asarray(cv2.resize(shown, size, interpolation=cv2.INTER_LINEAR))
-            out.append(shown)
+            # A map of that size already is only copied.
+            out.append(cv2.resize(np.asarray(answer.probability), (width, height)))
         return np.stack(out).astype(np.float32)
 
 
@@ -100,7 +89,7 @@ class AVSBenchScores:
     m_j_frames: float
     m_f_set: float
     false_positive_rate: float | None
-    categories: dict[str, float] = dataclasses.field(default_factory=dict)
+    categories: dict[str, float] = field(default_factory=dict)
 
 
 def evaluate_clips(

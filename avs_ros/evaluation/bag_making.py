@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, closing
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -38,42 +39,36 @@ CHUNK = 512
 FIELD_OF_VIEW = 1.0472
 
 
-class SceneWriter(AbstractContextManager["SceneWriter"]):
+class SceneWriter(BagWriter):
     """Writes one recording; whole after :meth:`close`."""
 
     def __init__(
-        self,
-        path: Path,
-        *,
-        audio_type: str = "AudioDataStamped",
-        compressed: bool = False,
+        self, path: Path, *, audio_type: str = "AudioDataStamped", compressed: bool = False,
         storage: str = "mcap",
     ) -> None:
         """``audio_type``: a name in ``conversions.AUDIO_TYPES``; ``compressed``: JPEG images.
 
         ``path`` and ``storage``: see :class:`~avs_ros.media.bag_writer.BagWriter`.
         """
-        self._bag = BagWriter(path, storage)
+        super().__init__(path, storage)
         self._audio_type = audio_type
         self._compressed = compressed
         image = "CompressedImage" if compressed else "Image"
         self._image = COMPRESSED if compressed else IMAGE
-        self._bag.declare(self._image, f"sensor_msgs/msg/{image}")
-        self._bag.declare(CAMERA_INFO, "sensor_msgs/msg/CameraInfo")
-        self._bag.declare(AUDIO, AUDIO_TYPES[audio_type])
-        self._formatless = audio_type in ("AudioDataStamped", "AudioData")
-        if self._formatless:
-            self._bag.declare(AUDIO_INFO, "audio_common_msgs/msg/AudioInfo", latched=True)
-        self._described = False
+        self.declare(self._image, f"sensor_msgs/msg/{image}")
+        self.declare(CAMERA_INFO, "sensor_msgs/msg/CameraInfo")
+        self.declare(AUDIO, AUDIO_TYPES[audio_type])
+        if audio_type in ("AudioDataStamped", "AudioData"):  # they do not say what they hold
+            self.declare(AUDIO_INFO, "audio_common_msgs/msg/AudioInfo", latched=True)
 
     def image(self, stamp_ns: int, rgb: Bytes) -> None:
         """uint8 ``[H, W, 3]`` RGB and the calibration of an ideal camera."""
         header = make_header(BAG, stamp_ns, CAMERA_FRAME)
         height, width = rgb.shape[:2]
         make = rgb_to_compressed if self._compressed else make_image
-        self._bag.write(self._image, make(BAG, header, rgb), stamp_ns)
+        self.write(self._image, make(BAG, header, rgb), stamp_ns)
         info = make_camera_info(BAG, header, width, height, FIELD_OF_VIEW)
-        self._bag.write(CAMERA_INFO, info, stamp_ns)
+        self.write(CAMERA_INFO, info, stamp_ns)
 
     def sound(self, stamp_ns: int, samples: Any, rate: int) -> int:
         """Samples ``[n]`` or ``[n, channels]`` whose first one is at ``stamp_ns``.
@@ -81,23 +76,22 @@ class SceneWriter(AbstractContextManager["SceneWriter"]):
         Returns the number of messages.
         """
         channels = 1 if samples.ndim == 1 else samples.shape[1]
-        if self._formatless and not self._described:
-            self._bag.write(AUDIO_INFO, make_audio_info(BAG, rate, channels), stamp_ns)
-            self._described = True
+        if self.counts.get(AUDIO_INFO) == 0:
+            self.write(AUDIO_INFO, make_audio_info(BAG, rate, channels), stamp_ns)
         for start in range(0, len(samples), CHUNK):
             at_ns = stamp_ns + round(start * SECOND_NS / rate)
             part = samples[start : start + CHUNK]
             message = make_audio(BAG, self._audio_type, at_ns, part, rate, SOUND_FRAME)
             # Recorded when its last sample had been heard, as a real bag has it.
-            self._bag.write(AUDIO, message, at_ns + round(len(part) * SECOND_NS / rate))
-        return -(-len(samples) // CHUNK)
+            self.write(AUDIO, message, at_ns + round(len(part) * SECOND_NS / rate))
+        return math.ceil(len(samples) / CHUNK)
 
     def truth(self, stamp_ns: int, mask: Bytes, labels: Sequence[str] = ()) -> None:
         """uint8 ``[h, w]``, above 0 = sounding, and the names of the sounding object."""
-        self._bag.declare(TRUE_MASK, "sensor_msgs/msg/Image")
+        self.declare(TRUE_MASK, "sensor_msgs/msg/Image")
         header = make_header(BAG, stamp_ns, CAMERA_FRAME)
         shown = np.where(mask > 0, np.uint8(255), np.uint8(0))
-        self._bag.write(TRUE_MASK, make_image(BAG, header, shown), stamp_ns)
+        self.write(TRUE_MASK, make_image(BAG, header, shown), stamp_ns)
         height, width = mask.shape
         around = box_of(mask) or (0.0, 0.0, float(width), float(height))
         self.boxes(stamp_ns, (width, height), [(name, around) for name in labels])
@@ -106,30 +100,21 @@ class SceneWriter(AbstractContextManager["SceneWriter"]):
         self, stamp_ns: int, size: tuple[int, int], found: Sequence[tuple[str, Box]]
     ) -> None:
         """Name and box (px) of everything that sounds in the image ``size`` (width, height)."""
-        self._bag.declare(TRUE_DETECTIONS, "vision_msgs/msg/Detection2DArray")
+        self.declare(TRUE_DETECTIONS, "vision_msgs/msg/Detection2DArray")
         width, height = size
         instances = tuple(
             Instance(index, name, 1.0, box, 0) for index, (name, box) in enumerate(found, 1)
         )
-        empty = np.zeros((1, 1), np.uint8)
         answer = Segmentation(
             stamp_ns, width, height, bool(found), 1.0, "", "", 0.0, instances, None, 0.0,
-            empty.astype(np.float32), empty,
+            np.zeros((1, 1), np.float32), np.zeros((1, 1), np.uint8),
         )  # fmt: skip
         header = make_header(BAG, stamp_ns, CAMERA_FRAME)
-        self._bag.write(TRUE_DETECTIONS, make_detections(BAG, header, answer), stamp_ns)
-
-    def close(self) -> None:
-        """Finish the file."""
-        self._bag.close()
-
-    def __exit__(self, *problem: Any) -> None:
-        """Finish the file; after an error leave nothing."""
-        self._bag.__exit__(*problem)
+        self.write(TRUE_DETECTIONS, make_detections(BAG, header, answer), stamp_ns)
 
 
-def convert_clip(clip: AVSBenchClip, path: Path, *, size: int = 224, **form: Any) -> None:
-    """One AVSBench clip -> a bag whose frame t ends second t, as its sound is paired."""
+def _write_clip(clip: AVSBenchClip, path: Path, size: int, form: Mapping[str, Any]) -> None:
+    """Frame t ends second t, as its sound is paired."""
     arrays = read_clip(clip, size)
     with SceneWriter(path, **form) as writer:
         for t, second in enumerate(arrays.seconds):
@@ -150,7 +135,7 @@ def convert_clips(
         place = folder / (clip.subset.replace("/", "_") + "_" + clip.split)
         path = _target(place, clip.name, form)
         if not path.exists():
-            convert_clip(clip, path, size=size, **form)
+            _write_clip(clip, path, size, form)
         yield path
 
 
@@ -181,11 +166,8 @@ def _target(folder: Path, name: str, form: Mapping[str, Any]) -> Path:
 
 
 def convert_recording(
-    source: Source,
-    path: Path,
-    notes: Sequence[BoxNote] = (),
-    truths: Mapping[int, Truth] | None = None,
-    **form: Any,
+    source: Source, path: Path, notes: Sequence[BoxNote] = (),
+    truths: Mapping[int, Truth] | None = None, **form: Any,
 ) -> dict[str, int]:
     """A video file or another bag -> a bag with this package's topic names.
 
@@ -213,9 +195,12 @@ def convert_recording(
                 stamp_ns = line.place("sound", event.stamp_ns, event.end_ns)
                 counts["sounds"] += writer.sound(stamp_ns, to_int16(event.samples), event.rate_hz)
         for stamp_ns, near in _placed(notes, list(sizes)).items():
-            width, height = size = sizes[stamp_ns]
-            boxes = [(n.label, box) for n in near for box in n.in_pixels(width, height)]
-            writer.boxes(stamp_ns, size, boxes)
+            width, height = sizes[stamp_ns]
+            boxes = [
+                (note.label, (x0 * width, y0 * height, x1 * width, y1 * height))
+                for note in near for x0, y0, x1, y1 in note.boxes
+            ]  # fmt: skip
+            writer.boxes(stamp_ns, (width, height), boxes)
             counts["boxes"] += len(boxes)
         for stamp_ns, truth in (truths or {}).items():
             if truth.mask is not None:

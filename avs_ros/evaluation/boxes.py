@@ -44,10 +44,8 @@ def box_iou(a: Box, b: Box) -> float:
     return shared / union if union > 0 else 0.0
 
 
-def best_overlap(boxes: Sequence[Box], truths: Sequence[Box]) -> float | None:
-    """Mean over ``truths`` of the IoU of the best of ``boxes``; None without a truth."""
-    if not truths:
-        return None
+def best_overlap(boxes: Sequence[Box], truths: Sequence[Box]) -> float:
+    """Mean over ``truths`` (one at least) of the IoU of the best of ``boxes``."""
     found = [max((box_iou(box, truth) for box in boxes), default=0.0) for truth in truths]
     return sum(found) / len(found)
 
@@ -74,12 +72,6 @@ class BoxNote:
     label: str
     boxes: tuple[Box, ...]
     time_s: float | None = None
-
-    def in_pixels(self, width: int, height: int) -> tuple[Box, ...]:
-        """The boxes in an image of this size, cut at its edges."""
-        return tuple(
-            (x0 * width, y0 * height, x1 * width, y1 * height) for x0, y0, x1, y1 in self.boxes
-        )
 
 
 def read_boxes(path: Path) -> dict[str, list[BoxNote]]:

@@ -76,25 +76,20 @@ def read_image(path: Path, flag: int = cv2.IMREAD_COLOR) -> Bytes:
     return np.asarray(image, np.uint8)
 
 
-def _indices(path: Path) -> Bytes:
+def read_mask(path: Path, size: int, *, semantic: bool = False) -> Bytes:
+    """Uint8 ``[size, size]``: 0|1, or the stored class index when ``semantic``."""
     # Pillow keeps the palette indices of the mask files; OpenCV would turn them into colours.
     from PIL import Image
 
     try:
         with Image.open(path) as image:
-            return np.asarray(image.convert("L") if image.mode == "1" else image, dtype=np.uint8)
+            stored = np.asarray(image.convert("L") if image.mode == "1" else image, np.uint8)
     except OSError as error:
         raise DatasetError(f"{path} is missing or not an image: {error}") from error
-
-
-def read_mask(path: Path, size: int, *, semantic: bool = False) -> Bytes:
-    """Uint8 ``[size, size]``: 0|1, or the stored class index when ``semantic``."""
-    stored = _indices(path)
     if stored.ndim == 3:
         stored = stored[..., :3].max(axis=2)
     if not semantic:
-        odd = set(np.unique(stored).tolist()) - {0, 1, 255}
-        if odd:
+        if odd := {*np.unique(stored).tolist()} - {0, 1, 255}:
             logger.warning("%s holds values %s; every value above 0 counts as sounding", path, odd)
         stored = (stored > 0).astype(np.uint8)
     if stored.shape != (size, size):

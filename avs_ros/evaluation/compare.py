@@ -7,28 +7,33 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from avs_ros.errors import DatasetError
-from avs_ros.evaluation.metrics import Difference, paired_difference
+from avs_ros.evaluation.metrics import Array, Difference, paired_difference
 from avs_ros.evaluation.run_files import RunRecord
 
-Float = NDArray[np.float64]
-# name -> (what it means, whether more is better)
-MEASURES: dict[str, tuple[str, bool]] = {
-    "m_j_frames": ("M_J, every frame equal, missed frames as if nothing was marked", True),
-    "m_j_sounding": ("mean IoU of frames on which something sounds", True),
-    "f_sounding": ("mean F (beta² 0.3) of the mask, frames on which something sounds", True),
-    "silent_empty": ("share of silent frames with nothing marked", True),
-    "false_positive_rate": ("marked area on silent frames", False),
-    "c_iou": ("marked pixels overlap the true boxes by half or more (VGG-SS)", True),
-    "pointing": ("attention point lies on the sounding object", True),
-    "label_accuracy": ("a label names the sounding object", True),
-    "heard_accuracy": ("the sound is called by a right name", True),
-    "flicker": ("1 - IoU with the mask before, while the truth stays", False),
-    "answered": ("share of frames that got an answer", True),
-    "latency_ms": ("age of the frame when its mask came, ms", False),
-}
+# name -> what it means, whether more is better, the column of ``frames.jsonl`` it is made of, and
+# whether it asks for frames on which something sounds (True), nothing does (False), or all (None)
+MEASURES: dict[str, tuple[str, bool, str, bool | None]] = {
+    "m_j_frames": (
+        "M_J, every frame equal, missed frames as if nothing was marked", True, "iou", None
+    ),
+    "m_j_sounding": ("mean IoU of frames on which something sounds", True, "iou", True),
+    "f_sounding": (
+        "mean F (beta² 0.3) of the mask, frames on which something sounds", True, "f", True
+    ),
+    "silent_empty": ("share of silent frames with nothing marked", True, "marked_share", False),
+    "false_positive_rate": ("marked area on silent frames", False, "marked_share", False),
+    "c_iou": (
+        "marked pixels overlap the true boxes by half or more (VGG-SS)", True, "overlap", None
+    ),
+    "pointing": ("attention point lies on the sounding object", True, "point_hit", True),
+    "label_accuracy": ("a label names the sounding object", True, "label_hit", None),
+    "heard_accuracy": ("the sound is called by a right name", True, "heard_hit", None),
+    "flicker": ("1 - IoU with the mask before, while the truth stays", False, "flicker", None),
+    "answered": ("share of frames that got an answer", True, "answered", None),
+    "latency_ms": ("age of the frame when its mask came, ms", False, "latency_ms", None),
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -69,9 +74,7 @@ def compare(a: RunRecord, b: RunRecord, *, largest: int = 10) -> Comparison:
     keys = sorted(first)
     _check_same(a, first, b, second)
     rows_a, rows_b = [first[key] for key in keys], [second[key] for key in keys]
-    names = sorted({key[0] for key in keys})
-    number = {name: i for i, name in enumerate(names)}
-    clusters = np.array([number[key[0]] for key in keys], np.int64)
+    names, clusters = np.unique([name for name, _ in keys], return_inverse=True)
     scores = {
         name: found
         for name in MEASURES
@@ -81,17 +84,16 @@ def compare(a: RunRecord, b: RunRecord, *, largest: int = 10) -> Comparison:
     classes = {}
     for label in sorted({label for row in rows_a for label in row["true_labels"]}):
         chosen = np.array([label in row["true_labels"] for row in rows_a])
-        found = paired_difference(iou_a[chosen], iou_b[chosen], clusters[chosen])
-        if found is not None:
+        if found := paired_difference(iou_a[chosen], iou_b[chosen], clusters[chosen]):
             classes[label] = found
     order = np.argsort(-np.abs(iou_b - iou_a), kind="stable")[:largest]
     return Comparison(
         a.name, b.name, len(keys), scores, classes,
         {
-            name: (float(iou_a[clusters == i].mean()), float(iou_b[clusters == i].mean()))
-            for name, i in number.items()
+            str(name): (float(iou_a[clusters == i].mean()), float(iou_b[clusters == i].mean()))
+            for i, name in enumerate(names)
         },
-        [float(v) for v in iou_b - iou_a],
+        (iou_b - iou_a).tolist(),
         [
             Change(keys[i][0], keys[i][1], float(iou_a[i]), float(iou_b[i]))
             for i in order if iou_a[i] != iou_b[i]
@@ -118,7 +120,7 @@ def _by_frame(run: RunRecord) -> Frames:
 
 
 def _check_same(a: RunRecord, first: Frames, b: RunRecord, second: Frames) -> None:
-    only_a, only_b = set(first) - set(second), set(second) - set(first)
+    only_a, only_b = first.keys() - second.keys(), second.keys() - first.keys()
     if only_a or only_b:
         name, stamp_ns = min(only_a or only_b)
         raise DatasetError(
@@ -134,36 +136,28 @@ def _check_same(a: RunRecord, first: Frames, b: RunRecord, second: Frames) -> No
             )
 
 
-def _column(rows: Sequence[Mapping[str, Any]], name: str) -> Float:
+def _column(rows: Sequence[Mapping[str, Any]], name: str) -> Array:
     """One value a row; None becomes NaN, true and false 1 and 0."""
-    values = (row.get(name) for row in rows)
-    return np.array([np.nan if v is None else float(v) for v in values])
+    return np.array([row.get(name) for row in rows], np.float64)
 
 
-def _likeness(rows: Sequence[Mapping[str, Any]]) -> Float:
+def _likeness(rows: Sequence[Mapping[str, Any]]) -> Array:
     """IoU; with boxes for a truth their overlap, or what is left unmarked in silence."""
     iou, overlap = _column(rows, "iou"), _column(rows, "overlap")
     boxes = np.where(np.isfinite(overlap), overlap, 1.0 - _column(rows, "marked_share"))
     return np.where(np.isfinite(iou), iou, boxes)
 
 
-def _values(rows: Sequence[Mapping[str, Any]], measure: str) -> Float:
+def _values(rows: Sequence[Mapping[str, Any]], measure: str) -> Array:
     """The measure frame by frame; NaN where it says nothing."""
-    sounding = _column(rows, "true_share") > 0
-    if measure == "m_j_frames":
-        return _column(rows, "iou")
-    if measure in ("m_j_sounding", "f_sounding"):
-        values = _column(rows, "iou" if measure == "m_j_sounding" else "f")
-        return np.where(sounding, values, np.nan)
-    if measure in ("silent_empty", "false_positive_rate"):
-        marked = _column(rows, "marked_share")
-        values = marked if measure == "false_positive_rate" else (marked == 0).astype(float)
-        return np.where(sounding, np.nan, values)
-    if measure == "pointing":
-        return np.where(sounding, np.nan_to_num(_column(rows, "point_hit")), np.nan)
-    if measure == "c_iou":
-        overlap = _column(rows, "overlap")
-        return np.where(np.isfinite(overlap), (overlap >= 0.5).astype(float), np.nan)
-    if measure in ("label_accuracy", "heard_accuracy"):
-        return _column(rows, measure.removesuffix("_accuracy") + "_hit")
-    return _column(rows, measure)
+    _, _, column, sounding = MEASURES[measure]
+    values = _column(rows, column)
+    if measure == "silent_empty":
+        values = (values == 0).astype(np.float64)
+    elif measure == "c_iou":
+        values = np.where(np.isfinite(values), values >= 0.5, np.nan)
+    elif measure == "pointing":
+        values = np.nan_to_num(values)
+    if sounding is None:
+        return values
+    return np.where((_column(rows, "true_share") > 0) == sounding, values, np.nan)

@@ -20,9 +20,7 @@ from functools import cache
 from itertools import permutations, zip_longest
 from typing import TypeVar
 
-import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from avs_ros.errors import DatasetError
 from avs_ros.evaluation.composite_data import (
@@ -127,8 +125,8 @@ class _Maker:
 
     def own_sounds(self, category: str, others: Iterable[str]) -> list[LabelledSound]:
         """Sounds of ``category`` that none of the other things could make."""
-        allowed = {id(one) for one in self.dataset.foreign_to(others)}
-        return [one for one in self.sounding.get(category, []) if id(one) in allowed]
+        allowed = set(self.dataset.foreign_to(others))
+        return [one for one in self.sounding.get(category, []) if one in allowed]
 
     def alone(self, image: LabelledImage) -> Iterator[Case]:
         """The image in silence, with what it shows, and with what it does not show."""
@@ -194,21 +192,13 @@ def _in_turn(cases: list[Case], limit: int, rng: np.random.Generator) -> list[Ca
 def join(left: View, right: View) -> View:
     """Two views side by side, the right one scaled to the left one's height."""
     height = left.rgb.shape[0]
-    width = max(1, round(right.rgb.shape[1] * height / right.rgb.shape[0]))
-
-    def fitted(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        size = (width, height)
-        whole = cv2.resize(mask.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST)
-        return np.asarray(whole > 0)
-
-    rgb = np.hstack([left.rgb, cv2.resize(right.rgb, (width, height))])
-    masks = {}
-    for name in left.masks.keys() | right.masks.keys():
-        first = left.masks.get(name, np.zeros(left.unknown.shape, bool))
-        second = right.masks.get(name, np.zeros(right.unknown.shape, bool))
-        masks[name] = np.hstack([first, fitted(second)])
-    unknown = np.hstack([left.unknown, fitted(right.unknown)])
-    return View(np.asarray(rgb, np.uint8), masks, unknown)
+    right = right.resized(max(1, round(right.rgb.shape[1] * height / right.rgb.shape[0])), height)
+    masks = {
+        name: np.hstack([left.mask(name), right.mask(name)])
+        for name in left.masks.keys() | right.masks.keys()
+    }
+    rgb = np.asarray(np.hstack([left.rgb, right.rgb]), np.uint8)
+    return View(rgb, masks, np.hstack([left.unknown, right.unknown]))
 
 
 SEED = 20260

@@ -100,16 +100,14 @@ def judge(
     audio_label: str = "",
 ) -> ScoredCase:
     """What an answer to ``case`` (its ``view``) is worth: ``mask`` bool ``[H, W]`` and names."""
+    marked = float(mask.mean())
+    if case.kind in (MISMATCHED, SILENT):
+        return ScoredCase(case, marked, labels, (view.rgb, mask, mask & False), audio_label)
     known = ~view.unknown
-    nothing = np.zeros(known.shape, bool)
-    quiet = case.kind in (MISMATCHED, SILENT)
-    found = mask if quiet else mask & known
-    own = nothing if quiet else view.masks.get(case.category, nothing) & known
-    other = nothing if quiet else view.masks.get(case.other, nothing) & known
+    found = mask & known
+    own, other = (view.mask(name) & known for name in (case.category, case.other))
     true = own | other if case.kind == BOTH else own
-    scored = ScoredCase(case, float(mask.mean()), labels, (view.rgb, found, true), audio_label)
-    if quiet:
-        return scored
+    scored = ScoredCase(case, marked, labels, (view.rgb, found, true), audio_label)
     if case.kind == BOTH:
         things = {case.category: own, case.other: other}
         return replace(scored, found=how_many_found(labels, found, things))

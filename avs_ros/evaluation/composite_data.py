@@ -46,6 +46,7 @@ STAND_INS: dict[str, tuple[str, ...]] = {
 CATEGORY_OF_SOUND_CLASS = {
     sound_class.name: sound_class.category for sound_class in SOUND_CLASSES
 }
+CATEGORY_OF_COCO = {name: category.name for category in CATEGORIES for name in category.coco}
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +59,27 @@ class View:
     rgb: Bytes
     masks: dict[str, NDArray[np.bool_]]
     unknown: NDArray[np.bool_]
+
+    def mask(self, category: str) -> NDArray[np.bool_]:
+        """Of that category; empty where it is not shown."""
+        return self.masks.get(category, np.zeros(self.unknown.shape, bool))
+
+    def part(self, area: tuple[slice, slice]) -> View:
+        """A window of it."""
+        masks = {name: mask[area] for name, mask in self.masks.items()}
+        return View(np.ascontiguousarray(self.rgb[area]), masks, self.unknown[area])
+
+    def resized(self, width: int, height: int, how: int = cv2.INTER_LINEAR) -> View:
+        """At another size, px; ``how``: OpenCV's interpolation of the image."""
+
+        def fitted(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+            whole = mask.astype(np.uint8)
+            size = (width, height)
+            return np.asarray(cv2.resize(whole, size, interpolation=cv2.INTER_NEAREST) > 0)
+
+        rgb = np.asarray(cv2.resize(self.rgb, (width, height), interpolation=how), np.uint8)
+        masks = {name: fitted(mask) for name, mask in self.masks.items()}
+        return View(rgb, masks, fitted(self.unknown))
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,13 +187,8 @@ def read_dataset(root: Path, split: str = "validation") -> CompositeDataset:
         raise ParameterError(f"there is no split {split!r}; use one of {', '.join(SPLITS)}")
     folder = root / "images"
     images = [
-        image
-        for source, found in (
-            ("coco", _coco(folder / "coco_mini")), ("people", _people(folder / "people")),
-        )
-        for image in found
-        if split == "all"
-        or image_held(source, image.name.split("/")[1]) == (split == "validation")
+        image for image in (*_coco(folder / "coco_mini"), *_people(folder / "people"))
+        if split == "all" or image_held(*image.name.split("/")) == (split == "validation")
     ]
     recordings = [
         LabelledSound(row["file"], row["class"], partial(_resampled, root / "audio" / row["file"]))
@@ -197,36 +214,32 @@ def _resampled(path: Path) -> Float:
 def _coco(root: Path) -> list[LabelledImage]:
     if not (root / "annotations.json").is_file():
         return []
-    category_of = {name: category.name for category in CATEGORIES for name in category.coco}
     found = []
     for entry in read_json(root / "annotations.json")["images"]:
         whole = entry["width"] * entry["height"]
         shares: dict[str, float] = {}
         for segment in entry["segments"]:
-            category = category_of.get(segment["category"])
+            category = CATEGORY_OF_COCO.get(segment["category"])
             if category and not segment["iscrowd"]:
                 shares[category] = shares.get(category, 0.0) + segment["area"] / whole
         # Only panoptic annotation names everything; and a crowd is there, if not scored.
         complete = entry["kind"] == "panoptic"
-        crowds = {category_of.get(s["category"]) for s in entry["segments"] if s["iscrowd"]}
-        for category in crowds - {None}:
-            shares.setdefault(str(category), 0.0)
-        name = f"coco/{entry['image_id']}"
-        view = partial(_coco_view, root, entry, category_of)
+        for segment in entry["segments"]:
+            if segment["iscrowd"] and segment["category"] in CATEGORY_OF_COCO:
+                shares.setdefault(CATEGORY_OF_COCO[segment["category"]], 0.0)
+        name, view = f"coco/{entry['image_id']}", partial(_coco_view, root, entry)
         found.append(LabelledImage(name, shares, complete, view))
     return found
 
 
-def _coco_view(root: Path, entry: Any, category_of: dict[str, str]) -> View:
+def _coco_view(root: Path, entry: Any) -> View:
     ids = read_image(root / entry["png"], cv2.IMREAD_UNCHANGED)
     masks = {name: np.zeros(ids.shape, bool) for name in CATEGORY_NAMES}
     unknown = (ids == 0) if entry["kind"] != "panoptic" else np.zeros(ids.shape, bool)
     for segment in entry["segments"]:
-        category = category_of.get(segment["category"])
-        if category and segment["iscrowd"]:
-            unknown |= ids == segment["id"]
-        elif category:
-            masks[category] |= ids == segment["id"]
+        if category := CATEGORY_OF_COCO.get(segment["category"]):
+            own = unknown if segment["iscrowd"] else masks[category]
+            own |= ids == segment["id"]
     seen = {name: mask for name, mask in masks.items() if mask.any()}
     return View(read_image(root / entry["file"]), seen, unknown)
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+import soxr
 from numpy.typing import NDArray
 
 from avs_ros.errors import optional
@@ -49,12 +50,17 @@ def generated_dataset(hard: bool = False) -> CompositeDataset:
 
     ``hard``: the same photographs dark, grey and noisy, and small on another photograph.
     """
-    if hard:
-        images = [_hard(category, how) for category in OUTLINES for how in HARD]
-    else:
-        images = [
-            _image(category, number) for category in OUTLINES for number in range(len(VIEWS))
-        ]
+    views: dict[str, Callable[[], View]] = {
+        f"{category}, {how}": partial(view, category)
+        for category in OUTLINES for how, view in HARD.items()
+    } if hard else {
+        f"{category} {number}": partial(_view, category, number)
+        for category in OUTLINES for number in range(len(VIEWS))
+    }  # fmt: skip
+    images = [
+        LabelledImage(name, {c: float(m.mean()) for c, m in view().masks.items()}, True, view)
+        for name, view in views.items()
+    ]
     recordings = [
         LabelledSound(f"{what} {n}", label, partial(_sound, f"{what} {n}"))
         for what, label in (("meow", "cat"), ("sentence", "speech")) for n in range(1, 4)
@@ -63,17 +69,7 @@ def generated_dataset(hard: bool = False) -> CompositeDataset:
 
 
 def _sound(name: str) -> Float:
-    import soxr
-
     return np.asarray(soxr.resample(voices()[name], RATE_HZ, SAMPLE_RATE), np.float32)
-
-
-def _image(category: str, number: int) -> LabelledImage:
-    mask = _window(_outlined(category, (400, 400)), number)
-    share = float((mask > 0).mean())
-    return LabelledImage(
-        f"{category} {number}", {category: share}, True, partial(_view, category, number)
-    )
 
 
 def _view(category: str, number: int) -> View:
@@ -96,12 +92,6 @@ def _window(image: Bytes, number: int) -> Bytes:
     rows = slice(round(top * height / 10), round(bottom * height / 10))
     part = image[rows, round(left * width / 10) : round(right * width / 10)]
     return np.ascontiguousarray(part[:, ::-1] if mirrored else part)
-
-
-def _hard(category: str, how: str) -> LabelledImage:
-    view = partial(HARD[how], category)
-    share = float(view().masks[category].mean())
-    return LabelledImage(f"{category}, {how}", {category: share}, True, view)
 
 
 def _dark(category: str) -> View:

@@ -80,8 +80,9 @@ class FrameScores:
     ``iou``: with the true mask; ``overlap``: of the marked pixels with the true boxes, filled
     (VGG-SS); ``box_iou``: of the predicted boxes with the true ones.  True boxes are those of the
     truth, or the one around its mask; both are None where nothing sounds.
-    ``curve``: F at the 255 thresholds; ``marked_curve``, ``found_curve``: shares of the image
-    marked, and rightly marked, at each; all float32 ``[255]``, None without a true mask.
+    ``f``: of the mask, None where nothing sounds.  ``curve``: F at the 255 thresholds;
+    ``marked_curve``, ``found_curve``: shares of the image marked, and rightly marked, at each; all
+    float32 ``[255]``, None without a true mask.
     ``answered``: False for a frame that got no answer and counts as if nothing had been marked.
     """
 
@@ -101,7 +102,7 @@ class FrameScores:
     curve: NDArray[np.float32] | None = None
     marked_curve: NDArray[np.float32] | None = None
     found_curve: NDArray[np.float32] | None = None
-    f_mask: float | None = None
+    f: float | None = None
     flicker: float | None = None
 
     @property
@@ -115,10 +116,7 @@ class FrameScores:
 
     def record(self, recording: str) -> dict[str, Any]:
         """One line of ``frames.jsonl``: what two runs are compared by."""
-        own = {name: getattr(self, name, None) for name in RECORDED}
-        own["f"] = self.f_mask if self.true_share else None
-        own["true_labels"] = list(self.true_labels)
-        return {"recording": recording, **own}
+        return {"recording": recording, **{name: getattr(self, name) for name in RECORDED}}
 
 
 def score_frame(frame: ScoredFrame, names: LabelSets | None = None) -> FrameScores:
@@ -169,7 +167,8 @@ def _score_mask(
     scores.curve = metrics.f_of_counts(*counts)[0].astype(np.float32)
     scores.marked_curve = (counts[0][0] / truth.size).astype(np.float32)
     scores.found_curve = (counts[1][0] / truth.size).astype(np.float32)
-    scores.f_mask = float(metrics.f_of_counts(whole, both, counts[2])[0, 0])
+    if truth.any():
+        scores.f = float(metrics.f_of_counts(whole, both, counts[2])[0, 0])
 
 
 def _hit(point: tuple[float, float] | None, truth: NDArray[np.bool_]) -> bool | None:

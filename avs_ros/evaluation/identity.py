@@ -7,6 +7,7 @@ identity switches are counted.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,11 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avs_ros.evaluation.clip_arrays import read_image
-from avs_ros.evaluation.composite_data import image_held
+from avs_ros.evaluation.composite_data import CATEGORY_OF_COCO, image_held
 from avs_ros.evaluation.metrics import mask_iou
 from avs_ros.evaluation.run_files import read_json
 from avs_ros.inference.segmenter import Segmenter
-from avs_ros.models.light.vocabulary import CATEGORIES
 from avs_ros.segmentation import Bytes, Layer, Segmentation
 from avs_ros.sound import SAMPLE_RATE
 
@@ -53,15 +53,13 @@ class Photograph:
 def photographs(data: Path) -> Iterator[Photograph]:
     """COCO's held-out photographs of a data folder (see ``composite_data.read_dataset``)."""
     root = data / "images" / "coco_mini"
-    named = {name: category.name for category in CATEGORIES for name in category.coco}
     for entry in read_json(root / "annotations.json")["images"]:
         if not image_held("coco", str(entry["image_id"])):
             continue
         ids = read_image(root / entry["png"], cv2.IMREAD_UNCHANGED)
         found: tuple[list[tuple[str, Bools]], list[tuple[str, Bools]]] = [], []
         for segment in entry["segments"]:
-            if segment["category"] in named:
-                name = named[segment["category"]]
+            if name := CATEGORY_OF_COCO.get(segment["category"]):
                 found[bool(segment["iscrowd"])].append((name, ids == segment["id"]))
         yield Photograph(read_image(root / entry["file"]), *found)
 
@@ -70,39 +68,34 @@ def photographs(data: Path) -> Iterator[Photograph]:
 class Precision:
     """Adds up matches; :meth:`of` gives a category's AP50."""
 
-    things: dict[str, int] = field(default_factory=dict)
+    things: Counter[str] = field(default_factory=Counter)
     found: dict[str, list[tuple[float, bool]]] = field(default_factory=dict)
 
     def add(self, answers: Sequence[Layer], truth: Photograph) -> None:
         """One photograph's.  What lies in a crowd counts neither way."""
         size = (truth.rgb.shape[1], truth.rgb.shape[0])
-        for name, _ in truth.things:
-            self.things[name] = self.things.get(name, 0) + 1
+        self.things.update(name for name, _ in truth.things)
         left = list(truth.things)
         for one in sorted(answers, key=lambda layer: -layer.score):
             mask = np.asarray(cv2.resize(one.probability, size)) > 0.5
             fits = [mask_iou(mask, true) if name == one.label else 0.0 for name, true in left]
-            best = int(np.argmax(fits)) if fits else -1
-            right = bool(fits) and fits[best] >= ENOUGH
+            right = max(fits, default=0.0) >= ENOUGH
             crowded = any(
                 name == one.label and (mask & crowd).sum() >= ENOUGH * mask.sum()
                 for name, crowd in truth.crowds
             )
             if right:
-                del left[best]
+                del left[fits.index(max(fits))]
             if right or not crowded:
                 self.found.setdefault(one.label, []).append((one.score, right))
 
     def of(self, category: str) -> float:
         """AP50, 0..1."""
         rows = sorted(self.found.get(category, []), key=lambda row: -row[0])
-        if not rows:
-            return 0.0
         right = np.cumsum([row[1] for row in rows])
-        precision = right / np.arange(1, len(rows) + 1)
-        precision = np.maximum.accumulate(precision[::-1])[::-1]
+        precision = np.maximum.accumulate((right / np.arange(1, len(rows) + 1))[::-1])[::-1]
         place = np.searchsorted(right / self.things[category], POINTS)
-        return float(np.where(place < len(rows), np.append(precision, 0.0)[place], 0.0).mean())
+        return float(np.append(precision, 0.0)[place].mean())
 
     def mean(self) -> float:
         """Over the categories that are shown; NaN without any."""

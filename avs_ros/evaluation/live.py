@@ -7,7 +7,7 @@ truths pair by stamp.  A frame without an answer is a missed frame.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,9 @@ from avs_ros.streaming.audio_buffer import AUDIO_COUNTERS
 from avs_ros.streaming.synchronizer import FRAME_COUNTERS
 
 CAMERA_INFO, DIAGNOSTICS = "/camera_info", "/diagnostics"
-# Counted, but nothing was lost: the rest of the counters are drops and troubles.
+# Counters of the node in words.  Those of NO_TROUBLE are counted, but nothing was lost: the rest
+# are drops and troubles.
+COUNTED = {**FRAME_COUNTERS, **AUDIO_COUNTERS}
 NO_TROUBLE = {"frames_received", "frames_paired", "audio_chunks", "audio_samples"}
 
 
@@ -77,9 +79,9 @@ class LiveRun:
         Raises BagError when there is no answer at all.
         """
         one = _LiveRecording(self, truths, rate)
-        answers = self.answers
+        before = self.answers
         one.read(recording, node)
-        if self.answers == answers:
+        if self.answers == before:
             raise BagError(f"{recording}: the node answered none of {len(one.arrived)} images")
         self.sheet.begin(name)
         for stamp_ns, truth in sorted(truths.items()):
@@ -125,27 +127,45 @@ class _LiveRecording:
     def read(self, path: Path, node: str) -> None:
         from rosbags.rosbag2 import Reader
 
-        takers: dict[str, Callable[[Any, int], None]] = {
-            CAMERA_INFO: self._take_image, DIAGNOSTICS: self._take_diagnostics,
-            f"{node}/mask": self._take_mask, f"{node}/detections": self._take_detections,
-            f"{node}/attention": self._take_attention,
-            f"{node}/probability": lambda msg, _: self._part(
-                msg, probability=np.array(read_probability(msg))
-            ),
-            # The node measures in the time of the bag, which runs at ``rate``.
-            f"{node}/debug/latency_ms": lambda msg, _: self.run.latencies_ms.append(
-                float(msg.data) / self.rate
-            ),
-            f"{node}/debug/sync_error_ms": lambda msg, _: self.run.sync_errors_ms.append(
-                float(msg.data)
-            ),
-        }  # fmt: skip
+        topics = topics_of(node, probability=True)
         with Reader(path) as reader:
             types = typestore_for(path, reader.connections)
             for connection, recorded_ns, raw in reader.messages():
-                take = takers.get(connection.topic)
-                if take is not None:
-                    take(types.deserialize_cdr(raw, connection.msgtype), recorded_ns)
+                if connection.topic in topics:
+                    msg = types.deserialize_cdr(raw, connection.msgtype)
+                    self._take(connection.topic.removeprefix(node), msg, recorded_ns)
+
+    def _take(self, topic: str, msg: Any, recorded_ns: int) -> None:
+        """The next message on ``topic``, less the node's name."""
+        if topic == CAMERA_INFO:  # goes out with each image, and is light to record
+            self._camera = read_camera_info(msg)
+            self._arrives(stamp_to_ns(msg.header.stamp), recorded_ns)
+        elif topic == "/mask":
+            self.run.answers += 1
+            self._newest = np.array(read_mask(msg))
+            sent_ns = self.arrived.get(stamp_to_ns(msg.header.stamp))
+            latency_ms = None if sent_ns is None else (recorded_ns - sent_ns) * 1e-6
+            self._part(msg, mask=self._newest, latency_ms=latency_ms)
+        elif topic == "/detections":
+            found = read_detections(msg)
+            labels = tuple(dict.fromkeys(one.label for one in found))
+            self._part(msg, labels=labels, boxes=tuple(one.box for one in found))
+        elif topic == "/attention" and self._camera is not None:
+            self._part(msg, point=pixel_of(self._camera, read_ray(msg)))
+        elif topic == "/probability":
+            self._part(msg, probability=np.array(read_probability(msg)))
+        elif topic == "/debug/latency_ms":
+            # The node measures in the time of the bag, which runs at ``rate``.
+            self.run.latencies_ms.append(float(msg.data) / self.rate)
+        elif topic == "/debug/sync_error_ms":
+            self.run.sync_errors_ms.append(float(msg.data))
+        elif topic == DIAGNOSTICS:
+            self.counters |= {
+                pair.key: int(pair.value)
+                for status in msg.status for pair in status.values
+                if (pair.key in COUNTED or pair.key.startswith("refused"))
+                and str(pair.value).isdecimal()
+            }  # fmt: skip
 
     def _part(self, msg: Any, **parts: Any) -> None:
         """Something of the frame of ``msg``, if it has a truth: fields of :class:`ScoredFrame`."""
@@ -153,11 +173,9 @@ class _LiveRecording:
         if stamp_ns in self.truths:
             self.parts.setdefault(stamp_ns, {}).update(parts)
 
-    def _take_image(self, msg: Any, recorded_ns: int) -> None:
-        """``camera_info`` goes out with each image, and is light to record."""
-        stamp_ns = stamp_to_ns(msg.header.stamp)
+    def _arrives(self, stamp_ns: int, recorded_ns: int) -> None:
+        """An image; where its truth is a mask, the newest answer is what a robot acts on."""
         self.arrived.setdefault(stamp_ns, recorded_ns)
-        self._camera = read_camera_info(msg)
         truth = self.truths.get(stamp_ns)
         if truth is not None and truth.mask is not None:
             mask = np.zeros_like(truth.mask) if self._newest is None else self._newest
@@ -165,43 +183,18 @@ class _LiveRecording:
             marked = now.marked[None].astype(np.float32)
             self.run.at_once.append(float(metrics.frame_iou(marked, truth.mask[None])[0]))
 
-    def _take_mask(self, msg: Any, recorded_ns: int) -> None:
-        self.run.answers += 1
-        self._newest = np.array(read_mask(msg))
-        sent_ns = self.arrived.get(stamp_to_ns(msg.header.stamp))
-        latency_ms = None if sent_ns is None else (recorded_ns - sent_ns) * 1e-6
-        self._part(msg, mask=self._newest, latency_ms=latency_ms)
-
-    def _take_detections(self, msg: Any, recorded_ns: int) -> None:
-        found = read_detections(msg)
-        labels = tuple(dict.fromkeys(one.label for one in found))
-        self._part(msg, labels=labels, boxes=tuple(one.box for one in found))
-
-    def _take_attention(self, msg: Any, recorded_ns: int) -> None:
-        if self._camera is not None:
-            self._part(msg, point=pixel_of(self._camera, read_ray(msg)))
-
-    def _take_diagnostics(self, msg: Any, recorded_ns: int) -> None:
-        known = {**FRAME_COUNTERS, **AUDIO_COUNTERS}
-        for status in msg.status:
-            for pair in status.values:
-                counted = pair.key in known or pair.key.startswith("refused")
-                if counted and str(pair.value).isdecimal():
-                    self.counters[pair.key] = int(pair.value)
-
 
 def pixel_of(camera: CameraModel, ray: tuple[float, float, float]) -> tuple[float, float]:
     """Unit ray in the optical frame -> [x, y] px; the inverse of :meth:`CameraModel.ray`."""
     x, y, z = ray
-    still = np.zeros(3)
     if camera.fisheye:
         flat = np.array([[[x / z, y / z]]])
         pixel = cv2.fisheye.distortPoints(flat, camera.k, camera.distortion[:4])
     else:
-        direction = np.array([[x, y, z]], dtype=np.float64)
+        direction, still = np.array([ray], np.float64), np.zeros(3)
         pixel, _ = cv2.projectPoints(direction, still, still, camera.k, camera.distortion)
-    u, v = (float(value) for value in np.asarray(pixel).reshape(2))
-    return u + 0.5, v + 0.5
+    u, v = np.asarray(pixel).reshape(2)
+    return float(u) + 0.5, float(v) + 0.5
 
 
 def drops_by_reason(counters: Mapping[str, int], played: int) -> dict[str, int]:
@@ -209,9 +202,8 @@ def drops_by_reason(counters: Mapping[str, int], played: int) -> dict[str, int]:
 
     ``played``: images that went out; what the node never received counts as lost on the way.
     """
-    description = {**FRAME_COUNTERS, **AUDIO_COUNTERS}
     told = {
-        description.get(name, name).removeprefix("of these, "): count
+        COUNTED.get(name, name).removeprefix("of these, "): count
         for name, count in counters.items()
         if count and name not in NO_TROUBLE
     }

@@ -12,7 +12,7 @@ bootstrap); a score is the mean over all frames of the drawn recordings.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -74,15 +74,13 @@ def f_of_counts(marked: Array, found: Array, true: Array) -> Array:
         return np.asarray(np.nan_to_num((1 + BETA_SQUARED) * precision * recall / total))
 
 
-def f_curves(probability: object, truth: object) -> Array:
-    """F (beta^2 = 0.3) at 255 thresholds, frame by frame: ``[N, 255]``; 0 where undefined."""
-    return f_of_counts(*threshold_counts(probability, truth))
-
-
-def _batches(count: int, batch: int) -> Iterator[slice]:
+def _batches(count: int, batch: int | None) -> list[slice]:
+    """Parts of ``count`` frames; all of them in one without ``batch``."""
+    if batch is None:
+        return [slice(None)]
     if batch < 1:
         raise DatasetError(f"batch is {batch}; it must be at least 1 frame")
-    return (slice(start, min(start + batch, count)) for start in range(0, count, batch))
+    return [slice(start, start + batch) for start in range(0, count, batch)]
 
 
 def batch_f(probability: object, truth: object) -> float:
@@ -95,7 +93,8 @@ def batch_f(probability: object, truth: object) -> float:
     seen = t.any(axis=(1, 2))
     if not seen.any():
         return 0.0
-    return float(f_curves(p[seen], t[seen]).mean(axis=0).max())
+    curves = f_of_counts(*threshold_counts(p[seen], t[seen]))
+    return float(curves.mean(axis=0).max())
 
 
 def m_j(probability: object, truth: object, *, batch: int | None = None) -> float:
@@ -105,8 +104,6 @@ def m_j(probability: object, truth: object, *, batch: int | None = None) -> floa
     None = plain mean over frames, which does not depend on batching.
     """
     scores = frame_iou(probability, truth)
-    if batch is None:
-        return float(scores.mean())
     return float(np.mean([scores[part].mean() for part in _batches(len(scores), batch)]))
 
 
@@ -118,8 +115,6 @@ def m_f(probability: object, truth: object, *, batch: int | None = None) -> floa
     with something annotated - which does not depend on batching.
     """
     p, t = _pair(probability, truth)
-    if batch is None:
-        return batch_f(p, t)
     return float(np.mean([batch_f(p[part], t[part]) for part in _batches(len(p), batch)]))
 
 
@@ -173,7 +168,6 @@ def g_miou(positive: float, negative: float) -> float:
     return 2 * positive * rest / (positive + rest) if positive + rest > 0 else 0.0
 
 
-Float = NDArray[np.float64]
 RESAMPLES, SEED, LEVEL = 10_000, 20240, 0.95
 # Below this, drawing recordings says nothing about recordings that were not made.
 FEWEST = 5
@@ -218,15 +212,13 @@ def grouped_difference(
 
     Without ``a`` the difference is the mean of ``b``.
     """
-    second = np.array([np.nan if value is None else value for value in b], np.float64)
-    first = second * 0.0 if a is None else np.array(
-        [np.nan if value is None else value for value in a], np.float64
-    )
+    second = np.array(b, np.float64)
+    first = second * 0.0 if a is None else np.array(a, np.float64)
     return paired_difference(first, second, np.unique(list(groups), return_inverse=True)[1])
 
 
 def paired_difference(
-    a: Float, b: Float, recordings: NDArray[np.int64], *, resamples: int = RESAMPLES,
+    a: Array, b: Array, recordings: NDArray[np.int64], *, resamples: int = RESAMPLES,
     seed: int = SEED,
 ) -> Difference | None:
     """Difference of the means of ``a`` and ``b``, float ``[n]``, one value a frame.

@@ -47,12 +47,6 @@ def _changing(kind: type[Event], change: Change, seed: int = 0) -> Perturbation:
     return changed
 
 
-def gain_to(level_dbfs: float, samples: Float) -> float:
-    """The factor that brings the RMS of ``samples`` to ``level_dbfs``; 0 for digital silence."""
-    rms = float(np.sqrt(np.mean(np.square(samples, dtype=np.float64)))) if samples.size else 0.0
-    return 10 ** (level_dbfs / 20) / rms if rms > 0 else 0.0
-
-
 def _heard(sound: Sound, extra: Float, alone: bool = True) -> Sound:
     """The chunk, mono, with ``extra`` ``[n]`` in place of its sound, or on it."""
     whole = extra if alone else to_mono(sound.samples).samples + extra
@@ -89,7 +83,9 @@ def other_sound(
     def played() -> Float:
         if not track.size:
             raise AudioFormatError("the other recording has no sound to play")
-        return track * np.float32(gain_to(level_dbfs, track))
+        rms = float(np.sqrt(np.mean(np.square(track, dtype=np.float64))))
+        # Digital silence stays it.
+        return track * np.float32(10 ** (level_dbfs / 20) / rms if rms > 0 else 0.0)
 
     def change(sound: Sound, since_ns: int, rng: np.random.Generator) -> Sound:
         """With the part of the track that plays during the chunk, at the chunk's rate."""

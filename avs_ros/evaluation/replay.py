@@ -138,7 +138,6 @@ class Job:
 class Done:
     """A bag's sheet and its worst frames; ``engine``: what the model really ran on."""
 
-    path: str
     sheet: ScoreSheet
     worst: list[WorstFrame]
     engine: str = ""
@@ -178,7 +177,7 @@ def run_job(job: Job) -> Done:
     with closing(open_segmenter(*chosen)) as segmenter:
         replay = Replay(segmenter, job.options, job.batch_frames)
         replay.run(Path(job.path), job.name)
-        return Done(job.path, replay.sheet, replay.worst.frames, segmenter.engine)
+        return Done(replay.sheet, replay.worst.frames, segmenter.engine)
 
 
 def spread(

@@ -7,7 +7,7 @@ original truth measures how much of the silent thing is marked all the same (AVS
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,10 +19,11 @@ import numpy as np
 from avs_ros.errors import BagError
 from avs_ros.evaluation import metrics
 from avs_ros.evaluation.metrics import mean
-from avs_ros.evaluation.perturbations import Event, Perturbation
+from avs_ros.evaluation.perturbations import Event
 from avs_ros.evaluation.replay import open_segmenter
 from avs_ros.evaluation.robustness_conditions import (
     CLEAN,
+    UNDISTURBED,
     Condition,
     RobustnessBag,
     another_class,
@@ -67,7 +68,7 @@ class ConditionScores:
     frames: list[FrameScore] = field(default_factory=list)
     recordings: int = 0
 
-    def result(self, clean: ConditionScores | None) -> dict[str, Any]:
+    def result(self, clean: ConditionScores) -> dict[str, Any]:
         """Scores in 0..1 by name; None where they say nothing about this condition.
 
         ``m_j``: mean frame IoU, every frame equal; ``m_j_sounding``: of frames on which something
@@ -80,11 +81,11 @@ class ConditionScores:
         """
         axis = self.condition.of
         wrong = axis.negative
-        seen = [f for f in self.frames if f.sounds]
-        m_j = mean(f.iou for f in self.frames)
-        negative = mean(f.iou for f in seen) if wrong else None
-        was = mean(f.iou for f in clean.frames) if clean else None
-        positive = mean(f.iou for f in clean.frames if f.sounds) if clean else None
+        m_j = None if wrong else mean(f.iou for f in self.frames)
+        seen = mean(f.iou for f in self.frames if f.sounds)
+        was = mean(f.iou for f in clean.frames)
+        positive = mean(f.iou for f in clean.frames if f.sounds)
+        negative = seen if wrong else None
         return {
             "axis": self.condition.axis,
             "amount": self.condition.amount,
@@ -92,15 +93,15 @@ class ConditionScores:
             "negative": wrong,
             "recordings": self.recordings,
             "frames": len(self.frames),
-            "m_j": None if wrong else m_j,
-            "m_j_sounding": None if wrong else mean(f.iou for f in seen),
-            "fall": None if wrong or m_j is None or was is None else was - m_j,
+            "m_j": m_j,
+            "m_j_sounding": None if wrong else seen,
+            "fall": None if m_j is None or was is None else was - m_j,
             "false_positive_rate": mean(f.false for f in self.frames),
             "empty": mean(float(f.marked == 0) for f in self.frames),
             "negative_miou": negative,
-            "g_miou": None
-            if negative is None or positive is None
-            else metrics.g_miou(positive, negative),
+            "g_miou": None if negative is None or positive is None else (
+                metrics.g_miou(positive, negative)
+            ),
         }
 
 
@@ -119,84 +120,68 @@ def read_recording(path: Path, bag: BagOptions | None = None, truth: str = "") -
                 parts.append(to_mono(event.samples).samples)
                 rate = event.rate_hz
     track = np.concatenate(parts).astype(np.float32)
-    tenth = max(1, rate // 10)
-    whole = track[: len(track) // tenth * tenth].reshape(-1, tenth) if len(track) >= tenth else (
-        track[None]
-    )
-    power = np.mean(np.square(whole, dtype=np.float64), axis=1)
+    tenth = max(1, min(rate // 10, len(track)))
+    tenths = track[: len(track) // tenth * tenth].reshape(-1, tenth)
+    power = np.mean(np.square(tenths, dtype=np.float64), axis=1)
     loud = power[power > 10 ** (ACTIVE_DBFS / 10)]
     level = dbfs(float(loud.mean())) if len(loud) else ACTIVE_DBFS
     labels = frozenset(name.casefold() for one in truths.values() for name in one.labels)
     return RobustnessBag(path, truths, labels, track, rate, level)
 
 
-class RobustnessSuite:
-    """Plays recordings to one segmenter under each condition.
+def score_conditions(
+    segmenter: Segmenter, recording: RobustnessBag, other: RobustnessBag | None, seed: int,
+    conditions: Sequence[Condition], bag: BagOptions | None = None,
+) -> dict[Condition, list[FrameScore] | None]:
+    """Scores of one recording under each condition, in order; nothing depends on the machine's
+    speed.
 
-    Every answer goes through the node's post-processing; nothing depends on the machine's speed.
+    ``other``: a recording of another class; None for a condition that needs one and has none.
+    ``bag``: which topics.
     """
+    events = events_of(recording.path, bag)
+    found: dict[Condition, list[FrameScore] | None] = {}
+    for condition in conditions:
+        change = condition.of.make(recording, other, seed, condition.amount or 0.0)
+        found[condition] = None if change is None else play(
+            segmenter, change(events()), recording.truths, condition.of.negative
+        )
+    return found
 
-    def __init__(
-        self,
-        segmenter: Segmenter,
-        bag: BagOptions | None = None,
-        postprocess: PostprocessConfig | None = None,
-    ) -> None:
-        """``bag``: which topics; ``postprocess``: None for the defaults."""
-        self.segmenter = segmenter
-        self.bag = bag
-        self.postprocess = postprocess or PostprocessConfig()
-        self._kept: tuple[RobustnessBag, list[Event]] | None = None
 
-    def run(
-        self,
-        recording: RobustnessBag,
-        other: RobustnessBag | None,
-        seed: int,
-        conditions: Sequence[Condition],
-    ) -> list[list[FrameScore] | None]:
-        """Scores of one recording under each condition, in order.
+def play(
+    segmenter: Segmenter, events: Iterator[Event], truths: Mapping[int, Truth], negative: bool
+) -> list[FrameScore]:
+    """One recording under one condition: a score for every frame with a truth, in order.
 
-        ``other``: a recording of another class; None for a condition that needs one and has none.
-        """
-        made = [condition.make(recording, other, seed) for condition in conditions]
-        return [
-            None if one is None else self.play(recording, one, condition.of.negative)
-            for one, condition in zip(made, conditions, strict=True)
-        ]
+    Every answer goes through the node's post-processing.  A frame without one is scored with the
+    answer before it, as whoever listens to the masks would still have it; without any, with
+    nothing.
+    """
+    pipeline = Pipeline(segmenter, postprocessor=Postprocessor(PostprocessConfig()))
+    answers = {answer.stamp_ns: answer for answer, _ in pipeline.run(events)}
+    scores: list[FrameScore] = []
+    last: Segmentation | None = None
+    for stamp_ns in sorted(truths.keys() | answers.keys()):
+        last = answers.get(stamp_ns, last)
+        if stamp_ns in truths:
+            scores.append(_score(last, truths[stamp_ns], negative))
+    return scores
 
-    def play(
-        self, recording: RobustnessBag, perturbation: Perturbation, negative: bool
-    ) -> list[FrameScore]:
-        """One recording under one condition: a score for every frame with a truth, in order.
 
-        A frame without an answer is scored with the answer before it, as whoever listens to the
-        masks would still have it; without any, with nothing.
-        """
-        pipeline = Pipeline(self.segmenter, postprocessor=Postprocessor(self.postprocess))
-        played = pipeline.run(perturbation(self._events(recording)))
-        answers = {answer.stamp_ns: answer for answer, _ in played}
-        scores: list[FrameScore] = []
-        last: Segmentation | None = None
-        for stamp_ns in sorted(recording.truths.keys() | answers.keys()):
-            last = answers.get(stamp_ns, last)
-            if stamp_ns in recording.truths:
-                scores.append(_score(last, recording.truths[stamp_ns], negative))
-        return scores
+def events_of(path: Path, bag: BagOptions | None = None) -> Callable[[], Iterator[Event]]:
+    """What gives a bag's events, as often as it is called; if they fit into memory, read once."""
 
-    def _events(self, recording: RobustnessBag) -> Iterator[Event]:
-        """The recording's events; a bag that fits into memory is read only once in a row."""
-        if self._kept is not None and self._kept[0] is recording:
-            yield from self._kept[1]
-            return
-        with closing(BagSource(recording.path, self.bag)) as source:
-            info = source.info
-            if info.frames * info.width * info.height * 3 > KEPT_BYTES:
-                yield from source.events()
-                return
-            events = list(source.events())
-        self._kept = (recording, events)
-        yield from events
+    def read() -> Iterator[Event]:
+        with closing(BagSource(path, bag)) as source:
+            yield from source.events()
+
+    with closing(BagSource(path, bag)) as source:
+        info = source.info
+    if info.frames * info.width * info.height * 3 > KEPT_BYTES:
+        return read
+    kept = list(read())
+    return lambda: iter(kept)
 
 
 def _score(answer: Segmentation | None, truth: Truth, negative: bool) -> FrameScore:
@@ -230,11 +215,6 @@ class SuiteJob:
     bag: BagOptions
     load: Callable[..., Segmenter] | None = None
 
-    @property
-    def conditions(self) -> list[Condition]:
-        """Those of the axis."""
-        return [Condition(CLEAN, CLEAN)] if self.axis == CLEAN else choose_conditions([self.axis])
-
 
 @dataclass(frozen=True)
 class SuiteDone:
@@ -261,11 +241,12 @@ def run_suite_job(job: SuiteJob) -> SuiteDone:
     if chosen not in _loaded:
         release()
         _loaded[chosen] = open_segmenter(*chosen, job.load)
-    suite, conditions = RobustnessSuite(_loaded[chosen], job.bag), job.conditions
-    scores = suite.run(job.own, job.other, job.seed, conditions)
+    segmenter = _loaded[chosen]
+    conditions = [UNDISTURBED] if job.axis == CLEAN else choose_conditions([job.axis])
+    scores = score_conditions(segmenter, job.own, job.other, job.seed, conditions, job.bag)
     # The truth need not travel back.
     light = replace(job, own=replace(job.own, truths={}), other=None, load=None)
-    return SuiteDone(light, suite.segmenter.engine, dict(zip(conditions, scores, strict=True)))
+    return SuiteDone(light, segmenter.engine, scores)
 
 
 def jobs_of(
@@ -278,9 +259,8 @@ def jobs_of(
     """
     axes = [CLEAN, *dict.fromkeys(condition.axis for condition in choose_conditions(only))]
     others = [another_class(recordings, seed) for seed in range(len(recordings))]
-    light = [other and replace(other, truths={}) for other in others]
     return [
-        SuiteJob(axis, own, light[seed], seed, model, **how)
+        SuiteJob(axis, own, others[seed], seed, model, **how)
         for model in models for seed, own in enumerate(recordings) for axis in axes
     ]  # fmt: skip
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from avs_ros.errors import ParameterError
@@ -41,14 +41,6 @@ class RobustnessBag:
     rate_hz: int
     level_dbfs: float
 
-    def noise(self, snr_db: float, seed: int, alone: bool = False) -> Perturbation:
-        """White noise, ``snr_db`` below its own sound."""
-        return noise(self.level_dbfs - snr_db, alone, seed)
-
-    def beside(self, own: RobustnessBag, snr_db: float, alone: bool = False) -> Perturbation:
-        """Its sound in the recording ``own``, ``snr_db`` below that one's."""
-        return other_sound(self.track, self.rate_hz, own.level_dbfs - snr_db, alone)
-
 
 @dataclass(frozen=True)
 class Axis:
@@ -77,16 +69,20 @@ class Condition:
     @property
     def of(self) -> Axis:
         """Its kind, shared by its strengths."""
-        return UNDISTURBED if self.axis == CLEAN else AXES[self.axis]
-
-    def make(
-        self, own: RobustnessBag, other: RobustnessBag | None, seed: int
-    ) -> Perturbation | None:
-        """What to do to ``own``; None where there is no such ``other``."""
-        return self.of.make(own, other, seed, self.amount or 0.0)
+        return AS_THEY_ARE if self.axis == CLEAN else AXES[self.axis]
 
 
-UNDISTURBED = Axis("the recordings as they are", lambda own, other, seed, _: iter)
+def _beside(
+    own: RobustnessBag, other: RobustnessBag | None, snr_db: float, alone: bool = False
+) -> Perturbation | None:
+    """The sound of ``other`` in the recording ``own``, ``snr_db`` below its own."""
+    if other is None:
+        return None
+    return other_sound(other.track, other.rate_hz, own.level_dbfs - snr_db, alone)
+
+
+AS_THEY_ARE = Axis("the recordings as they are", lambda own, other, seed, _: iter)
+UNDISTURBED = Condition(CLEAN, CLEAN)
 # In the order of the tables.
 AXES: dict[str, Axis] = {
     "silence": Axis(
@@ -95,22 +91,22 @@ AXES: dict[str, Axis] = {
     ),
     "noise-alone": Axis(
         "white noise as loud as the recording, instead of its sound",
-        lambda own, other, seed, snr: own.noise(snr, seed, alone=True),
+        lambda own, other, seed, snr: noise(own.level_dbfs - snr, True, seed),
         {"noise alone": None}, negative=True,
     ),
     "other-class": Axis(
         "the sound of another class instead of the own",
-        lambda own, other, seed, snr: other.beside(own, snr, alone=True) if other else None,
+        lambda own, other, seed, snr: _beside(own, other, snr, alone=True),
         {"other class": None}, negative=True,
     ),
     "off-screen": Axis(
         "the sound of another class, that is not in the image, over the own",
-        lambda own, other, seed, snr: other.beside(own, snr) if other else None,
+        lambda own, other, seed, snr: _beside(own, other, snr),
         {f"off-screen {snr:g} dB": snr for snr in (10.0, 0.0)}, "dB SNR",
     ),
     "noise": Axis(
         "white noise over the sound",
-        lambda own, other, seed, snr: own.noise(snr, seed),
+        lambda own, other, seed, snr: noise(own.level_dbfs - snr, seed=seed),
         {f"noise {snr:g} dB": snr for snr in (20.0, 10.0, 0.0)}, "dB SNR",
     ),
     "shift": Axis(
@@ -147,12 +143,15 @@ AXES: dict[str, Axis] = {
 
 
 def another_class(recordings: Sequence[RobustnessBag], position: int) -> RobustnessBag | None:
-    """The next recording, in a circle, that has labels and none of this one's; None without."""
+    """The next recording, in a circle, that has labels and none of this one's, without its truth.
+
+    None where there is none.
+    """
     own = recordings[position].labels
     for step in range(1, len(recordings)):
         other = recordings[(position + step) % len(recordings)]
         if own and other.labels and not own & other.labels and other.track.any():
-            return other
+            return replace(other, truths={})
     return None
 
 

@@ -21,10 +21,9 @@ METRICS, FRAMES, LIVE_FRAMES = "metrics.json", "frames.jsonl", "frames_live.json
 
 @dataclass(frozen=True)
 class RunRecord:
-    """One run read back: ``name`` for headings, ``about`` from its metrics, ``frames``."""
+    """One run read back: ``name`` for headings, ``frames`` as they were written."""
 
     name: str
-    about: Mapping[str, Any]
     frames: list[dict[str, Any]]
 
 
@@ -88,7 +87,7 @@ def read_run(path: Path) -> RunRecord:
     if path.is_dir():
         path = path / METRICS
     if path.suffix == ".jsonl":
-        return RunRecord(f"{path.parent.resolve().name}/{path.stem}", {}, _read_frames(path))
+        return RunRecord(f"{path.parent.resolve().name}/{path.stem}", _read_frames(path))
     about = read_json(path)
     if not isinstance(about, dict) or "schema" not in about:
         raise DatasetError(f"{path} is no result of `avs evaluate bag` (it has no schema)")
@@ -99,7 +98,7 @@ def read_run(path: Path) -> RunRecord:
     frames = path.parent / str(about.get("frames_file", FRAMES))
     if not frames.is_file():
         raise DatasetError(f"{frames} is missing: it holds the frames that a comparison needs")
-    return RunRecord(path.parent.resolve().name, about, _read_frames(frames))
+    return RunRecord(path.parent.resolve().name, _read_frames(frames))
 
 
 def _read_frames(path: Path) -> list[dict[str, Any]]:

@@ -80,24 +80,19 @@ def square(view: View) -> View:
     height, width = view.rgb.shape[:2]
     side = min(height, width)
     y, x = (height - side) // 2, (width - side) // 2
-    area = np.s_[y : y + side, x : x + side]
-    masks = {name: mask[area] for name, mask in view.masks.items()}
-    return View(np.ascontiguousarray(view.rgb[area]), masks, view.unknown[area])
+    return view.part(np.s_[y : y + side, x : x + side])
 
 
 def inset(large: View, small: View, share: float = 0.42) -> View:
     """``small`` in the upper right corner of ``large``: a thing that is easily overlooked."""
-    height, width = large.rgb.shape[:2]
-    h, w = round(share * height), round(share * height)
-    rgb, masks = large.rgb.copy(), {name: mask.copy() for name, mask in large.masks.items()}
-    area = np.s_[:h, width - w :]
-    rgb[area] = cv2.resize(small.rgb, (w, h), interpolation=cv2.INTER_AREA)
-    for mask in masks.values():
-        mask[area] = False
-    for name, mask in small.masks.items():
-        part = cv2.resize(mask.astype(np.uint8), (w, h), interpolation=cv2.INTER_NEAREST) > 0
-        masks.setdefault(name, np.zeros((height, width), bool))[area] = part
-    return View(rgb, masks, np.zeros((height, width), bool))
+    side = round(share * large.rgb.shape[0])
+    small, area = small.resized(side, side, cv2.INTER_AREA), np.s_[:side, -side:]
+    rgb, masks = large.rgb.copy(), {}
+    rgb[area] = small.rgb
+    for name in large.masks.keys() | small.masks.keys():
+        masks[name] = large.mask(name).copy()
+        masks[name][area] = small.mask(name)
+    return View(rgb, masks, np.zeros(large.unknown.shape, bool))
 
 
 @dataclass(frozen=True)
@@ -115,12 +110,10 @@ class Verdict:
 def judge(answer: Segmentation, shot: Shot) -> Verdict:
     """The answer against the outlines."""
     found: NDArray[np.bool_] = answer.mask() > 0
-    nothing = np.zeros(found.shape, bool)
-    own = shot.view.masks.get(shot.sounds, nothing)
     rest = [mask for name, mask in shot.view.masks.items() if name != shot.sounds]
-    other = np.logical_or.reduce(rest) if rest else nothing
+    other = np.any([found & False, *rest], axis=0)
     return Verdict(
-        mask_iou(found, own) if shot.sounds else None,
+        mask_iou(found, shot.view.mask(shot.sounds)) if shot.sounds else None,
         float(found.mean()),
         float((found & other).sum() / max(1, other.sum())),
         tuple(f"{one.label} {one.score:.2f}" for one in answer.instances),

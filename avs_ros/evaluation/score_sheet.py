@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from avs_ros.errors import DatasetError
 from avs_ros.evaluation import metrics
@@ -91,8 +90,8 @@ class ScoreSheet:
         if not rows:
             return {"threshold": [], "precision": [], "recall": []}
         true = sum(row.true_share for row in rows)
-        marked = _summed(row.marked_curve for row in rows)
-        found = _summed(row.found_curve for row in rows)
+        curves = np.array([(row.marked_curve, row.found_curve) for row in rows], np.float64)
+        marked, found = curves.sum(axis=0)
         # Where nothing is marked any more, nothing marked is wrong.
         precision = np.divide(found, marked, out=np.ones_like(found), where=marked > 0)
         recall = found / true if true else np.zeros_like(found)
@@ -118,11 +117,11 @@ class ScoreSheet:
     def _flicker(self, frame: ScoredFrame) -> float | None:
         """1 - IoU with the mask before, where the truth stayed as it was."""
         last = self._last
-        if last is None or last.marked.shape != frame.marked.shape:
-            return None
-        if {*last.true_labels} != {*frame.true_labels}:
-            return None
-        if mask_iou(last.shown, frame.shown, empty=1.0) < SAME_TRUTH:
+        if (
+            last is None or last.marked.shape != frame.marked.shape
+            or {*last.true_labels} != {*frame.true_labels}
+            or mask_iou(last.shown, frame.shown, empty=1.0) < SAME_TRUTH
+        ):  # fmt: skip
             return None
         return 1.0 - mask_iou(last.marked, frame.marked, empty=1.0)
 
@@ -190,20 +189,14 @@ def _best_f(rows: Sequence[FrameScores]) -> float:
     return float(np.mean(np.stack(curves), axis=0).max()) if curves else 0.0
 
 
-def _summed(curves: Iterable[NDArray[np.float32] | None]) -> NDArray[np.float64]:
-    given = [curve for curve in curves if curve is not None]
-    return np.asarray(np.sum(np.stack(given), axis=0, dtype=np.float64))
-
-
 def _masked(rows: Iterable[FrameScores]) -> list[FrameScores]:
     """Those whose truth is a mask."""
     return [row for row in rows if row.iou is not None]
 
 
 def _by_class(rows: Sequence[FrameScores]) -> dict[str, dict[str, float | None]]:
-    names = sorted({name for row in rows for name in row.true_labels})
     out: dict[str, dict[str, float | None]] = {}
-    for name in names:
+    for name in sorted({name for row in rows for name in row.true_labels}):
         chosen = [row for row in rows if name in row.true_labels]
         out[name] = {
             "frames": len(chosen),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,23 +48,6 @@ class Truth:
     def shown(self, shape: tuple[int, ...]) -> NDArray[np.bool_]:
         """The sounding object, bool ``[h, w]``: the mask, or the boxes filled in ``shape``."""
         return filled(self.boxes, shape) if self.mask is None else self.mask > 0
-
-
-def check_bag(path: Path, bag: BagOptions | None = None, truth: str = "") -> list[str]:
-    """Raise BagError now, not hours later, for a bag that cannot be scored.
-
-    Looks at topics, counts and first messages only.  Returns what is doubtful about the bag, a
-    message each.
-    """
-    from avs_ros.media.bag import BagSource
-
-    with closing(BagSource(path, bag)) as source:
-        connections, doubts = source.connections(), source.doubts
-    types = {connection.topic: connection.msgtype for connection in connections}
-    wanted = _choose(types, path, truth)
-    if not any(one.msgcount for one in connections if one.topic == wanted):
-        raise BagError(_empty(path, wanted))
-    return doubts
 
 
 def read_truth(path: Path, topic: str = "") -> dict[int, Truth]:
@@ -136,33 +119,40 @@ def _empty(path: Path, topic: str) -> str:
     return f"{path}: there is no message on {topic}, so nothing to score against"
 
 
-def bags_in(path: Path) -> Iterator[Path]:
-    """``path`` itself if it is a bag, else every bag below it, in order of name.
+def checked_bags(
+    given: Sequence[Path], bag: BagOptions | None = None, truth: str = ""
+) -> list[Path]:
+    """Every bag that is given or lies below a folder that is, in order of name.
 
-    Raises BagError when there is none.
+    Raises BagError now, not hours later, where there is none, and for a bag that cannot be scored:
+    topics, counts and first messages are looked at.  What is doubtful about a bag is printed.
     """
+    from avs_ros.media.bag import BagSource
+
+    paths = [path for one in given for path in _bags_in(one)]
+    for path in paths:
+        with closing(BagSource(path, bag)) as source:
+            connections, doubts = source.connections(), source.doubts
+        types = {connection.topic: connection.msgtype for connection in connections}
+        wanted = _choose(types, path, truth)
+        if not any(one.msgcount for one in connections if one.topic == wanted):
+            raise BagError(_empty(path, wanted))
+        for doubt in doubts:
+            print(f"note: {path.name}: {doubt}")
+    return paths
+
+
+def _bags_in(path: Path) -> list[Path]:
     if not path.exists():
         raise BagError(f"{path}: no such bag")
     if path.is_file() or (path / "metadata.yaml").is_file():
-        yield path
-        return
+        return [path]
     folders = {found.parent for found in path.rglob("metadata.yaml")}
     files = {found for ending in FILES for found in path.rglob(f"*{ending}")}
     found = sorted(folders | {one for one in files if one.parent not in folders})
     if not found:
         raise BagError(f"{path} holds no rosbag2 (.mcap, .db3 or a folder with metadata.yaml)")
-    yield from found
-
-
-def checked_bags(
-    given: Sequence[Path], bag: BagOptions | None = None, truth: str = ""
-) -> list[Path]:
-    """Every bag in ``given`` (see :func:`bags_in`), checked; doubts are printed."""
-    paths = [path for one in given for path in bags_in(one)]
-    for path in paths:
-        for doubt in check_bag(path, bag, truth):
-            print(f"note: {path.name}: {doubt}")
-    return paths
+    return found
 
 
 def bag_names(paths: Sequence[Path]) -> list[str]:
@@ -175,11 +165,10 @@ def bag_names(paths: Sequence[Path]) -> list[str]:
         if path in whole[:number]:
             raise BagError(f"{paths[number]} is given twice")
     for depth in range(1, max((len(path.parts) for path in whole), default=1) + 1):
-        names = ["/".join([*path.parts[-depth:-1], _name(path)]) for path in whole]
+        names = [
+            "/".join([*path.parts[-depth:-1], path.stem if path.suffix in FILES else path.name])
+            for path in whole
+        ]
         if len({*names}) == len(names):
             break
     return names
-
-
-def _name(path: Path) -> str:
-    return path.stem if path.suffix in FILES else path.name

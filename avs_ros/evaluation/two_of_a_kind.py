@@ -13,24 +13,15 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from avs_ros.evaluation.composite import join
+from avs_ros.evaluation.composite import Case
 from avs_ros.evaluation.composite_benchmark import answer_to
-from avs_ros.evaluation.composite_data import CompositeDataset, LabelledImage, LabelledSound
+from avs_ros.evaluation.composite_data import CompositeDataset
 from avs_ros.evaluation.metrics import mask_iou
 from avs_ros.inference.segmenter import Segmenter
 from avs_ros.postprocess import PostprocessConfig
 
+KIND = "two of a kind"
 PER_CATEGORY, SAME, NEAR = 12, 0.5, 0.02
-
-
-@dataclass(frozen=True)
-class Twins:
-    """Two photographs of one category, and a sound of it."""
-
-    category: str
-    left: LabelledImage
-    right: LabelledImage
-    recording: LabelledSound
 
 
 @dataclass(frozen=True)
@@ -50,7 +41,7 @@ class Told:
     clear_apart: float
 
 
-def make_twins(dataset: CompositeDataset, seed: int = 0) -> list[Twins]:
+def make_twins(dataset: CompositeDataset, seed: int = 0) -> list[Case]:
     """The same cases for the same seed: at most ``PER_CATEGORY`` of each category."""
     rng = np.random.default_rng(seed)
     found = []
@@ -59,20 +50,19 @@ def make_twins(dataset: CompositeDataset, seed: int = 0) -> list[Twins]:
         for _ in range(PER_CATEGORY if len(images) > 1 and sounds else 0):
             left, right = rng.choice(len(images), 2, replace=False)
             sound = sounds[int(rng.integers(len(sounds)))]
-            found.append(Twins(category, images[left], images[right], sound))
+            found.append(Case(KIND, images[left], category, sound, second=images[right]))
     return found
 
 
 def tell(
-    segmenter: Segmenter, cases: list[Twins], policy: PostprocessConfig | None = None
+    segmenter: Segmenter, cases: list[Case], policy: PostprocessConfig | None = None
 ) -> Told:
     """All cases; ``policy``: of the post-processing (None: the defaults)."""
     rows = []
     for case in cases:
-        left = case.left.view()
-        view = join(left, case.right.view())
-        true, cut = view.masks[case.category], left.rgb.shape[1]
-        labels = answer_to(segmenter, view.rgb, case.recording.second(), policy).label_mask()
+        view, cut = case.view(), case.image.view().rgb.shape[1]
+        true = view.masks[case.category]
+        labels = answer_to(segmenter, view.rgb, case.sound(), policy).label_mask()
         halves = (np.s_[:, :cut], np.s_[:, cut:])
         rows.append((
             bool(labels.any()),

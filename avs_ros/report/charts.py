@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from html import escape
+from itertools import groupby
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,41 +19,26 @@ RIGHT = 18
 MOST_POINTS = 900
 FLOOR_DBFS = -60.0
 # AudioSet's name for it; drawn grey, because nothing is there.
-SILENCE = "Silence"
+SILENCE, GREY = "Silence", "#8b93a1"
+NOTHING = '<p class="soft">nothing was measured</p>'
 
 Span = tuple[float, float, str]
 
 
 def spans(times: Sequence[float], labels: Sequence[str], end: float) -> list[Span]:
     """Runs of equal neighbours: (start, end, label); a run ends where the next one begins."""
-    found: list[Span] = []
-    for time, label in zip(times, labels, strict=True):
-        if found and found[-1][2] == label:
-            continue
-        if found:
-            found[-1] = (found[-1][0], time, found[-1][2])
-        found.append((time, end, label))
-    return found
+    runs = groupby(zip(times, labels, strict=True), key=lambda pair: pair[1])
+    found = [(label, next(run)[0]) for label, run in runs]
+    ends = [*(begin for _, begin in found[1:]), end]
+    return [(begin, until, label) for (label, begin), until in zip(found, ends)]
 
 
 def ticks(low: float, high: float, about: int) -> list[float]:
     """Round numbers from ``low`` to ``high``, roughly ``about`` of them."""
     length = max(high - low, 1e-9)
-    step = 10.0 ** np.floor(np.log10(length / about))
-    for factor in (1, 2, 5, 10):
-        if length / (step * factor) <= about:
-            step *= factor
-            break
+    unit = 10.0 ** np.floor(np.log10(length / about))
+    step = next(unit * factor for factor in (1, 2, 5, 10) if length / (unit * factor) <= about)
     return [float(v) for v in np.arange(np.ceil(low / step) * step, high + step * 1e-6, step)]
-
-
-def _thin(
-    times: NDArray[np.float64], values: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    if len(times) <= MOST_POINTS:
-        return times, values
-    edges = np.linspace(0, len(times), MOST_POINTS + 1).astype(int)[:-1]
-    return times[edges], np.maximum.reduceat(values, edges)
 
 
 def _points(x: Iterable[float], y: Iterable[float]) -> str:
@@ -60,13 +46,8 @@ def _points(x: Iterable[float], y: Iterable[float]) -> str:
 
 
 def timeline(
-    times: Sequence[float],
-    score: Sequence[float],
-    level_dbfs: Sequence[float],
-    marked: Sequence[str],
-    heard: Sequence[str],
-    end: float,
-    threshold: float | None,
+    times: Sequence[float], score: Sequence[float], level_dbfs: Sequence[float],
+    marked: Sequence[str], heard: Sequence[str], end: float, threshold: float | None,
     played: Sequence[Span] = (),
 ) -> str:
     """Score, sound level, what was played, heard and marked over time (s).
@@ -74,44 +55,40 @@ def timeline(
     Sequences run over frames: ``score`` 0..1, ``level_dbfs`` <= 0 (or -inf), labels "" for none.
     ``threshold`` of the score (None: no line); ``played``: the truth, where it is known.
     """
-    start = times[0] if times else 0.0
+    start = times[0]
     length = max(end - start, 1e-9)
-    t = np.asarray(times, float)
 
-    def x(time: NDArray[np.float64] | float) -> NDArray[np.float64]:
-        return np.asarray(LEFT + (np.asarray(time) - start) / length * (WIDTH - LEFT - RIGHT))
+    def x(time: float) -> float:
+        return LEFT + (time - start) / length * (WIDTH - LEFT - RIGHT)
+
+    def curve(values: NDArray[np.float64], top: float, high: float) -> tuple[str, str]:
+        """Points of values 0..1, and of the area below them."""
+        shown, t = values, np.asarray(times, float)
+        if len(t) > MOST_POINTS:
+            edges = np.linspace(0, len(t), MOST_POINTS + 1).astype(int)[:-1]
+            shown, t = np.maximum.reduceat(values, edges), t[edges]
+        line = _points(map(x, [*t, end]), top + high * (1 - np.append(shown, shown[-1])))
+        return line, f"{x(t[0]):.1f},{top + high} {line} {x(end):.1f},{top + high}"
 
     top, high = 10, 110
     low_top, low_high = 138, 54
-    out = []
-    for value in (0, 0.5, 1):
-        y = top + high * (1 - value)
+    out = [f'<text x="0" y="{top + 59}" class="strong">score</text>',
+           f'<text x="0" y="{low_top + 31}" class="strong">sound</text>']  # fmt: skip
+    rules = [(top + high * (1 - value), f"{value:g}") for value in (0, 0.5, 1)]
+    rules += [(low_top, "0 dB"), (low_top + low_high, f"{FLOOR_DBFS:g} dB")]
+    for y, name in rules:
         out.append(f'<path class="rule" d="M{LEFT} {y:.1f}H{WIDTH - RIGHT}"/>'
-                   f'<text x="{LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{value:g}</text>')
-    out.append(f'<text x="0" y="{top + 59}" class="strong">score</text>')
-    if len(t):
-        a, b = _thin(t, np.asarray(score, float))
-        a, b = np.append(a, end), np.append(b, b[-1])
-        line = _points(x(a), top + high * (1 - b))
-        out.append(f'<polygon class="under" points="{x(a[0]):.1f},{top + high} {line} '
-                   f'{x(a[-1]):.1f},{top + high}"/><polyline class="curve" points="{line}"/>')
+                   f'<text x="{LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{name}</text>')
+    line, area = curve(np.asarray(score, float), top, high)
+    out.append(f'<polygon class="under" points="{area}"/>'
+               f'<polyline class="curve" points="{line}"/>')
     if threshold is not None:
         y = top + high * (1 - threshold)
         out.append(f'<path class="limit" d="M{LEFT} {y:.1f}H{WIDTH - RIGHT}"><title>'
                    f"threshold {threshold:g}</title></path>")
-    out.append(f'<text x="0" y="{low_top + 31}" class="strong">sound</text>')
-    for value in (0.0, FLOOR_DBFS):
-        y = low_top + low_high * value / FLOOR_DBFS
-        out.append(f'<path class="rule" d="M{LEFT} {y:.1f}H{WIDTH - RIGHT}"/>'
-                   f'<text x="{LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{value:g} dB</text>')
-    if len(t):
-        a, b = _thin(t, np.clip(np.nan_to_num(np.asarray(level_dbfs, float), nan=FLOOR_DBFS,
-                                              neginf=FLOOR_DBFS), FLOOR_DBFS, 0))
-        a, b = np.append(a, end), np.append(b, b[-1])
-        floor = low_top + low_high
-        line = _points(x(a), low_top + low_high * b / FLOOR_DBFS)
-        out.append(f'<polygon class="level" points="{x(a[0]):.1f},{floor} {line} '
-                   f'{x(a[-1]):.1f},{floor}"/>')
+    levels = np.nan_to_num(np.asarray(level_dbfs, float), nan=FLOOR_DBFS, neginf=FLOOR_DBFS)
+    _, area = curve(1 - np.clip(levels, FLOOR_DBFS, 0) / FLOOR_DBFS, low_top, low_high)
+    out.append(f'<polygon class="level" points="{area}"/>')
     strips = {"played": list(played), "marked": spans(times, marked, end)}
     if any(heard):
         strips = {"heard": spans(times, heard, end), **strips}
@@ -127,9 +104,7 @@ def timeline(
     return "".join([box, *out, "</svg>"])
 
 
-def _strip(
-    top: float, name: str, found: list[Span], x: Callable[[float], NDArray[np.float64]]
-) -> list[str]:
+def _strip(top: float, name: str, found: list[Span], x: Callable[[float], float]) -> list[str]:
     """One row of coloured spans; their names where there is room for them."""
     out = [f'<text x="0" y="{top + 16}" class="strong">{name}</text>',
            f'<rect x="{LEFT}" y="{top}" width="{WIDTH - LEFT - RIGHT}" height="22" rx="4" '
@@ -137,11 +112,9 @@ def _strip(
     for start, end, label in found:
         if not label:
             continue
-        left, width = float(x(start)), float(x(end) - x(start))
+        left, width = x(start), x(end) - x(start)
         short = label.split(",")[0]
-        colour = "#{:02x}{:02x}{:02x}".format(*label_colour(label))
-        if label == SILENCE:
-            colour = "#8b93a1"
+        colour = "#{:02x}{:02x}{:02x}".format(*label_colour(label)) if label != SILENCE else GREY
         out.append(f'<g><title>{escape(label)}: {start:.2f} to {end:.2f} s</title><rect '
                    f'x="{left:.1f}" y="{top}" width="{max(width - 0.6, 0.6):.1f}" height="22" '
                    f'rx="3" fill="{colour}"/>')
@@ -155,7 +128,7 @@ def _strip(
 def histogram(values: Sequence[float], unit: str, marks: Mapping[str, float]) -> str:
     """How often each value came; ``marks`` are named lines such as the median."""
     if not len(values):
-        return '<p class="soft">nothing was measured</p>'
+        return NOTHING
     width, height, bottom = 500, 190, 160
     data = np.asarray(values, float)
     # One frame that was a hundred times slower must not squeeze all others into one column.
@@ -191,7 +164,7 @@ def histogram(values: Sequence[float], unit: str, marks: Mapping[str, float]) ->
 def times_histogram(values_ms: Sequence[float]) -> str:
     """Milliseconds, with their median and 95 % marked."""
     if not len(values_ms):
-        return histogram([], "ms", {})
+        return NOTHING
     median, late = np.percentile(values_ms, [50, 95])
     return histogram(values_ms, "ms", {"median": float(median), "95 %": float(late)})
 
@@ -199,7 +172,7 @@ def times_histogram(values_ms: Sequence[float]) -> str:
 def bars(values: Mapping[str, float], unit: str) -> str:
     """One horizontal bar for each name."""
     if not values:
-        return '<p class="soft">nothing was measured</p>'
+        return NOTHING
     most = max(max(values.values()), 1e-9)
     out = [f'<svg viewBox="0 0 500 {24 * len(values) + 4}" role="img" aria-label="bars">']
     for row, (name, value) in enumerate(values.items()):
@@ -219,10 +192,8 @@ STYLES = ('class="curve"', 'class="curve" stroke-dasharray="7 4"')
 def precision_recall(curves: Mapping[str, Curve]) -> str:
     """One line per name; each curve has ``threshold``, ``precision`` and ``recall``, all 0..1.
 
-    The dot is where the threshold is nearest to 0.5.
+    One without them is left out.  The dot is where the threshold is nearest to 0.5.
     """
-    if not any(curve["recall"] for curve in curves.values()):
-        return '<p class="soft">nothing was measured</p>'
     left, top, wide, tall = 52, 12, 430, 220
     out = [f'<svg viewBox="0 0 500 {top + tall + 44}" role="img" aria-label="precision-recall">']
     for value in (0, 0.25, 0.5, 0.75, 1):
@@ -231,17 +202,14 @@ def precision_recall(curves: Mapping[str, Curve]) -> str:
                    f'y="{y + 4:.1f}" text-anchor="end">{value:g}</text><text x="{x:.1f}" '
                    f'y="{top + tall + 17}" text-anchor="middle">{value:g}</text>')
     for row, ((name, curve), style) in enumerate(zip(curves.items(), STYLES)):
-        spots = [
-            (left + wide * recall, top + tall * (1 - precision))
-            for recall, precision in zip(curve["recall"], curve["precision"], strict=True)
-        ]
-        if not spots:
+        if not curve["recall"]:
             continue
-        line = " ".join(f"{x:.1f},{y:.1f}" for x, y in spots)
-        half = min(range(len(spots)), key=lambda i: abs(curve["threshold"][i] - 0.5))
-        x, y = spots[half]
-        out.append(f'<polyline {style} points="{line}"/><circle cx="{x:.1f}" cy="{y:.1f}" r="4" '
-                   f'class="bar"><title>{escape(name)}, threshold 0.5: precision '
+        xs = [left + wide * recall for recall in curve["recall"]]
+        ys = [top + tall * (1 - precision) for precision in curve["precision"]]
+        half = min(range(len(xs)), key=lambda i: abs(curve["threshold"][i] - 0.5))
+        out.append(f'<polyline {style} points="{_points(xs, ys)}"/><circle cx="{xs[half]:.1f}" '
+                   f'cy="{ys[half]:.1f}" r="4" class="bar"><title>{escape(name)}, '
+                   f'threshold 0.5: precision '
                    f'{curve["precision"][half]:.3f}, recall {curve["recall"][half]:.3f}</title>'
                    "</circle>")
         if len(curves) > 1:
@@ -256,7 +224,7 @@ def precision_recall(curves: Mapping[str, Curve]) -> str:
 def intervals(rows: Mapping[str, Difference]) -> str:
     """Differences with their intervals; the line at 0 is "no difference"."""
     if not rows:
-        return '<p class="soft">nothing was measured</p>'
+        return NOTHING
     ends = [v for one in rows.values() for v in (one.value, one.low, one.high) if v is not None]
     low, high = min(0.0, *ends), max(0.0, *ends)
     room = max(high - low, 1e-6) * 0.06
@@ -274,12 +242,13 @@ def intervals(rows: Mapping[str, Difference]) -> str:
                    f'y="{foot + 16}" text-anchor="middle">{value:g}</text>')
     out.append(f'<path class="limit" d="M{x(0):.1f} 0V{foot}"/>')
     for number, (name, one) in enumerate(rows.items()):
-        middle, start, end, y = one.value, one.low, one.high, 28 * number + 18
+        y = 28 * number + 18
         out.append(f'<text x="{left - 10}" y="{y + 4}" text-anchor="end" class="strong">'
                    f"{escape(name)}</text>")
-        if start is not None and end is not None:
-            out.append(f'<path class="curve" d="M{x(start):.1f} {y}H{x(end):.1f}M{x(start):.1f} '
-                       f'{y - 6}v12M{x(end):.1f} {y - 6}v12"/>')
-        out.append(f'<circle class="bar" cx="{x(middle):.1f}" cy="{y}" r="4.5"/><text '
-                   f'x="{left + wide + 84}" y="{y + 4}" text-anchor="end">{middle:+.3f}</text>')
+        if one.ends:
+            start, end = map(x, one.ends)
+            out.append(f'<path class="curve" d="M{start:.1f} {y}H{end:.1f}M{start:.1f} {y - 6}v12'
+                       f'M{end:.1f} {y - 6}v12"/>')
+        out.append(f'<circle class="bar" cx="{x(one.value):.1f}" cy="{y}" r="4.5"/><text '
+                   f'x="{left + wide + 84}" y="{y + 4}" text-anchor="end">{one.value:+.3f}</text>')
     return "".join([*out, "</svg>"])

@@ -16,7 +16,7 @@ def verdict(name: str, found: Difference) -> str:
         return "too few recordings to say"
     if not found.clear:
         return "no difference shown"
-    better = (found.value > 0) == MEASURES.get(name, ("", True))[1]
+    better = (found.value > 0) == MEASURES[name][1]
     return "B is better" if better else "A is better"
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from html import escape
 from itertools import cycle
 from typing import Any
@@ -25,6 +24,7 @@ COLUMNS: dict[str, str] = {
 HEAD = ["condition", *COLUMNS.values()]
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, FOOT = 500, 210, 44, 14, 14, 46
 
+DASHED = ' stroke-dasharray="7 4"'
 # The page's accent, then colours that are told apart on light and on dark paper.
 PALETTE = ("var(--accent)", "#d9480f", "#2a9d6f", "#a24bd1", "#c2255c", "#868e96")
 
@@ -38,24 +38,27 @@ def number(value: float | None) -> str:
     return "-" if value is None else f"{value:.4f}"
 
 
-@dataclass(frozen=True)
-class Line:
-    """One measure over the strengths of an axis; ``dashed``: drawn so; None: not measured."""
-
-    name: str
-    values: Sequence[float | None]
-    colour: str
-    dashed: bool = False
-
-
-def line_chart(strengths: Sequence[str], lines: Sequence[Line], clean: Mapping[str, float]) -> str:
-    """Values 0..1 over equally spaced strengths, as inline SVG.
-
-    ``strengths``: of the disturbance; ``clean``: colour -> M_J without disturbance.
+def axis_chart(models: Models, names: Sequence[str]) -> str:
+    """M_J and, dashed, false pixels of each model under the conditions ``names`` of an axis, as
+    inline SVG; dotted: M_J of the clean recordings.
     """
+    several = len(models) > 1
+    clean: dict[str, float] = {}
+    # Name, colour, what is dashed, values: equally spaced over the strengths, None: not measured.
+    lines: list[tuple[str, str, str, list[float | None]]] = []
+    for (model, rows), colour in zip(models.items(), cycle(PALETTE)):
+        tail = f", {short(model)}" if several else ""
+        for column, kind, dash in (
+            ("m_j", "M_J", ""), ("false_positive_rate", "false pixels", DASHED)
+        ):
+            lines.append((f"{kind}{tail}", colour, dash, [rows[name][column] for name in names]))
+        if rows["clean"]["m_j"] is not None:
+            clean[colour] = rows["clean"]["m_j"]
+    first = next(iter(models.values()))
+    strengths = [f"{first[name]['amount']:g}" for name in names]
     inner, foot = WIDTH - LEFT - RIGHT, 30 + 18 * math.ceil(len(lines) / 2)
     high = HEIGHT - TOP - FOOT
-    given = [value for line in lines for value in line.values if value is not None]
+    given = [value for *_, values in lines for value in values if value is not None]
     most = max([*clean.values(), *given, 0.05]) * 1.08
     marks = ticks(0.0, most, 4)
     most = max(most, marks[-1])
@@ -74,26 +77,22 @@ def line_chart(strengths: Sequence[str], lines: Sequence[Line], clean: Mapping[s
     for colour, value in clean.items():
         out.append(f'<path d="M{LEFT} {y(value):.1f}H{WIDTH - RIGHT}" stroke="{colour}" '
                    f'stroke-dasharray="2 4"><title>clean {value:.4f}</title></path>')
-    for line in lines:
-        spots = [(i, value) for i, value in enumerate(line.values) if value is not None]
-        dash = ' stroke-dasharray="7 4"' if line.dashed else ""
-        path = " ".join(f"{x(i):.1f},{y(value):.1f}" for i, value in spots)
-        out.append(f'<polyline fill="none" stroke="{line.colour}" stroke-width="1.8"{dash} '
-                   f'points="{path}"/>')
-        for i, value in spots:
-            out.append(f'<circle cx="{x(i):.1f}" cy="{y(value):.1f}" r="3.5" fill="{line.colour}">'
-                       f"<title>{escape(strengths[i])}: {escape(line.name)} {value:.4f}</title>"
-                       "</circle>")
     base = TOP + high
-    for i, text in enumerate(strengths):
-        out.append(f'<text x="{x(i):.1f}" y="{base + 18}" text-anchor="middle">'
-                   f"{escape(text)}</text>")
-    for number_, line in enumerate(lines):
+    keys = []
+    for number_, (name, colour, dash, values) in enumerate(lines):
+        spots = [(i, value) for i, value in enumerate(values) if value is not None]
+        points = " ".join(f"{x(i):.1f},{y(value):.1f}" for i, value in spots)
+        out.append(f'<polyline fill="none" stroke="{colour}" stroke-width="1.8"{dash} '
+                   f'points="{points}"/>')
+        for i, value in spots:
+            out.append(f'<circle cx="{x(i):.1f}" cy="{y(value):.1f}" r="3.5" fill="{colour}">'
+                       f"<title>{strengths[i]}: {escape(name)} {value:.4f}</title></circle>")
         left, row = LEFT + (inner // 2) * (number_ % 2), base + 38 + 18 * (number_ // 2)
-        dash = ' stroke-dasharray="7 4"' if line.dashed else ""
-        out.append(f'<path d="M{left} {row - 4}h22" stroke="{line.colour}" stroke-width="1.8"'
-                   f'{dash}/><text x="{left + 28}" y="{row}">{escape(line.name)}</text>')
-    return "".join([*out, "</svg>"])
+        keys.append(f'<path d="M{left} {row - 4}h22" stroke="{colour}" stroke-width="1.8"{dash}/>'
+                    f'<text x="{left + 28}" y="{row}">{escape(name)}</text>')
+    for i, strength in enumerate(strengths):
+        out.append(f'<text x="{x(i):.1f}" y="{base + 18}" text-anchor="middle">{strength}</text>')
+    return "".join([*out, *keys, "</svg>"])
 
 
 def wrong_sound_chart(models: Models) -> str:
@@ -167,24 +166,10 @@ def to_html(
         if names:
             heading = f"{kind.replace('-', ' ').capitalize()} ({axis.unit})"
             note = f"{axis.description}; dotted: M_J of the clean recordings"
-            charts.append((heading, _axis_chart(models, names), note))
+            charts.append((heading, axis_chart(models, names), note))
     head, rows = side_by_side(models)
     return render(
         "robustness.html", title, headline=headline, notes=notes, charts=charts, head=head,
         rows=rows, columns=HEAD[1:],
         tables=[(short(name), scores_of(rows)) for name, rows in models.items()],
     )  # fmt: skip
-
-
-def _axis_chart(models: Models, names: Sequence[str]) -> str:
-    """M_J and false pixels of each model under the conditions ``names``."""
-    lines, clean = [], {}
-    for (model, rows), colour in zip(models.items(), cycle(PALETTE)):
-        tail = f", {short(model)}" if len(models) > 1 else ""
-        lines.append(Line(f"M_J{tail}", [rows[name]["m_j"] for name in names], colour))
-        false = [rows[name]["false_positive_rate"] for name in names]
-        lines.append(Line(f"false pixels{tail}", false, colour, dashed=True))
-        if rows["clean"]["m_j"] is not None:
-            clean[colour] = rows["clean"]["m_j"]
-    first = next(iter(models.values()))
-    return line_chart([f"{first[name]['amount']:g}" for name in names], lines, clean)

@@ -93,7 +93,7 @@ def to_html(summary: RunSummary) -> str:
         "run.html", summary.title, run=summary, headline=_headline(summary),
         legend=f"Score: {summary.score_name}{line}. Sound: level of the second that ends at the "
         "frame.",
-        timeline=timeline(
+        timeline=summary.times and timeline(
             summary.times, summary.scores, summary.levels_dbfs, summary.marked, summary.heard,
             summary.end_s, summary.threshold, summary.played,
         ),
