@@ -134,7 +134,7 @@ def test_blur_softens_the_edge_and_nothing_else() -> None:
 
 
 def test_low_light_is_darker_and_noisier() -> None:
-    first, second = (frame.decode() for frame in frames(low_light(2.2, 0.02)(recording()))[:2])
+    first, second = (frame.decode() for frame in frames(low_light(2.2)(recording()))[:2])
     bright = first[:, 30:].astype(float)
     assert bright.mean() == pytest.approx(100, abs=1) and bright.std() == pytest.approx(5.1, abs=1)
     assert not np.array_equal(first, second)

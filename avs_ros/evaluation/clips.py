@@ -152,15 +152,12 @@ def score_moment(
     if around is not None:
         boxes.append(around)
     shares = [(x0 / width, y0 / height, x1 / width, y1 / height) for x0, y0, x1, y1 in boxes]
-    ious = tuple(
-        max((box_iou(box, source) for box in shares), default=0.0) for source in sources
-    )
+    ious = tuple(max((box_iou(box, one) for box in shares), default=0.0) for one in sources)
     best = max(ious, default=0.0)
     labels = [instance.label for instance in answer.instances]
     truths = [one.label for one in moment.sources]
-    right = (names or LabelSets()).sees(labels, truths) or any(
-        (names or LabelSets()).hears(label, truths) for label in labels
-    )
+    names = names or LabelSets()
+    right = names.sees(labels, truths) or any(names.hears(label, truths) for label in labels)
     return MomentScore(
         found=best >= FOUND_IOU,
         touched=bool(mask.any() and (mask & allowed).sum() >= TOUCHED * mask.sum()),
@@ -217,7 +214,7 @@ def judge_clip(
 
     if identity is not None:
         identity.begin()
-    pipeline = Pipeline(segmenter, postprocessor=Postprocessor(policy or PostprocessConfig()))
+    pipeline = Pipeline(segmenter, postprocessor=Postprocessor(policy))
     selection = FrameSelection(fps, 0.0, None)
     waiting = [one for one in moments if one.scored]
     newest: tuple[Segmentation, Bytes] | None = None
@@ -240,7 +237,7 @@ def judge_clip(
 def totals(judged: Sequence[Judged]) -> dict[str, dict[str, Any]]:
     """Score -> ``value`` (a share, None without moments), ``count`` and ``low``, ``high``.
 
-    The 95 % interval draws whole clips; None for few clips (see ``bootstrap.FEWEST``).
+    The 95 % interval draws whole clips; None for few clips (see ``metrics.FEWEST``).
     """
     found: dict[str, dict[str, Any]] = {}
     for name in MEANINGS:

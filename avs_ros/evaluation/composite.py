@@ -14,6 +14,7 @@ who plays it) are never held out.
 from __future__ import annotations
 
 import zlib
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -101,9 +102,7 @@ def make_cases(dataset: CompositeDataset, seed: int = 0, limit: int = 0) -> list
     """
     maker = _Maker(dataset, np.random.default_rng(seed))
     if not maker.sounding:
-        raise DatasetError(
-            f"{dataset.origin}: no image shows anything of which there is a sound"
-        )
+        raise DatasetError(f"{dataset.origin}: no image shows anything of which there is a sound")
     found = [case for image in dataset.images for case in maker.alone(image)]
     two = [*maker.real_pairs(), *maker.joined()]
     found += [*two, *_both(two)]
@@ -117,8 +116,7 @@ class _Maker:
     def __init__(self, dataset: CompositeDataset, rng: np.random.Generator) -> None:
         self.dataset, self.rng = dataset, rng
         shown = sorted({name for image in dataset.images for name in image.categories()})
-        made = {category: dataset.sounds_of(category) for category in shown}
-        self.sounding = {category: sounds for category, sounds in made.items() if sounds}
+        self.sounding = {name: made for name in shown if (made := dataset.sounds_of(name))}
 
     def some(self, listed: Sequence[T]) -> T:
         return listed[int(self.rng.integers(len(listed)))]
@@ -181,9 +179,9 @@ def _both(two: Sequence[Case]) -> Iterator[Case]:
 
 
 def _in_turn(cases: list[Case], limit: int, rng: np.random.Generator) -> list[Case]:
-    by_category: dict[str, list[Case]] = {}
+    by_category: defaultdict[str, list[Case]] = defaultdict(list)
     for index in rng.permutation(len(cases)):
-        by_category.setdefault(cases[index].category, []).append(cases[index])
+        by_category[cases[index].category].append(cases[index])
     rows = zip_longest(*(by_category[name] for name in sorted(by_category)))
     ordered = [case for row in rows for case in row if case is not None]
     return ordered[: limit or None]
@@ -230,14 +228,11 @@ def held_out_pairs() -> frozenset[tuple[str, str]]:
 
     For each category the same share of the sounding classes that it cannot make, drawn by seed.
     """
-    makers: dict[str, set[str]] = {}
-    for sound, (is_sound_class, may_be) in SOUNDS.items():
-        found = makers.setdefault(kind_of(sound), set())
-        found.update(
-            CATEGORY_OF_SOUND_CLASS[sound_class] for sound_class in (*is_sound_class, *may_be)
-        )
-    for sound_class in SYNTHESISED:
-        makers.setdefault(kind_of(sound_class), set()).add(kind_of(sound_class))
+    makers: defaultdict[str, set[str]] = defaultdict(set)
+    for sound, (makes_it, may_be) in SOUNDS.items():
+        makers[kind_of(sound)] |= {CATEGORY_OF_SOUND_CLASS[one] for one in (*makes_it, *may_be)}
+    for sound in SYNTHESISED:
+        makers[kind_of(sound)].add(kind_of(sound))
     for held, holder in OVERLAPS:
         for kind, maker in ((held, holder), (holder, held)):
             makers.get(CATEGORY_NAMES[kind], set()).add(CATEGORY_NAMES[maker])

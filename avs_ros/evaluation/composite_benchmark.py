@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import soxr
 from numpy.typing import NDArray
 
 from avs_ros.evaluation.composite import BOTH, MATCHED, MISMATCHED, SILENT, Case
@@ -83,16 +84,12 @@ def answer_to(
     # Every model hears one second; the protocol says how many samples that is for it.
     count = round(segmenter.window_s * segmenter.sample_rate)
     if segmenter.sample_rate != SAMPLE_RATE:
-        import soxr
-
         second = soxr.resample(second, SAMPLE_RATE, segmenter.sample_rate)
-    tail = second[-count:]
-    window = np.zeros(count, np.float32)
-    window[count - len(tail) :] = tail
+    window = np.pad(second[-count:], (max(0, count - len(second)), 0))
     segmenter.reset()
     prediction = segmenter.step(rgb, window, 0)
     pair = Pair(Frame.of(0, rgb), window, 1.0, True, level_dbfs(window), 0.0)
-    return Postprocessor(postprocess or PostprocessConfig()).process(prediction, pair)
+    return Postprocessor(postprocess).process(prediction, pair)
 
 
 def judge(
@@ -143,10 +140,9 @@ def reaction(
     None where nothing was asked, or nothing answered.
     """
     asked = [case for case in cases if case.kind == MATCHED][:REACTION_CASES]
-    onsets: list[float] = []
-    offsets: list[float] = []
+    onsets, offsets = [], []
     for case in asked:
-        times = _marked_times(segmenter, case, postprocess or PostprocessConfig())
+        times = _marked_times(segmenter, case, postprocess)
         inside = [t for t in times if QUIET_S <= t <= QUIET_S + SOUND_S]
         if inside:
             onsets.append(inside[0] - QUIET_S)
@@ -159,7 +155,7 @@ def reaction(
 
 
 def _marked_times(
-    segmenter: Segmenter, case: Case, postprocess: PostprocessConfig
+    segmenter: Segmenter, case: Case, postprocess: PostprocessConfig | None
 ) -> list[float]:
     """Times (s) of the frames on which anything is marked; the sound begins at ``QUIET_S``."""
     quiet = np.zeros(QUIET_S * SAMPLE_RATE, np.float32)

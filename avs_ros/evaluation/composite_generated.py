@@ -36,6 +36,7 @@ OUTLINES: dict[str, tuple[tuple[float, float], ...]] = {
         (3.0, 2.9), (3.5, 2.4), (3.1, 1.9),
     ),
 }  # fmt: skip
+PHOTOGRAPHS = {"cat": "chelsea", "person": "astronaut"}
 # Windows of a photograph: left, top, right, bottom in tenths, and whether it is mirrored.
 VIEWS = (
     (0.0, 0.0, 10.0, 10.0, False),
@@ -74,8 +75,13 @@ def _sound(name: str) -> Float:
 
 def _view(category: str, number: int) -> View:
     photograph = _photograph(category)
-    mask = _window(_outlined(category, photograph.shape[:2]), number) > 0
-    return View(_window(photograph, number), {category: mask}, np.zeros(mask.shape, bool))
+    mask = _outlined(category, photograph.shape[:2]) > 0
+    height, width = mask.shape
+    left, top, right, bottom, mirrored = VIEWS[number]
+    rows = slice(round(top * height / 10), round(bottom * height / 10))
+    columns = slice(round(left * width / 10), round(right * width / 10))
+    view = View(photograph, {category: mask}, np.zeros(mask.shape, bool)).part((rows, columns))
+    return view.part(np.s_[:, ::-1]) if mirrored else view
 
 
 def _outlined(category: str, size: tuple[int, ...]) -> Bytes:
@@ -84,14 +90,6 @@ def _outlined(category: str, size: tuple[int, ...]) -> Bytes:
     mask = np.zeros((height, width), np.uint8)
     cv2.fillPoly(mask, [np.round(corners).astype(np.int32)], 1)
     return mask
-
-
-def _window(image: Bytes, number: int) -> Bytes:
-    left, top, right, bottom, mirrored = VIEWS[number]
-    height, width = image.shape[:2]
-    rows = slice(round(top * height / 10), round(bottom * height / 10))
-    part = image[rows, round(left * width / 10) : round(right * width / 10)]
-    return np.ascontiguousarray(part[:, ::-1] if mirrored else part)
 
 
 def _dark(category: str) -> View:
@@ -135,6 +133,4 @@ HARD: dict[str, Callable[[str], View]] = {
 
 def _photograph(name: str) -> Bytes:
     data = optional("skimage.data", "The generated set")
-    kept = {"cat": data.chelsea, "person": data.astronaut, "rocket": data.rocket}
-    make: Callable[[], object] = kept[name]
-    return np.array(make(), np.uint8)
+    return np.array(getattr(data, PHOTOGRAPHS.get(name, name))(), np.uint8)

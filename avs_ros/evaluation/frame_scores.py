@@ -6,13 +6,13 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from avs_ros.errors import DatasetError
 from avs_ros.evaluation import metrics
 from avs_ros.evaluation.boxes import Box, best_overlap, box_of, filled
 from avs_ros.evaluation.label_sets import LabelSets
@@ -72,6 +72,22 @@ class ScoredFrame:
             return filled(self.true_boxes, self.marked.shape)
         return np.asarray(self.truth > 0)
 
+    def fitted(self) -> ScoredFrame:
+        """The same with mask, probability, boxes and point at the size of the true mask."""
+        if self.truth is None or self.mask is None or self.mask.shape == self.truth.shape:
+            return self
+        height, width = self.truth.shape
+        sx, sy = width / self.mask.shape[1], height / self.mask.shape[0]
+        mask = cv2.resize(self.mask, (width, height), interpolation=cv2.INTER_NEAREST)
+        probability, point = self.probability, self.point
+        if probability is not None:
+            probability = np.asarray(cv2.resize(probability, (width, height)), np.float32)
+        return replace(
+            self, mask=np.asarray(mask), probability=probability,
+            boxes=[(x0 * sx, y0 * sy, x1 * sx, y1 * sy) for x0, y0, x1, y1 in self.boxes],
+            point=None if point is None else (point[0] * sx, point[1] * sy),
+        )  # fmt: skip
+
 
 @dataclass
 class FrameScores:
@@ -120,12 +136,8 @@ class FrameScores:
 
 
 def score_frame(frame: ScoredFrame, names: LabelSets | None = None) -> FrameScores:
-    """Figures of one frame.  Raises DatasetError when mask and truth differ in size."""
+    """Figures of one frame whose mask and truth are of one size (see ``fitted``)."""
     mask, truth = frame.marked, frame.shown
-    if mask.shape != truth.shape:
-        raise DatasetError(
-            f"mask {list(mask.shape)} and truth {list(truth.shape)} differ in size"
-        )
     around = box_of(truth) if frame.truth is not None else None
     boxes = [around] if around is not None else list(frame.true_boxes)
     names = names or LabelSets()
@@ -179,25 +191,6 @@ def _hit(point: tuple[float, float] | None, truth: NDArray[np.bool_]) -> bool | 
     return bool(truth[y, x])
 
 
-def fitted(frame: ScoredFrame) -> ScoredFrame:
-    """``frame`` with mask, probability, boxes and point at the size of its truth."""
-    if frame.truth is None or frame.mask is None or frame.mask.shape == frame.truth.shape:
-        return frame
-    height, width = frame.truth.shape
-    sx, sy = width / frame.mask.shape[1], height / frame.mask.shape[0]
-    mask = cv2.resize(frame.mask, (width, height), interpolation=cv2.INTER_NEAREST)
-    probability, point = frame.probability, frame.point
-    if probability is not None:
-        probability = np.asarray(cv2.resize(probability, (width, height)), np.float32)
-    return replace(
-        frame,
-        mask=np.asarray(mask),
-        probability=probability,
-        boxes=[(x0 * sx, y0 * sy, x1 * sx, y1 * sy) for x0, y0, x1, y1 in frame.boxes],
-        point=None if point is None else (point[0] * sx, point[1] * sy),
-    )
-
-
 def reactions(recordings: Sequence[Sequence[FrameScores]]) -> dict[str, Any]:
     """``onset_ms``, ``onsets``, ``onsets_missed``, and the same for offsets.
 
@@ -209,9 +202,8 @@ def reactions(recordings: Sequence[Sequence[FrameScores]]) -> dict[str, Any]:
     found: dict[bool, list[float | None]] = {True: [], False: []}
     for part in recordings:
         rows = sorted(part, key=lambda row: row.stamp_ns)
-        for index in range(1, len(rows)):
-            sounds = rows[index].true_share > 0
-            if sounds != (rows[index - 1].true_share > 0):
+        for index, (before, row) in enumerate(pairwise(rows), 1):
+            if (sounds := row.true_share > 0) != (before.true_share > 0):
                 found[sounds].append(_followed(rows[index:], sounds))
     out: dict[str, Any] = {}
     for sounds, name in ((True, "onset"), (False, "offset")):

@@ -41,24 +41,18 @@ def visible_names(category: str) -> frozenset[str]:
 def heard_names(category: str) -> frozenset[str]:
     """Names of the sounds that a category makes: of its sound classes, and AudioSet's."""
     heard = audioset()
-    sound_classes = [
-        sound_class for sound_class in SOUND_CLASSES if sound_class.category == category
-    ]
-    names = {sound_class.name for sound_class in sound_classes}
-    names |= {heard[index] for sound_class in sound_classes for index in sound_class.direct}
-    return frozenset(plain(name) for name in names)
+    own = [sound_class for sound_class in SOUND_CLASSES if sound_class.category == category]
+    names = [name for one in own for name in (one.name, *map(heard.__getitem__, one.direct))]
+    return frozenset(map(plain, names))
 
 
 @cache
 def categories_of(name: str) -> frozenset[str]:
     """Categories that a truth of this name may mean; empty for a name that nobody knows."""
-    wanted, sound_classes = plain(name), set()
-    for row in rows_of("avsbench_s4.csv"):
-        if plain(row["category"]) == wanted:
-            sound_classes.add(row["sound_class"])
-    for known, (makers, _) in SOUNDS.items():
-        if plain(known) == wanted:
-            sound_classes |= {*makers}
+    wanted = plain(name)
+    rows = rows_of("avsbench_s4.csv")
+    sound_classes = {row["sound_class"] for row in rows if plain(row["category"]) == wanted}
+    sound_classes.update(*(makers for one, (makers, _) in SOUNDS.items() if plain(one) == wanted))
     found = {
         sound_class.category for sound_class in SOUND_CLASSES if sound_class.name in sound_classes
     }

@@ -21,7 +21,7 @@ from avs_ros.conversions.image_reading import read_mask, read_probability
 from avs_ros.conversions.messages import stamp_to_ns
 from avs_ros.errors import BagError
 from avs_ros.evaluation import metrics
-from avs_ros.evaluation.frame_scores import ScoredFrame, fitted
+from avs_ros.evaluation.frame_scores import ScoredFrame
 from avs_ros.evaluation.score_sheet import ScoreSheet
 from avs_ros.evaluation.truth import Truth
 from avs_ros.media.bag_types import typestore_for
@@ -78,18 +78,25 @@ class LiveRun:
 
         Raises BagError when there is no answer at all.
         """
-        one = _LiveRecording(self, truths, rate)
-        before = self.answers
-        one.read(recording, node)
+        from rosbags.rosbag2 import Reader
+
+        one, before = _LiveRecording(self, truths, rate), self.answers
+        topics = topics_of(node, probability=True)
+        with Reader(recording) as reader:
+            types = typestore_for(recording, reader.connections)
+            for connection, recorded_ns, raw in reader.messages():
+                if connection.topic in topics:
+                    msg = types.deserialize_cdr(raw, connection.msgtype)
+                    one.take(connection.topic.removeprefix(node), msg, recorded_ns)
         if self.answers == before:
             raise BagError(f"{recording}: the node answered none of {len(one.arrived)} images")
         self.sheet.begin(name)
         for stamp_ns, truth in sorted(truths.items()):
             parts = one.parts.get(stamp_ns, {})
-            self.sheet.add(fitted(ScoredFrame(
+            self.sheet.add(ScoredFrame(
                 stamp_ns, **(parts if "mask" in parts else {"mask": None}), truth=truth.mask,
                 true_labels=truth.labels, true_boxes=truth.boxes,
-            )))  # fmt: skip
+            ))  # fmt: skip
         self.played += len(one.arrived)
         self.drops.update(drops_by_reason(one.counters, len(one.arrived)))
 
@@ -124,18 +131,7 @@ class _LiveRecording:
         self._camera: CameraModel | None = None
         self._newest: Bytes | None = None
 
-    def read(self, path: Path, node: str) -> None:
-        from rosbags.rosbag2 import Reader
-
-        topics = topics_of(node, probability=True)
-        with Reader(path) as reader:
-            types = typestore_for(path, reader.connections)
-            for connection, recorded_ns, raw in reader.messages():
-                if connection.topic in topics:
-                    msg = types.deserialize_cdr(raw, connection.msgtype)
-                    self._take(connection.topic.removeprefix(node), msg, recorded_ns)
-
-    def _take(self, topic: str, msg: Any, recorded_ns: int) -> None:
+    def take(self, topic: str, msg: Any, recorded_ns: int) -> None:
         """The next message on ``topic``, less the node's name."""
         if topic == CAMERA_INFO:  # goes out with each image, and is light to record
             self._camera = read_camera_info(msg)
@@ -179,7 +175,7 @@ class _LiveRecording:
         truth = self.truths.get(stamp_ns)
         if truth is not None and truth.mask is not None:
             mask = np.zeros_like(truth.mask) if self._newest is None else self._newest
-            now = fitted(ScoredFrame(stamp_ns, mask, truth.mask))
+            now = ScoredFrame(stamp_ns, mask, truth.mask).fitted()
             marked = now.marked[None].astype(np.float32)
             self.run.at_once.append(float(metrics.frame_iou(marked, truth.mask[None])[0]))
 

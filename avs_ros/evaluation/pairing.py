@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from avs_ros.evaluation.frame_scores import ScoredFrame, fitted
+from avs_ros.evaluation.frame_scores import ScoredFrame
 from avs_ros.evaluation.score_sheet import ScoreSheet
 
 SECOND_NS = 1_000_000_000
@@ -21,8 +21,8 @@ class StampPairing:
     than ``wait_s`` begins a new recording (bag loop); answers to the old one may still come.
     """
 
-    def __init__(self, sheet: ScoreSheet, wait_s: float = 2.0, name: str = "") -> None:
-        """``sheet`` collects the frames; ``name`` is the first recording's."""
+    def __init__(self, sheet: ScoreSheet, wait_s: float) -> None:
+        """``sheet`` collects the frames."""
         self.sheet = sheet
         self._wait_ns = int(wait_s * SECOND_NS)
         self._parts: dict[int, _Parts] = {}
@@ -30,7 +30,7 @@ class StampPairing:
         self._newest: int | None = None
         self._masked = False
         self.latencies_ms: list[float] = []
-        sheet.begin(name)
+        sheet.begin()
 
     def put(self, stamp_ns: int, **parts: Any) -> None:
         """Add something of the frame ``stamp_ns``: fields of :class:`ScoredFrame`."""
@@ -84,4 +84,4 @@ class StampPairing:
             held = {name: part for name, part in held.items() if name in _TRUTH}
         elif "latency_ms" in held:
             self.latencies_ms.append(held["latency_ms"])
-        self.sheet.add(fitted(ScoredFrame(stamp_ns, **{"mask": None, "truth": None, **held})))
+        self.sheet.add(ScoredFrame(stamp_ns, **{"mask": None, "truth": None, **held}))

@@ -150,8 +150,8 @@ def blur(share: float) -> Perturbation:
     return _seen_through(lens)
 
 
-def low_light(stops: float, share: float = 0.02, seed: int = 0) -> Perturbation:
-    """Light halved ``stops`` times, with the noise of a sensor (SD: ``share`` of white).
+def low_light(stops: float) -> Perturbation:
+    """Light halved ``stops`` times, with the noise of a sensor (SD: one fiftieth of white).
 
     An image of one number always gets the same noise.
     """
@@ -159,8 +159,8 @@ def low_light(stops: float, share: float = 0.02, seed: int = 0) -> Perturbation:
     def lens(rgb: Bytes, index: int) -> Bytes:
         # Light is linear, pixel values are not: halving it takes 2**(-1/2.2) off a value.
         dark = rgb.astype(np.float32) * np.float32(2.0 ** (-stops / GAMMA))
-        rng = np.random.default_rng([seed, index])
-        dark += rng.standard_normal(rgb.shape, np.float32) * np.float32(255 * share)
+        rng = np.random.default_rng([0, index])
+        dark += rng.standard_normal(rgb.shape, np.float32) * np.float32(255 * 0.02)
         return np.clip(np.round(dark), 0, 255).astype(np.uint8)
 
     return _seen_through(lens)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from avs_ros.errors import AvsError, ParameterError, optional
-from avs_ros.evaluation.frame_scores import ScoredFrame, fitted
+from avs_ros.evaluation.frame_scores import ScoredFrame
 from avs_ros.evaluation.label_sets import LabelSets
 from avs_ros.evaluation.score_sheet import ScoreSheet
 from avs_ros.evaluation.truth import Truth, read_truth
@@ -24,8 +24,9 @@ from avs_ros.evaluation.worst import WorstFrame, WorstFrames
 from avs_ros.inference.segmenter import Segmenter
 from avs_ros.media.bag import BagOptions, BagSource
 from avs_ros.media.source import Frame
-from avs_ros.postprocess import PostprocessConfig, Postprocessor
-from avs_ros.streaming.pipeline import Pipeline, Result
+from avs_ros.segmentation import Segmentation
+from avs_ros.streaming.inputs import Pair
+from avs_ros.streaming.pipeline import Pipeline
 
 KEPT_WORST = 10
 
@@ -41,7 +42,6 @@ class ReplayOptions:
     truth: str = ""
     every_frame: bool = True
     names: LabelSets | None = None
-    postprocess: PostprocessConfig = field(default_factory=PostprocessConfig)
 
 
 class Replay:
@@ -62,16 +62,17 @@ class Replay:
         truths = read_truth(path, self.options.truth)
         source = BagSource(path, self.options.bag)
         self.sheet.begin(name)
-        pipeline = Pipeline(
-            self.segmenter, postprocessor=Postprocessor(self.options.postprocess)
-        )
+        scored = set()
         with closing(source):
             wanted = (
                 event for event in source.events()
                 if self.options.every_frame or not isinstance(event, Frame)
                 or event.stamp_ns in truths
             )  # fmt: skip
-            scored = set(self._score(pipeline.run(wanted), truths, name))
+            for answer, pair in Pipeline(self.segmenter).run(wanted):
+                if answer.stamp_ns in truths:
+                    self._score(answer, pair, truths[answer.stamp_ns], name)
+                    scored.add(answer.stamp_ns)
         for stamp_ns in sorted(set(truths) - scored):
             truth = truths[stamp_ns]
             self.sheet.add(ScoredFrame(
@@ -80,36 +81,25 @@ class Replay:
             ))  # fmt: skip
         return len(scored)
 
-    def _score(
-        self, results: Iterator[Result], truths: dict[int, Truth], name: str
-    ) -> Iterator[int]:
-        """Stamps of the answers that have a truth, once they are scored."""
-        for answer, pair in results:
-            truth = truths.get(answer.stamp_ns)
-            if truth is None:
-                continue
-            frame = ScoredFrame(
-                answer.stamp_ns,
-                answer.mask(),
-                truth.mask,
-                probability=answer.probability(),
-                labels=tuple(dict.fromkeys(one.label for one in answer.instances)),
-                true_labels=truth.labels,
-                boxes=[one.box for one in answer.instances],
-                point=answer.point,
-                sync_error_ms=pair.sync_error_ms,
-                true_boxes=truth.boxes,
-                heard=answer.audio_label,
-            )
-            likeness = self.sheet.add(fitted(frame))
-            description = (
-                f"{name}: IoU {likeness:.2f}, marked {answer.label or 'nothing'}, true "
-                f"{', '.join(truth.labels) or ('something' if truth.sounds else 'nothing')}, "
-                f"{answer.level_dbfs:.0f} dB"
-            )
-            true = truth.shown(pair.image.shape)
-            self.worst.keep(1.0 - likeness, description, pair.image, answer.mask(), true)
-            yield answer.stamp_ns
+    def _score(self, answer: Segmentation, pair: Pair, truth: Truth, name: str) -> None:
+        likeness = self.sheet.add(ScoredFrame(
+            answer.stamp_ns, answer.mask(), truth.mask,
+            probability=answer.probability(),
+            labels=tuple(dict.fromkeys(one.label for one in answer.instances)),
+            true_labels=truth.labels,
+            boxes=[one.box for one in answer.instances],
+            point=answer.point,
+            sync_error_ms=pair.sync_error_ms,
+            true_boxes=truth.boxes,
+            heard=answer.audio_label,
+        ))  # fmt: skip
+        true = truth.shown(pair.image.shape)
+        description = (
+            f"{name}: IoU {likeness:.2f}, marked {answer.label or 'nothing'}, true "
+            f"{', '.join(truth.labels) or ('something' if true.any() else 'nothing')}, "
+            f"{answer.level_dbfs:.0f} dB"
+        )
+        self.worst.keep(1.0 - likeness, description, pair.image, answer.mask(), true)
 
 
 J = TypeVar("J")

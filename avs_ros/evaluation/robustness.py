@@ -33,7 +33,6 @@ from avs_ros.evaluation.truth import Truth, read_truth
 from avs_ros.inference.segmenter import Segmenter
 from avs_ros.media.bag import BagOptions, BagSource
 from avs_ros.media.source import Sound
-from avs_ros.postprocess import PostprocessConfig, Postprocessor
 from avs_ros.segmentation import Segmentation
 from avs_ros.sound import dbfs
 from avs_ros.streaming.pcm import to_mono
@@ -158,8 +157,7 @@ def play(
     answer before it, as whoever listens to the masks would still have it; without any, with
     nothing.
     """
-    pipeline = Pipeline(segmenter, postprocessor=Postprocessor(PostprocessConfig()))
-    answers = {answer.stamp_ns: answer for answer, _ in pipeline.run(events)}
+    answers = {answer.stamp_ns: answer for answer, _ in Pipeline(segmenter).run(events)}
     scores: list[FrameScore] = []
     last: Segmentation | None = None
     for stamp_ns in sorted(truths.keys() | answers.keys()):

@@ -7,17 +7,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from avs_ros.errors import ParameterError
-from avs_ros.evaluation.perturbations import (
-    Perturbation,
-    blur,
-    clock_drift,
-    dropped,
-    low_light,
-    noise,
-    other_sound,
-    shifted_sound,
-    silence,
-)
+from avs_ros.evaluation import perturbations
+from avs_ros.evaluation.perturbations import Perturbation
 from avs_ros.evaluation.truth import Truth
 from avs_ros.media.source import Frame, Sound
 from avs_ros.segmentation import Float
@@ -78,7 +69,7 @@ def _beside(
     """The sound of ``other`` in the recording ``own``, ``snr_db`` below its own."""
     if other is None:
         return None
-    return other_sound(other.track, other.rate_hz, own.level_dbfs - snr_db, alone)
+    return perturbations.other_sound(other.track, other.rate_hz, own.level_dbfs - snr_db, alone)
 
 
 AS_THEY_ARE = Axis("the recordings as they are", lambda own, other, seed, _: iter)
@@ -87,11 +78,11 @@ UNDISTURBED = Condition(CLEAN, CLEAN)
 AXES: dict[str, Axis] = {
     "silence": Axis(
         "the microphone gives zeros",
-        lambda own, other, seed, _: silence(), {"silence": None}, negative=True,
+        lambda own, other, seed, _: perturbations.silence(), {"silence": None}, negative=True,
     ),
     "noise-alone": Axis(
         "white noise as loud as the recording, instead of its sound",
-        lambda own, other, seed, snr: noise(own.level_dbfs - snr, True, seed),
+        lambda own, other, seed, snr: perturbations.noise(own.level_dbfs - snr, True, seed),
         {"noise alone": None}, negative=True,
     ),
     "other-class": Axis(
@@ -106,37 +97,37 @@ AXES: dict[str, Axis] = {
     ),
     "noise": Axis(
         "white noise over the sound",
-        lambda own, other, seed, snr: noise(own.level_dbfs - snr, seed=seed),
+        lambda own, other, seed, snr: perturbations.noise(own.level_dbfs - snr, seed=seed),
         {f"noise {snr:g} dB": snr for snr in (20.0, 10.0, 0.0)}, "dB SNR",
     ),
     "shift": Axis(
         "the sound's stamps are early or late",
-        lambda own, other, seed, seconds: shifted_sound(seconds),
+        lambda own, other, seed, seconds: perturbations.shifted_sound(seconds),
         {f"shift {s:+g} s": s for s in (-1.0, -0.5, -0.2, -0.1, 0.1, 0.2, 0.5, 1.0)}, "s",
     ),
     "dropped-chunks": Axis(
         "chunks of sound never arrive",
-        lambda own, other, seed, percent: dropped(Sound, percent / 100, seed),
+        lambda own, other, seed, percent: perturbations.dropped(Sound, percent / 100, seed),
         {f"{percent:g} % chunks lost": percent for percent in (10.0, 30.0, 50.0)}, "%",
     ),
     "drift": Axis(
         "the microphone's clock runs fast",
-        lambda own, other, seed, ppm: clock_drift(ppm),
+        lambda own, other, seed, ppm: perturbations.clock_drift(ppm),
         {f"drift {ppm:g} ppm": ppm for ppm in (100.0, 1000.0, 10000.0)}, "ppm",
     ),
     "dropped-frames": Axis(
         "images never arrive; the last answer stands",
-        lambda own, other, seed, percent: dropped(Frame, percent / 100, seed),
+        lambda own, other, seed, percent: perturbations.dropped(Frame, percent / 100, seed),
         {f"{percent:g} % frames lost": percent for percent in (10.0, 30.0, 50.0)}, "%",
     ),
     "blur": Axis(
         "the camera is out of focus",
-        lambda own, other, seed, percent: blur(percent / 100),
+        lambda own, other, seed, percent: perturbations.blur(percent / 100),
         {f"blur {percent:g} %": percent for percent in (0.5, 1.0, 2.0)}, "% of the width",
     ),
     "low-light": Axis(
         "less light, and the sensor's noise",
-        lambda own, other, seed, stops: low_light(stops),
+        lambda own, other, seed, stops: perturbations.low_light(stops),
         {f"1/{2**stops} of the light": float(stops) for stops in (2, 4, 6)}, "stops",
     ),
 }  # fmt: skip

@@ -36,10 +36,10 @@ def make_folder(folder: Path) -> Path:
     return folder
 
 
-def write_whole(path: Path, text: str) -> Path:
-    """Write ``text``; the file appears whole or not at all."""
+def write_whole(path: Path, content: str | bytes) -> Path:
+    """Write a file, text as UTF-8; it appears whole or not at all."""
     part = path.with_name(path.name + ".part")
-    part.write_text(text, encoding="utf-8")
+    part.write_bytes(content.encode() if isinstance(content, str) else content)
     os.replace(part, path)
     return path
 

@@ -52,12 +52,10 @@ class ScoreSheet:
         self._names += other._names
 
     def add(self, frame: ScoredFrame) -> float:
-        """Score one frame; returns its :attr:`FrameScores.likeness`.
-
-        Raises DatasetError when the sizes differ.
-        """
+        """Score one frame at the size of its truth; returns its :attr:`FrameScores.likeness`."""
         if not self._rows:
             self.begin()
+        frame = frame.fitted()
         row = score_frame(frame, self.names)
         if row.answered:
             row.flicker = self._flicker(frame)

@@ -40,11 +40,6 @@ class Truth:
     labels: tuple[str, ...] = ()
     boxes: tuple[Box, ...] = ()
 
-    @property
-    def sounds(self) -> bool:
-        """Whether anything sounds."""
-        return bool(self.boxes) if self.mask is None else bool(self.mask.any())
-
     def shown(self, shape: tuple[int, ...]) -> NDArray[np.bool_]:
         """The sounding object, bool ``[h, w]``: the mask, or the boxes filled in ``shape``."""
         return filled(self.boxes, shape) if self.mask is None else self.mask > 0
@@ -59,15 +54,13 @@ def read_truth(path: Path, topic: str = "") -> dict[int, Truth]:
     """
     from avs_ros.media.bag_files import open_reader
 
-    reader = open_reader(path)
-    try:
-        return _read(reader, path, topic)
-    except AvsError:
-        raise
-    except Exception as error:  # a broken file breaks the reader in any way it likes
-        raise BagError(f"{path}: broken in the middle ({error})") from error
-    finally:
-        reader.close()
+    with closing(open_reader(path)) as reader:
+        try:
+            return _read(reader, path, topic)
+        except AvsError:
+            raise
+        except Exception as error:  # a broken file breaks the reader in any way it likes
+            raise BagError(f"{path}: broken in the middle ({error})") from error
 
 
 def _read(reader: Any, path: Path, topic: str) -> dict[int, Truth]:

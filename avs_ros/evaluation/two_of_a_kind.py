@@ -87,8 +87,8 @@ def told_apart(labels: NDArray[Any], true: NDArray[np.bool_], cut: int) -> bool:
     for index in np.unique(labels[labels > 0]):
         mask = labels == index
         own[int(mask[:, cut:].sum() > mask[:, :cut].sum())] |= mask
-    sides = np.zeros((2, *true.shape), bool)
-    sides[0, :, :cut], sides[1, :, cut:] = true[:, :cut], true[:, cut:]
+    left = np.arange(true.shape[1]) < cut
+    sides = (true & left, true & ~left)
     return all(mask_iou(found, side) > SAME for found, side in zip(own, sides, strict=True))
 
 
@@ -97,7 +97,6 @@ def touching(true: NDArray[np.bool_], cut: int) -> bool:
     the right.
     """
     reach = max(1, round(NEAR * true.shape[1]))
-    left = np.zeros(true.shape, np.uint8)
-    left[:, :cut] = true[:, :cut]
+    left = np.where(np.arange(true.shape[1]) < cut, true, False).astype(np.uint8)
     grown = cv2.dilate(left, np.ones((2 * reach + 1, 2 * reach + 1), np.uint8))
     return bool((grown[:, cut:].astype(bool) & true[:, cut:]).any())

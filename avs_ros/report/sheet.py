@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from avs_ros.evaluation.clips import Judged
+from avs_ros.evaluation.run_files import write_whole
 from avs_ros.media.film import decode, jpeg
 from avs_ros.overlay import draw_overlay, put_text, text_width
 from avs_ros.segmentation import Bytes
@@ -44,7 +45,7 @@ class Sheet:
         below = ((0, self._height - len(image)), (0, 0), (0, 0))
         return np.asarray(np.pad(image, below, constant_values=PAPER), np.uint8)
 
-    def write(self, path: Path, quality: int = 80) -> None:
+    def write(self, path: Path) -> None:
         """One image, as wide as its widest row."""
         rows = self._rows or [np.full((STRIP, 1, 3), PAPER, np.uint8)]
         width = max(row.shape[1] for row in rows)
@@ -53,9 +54,7 @@ class Sheet:
             for row in rows
         ])
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(path.name + ".part")
-        part.write_bytes(jpeg(np.asarray(whole, np.uint8), width, quality))
-        part.replace(path)
+        write_whole(path, jpeg(np.asarray(whole, np.uint8), width, quality=80))
 
 
 def write_sheet(path: Path, shown: Sequence[tuple[bytes, str]]) -> None:
