@@ -9,7 +9,6 @@ import pytest
 
 from avs_ros.errors import ParameterError
 from avs_ros.evaluation.perturbations import (
-    Event,
     Perturbation,
     blur,
     clock_drift,
@@ -20,7 +19,7 @@ from avs_ros.evaluation.perturbations import (
     shifted_sound,
     silence,
 )
-from avs_ros.media.source import Frame, Sound
+from avs_ros.streaming.inputs import Event, Frame, Sound
 
 BEGIN = 1_700_000_000_000_000_000
 RATE = 8000

@@ -173,8 +173,6 @@ class LayoutReport:
 def check_layout(root: Path | str, subset: str | None = None) -> LayoutReport:
     """Look for every file that the metadata promises."""
     root = Path(root)
-    if not root.is_dir():
-        raise DatasetError(f"{root} is not a folder")
     subset = subset or detect_subset(root)
     clips = {split: _clips(root, subset, split) for split in SPLITS}
     files = (

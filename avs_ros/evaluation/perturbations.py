@@ -1,8 +1,8 @@
 """What can go wrong with a camera and a microphone, as transforms of a recording's events.
 
-Each function makes one: ``events -> events`` over :class:`~avs_ros.media.source.Frame` and
-:class:`~avs_ros.media.source.Sound`.  The same seed gives the same events each time.  Sound that
-is changed becomes mono float32.  Images stay lazy: a frame that nobody decodes costs nothing.
+Each function makes one: ``events -> events`` over the frames and sound of
+:mod:`avs_ros.streaming.inputs`.  The same seed gives the same events each time.  Sound that is
+changed becomes mono float32.  Images stay lazy: a frame that nobody decodes costs nothing.
 Transforms that move stamps may hand out a frame before its sound; the replay waits for it.
 """
 
@@ -17,11 +17,10 @@ import cv2
 import numpy as np
 
 from avs_ros.errors import AudioFormatError, ParameterError
-from avs_ros.media.source import Frame, Sound
 from avs_ros.segmentation import Bytes, Float
+from avs_ros.streaming.inputs import Event, Frame, Sound
 from avs_ros.streaming.pcm import to_mono
 
-Event = Frame | Sound
 Perturbation = Callable[[Iterator[Event]], Iterator[Event]]
 # An event, nanoseconds since the first of its kind, chance -> what becomes of it; None: lost.
 Change = Callable[[Any, int, np.random.Generator], "Event | None"]
@@ -102,13 +101,10 @@ def other_sound(
     return _changing(Sound, change)
 
 
-def _moved(sound: Sound, by_ns: float) -> Sound:
-    return replace(sound, stamp_ns=sound.stamp_ns + round(by_ns))
-
-
 def shifted_sound(seconds: float) -> Perturbation:
     """The sound's stamps are wrong by ``seconds``: above 0, it seems to come later."""
-    return _changing(Sound, lambda sound, *_: _moved(sound, seconds * SECOND_NS))
+    by_ns = round(seconds * SECOND_NS)
+    return _changing(Sound, lambda sound, *_: replace(sound, stamp_ns=sound.stamp_ns + by_ns))
 
 
 def clock_drift(ppm: float) -> Perturbation:
@@ -116,7 +112,11 @@ def clock_drift(ppm: float) -> Perturbation:
 
     Above 0, its stamps run fast: later sound is stamped later than it was heard.
     """
-    return _changing(Sound, lambda sound, since_ns, _: _moved(sound, since_ns * ppm * 1e-6))
+
+    def change(sound: Sound, since_ns: int, rng: np.random.Generator) -> Sound:
+        return replace(sound, stamp_ns=sound.stamp_ns + round(since_ns * ppm * 1e-6))
+
+    return _changing(Sound, change)
 
 
 def dropped(kind: type[Event], share: float, seed: int = 0) -> Perturbation:

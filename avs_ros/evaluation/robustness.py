@@ -19,7 +19,6 @@ import numpy as np
 from avs_ros.errors import BagError
 from avs_ros.evaluation import metrics
 from avs_ros.evaluation.metrics import mean
-from avs_ros.evaluation.perturbations import Event
 from avs_ros.evaluation.replay import open_segmenter
 from avs_ros.evaluation.robustness_conditions import (
     CLEAN,
@@ -35,6 +34,7 @@ from avs_ros.media.bag import BagOptions, BagSource
 from avs_ros.media.source import Sound
 from avs_ros.segmentation import Segmentation
 from avs_ros.sound import dbfs
+from avs_ros.streaming.inputs import Event
 from avs_ros.streaming.pcm import to_mono
 from avs_ros.streaming.pipeline import Pipeline
 
@@ -169,17 +169,19 @@ def play(
 
 def events_of(path: Path, bag: BagOptions | None = None) -> Callable[[], Iterator[Event]]:
     """What gives a bag's events, as often as it is called; if they fit into memory, read once."""
+    kept: list[Event] = []
 
-    def read() -> Iterator[Event]:
-        with closing(BagSource(path, bag)) as source:
-            yield from source.events()
+    def events() -> Iterator[Event]:
+        if not kept:
+            with closing(BagSource(path, bag)) as source:
+                info = source.info
+                if info.frames * info.width * info.height * 3 > KEPT_BYTES:
+                    yield from source.events()
+                    return
+                kept.extend(source.events())
+        yield from kept
 
-    with closing(BagSource(path, bag)) as source:
-        info = source.info
-    if info.frames * info.width * info.height * 3 > KEPT_BYTES:
-        return read
-    kept = list(read())
-    return lambda: iter(kept)
+    return events
 
 
 def _score(answer: Segmentation | None, truth: Truth, negative: bool) -> FrameScore:

@@ -52,6 +52,8 @@ def shots() -> list[Shot]:
     recordings = {recording.name: recording.second() for recording in dataset.recordings}
     meow, speech = recordings["meow 1"], recordings["sentence 1"]
     silence = np.zeros(SAMPLE_RATE, np.float32)
+    noise = np.random.default_rng(0).normal(0, LEVEL, SAMPLE_RATE)  # white, at -20 dBFS
+    hiss = np.clip(noise, -1, 1).astype(np.float32)
     both = join(square(views["cat 0"]), square(views["person 0"]))
     cats = join(square(views["cat 0"]), square(views["cat 1"]))
     people = join(square(views["person 0"]), square(views["person 1"]))
@@ -64,15 +66,9 @@ def shots() -> list[Shot]:
         Shot("two cats, meow", "meow", cats, meow, "cat"),
         Shot("two people, speech", "speech", people, speech, "person"),
         Shot("cat, speech", "speech", views["cat 0"], speech, ""),
-        Shot("cat-and-person, noise", "hiss", both, hiss(), ""),
+        Shot("cat-and-person, noise", "hiss", both, hiss, ""),
         Shot("cat-and-person, silence", "silence", both, silence, ""),
     ]
-
-
-def hiss() -> Float:
-    """One second of white noise at -20 dBFS."""
-    noise = np.random.default_rng(0).normal(0, LEVEL, SAMPLE_RATE)
-    return np.clip(noise, -1, 1).astype(np.float32)
 
 
 def square(view: View) -> View:

@@ -36,9 +36,7 @@ def _number(name: str, value: float, sign: str = "") -> str:
 
 
 def _interval(name: str, found: Difference) -> str:
-    if found.low is None or found.high is None:
-        return "-"
-    return f"{_number(name, found.low, '+')} to {_number(name, found.high, '+')}"
+    return " to ".join(_number(name, end, "+") for end in found.ends or ()) or "-"
 
 
 def to_html(comparison: Comparison) -> str:

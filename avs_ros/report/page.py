@@ -5,7 +5,7 @@ What a page shows is in ``templates``; the modules beside this one say what ther
 
 from __future__ import annotations
 
-import base64
+from base64 import b64encode
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,11 +15,6 @@ from avs_ros.errors import optional
 
 if TYPE_CHECKING:
     from jinja2 import Environment
-
-
-def data_uri(data: bytes, kind: str = "image/jpeg") -> str:
-    """Bytes as an address, so that the image travels inside the page."""
-    return f"data:{kind};base64,{base64.b64encode(data).decode()}"
 
 
 def short(model: str) -> str:
@@ -41,5 +36,6 @@ def _environment() -> Environment:
         autoescape=jinja2.select_autoescape(("html",)),
         undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
-    made.filters["data_uri"] = data_uri
+    # An image travels inside the page.
+    made.filters["data_uri"] = lambda jpeg: f"data:image/jpeg;base64,{b64encode(jpeg).decode()}"
     return made
