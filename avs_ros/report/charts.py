@@ -52,8 +52,8 @@ def timeline(
 ) -> str:
     """Score, sound level, what was played, heard and marked over time (s).
 
-    Sequences run over frames: ``score`` 0..1, ``level_dbfs`` <= 0 (or -inf), labels "" for none.
-    ``threshold`` of the score (None: no line); ``played``: the truth, where it is known.
+    Sequences run over frames, one at least: ``score`` 0..1, ``level_dbfs`` <= 0 (or -inf), labels
+    "" for none.  ``threshold`` of the score (None: no line); ``played``: the truth, where known.
     """
     start = times[0]
     length = max(end - start, 1e-9)
