@@ -103,7 +103,7 @@ class Worker:
                 pair = None
                 if now >= not_before_ns:
                     reason = "dropped_max_rate" if limited else "dropped_busy"
-                    pair = self._synchronizer.poll_newest(now, reason)
+                    pair = self._synchronizer.poll_newest(reason)
                 if pair is None:
                     clock.wait(condition, self._timeout_s(now, not_before_ns))
                     continue
