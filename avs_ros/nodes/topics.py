@@ -8,6 +8,7 @@ Beside it: names of topics beside others, and quality of service by name.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -46,10 +47,8 @@ def sibling_topic(node: Any, name: str, base: str) -> str:
 
 def published_types(node: Any, topic: str) -> list[str]:
     """Message types that somebody publishes on ``topic`` (full names), most publishers first."""
-    found: dict[str, int] = {}
-    for info in node.get_publishers_info_by_topic(topic):
-        found[info.topic_type] = found.get(info.topic_type, 0) + 1
-    return sorted(found, key=lambda name: -found[name])
+    found = Counter(info.topic_type for info in node.get_publishers_info_by_topic(topic))
+    return [name for name, _ in found.most_common()]
 
 
 _PROFILES = {
