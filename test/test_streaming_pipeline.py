@@ -10,7 +10,7 @@ from pipeline_rig import WAIT_S, GatedSegmenter, Rig
 
 from avs_ros.errors import EngineError, ImageFormatError, ParameterError
 from avs_ros.postprocess import PostprocessConfig
-from avs_ros.streaming import Pipeline, Sound, Synchronizer, Worker
+from avs_ros.streaming import Pipeline, Sound, Synchronizer
 from avs_ros.streaming.pipeline import COUNTERS
 
 
@@ -251,5 +251,3 @@ def test_what_does_not_fit_is_refused():
     segmenter, sync = BrightnessSegmenter(), Synchronizer(rate_hz=8000)
     with pytest.raises(ParameterError, match="rate_hz=16000"):
         Pipeline(segmenter, sync)
-    with pytest.raises(ParameterError, match="max_rate"):
-        Worker(Pipeline(segmenter), lambda *_: None, max_rate=-1)

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
+from avs_ros.conversions.camera import Ray
 from avs_ros.conversions.detections import Detection
 from avs_ros.errors import ParameterError
 
-Ray = tuple[float, float, float]
 _NANOSECONDS = 1e9
 # Boxes that overlap at least this much (intersection over union) are the same thing.
 _SAME_LABEL_OVERLAP = 0.1

@@ -66,8 +66,6 @@ def qos_profile(name: str, depth: int) -> QoSProfile:
     reliable, transient local (the last samples reach late joiners); ``system_default``: whatever
     the RMW is configured to do.  All keep the last ``depth`` samples.
     """
-    if name not in _PROFILES:
-        raise ParameterError(f"quality of service {name!r}: expected {', '.join(_PROFILES)}")
     reliability, durability = _PROFILES[name]
     return QoSProfile(
         history=HistoryPolicy.KEEP_LAST, depth=depth, reliability=reliability,
