@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import threading
 from collections import deque
-from dataclasses import dataclass
 
 from avs_ros.errors import ParameterError
 from avs_ros.sound import SAMPLE_RATE
@@ -27,12 +26,6 @@ FRAME_COUNTERS: dict[str, str] = {
     "dropped_reset": "frames dropped: waiting when the stream was reset or jumped back",
     "jumps_back": "jumps back in the frames' time (loop of a recording)",
 }
-
-
-@dataclass(frozen=True)
-class _Waiting:
-    frame: Frame
-    arrival_ns: int
 
 
 class Synchronizer:
@@ -69,7 +62,7 @@ class Synchronizer:
         self.offset_s = offset_s
         self.deadline_s = deadline_s
         self._max_waiting = max_waiting
-        self._waiting: deque[_Waiting] = deque()
+        self._waiting: deque[tuple[Frame, int]] = deque()  # with their time of arrival (ns)
         self._settled: deque[Pair] = deque()
         self._last_stamp_ns: int | None = None
         self._finished = False
@@ -139,7 +132,7 @@ class Synchronizer:
                 return
             self._jump_back(last, frame.stamp_ns)
         self._last_stamp_ns = frame.stamp_ns
-        self._waiting.append(_Waiting(frame, self.clock.now_ns()))
+        self._waiting.append((frame, self.clock.now_ns()))
         if self._max_waiting is not None and len(self._waiting) > self._max_waiting:
             self._waiting.popleft()
             self._counters["dropped_queue_full"] += 1
@@ -174,10 +167,10 @@ class Synchronizer:
                 return self._settled.popleft()
             if not self._waiting:
                 return None
-            first = self._waiting[0]
-            if not (self._arrived(first) or self._expired(first)):
+            frame, arrival_ns = self._waiting[0]
+            if not (self._arrived(frame) or self._expired(arrival_ns)):
                 return None
-            return self._pair(self._waiting.popleft())
+            return self._pair(*self._waiting.popleft())
 
     def poll_newest(self, reason: str = "dropped_busy") -> Pair | None:
         """The newest frame that is ready, sound arrived before deadline over.
@@ -185,49 +178,47 @@ class Synchronizer:
         Older frames are dropped and counted as ``reason``; newer ones go on waiting.
         """
         with self.condition:
-            ready = [i for i, one in enumerate(self._waiting) if self._arrived(one)] or [
-                i for i, one in enumerate(self._waiting) if self._expired(one)
+            ready = [i for i, (frame, _) in enumerate(self._waiting) if self._arrived(frame)] or [
+                i for i, (_, arrival_ns) in enumerate(self._waiting) if self._expired(arrival_ns)
             ]
             if not ready:
                 return None
             for _ in range(ready[-1]):
                 self._waiting.popleft()
                 self._counters[reason] += 1
-            return self._pair(self._waiting.popleft())
+            return self._pair(*self._waiting.popleft())
 
     def next_deadline_ns(self) -> int | None:
         """When (by ``clock``) the first waiting frame stops waiting; None if none will."""
         with self.condition:
             if not self._waiting or self.deadline_s is None:
                 return None
-            return self._waiting[0].arrival_ns + round(self.deadline_s * 1e9)
+            return self._waiting[0][1] + round(self.deadline_s * 1e9)
 
     def _end_ns(self, stamp_ns: int) -> int:
         return stamp_ns + round(self.offset_s * 1e9)
 
-    def _arrived(self, waiting: _Waiting) -> bool:
+    def _arrived(self, frame: Frame) -> bool:
         latest = self._audio.latest_ns
-        return self._finished or (
-            latest is not None and latest >= self._end_ns(waiting.frame.stamp_ns)
-        )
+        return self._finished or (latest is not None and latest >= self._end_ns(frame.stamp_ns))
 
-    def _expired(self, waiting: _Waiting) -> bool:
+    def _expired(self, arrival_ns: int) -> bool:
         if (deadline := self.deadline_s) is None:
             return False
-        return self.clock.now_ns() - waiting.arrival_ns >= round(deadline * 1e9)
+        return self.clock.now_ns() - arrival_ns >= round(deadline * 1e9)
 
-    def _pair(self, waiting: _Waiting) -> Pair:
-        end_ns = self._end_ns(waiting.frame.stamp_ns)
+    def _pair(self, frame: Frame, arrival_ns: int) -> Pair:
+        end_ns = self._end_ns(frame.stamp_ns)
         latest = self._audio.latest_ns
-        if not self._arrived(waiting):
+        if not self._arrived(frame):
             self._counters["frames_deadline"] += 1
         window = self._audio.window(end_ns, self.window_s)
         self._counters["frames_paired"] += 1
         self._counters["frames_incomplete"] += not window.complete
         error = math.nan if latest is None else max(0.0, (end_ns - latest) * 1e-6)
         return Pair(
-            waiting.frame, window.samples, window.coverage, window.complete, window.level_dbfs,
-            error, self.epoch, waiting.arrival_ns,
+            frame, window.samples, window.coverage, window.complete, window.level_dbfs, error,
+            self.epoch, arrival_ns,
         )
 
     def _jump_back(self, last_ns: int, stamp_ns: int) -> None:
@@ -245,7 +236,7 @@ class Synchronizer:
         self._audio.flush()
         finished, self._finished = self._finished, True
         while self._waiting:
-            self._settled.append(self._pair(self._waiting.popleft()))
+            self._settled.append(self._pair(*self._waiting.popleft()))
         self._finished = finished
 
     def _new_epoch(self) -> None:
