@@ -146,12 +146,8 @@ class AnswerBag(BagWriter):
         super().__init__(path)
         self._topics, self._labels, self._threshold = topics, labels, threshold
         self._last_ns = 0
-        try:
-            for topic in (*topics, DIAGNOSTICS):
-                self.declare(full_name(topic), topic.type_name, topic.quality == "latched")
-        except BaseException:
-            self.abort()
-            raise
+        for topic in (*topics, DIAGNOSTICS):
+            self.declare(full_name(topic), topic.type_name, topic.quality == "latched")
 
     def add(self, answer: Output, recorded_ns: int) -> None:
         """Write an answer as recorded at ``recorded_ns``; before the first one, the labels."""

@@ -14,13 +14,13 @@ from typing import Any
 
 import numpy as np
 
+from avs_ros.conversions.messages import NANOSECONDS
 from avs_ros.errors import ParameterError
 from avs_ros.media.leaps import FilmLine
 from avs_ros.media.source import Frame, Sound
 
-_NANOSECONDS = 1_000_000_000
 # Sources hand out sound up to a packet ahead of the frames; put back in order within this.
-_LOOK_AHEAD_NS = _NANOSECONDS // 4
+_LOOK_AHEAD_NS = NANOSECONDS // 4
 _LONGEST_WAIT_S = 0.1
 
 
@@ -37,7 +37,7 @@ def rechunked(events: Iterator[Frame | Sound], seconds: float) -> Iterator[Frame
         sound = event
         if kept is not None:
             # A gap of more than a few samples: the new piece keeps its own time.
-            together = abs(sound.stamp_ns - kept.end_ns) <= _NANOSECONDS // 500
+            together = abs(sound.stamp_ns - kept.end_ns) <= NANOSECONDS // 500
             if together and _kind(kept) == _kind(sound):
                 samples = np.concatenate([kept.samples, sound.samples])
                 sound = Sound(kept.stamp_ns, samples, kept.rate_hz)
@@ -58,7 +58,7 @@ def _kind(sound: Sound) -> tuple[Any, ...]:
 
 
 def _part(sound: Sound, start: int, end: int) -> Sound:
-    stamp_ns = sound.stamp_ns + start * _NANOSECONDS // sound.rate_hz
+    stamp_ns = sound.stamp_ns + start * NANOSECONDS // sound.rate_hz
     return Sound(stamp_ns, sound.samples[start:end], sound.rate_hz)
 
 
@@ -135,11 +135,9 @@ class PlaybackClock:
                 left_ns = due_ns - self._advance()
                 if left_ns <= 0 and not self._paused:
                     return True
-                seconds = None if self._paused else left_ns / self._rate * 1e-9
                 # Bounded, since a test's clock does not wake the condition by itself.
-                self._condition.wait(
-                    _LONGEST_WAIT_S if seconds is None else min(seconds, _LONGEST_WAIT_S)
-                )
+                left_s = _LONGEST_WAIT_S if self._paused else left_ns / self._rate * 1e-9
+                self._condition.wait(min(left_s, _LONGEST_WAIT_S))
             return False
 
     def _advance(self) -> float:

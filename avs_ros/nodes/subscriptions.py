@@ -85,7 +85,8 @@ class InputSubscription:
     With ``qos`` ``auto`` it is reliable where every publisher offers that (a large image comes in
     many datagrams, and best effort loses all of it with the first that is lost), else best
     effort, which hears everybody; and latched (transient local) where every publisher is, so that
-    who comes late gets the last sample too.  :meth:`follow`, called now and then, keeps it so.
+    who comes late gets the last sample too.  :meth:`follow`, called now and then by one thread at
+    a time, keeps it so.
     """
 
     def __init__(
@@ -108,7 +109,6 @@ class InputSubscription:
         self._callback, self._counters = callback, counters
         self._choice, self._depth, self._group = qos, depth, group
         self._overrides = qos_overrides(node, self.topic)
-        self._lock = threading.Lock()
         self._subscription: Any = None
         self._qos, self._why = self._choose()
         self._subscribe()
@@ -123,18 +123,15 @@ class InputSubscription:
 
     def follow(self) -> None:
         """Subscribe anew where the publishers' offers ask for it; note who cannot be heard."""
-        with self._lock:
-            if self._subscription is None:
-                return
-            qos, why = self._choose()
-            before, self._qos, self._why = self._qos, qos, why
-            if (qos.reliability, qos.durability) != (before.reliability, before.durability):
-                self._node.destroy_subscription(self._subscription)
-                self._subscribe()
-            problem = self._mismatch()
-            if problem and problem != self.problem:
-                self._node.get_logger().warning(problem)
-            self.problem = problem
+        qos, why = self._choose()
+        before, self._qos, self._why = self._qos, qos, why
+        if (qos.reliability, qos.durability) != (before.reliability, before.durability):
+            self.destroy()
+            self._subscribe()
+        problem = self._mismatch()
+        if problem and problem != self.problem:
+            self._node.get_logger().warning(problem)
+        self.problem = problem
 
     def _take(self, msg: Message) -> None:
         """What the callback raises is counted, and refuses that one message only."""
@@ -145,11 +142,8 @@ class InputSubscription:
         self.received += 1
 
     def destroy(self) -> None:
-        """Unsubscribe."""
-        with self._lock:
-            if self._subscription is not None:
-                self._node.destroy_subscription(self._subscription)
-                self._subscription = None
+        """Unsubscribe, for good."""
+        self._node.destroy_subscription(self._subscription)
 
     def _offers(self) -> list[QoSProfile]:
         return [
