@@ -78,7 +78,6 @@ class BagSource(Source):
         audio_types = tuple(AUDIO_TYPES.values())
         image = self._choose(images, "image", "--image", IMAGE_TYPES, self.options.image)
         audio = self._choose(sounds, "sound", "--audio", audio_types, self.options.audio)
-        self.topics = (image[0].topic, audio[0].topic)
         beside = [c for c in sounds.connections if c.msgtype in (AUDIO_INFO, CAMERA_INFO)]
         if audio[0].msgtype == AUDIO_TYPES["AudioStamped"]:
             # Another package's AudioInfo goes by the same name.
