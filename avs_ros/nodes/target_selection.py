@@ -74,13 +74,12 @@ def find_again(
     """
     if use_ids:
         return next((other for other in among if other.index == one.index), None)
-    best, best_overlap = None, 0.0
-    for other in among:
+
+    def fits(other: Detection) -> bool:
         needed = _SAME_LABEL_OVERLAP if other.label == one.label else _OTHER_LABEL_OVERLAP
-        shared = overlap(one, other)
-        if shared >= needed and shared > best_overlap:
-            best, best_overlap = other, shared
-    return best
+        return overlap(one, other) >= needed
+
+    return max(filter(fits, among), key=lambda other: overlap(one, other), default=None)
 
 
 class TargetSelector:
