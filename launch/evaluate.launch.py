@@ -109,22 +109,16 @@ def replay(context: LaunchContext) -> list:
             OnStateTransition(target_lifecycle_node=node, entities=actions, **states)
         )
 
-    def bag_ended(event: ProcessExited, context: LaunchContext) -> list:
-        if context.is_shutdown:
-            return []
-        if event.returncode:
-            return [fail(f"`ros2 bag play` ended with {event.returncode}: see what it says above")]
-        return [over]
+    def ended(process: ExecuteProcess, then: object, failure: str) -> RegisterEventHandler:
+        """When it ends by itself: ``then``; ``failure`` for a bad status, or without ``then``."""
 
-    def node_ended(event: ProcessExited, context: LaunchContext) -> list:
-        return [] if context.is_shutdown else [fail(f"{event.process_name} ended too early")]
+        def on_exit(event: ProcessExited, context: LaunchContext) -> list:
+            if context.is_shutdown:
+                return []
+            bad = then is None or event.returncode
+            return [fail(failure.format(event)) if bad else then]
 
-    def evaluator_ended(event: ProcessExited, context: LaunchContext) -> list:
-        if context.is_shutdown:
-            return []
-        if event.returncode:
-            return [fail(f"{event.process_name} could not score: see what it says above")]
-        return [Shutdown(reason="the report is written")]
+        return RegisterEventHandler(OnProcessExit(target_action=process, on_exit=on_exit))
 
     failed = [fail("the node could not be configured or activated: see its log")]
     # The evaluator alone, which may take its time to write: a Shutdown kills after ten seconds.
@@ -147,9 +141,10 @@ def replay(context: LaunchContext) -> list:
         at(failed, start_state="configuring", goal_state="unconfigured"),
         at(failed, start_state="activating", goal_state="inactive"),
         at(failed, goal_state="errorprocessing"),
-        RegisterEventHandler(OnProcessExit(target_action=player, on_exit=bag_ended)),
-        RegisterEventHandler(OnProcessExit(target_action=node, on_exit=node_ended)),
-        RegisterEventHandler(OnProcessExit(target_action=evaluator, on_exit=evaluator_ended)),
+        ended(player, over, "`ros2 bag play` ended with {0.returncode}: see what it says above"),
+        ended(node, None, "{0.process_name} ended too early"),
+        ended(evaluator, Shutdown(reason="the report is written"),
+              "{0.process_name} could not score: see what it says above"),
         evaluator,
         node,
     ]

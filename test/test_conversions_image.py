@@ -252,10 +252,9 @@ def test_pixels_are_sent_as_an_array_that_rclpy_takes_at_once() -> None:
 
 def test_compressed_images_say_what_they_are() -> None:
     rgb = cv2.resize(image(), (64, 48), interpolation=cv2.INTER_LINEAR)
-    for codec in ("jpeg", "png"):
-        sent = rgb_to_compressed(BAG, make_header(BAG, 1), rgb, codec)
-        assert codec in sent.format
-        assert np.abs(read_any_image(sent).astype(int) - rgb).mean() < 3
+    sent = rgb_to_compressed(BAG, make_header(BAG, 1), rgb)
+    assert "jpeg" in sent.format
+    assert np.abs(read_any_image(sent).astype(int) - rgb).mean() < 3
 
 
 def test_arrays_that_do_not_fit_their_encoding_are_refused() -> None:

@@ -26,7 +26,6 @@ from avs_ros.conversions.messages import (
     make_header,
     stamp_to_ns,
 )
-from avs_ros.errors import ImageFormatError
 from avs_ros.media.bag_types import BAG
 from avs_ros.segmentation import Instance, Segmentation
 
@@ -178,12 +177,6 @@ def test_camera_info_is_copied_with_another_header() -> None:
     copy = copy_camera_info(BAG, make_header(BAG, 9, "other"), info)
     assert copy.header.frame_id == "other" and copy.roi.x_offset == 5 and copy.roi.do_rectify
     assert list(copy.k) == list(info.k) and list(copy.p) == list(info.p)
-
-
-def test_fields_of_view_that_no_lens_has() -> None:
-    for angle in (0.0, math.pi, -1.0, math.nan):
-        with pytest.raises(ImageFormatError):
-            make_camera_info(BAG, HEADER, 640, 480, angle)
 
 
 def test_bearings_follow_rep_103() -> None:

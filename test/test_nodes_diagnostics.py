@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 
+import numpy as np
+import pytest
+
 from avs_ros.conversions.messages import ERROR, OK, WARN, Status
+from avs_ros.nodes import diagnostics
 from avs_ros.nodes.diagnostics import DiagnosticsPage, StreamState, gpu_memory
+from avs_ros.streaming.inputs import Frame, Pair
 from avs_ros.streaming.pipeline import PipelineStats
 from avs_ros.streaming.timing import RollingPercentiles
 
@@ -16,8 +20,9 @@ def stats(frame_rate: float = 10.0, audio_rate: float = 30.0) -> PipelineStats:
     for value in range(1, 101):
         latencies.add(value)
     figures = latencies.percentiles()
-    return PipelineStats(figures, figures, {"model": 12.0}, frame_rate, audio_rate, 9.5,
-                         level_dbfs=-20.0, coverage=1.0, sync_error_ms=0.0)
+    frame = Frame.of(0, np.zeros((2, 2, 3), np.uint8))
+    last = Pair(frame, np.zeros(16000, np.float32), 1.0, True, -20.0, 0.0)
+    return PipelineStats(figures, figures, {"model": 12.0}, frame_rate, audio_rate, 9.5, last=last)
 
 
 def running(**changes: object) -> StreamState:
@@ -32,14 +37,15 @@ def running(**changes: object) -> StreamState:
 
 
 def page() -> DiagnosticsPage:
-    return DiagnosticsPage("node", lambda: {"gpu_memory_mb": "100"})
+    return DiagnosticsPage("node")
 
 
 def by_name(statuses: list[Status]) -> dict[str, Status]:
     return {status.name.removeprefix("node: "): status for status in statuses}
 
 
-def test_a_healthy_stream_is_ok_and_complete() -> None:
+def test_a_healthy_stream_is_ok_and_complete(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(diagnostics, "gpu_memory", lambda: {"gpu_memory_mb": "100"})
     statuses = by_name(page().write(running()))
     assert [status.level for status in statuses.values()] == [OK, OK, OK]
     assert statuses["model"].values["device"] == "cpu"
@@ -60,7 +66,7 @@ def test_the_rate_of_an_audio_encoder_of_its_own_is_shown() -> None:
 
 
 def test_before_the_first_frame_figures_are_unknown() -> None:
-    unknown = running(stats=replace(stats(), level_dbfs=math.nan))
+    unknown = running(stats=replace(stats(), last=None))
     values = by_name(page().write(unknown))["stream"].values
     assert values["audio_level_dbfs"] == "unknown"
     assert by_name(page().write(StreamState()))["model"].level == OK

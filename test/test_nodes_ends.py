@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -95,8 +96,12 @@ def test_the_segmentation_node_ends_in_every_state(
 
         graph.wait(answered, "an answer of each")
     for number, node in nodes.items():
+        on_graph = partial(graph.tester.count_publishers, f"/{number.name}{NODE}/transition_event")
+        assert on_graph()
         node.end(number)
-    graph.wait(lambda: "segmentation_node" not in graph.tester.get_node_names(), "a clean graph")
+        # Not the names of nodes: on a busy machine the RMW reads what a node announced last after
+        # its farewell, and keeps that participant for ever (GraphCache of rmw_dds_common).
+        graph.wait(lambda on_graph=on_graph: not on_graph(), "a clean graph")
 
 
 def test_a_model_that_loads_holds_nobody_up(graph: NodeGraph, start: Start) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from avs_ros.errors import ParameterError
 from avs_ros.media.source import Frame, Sound
-from avs_ros.nodes.playback import PlaybackClock, Rechunker, in_order, start_stamp_ns
+from avs_ros.nodes.playback import PlaybackClock, in_order, rechunked, start_stamp_ns
 
 RATE = 8000
 NS = 1_000_000_000
@@ -25,29 +25,31 @@ NS = 1_000_000_000
 )
 def test_rechunking_loses_nothing(lengths: list[int], seconds: float) -> None:
     samples = np.arange(sum(lengths), dtype=np.int32)
-    rechunker, out, start = Rechunker(seconds), [], 0
+    pieces, start = [], 0
     for length in lengths:
         stamp_ns = NS + start * NS // RATE
-        out += rechunker.push(Sound(stamp_ns, samples[start : start + length], RATE))
+        pieces.append(Sound(stamp_ns, samples[start : start + length], RATE))
         start += length
+    out = list(rechunked(iter(pieces), seconds))
     full = round(seconds * RATE)
-    assert all(len(chunk.samples) == full for chunk in out)
-    out += rechunker.flush()
+    assert all(len(chunk.samples) == full for chunk in out[:-1])
+    assert len(out[-1].samples) <= full
     assert (np.concatenate([chunk.samples for chunk in out]) == samples).all()
     for chunk in out:
         assert abs(chunk.stamp_ns - (NS + int(chunk.samples[0]) * NS // RATE)) < 1000
 
 
 def test_a_gap_or_another_format_ends_the_chunk() -> None:
-    rechunker = Rechunker(0.1)
     ones = np.ones((400, 2), np.int16)
-    assert rechunker.push(Sound(NS, ones, RATE)) == []
-    (short,) = rechunker.push(Sound(2 * NS, ones, RATE))
-    assert len(short.samples) == 400 and short.stamp_ns == NS
-    (short,) = rechunker.push(Sound(2 * NS + NS // 20, ones[:, :1], RATE))
-    assert short.stamp_ns == 2 * NS
-    (short,) = rechunker.push(Sound(2 * NS + NS // 10, ones[:, :1], 16000))
-    assert short.rate_hz == RATE
+    pieces = [
+        Sound(NS, ones, RATE), Sound(2 * NS, ones, RATE),
+        Sound(2 * NS + NS // 20, ones[:, :1], RATE),
+        Sound(2 * NS + NS // 10, ones[:, :1], 16000),
+    ]
+    out = list(rechunked(iter(pieces), 0.1))
+    assert [(one.stamp_ns, one.rate_hz) for one in out] == [
+        (one.stamp_ns, one.rate_hz) for one in pieces]
+    assert [one.samples.shape for one in out] == [one.samples.shape for one in pieces]
 
 
 def test_frames_come_between_the_chunks_that_end_before_and_after_them() -> None:
@@ -57,12 +59,12 @@ def test_frames_come_between_the_chunks_that_end_before_and_after_them() -> None
             yield Frame(NS + i * NS // 10, i, lambda: np.zeros((2, 2, 3), np.uint8))
 
     due = list(in_order(source(), 0.04))
-    times = [one.due_ns for one in due]
+    times = [due_ns for due_ns, _ in due]
     assert times == sorted(times)
-    assert sum(isinstance(one.event, Frame) for one in due) == 12
-    sounds = [one for one in due if isinstance(one.event, Sound)]
-    assert sum(len(one.event.samples) for one in sounds) == 12 * RATE // 10
-    assert all(one.due_ns == one.event.end_ns for one in sounds)
+    assert sum(isinstance(event, Frame) for _, event in due) == 12
+    sounds = [(due_ns, event) for due_ns, event in due if isinstance(event, Sound)]
+    assert sum(len(sound.samples) for _, sound in sounds) == 12 * RATE // 10
+    assert all(due_ns == sound.end_ns for due_ns, sound in sounds)
 
 
 class HandClock:

@@ -61,7 +61,7 @@ def test_a_drift_beyond_belief_is_limited():
 
 
 def test_only_the_last_stamps_count():
-    clock = SampleClock(16000, history_s=2.0)
+    clock = SampleClock(16000)
     for i in range(2000):
         step_ns = 30_000_000 if i < 1000 else 0
         clock.observe(i * 512, EPOCH_NS + i * 32_000_000 + step_ns)
@@ -76,9 +76,9 @@ def test_a_step_is_found_once_and_where_it_was():
         step = clock.find_step(0.005)
         if step is not None:
             found.append(step)
-            later = clock.split(step[0], 120 * 512)
+            later = clock.split(step, 120 * 512)
             break
-    assert found == [(120 * 512, pytest.approx(0.020, abs=2e-4))]
+    assert found == [120 * 512]
     assert clock.time_ns(0) == pytest.approx(EPOCH_NS, abs=1000)
     assert later.time_ns(0) == pytest.approx(EPOCH_NS + 120 * 32_000_000 + 20_000_000, abs=1000)
 

@@ -135,17 +135,15 @@ def read_audio(
         chunk = _from_audio_stamped(msg)
     elif hasattr(msg, "audio"):
         samples = _decode(msg.audio.data, assumed)
-        stamp_ns = stamp_to_ns(msg.header.stamp)
-        chunk = Sound(stamp_ns, samples, assumed.rate)
+        chunk = Sound(stamp_to_ns(msg.header.stamp), samples, assumed.rate)
     elif hasattr(msg, "data"):
         samples = _decode(msg.data, assumed)
-        _check_scale(samples)
         if received_ns == 0:
             raise MalformedAudio(
                 "audio_stamp_zero", "sound without stamps before the first /clock message"
             )
         length_ns = samples.shape[0] * NANOSECONDS // assumed.rate
-        return Sound(received_ns - length_ns, samples, assumed.rate)
+        chunk = Sound(received_ns - length_ns, samples, assumed.rate)
     else:
         raise MalformedAudio(
             "audio_type",
@@ -157,14 +155,10 @@ def read_audio(
             "audio_stamp_zero",
             "sound with stamp 0 cannot be paired with an image: the publisher must set the stamp",
         )
-    _check_scale(chunk.samples)
-    return chunk
-
-
-def _check_scale(samples: NDArray[Any]) -> None:
-    if samples.dtype.kind == "f":
+    if chunk.samples.dtype.kind == "f":
         with _refused_as("audio_scale"):
-            check_scale(samples, STRAY_SHARE)
+            check_scale(chunk.samples, STRAY_SHARE)
+    return chunk
 
 
 def read_audio_info(msg: Message) -> AudioFormat:
@@ -190,9 +184,6 @@ def read_audio_info(msg: Message) -> AudioFormat:
     found = AudioFormat(str(msg.sample_format) or "S16LE", int(msg.channels), int(msg.sample_rate))
     check_format(found)
     return found
-
-
-_PORTAUDIO_INT16 = 8  # PortAudio's flag for 16-bit samples
 
 
 def to_int16(samples: NDArray[Any]) -> NDArray[np.int16]:
@@ -241,7 +232,7 @@ def make_audio(
         msg.audio.data = types.array(octets)
         return msg
     info = msg.audio.info
-    info.format, info.channels, info.rate = _PORTAUDIO_INT16, channels, rate
+    info.format, info.channels, info.rate = 8, channels, rate  # PortAudio's flag for int16
     info.chunk = short.shape[0]
     msg.audio.audio_data.int16_data = types.array(short)
     return msg

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avs_ros.conversions.messages import MalformedImage, Message, MessageTypes
-from avs_ros.errors import ImageFormatError
 
+Ray = tuple[float, float, float]
 CAMERA_INFO = "sensor_msgs/msg/CameraInfo"
 _PINHOLE = ("plumb_bob", "rational_polynomial", "")
 _FISHEYE = ("equidistant", "fisheye")
@@ -35,9 +35,7 @@ class CameraModel:
     fisheye: bool
     size: tuple[int, int]
 
-    def ray(
-        self, point: tuple[float, float], size: tuple[int, int] | None = None
-    ) -> tuple[float, float, float]:
+    def ray(self, point: tuple[float, float], size: tuple[int, int] | None = None) -> Ray:
         """Pixel -> unit vector in the optical frame.
 
         ``point``: [x, y] with the origin at the outer corner of the first pixel (as in
@@ -122,8 +120,6 @@ def make_camera_info(
 
     ``horizontal_fov`` in radians, 0..pi; the principal point is the image's middle.
     """
-    if not 0.0 < horizontal_fov < math.pi:
-        raise ImageFormatError(f"field of view {horizontal_fov} rad: expected 0 to pi")
     focal = width / 2 / math.tan(horizontal_fov / 2)
     cx, cy = (width - 1) / 2, (height - 1) / 2
     return types(CAMERA_INFO)(
@@ -146,9 +142,6 @@ def copy_camera_info(types: MessageTypes, header: Message, recorded: Message) ->
     for name in ("x_offset", "y_offset", "height", "width", "do_rectify"):
         setattr(msg.roi, name, getattr(recorded.roi, name))
     return msg
-
-
-Ray = tuple[float, float, float]
 
 
 def make_ray(types: MessageTypes, header: Message, ray: Ray) -> Message:

@@ -37,20 +37,17 @@ def make_image(types: MessageTypes, header: Message, pixels: NDArray[Any]) -> Me
 
 
 def rgb_to_compressed(
-    types: MessageTypes, header: Message, rgb: Bytes, codec: str = "jpeg", quality: int = 80
+    types: MessageTypes, header: Message, rgb: Bytes, quality: int = 80
 ) -> Message:
-    """uint8 ``[H, W, 3]`` RGB -> ``sensor_msgs/CompressedImage``.
+    """uint8 ``[H, W, 3]`` RGB -> ``sensor_msgs/CompressedImage``, JPEG of ``quality`` 1..100.
 
-    ``codec``: ``jpeg`` (``quality`` 1..100) or ``png``; ``format`` is spelled as image_transport
-    does since Jazzy, which Humble's readers understand too.
+    ``format`` is spelled as image_transport does since Jazzy, which Humble's readers understand
+    too.
     """
-    if codec not in ("jpeg", "png"):
-        raise ImageFormatError(f"codec {codec!r}: can write jpeg and png")
-    options = [cv2.IMWRITE_JPEG_QUALITY, quality] if codec == "jpeg" else []
     bgr = cv2.cvtColor(np.ascontiguousarray(rgb), cv2.COLOR_RGB2BGR)
-    done, data = cv2.imencode(".jpg" if codec == "jpeg" else ".png", bgr, options)
+    done, data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])
     if not done:
-        raise ImageFormatError(f"an image of shape {rgb.shape} cannot be written as {codec}")
+        raise ImageFormatError(f"an image of shape {rgb.shape} cannot be written as jpeg")
     return types("sensor_msgs/msg/CompressedImage")(
-        header=header, format=f"rgb8; {codec} compressed bgr8", data=types.array(data)
+        header=header, format="rgb8; jpeg compressed bgr8", data=types.array(data)
     )

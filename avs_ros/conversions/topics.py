@@ -121,7 +121,7 @@ ANSWER_TOPICS = (
           in_file="large", make=_image(lambda answer: answer.overlay)),
     Topic("~/overlay/compressed", COMPRESSED, "The overlay as JPEG.",
           make=lambda types, answer: rgb_to_compressed(
-              types, answer.header, answer.overlay, "jpeg", answer.jpeg_quality)),
+              types, answer.header, answer.overlay, answer.jpeg_quality)),
     Topic("~/attention", POINT, "Ray to the strongest instance, optical frame; needs camera_info.",
           depth=10, make=_attention),
     Topic("~/debug/latency_ms", FLOAT, "Age of the frame when its answer is published.",

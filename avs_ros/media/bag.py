@@ -75,12 +75,9 @@ class BagSource(Source):
     def _start(self) -> None:
         # One reader for each stream: each walks the file at its own pace.
         images, sounds = self._open(), self._open()
-        image, audio = (
-            self._choose(images, "image", "--image", IMAGE_TYPES, self.options.image),
-            self._choose(sounds, "sound", "--audio", tuple(AUDIO_TYPES.values()),
-                         self.options.audio),
-        )
-        self.topics = (image[0].topic, audio[0].topic)
+        audio_types = tuple(AUDIO_TYPES.values())
+        image = self._choose(images, "image", "--image", IMAGE_TYPES, self.options.image)
+        audio = self._choose(sounds, "sound", "--audio", audio_types, self.options.audio)
         beside = [c for c in sounds.connections if c.msgtype in (AUDIO_INFO, CAMERA_INFO)]
         if audio[0].msgtype == AUDIO_TYPES["AudioStamped"]:
             # Another package's AudioInfo goes by the same name.
@@ -89,10 +86,10 @@ class BagSource(Source):
         self._format = self._find_format(sounds, audio, beside)
         self.camera_info = self._nearest(sounds, beside, CAMERA_INFO, image[0].topic)
         self._check_camera()
-        self._frames = in_stamp_order(self._frame_events(images, image))
-        self._sounds = in_stamp_order(self._sound_events(sounds, audio))
-        first_frame, rgb = self._first_image()
-        first_sound = next(self._sounds, None)
+        frames = in_stamp_order(self._frame_events(images, image))
+        chunks = in_stamp_order(self._sound_events(sounds, audio))
+        first_frame, rgb = self._first_image(frames)
+        first_sound = next(chunks, None)
         if first_frame is None:
             raise BagError(self._unusable("images", image[0].topic, "malformed_images"))
         if first_sound is None:
@@ -105,14 +102,13 @@ class BagSource(Source):
                 f"{apart:.0f} s apart in a bag of {duration:.0f} s, so no image has its sound; "
                 "their clocks disagree: try --stamps bag"
             )
+        self._frames, self._sounds = chain((first_frame,), frames), chain((first_sound,), chunks)
         count = sum(c.msgcount for c in image)
-        self._first = (first_frame, first_sound)
         samples, rate_hz = first_sound[0].samples, first_sound[0].rate_hz
         channels = 1 if samples.ndim == 1 else int(samples.shape[1])
         self._details |= {
             "image": f"{image[0].topic} ({image[0].msgtype}), {rgb.shape[1]}x{rgb.shape[0]}",
-            "sound": f"{audio[0].topic} ({audio[0].msgtype}), {rate_hz} Hz, "
-            f"{channels} ch",
+            "sound": f"{audio[0].topic} ({audio[0].msgtype}), {rate_hz} Hz, {channels} ch",
         }
         self.info = SourceInfo(
             self.path.name, "rosbag2", rgb.shape[1], rgb.shape[0],
@@ -129,9 +125,11 @@ class BagSource(Source):
             self._details[f"other {what} topics"] = told
         return chosen
 
-    def _first_image(self) -> tuple[tuple[Frame, int] | None, Any]:
+    def _first_image(
+        self, frames: Iterator[tuple[Frame, int]]
+    ) -> tuple[tuple[Frame, int] | None, Any]:
         """The first frame that can be decoded, and its pixels; those before it are refused."""
-        for frame, recorded_ns in self._frames:
+        for frame, recorded_ns in frames:
             try:
                 return (frame, recorded_ns), frame.decode()
             except AvsError as error:
@@ -179,11 +177,9 @@ class BagSource(Source):
         fitting = [c for c in connections if c.msgtype == kind and c.msgcount]
         if not fitting:
             return None
-
-        def shared(name: str) -> int:
-            return len(posixpath.commonpath([name, topic]))
-
-        nearest = min(fitting, key=lambda c: (-shared(c.topic), c.topic))
+        nearest = min(
+            fitting, key=lambda c: (-len(posixpath.commonpath([c.topic, topic])), c.topic)
+        )
         return next((message for _, message in self._messages(reader, [nearest])), None)
 
     def _unusable(self, what: str, topic: str, counter: str) -> str:
@@ -270,8 +266,7 @@ class BagSource(Source):
 
     def events(self) -> Iterator[Frame | Sound]:
         """Frames and sound; each frame after the sound up to its stamp."""
-        frame, sound = self._first
-        return merge(chain((frame,), self._frames), chain((sound,), self._sounds))
+        return merge(self._frames, self._sounds)
 
     def close(self) -> None:
         """Close the file."""

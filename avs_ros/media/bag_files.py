@@ -100,6 +100,13 @@ def open_reader(path: Path) -> Any:
     return reader
 
 
+def _files(path: Path) -> list[Path]:
+    """The storage files of a bag, which may be one itself."""
+    if not path.is_dir():
+        return [path]
+    return sorted(file for file in path.iterdir() if file.is_file() and is_bag(file))
+
+
 def storage_of(path: Path) -> Path:
     """The path that the reader takes: a folder without metadata stands for its only file."""
     if not path.exists():
@@ -107,7 +114,7 @@ def storage_of(path: Path) -> Path:
     refuse_unreadable(path)
     if not path.is_dir():
         return path
-    files = sorted(file for file in path.iterdir() if file.is_file() and is_bag(file))
+    files = _files(path)
     if (path / "metadata.yaml").exists():
         for file in files:
             if kind_of(file) == "lfs":
@@ -133,9 +140,7 @@ def broken(path: Path, what: str, error: Exception) -> BagError:
 
 
 def _remedy(path: Path, says: str) -> str:
-    files = [path]
-    if path.is_dir():
-        files = sorted(file for file in path.iterdir() if file.is_file() and is_bag(file))
+    files = _files(path)
     for file in files:
         kind = kind_of(file) or _SUFFIXES.get(file.suffix.lower(), "")
         if file.stat().st_size == 0:

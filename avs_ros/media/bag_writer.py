@@ -118,20 +118,13 @@ def _check(path: Path, storage: str) -> None:
 
 def _qos(latched: bool) -> Any:
     """What `ros2 bag play` shall offer: reliable, and kept for late subscribers if latched."""
-    from rosbags.interfaces import (
-        Qos,
-        QosDurability,
-        QosHistory,
-        QosLiveliness,
-        QosReliability,
-        QosTime,
-    )
+    from rosbags import interfaces as ros
 
-    durability = QosDurability.TRANSIENT_LOCAL if latched else QosDurability.VOLATILE
-    forever = QosTime(9223372036, 854775807)
-    return Qos(
-        QosHistory.KEEP_LAST, 1 if latched else 10, QosReliability.RELIABLE, durability,
-        forever, forever, QosLiveliness.AUTOMATIC, forever, False,
+    durability = ros.QosDurability.TRANSIENT_LOCAL if latched else ros.QosDurability.VOLATILE
+    forever = ros.QosTime(9223372036, 854775807)
+    return ros.Qos(
+        ros.QosHistory.KEEP_LAST, 1 if latched else 10, ros.QosReliability.RELIABLE, durability,
+        forever, forever, ros.QosLiveliness.AUTOMATIC, forever, False,
     )
 
 
@@ -153,12 +146,8 @@ class AnswerBag(BagWriter):
         super().__init__(path)
         self._topics, self._labels, self._threshold = topics, labels, threshold
         self._last_ns = 0
-        try:
-            for topic in (*topics, DIAGNOSTICS):
-                self.declare(full_name(topic), topic.type_name, topic.quality == "latched")
-        except BaseException:
-            self.abort()
-            raise
+        for topic in (*topics, DIAGNOSTICS):
+            self.declare(full_name(topic), topic.type_name, topic.quality == "latched")
 
     def add(self, answer: Output, recorded_ns: int) -> None:
         """Write an answer as recorded at ``recorded_ns``; before the first one, the labels."""

@@ -33,7 +33,7 @@ class Panels:
     def __init__(self, run: RecordedRun) -> None:
         self._run = run
         self._first_ns = run.frames[0][0]
-        self._seconds = max(1e-3, (run.frames[-1][0] - self._first_ns) * 1e-9)
+        self.seconds = max(1e-3, (run.frames[-1][0] - self._first_ns) * 1e-9)
         image = decode(run.frames[0][1])
         self._height, self._width = image.shape[:2]
         self.width = 2 * self._width + GAP
@@ -57,7 +57,7 @@ class Panels:
         """Loudest sample of each column of the strip, 0..1, square root for the quiet ones."""
         run = self._run
         lead = round((self._first_ns - run.sound_from_ns) * 1e-9 * run.rate_hz)
-        length = round(self._seconds * run.rate_hz)
+        length = round(self.seconds * run.rate_hz)
         track = np.zeros(length, np.float32)
         source = run.sound[max(0, lead) : max(0, lead + length)]
         at = max(0, -lead)
@@ -95,8 +95,8 @@ class Panels:
 
     def _seconds_scale(self) -> Bytes:
         scale = np.full((STRIP, self.width, 3), BACKGROUND, np.uint8)
-        for second in range(0, int(self._seconds) + 1, 2):
-            x = round(second / self._seconds * self.width)
+        for second in range(0, int(self.seconds) + 1, 2):
+            x = round(second / self.seconds * self.width)
             cv2.line(scale, (x, STRIP - 20), (x, STRIP - 15), FAINT, 1)
             put_text(scale, f"{second} s", x + 4, STRIP - 6, 9, GREY)
         return scale
@@ -104,7 +104,7 @@ class Panels:
     def _draw_strip(self, out: Bytes, stamp_ns: int) -> None:
         """Columns up to now in the colour of what is marked; those that come in grey."""
         since = (stamp_ns - self._first_ns) * 1e-9
-        now = min(self.width, round(since / self._seconds * self.width))
+        now = min(self.width, round(since / self.seconds * self.width))
         label = self._answer.label if self._answer is not None else ""
         self._colours[self._column : now] = label_colour(label) if label else WAVE
         self._column = now
@@ -125,10 +125,8 @@ def write_film(
 ) -> None:
     """Write the film of ``run`` with its sound; ``on_frame`` is called after each frame."""
     panels = Panels(run)
-    seconds = max(1e-3, (run.frames[-1][0] - run.frames[0][0]) * 1e-9)
-    writer = VideoWriter(
-        path, panels.width, panels.height, len(run.frames) / seconds, run.rate_hz, 1
-    )
+    fps = len(run.frames) / panels.seconds
+    writer = VideoWriter(path, panels.width, panels.height, fps, run.rate_hz, 1)
     try:
         writer.sound(run.sound_from_ns, run.sound, run.rate_hz)
         for stamp_ns, image in run.frames:

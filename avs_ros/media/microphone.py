@@ -72,21 +72,6 @@ def list_input_devices() -> str:
     return "\n".join(lines) or "No input device found."
 
 
-def refresh_devices() -> None:
-    """Let PortAudio look for devices again; it sees no change by itself.
-
-    No stream may be open in this process.  Raises :class:`MediaError` when it does not start.
-    """
-    sounddevice = load_sounddevice()
-    # After an attempt that failed there is nothing to terminate.
-    with contextlib.suppress(sounddevice.PortAudioError):
-        sounddevice._terminate()
-    try:
-        sounddevice._initialize()
-    except sounddevice.PortAudioError as error:
-        raise MediaError(f"PortAudio does not start: {error}") from error
-
-
 def _find_device(sounddevice: Any, wanted: str) -> dict[str, Any]:
     try:
         key = int(wanted) if wanted.strip().lstrip("+").isdigit() else wanted or None
@@ -185,8 +170,19 @@ OpenMicrophone = Callable[[MicrophoneRequest, OnSound, Now], PortAudioMicrophone
 
 
 def open_port_audio(
-    request: MicrophoneRequest, on_sound: OnSound, now_ns: Now = time.time_ns
+    request: MicrophoneRequest, on_sound: OnSound, now_ns: Now
 ) -> PortAudioMicrophone:
-    """Look for devices again, then open one: it may have been plugged in since."""
-    refresh_devices()
+    """Let PortAudio look for devices again (it sees no change by itself), then open one.
+
+    No stream may be open in this process.  Raises :class:`MediaError` when PortAudio does not
+    start, and what :class:`PortAudioMicrophone` raises.
+    """
+    sounddevice = load_sounddevice()
+    # After an attempt that failed there is nothing to terminate.
+    with contextlib.suppress(sounddevice.PortAudioError):
+        sounddevice._terminate()
+    try:
+        sounddevice._initialize()
+    except sounddevice.PortAudioError as error:
+        raise MediaError(f"PortAudio does not start: {error}") from error
     return PortAudioMicrophone(request, on_sound, now_ns)

@@ -63,10 +63,10 @@ def _parts() -> dict[str, list[tuple[float, Samples]]]:
     }
 
 
-def _room(dry: Samples, amount: float, seed: int = 3) -> Samples:
+def _room(dry: Samples, amount: float) -> Samples:
     """Add a small room's echo (60 ms decay); ``amount`` is its share of the sound."""
     count = int(0.35 * RATE_HZ)
-    echo = np.random.default_rng(seed).standard_normal(count)
+    echo = np.random.default_rng(3).standard_normal(count)
     echo *= np.exp(-np.arange(count) / RATE_HZ / 0.06)
     echo[: int(0.004 * RATE_HZ)] = 0
     echo /= np.sqrt(np.sum(echo**2))

@@ -107,11 +107,49 @@ def merge(
     sound after it to those after it, whichever of the two jumps first; if only one of them jumps,
     the other one goes on.
     """
-    pairing = _Merge(sounds)
+    # How often each stream has jumped back; the end of the sound since its last jump.
+    frame_laps = sound_laps = 0
+    reached_ns: int | None = None
+    last_ns: int | None = None
+    jump_recorded_ns = sound_recorded_ns = 0
+    # The first sound after a jump that the frames have not made yet.
+    held: Sound | None = None
     for frame, recorded_ns in frames:
-        yield from pairing.sound_for(frame, recorded_ns)
+        if last_ns is not None and frame.stamp_ns < last_ns - BACK_NS:
+            frame_laps += 1
+            jump_recorded_ns = recorded_ns
+        last_ns = frame.stamp_ns
+        if held is not None and recorded_ns > sound_recorded_ns + TOGETHER_NS:
+            frame_laps = max(frame_laps, sound_laps)
+        while True:
+            if frame_laps > sound_laps and sound_recorded_ns > jump_recorded_ns + TOGETHER_NS:
+                sound_laps = frame_laps
+            if frame_laps < sound_laps:
+                break
+            if held is not None:
+                sound, held = held, None
+                reached_ns = sound.end_ns
+                yield sound
+                continue
+            if frame_laps == sound_laps and reached_ns is not None and (
+                reached_ns >= frame.stamp_ns
+            ):
+                break
+            if (following := next(sounds, None)) is None:
+                break
+            sound, sound_recorded_ns = following
+            if reached_ns is not None and sound.end_ns < reached_ns - BACK_NS:
+                sound_laps += 1
+                if sound_laps > frame_laps:
+                    held = sound
+                    break
+                reached_ns = sound.end_ns
+            reached_ns = max(reached_ns or sound.end_ns, sound.end_ns)
+            yield sound
         yield frame
-    yield from pairing.rest()
+    if held is not None:
+        yield held
+    yield from (sound for sound, _ in sounds)
 
 
 def in_stamp_order(events: Iterator[tuple[Timed, int]]) -> Iterator[tuple[Timed, int]]:
@@ -123,80 +161,14 @@ def in_stamp_order(events: Iterator[tuple[Timed, int]]) -> Iterator[tuple[Timed,
     newest_ns = 0
     for number, (event, recorded_ns) in enumerate(events):
         if waiting and event.stamp_ns < newest_ns - BACK_NS:
-            yield from _in_order(waiting)
+            yield from ((first, at_ns) for _, _, first, at_ns in sorted(waiting))
             waiting = []
         newest_ns = event.stamp_ns if not waiting else max(newest_ns, event.stamp_ns)
         heapq.heappush(waiting, (event.stamp_ns, number, event, recorded_ns))
         while waiting[0][0] <= newest_ns - BACK_NS:
             _, _, first, at_ns = heapq.heappop(waiting)
             yield first, at_ns
-    yield from _in_order(waiting)
-
-
-def _in_order(waiting: list[tuple[int, int, Timed, int]]) -> Iterator[tuple[Timed, int]]:
-    yield from ((event, recorded_ns) for _, _, event, recorded_ns in sorted(waiting))
-
-
-class _Merge:
-    """Walks through the sound as far as each frame needs it."""
-
-    def __init__(self, sounds: Iterator[tuple[Sound, int]]) -> None:
-        self._sounds = sounds
-        # How often each stream has jumped back; the end of the sound since its last jump.
-        self._frame_laps = self._sound_laps = 0
-        self._reached_ns: int | None = None
-        self._frame_ns: int | None = None
-        self._frame_jump_ns = self._sound_recorded_ns = 0
-        # The first sound after a jump that the frames have not made yet.
-        self._held: Sound | None = None
-
-    def sound_for(self, frame: Frame, recorded_ns: int) -> Iterator[Sound]:
-        """The sound that has not been handed out and belongs before ``frame``."""
-        if self._frame_ns is not None and frame.stamp_ns < self._frame_ns - BACK_NS:
-            self._frame_laps += 1
-            self._frame_jump_ns = recorded_ns
-        self._frame_ns = frame.stamp_ns
-        if self._held is not None and recorded_ns > self._sound_recorded_ns + TOGETHER_NS:
-            self._frame_laps = max(self._frame_laps, self._sound_laps)
-        while self._wanted(frame) and (sound := self._next()) is not None:
-            yield sound
-
-    def _wanted(self, frame: Frame) -> bool:
-        if self._frame_laps > self._sound_laps and (
-            self._sound_recorded_ns > self._frame_jump_ns + TOGETHER_NS
-        ):
-            self._sound_laps = self._frame_laps
-        if self._frame_laps != self._sound_laps:
-            return self._frame_laps > self._sound_laps
-        return self._held is not None or (
-            self._reached_ns is None or self._reached_ns < frame.stamp_ns
-        )
-
-    def _next(self) -> Sound | None:
-        """The next sound; None at the end, or where it jumps before the frames do."""
-        if self._held is not None:
-            held, self._held = self._held, None
-            self._reached_ns = held.end_ns
-            return held
-        sound, recorded_ns = next(self._sounds, (None, 0))
-        if sound is None:
-            return None
-        self._sound_recorded_ns = recorded_ns
-        if self._reached_ns is None or sound.end_ns >= self._reached_ns - BACK_NS:
-            self._reached_ns = max(self._reached_ns or sound.end_ns, sound.end_ns)
-            return sound
-        self._sound_laps += 1
-        if self._sound_laps > self._frame_laps:
-            self._held = sound
-            return None
-        self._reached_ns = sound.end_ns
-        return sound
-
-    def rest(self) -> Iterator[Sound]:
-        """What no frame has waited for."""
-        if self._held is not None:
-            yield self._held
-        yield from (sound for sound, _ in self._sounds)
+    yield from ((first, at_ns) for _, _, first, at_ns in sorted(waiting))
 
 
 class FrameSelection:

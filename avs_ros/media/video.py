@@ -81,7 +81,6 @@ class VideoSource(Source):
         self.path = path
         self._av = import_av()
         self._decoding = Decoding(self._open, self.counters)
-        self._first: Any = None
         self._images = self._open()
         self._sounds: Any = None
         try:
@@ -117,15 +116,16 @@ class VideoSource(Source):
         # Not by frames ("AUTO"): such decoders run ahead in threads of their own, and one of them
         # that wants Python's lock while the interpreter ends would wait for ever.
         video.thread_type = "SLICE"
-        self._frame_s = self._frame_time(video)
-        self._frames = self._timed(self._images, video, self._frame_s)
-        self._chunks = self._timed(self._sounds, audio, 0.0)
-        first_frame, first_chunk = next(self._frames, None), next(self._chunks, None)
+        frame_s = self._frame_time(video)
+        images = self._timed(self._images, video, frame_s)
+        chunks = self._timed(self._sounds, audio, 0.0)
+        first_frame, first_chunk = next(images, None), next(chunks, None)
         if first_frame is None:
             raise MediaError(f"{self.path}: no frame of it can be decoded; is it broken?")
         if first_chunk is None:
             raise MediaError(f"{self.path}: nothing of its sound stream can be decoded")
-        self._first = (first_frame, first_chunk)
+        self._frames: Iterator[tuple[float, Any]] = chain((first_frame,), images)
+        self._chunks: Iterator[tuple[float, Any]] = chain((first_chunk,), chunks)
         self._zero_s = min(first_frame[0], first_chunk[0])
         orientation = orientation_of(first_frame[1])
         sides = (first_frame[1].width, first_frame[1].height)
@@ -133,8 +133,8 @@ class VideoSource(Source):
         aspect = Fraction(video.sample_aspect_ratio or 1)
         aspect = 1 / aspect if orientation[0] and aspect else aspect or Fraction(1)
         duration = float(self._images.duration or 0) / 1e6
-        frames = int(video.frames or round(duration / self._frame_s))
-        fps = 1 / self._frame_s
+        frames = int(video.frames or round(duration / frame_s))
+        fps = 1 / frame_s
         shape = f", pixels {aspect.numerator}:{aspect.denominator}" if aspect != 1 else ""
         self.info = SourceInfo(
             self.path.name, "video file", width, height, fps, frames, duration,
@@ -200,12 +200,12 @@ class VideoSource(Source):
         return START_NS + round((time_s - self._zero_s) * 1e9)
 
     def _frame_events(self) -> Iterator[Frame]:
-        for index, (time, frame) in enumerate(chain(self._first[:1], self._frames)):
+        for index, (time, frame) in enumerate(self._frames):
             yield Frame(self._stamp(time), index, partial(_rgb, frame))
 
     def _sound_events(self) -> Iterator[Sound]:
         end_s: float | None = None
-        for time, frame in chain(self._first[1:], self._chunks):
+        for time, frame in self._chunks:
             if end_s is not None:
                 missing_s = time - end_s
                 rate = int(frame.sample_rate)
@@ -232,7 +232,6 @@ class VideoSource(Source):
     def close(self) -> None:
         """Close the file and free its decoders now, not when the interpreter ends."""
         self._frames = self._chunks = iter(())
-        self._first = None
         images, sounds = self._images, self._sounds
         self._images = self._sounds = None
         for container in (images, sounds):

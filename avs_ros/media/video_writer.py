@@ -72,8 +72,8 @@ class VideoWriter:
         if audio_rate_hz > 0:
             self._rate = audio_rate_hz if audio_rate_hz in AAC_RATES else 48000
             self._channels = 2 if audio_channels == 2 else 1
-            layout = "stereo" if self._channels == 2 else "mono"
-            self._audio = self._file.add_stream("aac", rate=self._rate, layout=layout)
+            self._layout = "stereo" if self._channels == 2 else "mono"
+            self._audio = self._file.add_stream("aac", rate=self._rate, layout=self._layout)
         self._zero_ns: int | None = None
         self._line = FilmLine()
         self._last_pts = -1
@@ -135,9 +135,8 @@ class VideoWriter:
     def _encode(self, block: NDArray[np.float32]) -> None:
         if len(block) == 0:
             return
-        layout = "stereo" if self._channels == 2 else "mono"
         frame = self._av.AudioFrame.from_ndarray(
-            np.ascontiguousarray(block.T), format="fltp", layout=layout
+            np.ascontiguousarray(block.T), format="fltp", layout=self._layout
         )
         frame.sample_rate = self._rate
         frame.pts, frame.time_base = self._written, Fraction(1, self._rate)

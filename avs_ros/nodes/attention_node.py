@@ -114,9 +114,9 @@ class AttentionNode(BaseNode):
 
     def _attend(self, msg: Detection2DArray) -> None:
         stamp_ns = stamp_to_ns(msg.header.stamp)
-        selection = self._selector.update(stamp_ns, read_detections(msg))
-        self._enter(selection.state)
-        if selection.target is None:
+        state, target = self._selector.update(stamp_ns, read_detections(msg))
+        self._enter(state)
+        if target is None:
             self._smoother.reset()
             self._looked_at = None
             return
@@ -128,11 +128,11 @@ class AttentionNode(BaseNode):
         camera = self._calibration.model()
         if camera is None:
             return
-        point, size = self._aim(selection.target, self._masks.get(stamp_ns))
+        point, size = self._aim(target, self._masks.get(stamp_ns))
         before, use_ids = self._looked_at, self._settings["use_ids"]
-        if before is None or find_again(before, [selection.target], use_ids) is None:
+        if before is None or find_again(before, [target], use_ids) is None:
             self._smoother.reset()
-        self._looked_at = selection.target
+        self._looked_at = target
         ray = self._smoother.smooth(stamp_ns, camera.ray(point, size))
         self._out["~/target"].publish(make_ray(ROS, msg.header, ray))
         self._out["~/ray"].publish(make_ray_pose(ROS, msg.header, ray))

@@ -22,16 +22,17 @@ from rclpy.timer import Timer
 from avs_ros.conversions.topics import Topic
 from avs_ros.errors import AvsError
 from avs_ros.nodes.message_types import ROS
-from avs_ros.nodes.parameters import TABLES, Change, ParameterSpec, Table, Value
+from avs_ros.nodes.parameters import TABLES, Change, ParameterSpec, Value
 from avs_ros.nodes.topics import TOPICS, qos_profile
 
 
 class BaseNode(Node):
     """What every node here is: whole or not there at all, and takes its own dump back.
 
-    :attr:`TABLE` is its name, in the tables of parameters and topics too.  rclpy refuses every
-    write to a read-only parameter, even of the value that it has; `ros2 param load` of a node's
-    own dump would report failures for nothing.
+    :attr:`TABLE` is its name, in the tables of parameters and topics too; ``_settings`` holds the
+    latest value of each parameter.  rclpy refuses every write to a read-only parameter, even of
+    the value that it has; `ros2 param load` of a node's own dump would report failures for
+    nothing.
     """
 
     TABLE = ""
@@ -43,7 +44,13 @@ class BaseNode(Node):
         """
         super().__init__(node_name or self.TABLE, **options)
         try:
-            self._settings = DeclaredParameters(self, TABLES[self.TABLE])
+            self._settings: dict[str, Any] = {}
+            self._table = {spec.name: spec for spec in TABLES[self.TABLE]}
+            for spec in self._table.values():
+                value = _plain(self.declare_parameter(spec.name, spec.default, _descriptor(spec)))
+                spec.check(value)
+                self._settings[spec.name] = value
+            self.add_on_set_parameters_callback(self._on_set)
             self._set_up()
         except BaseException:
             # A node that could not be made must not stay on the graph.  rclpy's own: what the node
@@ -102,6 +109,29 @@ class BaseNode(Node):
             return SetParametersResult(successful=True)
         return super().set_parameters_atomically(changed)
 
+    def _on_set(self, parameters: list[Parameter]) -> SetParametersResult:
+        """Check, apply, then accept; names outside the table are somebody else's."""
+        changed: dict[str, Value] = {}
+        try:
+            for parameter in parameters:
+                spec = self._table.get(parameter.name)
+                if spec is None:
+                    continue
+                changed[spec.name] = value = _plain(parameter)
+                spec.check(value)
+                if spec.change is Change.UNCONFIGURED and self.configured:
+                    return SetParametersResult(
+                        successful=False,
+                        reason=f"{spec.name} is fixed by configure: clean the node up first "
+                        "(`ros2 lifecycle set <node> deactivate`, then `cleanup`)",
+                    )
+            if changed:
+                self.apply_settings({**self._settings, **changed})
+        except AvsError as error:
+            return SetParametersResult(successful=False, reason=str(error))
+        self._settings.update(changed)
+        return SetParametersResult(successful=True)
+
     def _holds(self, parameter: Parameter) -> bool:
         if not self.has_parameter(parameter.name):
             return False
@@ -131,58 +161,6 @@ def _descriptor(spec: ParameterSpec) -> ParameterDescriptor:
     else:
         descriptor.integer_range = [IntegerRange(from_value=int(low), to_value=int(high))]
     return descriptor
-
-
-class DeclaredParameters(Mapping[str, Any]):
-    """The values of a table's parameters; ``parameters["threshold"]`` is always the latest."""
-
-    def __init__(self, node: BaseNode, table: Table) -> None:
-        """Declare every parameter of ``table`` on ``node``, which takes changes over.
-
-        Raises :class:`ParameterError` when a start value is out of range.
-        """
-        self._node = node
-        self._table = {spec.name: spec for spec in table}
-        self._values: dict[str, Value] = {}
-        for spec in table:
-            value = _plain(node.declare_parameter(spec.name, spec.default, _descriptor(spec)))
-            spec.check(value)
-            self._values[spec.name] = value
-        node.add_on_set_parameters_callback(self._on_set)
-
-    def __getitem__(self, name: str) -> Any:
-        return self._values[name]
-
-    def __iter__(self) -> Any:
-        return iter(self._values)
-
-    def __len__(self) -> int:
-        return len(self._values)
-
-    def _on_set(self, parameters: list[Parameter]) -> SetParametersResult:
-        """Check, apply, then accept; names outside the table are somebody else's."""
-        changed: dict[str, Value] = {}
-        try:
-            for parameter in parameters:
-                spec = self._table.get(parameter.name)
-                if spec is None:
-                    continue
-                value = _plain(parameter)
-                spec.check(value)
-                if spec.change is Change.UNCONFIGURED and self._node.configured:
-                    return SetParametersResult(
-                        successful=False,
-                        reason=f"{spec.name} is fixed by configure: clean the node up first "
-                        "(`ros2 lifecycle set <node> deactivate`, then `cleanup`)",
-                    )
-                changed[spec.name] = value
-            values = {**self._values, **changed}
-            if changed:
-                self._node.apply_settings(values)
-        except AvsError as error:
-            return SetParametersResult(successful=False, reason=str(error))
-        self._values = values
-        return SetParametersResult(successful=True)
 
 
 def names(values: list[str]) -> tuple[str, ...]:

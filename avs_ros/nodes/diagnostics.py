@@ -17,7 +17,6 @@ from avs_ros.nodes.declared_parameters import BaseNode
 from avs_ros.nodes.message_types import ROS
 from avs_ros.nodes.subscriptions import InputSubscription, MessageCounters
 from avs_ros.streaming.pipeline import Pipeline, PipelineStats
-from avs_ros.streaming.timing import Percentiles
 
 
 @dataclass
@@ -35,7 +34,7 @@ class StreamState:
     stats: PipelineStats | None = None
     counters: Mapping[str, int] = field(default_factory=dict)
     last_error: str = ""
-    age_ms: Percentiles | None = None
+    age_ms: Mapping[str, float] = field(default_factory=dict)
 
     def read(self, pipeline: Pipeline) -> None:
         """Take over what the pipeline knows: its model, counters and statistics."""
@@ -88,10 +87,9 @@ def _number(value: float, digits: int = 1) -> str:
 class DiagnosticsPage:
     """Turns a :class:`StreamState` into statuses; remembers counters to see what is new."""
 
-    def __init__(self, node_name: str, gpu: Callable[[], Mapping[str, str]] = gpu_memory) -> None:
+    def __init__(self, node_name: str) -> None:
         """Write statuses whose names begin with ``node_name``."""
         self._node_name = node_name
-        self._gpu = gpu
         self._before: dict[str, int] = {}
 
     def write(self, state: StreamState) -> list[Status]:
@@ -103,7 +101,7 @@ class DiagnosticsPage:
     def _model(self, state: StreamState) -> Status:
         values = {"state": state.state, "enabled": str(state.enabled).lower(), **state.model}
         if state.model:  # before, another thread may be in the middle of importing torch
-            values.update(self._gpu())
+            values.update(gpu_memory())
         values["last_error"] = state.last_error or state.failure
         level, message = OK, f"{state.model.get('model', 'no model')}, {state.state}"
         if state.failure and state.state == "unconfigured":
@@ -115,10 +113,10 @@ class DiagnosticsPage:
         return Status(f"{self._node_name}: model", level, message, values)
 
     def _inputs(self, state: StreamState) -> Status:
-        values = dict(state.inputs)
-        if state.stats is not None:
-            values["image_hz"] = _number(state.stats.frame_rate)
-            values["audio_hz"] = _number(state.stats.audio_rate)
+        values, stats = dict(state.inputs), state.stats
+        if stats is not None:
+            values["image_hz"] = _number(stats.frame_rate)
+            values["audio_hz"] = _number(stats.audio_rate)
         values.update({f"qos {topic}": message for topic, message in state.problems.items()})
         values.update({f"refused {name}": str(n) for name, n in state.malformed.items()})
         level, message = OK, "images and sound are coming in"
@@ -130,36 +128,32 @@ class DiagnosticsPage:
             level, message = WARN, state.messages.get(refused[0], refused[0])
         elif not active:
             message = f"not subscribed: {state.state if state.enabled else 'disabled'}"
-        elif state.stats is not None and state.stats.frame_rate == 0.0:
+        elif stats is not None and stats.frame_rate == 0.0:
             level, message = WARN, f"no images: {state.inputs.get('image', '')}"
-        elif state.stats is not None and state.stats.audio_rate == 0.0:
+        elif stats is not None and stats.audio_rate == 0.0:
             level, message = WARN, f"no sound: {state.inputs.get('audio', '')}"
         return Status(f"{self._node_name}: inputs", level, message, values)
 
     def _stream(self, state: StreamState) -> Status:
         values: dict[str, str] = {}
-        if state.stats is not None:
-            values["output_hz"] = _number(state.stats.result_rate)
-            if state.stats.hearing_rate:
-                values["audio_encoder_hz"] = _number(state.stats.hearing_rate)
+        stats = state.stats
+        if stats is not None:
+            values["output_hz"] = _number(stats.result_rate)
+            if stats.hearing_rate:
+                values["audio_encoder_hz"] = _number(stats.hearing_rate)
             for name, figures in (
-                ("arrival_to_result_ms", state.stats.latency_ms),
-                ("processing_ms", state.stats.processing_ms),
-                ("latency_ms", state.age_ms),
+                ("arrival_to_result_ms", stats.latency_ms),
+                ("processing_ms", stats.processing_ms), ("latency_ms", state.age_ms),
             ):
-                if figures is not None:
-                    values.update(
-                        (f"{name} {part}", _number(getattr(figures, part)))
-                        for part in ("p50", "p90", "p99", "max")
-                    )
-            values.update(
-                (f"stage {name}_ms", _number(mean)) for name, mean in state.stats.stages_ms.items()
-            )
+                values.update((f"{name} {part}", _number(one)) for part, one in figures.items())
+            for name, mean in stats.stages_ms.items():
+                values[f"stage {name}_ms"] = _number(mean)
+        last = stats and stats.last
         for key, name, digits in (
             ("audio_level_dbfs", "level_dbfs", 1), ("audio_coverage", "coverage", 2),
             ("sync_error_ms", "sync_error_ms", 1),
         ):
-            values[key] = _number(getattr(state.stats, name, math.nan), digits)
+            values[key] = _number(getattr(last, name, math.nan), digits)
         values.update((name, str(number)) for name, number in state.counters.items())
         level, message = OK, "running" if state.state == "active" else state.state
         if _rising(state.counters, self._before, "frames_deadline"):
@@ -167,8 +161,8 @@ class DiagnosticsPage:
                 "sound comes later than the deadline allows (sync_error_ms says by how much): "
                 "compare the stamps of camera and microphone, or raise deadline"
             )
-        elif state.stats is not None:
-            message += f", {_number(state.stats.result_rate)} Hz"
+        elif stats is not None:
+            message += f", {_number(stats.result_rate)} Hz"
         return Status(f"{self._node_name}: stream", level, message, values)
 
 

@@ -12,7 +12,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import rclpy
 from rclpy.exceptions import (
@@ -79,8 +79,7 @@ class _Spinner:
         self._executor.wake()
         # rclpy's own shutdown does not wait: callbacks would go on while the node under them is
         # destroyed.
-        pool = getattr(self._executor, "_executor", None)
-        waiting = threading.Thread(target=self._wait, args=(pool,), daemon=True)
+        waiting = threading.Thread(target=self._wait, daemon=True)
         waiting.start()
         waiting.join(SHUTDOWN_TIMEOUT_S)
         if waiting.is_alive():
@@ -88,8 +87,9 @@ class _Spinner:
         self._executor.shutdown(timeout_sec=SHUTDOWN_TIMEOUT_S)
         return True
 
-    def _wait(self, pool: Any) -> None:
+    def _wait(self) -> None:
         self._thread.join()
+        pool = getattr(self._executor, "_executor", None)
         if isinstance(pool, concurrent.futures.Executor):
             pool.shutdown()
 

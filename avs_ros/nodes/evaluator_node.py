@@ -42,7 +42,6 @@ class EvaluatorNode(BaseNode):
         self._sheet = ScoreSheet(self._settings["batch_frames"])
         self._pairing = StampPairing(self._sheet, self._settings["wait"])
         self._refused = MessageCounters(self.get_logger())
-        topics = TOPICS[self.TABLE]
         self._mean = self.publisher(self.topics["~/iou"])
         callbacks: dict[str, Callable[[Message], None]] = {
             "mask": self._on_mask,
@@ -55,7 +54,7 @@ class EvaluatorNode(BaseNode):
                 lambda msg: self._put(msg, probability=read_probability(msg))
             )
         self._inputs = Listening(
-            self, topics["subscribes"], self._settings["qos"], self._refused, callbacks
+            self, TOPICS[self.TABLE]["subscribes"], self._settings["qos"], self._refused, callbacks
         )
         self._written = False
 
@@ -111,9 +110,10 @@ class EvaluatorNode(BaseNode):
             self.get_logger().error(str(error))
             return
         run_files.write_frames(folder / run_files.FRAMES, self._sheet.records())
+        malformed = sum(self._refused.counts().values())
         about = {
             "mode": "live", "source": "evaluator_node", "frames_file": run_files.FRAMES, **scores,
-            "malformed_messages": self._refused.total(),
+            "malformed_messages": malformed,
         }
         run_files.write_metrics(folder, about)
         summary = EvaluationSummary(
@@ -126,7 +126,7 @@ class EvaluatorNode(BaseNode):
             ),
             drops={
                 "frames without an answer": scores["missed_frames"],
-                "malformed messages": self._refused.total(),
+                "malformed messages": malformed,
             },
         )
         write_report(folder / "report.html", summary)

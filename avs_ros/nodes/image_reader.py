@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -24,9 +25,15 @@ class ImageReader:
     def __init__(self, logger: Any) -> None:
         """Say on ``logger`` which encodings cv_bridge reads."""
         self._logger = logger
-        self._bridge: Any = None
-        self._looked_for = False
         self._told: set[str] = set()
+
+    @cached_property
+    def _bridge(self) -> Any:
+        """A ``CvBridge``, None where it does not import."""
+        try:
+            return importlib.import_module("cv_bridge").CvBridge()
+        except Exception:  # absent, or built for another NumPy: an AttributeError as well
+            return None
 
     def check(self, msg: Message) -> None:
         """Check ``msg`` without reading its pixels; raises :class:`MalformedImage`."""
@@ -59,12 +66,6 @@ class ImageReader:
     def _for_cv_bridge(self, msg: Message, error: MalformedImage) -> bool:
         if error.reason != "image_encoding" or msg.encoding in _DEPTH:
             return False
-        if not self._looked_for:
-            self._looked_for = True
-            try:
-                self._bridge = importlib.import_module("cv_bridge").CvBridge()
-            except Exception:  # absent, or built for another NumPy: an AttributeError as well
-                self._bridge = None
         if self._bridge is not None and msg.encoding not in self._told:
             self._told.add(msg.encoding)
             self._logger.info(f"encoding {msg.encoding!r} is read by cv_bridge")

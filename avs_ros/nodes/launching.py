@@ -93,28 +93,24 @@ def node(
     from launch.substitutions import LaunchConfiguration
     from launch_ros.actions import Node
 
+    values = context.launch_configurations
+    logger = logger_name(executable, values.get("ros_namespace", ""), values["namespace"])
     return (kind or Node)(
         package="avs_ros", executable=executable, name=executable,
         namespace=LaunchConfiguration("namespace"),
         parameters=[LaunchConfiguration("params_file"), dict(parameters)],
         remappings=list(rules),
-        arguments=["--ros-args", "--log-level", log_level(context, executable)],
+        arguments=["--ros-args", "--log-level", f"{logger}:={values['log_level']}"],
         output="screen", emulate_tty=True,
     )
-
-
-def log_level(context: Any, name: str) -> str:
-    """Set the level of this node's logger and of no other (rcl's debug messages are a flood)."""
-    values = context.launch_configurations
-    logger = logger_name(name, values.get("ros_namespace", ""), values["namespace"])
-    return f"{logger}:={values['log_level']}"
 
 
 def logger_name(name: str, *namespaces: str) -> str:
     """The name of a node's logger, for ``--log-level <name>:=debug``.
 
     ``namespaces``: from the outermost inwards, as launch files push them; one that begins with a
-    slash is absolute.  A level without a name would also be rcl's and the RMW's.
+    slash is absolute.  A level without a name would also be rcl's and the RMW's, whose debug
+    messages are a flood.
     """
     full = ""
     for one in namespaces:

@@ -31,14 +31,9 @@ class LifecycleClient:
 
     def __init__(self, node: Node, name: str) -> None:
         """``name``: of the lifecycle node, with its namespace (``/segmentation_node``)."""
-        self._node, self._name = node, name
+        self._name = name
         self._changes = node.create_client(ChangeState, f"{name}/change_state")
         self._states = node.create_client(GetState, f"{name}/get_state")
-
-    def close(self) -> None:
-        """Take the clients off the graph."""
-        self._node.destroy_client(self._changes)
-        self._node.destroy_client(self._states)
 
     def wait_for_node(self, timeout_s: float) -> None:
         """Until the node is on the graph; raises RosError where it does not come."""

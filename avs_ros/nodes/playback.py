@@ -10,59 +10,47 @@ import heapq
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from avs_ros.conversions.messages import NANOSECONDS
 from avs_ros.errors import ParameterError
 from avs_ros.media.leaps import FilmLine
 from avs_ros.media.source import Frame, Sound
 
-_NANOSECONDS = 1_000_000_000
 # Sources hand out sound up to a packet ahead of the frames; put back in order within this.
-_LOOK_AHEAD_NS = _NANOSECONDS // 4
+_LOOK_AHEAD_NS = NANOSECONDS // 4
 _LONGEST_WAIT_S = 0.1
 
 
-@dataclass(frozen=True)
-class Due:
-    """An event of the recording and the recording's time at which it happens, in nanoseconds."""
+def rechunked(events: Iterator[Frame | Sound], seconds: float) -> Iterator[Frame | Sound]:
+    """``events`` with their sound in chunks of ``seconds``, without losing a sample.
 
-    due_ns: int
-    event: Frame | Sound
-
-
-class Rechunker:
-    """Sound in pieces of any length -> chunks of ``seconds``, without losing a sample."""
-
-    def __init__(self, seconds: float) -> None:
-        """Make chunks of ``seconds`` (the last one before a gap or the end may be shorter)."""
-        self._seconds = seconds
-        self._kept: Sound | None = None
-
-    def push(self, sound: Sound) -> list[Sound]:
-        """Take ``sound`` and hand out the chunks that are full now."""
-        chunks: list[Sound] = []
-        if (kept := self._kept) is not None:
+    Before a gap, another format or the end a chunk may be shorter.
+    """
+    kept: Sound | None = None
+    for event in events:
+        if isinstance(event, Frame):
+            yield event
+            continue
+        sound = event
+        if kept is not None:
             # A gap of more than a few samples: the new piece keeps its own time.
-            together = abs(sound.stamp_ns - kept.end_ns) <= _NANOSECONDS // 500
+            together = abs(sound.stamp_ns - kept.end_ns) <= NANOSECONDS // 500
             if together and _kind(kept) == _kind(sound):
                 samples = np.concatenate([kept.samples, sound.samples])
                 sound = Sound(kept.stamp_ns, samples, kept.rate_hz)
             else:
-                chunks.append(kept)
-        length = max(1, round(self._seconds * sound.rate_hz))
+                yield kept
+        length = max(1, round(seconds * sound.rate_hz))
         full = len(sound.samples) // length * length
-        chunks += [_part(sound, start, start + length) for start in range(0, full, length)]
+        for start in range(0, full, length):
+            yield _part(sound, start, start + length)
         rest = _part(sound, full, len(sound.samples))
-        self._kept = rest if len(rest.samples) else None
-        return chunks
-
-    def flush(self) -> list[Sound]:
-        """The rest, if there is one."""
-        rest, self._kept = self._kept, None
-        return [] if rest is None else [rest]
+        kept = rest if len(rest.samples) else None
+    if kept is not None:
+        yield kept
 
 
 def _kind(sound: Sound) -> tuple[Any, ...]:
@@ -70,26 +58,21 @@ def _kind(sound: Sound) -> tuple[Any, ...]:
 
 
 def _part(sound: Sound, start: int, end: int) -> Sound:
-    stamp_ns = sound.stamp_ns + start * _NANOSECONDS // sound.rate_hz
+    stamp_ns = sound.stamp_ns + start * NANOSECONDS // sound.rate_hz
     return Sound(stamp_ns, sound.samples[start:end], sound.rate_hz)
 
 
-def in_order(events: Iterator[Frame | Sound], chunk_s: float) -> Iterator[Due]:
-    """Frames and sound, rechunked to ``chunk_s``, in the order in which they are due.
+def in_order(
+    events: Iterator[Frame | Sound], chunk_s: float
+) -> Iterator[tuple[int, Frame | Sound]]:
+    """Frames and sound, rechunked to ``chunk_s``, each with the time (ns) at which it is due.
 
     Where stamps leap (a recording of a loop), what follows is due right after what was before.
     """
-    rechunker = Rechunker(chunk_s)
-
-    def pieces() -> Iterator[Frame | Sound]:
-        for event in events:
-            yield from rechunker.push(event) if isinstance(event, Sound) else (event,)
-        yield from rechunker.flush()
-
     line = FilmLine()
     waiting: list[tuple[int, int, Frame | Sound]] = []
     newest_ns = 0
-    for number, piece in enumerate(pieces()):
+    for number, piece in enumerate(rechunked(events, chunk_s)):
         if isinstance(piece, Sound):
             due_ns = line.place("sound", piece.stamp_ns, piece.end_ns)
             due_ns += piece.end_ns - piece.stamp_ns
@@ -99,8 +82,8 @@ def in_order(events: Iterator[Frame | Sound], chunk_s: float) -> Iterator[Due]:
         newest_ns = max(newest_ns, due_ns)
         while newest_ns - waiting[0][0] > _LOOK_AHEAD_NS:
             due_ns, _, first = heapq.heappop(waiting)
-            yield Due(due_ns, first)
-    yield from (Due(due_ns, event) for due_ns, _, event in sorted(waiting))
+            yield due_ns, first
+    yield from ((due_ns, event) for due_ns, _, event in sorted(waiting))
 
 
 class PlaybackClock:
@@ -117,12 +100,7 @@ class PlaybackClock:
         self._paused = paused
         self._position_ns = 0.0
         self._since_ns = now_ns()
-        self._stopped = False
-
-    @property
-    def stopped(self) -> bool:
-        """Whether :meth:`stop` was called."""
-        return self._stopped
+        self.stopped = False  # whether stop was called
 
     def now(self) -> int:
         """The recording's time in nanoseconds."""
@@ -147,21 +125,19 @@ class PlaybackClock:
     def stop(self) -> None:
         """Let every waiting thread go."""
         with self._condition:
-            self._stopped = True
+            self.stopped = True
             self._condition.notify_all()
 
     def wait_until(self, due_ns: int) -> bool:
         """Wait for the recording's time ``due_ns``; False when stopped first."""
         with self._condition:
-            while not self._stopped:
+            while not self.stopped:
                 left_ns = due_ns - self._advance()
                 if left_ns <= 0 and not self._paused:
                     return True
-                seconds = None if self._paused else left_ns / self._rate * 1e-9
                 # Bounded, since a test's clock does not wake the condition by itself.
-                self._condition.wait(
-                    _LONGEST_WAIT_S if seconds is None else min(seconds, _LONGEST_WAIT_S)
-                )
+                left_s = _LONGEST_WAIT_S if self._paused else left_ns / self._rate * 1e-9
+                self._condition.wait(min(left_s, _LONGEST_WAIT_S))
             return False
 
     def _advance(self) -> float:

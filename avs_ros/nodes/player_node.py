@@ -49,7 +49,7 @@ class PlayerNode(BaseNode):
             raise ParameterError("parameter input is empty: name a video file or a bag to play")
         self._path = Path(self._settings["input"]).expanduser()
         self._open()
-        self._zero_ns = self._first_due.event.stamp_ns
+        self._zero_ns = self._first[1].stamp_ns
         self._start_ns = self._start_stamp()
         self._playback = PlaybackClock(self._settings["rate"], paused=True)
         self._audio = SoundPublisher(self, self._settings["audio_type"], _AUDIO_INFO_PERIOD_S)
@@ -91,7 +91,7 @@ class PlayerNode(BaseNode):
         self._upcoming = in_order(self._source.events(), settings["audio_chunk"])
         if (first := next(self._upcoming, None)) is None:
             raise MediaError(f"{self._path}: neither images nor sound can be read from it")
-        self._first_due = first
+        self._first = first
 
     def _start_stamp(self) -> int:
         return start_stamp_ns(self._settings["start_stamp"], time.time_ns(), self._zero_ns)
@@ -138,16 +138,16 @@ class PlayerNode(BaseNode):
         offset_ns = 0
         while True:
             last_ns = 0
-            for due in chain((self._first_due,), self._upcoming):
-                last_ns = due.due_ns - self._zero_ns
+            for due_ns, event in chain((self._first,), self._upcoming):
+                last_ns = due_ns - self._zero_ns
                 if not self._playback.wait_until(last_ns + offset_ns):
                     return images, chunks
-                stamp_ns = self._start_ns + due.event.stamp_ns - self._zero_ns + offset_ns
-                if isinstance(due.event, Sound):
-                    self._audio.publish(due.event, stamp_ns, self._settings["audio_frame_id"])
+                stamp_ns = self._start_ns + event.stamp_ns - self._zero_ns + offset_ns
+                if isinstance(event, Sound):
+                    self._audio.publish(event, stamp_ns, self._settings["audio_frame_id"])
                     chunks += 1
                 else:
-                    self._publish_frame(due.event, stamp_ns)
+                    self._publish_frame(event, stamp_ns)
                     images += 1
             if not self._settings["loop"]:
                 return images, chunks

@@ -9,6 +9,8 @@ import numpy as np
 
 from avs_ros.inference.segmenter import Segmenter
 from avs_ros.postprocess import PostprocessConfig, Postprocessor
+from avs_ros.segmentation import Segmentation
+from avs_ros.streaming.inputs import Pair
 from avs_ros.streaming.pipeline import Pipeline
 from avs_ros.streaming.synchronizer import Synchronizer
 from avs_ros.streaming.worker import Worker
@@ -27,34 +29,39 @@ def create_segmenter(parameters: Mapping[str, Any]) -> Segmenter:
     )
 
 
-def warm_up(segmenter: Segmenter, width: int = 640, height: int = 480, steps: int = 2) -> None:
+def warm_up(segmenter: Segmenter) -> None:
     """Run ``segmenter`` on black images and silence, so that the first real frame is not slow.
 
     What fails with the first frame (memory, kernels, a wrong checkpoint) fails here instead.
     """
-    frame = np.zeros((height, width, 3), dtype=np.uint8)
+    frame = np.zeros((480, 640, 3), dtype=np.uint8)
     window = np.zeros(round(segmenter.window_s * segmenter.sample_rate), dtype=np.float32)
     segmenter.reset()
-    for step in range(steps):
-        segmenter.step(frame, window, (step + 1) * 100_000_000)
+    for stamp_ns in (100_000_000, 200_000_000):
+        segmenter.step(frame, window, stamp_ns)
     segmenter.reset()
 
 
-def make_pipeline(
-    segmenter: Segmenter, parameters: Mapping[str, Any], on_error: Callable[[Exception], None]
-) -> Pipeline:
-    """The pipeline around ``segmenter``; raises :class:`ParameterError` for what does not fit."""
+def make_worker(
+    segmenter: Segmenter, parameters: Mapping[str, Any],
+    on_result: Callable[[Segmentation, Pair], None], on_error: Callable[[Exception], None],
+) -> Worker:
+    """The pipeline around ``segmenter`` and the worker that serves it.
+
+    Raises :class:`ParameterError` for what does not fit.
+    """
     synchronizer = Synchronizer(
         window_s=segmenter.window_s, offset_s=parameters["audio_offset"],
         deadline_s=parameters["deadline"], rate_hz=segmenter.sample_rate,
     )
     postprocessor = Postprocessor(PostprocessConfig.of(parameters))
-    return Pipeline(segmenter, synchronizer, postprocessor, on_error)
+    pipeline = Pipeline(segmenter, synchronizer, postprocessor, on_error)
+    return Worker(pipeline, on_result, parameters["max_rate"])
 
 
-def apply_parameters(pipeline: Pipeline, worker: Worker, parameters: Mapping[str, Any]) -> None:
+def apply_parameters(worker: Worker, parameters: Mapping[str, Any]) -> None:
     """Take over changed parameters; raises :class:`ParameterError` and then changes none."""
-    pipeline.policy = PostprocessConfig.of(parameters)
+    worker.pipeline.policy = PostprocessConfig.of(parameters)
     worker.max_rate = parameters["max_rate"]
-    pipeline.synchronizer.offset_s = parameters["audio_offset"]
-    pipeline.synchronizer.deadline_s = parameters["deadline"]
+    worker.pipeline.synchronizer.offset_s = parameters["audio_offset"]
+    worker.pipeline.synchronizer.deadline_s = parameters["deadline"]

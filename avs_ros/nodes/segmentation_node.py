@@ -20,14 +20,13 @@ from avs_ros.nodes.segmentation_inputs import SensorInputs
 from avs_ros.nodes.segmentation_model import (
     apply_parameters,
     create_segmenter,
-    make_pipeline,
+    make_worker,
     warm_up,
 )
 from avs_ros.nodes.segmentation_outputs import SegmentationOutputs
 from avs_ros.nodes.subscriptions import MessageCounters
 from avs_ros.segmentation import Segmentation
 from avs_ros.streaming.inputs import Pair
-from avs_ros.streaming.pipeline import Pipeline
 from avs_ros.streaming.timing import RollingPercentiles
 from avs_ros.streaming.worker import Worker
 
@@ -85,7 +84,6 @@ class SegmentationNode(BaseNode, LifecycleNode):
         super().__init__(node_name, **options)
 
     def _set_up(self) -> None:
-        self._pipeline: Pipeline | None = None
         self._worker: Worker | None = None
         self._outputs: SegmentationOutputs | None = None
         self._state = "unconfigured"
@@ -128,8 +126,9 @@ class SegmentationNode(BaseNode, LifecycleNode):
         try:
             segmenter = self._create_segmenter(self._settings)
             warm_up(segmenter)
-            pipeline = make_pipeline(segmenter, self._settings, self._on_stream_error)
-            worker = Worker(pipeline, self._publish, self._settings["max_rate"])
+            worker = make_worker(
+                segmenter, self._settings, self._publish, self._on_stream_error
+            )
         except Exception as error:  # out of memory, a driver's error: the node must survive it
             reason = str(error)
             if not isinstance(error, AvsError):
@@ -139,7 +138,7 @@ class SegmentationNode(BaseNode, LifecycleNode):
             if segmenter is not None:
                 segmenter.close()
             return TransitionCallbackReturn.FAILURE
-        self._pipeline, self._worker, self._failure = pipeline, worker, ""
+        self._worker, self._failure = worker, ""
         self._outputs = SegmentationOutputs(self, self._settings, segmenter.labels)
         self.get_logger().info(
             f"model {segmenter.name} on {segmenter.device} ({segmenter.engine})"
@@ -149,7 +148,7 @@ class SegmentationNode(BaseNode, LifecycleNode):
     @_logged
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Subscribe and start the worker."""
-        if self._outputs is None or self._pipeline is None or self._worker is None:
+        if self._outputs is None or self._worker is None:
             return TransitionCallbackReturn.ERROR
         try:
             self._worker.start()
@@ -161,7 +160,7 @@ class SegmentationNode(BaseNode, LifecycleNode):
         with self._switch:
             self._state = "active"
             if self._enabled:
-                self._inputs.open(self._pipeline.push)
+                self._inputs.open(self._worker.pipeline.push)
         return result
 
     @_logged
@@ -214,7 +213,7 @@ class SegmentationNode(BaseNode, LifecycleNode):
 
     def _release(self) -> None:
         self._stop()
-        worker, self._worker, self._pipeline = self._worker, None, None
+        worker, self._worker = self._worker, None
         if worker is not None:
             worker.close()
         if self._outputs is not None:
@@ -236,12 +235,12 @@ class SegmentationNode(BaseNode, LifecycleNode):
     @property
     def configured(self) -> bool:
         """Whether the model is loaded."""
-        return self._pipeline is not None
+        return self._worker is not None
 
     def apply_settings(self, values: Mapping[str, Any]) -> None:
         """Take over changed parameters; raises to refuse them."""
-        if self._pipeline is not None and self._worker is not None:
-            apply_parameters(self._pipeline, self._worker, values)
+        if self._worker is not None:
+            apply_parameters(self._worker, values)
         changed = values["threshold"] != self._settings["threshold"]
         if changed and self._state == "active" and self._outputs is not None:
             self._outputs.publish_label_info(values["threshold"], self.now_ns())
@@ -252,12 +251,12 @@ class SegmentationNode(BaseNode, LifecycleNode):
         """Stop or resume listening; the model stays loaded."""
         with self._switch:
             self._enabled = bool(request.data)
-            if self._state == "active" and self._enabled and self._pipeline is not None:
-                self._inputs.open(self._pipeline.push)
+            if self._state == "active" and self._enabled and self._worker is not None:
+                self._inputs.open(self._worker.pipeline.push)
             elif not self._enabled:
                 self._inputs.close()
-                if self._pipeline is not None:
-                    self._pipeline.reset()
+                if self._worker is not None:
+                    self._worker.pipeline.reset()
         response.success = True
         response.message = (
             f"{'enabled' if self._enabled else 'disabled'}, the node is {self._state}"
@@ -266,10 +265,10 @@ class SegmentationNode(BaseNode, LifecycleNode):
 
     def _on_reset(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         """Forget the past: frames, sound, the model's memory."""
-        response.success = (pipeline := self._pipeline) is not None
+        response.success = (worker := self._worker) is not None
         response.message = f"nothing to reset: the node is {self._state}"
-        if pipeline is not None:
-            pipeline.reset()
+        if worker is not None:
+            worker.pipeline.reset()
             response.message = "the stream starts anew"
         return response
 
@@ -279,8 +278,8 @@ class SegmentationNode(BaseNode, LifecycleNode):
             malformed=self._malformed.counts(), messages=self._malformed.messages(),
             inputs=self._inputs.describe(), problems=dict(self._inputs.problems),
         )
-        if (pipeline := self._pipeline) is not None:
-            state.read(pipeline)
+        if (worker := self._worker) is not None:
+            state.read(worker.pipeline)
             state.age_ms = self._age.percentiles()
         return state
 

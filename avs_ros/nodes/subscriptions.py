@@ -30,22 +30,21 @@ from avs_ros.nodes.topics import qos_overrides, qos_profile
 class MessageCounters:
     """Counters with the last message said about each, for diagnostics and the log."""
 
-    def __init__(self, logger: Any = None) -> None:
+    def __init__(self, logger: Any) -> None:
         """Start at zero; :meth:`refuse` writes to ``logger`` (a node's)."""
         self._logger = logger
         self._lock = threading.Lock()
         self._counts: Counter[str] = Counter()
         self._last: dict[str, str] = {}
 
-    def count(self, reason: str, message: str = "") -> int:
+    def count(self, reason: str, message: str) -> int:
         """Add one to ``reason`` and return the new count; ``message`` explains the latest."""
         with self._lock:
             self._counts[reason] += 1
-            if message:
-                self._last[reason] = message
+            self._last[reason] = message
             return self._counts[reason]
 
-    def refuse(self, error: Exception, what: str = "message") -> None:
+    def refuse(self, error: Exception, what: str) -> None:
         """Count a message that cannot be used; say so the 1st, 10th, 100th… time.
 
         Not only our own errors: what OpenCV, NumPy or a resampler raises on account of one
@@ -58,36 +57,18 @@ class MessageCounters:
             reason = f"{kind.__module__}.{kind.__qualname__}".removeprefix("builtins.")
             message = f"{reason}: {' '.join(str(error).split())}"
         times = self.count(reason, message)
-        if self._logger is not None and str(times).strip("0") == "1":
+        if str(times).strip("0") == "1":
             self._logger.warning(f"{what} refused ({times}x): {message}")
             if not isinstance(error, AvsError):
                 self._logger.debug("".join(traceback.format_exception(error)))
-
-    def guarded(
-        self, callback: Callable[[Message], None], what: str = "message"
-    ) -> Callable[[Message], None]:
-        """``callback``, but what it raises is counted, and refuses that one message only."""
-
-        def take(msg: Message) -> None:
-            try:
-                callback(msg)
-            except Exception as error:
-                self.refuse(error, what)
-
-        return take
 
     def counts(self) -> dict[str, int]:
         """All counters, sorted by name."""
         with self._lock:
             return dict(sorted(self._counts.items()))
 
-    def total(self) -> int:
-        """Messages refused so far."""
-        with self._lock:
-            return sum(self._counts.values())
-
     def messages(self) -> dict[str, str]:
-        """The latest message of each reason that has one."""
+        """The latest message of each reason."""
         with self._lock:
             return dict(self._last)
 
@@ -98,14 +79,14 @@ except ImportError:  # Humble's name of it
     from rclpy.qos_event import SubscriptionEventCallbacks
 
 
-
 class InputSubscription:
     """One subscription of a node.
 
     With ``qos`` ``auto`` it is reliable where every publisher offers that (a large image comes in
     many datagrams, and best effort loses all of it with the first that is lost), else best
     effort, which hears everybody; and latched (transient local) where every publisher is, so that
-    who comes late gets the last sample too.  :meth:`follow`, called now and then, keeps it so.
+    who comes late gets the last sample too.  :meth:`follow`, called now and then by one thread at
+    a time, keeps it so.
     """
 
     def __init__(
@@ -125,10 +106,9 @@ class InputSubscription:
         self.received = 0  # messages whose callback has ended, those that it refused as well
         self._node = node
         self._message = ROS(type_name)
-        self._callback = counters.guarded(callback, f"message on {self.topic}")
+        self._callback, self._counters = callback, counters
         self._choice, self._depth, self._group = qos, depth, group
         self._overrides = qos_overrides(node, self.topic)
-        self._lock = threading.Lock()
         self._subscription: Any = None
         self._qos, self._why = self._choose()
         self._subscribe()
@@ -143,29 +123,27 @@ class InputSubscription:
 
     def follow(self) -> None:
         """Subscribe anew where the publishers' offers ask for it; note who cannot be heard."""
-        with self._lock:
-            if self._subscription is None:
-                return
-            qos, why = self._choose()
-            before, self._qos, self._why = self._qos, qos, why
-            if (qos.reliability, qos.durability) != (before.reliability, before.durability):
-                self._node.destroy_subscription(self._subscription)
-                self._subscribe()
-            problem = self._mismatch()
-            if problem and problem != self.problem:
-                self._node.get_logger().warning(problem)
-            self.problem = problem
+        qos, why = self._choose()
+        before, self._qos, self._why = self._qos, qos, why
+        if (qos.reliability, qos.durability) != (before.reliability, before.durability):
+            self.destroy()
+            self._subscribe()
+        problem = self._mismatch()
+        if problem and problem != self.problem:
+            self._node.get_logger().warning(problem)
+        self.problem = problem
 
     def _take(self, msg: Message) -> None:
-        self._callback(msg)
+        """What the callback raises is counted, and refuses that one message only."""
+        try:
+            self._callback(msg)
+        except Exception as error:
+            self._counters.refuse(error, f"message on {self.topic}")
         self.received += 1
 
     def destroy(self) -> None:
-        """Unsubscribe."""
-        with self._lock:
-            if self._subscription is not None:
-                self._node.destroy_subscription(self._subscription)
-                self._subscription = None
+        """Unsubscribe, for good."""
+        self._node.destroy_subscription(self._subscription)
 
     def _offers(self) -> list[QoSProfile]:
         return [

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
+from avs_ros.conversions.camera import Ray
 from avs_ros.conversions.detections import Detection
 from avs_ros.errors import ParameterError
 
-Ray = tuple[float, float, float]
 _NANOSECONDS = 1e9
 # Boxes that overlap at least this much (intersection over union) are the same thing.
 _SAME_LABEL_OVERLAP = 0.1
@@ -55,14 +55,6 @@ class SelectionConfig:
             )
 
 
-@dataclass(frozen=True)
-class TargetSelection:
-    """``target`` is None while nothing sounds and while a first target is being acquired."""
-
-    state: AttentionState
-    target: Detection | None = None
-
-
 def overlap(a: Detection, b: Detection) -> float:
     """Intersection over union of two boxes, 0..1."""
     width = min(a.box[2], b.box[2]) - max(a.box[0], b.box[0])
@@ -82,13 +74,12 @@ def find_again(
     """
     if use_ids:
         return next((other for other in among if other.index == one.index), None)
-    best, best_overlap = None, 0.0
-    for other in among:
+
+    def fits(other: Detection) -> bool:
         needed = _SAME_LABEL_OVERLAP if other.label == one.label else _OTHER_LABEL_OVERLAP
-        shared = overlap(one, other)
-        if shared >= needed and shared > best_overlap:
-            best, best_overlap = other, shared
-    return best
+        return overlap(one, other) >= needed
+
+    return max(filter(fits, among), key=lambda other: overlap(one, other), default=None)
 
 
 class TargetSelector:
@@ -106,8 +97,13 @@ class TargetSelector:
         self._challenger_since_ns = 0
         self._last_ns: int | None = None
 
-    def update(self, stamp_ns: int, detections: Sequence[Detection]) -> TargetSelection:
-        """Take the ``detections`` of the frame at ``stamp_ns``; a step back in time resets."""
+    def update(
+        self, stamp_ns: int, detections: Sequence[Detection]
+    ) -> tuple[AttentionState, Detection | None]:
+        """Take the ``detections`` of the frame at ``stamp_ns``; a step back in time resets.
+
+        The target is None while nothing sounds and while a first target is being acquired.
+        """
         if self._last_ns is not None and stamp_ns < self._last_ns:
             self.reset()
         self._last_ns = stamp_ns
@@ -127,13 +123,15 @@ class TargetSelector:
         silent_ns = stamp_ns - self._target_seen_ns
         if seen is None and silent_ns > self.config.hold * _NANOSECONDS:
             self._target = None
-        if self._target is None:
-            if self._challenger is not None:
-                return TargetSelection(AttentionState.ACQUIRING)
-            return TargetSelection(AttentionState.NOTHING_SOUNDING)
-        if self._target_seen_ns != stamp_ns:
-            return TargetSelection(AttentionState.HOLDING, self._target)
-        return TargetSelection(AttentionState.LOOKING, self._target)
+        if self._target is None and self._challenger is not None:
+            state = AttentionState.ACQUIRING
+        elif self._target is None:
+            state = AttentionState.NOTHING_SOUNDING
+        elif self._target_seen_ns != stamp_ns:
+            state = AttentionState.HOLDING
+        else:
+            state = AttentionState.LOOKING
+        return state, self._target
 
     def _eligible(self, detection: Detection) -> bool:
         config = self.config

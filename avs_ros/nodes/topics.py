@@ -8,6 +8,7 @@ Beside it: names of topics beside others, and quality of service by name.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -46,10 +47,8 @@ def sibling_topic(node: Any, name: str, base: str) -> str:
 
 def published_types(node: Any, topic: str) -> list[str]:
     """Message types that somebody publishes on ``topic`` (full names), most publishers first."""
-    found: dict[str, int] = {}
-    for info in node.get_publishers_info_by_topic(topic):
-        found[info.topic_type] = found.get(info.topic_type, 0) + 1
-    return sorted(found, key=lambda name: -found[name])
+    found = Counter(info.topic_type for info in node.get_publishers_info_by_topic(topic))
+    return [name for name, _ in found.most_common()]
 
 
 _PROFILES = {
@@ -67,8 +66,6 @@ def qos_profile(name: str, depth: int) -> QoSProfile:
     reliable, transient local (the last samples reach late joiners); ``system_default``: whatever
     the RMW is configured to do.  All keep the last ``depth`` samples.
     """
-    if name not in _PROFILES:
-        raise ParameterError(f"quality of service {name!r}: expected {', '.join(_PROFILES)}")
     reliability, durability = _PROFILES[name]
     return QoSProfile(
         history=HistoryPolicy.KEEP_LAST, depth=depth, reliability=reliability,

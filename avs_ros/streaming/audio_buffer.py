@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import deque
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +16,8 @@ from avs_ros.streaming.audio_run import Run, SampleRing, StreamResampler
 from avs_ros.streaming.sample_clock import SampleClock
 
 Float = NDArray[np.float32]
+GAP_S = 0.05  # a stamp that is further off is no jitter
+JUMP_BACK_S = 0.5  # sound, or a frame, this much older than the newest begins the stream anew
 _FEW_STAMPS = 8  # after so many a gap is a gap
 
 # counter -> what it counts; diagnostics print these words
@@ -60,7 +61,7 @@ class AudioBuffer:
 
     - **Content.** The samples of an unbroken run are kept in order, each exactly once: none lost,
       none repeated, whatever the chunk sizes and the jitter (while jitter stays below
-      ``gap_s`` / 2 around the sender's steady clock).  Stamps never move samples against each
+      ``GAP_S`` / 2 around the sender's steady clock).  Stamps never move samples against each
       other inside a run.
     - **Placement.** :meth:`window` puts every sample within one sample period of the time that
       the run's :class:`SampleClock` gives it, along the whole window, sender's drift included:
@@ -70,33 +71,20 @@ class AudioBuffer:
       sample period when stamps are exact, and otherwise by what their jitter allows (see there):
       no estimator can place sound better than stamps of +-20 ms allow, but it converges.
 
-    A stamp more than ``gap_s`` late means that sound is missing: a new run begins where the stamp
+    A stamp more than ``GAP_S`` late means that sound is missing: a new run begins where the stamp
     says, and the time between stays zero.  Should the next few stamps fit the old run again, only
-    the stamp was wrong, and the runs are joined.  A stamp more than ``gap_s`` early means that
+    the stamp was wrong, and the runs are joined.  A stamp more than ``GAP_S`` early means that
     this time was heard already: the overlapping samples are dropped.  A smaller loss, hidden in
     the jitter, is found from the stamps of the 16 to 32 chunks after it, and put right in
-    hindsight.  A chunk that ends more than ``jump_back_s`` before the newest sound starts
+    hindsight.  A chunk that ends more than ``JUMP_BACK_S`` before the newest sound starts
     everything anew (bag loop).
     Not thread-safe: :class:`Synchronizer` guards it.
     """
 
-    def __init__(
-        self,
-        rate_hz: int = SAMPLE_RATE,
-        capacity_s: float = 30.0,
-        *,
-        gap_s: float = 0.05,
-        jump_back_s: float = 0.5,
-    ) -> None:
-        """Hold ``capacity_s`` seconds at ``rate_hz``; see the class for the two thresholds (s)."""
+    def __init__(self, rate_hz: int = SAMPLE_RATE, capacity_s: float = 30.0) -> None:
+        """Hold ``capacity_s`` seconds (at least one sample) at ``rate_hz``."""
         self.rate_hz = int(pcm.check_rate(rate_hz))
-        if not (math.isfinite(capacity_s) and capacity_s * self.rate_hz >= 1):
-            raise ParameterError(f"capacity of {capacity_s} s holds no sample; use e.g. 30")
-        if not (gap_s > 0 and jump_back_s > 0):
-            raise ParameterError(f"gap_s={gap_s} and jump_back_s={jump_back_s} must be above 0")
-        self.capacity_s = float(capacity_s)
-        self.gap_s = float(gap_s)
-        self.jump_back_s = float(jump_back_s)
+        self.capacity_s = capacity_s
         self.counters: dict[str, int] = dict.fromkeys(AUDIO_COUNTERS, 0)
         self._ring = SampleRing(round(capacity_s * self.rate_hz))
         self._runs: deque[Run] = deque()
@@ -108,14 +96,7 @@ class AudioBuffer:
     @property
     def latest_ns(self) -> int | None:
         """End of the newest sample that a window can have; None before the first."""
-        if not self._runs:
-            return None
-        return self._runs[-1].end_ns
-
-    @property
-    def clock(self) -> SampleClock | None:
-        """The clock of the current run (drift, jitter); None before the first sample."""
-        return self._runs[-1].clock if self._runs else None
+        return self._runs[-1].end_ns if self._runs else None
 
     def restarts(self, stamp_ns: int, count: int, rate_hz: float) -> bool:
         """Whether ``count`` samples from ``stamp_ns`` on would start everything anew."""
@@ -123,7 +104,7 @@ class AudioBuffer:
         if run is None or count == 0 or not rate_hz > 0:
             return False
         late = run.clock.lateness_s(run.next_index, stamp_ns)
-        return late + count / rate_hz < -self.jump_back_s
+        return late + count / rate_hz < -JUMP_BACK_S
 
     def push(self, stamp_ns: int, samples: NDArray[Any], rate_hz: float) -> None:
         """Take a chunk whose first sample was captured at ``stamp_ns``.
@@ -132,41 +113,40 @@ class AudioBuffer:
         :class:`AudioFormatError` for an impossible rate, shape or type (nothing is changed then).
         """
         rate = pcm.check_rate(rate_hz)
-        chunk = pcm.to_mono(samples)
-        mono = chunk.samples
-        self._count("audio_chunks")
-        self._count("audio_samples", mono.size)
-        self._count("audio_nonfinite", chunk.nonfinite)
-        self._count("audio_clipped", chunk.clipped)
+        mono, nonfinite, clipped = pcm.to_mono(samples)
+        self.counters["audio_chunks"] += 1
+        self.counters["audio_samples"] += mono.size
+        self.counters["audio_nonfinite"] += nonfinite
+        self.counters["audio_clipped"] += clipped
         if mono.size == 0:
-            self._count("audio_empty")
+            self.counters["audio_empty"] += 1
             return
         run = self._runs[-1] if self._runs else None
         if run is None:
             self._append(self._begin(rate), stamp_ns, mono)
             return
         if stamp_ns == run.last_stamp_ns and np.array_equal(mono, run.last_chunk):
-            self._count("audio_duplicates")
+            self.counters["audio_duplicates"] += 1
             return
         late = run.clock.lateness_s(run.next_index, stamp_ns)
-        if late < -self.gap_s and self._revoke_gap(run, stamp_ns):
+        if late < -GAP_S and self._revoke_gap(run, stamp_ns):
             run = self._runs[-1]
             late = run.clock.lateness_s(run.next_index, stamp_ns)
         if self.restarts(stamp_ns, mono.size, rate):
-            self._count("audio_restarts")
+            self.counters["audio_restarts"] += 1
             self._runs.clear()
             run = self._begin(rate)
         elif rate != run.rate_in:
-            self._count("audio_format_changes")
+            self.counters["audio_format_changes"] += 1
             self.flush()
             run = self._begin(rate)
-        elif late < -self.gap_s:
+        elif late < -GAP_S:
             self._overlap(run, late, mono, stamp_ns)
             return
-        elif late > self.gap_s:
+        elif late > GAP_S:
             zeros = round(min(late, self.capacity_s) * self.rate_hz)
-            self._count("audio_gaps")
-            self._count("audio_gap_samples", zeros)
+            self.counters["audio_gaps"] += 1
+            self.counters["audio_gap_samples"] += zeros
             self.flush()
             run = self._begin(rate, run.clock.drift)
             run.gap_samples = zeros
@@ -211,17 +191,14 @@ class AudioBuffer:
         """Add ``mono`` to the run, and its stamp to the run's clock."""
         run.clock.observe(run.next_index, stamp_ns)
         self._store(run, stamp_ns, mono)
-        step = run.clock.find_step(0.1 * self.gap_s)
-        if step is not None:
-            self._split(run, step[0])
-
-    def _split(self, run: Run, index: float) -> None:
-        """Begin a new run at ``index``: less sound was lost there than the jitter could show."""
-        later, missing_s = run.split(index)
-        name = "audio_gap" if missing_s > 0 else "audio_overlap"
-        self._count(f"{name}s")
-        self._count(f"{name}_samples", round(abs(missing_s) * self.rate_hz))
-        self._runs.append(later)
+        index = run.clock.find_step(0.1 * GAP_S)
+        if index is not None:
+            # Less sound was lost there than the jitter could show: a new run begins.
+            later, missing_s = run.split(index)
+            name = "audio_gap" if missing_s > 0 else "audio_overlap"
+            self.counters[f"{name}s"] += 1
+            self.counters[f"{name}_samples"] += round(abs(missing_s) * self.rate_hz)
+            self._runs.append(later)
 
     def _revoke_gap(self, run: Run, stamp_ns: int) -> bool:
         """Whether the gap before ``run`` was none: ``stamp_ns`` fits the run before it again.
@@ -232,11 +209,11 @@ class AudioBuffer:
             return False
         before = self._runs[-2]
         index = before.end - before.start + run.next_index
-        if abs(before.clock.lateness_s(index, stamp_ns)) > self.gap_s:
+        if abs(before.clock.lateness_s(index, stamp_ns)) > GAP_S:
             return False
-        self._count("audio_late_stamps", run.clock.observations)
-        self._count("audio_gaps", -1)
-        self._count("audio_gap_samples", -run.gap_samples)
+        self.counters["audio_late_stamps"] += run.clock.observations
+        self.counters["audio_gaps"] -= 1
+        self.counters["audio_gap_samples"] -= run.gap_samples
         before.join(run)
         self._runs.pop()
         return True
@@ -244,8 +221,8 @@ class AudioBuffer:
     def _overlap(self, run: Run, late: float, mono: Float, stamp_ns: int) -> None:
         """Drop the part of a chunk whose time was heard already, keep the rest."""
         drop = min(mono.size, round(-late * run.rate_in))
-        self._count("audio_overlaps")
-        self._count("audio_overlap_samples", drop)
+        self.counters["audio_overlaps"] += 1
+        self.counters["audio_overlap_samples"] += drop
         if drop == mono.size:
             return
         if run.resampler.ended:
@@ -265,6 +242,3 @@ class AudioBuffer:
         run.end = self._ring.end
         while len(self._runs) > 1 and self._runs[0].end <= self._ring.start:
             self._runs.popleft()
-
-    def _count(self, name: str, by: int = 1) -> None:
-        self.counters[name] += by

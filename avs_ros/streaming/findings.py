@@ -104,8 +104,7 @@ class Findings:
         if self.images_s and self.sounds_s:
             ahead = self.images_s[0] - self.sounds_s[1]
             behind = self.sounds_s[0] - self.images_s[1]
-        sounds_back = self.counters.get("audio_restarts", 0)
-        images_back = self.counters.get("jumps_back", 0)
+        sounds_back, images_back = self._count("audio_restarts"), self._count("jumps_back")
         if max(ahead, behind) > 0:
             where = "after the sound ends" if ahead > 0 else "before the sound begins"
             yield (
@@ -124,10 +123,11 @@ class Findings:
                 "topic (--audio)?"
             )
 
-    def _about_losses(self) -> Iterator[str]:
-        def count(name: str) -> int:
-            return self.counters.get(name, 0)
+    def _count(self, name: str) -> int:
+        return self.counters.get(name, 0)
 
+    def _about_losses(self) -> Iterator[str]:
+        count = self._count
         if _share(count("broken_packets"), self.packets) > SOME / 2:
             yield (
                 f"{count('broken_packets')} of {self.packets} packets of the file could not be "
@@ -187,13 +187,13 @@ class Findings:
                 f"{self.silence_dbfs:.0f} dBFS): is it the right topic or track, is the "
                 "microphone muted, or is --silence-dbfs too high?"
             )
-        samples = self.counters.get("audio_samples", 0)
-        if _share(self.counters.get("audio_clipped", 0), samples) > SOME:
+        samples = self._count("audio_samples")
+        if _share(self._count("audio_clipped"), samples) > SOME:
             yield (
                 "much of the sound lies past full scale and is clipped: floats must be -1..1, "
                 "integers must be sent as integers (--audio-format)"
             )
-        if _share(self.counters.get("audio_nonfinite", 0), samples) > SOME:
+        if _share(self._count("audio_nonfinite"), samples) > SOME:
             yield (
                 "much of the sound is NaN or infinite and was set to zero: is it of another "
                 "format (--audio-format)?"

@@ -88,13 +88,8 @@ class Pair:
         Raises what the frame's ``decode`` raises, :class:`ImageFormatError` for a wrong array.
         """
         image = self.frame.decode()
-        if (
-            not isinstance(image, np.ndarray)
-            or image.dtype != np.uint8
-            or image.ndim != 3
-            or image.shape[2] != 3
-            or 0 in image.shape
-        ):
-            got = f"{getattr(image, 'dtype', type(image).__name__)} {np.shape(image)}"
+        shape = np.shape(image)
+        if getattr(image, "dtype", None) != np.uint8 or shape[2:] != (3,) or 0 in shape:
+            got = f"{getattr(image, 'dtype', type(image).__name__)} {shape}"
             raise ImageFormatError(f"frame is {got}; expected uint8 RGB [height, width, 3]")
         return image

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -102,8 +102,7 @@ def to_float(samples: NDArray[Any]) -> NDArray[Any]:
     )
 
 
-@dataclass(frozen=True)
-class MonoChunk:
+class MonoChunk(NamedTuple):
     """Mono float32 ``samples`` ``[n]`` in [-1, 1], and how many values had to be mended."""
 
     samples: Float

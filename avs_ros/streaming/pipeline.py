@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from math import nan
 
 import numpy as np
 
@@ -17,7 +16,7 @@ from avs_ros.segmentation import Segmentation
 from avs_ros.streaming.audio_buffer import AUDIO_COUNTERS
 from avs_ros.streaming.inputs import Event, Frame, Pair
 from avs_ros.streaming.synchronizer import FRAME_COUNTERS, Synchronizer
-from avs_ros.streaming.timing import Percentiles, RateMeter, RollingPercentiles
+from avs_ros.streaming.timing import RateMeter, RollingPercentiles
 
 PIPELINE_COUNTERS: dict[str, str] = {
     "results": "results handed out",
@@ -37,21 +36,19 @@ class PipelineStats:
     """How the stream is doing, over the last results and seconds.
 
     ``latency_ms``: frame's arrival to result (waiting for sound included); ``processing_ms``:
-    see :func:`processing_ms`; ``stages_ms``: mean per stage; rates in Hz
-    (``hearing_rate``: of the audio encoder, 0 where the model does not say).  ``level_dbfs``,
-    ``coverage`` and ``sync_error_ms``: of the last result's :class:`Pair`, NaN before the first.
+    see :func:`processing_ms`, both as :meth:`RollingPercentiles.percentiles` gives them;
+    ``stages_ms``: mean per stage; rates in Hz (``hearing_rate``: of the audio encoder, 0 where
+    the model does not say); ``last``: what the last result was about, None before the first.
     """
 
-    latency_ms: Percentiles
-    processing_ms: Percentiles
-    stages_ms: dict[str, float] = field(default_factory=dict)
+    latency_ms: Mapping[str, float]
+    processing_ms: Mapping[str, float]
+    stages_ms: Mapping[str, float] = field(default_factory=dict)
     frame_rate: float = 0.0
     audio_rate: float = 0.0
     result_rate: float = 0.0
-    level_dbfs: float = nan
-    coverage: float = nan
-    sync_error_ms: float = nan
     hearing_rate: float = 0.0
+    last: Pair | None = None
 
 
 def processing_ms(segmentation: Segmentation) -> float:
@@ -230,17 +227,12 @@ class Pipeline:
     def stats(self) -> PipelineStats:
         """Latency, processing time and rates of the last results."""
         with self.synchronizer.condition:
-            now, last = self.synchronizer.clock.now_ns(), self._last
+            now = self.synchronizer.clock.now_ns()
             rates = {f"{name}_rate": meter.rate(now) for name, meter in self._rates.items()}
-            stats = PipelineStats(
+            return PipelineStats(
                 self._latency.percentiles(),
                 self._processing.percentiles(),
                 {name: values.mean() for name, values in self._stages.items()},
                 **rates,
+                last=self._last,
             )
-        if last is None:
-            return stats
-        return replace(
-            stats, level_dbfs=last.level_dbfs, coverage=last.coverage,
-            sync_error_ms=last.sync_error_ms,
-        )

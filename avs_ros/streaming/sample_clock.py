@@ -8,7 +8,7 @@ import numpy as np
 
 MAX_DRIFT = 1e-3  # share; ten times a poor sound card, so only a wrong rate reaches it
 _DRIFT_SD = 150e-6  # what sound cards are off by, before anything is known about this one
-_HISTORY = 1024  # chunks that the line is drawn through, at most
+_HISTORY, _HISTORY_S = 1024, 30.0  # chunks, and their age, that the line is drawn through at most
 _SIGMA_FLOOR_S = 1e-6
 _HUBER = 2.5  # standard deviations of jitter past which a stamp counts less
 _FEW = 16  # chunks
@@ -23,7 +23,7 @@ class SampleClock:
 
     The sender's converter is steady but off by an unknown share (drift); its stamps are right on
     average but each one is early or late (jitter).  So the line ``time = offset + (1 + drift) *
-    index / rate`` is drawn through the stamps of the last ``history_s`` seconds by least squares:
+    index / rate`` is drawn through the stamps of the last 30 seconds by least squares:
     stamps far off the line count less (Huber weights), the drift is pulled towards ``drift`` as
     strongly as the measured jitter makes it uncertain, and is never past +-1000 ppm.
 
@@ -34,45 +34,39 @@ class SampleClock:
     ``audio_stamp_offset`` is for.
     """
 
-    def __init__(self, rate_hz: float, *, drift: float = 0.0, history_s: float = 30.0) -> None:
+    def __init__(self, rate_hz: float, *, drift: float = 0.0) -> None:
         """Expect ``rate_hz`` (nominal), with ``drift`` (share) as the first guess."""
         self.rate_hz = float(rate_hz)
-        self.history_s = float(history_s)
         self.drift = float(drift)
         self._prior_drift = float(drift)
         self._base_ns = 0
         self._offset_s = 0.0
-        self._count = 0
+        self.observations = 0  # stamps taken in since the start
         self._unfitted = 0
         # Of each stamp: nominal time of its sample, and how much later it is (s).
         self._stamps: list[tuple[float, float]] = []
         self.jitter_s = 0.0
 
-    @property
-    def observations(self) -> int:
-        """Stamps taken in since the start."""
-        return self._count
-
     def observe(self, index: float, stamp_ns: int) -> None:
         """Take in that sample ``index`` was stamped ``stamp_ns``; indices rise."""
-        if self._count == 0:
+        if self.observations == 0:
             self._base_ns = stamp_ns
         x = index / self.rate_hz
         self._stamps.append((x, (stamp_ns - self._base_ns) * 1e-9 - x))
-        self._count += 1
-        while len(self._stamps) > _HISTORY or self._stamps[0][0] < x - self.history_s:
+        self.observations += 1
+        while len(self._stamps) > _HISTORY or self._stamps[0][0] < x - _HISTORY_S:
             del self._stamps[0]
         self._unfitted += 1
         if self._unfitted > len(self._stamps) // _REFIT:
             self._unfitted = 0
             self._fit()
 
-    def find_step(self, floor_s: float) -> tuple[float, float] | None:
+    def find_step(self, floor_s: float) -> float | None:
         """A lasting jump of the stamps that is too small to be told from jitter at once.
 
         Compares the last stamps, 16 on each side of every recent chunk.  Returns the index of the
-        first sample after the jump and its size (s, above ``floor_s`` and 6 standard deviations),
-        or None.  Slow wandering of the stamps is not a jump.
+        first sample after a jump of more than ``floor_s`` and 6 standard deviations, or None.
+        Slow wandering of the stamps is not a jump.
         """
         known = len(self._stamps)
         span = min(known - 2 * _GROUP, known // _REFIT + _GROUP)
@@ -93,7 +87,7 @@ class SampleClock:
         middle = float(np.median(y[at : at + _GROUP]) - np.median(y[at - _GROUP : at]))
         if edge / size < 0.7 or middle / size < 0.5:  # a wander, or a few stamps far off
             return None
-        return float(x[at] * self.rate_hz), size
+        return float(x[at] * self.rate_hz)
 
     def split(self, index: float, start: int) -> SampleClock:
         """Give the stamps from ``index`` on to a new clock, whose samples count from ``start``.
@@ -104,7 +98,7 @@ class SampleClock:
         moved, self._stamps = self._stamps[cut:], self._stamps[:cut]
         if self._stamps:
             self._fit()
-        later = SampleClock(self.rate_hz, drift=self.drift, history_s=self.history_s)
+        later = SampleClock(self.rate_hz, drift=self.drift)
         for x, y in moved:
             later.observe(x * self.rate_hz - start, self._base_ns + round((y + x) * 1e9))
         return later

@@ -155,15 +155,12 @@ def _roughness(chunks: Sequence[bytes], form: AudioFormat) -> float:
         values = _centred(samples)
         if not np.isfinite(values).all() or np.abs(values).max(initial=0) > 8.0:
             return np.inf
-        if form.channels == 1 and len(values) % 2 == 0 and _twins(values[:, 0]):
+        paired = form.channels == 1 and len(values) % 2 == 0 and bool(values.any())
+        if paired and (values[0::2] == values[1::2]).all():
             return np.inf  # two equal channels
         steps += float(np.square(np.diff(values, axis=0)).sum())
         power += float(np.square(values[1:]).sum())
     return steps / power if power > 0 else np.inf
-
-
-def _twins(values: NDArray[np.float64]) -> bool:
-    return bool(values.any()) and bool((values[0::2] == values[1::2]).all())
 
 
 def _centred(samples: NDArray[Any]) -> NDArray[np.float64]:

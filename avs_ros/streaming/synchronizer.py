@@ -5,11 +5,10 @@ from __future__ import annotations
 import math
 import threading
 from collections import deque
-from dataclasses import dataclass
 
 from avs_ros.errors import ParameterError
 from avs_ros.sound import SAMPLE_RATE
-from avs_ros.streaming.audio_buffer import AudioBuffer
+from avs_ros.streaming.audio_buffer import JUMP_BACK_S, AudioBuffer
 from avs_ros.streaming.inputs import Event, Frame, Pair
 from avs_ros.streaming.timing import Clock
 
@@ -29,19 +28,14 @@ FRAME_COUNTERS: dict[str, str] = {
 }
 
 
-@dataclass(frozen=True)
-class _Waiting:
-    frame: Frame
-    arrival_ns: int
-
-
 class Synchronizer:
     """Pairs frames with windows of sound by their header stamps; thread-safe.
 
     A frame waits until sound up to its stamp + ``offset_s`` has come, ``deadline_s`` at most by
     ``clock`` (None: for ever, until :meth:`finish` says that no more sound comes), and is then
-    served with what there is.  ``window_s``, ``offset_s`` and ``deadline_s`` may be set at any
-    time.  ``condition`` is notified at every arrival; hold it to wait for one.
+    served with what there is.  ``offset_s`` and ``deadline_s`` may be set at any time.
+    ``condition`` is notified at every arrival; hold it to wait for one.  ``epoch``: number of
+    resets and jumps back so far.
     """
 
     def __init__(
@@ -51,46 +45,29 @@ class Synchronizer:
         deadline_s: float | None = 0.5,
         *,
         rate_hz: int = SAMPLE_RATE,
-        capacity_s: float = 30.0,
-        gap_s: float = 0.05,
-        jump_back_s: float = 0.5,
         max_waiting: int | None = 64,
         clock: Clock | None = None,
     ) -> None:
-        """Cut windows of ``window_s`` seconds at ``rate_hz`` out of ``capacity_s`` kept seconds.
+        """Cut windows of ``window_s`` seconds at ``rate_hz`` out of the 30 s that are kept.
 
-        ``jump_back_s``: a frame this much older than the one before begins the stream anew.
         ``max_waiting``: frames that may wait for sound (None: any number).  Raises
         :class:`ParameterError` for values out of range.
         """
-        self.jump_back_s = jump_back_s
         self.clock = clock if clock is not None else Clock()
         self.condition = threading.Condition(threading.RLock())
-        self._audio = AudioBuffer(rate_hz, capacity_s, gap_s=gap_s, jump_back_s=jump_back_s)
+        self._audio = AudioBuffer(rate_hz)
+        self.rate_hz = self._audio.rate_hz
+        self._audio.window(0, window_s)  # refuses a length that it cannot give
         self.window_s = window_s
         self.offset_s = offset_s
         self.deadline_s = deadline_s
         self._max_waiting = max_waiting
-        self._waiting: deque[_Waiting] = deque()
+        self._waiting: deque[tuple[Frame, int]] = deque()  # with their time of arrival (ns)
         self._settled: deque[Pair] = deque()
         self._last_stamp_ns: int | None = None
         self._finished = False
-        self._epoch = 0
+        self.epoch = 0
         self._counters: dict[str, int] = dict.fromkeys(FRAME_COUNTERS, 0)
-
-    @property
-    def window_s(self) -> float:
-        """Length of the windows (s); above 0, at most the capacity."""
-        return self._window_s
-
-    @window_s.setter
-    def window_s(self, value: float) -> None:
-        if not 1 <= value * self._audio.rate_hz <= self._audio.capacity_s * self._audio.rate_hz:
-            raise ParameterError(
-                f"window of {value} s; must be at least one sample and at most the "
-                f"{self._audio.capacity_s} s of sound that are kept"
-            )
-        self._window_s = float(value)
 
     @property
     def offset_s(self) -> float:
@@ -115,16 +92,6 @@ class Synchronizer:
         with self.condition:
             self._deadline_s = value
             self.condition.notify_all()
-
-    @property
-    def rate_hz(self) -> int:
-        """Sample rate of the windows (Hz)."""
-        return self._audio.rate_hz
-
-    @property
-    def epoch(self) -> int:
-        """Number of resets and jumps back so far."""
-        return self._epoch
 
     @property
     def waiting(self) -> int:
@@ -154,21 +121,21 @@ class Synchronizer:
             self.condition.notify_all()
 
     def _take_frame(self, frame: Frame) -> None:
-        self._count("frames_received")
+        self._counters["frames_received"] += 1
         last = self._last_stamp_ns
         if last is not None and frame.stamp_ns <= last:
             if frame.stamp_ns == last:
-                self._count("dropped_duplicate")
+                self._counters["dropped_duplicate"] += 1
                 return
-            if last - frame.stamp_ns <= self.jump_back_s * 1e9:
-                self._count("dropped_out_of_order")
+            if last - frame.stamp_ns <= JUMP_BACK_S * 1e9:
+                self._counters["dropped_out_of_order"] += 1
                 return
             self._jump_back(last, frame.stamp_ns)
         self._last_stamp_ns = frame.stamp_ns
-        self._waiting.append(_Waiting(frame, self.clock.now_ns()))
+        self._waiting.append((frame, self.clock.now_ns()))
         if self._max_waiting is not None and len(self._waiting) > self._max_waiting:
             self._waiting.popleft()
-            self._count("dropped_queue_full")
+            self._counters["dropped_queue_full"] += 1
 
     def finish(self) -> None:
         """Say that no more sound comes: every waiting frame is served with what there is.
@@ -190,78 +157,73 @@ class Synchronizer:
             self._last_stamp_ns = None
             self.condition.notify_all()
 
-    def poll(self, now_ns: int | None = None) -> Pair | None:
+    def poll(self) -> Pair | None:
         """The oldest waiting frame, if its sound has come or its deadline is over.
 
-        ``now_ns``: time by ``clock`` (None: now).  Frames come in the order of their stamps.
+        Frames come in the order of their stamps.
         """
         with self.condition:
-            now = self.clock.now_ns() if now_ns is None else now_ns
             if self._settled:
                 return self._settled.popleft()
             if not self._waiting:
                 return None
-            first = self._waiting[0]
-            if not (self._arrived(first) or self._expired(first, now)):
+            frame, arrival_ns = self._waiting[0]
+            if not (self._arrived(frame) or self._expired(arrival_ns)):
                 return None
-            return self._pair(self._waiting.popleft())
+            return self._pair(*self._waiting.popleft())
 
-    def poll_newest(
-        self, now_ns: int | None = None, reason: str = "dropped_busy"
-    ) -> Pair | None:
+    def poll_newest(self, reason: str = "dropped_busy") -> Pair | None:
         """The newest frame that is ready, sound arrived before deadline over.
 
         Older frames are dropped and counted as ``reason``; newer ones go on waiting.
         """
         with self.condition:
-            now = self.clock.now_ns() if now_ns is None else now_ns
-            ready = [i for i, one in enumerate(self._waiting) if self._arrived(one)] or [
-                i for i, one in enumerate(self._waiting) if self._expired(one, now)
+            ready = [i for i, (frame, _) in enumerate(self._waiting) if self._arrived(frame)] or [
+                i for i, (_, arrival_ns) in enumerate(self._waiting) if self._expired(arrival_ns)
             ]
             if not ready:
                 return None
             for _ in range(ready[-1]):
                 self._waiting.popleft()
-                self._count(reason)
-            return self._pair(self._waiting.popleft())
+                self._counters[reason] += 1
+            return self._pair(*self._waiting.popleft())
 
     def next_deadline_ns(self) -> int | None:
         """When (by ``clock``) the first waiting frame stops waiting; None if none will."""
         with self.condition:
             if not self._waiting or self.deadline_s is None:
                 return None
-            return self._waiting[0].arrival_ns + round(self.deadline_s * 1e9)
+            return self._waiting[0][1] + round(self.deadline_s * 1e9)
 
     def _end_ns(self, stamp_ns: int) -> int:
         return stamp_ns + round(self.offset_s * 1e9)
 
-    def _arrived(self, waiting: _Waiting) -> bool:
+    def _arrived(self, frame: Frame) -> bool:
         latest = self._audio.latest_ns
-        return self._finished or (
-            latest is not None and latest >= self._end_ns(waiting.frame.stamp_ns)
-        )
+        return self._finished or (latest is not None and latest >= self._end_ns(frame.stamp_ns))
 
-    def _expired(self, waiting: _Waiting, now_ns: int) -> bool:
-        deadline = self.deadline_s
-        return deadline is not None and now_ns - waiting.arrival_ns >= round(deadline * 1e9)
+    def _expired(self, arrival_ns: int) -> bool:
+        if (deadline := self.deadline_s) is None:
+            return False
+        return self.clock.now_ns() - arrival_ns >= round(deadline * 1e9)
 
-    def _pair(self, waiting: _Waiting) -> Pair:
-        end_ns = self._end_ns(waiting.frame.stamp_ns)
+    def _pair(self, frame: Frame, arrival_ns: int) -> Pair:
+        end_ns = self._end_ns(frame.stamp_ns)
         latest = self._audio.latest_ns
-        if not self._arrived(waiting):
-            self._count("frames_deadline")
+        if not self._arrived(frame):
+            self._counters["frames_deadline"] += 1
         window = self._audio.window(end_ns, self.window_s)
-        self._count("frames_paired")
-        self._count("frames_incomplete", 0 if window.complete else 1)
+        self._counters["frames_paired"] += 1
+        self._counters["frames_incomplete"] += not window.complete
         error = math.nan if latest is None else max(0.0, (end_ns - latest) * 1e-6)
         return Pair(
-            waiting.frame, window.samples, window.coverage, window.complete, window.level_dbfs,
-            error, self._epoch, waiting.arrival_ns,
+            frame, window.samples, window.coverage, window.complete, window.level_dbfs, error,
+            self.epoch, arrival_ns,
         )
 
     def _jump_back(self, last_ns: int, stamp_ns: int) -> None:
         """Begin a new epoch; forget the sound too, unless it has jumped already."""
-        self._count("jumps_back")
+        self._counters["jumps_back"] += 1
         if self.deadline_s is None:
             self._settle()
         self._new_epoch()
@@ -274,13 +236,10 @@ class Synchronizer:
         self._audio.flush()
         finished, self._finished = self._finished, True
         while self._waiting:
-            self._settled.append(self._pair(self._waiting.popleft()))
+            self._settled.append(self._pair(*self._waiting.popleft()))
         self._finished = finished
 
     def _new_epoch(self) -> None:
-        self._count("dropped_reset", len(self._waiting))
+        self._counters["dropped_reset"] += len(self._waiting)
         self._waiting.clear()
-        self._epoch += 1
-
-    def _count(self, name: str, by: int = 1) -> None:
-        self._counters[name] += by
+        self.epoch += 1

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -20,17 +19,6 @@ class Clock:
     def wait(self, condition: threading.Condition, timeout_s: float | None) -> None:
         """Wait on ``condition`` (held by the caller) until notified or ``timeout_s`` is over."""
         condition.wait(timeout_s)
-
-
-@dataclass(frozen=True)
-class Percentiles:
-    """Milliseconds below which half, 90 %, 99 % of the recent values lie, and the largest."""
-
-    p50: float
-    p90: float
-    p99: float
-    max: float
-    count: int
 
 
 class RollingPercentiles:
@@ -48,17 +36,14 @@ class RollingPercentiles:
     def mean(self) -> float:
         """Mean of the values; NaN while no value is known."""
         with self._lock:
-            return sum(self._values) / len(self._values) if self._values else float("nan")
+            return sum(self._values) / len(self._values) if self._values else np.nan
 
-    def percentiles(self) -> Percentiles:
-        """The figures; all NaN while no value is known."""
+    def percentiles(self) -> dict[str, float]:
+        """``p50``, ``p90``, ``p99`` and ``max``; all NaN while no value is known."""
         with self._lock:
-            values = np.array(self._values, dtype=np.float64)
-        if not values.size:
-            nan = float("nan")
-            return Percentiles(nan, nan, nan, nan, 0)
-        p50, p90, p99 = np.percentile(values, (50, 90, 99))
-        return Percentiles(float(p50), float(p90), float(p99), float(values.max()), values.size)
+            values = np.array(self._values or [np.nan], dtype=np.float64)
+        found = np.percentile(values, (50, 90, 99, 100))
+        return dict(zip(("p50", "p90", "p99", "max"), map(float, found), strict=True))
 
 
 class RateMeter:

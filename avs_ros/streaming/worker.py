@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from avs_ros.errors import EngineError, ParameterError
+from avs_ros.errors import EngineError
 from avs_ros.segmentation import Segmentation
 from avs_ros.streaming.inputs import Pair
 from avs_ros.streaming.pipeline import Pipeline
@@ -29,10 +29,8 @@ class Worker:
         max_rate: float = 0.0,
     ) -> None:
         """``max_rate``: results per second at most (0: no limit; may be set at any time)."""
-        if not max_rate >= 0:
-            raise ParameterError(f"max_rate of {max_rate} Hz; must be 0 (no limit) or above")
         self.max_rate = max_rate
-        self._pipeline = pipeline
+        self.pipeline = pipeline
         self._synchronizer = pipeline.synchronizer
         self._on_result = on_result
         self._thread: threading.Thread | None = None
@@ -56,7 +54,7 @@ class Worker:
                 )
             return
         if self._thread is not None:
-            self._pipeline.reset()
+            self.pipeline.reset()
         self._stopping = threading.Event()
         self._thread = threading.Thread(
             target=self._work, args=(self._stopping,), name="avs-pipeline", daemon=True
@@ -84,10 +82,10 @@ class Worker:
 
         def close_when_done() -> None:
             self.stop(None)
-            self._pipeline.close()
+            self.pipeline.close()
 
         if self.stop():
-            self._pipeline.close()
+            self.pipeline.close()
         else:
             threading.Thread(target=close_when_done, name="avs-close", daemon=True).start()
 
@@ -103,7 +101,7 @@ class Worker:
                 pair = None
                 if now >= not_before_ns:
                     reason = "dropped_max_rate" if limited else "dropped_busy"
-                    pair = self._synchronizer.poll_newest(now, reason)
+                    pair = self._synchronizer.poll_newest(reason)
                 if pair is None:
                     clock.wait(condition, self._timeout_s(now, not_before_ns))
                     continue
@@ -126,7 +124,7 @@ class Worker:
 
     def _serve(self, pair: Pair, stopping: threading.Event) -> bool:
         """Process one pair and hand the result out; False after an error that needs a pause."""
-        pipeline, failing = self._pipeline, "worker_errors"
+        pipeline, failing = self.pipeline, "worker_errors"
         try:
             segmentation = pipeline.step(pair)
             if segmentation is None:  # a broken image costs nothing: no need for a pause
