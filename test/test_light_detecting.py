@@ -18,6 +18,7 @@ from avs_ros.inference.candidates import (
     raised,
 )
 from avs_ros.inference.explaining import (
+    COMPANION_INPUTS,
     INPUTS,
     UNHEARD,
     VISIBLE,
@@ -25,6 +26,7 @@ from avs_ros.inference.explaining import (
     ExplainingGate,
     Sight,
     SoundEvidence,
+    companion_inputs,
     gate_inputs,
     of_instances,
 )
@@ -164,6 +166,29 @@ def test_cells_and_sounds_count_by_what_they_are_elsewhere() -> None:
     assert not Background(None).heard(np.full(3, 5.0, np.float32)).any()
     extreme = background.sight(np.zeros(3, np.float32), np.array([1.0, 0.0, 1.0], np.float32))
     assert extreme.unusual.max() <= 6 and extreme.unusual.min() >= -2
+
+
+def test_a_second_sound_is_weighed_against_what_the_first_lets_hear() -> None:
+    """A dog lets a cat be heard at -3: at -3 nothing speaks for the cat, at 0 much does."""
+    usual = [[[0.0, -3.0, -9.0], [-6.0, 0.0, -9.0], [-9.0, -9.0, 0.0]],
+             [[1.0, 1.5, 1.0], [1.0, 1.0, 1.0], [1.0, 1.0, 0.0]]]  # fmt: skip
+    background = Background({"alone": usual})
+    each, dog = np.arange(3), np.zeros(3, np.int64)
+    found = background.unexplained(np.array([0.0, -3.0, -9.0], np.float32), each, dog)
+    np.testing.assert_allclose(found, [0.0, 0.0, 0.0], atol=1e-6)
+    found = background.unexplained(np.array([0.0, 0.0, 20.0], np.float32), each, dog)
+    np.testing.assert_allclose(found, [0.0, 2.0, 8.0], atol=1e-6)
+    # Nothing is known of what the last one lets hear of itself, nor by earlier files of anything.
+    assert background.unexplained(np.full(3, 5.0, np.float32), each[2:], each[2:]) == [0.0]
+    assert not Background(None).unexplained(np.full(3, 5.0, np.float32), each, dog).any()
+    inputs = np.zeros((3, INPUTS), np.float32)
+    inputs[:, 0] = 0.0, 0.0, -9.0
+    inputs[:, 4] = 3.0, 3.0, -9.0
+    logits = np.array([2.0, -1.0, -5.0], np.float32)
+    beside = companion_inputs(inputs, logits, 0, background)
+    assert beside.shape == (3, COMPANION_INPUTS)
+    np.testing.assert_allclose(
+        beside[:, INPUTS:], [[2, 2, 0, 0, -2], [-1, 2, 0, 2, 5], [-5, 2, -9, 0, -2]], atol=1e-6)
 
 
 def test_evidence_has_three_levels_and_special_sounds_lend_their_name() -> None:

@@ -13,11 +13,13 @@ from light_training_data import Reporter
 
 from avs_ros.errors import ParameterError
 from avs_ros.inference.candidates import THING_WEIGHTS
+from avs_ros.inference.explaining import COMPANION_INPUTS, INPUTS, Background
 from avs_ros.inference.light import BUNDLED
 from avs_ros.inference.light_detecting import DetectingSegmenter
 from avs_ros.models.light.checkpoint import load_light
 from recipes.c3n_light import box_choice, detect, explaining, gate_examples
 from recipes.c3n_light.__main__ import main
+from recipes.c3n_light.background import background_of
 from recipes.c3n_light.categories import categories
 from recipes.c3n_light.detect import DetectSettings, run_detect
 from recipes.c3n_light.explaining import (
@@ -85,8 +87,9 @@ def test_one_command_goes_from_the_data_to_a_file_that_runs(
     assert other.metadata["provenance"]["gate"]["settings"]["pairs"] == 30
     told, before = other.metadata["detecting"], model.metadata["detecting"]
     assert told["gate"] != before["gate"] and told["evidence"] == before["evidence"]
-    for kind in ("cells", "sound"):
-        assert np.shape(told["background"][kind]) == (2, 92)
+    for kind, shape in (("cells", (2, 92)), ("sound", (2, 92)), ("alone", (2, 92, 92))):
+        assert np.shape(told["background"][kind]) == shape
+    assert np.shape(told["gate"]["companion"]["mean"]) == (COMPANION_INPUTS,)
     assert other.detector is not None and model.detector is not None
     for own, kept in zip(other.detector.parameters(), model.detector.parameters(), strict=True):
         assert torch.equal(own, kept)
@@ -135,7 +138,8 @@ PLAIN = {
 def test_thresholds_leave_the_asked_share_empty() -> None:
     silent = made([(p / 100, [0, 0]) for p in range(1, 100)])
     assert threshold_for(silent, PLAIN, 0.9) == pytest.approx(0.9, abs=0.01)
-    beside = made([(p / 100, [0, 1]) for p in range(1, 100)])
+    # What is weighed beside the second, the first source.
+    beside = made([(p / 100, [0, -1]) for p in range(1, 100)])
     assert companion_threshold_for(beside, PLAIN, 0.2) == pytest.approx(0.8, abs=0.01)
 
 
@@ -153,10 +157,31 @@ def test_the_background_is_of_images_and_sounds_without_the_category() -> None:
     # Evidence of two categories at three levels, and whether the first one may make it.
     sounds = [(np.array([own, -2.0, 9, 9, 9, 9]), np.array([makes, 0.0]))
               for own, makes in ((3.0, 1), (0.0, -1), (-5.0, 0), (-7.0, 0))]  # fmt: skip
-    found = explaining.background_of(cells, sounds)
+    found = background_of(cells, sounds)
     # What may be there is seen as not there, what may sound is left out; what never differs says
     # nothing.
-    assert found == {"cells": [[-5.0, 0.0], [1.0, 0.0]], "sound": [[-6.0, 0.0], [1.0, 0.0]]}
+    assert found["cells"] == [[-5.0, 0.0], [1.0, 0.0]]
+    assert found["sound"] == [[-6.0, 0.0], [1.0, 0.0]]
+    # One recording of the first alone, and five of no category in particular; of the second none.
+    mean, spread = np.array(found["alone"])
+    values = np.array([3.0, 0.0, -5.0, -7.0])
+    np.testing.assert_allclose(mean[:, 0], [(3 + 5 * values.mean()) / 6, values.mean()], atol=0.01)
+    expected = values.std() * np.array([np.sqrt(5 / 6), 1])
+    np.testing.assert_allclose(spread[:, 0], expected, atol=0.01)
+    assert mean[:, 1].tolist() == [-2.0, -2.0] and not spread[:, 1].any()
+
+
+def test_beside_the_likeliest_source_everything_else_is_weighed() -> None:
+    inputs = np.zeros((3, 2, INPUTS), np.float32)
+    inputs[:, :, 0] = [[2.0, 1.0], [1.0, 2.0], [0.0, 0.0]]
+    every = explaining.examples_of(
+        [*zip(inputs, np.array([[1, 1], [1, 0], [0, 0]], np.float32), strict=True)])
+    plain = {**PLAIN, "mean": [0.0] * INPUTS, "spread": [1.0] * INPUTS,
+             "hidden": [[1e-3, *[0.0] * (INPUTS - 1)]]}  # fmt: skip
+    found = explaining.companion_examples(every, plain, Background(None))
+    # The third has no source; in the second one the source is not the likeliest.
+    assert found.truth.tolist() == [[-1, 1], [-1, 0]]
+    assert found.inputs.shape == (2, 2, COMPANION_INPUTS)
 
 
 def test_noises_are_of_nothing_that_can_be_marked() -> None:

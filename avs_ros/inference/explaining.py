@@ -17,8 +17,10 @@ import numpy as np
 from avs_ros.segmentation import Float
 
 LEVELS = 3
-# Numbers that the gate weighs for each category.
-INPUTS = 19
+# Numbers that the gate weighs for each category, and those that it weighs beside a first one.
+INPUTS, COMPANION_INPUTS = 21, 26
+# Of the former: what is heard of the category itself, and what is seen of it.
+OWN, SEEN = 0, 4
 UNHEARD = -9.0
 # Log-odds of an instance, or of a cell, from which a category counts as visible.
 VISIBLE, WELL_VISIBLE = -1.0, 1.0
@@ -96,14 +98,20 @@ class Background:
     """What is seen and heard of each category where it is not.
 
     ``metadata``: ``cells`` (logarithm of its best cell's probability) and ``sound`` (its own
-    log-odds), each a list of means and one of spreads, ``[K]``; a spread of 0: not known.  None:
-    of a file that knows nothing of it.
+    log-odds), each a list of means and one of spreads, ``[K]``; ``alone``: those of the log-odds
+    (columns) while a category (rows) sounds alone, ``[K, K]``; a spread of 0: not known.  None,
+    or no such entry: of a file that knows nothing of it.
     """
 
     def __init__(self, metadata: Mapping[str, Any] | None) -> None:
-        told = metadata or {"cells": ((0.0,), (0.0,)), "sound": ((0.0,), (0.0,))}
-        self._cells, self._sound = (
-            np.asarray(told[name], np.float32) for name in ("cells", "sound")
+        told = metadata or {}
+        self._cells, self._sound, self._alone = (
+            np.asarray(told.get(name, nothing), np.float32)
+            for name, nothing in (
+                ("cells", ((0.0,), (0.0,))),
+                ("sound", ((0.0,), (0.0,))),
+                ("alone", (((0.0,),), ((0.0,),))),
+            )
         )
 
     def sight(self, score: Float, peak: Float) -> Sight:
@@ -118,6 +126,16 @@ class Background:
     def heard(self, own: Float) -> Float:
         """Log-odds ``[K]`` of what is heard -> by how many spreads each stands out."""
         return _spreads(own, self._sound, HEARD_SPREADS)
+
+    def unexplained(self, own: Float, which: Any, by: Any) -> Float:
+        """By how many spreads the log-odds of categories stand out from what is heard of them
+        while another one sounds alone.
+
+        ``own`` ``[K]``; ``which`` and ``by``: indices of the categories and of the others.
+        """
+        known = self._alone.shape[1] > 1
+        usual = self._alone[:, by, which] if known else np.zeros((2, 1), np.float32)
+        return _spreads(own[which], usual, HEARD_SPREADS)
 
 
 def of_instances(score: Float) -> Sight:
@@ -146,6 +164,7 @@ def gate_inputs(
     seen = sight.visible
     here = seen > VISIBLE
     claim = best + np.minimum(seen, 2.0)
+    each, rival = np.arange(len(claim)), _other(claim)
     heard = background.heard(own)
     stands_out = sight.unusual + heard
     columns = [
@@ -168,8 +187,30 @@ def gate_inputs(
         heard,
         stands_out - _strongest_other(stands_out),
         np.minimum(sight.unusual, heard),
+        background.unexplained(own, each, rival),
+        background.unexplained(own, rival, each),
     ]
     return np.stack(columns, axis=1).astype(np.float32)
+
+
+def companion_inputs(inputs: Float, logits: Float, first: int, background: Background) -> Float:
+    """What the gate weighs for each category beside the ``first``, ``[K, F]``.
+
+    ``inputs``: see :func:`gate_inputs`; ``logits`` ``[K]``: what the gate makes of them.  A sound
+    hides others: what is heard of a second thing is weighed against what the first lets hear.
+    """
+    own, seen = inputs[:, OWN], inputs[:, SEEN]
+    more = background.unexplained(own, np.arange(len(own)), np.full(len(own), first))
+    rivals = np.where(seen > VISIBLE, more, HEARD_SPREADS[0])
+    rivals[first] = HEARD_SPREADS[0]
+    columns = [
+        logits,
+        np.full_like(logits, logits[first]),
+        own - own[first],
+        more,
+        more - _strongest_other(rivals),
+    ]
+    return np.concatenate([inputs, np.stack(columns, axis=1)], axis=1).astype(np.float32)
 
 
 def _best(own: Float, branch: Float, root: Float) -> Float:
@@ -181,12 +222,16 @@ class ExplainingGate:
     """Logit that each category is visible and makes the sound: a small network on its inputs.
 
     ``metadata``: ``mean`` and ``spread`` ``[F]`` of the inputs, ``hidden`` ``[H, F]`` and
-    ``hidden_bias`` ``[H]`` (tanh), ``weights`` ``[H]`` and ``bias``.  Earlier files weigh fewer
-    inputs, the first ones.
+    ``hidden_bias`` ``[H]`` (tanh), ``weights`` ``[H]`` and ``bias``; ``companion``: the same
+    of what sounds beside a first one (:func:`companion_inputs`).  Earlier files weigh fewer
+    inputs, the first ones, and have no companion.
     """
 
     def __init__(self, metadata: Mapping[str, Any]) -> None:
-        self._facts = {name: np.asarray(value, np.float32) for name, value in metadata.items()}
+        own = {name: value for name, value in metadata.items() if name != "companion"}
+        self._facts = {name: np.asarray(value, np.float32) for name, value in own.items()}
+        companion = metadata.get("companion")
+        self.companion = None if companion is None else ExplainingGate(companion)
 
     def __call__(self, inputs: Float) -> Float:
         """``[..., F]`` (see :func:`gate_inputs`) -> ``[...]``, log-odds."""
@@ -197,12 +242,17 @@ class ExplainingGate:
         return np.asarray(hidden @ metadata["weights"] + metadata["bias"], np.float32)
 
 
+def _other(values: Float) -> Any:
+    """For each entry of ``[K]`` where the maximum over the other ones is."""
+    order = np.argsort(values)
+    out = np.full(len(values), order[-1])
+    out[order[-1]] = order[-2]
+    return out
+
+
 def _strongest_other(values: Float) -> Float:
     """For each entry of ``[K]`` the maximum over the other ones."""
-    order = np.argsort(values)
-    out = np.full_like(values, values[order[-1]])
-    out[order[-1]] = values[order[-2]]
-    return out
+    return np.asarray(values[_other(values)], np.float32)
 
 
 def log_odds(probability: Float, least: float) -> Float:

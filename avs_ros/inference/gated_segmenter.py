@@ -26,6 +26,7 @@ from avs_ros.inference.explaining import (
     ExplainingGate,
     Sight,
     SoundEvidence,
+    companion_inputs,
     gate_inputs,
 )
 from avs_ros.inference.frames import FramePreparation
@@ -241,20 +242,30 @@ class ExplainingSegmenter(GatedSegmenter):
             self._loudest.drop_db(stamp_ns, window),
             self.background,
         )
-        probability = sigmoid(self._explain(self.inputs))
-        if self._markable is not None:
-            probability = np.where(self._markable, probability, 0).astype(np.float32)
         policy = self._policy
-        gate = policy.pooled(probability)
+        logits = self._explain(self.inputs)
+        gate = policy.pooled(self._markable_of(logits))
         best = np.arange(len(gate)) == gate.argmax()
         first = best & (gate >= policy.required())
-        others = policy.without_confusable(gate, best)
         sounds, score = first, np.where(best, policy.scaled(gate), 0.0)
         if first.any():
+            if self._explain.companion is not None:
+                inputs = companion_inputs(
+                    self.inputs, logits, int(gate.argmax()), self.background
+                )
+                gate = policy.pooled(self._markable_of(self._explain.companion(inputs)))
+            others = policy.without_confusable(gate, best)
             sounds = first | (others >= policy.required_beside())
             score = np.maximum(score, policy.scaled_beside(others))
         policy.remember(sounds)
         return np.asarray(score, np.float32), sounds
+
+    def _markable_of(self, logits: Float) -> Float:
+        """Probabilities ``[K]``; 0 for what is never marked."""
+        probability = sigmoid(logits)
+        if self._markable is None:
+            return probability
+        return np.where(self._markable, probability, 0).astype(np.float32)
 
 
 def open_light(

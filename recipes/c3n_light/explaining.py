@@ -17,7 +17,13 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor, nn
 
-from avs_ros.inference.explaining import LEVELS, Background, ExplainingGate, Sight, gate_inputs
+from avs_ros.inference.explaining import (
+    Background,
+    ExplainingGate,
+    Sight,
+    companion_inputs,
+    gate_inputs,
+)
 from avs_ros.models.labels import audioset
 from avs_ros.segmentation import Float
 from recipes.c3n_light.categories import categories, classes_below, sound_classes
@@ -72,41 +78,18 @@ def made_by(labels: Sequence[int]) -> Float:
     return out
 
 
-def background_of(
-    cells: Sequence[tuple[Float, Float]], sounds: Sequence[tuple[Float, Float]]
-) -> dict[str, Any]:
-    """What :class:`Background` takes, of images and sounds without each category.
-
-    ``cells``: log-probability ``[K]`` of an image's best cells, and what is shown ``[K]`` (1, 0,
-    -1 unknown: most likely not); ``sounds``: evidence ``[3 K]`` and :func:`made_by`.
-    """
-    seen = [(peaks, np.maximum(shown, 0)) for peaks, shown in cells]
-    heard = [(evidence.reshape(LEVELS, -1)[0], makers) for evidence, makers in sounds]
-    return {"cells": _usual(seen), "sound": _usual(heard)}
-
-
-def _usual(found: Sequence[tuple[Float, Float]]) -> list[list[float]]:
-    """Means and spreads; a spread of 0 where nothing ever differs."""
-    values, truth = (np.stack(part) for part in zip(*found, strict=True))
-    mean, spread = [], []
-    for column, known in zip(values.T, truth.T, strict=True):
-        without = column[known == 0] if np.ptp(column) > 0 else np.zeros(1)
-        mean.append(round(float(without.mean()), 3))
-        spread.append(round(float(without.std()), 3))
-    return [mean, spread]
-
-
 def composites(
     images: Sequence[tuple[Sight, Float]],
     sounds: Sequence[tuple[Float, Float]],
     pairs: int,
     seed: int,
-    background: Background,
+    backgrounds: Sequence[Background],
 ) -> Examples:
     """``pairs`` of what is seen and what is heard, a third of them matching.
 
     ``images``: what is seen, and what is shown ``[K]`` (1, 0, -1 unknown); ``sounds``: evidence
-    ``[3 K]`` and :func:`made_by`.
+    ``[3 K]`` and :func:`made_by`.  ``backgrounds``: each of the sounds
+    without one fold (every n-th) of them: a sound is weighed against what is known without it.
     """
     rng = np.random.default_rng(seed)
     shown = np.stack([one[1] for one in images])
@@ -126,8 +109,25 @@ def composites(
             drop, truth = rng.uniform(*PAUSE_DB), np.minimum(truth, 0)
             now = sounds[int(rng.integers(len(sounds)))][0] if rng.random() < 0.5 else now
             now = now - np.float32(rng.uniform(0, 2))
+        background = backgrounds[b % len(backgrounds)]
         found.append((gate_inputs(now, heard, images[a][0], -drop, background), truth))
     return examples_of(found)
+
+
+def companion_examples(
+    examples: Examples, gate: Mapping[str, Any], background: Background
+) -> Examples:
+    """What there is to weigh beside the likeliest source, of those that have one."""
+    with_source = examples.only((examples.truth == 1).any(axis=1))
+    logits = ExplainingGate(gate)(with_source.inputs)
+    first = np.where(with_source.truth == 1, logits, -np.inf).argmax(axis=1)
+    rows = zip(with_source.inputs, logits, first, strict=True)
+    truth = with_source.truth.copy()
+    truth[np.arange(len(first)), first] = -1
+    return Examples(
+        np.stack([companion_inputs(*row, background) for row in rows]),
+        truth, with_source.weight, with_source.group,
+    )  # fmt: skip
 
 
 def truth_of(shown: Float, makers: Float) -> Float:
@@ -217,13 +217,15 @@ def threshold_for(examples: Examples, gate: Mapping[str, Any], empty: float) -> 
     return float(np.quantile(best, empty))
 
 
-def companion_threshold_for(examples: Examples, gate: Mapping[str, Any], marked: float) -> float:
+def companion_threshold_for(
+    examples: Examples, companion: Mapping[str, Any], marked: float
+) -> float:
     """The lowest probability at which this share of the composites has something marked beside
-    the source that does not sound.
+    the source that does not sound; ``examples``: :func:`companion_examples`.
     """
-    sounds = (examples.group < 0) & (examples.truth == 1).any(axis=1)
-    likely = probability(gate, examples.inputs[sounds])
-    beside = np.where(examples.truth[sounds] == 0, likely, 0).max(axis=1)
+    own = examples.only(examples.group < 0)
+    likely = probability(companion, own.inputs)
+    beside = np.where(own.truth == 0, likely, 0).max(axis=1)
     return float(np.quantile(beside, 1 - marked))
 
 

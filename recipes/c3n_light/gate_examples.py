@@ -17,13 +17,14 @@ from avs_ros.inference.light_detecting import DetectingSegmenter
 from avs_ros.models.labels import audioset
 from avs_ros.segmentation import Bytes, Float, Prediction
 from avs_ros.sound import SAMPLE_RATE
+from recipes.c3n_light.background import background_of
 from recipes.c3n_light.categories import categories
 from recipes.c3n_light.detector_scenes import photo_held_out, sample_held_out
 from recipes.c3n_light.distortion import noise
 from recipes.c3n_light.explaining import (
     CLIP_WEIGHT,
+    FOLDS,
     Examples,
-    background_of,
     composites,
     examples_of,
     made_by,
@@ -74,12 +75,14 @@ def gather_examples(
             (model.evidence(model.audio_logits(window)), makers) for window, makers in recordings
         ]
         say(f"composites of {len(looked)} images and {len(sounds)} sounds")
-        usual = background_of(
-            [(np.log(peak + LEAST_PEAK), shown) for _, peak, shown in looked], sounds
-        )
+        cells = [(np.log(peak + LEAST_PEAK), shown) for _, peak, shown in looked]
+        usual = background_of(cells, sounds)
+        without = [
+            Background(background_of(cells, [*_without(sounds, fold)])) for fold in range(FOLDS)
+        ]
         model.background = Background(usual)
         images = [(model.background.sight(*seen), shown) for *seen, shown in looked]
-        found = composites(images, sounds, pairs, seed, model.background)
+        found = composites(images, sounds, pairs, seed, without)
         two = list(_doubles(model, photos, recordings, doubles, seed))
         say(f"{len(two)} of two things side by side")
         found = found.joined(examples_of(two))
@@ -147,37 +150,42 @@ def _doubles(
     makers = np.stack([one[1] for one in recordings]) > 0
     # A category and then one of its photographs: the rare ones as often as the others.
     usable = np.flatnonzero(shown.any(axis=0) & makers.any(axis=0))
-    for index in range(count):
+    for _ in range(-(-count // 3)):
         left, right = (int(k) for k in rng.choice(usable, 2, replace=False))
         first, second = (photos[_one(rng, shown[:, k])] for k in (left, right))
         here, beside = (recordings[_one(rng, makers[:, k])] for k in (left, right))
-        if index % 3 == 0:
-            gain = 10 ** (rng.uniform(-EITHER_DB, EITHER_DB) / 20)
-            window = np.clip(here[0] + gain * beside[0], -1, 1).astype(np.float32)
-            made = _either(here[1], beside[1])
-        elif index % 3 == 1:
-            window, made = here
-        else:
-            window, made = recordings[int(rng.integers(len(recordings)))]
-        pair = [first, second] if rng.random() < 0.5 else [second, first]
-        side = min(max(one[0].shape[0] for one in pair), MOST_PX)
-        frame = np.concatenate(
-            [
-                cv2.resize(one, (max(1, round(one.shape[1] * side / one.shape[0])), side))
-                for one, _ in pair
-            ],
-            axis=1,
-        )
-        heard = model.evidence(model.audio_logits(window))
-        sight = model.background.sight(*_best(model, np.asarray(frame, np.uint8)))
-        inputs = gate_inputs(heard, heard, sight, 0.0, model.background)
-        yield inputs, truth_of(_either(first[1], second[1]), made)
+        gain = 10 ** (rng.uniform(-EITHER_DB, EITHER_DB) / 20)
+        both = np.clip(here[0] + gain * beside[0], -1, 1).astype(np.float32)
+        sight = model.background.sight(*_best(model, _side_by_side(rng, first[0], second[0])))
+        for window, made in (
+            (both, _either(here[1], beside[1])),
+            here,
+            recordings[int(rng.integers(len(recordings)))],
+        ):
+            heard = model.evidence(model.audio_logits(window))
+            inputs = gate_inputs(heard, heard, sight, 0.0, model.background)
+            yield inputs, truth_of(_either(first[1], second[1]), made)
+
+
+def _side_by_side(rng: np.random.Generator, one: Bytes, other: Bytes) -> Bytes:
+    """Both photographs in one frame, in either order."""
+    pair = [one, other] if rng.random() < 0.5 else [other, one]
+    side = min(max(image.shape[0] for image in pair), MOST_PX)
+    resized = [
+        cv2.resize(image, (max(1, round(image.shape[1] * side / image.shape[0])), side))
+        for image in pair
+    ]
+    return np.asarray(np.concatenate(resized, axis=1), np.uint8)
 
 
 def _best(model: DetectingSegmenter, frame: Bytes) -> tuple[Float, Float]:
     """Of each category the score of its best instance and of its best cell, ``[K]``."""
     found = model.candidates(frame)
     return found.score, found.peak
+
+
+def _without(sounds: Sequence[tuple[Float, Float]], fold: int) -> Iterator[tuple[Float, Float]]:
+    return (one for i, one in enumerate(sounds) if i % FOLDS != fold)
 
 
 def _one(rng: np.random.Generator, chosen: Any) -> int:

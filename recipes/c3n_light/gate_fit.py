@@ -16,11 +16,12 @@ from typing import Any
 import numpy as np
 
 from avs_ros.errors import CheckpointError
-from avs_ros.inference.explaining import INPUTS
+from avs_ros.inference.explaining import INPUTS, Background
 from avs_ros.models.light.checkpoint import load_light, save_light
 from recipes.c3n_light.categories import categories, sound_classes
 from recipes.c3n_light.explaining import (
     Examples,
+    companion_examples,
     companion_threshold_for,
     fit,
     refusal_curve,
@@ -43,7 +44,7 @@ class GateSettings:
 
     seed: int = 5
     pairs: int = 20000
-    doubles: int = 1500
+    doubles: int = 3000
     empty: float = 0.96
     beside: float = 0.04
 
@@ -66,7 +67,9 @@ def fitted_gate(
     examples, background = _examples(draft, settings, data, output, reporter)
     gate = fit(examples)
     threshold = threshold_for(examples, gate, settings.empty)
-    companion = companion_threshold_for(examples, gate, settings.beside)
+    beside = companion_examples(examples, gate, Background(background))
+    gate["companion"] = fit(beside)
+    companion = companion_threshold_for(beside, gate["companion"], settings.beside)
     reporter.say(f"gate: {len(examples.truth)} examples, threshold {threshold:.3f}, "
                  f"{companion:.3f} beside another")  # fmt: skip
     curve = refusal_curve(examples, gate)
