@@ -14,7 +14,9 @@ import re
 import resource
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,8 +25,6 @@ import numpy as np
 
 import avs_ros
 from avs_ros.errors import ParameterError
-
-Samples = Mapping[str, Sequence[float]]
 
 
 @dataclass(frozen=True)
@@ -54,37 +54,26 @@ def take_turns(
 
     ``steps``: name -> function that serves round number n and returns the milliseconds.
     """
-    if rounds < 1:
-        raise ParameterError(f"{rounds} rounds; at least one is needed")
-    names = list(steps)
+    names = deque(steps)
     samples: dict[str, list[float]] = {name: [] for name in names}
     for number in range(rounds):
-        start = number % max(len(names), 1)
-        for name in names[start:] + names[:start]:
+        for name in names:
             samples[name].append(steps[name](number))
             on_sample()
+        names.rotate(-1)
     return samples
 
 
-def summarise(samples: Samples, reference: str) -> dict[str, Timing]:
-    """Medians, and ratios to ``reference`` round by round.
-
-    Raises :class:`ParameterError` where a candidate lacks rounds.
-    """
+def summarise(samples: Mapping[str, Sequence[float]], reference: str) -> dict[str, Timing]:
+    """Medians, and ratios to ``reference`` round by round."""
     base = np.asarray(samples[reference], float)
     found = {}
     for name, taken in samples.items():
         ms = np.asarray(taken, float)
-        if ms.shape != base.shape or not ms.size:
-            raise ParameterError(
-                f"{name} has {ms.size} rounds, {reference} has {base.size}: not taken in turns"
-            )
-        ratios = base / ms
-        low, median, high = np.percentile(ms, (10, 50, 90))
-        first, middle, third = np.percentile(ratios, (25, 50, 75))
+        low, median, high = map(float, np.percentile(ms, (10, 50, 90)))
+        first, middle, third = map(float, np.percentile(base / ms, (25, 50, 75)))
         found[name] = Timing(
-            float(median), float(low), float(high), float(ms.min()),
-            float(middle), float(first), float(third), tuple(float(x) for x in ms),
+            median, low, high, float(ms.min()), middle, first, third, tuple(ms.tolist())
         )
     return found
 
@@ -98,13 +87,10 @@ def peak_mib() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / MIB
 
 
-def forget_peak() -> bool:
-    """Let the kernel count :func:`recent_peak_mib` from here on; False where it cannot."""
-    try:
+def forget_peak() -> None:
+    """Let the kernel count :func:`recent_peak_mib` from here on, where it can."""
+    with suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
-    except OSError:
-        return False
-    return True
 
 
 def recent_peak_mib() -> float | None:
@@ -181,7 +167,7 @@ def describe_machine() -> dict[str, Any]:
     """
     import torch
 
-    found: dict[str, Any] = {
+    return {
         "avs_ros": avs_ros.__version__,
         "cpu": processor(),
         "cores": cores(),
@@ -190,11 +176,8 @@ def describe_machine() -> dict[str, Any]:
         "system": f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
         "libraries": {name: number for name in _LIBRARIES if (number := installed_version(name))},
         "load": round(os.getloadavg()[0], 1),
-        "gpu": None,
+        "gpu": torch.cuda.get_device_name(0) if torch.cuda.is_available() else None,
     }
-    if torch.cuda.is_available():
-        found["gpu"] = torch.cuda.get_device_name(0)
-    return found
 
 
 def processor() -> str:

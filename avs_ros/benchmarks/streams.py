@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any, TextIO
 
 import numpy as np
@@ -161,12 +162,12 @@ def measure_node(
     """
     require_ros()
     environment = {**os.environ, **own_graph(domain)}
-    values = json.dumps(subject.values())
+    values = asdict(subject)
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as log:
-        served = ["avs_ros.nodes.benchmark_subject", values, engine, device, *_NODE_ARGUMENTS]
-        with _process(["-m", *served], environment, log, log) as node:
+        served = ["avs_ros.nodes.benchmark_subject", json.dumps(values), engine, device]
+        with _process(["-m", *served, *_NODE_ARGUMENTS], environment, log, log) as node:
             spec = {
-                "subject": subject.values(), "engine": engine, "device": device,
+                "subject": values, "engine": engine, "device": device,
                 "pid": node.pid, "rounds": rounds, "seconds": seconds,
             }
             client = ["-m", "avs_ros.nodes.benchmark_client", json.dumps(spec)]
@@ -196,19 +197,15 @@ def _result(client: subprocess.Popen[str], tell: Callable[[str], None]) -> dict[
 def _process(
     arguments: list[str], environment: dict[str, str], log: TextIO, out: TextIO | int
 ) -> Iterator[subprocess.Popen[str]]:
-    process = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, *arguments], stdout=out, stderr=log, text=True,
         stdin=subprocess.DEVNULL, env=environment, start_new_session=True,
-    )
-    try:
-        yield process
-    finally:
-        if process.poll() is None:
-            process.send_signal(signal.SIGINT)
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.send_signal(signal.SIGINT)  # nothing happens where it has ended
             try:
                 process.wait(_END_S)
             except subprocess.TimeoutExpired:
                 process.kill()
-        process.wait()
-        if process.stdout is not None:
-            process.stdout.close()
