@@ -17,10 +17,11 @@ from rosbags.highlevel import AnyReader
 from run_command import start
 from without import start_without_ros
 
-from avs_ros.cli import demo as demo_verb
+from avs_ros.cli import recorded_play
 from avs_ros.cli.demo_result import judge, summarize
 from avs_ros.cli.main import main
-from avs_ros.cli.recorded_play import ChildError, Children
+from avs_ros.cli.recorded_play import Children
+from avs_ros.errors import AvsError
 from avs_ros.media.recorded_run import RecordedPrediction, RecordedRun, read_run
 from avs_ros.media.scene import FPS, turns
 from avs_ros.media.source import Sound
@@ -154,8 +155,7 @@ def demo_here(*arguments: object) -> tuple[int, str, str]:
     """``avs demo`` in this process, as :mod:`demo_command` starts it: status, stdout, stderr."""
     out, err = io.StringIO(), io.StringIO()
     with pytest.MonkeyPatch.context() as patch:
-        verb = demo_verb.run
-        patch.setattr(demo_verb, "run", lambda args: verb(args, NODE))
+        patch.setattr(recorded_play, "SEGMENTATION_NODE", NODE)
         with redirect_stdout(out), redirect_stderr(err):
             status = main(["demo", *map(str, arguments)])
     return status, out.getvalue(), err.getvalue()
@@ -189,20 +189,22 @@ def test_a_duration_out_of_range(tmp_path: Path) -> None:
 def test_children_are_ended_and_their_death_is_noticed(tmp_path: Path) -> None:
     lines: list[str] = []
     with Children(tmp_path / "logs", {"WORD": "hello"}) as children:
-        sleeper = children.start("sleeper", [
+        sleeper = children.start_child("sleeper", [
             "-c", "import os, time; print(os.environ['WORD'], flush=True); time.sleep(600)",
         ], lines.append)
-        fine = children.start("fine", ["-c", "print('bye')"])
+        fine = children.start_child("fine", ["-c", "print('bye')"], may_end=True)
         while fine.running or not lines:
             pass
-        children.check(may_end=[fine])
-        with pytest.raises(ChildError, match=r"fine has stopped \(status 0\)"):
+        children.check()
+        for code, words in (("pass", r"bad has stopped \(status 0\)"),
+                            ("import sys; sys.exit('oh no')", "oh no")):
+            bad = children.start_child("bad", ["-c", code])
+            while bad.running:
+                pass
+            with pytest.raises(AvsError, match=words):
+                bad.check()
+        with pytest.raises(AvsError, match="bad has stopped"):
             children.check()
-        bad = children.start("bad", ["-c", "import sys; sys.exit('oh no')"])
-        while bad.running:
-            pass
-        with pytest.raises(ChildError, match="oh no"):
-            children.check(may_end=[fine])
         assert sleeper.running
     assert not sleeper.running
     assert lines == ["hello\n"]

@@ -9,16 +9,14 @@ from pathlib import Path
 import numpy as np
 
 from avs_ros.cli.run_folder import counter_descriptions
-from avs_ros.media.bag_writer import NODE
 from avs_ros.media.film import choose_moments, decode, jpeg, thumbnails, write_film
-from avs_ros.media.recorded_run import RecordedRun, read_run
+from avs_ros.media.recorded_run import RecordedRun
 from avs_ros.media.scene import SECONDS, Turn, turns
 from avs_ros.report.charts import Span
 from avs_ros.report.run_report import Moment, RunSummary, write_report
 from avs_ros.streaming.audio_buffer import AUDIO_COUNTERS
 from avs_ros.streaming.synchronizer import FRAME_COUNTERS
 
-IMAGE, AUDIO = "/image/compressed", "/audio"
 # A turn is judged from here on: the window of sound is a second long.
 HEARD_S = 0.6
 # Moments of the film that image.jpg shows, one below the other.
@@ -26,14 +24,13 @@ IMAGES = 2
 
 
 def render(
-    folder: Path, seconds: float = SECONDS, advance: Callable[[int], None] = lambda n: None,
-    over_dds: bool = True,
-) -> RunSummary:
-    """``output.mcap`` -> ``overlay.mp4``, ``image.jpg`` and ``report.html`` beside it.
+    run: RecordedRun, folder: Path, seconds: float, advance: Callable[[int], None], over_dds: bool
+) -> None:
+    """Write ``overlay.mp4``, ``image.jpg`` and ``report.html`` in ``folder``.
 
-    ``over_dds``: whether a real node was recorded; else one process did it all.
+    ``seconds``: of the scene that were played.  ``over_dds``: whether a real node was recorded;
+    else one process did it all.
     """
-    run = read_run(folder / "output.mcap", NODE, IMAGE, AUDIO)
     film = folder / "overlay.mp4"
     write_film(run, film, lambda: advance(1))
     summary = summarize(run, seconds, over_dds)
@@ -44,16 +41,16 @@ def render(
         Moment(summary.times[i], jpeg(decode(overlay)), summary.marked[i] or "nothing marked")
         for i in chosen if (overlay := run.answers[answered[i]].overlay)
     ]
-    surest: dict[str, int] = {}
-    for i in sorted(chosen, key=lambda i: summary.scores[i]):
-        if summary.marked[i]:
-            surest[summary.marked[i]] = i
+    # The surest moment of each label.
+    surest = {
+        label: i for i in sorted(chosen, key=lambda i: summary.scores[i])
+        if (label := summary.marked[i])
+    }
     positions = sorted(stamps.index(answered[i]) for i in surest.values())[:IMAGES]
     if positions:
         images = [decode(data) for data in thumbnails(film, positions, width=1600)]
         (folder / "image.jpg").write_bytes(jpeg(np.vstack(images), width=1600))
     write_report(folder / "report.html", summary)
-    return summary
 
 
 def summarize(

@@ -10,15 +10,20 @@ import argparse
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import cv2
 
 from avs_ros.cli.options import add_computing, add_policy, policy_of
 from avs_ros.errors import ParameterError
+from avs_ros.evaluation import identity
+from avs_ros.evaluation.composite_benchmark import answer_to
+from avs_ros.evaluation.composite_data import read_dataset
+from avs_ros.evaluation.two_of_a_kind import Told, make_twins, tell
+from avs_ros.inference import create_segmenter
+from avs_ros.inference.segmenter import Segmenter
 from avs_ros.postprocess import PostprocessConfig
-
-if TYPE_CHECKING:
-    from avs_ros.inference.segmenter import Segmenter
-    from avs_ros.segmentation import Segmentation
+from avs_ros.report.page import short
+from avs_ros.segmentation import Segmentation
 
 DEFAULT = ("c3n_light", "avsc_light")
 
@@ -47,15 +52,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Ask every model about every scene; print a table and write the image."""
     from avs_ros.evaluation.scenes import shots, write_clips
-    from avs_ros.inference import create_segmenter
 
     names: list[str] = args.model or list(DEFAULT)
     policy = policy_of(args)
 
     def load(name: str) -> Segmenter:
-        return create_segmenter(
-            name, engine=args.engine, device=args.device, gate=policy.gate
-        )
+        return create_segmenter(name, args.engine, args.device, gate=policy.gate)
 
     _ask(names, load, args.output, policy)
     if args.clips is not None:
@@ -66,14 +68,9 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _ask(
-    names: Sequence[str], load: Callable[[str], Segmenter], output: Path,
-    policy: PostprocessConfig,
+    names: Sequence[str], load: Callable[[str], Segmenter], output: Path, policy: PostprocessConfig
 ) -> None:
-    import cv2
-
-    from avs_ros.evaluation.composite_benchmark import answer_to
     from avs_ros.evaluation.scenes import judge, sheet, shots
-    from avs_ros.report.page import short
 
     scenes = shots()
     answers: list[list[Segmentation]] = [[] for _ in scenes]
@@ -101,18 +98,12 @@ def _ask(
 
 
 def one_by_one(
-    names: Sequence[str], load: Callable[[str], Segmenter], data: Path,
-    policy: PostprocessConfig,
+    names: Sequence[str], load: Callable[[str], Segmenter], data: Path, policy: PostprocessConfig
 ) -> None:
     """Print how well the models tell things apart, find them one by one, and follow them.
 
     ``load``: makes the segmenter of a name.  ``data``: see ``--data``.
     """
-    from avs_ros.evaluation import identity
-    from avs_ros.evaluation.composite_data import read_dataset
-    from avs_ros.evaluation.two_of_a_kind import Told, make_twins, tell
-    from avs_ros.report.page import short
-
     cases = make_twins(read_dataset(data))
     told: dict[str, Told] = {}
     precise: dict[str, identity.Precision] = {}

@@ -5,7 +5,14 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from avs_ros.errors import ParameterError
+from avs_ros.cli.options import check_safetensors
+from avs_ros.models.label_similarity import (
+    build_similarity,
+    read_similarity,
+    shipped_similarity,
+    write_similarity,
+)
+from avs_ros.models.labels import audioset, imagenet
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -51,13 +58,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _build(args: argparse.Namespace) -> int:
-    from avs_ros.models.label_similarity import build_similarity, write_similarity
-
     output = args.output or Path(f"label_similarity_{args.form}.safetensors")
-    if output.suffix != ".safetensors":
-        raise ParameterError(f"the similarity is written as .safetensors, not {output.name!r}")
-    if not output.absolute().parent.is_dir():
-        raise ParameterError(f"folder {output.absolute().parent} does not exist")
+    check_safetensors(output)
     similarity = build_similarity(args.embedding, args.form, args.extra_rows)
     write_similarity(similarity, output)
     rows, columns = similarity.matrix.shape
@@ -66,9 +68,6 @@ def _build(args: argparse.Namespace) -> int:
 
 
 def _nearest(args: argparse.Namespace) -> int:
-    from avs_ros.models.label_similarity import read_similarity, shipped_similarity
-    from avs_ros.models.labels import audioset
-
     column = audioset().index(args.label)
     similarity = read_similarity(args.file) if args.file else shipped_similarity(args.form)
     values = similarity.matrix[:, column]
@@ -79,8 +78,6 @@ def _nearest(args: argparse.Namespace) -> int:
 
 
 def _list(args: argparse.Namespace) -> int:
-    from avs_ros.models.labels import audioset, imagenet
-
     vocabulary = audioset() if args.vocabulary == "audioset" else imagenet()
     for index, (identity, name) in enumerate(zip(vocabulary.ids, vocabulary.names, strict=True)):
         print(f"{index}\t{identity}\t{name}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from avs_ros.conversions.audio import check_format
@@ -71,6 +72,14 @@ def add_bag_topics(parser: Any, truth: str = "") -> None:
     )
     if truth:
         parser.add_argument("--truth", default="", metavar="TOPIC", help=f"topic of the {truth}")
+
+
+def check_safetensors(output: Path) -> None:
+    """Raise ParameterError for a file to write that has another suffix, or no folder."""
+    if output.suffix != ".safetensors":
+        raise ParameterError(f"weights and tables are .safetensors files, not {output.name!r}")
+    if not output.absolute().parent.is_dir():
+        raise ParameterError(f"folder {output.absolute().parent} does not exist")
 
 
 def chosen_models(args: argparse.Namespace) -> list[str]:

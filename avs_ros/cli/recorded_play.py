@@ -25,10 +25,6 @@ LAST_LINES = 12
 STOP_S = 10.0
 
 
-class ChildError(AvsError):
-    """A process of ours has died; the message ends with the last lines of its log."""
-
-
 class Child:
     """One running process; everything it says goes to ``log``."""
 
@@ -39,9 +35,13 @@ class Child:
         log: Path,
         environment: Mapping[str, str],
         on_line: Callable[[str], None] | None = None,
+        may_end: bool = False,
     ) -> None:
-        """Start ``python WORDS``; ``on_line`` takes each line of its stdout (else: to the log)."""
-        self.name, self.log = name, log
+        """Start ``python WORDS``; ``on_line`` takes each line of its stdout (else: to the log).
+
+        ``may_end``: status 0 is no death.
+        """
+        self.name, self.log, self._may_end = name, log, may_end
         self._file = log.open("w", encoding="utf-8")
         self._process = subprocess.Popen(
             [sys.executable, *arguments], stderr=self._file,
@@ -62,32 +62,28 @@ class Child:
         """Whether it still runs."""
         return self._process.poll() is None
 
-    def check(self, may_end: bool = False) -> None:
-        """Raise :class:`ChildError` if it has died (``may_end``: status 0 is no death)."""
+    def check(self) -> None:
+        """Raise AvsError, with the last lines of its log, if it has died."""
         status = self._process.poll()
-        if status is not None and not (may_end and status == 0):
-            raise ChildError(
-                f"{self.name} has stopped ({_how(status)}); the end of {self.log}:\n{self.tail()}"
-            )
-
-    def tail(self) -> str:
-        """The last lines of its log."""
+        if status is None or (self._may_end and status == 0):
+            return
+        how = f"killed by {signal.Signals(-status).name}" if status < 0 else f"status {status}"
         lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()
-        return "\n".join(f"  {line}" for line in lines[-LAST_LINES:]) or "  (it said nothing)"
+        tail = "\n".join(f"  {line}" for line in lines[-LAST_LINES:]) or "  (it said nothing)"
+        raise AvsError(f"{self.name} has stopped ({how}); the end of {self.log}:\n{tail}")
 
-    def stop(self) -> int:
-        """Ask it to end (SIGINT), insist after ten seconds; returns its status."""
+    def stop(self) -> None:
+        """Ask it to end (SIGINT), insist after ten seconds."""
         if self.running:
             self._process.send_signal(signal.SIGINT)
             try:
                 self._process.wait(STOP_S)
             except subprocess.TimeoutExpired:
                 self._process.kill()
-        status = self._process.wait()
+        self._process.wait()
         if self._reader is not None:
             self._reader.join(1.0)
         self._file.close()
-        return status
 
 
 class Children(ExitStack):
@@ -100,25 +96,24 @@ class Children(ExitStack):
         self._logs, self._environment = logs, environment
         self._running: list[Child] = []
 
-    def start(
-        self, name: str, arguments: Sequence[str], on_line: Callable[[str], None] | None = None
+    def start_child(
+        self,
+        name: str,
+        arguments: Sequence[str],
+        on_line: Callable[[str], None] | None = None,
+        may_end: bool = False,
     ) -> Child:
-        """Start ``python WORDS`` under this name."""
-        child = Child(name, arguments, self._logs / f"{name}.log", self._environment, on_line)
+        """Start ``python WORDS`` under this name; see :class:`Child`."""
+        log = self._logs / f"{name}.log"
+        child = Child(name, arguments, log, self._environment, on_line, may_end)
         self._running.append(child)
         self.callback(child.stop)
         return child
 
-    def check(self, may_end: Sequence[Child] = ()) -> None:
-        """Raise :class:`ChildError` if one has died."""
+    def check(self) -> None:
+        """Raise AvsError if one has died."""
         for child in self._running:
-            child.check(child in may_end)
-
-
-def _how(status: int) -> str:
-    if status < 0:
-        return f"killed by {signal.Signals(-status).name}"
-    return f"status {status}"
+            child.check()
 
 
 # An engine that is compiled at the first start may take minutes on a busy machine.
@@ -126,10 +121,11 @@ START_S = 600.0
 SETTLED_S = 1.8
 LAST_LINES_S = 15.0
 NODE_CODE = "import sys; from avs_ros.nodes.{0} import main; sys.exit(main())"
+# The Python that runs the node.
 SEGMENTATION_NODE = NODE_CODE.format("segmentation_node")
 
 
-class RecordedPlay(ExitStack):
+class RecordedPlay(Children):
     """One pass: :meth:`start`, :meth:`play`, :meth:`settle`; all processes end with the block."""
 
     def __init__(self, logs: Path, domain: int | None, shown: str) -> None:
@@ -137,13 +133,11 @@ class RecordedPlay(ExitStack):
 
         ``shown``: topic of which one message per image is recorded.
         """
-        super().__init__()
+        super().__init__(logs, own_graph(domain))
+        self._shown = shown
         # What the recorder told: the node's state, and how many messages of each topic came.
         self._state, self._failure = "", ""
         self._counts: dict[str, int] = {}
-        self._logs, self._shown = logs, shown
-        self._children = self.enter_context(Children(logs, own_graph(domain)))
-        self._player: Child | None = None
 
     def _hear(self, line: str) -> None:
         """Take one line of the recorder's."""
@@ -155,11 +149,6 @@ class RecordedPlay(ExitStack):
         self._failure = payload.get("failure", self._failure)
         self._counts = payload.get("counts", self._counts)
 
-    @property
-    def _answers(self) -> int:
-        """Masks received."""
-        return self._counts.get(f"{NODE}/mask", 0)
-
     def start(
         self,
         recording: Path,
@@ -168,7 +157,6 @@ class RecordedPlay(ExitStack):
         *,
         sound: str = "",
         latched: Sequence[str] = (),
-        node_code: str = SEGMENTATION_NODE,
     ) -> None:
         """Record ``topics`` (name -> type); start the node and wait until it is active.
 
@@ -184,10 +172,20 @@ class RecordedPlay(ExitStack):
             arguments += ["--latched", name]
         for name, type_name in topics.items():
             arguments += ["--topic", name, type_name]
-        self._children.start("recorder", arguments, self._hear)
-        node = ["-c", node_code, *_ros_arguments(parameters)]
-        self._children.start("segmentation_node", node)
-        self._wait_active()
+        self.start_child("recorder", arguments, self._hear)
+        node = ["-c", SEGMENTATION_NODE, *_ros_arguments(parameters)]
+        self.start_child("segmentation_node", node)
+        until = time.monotonic() + START_S
+        while self._state != "active":
+            self.check()
+            if self._failure:
+                raise AvsError(f"the segmentation node cannot start: {self._failure}")
+            if time.monotonic() > until:
+                raise RosError(
+                    f"the segmentation node was not active within {START_S:.0f} s; do other "
+                    "processes or a firewall hold back UDP on the loopback interface?"
+                )
+            time.sleep(0.05)
 
     def play(
         self,
@@ -197,48 +195,33 @@ class RecordedPlay(ExitStack):
         """Play to the end; ``advance`` hears how many more images have been recorded."""
         arguments = ["-c", NODE_CODE.format("player_node"), *_ros_arguments(parameters)]
         arguments += ["-r", "image:=/image", "-r", "audio:=/audio"]
-        self._player = self._children.start("player_node", arguments)
+        player = self.start_child("player_node", arguments, may_end=True)
         done = 0
-        while self._player.running:
-            self._children.check(may_end=[self._player])
+        while player.running:
+            self.check()
             now = self._counts.get(self._shown, 0)
             advance(now - done)
             done = now
             time.sleep(0.1)
-        self._player.check(may_end=True)
 
     def settle(self) -> None:
-        """Until no new mask has come for a while: long enough for one more diagnostics page."""
-        players = [self._player] if self._player else []
-        until = time.monotonic() + LAST_LINES_S
-        last, since = -1, time.monotonic()
-        while time.monotonic() < until and time.monotonic() - since < SETTLED_S:
-            self._children.check(may_end=players)
-            if self._answers != last:
-                last, since = self._answers, time.monotonic()
-            time.sleep(0.05)
-        self._children.check(may_end=players)
+        """Until no new mask has come for a while: long enough for one more diagnostics page.
 
-    def check_answered(self) -> None:
-        """Raise :class:`RosError` when not one mask was recorded."""
-        if not self._answers:
+        Raises :class:`RosError` when not one mask was recorded.
+        """
+        until = time.monotonic() + LAST_LINES_S
+        masks, since = -1, time.monotonic()
+        while time.monotonic() < until and time.monotonic() - since < SETTLED_S:
+            self.check()
+            if (now := self._counts.get(f"{NODE}/mask", 0)) != masks:
+                masks, since = now, time.monotonic()
+            time.sleep(0.05)
+        self.check()
+        if not masks:
             raise RosError(
                 f"the node has answered none of {self._counts.get(self._shown, 0)} "
                 f"images; its log is {self._logs / 'segmentation_node.log'}"
             )
-
-    def _wait_active(self) -> None:
-        until = time.monotonic() + START_S
-        while self._state != "active":
-            self._children.check()
-            if self._failure:
-                raise AvsError(f"the segmentation node cannot start: {self._failure}")
-            if time.monotonic() > until:
-                raise RosError(
-                    f"the segmentation node was not active within {START_S:.0f} s; do other "
-                    "processes or a firewall hold back UDP on the loopback interface?"
-                )
-            time.sleep(0.05)
 
 
 def _ros_arguments(parameters: Mapping[str, object]) -> list[str]:

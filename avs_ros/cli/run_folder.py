@@ -14,7 +14,7 @@ import json
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import cv2
 import numpy as np
@@ -98,9 +98,6 @@ class RunFolder:
         )
         self._video.frame(stamp_ns, answer.overlay)
         self._bag.add(answer, stamp_ns)
-        self._add_to_summary(segmentation, time_s)
-
-    def _add_to_summary(self, segmentation: Segmentation, time_s: float) -> None:
         summary = self.summary
         summary.times.append(time_s)
         summary.scores.append(float(segmentation.score))
@@ -144,10 +141,16 @@ class RunFolder:
             "results.jsonl": "one line per frame", "masks": "one mask per frame, 0 or 255",
         }
         summary.notes = notes
+
+        def caption(position: int) -> str:
+            label = summary.marked[position].split(",")[0]
+            says = f"{label} ({summary.scores[position]:.2f})" if label else "nothing marked"
+            return f"{says}, hears {summary.heard[position] or '-'}"
+
         positions = choose_moments(summary.times, summary.scores, summary.marked)
         images = thumbnails(self.folder / "overlay.mp4", positions)
         summary.moments = [
-            Moment(summary.times[position], image, _caption(summary, position))
+            Moment(summary.times[position], image, caption(position))
             for position, image in zip(positions, images, strict=False)
         ]
         write_report(self.folder / "report.html", summary)
@@ -161,12 +164,6 @@ def counter_descriptions(counters: Mapping[str, int]) -> dict[str, int]:
     }
     quiet = sum(1 for name, count in counters.items() if not count and name not in TOTALS)
     return {**told, f"every other of {quiet} counters of drops and troubles": 0}
-
-
-def _caption(summary: RunSummary, position: int) -> str:
-    label = summary.marked[position].split(",")[0]
-    says = f"{label} ({summary.scores[position]:.2f})" if label else "nothing marked"
-    return f"{says}, hears {summary.heard[position] or '-'}"
 
 
 def to_record(segmentation: Segmentation, index: int, time_s: float) -> dict[str, Any]:
@@ -206,7 +203,7 @@ class ResultFiles:
         self.masks.mkdir(exist_ok=True)
         for old in self.masks.glob("[0-9]*.png"):
             old.unlink()
-        self._file: TextIO = (folder / "results.jsonl").open("w", encoding="utf-8")
+        self._file = (folder / "results.jsonl").open("w", encoding="utf-8")
         self._metadata: Mapping[str, Any] | None = metadata
 
     def add(self, segmentation: Segmentation, index: int, time_s: float) -> None:
@@ -225,10 +222,8 @@ class ResultFiles:
 
 def write_mask(path: Path, mask: Bytes) -> None:
     """Write a uint8 ``[H, W]`` image as PNG; raises :class:`MediaError` if the disk refuses."""
-    done, data = cv2.imencode(".png", mask, [cv2.IMWRITE_PNG_COMPRESSION, 3])
+    _, data = cv2.imencode(".png", mask, [cv2.IMWRITE_PNG_COMPRESSION, 3])
     try:
-        if not done:
-            raise OSError(f"a mask of shape {mask.shape} cannot be coded")
         path.write_bytes(data.tobytes())
     except OSError as error:
         raise MediaError(f"{path}: cannot be written ({error})") from error
