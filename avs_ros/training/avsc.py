@@ -30,7 +30,7 @@ from avs_ros.models.avsc import (
     silent_aware_loss,
 )
 from avs_ros.training.config import TrainConfig
-from avs_ros.training.data import ClipTensors, heard_once, supervised_frames
+from avs_ros.training.data import ClipTensors, supervised_frames
 from avs_ros.training.report import RunReporter
 from avs_ros.training.trainer import Trainer
 
@@ -200,13 +200,14 @@ def train_bench(
         )
     if settings.mode == "frozen":
         network.freeze_segmenter()
-    audio = heard_once(output, network.audio_encoder.to(device), clips, reporter)
 
     def save_best(net: AVSC, path: Path, values: dict[str, float]) -> None:
         about = {"training": dataclasses.asdict(settings), "scores": values}
         save_avsc(path, net, {"provenance": about, "calibration": {"score": 0.5}})
 
-    trainer = BenchTrainer(settings, network, clips, audio, output, reporter, save_best, device)
+    trainer = BenchTrainer(
+        settings, network, clips, network.audio_encoder, output, reporter, save_best, device
+    )
     trainer.categories = categories
     if settings.mode == "pseudo":
         trainer.teacher = copy.deepcopy(network).eval().requires_grad_(False).to(device)
