@@ -118,8 +118,7 @@ def _convert(args: argparse.Namespace) -> int:
         description = convert_c3n(args.files[0], output, args.similarity)
     else:
         source = find_source(args.name)
-        about = {"licence": source.licence, "page": source.page}
-        convert(source.kind, source.network, _files(args, source), output, about)
+        convert(source, _files(args, source), output)
         description = source.network
     print(f"{output}: {description}, {output.stat().st_size} bytes")
     return 0
@@ -137,9 +136,9 @@ def _verify(args: argparse.Namespace) -> int:
             print(f"no downloaded weights in {folder}")
     right = True
     for source in chosen:
-        for finding in verify(source, _files(args, source)):
-            print(f"{'ok   ' if finding.ok else 'WRONG'} {finding.subject}: {finding.description}")
-            right &= finding.ok
+        for ok, subject, found in verify(source, _files(args, source)):
+            print(f"{'ok   ' if ok else 'WRONG'} {subject}: {found}")
+            right &= ok
     return 0 if right else 1
 
 
