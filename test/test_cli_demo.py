@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-import sys
+import time
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
@@ -20,12 +20,11 @@ from without import start_without_ros
 from avs_ros.cli import recorded_play
 from avs_ros.cli.demo_result import judge, summarize
 from avs_ros.cli.main import main
-from avs_ros.cli.recorded_play import Children
-from avs_ros.errors import AvsError
 from avs_ros.media.recorded_run import RecordedPrediction, RecordedRun, read_run
 from avs_ros.media.scene import FPS, turns
 from avs_ros.media.source import Sound
 from avs_ros.media.video import VideoSource
+from avs_ros.ros_installation import python_process
 
 # One worker makes the demo for all tests of this file.
 pytestmark = pytest.mark.xdist_group("demo")
@@ -186,29 +185,18 @@ def test_a_duration_out_of_range(tmp_path: Path) -> None:
     assert "--duration is 99; must be from 2 to 20" in err
 
 
-def test_children_are_ended_and_their_death_is_noticed(tmp_path: Path) -> None:
+def test_a_process_ends_with_its_block_and_is_heard(tmp_path: Path) -> None:
     lines: list[str] = []
-    with Children(tmp_path / "logs", {"WORD": "hello"}) as children:
-        sleeper = children.start_child("sleeper", [
-            "-c", "import os, time; print(os.environ['WORD'], flush=True); time.sleep(600)",
-        ], lines.append)
-        fine = children.start_child("fine", ["-c", "print('bye')"], may_end=True)
-        while fine.running or not lines:
-            pass
-        children.check()
-        for code, words in (("pass", r"bad has stopped \(status 0\)"),
-                            ("import sys; sys.exit('oh no')", "oh no")):
-            bad = children.start_child("bad", ["-c", code])
-            while bad.running:
-                pass
-            with pytest.raises(AvsError, match=words):
-                bad.check()
-        with pytest.raises(AvsError, match="bad has stopped"):
-            children.check()
-        assert sleeper.running
-    assert not sleeper.running
+    code = ("import os, sys, time; print('words', file=sys.stderr, flush=True); "
+            "print(os.environ['WORD'], flush=True); time.sleep(600)")
+    with (tmp_path / "log").open("w") as log:
+        with python_process(["-c", code], {"WORD": "hello"}, log, lines.append) as sleeper:
+            while not lines:
+                assert sleeper.poll() is None
+                time.sleep(0.01)
+        assert sleeper.poll() is not None
     assert lines == ["hello\n"]
-    assert sys.executable
+    assert (tmp_path / "log").read_text().startswith("words\n")
 
 
 def recording(mark: str) -> RecordedRun:
