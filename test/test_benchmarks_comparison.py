@@ -84,7 +84,7 @@ def test_a_form_that_differs_is_not_timed(scripted):
 
 
 def test_scaling_points(scripted, monkeypatch):
-    monkeypatch.setattr(comparison, "available_mib", lambda: 2000.0)
+    monkeypatch.setattr(comparison, "listed_mib", lambda *_: 2000.0)
     found = comparison.measure_scaling(
         replace(SMALL, image_size=224), "torch", "cpu", 2, clips=(1, 5), sizes=(64,),
         rates_hz=(1, 10),

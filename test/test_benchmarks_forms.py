@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from avs_ros.benchmarks.forms import AUTHORS, StepOutput, StreamForm, difference, make_form
-from avs_ros.benchmarks.measuring import ProcessWatch, available_mib, peak_mib
+from avs_ros.benchmarks.measuring import ProcessWatch, listed_mib, peak_mib
 from avs_ros.benchmarks.networks import build
 from avs_ros.benchmarks.subject import AUDIOS, VISUALS, Subject
 from avs_ros.errors import ModelError, ParameterError
@@ -95,7 +95,9 @@ def test_memory_and_processor_time_of_a_process():
     watch = ProcessWatch(os.getpid())
     assert sum(range(2_000_000)) and (usage := watch.usage()).cpu_percent >= 0
     assert 0 < usage.rss_mib <= peak_mib() + 1
-    assert available_mib() is None or available_mib() > 0
+    free = listed_mib("meminfo", "MemAvailable")
+    assert free is None or free > 0
+    assert listed_mib("meminfo", "Nothing") is None and listed_mib("nothing", "VmRSS") is None
     with pytest.raises(ParameterError, match="is not there"):
         ProcessWatch(2**22 + 1)
 

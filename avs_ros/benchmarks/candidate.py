@@ -14,7 +14,7 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from typing import Any, TypeVar
 
-from avs_ros.benchmarks.measuring import forget_peak, gpu_peak_mib, peak_mib, recent_peak_mib
+from avs_ros.benchmarks.measuring import forget_peak, gpu_peak_mib, listed_mib, peak_mib
 from avs_ros.benchmarks.subject import SECOND_NS, StepOutput, Subject, runners
 from avs_ros.errors import AvsError, EngineError
 
@@ -160,7 +160,7 @@ def _serve(near: Connection, log: str, name: str, subject: Subject, device: str)
         except EOFError:
             return
         if do == "memory":
-            running_mib = recent_peak_mib()
+            running_mib = listed_mib("self/status", "VmHWM")
             near.send({
                 "peak_mib": max(loading_mib, peak_mib(), running_mib or 0.0),
                 "running_mib": running_mib, "gpu_mib": gpu_peak_mib(device),

@@ -14,7 +14,7 @@ import numpy as np
 
 from avs_ros.benchmarks.candidate import Candidate, Tell, export, loaded, step_ms
 from avs_ros.benchmarks.forms import AUTHORS, AUTHORS_HALF, difference
-from avs_ros.benchmarks.measuring import available_mib, summarise, take_turns
+from avs_ros.benchmarks.measuring import listed_mib, summarise, take_turns
 from avs_ros.benchmarks.subject import StepOutput, Subject
 from avs_ros.inference.engines import ENGINES
 
@@ -152,7 +152,7 @@ def _point(
 ) -> dict[str, Any]:
     """Both forms of one subject, in turns."""
     found: dict[str, Any] = {}
-    needed, free = affinity_mib(subject), available_mib()
+    needed, free = affinity_mib(subject), listed_mib("meminfo", "MemAvailable")
     if free is not None and needed > _SHARE * free:
         found[AUTHORS] = {"left_out": f"its affinity alone needs {needed / 1024:.1f} GiB, twice; "
                                       f"{free / 1024:.1f} GiB are free"}

@@ -88,14 +88,9 @@ def peak_mib() -> float:
 
 
 def forget_peak() -> None:
-    """Let the kernel count :func:`recent_peak_mib` from here on, where it can."""
+    """Let the kernel count VmHWM, the largest resident memory, from here on, where it can."""
     with suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
-
-
-def recent_peak_mib() -> float | None:
-    """Largest resident memory since :func:`forget_peak` (MiB); None off Linux."""
-    return _listed_mib("self/status", "VmHWM")
 
 
 def gpu_peak_mib(device: str) -> float | None:
@@ -105,11 +100,6 @@ def gpu_peak_mib(device: str) -> float | None:
     import torch
 
     return torch.cuda.max_memory_allocated(torch.device(device)) / MIB
-
-
-def available_mib() -> float | None:
-    """Memory that this machine could still give away (MiB); None off Linux."""
-    return _listed_mib("meminfo", "MemAvailable")
 
 
 @dataclass(frozen=True)
@@ -129,12 +119,10 @@ class ProcessWatch:
         self._began, self._ticks = time.monotonic(), self._cpu_ticks()
 
     def usage(self) -> Usage:
-        """Since the start, or the last call."""
-        now, ticks = time.monotonic(), self._cpu_ticks()
-        busy_s = (ticks - self._ticks) / os.sysconf("SC_CLK_TCK")
-        percent = 100.0 * busy_s / max(now - self._began, 1e-9)
-        self._began, self._ticks = now, ticks
-        return Usage(percent, _listed_mib(f"{self._pid}/status", "VmRSS") or 0.0)
+        """Since the start."""
+        busy_s = (self._cpu_ticks() - self._ticks) / os.sysconf("SC_CLK_TCK")
+        percent = 100.0 * busy_s / max(time.monotonic() - self._began, 1e-9)
+        return Usage(percent, listed_mib(f"{self._pid}/status", "VmRSS") or 0.0)
 
     def _cpu_ticks(self) -> int:
         try:
@@ -146,14 +134,20 @@ class ProcessWatch:
         return int(fields[11]) + int(fields[12])
 
 
-def _listed_mib(table: str, field: str) -> float | None:
-    """An entry in kB of a file of ``/proc``."""
+def listed_mib(table: str, field: str) -> float | None:
+    """An entry in kB of a file of ``/proc`` (MiB); None off Linux."""
+    found = _listed(table, rf"^{field}:\s+(\d+) kB")
+    return int(found) / 1024 if found else None
+
+
+def _listed(table: str, pattern: str) -> str:
+    """What ``pattern`` finds in a file of ``/proc``; "" where there is nothing."""
     try:
         text = Path("/proc", table).read_text(encoding="utf-8")
     except OSError:
-        return None
-    found = re.search(rf"^{field}:\s+(\d+) kB", text, re.MULTILINE)
-    return int(found.group(1)) / 1024 if found else None
+        return ""
+    found = re.search(pattern, text, re.MULTILINE)
+    return found.group(1).strip() if found else ""
 
 
 _LIBRARIES = ("torch", "onnxruntime", "onnxruntime-gpu", "openvino", "tensorrt", "numpy", "timm")
@@ -182,12 +176,8 @@ def describe_machine() -> dict[str, Any]:
 
 def processor() -> str:
     """The processor's name."""
-    try:
-        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
-    except OSError:
-        return platform.processor() or platform.machine()
-    found = re.search(r"^model name\s*:\s*(.*)", text, re.MULTILINE)
-    return found.group(1).strip() if found else platform.machine()
+    named = _listed("cpuinfo", r"^model name\s*:\s*(.*)")
+    return named or platform.processor() or platform.machine()
 
 
 def cores() -> int:

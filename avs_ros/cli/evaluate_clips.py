@@ -53,8 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, load: Callable[..., Segmenter] | None = None) -> int:
     """Evaluate; print the table; write ``metrics.json`` and a sheet of images for each model.
 
-    ``load`` makes the segmenter out of the keywords ``model``, ``engine`` and ``device`` (None:
-    ``avs_ros.inference.create_segmenter``).
+    ``load``: see :func:`avs_ros.evaluation.replay.open_segmenter`.
     """
     if not args.fps > 0:
         raise ParameterError(f"--fps is {args.fps:g}; must be above 0")

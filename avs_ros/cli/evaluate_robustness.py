@@ -46,8 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, load: Callable[..., Segmenter] | None = None) -> int:
     """Evaluate; print the tables; write ``metrics.json`` and ``report.html``.
 
-    ``load`` makes the segmenter out of the keywords ``model``, ``engine`` and ``device`` (None:
-    ``avs_ros.inference.create_segmenter``).
+    ``load``: see :func:`avs_ros.evaluation.replay.open_segmenter`.
     """
     from rich.console import Console
     from rich.progress import Progress

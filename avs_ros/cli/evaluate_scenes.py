@@ -18,7 +18,7 @@ from avs_ros.errors import ParameterError
 from avs_ros.evaluation import identity
 from avs_ros.evaluation.composite_benchmark import answer_to
 from avs_ros.evaluation.composite_data import read_dataset
-from avs_ros.evaluation.two_of_a_kind import Told, make_twins, tell
+from avs_ros.evaluation.two_of_a_kind import make_twins, tell
 from avs_ros.inference import create_segmenter
 from avs_ros.inference.segmenter import Segmenter
 from avs_ros.postprocess import PostprocessConfig
@@ -105,33 +105,31 @@ def one_by_one(
     ``load``: makes the segmenter of a name.  ``data``: see ``--data``.
     """
     cases = make_twins(read_dataset(data))
-    told: dict[str, Told] = {}
-    precise: dict[str, identity.Precision] = {}
-    followed: dict[str, identity.Identity] = {}
-    for name in names:
-        with closing(load(name)) as segmenter:
-            told[name] = tell(segmenter, cases, policy)
-            if isinstance(segmenter, identity.Finder) and (data / "images" / "coco_mini").is_dir():
-                precise[name] = identity.precision(segmenter, identity.photographs(data))
-            if isinstance(segmenter, identity.Finder) and (data / "images" / "davis").is_dir():
-                followed[name] = identity.follow(segmenter, identity.sequences(data))
-    print(
+    told = [
         f"\n{'two of a kind':<26s} {'cases':>6s} {'marked':>7s} {'both':>7s} {'apart':>7s} "
         f"{'clear':>6s} {'apart':>7s}"
-    )
-    for name, one in told.items():
-        print(
-            f"{short(name):<26s} {one.cases:>6d} {one.marked:>7.3f} {one.both:>7.3f} "
-            f"{one.apart:>7.3f} {one.clear:>6d} {one.clear_apart:>7.3f}"
-        )
-    print(f"\n{'photographs, one by one':<26s} {'things':>6s} {'AP50':>7s}")
-    for name, found in precise.items():
-        print(f"{short(name):<26s} {sum(found.things.values()):>6d} {found.mean():>7.3f}")
-        for kind, number in sorted(found.things.items()):
-            print(f"  {kind:<24s} {number:>6d} {found.of(kind):>7.3f}")
-    print(f"\n{'sequences':<26s} {'followed':>8s} {'switches':>8s} {'a minute':>8s}")
-    for name, kept in followed.items():
-        print(
-            f"{short(name):<26s} {kept.followed:>8.3f} {kept.switches:>8d} "
-            f"{kept.per_minute:>8.2f}"
-        )
+    ]
+    precise = [f"\n{'photographs, one by one':<26s} {'things':>6s} {'AP50':>7s}"]
+    followed = [f"\n{'sequences':<26s} {'followed':>8s} {'switches':>8s} {'a minute':>8s}"]
+    for name in names:
+        with closing(load(name)) as segmenter:
+            one = tell(segmenter, cases, policy)
+            told.append(
+                f"{short(name):<26s} {one.cases:>6d} {one.marked:>7.3f} {one.both:>7.3f} "
+                f"{one.apart:>7.3f} {one.clear:>6d} {one.clear_apart:>7.3f}"
+            )
+            if not isinstance(segmenter, identity.Finder):
+                continue
+            if (data / "images" / "coco_mini").is_dir():
+                found = identity.precision(segmenter, identity.photographs(data))
+                things = sum(found.things.values())
+                precise.append(f"{short(name):<26s} {things:>6d} {found.mean():>7.3f}")
+                for kind, number in sorted(found.things.items()):
+                    precise.append(f"  {kind:<24s} {number:>6d} {found.of(kind):>7.3f}")
+            if (data / "images" / "davis").is_dir():
+                kept = identity.follow(segmenter, identity.sequences(data))
+                followed.append(
+                    f"{short(name):<26s} {kept.followed:>8.3f} {kept.switches:>8d} "
+                    f"{kept.per_minute:>8.2f}"
+                )
+    print("\n".join([*told, *precise, *followed]))

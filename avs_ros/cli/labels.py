@@ -22,24 +22,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     build = actions.add_parser(
         "build", help="embed the label texts and write the similarity of every pair"
     )
-    build.add_argument(
-        "--embedding",
-        default="minilm",
-        help="minilm, sentence-transformers:NAME or glove:FILE (default: minilm)",
-    )
-    build.add_argument(
-        "--form",
-        choices=("plain", "context"),
-        default="context",
-        help="plain: names as they stand, as in the paper; context: what things are comes first "
-        "(default: context)",
-    )
-    build.add_argument(
-        "--extra-rows",
-        nargs="*",
-        metavar="NAME",
-        help="visual classes outside ImageNet (default: those of the package)",
-    )
+    build.add_argument("--embedding", default="minilm",
+                       help="minilm, sentence-transformers:NAME or glove:FILE (default: minilm)")
+    build.add_argument("--form", choices=("plain", "context"), default="context",
+                       help="plain: names as they stand, as in the paper; context: what things "
+                       "are comes first (default: context)")
+    build.add_argument("--extra-rows", nargs="*", metavar="NAME",
+                       help="visual classes outside ImageNet (default: those of the package)")
     build.add_argument("-o", "--output", type=Path, metavar="FILE", help="a .safetensors file")
 
     nearest = actions.add_parser("nearest", help="what a sound's class resembles most")

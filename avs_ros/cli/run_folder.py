@@ -55,15 +55,16 @@ class RunFolder:
 
         ``metadata``: of the segmenter (``inference.registry.describe``).
         """
-        self.folder = folder
+        self.folder, self._masks = folder, folder / "masks"
         self._source, self._segmenter, self._camera = source, segmenter, camera
         self._metadata = metadata
         self.summary = RunSummary("", "", threshold=config.gate.sounding_threshold)
         self._stages: dict[str, list[float]] = {}
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            (folder / "report.html").unlink(missing_ok=True)
-            self._results = ResultFiles(folder, metadata)
+            self._masks.mkdir(parents=True, exist_ok=True)
+            for old in (folder / "report.html", *self._masks.glob("[0-9]*.png")):
+                old.unlink(missing_ok=True)
+            self._results = (folder / "results.jsonl").open("w", encoding="utf-8")
         except OSError as error:
             raise MediaError(f"{folder}: cannot be written ({error.strerror})") from error
         topics = [
@@ -91,7 +92,12 @@ class RunFolder:
     def add(self, segmentation: Segmentation, pair: Pair, time_s: float) -> None:
         """Write one answer in every form; ``time_s`` counts from the source's first frame."""
         stamp_ns = segmentation.stamp_ns
-        self._results.add(segmentation, pair.frame.index, time_s)
+        write_mask(self._masks / f"{pair.frame.index:06d}.png", segmentation.mask())
+        line = to_record(segmentation, pair.frame.index, time_s)
+        if not self.summary.times:
+            line["metadata"] = self._metadata
+        self._results.write(json.dumps(line, ensure_ascii=False) + "\n")
+        self._results.flush()
         answer = Output(
             segmentation, pair.image, make_header(BAG, stamp_ns, pair.frame.frame_id),
             self._camera, sync_error_ms=pair.sync_error_ms,
@@ -189,35 +195,6 @@ def to_record(segmentation: Segmentation, index: int, time_s: float) -> dict[str
         ],
         "ms": {stage: round(float(value), 3) for stage, value in segmentation.ms.items()},
     }
-
-
-class ResultFiles:
-    """Writes ``results.jsonl`` and ``masks/<index>.png``; a line is whole once it is written."""
-
-    def __init__(self, folder: Path, metadata: Mapping[str, Any]) -> None:
-        """Begin in ``folder``, which exists; masks of an older run there are removed.
-
-        ``metadata``: what computed the answers.
-        """
-        self.masks = folder / "masks"
-        self.masks.mkdir(exist_ok=True)
-        for old in self.masks.glob("[0-9]*.png"):
-            old.unlink()
-        self._file = (folder / "results.jsonl").open("w", encoding="utf-8")
-        self._metadata: Mapping[str, Any] | None = metadata
-
-    def add(self, segmentation: Segmentation, index: int, time_s: float) -> None:
-        """Write one frame's line and its mask (0|255, input size)."""
-        write_mask(self.masks / f"{index:06d}.png", segmentation.mask())
-        line = to_record(segmentation, index, time_s)
-        if self._metadata is not None:
-            line["metadata"], self._metadata = self._metadata, None
-        self._file.write(json.dumps(line, ensure_ascii=False) + "\n")
-        self._file.flush()
-
-    def close(self) -> None:
-        """Close the file."""
-        self._file.close()
 
 
 def write_mask(path: Path, mask: Bytes) -> None:

@@ -6,11 +6,10 @@ Its settings, where it starts from public weights, its trainer, and the file tha
 from __future__ import annotations
 
 import copy
-import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as functional
@@ -73,18 +72,11 @@ def bench_network(settings: BenchSettings, clips: Sequence[AVSBenchClip]) -> AVS
     else:
         names = names_of(settings, clips)
         base = configuration("avsc_swin" if settings.visual.startswith("swin") else "avsc_pvt")
-        net = AVSC(
-            base.with_(
-                categories=names,
-                sound_classes=names,
-                sound_class_category=tuple(range(len(names))),
-                visual=settings.visual,
-                audio=settings.audio,
-                image_size=settings.image_size,
-                channels=settings.channels,
-                queries=settings.queries,
-            )
-        )
+        net = AVSC(base.with_(
+            categories=names, sound_classes=names, sound_class_category=tuple(range(len(names))),
+            visual=settings.visual, audio=settings.audio, image_size=settings.image_size,
+            channels=settings.channels, queries=settings.queries,
+        ))  # fmt: skip
     if settings.visual_weights:
         net.load_visual(settings.visual_weights)
     if settings.audio_weights:
@@ -117,11 +109,9 @@ class BenchTrainer(Trainer[AVSC]):
         feature, logits = (part[chosen].to(self.device) for part in self.heard(batch, "train"))
         with self._autocast():
             answer = self.model(frames, feature, logits)
-        truth = functional.interpolate(
-            torch.cat([sample.masks for sample in batch])[chosen],
-            size=answer.attended.shape[1:],
-            mode="nearest",
-        )[:, 0].to(self.device)
+        masks = torch.cat([sample.masks for sample in batch])[chosen]
+        truth = functional.interpolate(masks, size=answer.attended.shape[1:], mode="nearest")
+        truth = truth[:, 0].to(self.device)
         loss = correlation_loss(answer.attended.float(), truth)
         names = [self.data["train"].clips[s.index].category for s in batch for _ in range(count)]
         labelled = [i for i, frame in enumerate(chosen.tolist()) if names[frame]]
@@ -201,8 +191,7 @@ def train_bench(
     if settings.mode == "frozen":
         network.freeze_segmenter()
 
-    def save_best(net: AVSC, path: Path, values: dict[str, float]) -> None:
-        about = {"training": dataclasses.asdict(settings), "scores": values}
+    def save_best(net: AVSC, path: Path, about: dict[str, Any]) -> None:
         save_avsc(path, net, {"provenance": about, "calibration": {"score": 0.5}})
 
     trainer = BenchTrainer(

@@ -64,10 +64,12 @@ class Trainer(Generic[Net]):
         audio_encoder: AudioNetwork,
         output: Path,
         reporter: RunReporter,
-        save_best: Callable[[Net, Path, dict[str, float]], None],
+        save_best: Callable[[Net, Path, dict[str, Any]], None],
         device: torch.device,
     ) -> None:
-        """``clips``: split -> clips (``train`` and ``val``); ``save_best`` writes a network."""
+        """``clips``: split -> clips (``train`` and ``val``).  ``save_best``: writes a network with
+        what its training was (settings and scores).
+        """
         self.config = config
         self.device = device
         self._heard = heard_once(output, audio_encoder.to(device), clips, reporter)
@@ -171,7 +173,8 @@ class Trainer(Generic[Net]):
                 values = self._validate()
                 self.reporter.epoch(self.progress.epoch, values)
                 if distributed.is_first() and values["val_miou"] > self.progress.best:
-                    self.save_best(self.network, self.output / "best.safetensors", values)
+                    about = {"training": dataclasses.asdict(self.config), "scores": values}
+                    self.save_best(self.network, self.output / "best.safetensors", about)
                 self.progress.best = max(self.progress.best, values["val_miou"])
                 self.progress.epoch, self.progress.step = self.progress.epoch + 1, 0
                 self._save()
@@ -259,8 +262,7 @@ def train_c3n(
     if config.init_from:
         load_network(network, config.init_from)
 
-    def save_best(best: C3N, path: Path, values: dict[str, float]) -> None:
-        about = {"training": dataclasses.asdict(config), "scores": values}
+    def save_best(best: C3N, path: Path, about: dict[str, Any]) -> None:
         save_c3n(path, best, config.audio, imagenet().names, about)
 
     trainer = Trainer(config, network, clips, net, output, reporter, save_best, device)
