@@ -97,19 +97,12 @@ def _play(args: argparse.Namespace, scene: Path, folder: Path, step: Step, frame
                 folder / "output.mcap", topics,
                 {
                     "model": args.model, "engine": args.engine, "device": args.device,
-                    "image_transport": "compressed", "image_qos": "reliable",
-                    "audio_qos": "reliable",
+                    "image_transport": "compressed",
                 },
                 sound=AUDIO, latched=[full_name(LABEL_INFO)],
             )
         with step("playing", frames) as advance:
-            play.play(
-                {
-                    "input": scene, "image_type": "CompressedImage",
-                    "wait_for_subscribers": 60.0, "exit_when_done": True,
-                },
-                advance,
-            )
+            play.play({"input": scene, "image_type": "CompressedImage"}, advance)
         with step("waiting for the last answers"):
             play.settle()
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from avs_ros.cli.live_replay import replay_live
 from avs_ros.cli.options import (
     DEFAULT_MODEL,
     REFERENCE_ENGINE,
@@ -18,9 +18,10 @@ from avs_ros.cli.options import (
     check_workers,
 )
 from avs_ros.cli.progress import tracked
+from avs_ros.cli.recorded_play import RecordedPlay
 from avs_ros.errors import ParameterError
 from avs_ros.evaluation.label_sets import read_label_sets
-from avs_ros.evaluation.live import LiveRun
+from avs_ros.evaluation.live import CAMERA_INFO, LiveRun, topics_of
 from avs_ros.evaluation.replay import KEPT_WORST, Job, ReplayOptions, run_job, spread
 from avs_ros.evaluation.run_files import (
     FRAMES,
@@ -30,10 +31,11 @@ from avs_ros.evaluation.run_files import (
     write_metrics,
 )
 from avs_ros.evaluation.score_sheet import ScoreSheet
-from avs_ros.evaluation.truth import bag_names, checked_bags
+from avs_ros.evaluation.truth import bag_names, checked_bags, read_truth
 from avs_ros.evaluation.worst import WorstFrame
 from avs_ros.inference.segmenter import Segmenter
 from avs_ros.media.bag import BagOptions
+from avs_ros.media.bag_writer import NODE
 from avs_ros.report.evaluation_report import MEANINGS, EvaluationSummary, write_report
 from avs_ros.report.terminal import show_table
 
@@ -108,12 +110,41 @@ def run(args: argparse.Namespace, load: Callable[..., Segmenter] | None = None) 
             outcome.bags[name] = one.sheet.result() if one.sheet.frames else None
     if args.live or args.live_only:
         outcome.live_engine = args.engine or "auto"
-        outcome.live = replay_live(args, bags, names)
+        outcome.live = LiveRun(ScoreSheet(args.batch_frames, names))
+        for name, path in tracked(bags.items(), "playing live", len(bags)):
+            _play_live(args, name, path, outcome.live)
         outcome.rate, outcome.probability = args.rate, args.probability
     outcome.show()
     for path in outcome.write(args.output):
         print(f"  {path}")
     return 0
+
+
+def _play_live(args: argparse.Namespace, name: str, bag: Path, live: LiveRun) -> None:
+    """Play one bag to a fresh node, so that bags cannot influence each other."""
+    truths, form = read_truth(bag, args.truth), audio_format(args)
+    chosen: dict[str, object] = {"image_topic": args.image, "audio_topic": args.audio}
+    if form is not None:
+        chosen |= {
+            "audio_rate": form.rate, "audio_channels": form.channels,
+            "audio_format": form.sample_format,
+        }
+    with tempfile.TemporaryDirectory(prefix="avs_live_") as folder:
+        recording = Path(folder) / "answers.mcap"
+        with RecordedPlay(Path(folder) / "logs", args.domain, CAMERA_INFO) as play:
+            play.start(recording, topics_of(NODE, args.probability), {
+                "model": args.model, "engine": args.engine or "auto", "device": args.device,
+                "image_transport": "raw",
+                # The node's clock is the bag's: latencies then are true at any speed.
+                "use_sim_time": True,
+            })
+            play.play({
+                **{option: value for option, value in chosen.items() if value},
+                "input": bag.resolve(), "image_type": "Image", "start_stamp": "recorded",
+                "rate": float(args.rate), "clock_rate": 500.0,
+            })
+            play.settle()
+        live.read(recording, name, NODE, truths, args.rate)
 
 
 @dataclass

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import cv2
 
-from avs_ros.cli.options import add_computing, add_policy, policy_of
+from avs_ros.cli.options import add_models, add_policy, chosen_models, policy_of
 from avs_ros.errors import ParameterError
 from avs_ros.evaluation import identity
 from avs_ros.evaluation.composite_benchmark import answer_to
@@ -30,11 +30,7 @@ DEFAULT = ("c3n_light", "avsc_light")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of ``avs evaluate scenes``."""
-    parser.add_argument(
-        "--model", action="append", metavar="NAME|FILE",
-        help=f"may be repeated (default: {' and '.join(DEFAULT)})",
-    )  # fmt: skip
-    add_computing(parser)
+    add_models(parser, DEFAULT)
     parser.add_argument("-o", "--output", type=Path, required=True, help="image to write")
     parser.add_argument(
         "--data", type=Path, metavar="DIR",
@@ -53,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
     """Ask every model about every scene; print a table and write the image."""
     from avs_ros.evaluation.scenes import shots, write_clips
 
-    names: list[str] = args.model or list(DEFAULT)
+    names = chosen_models(args, DEFAULT)
     policy = policy_of(args)
 
     def load(name: str) -> Segmenter:

@@ -86,7 +86,8 @@ class RecordedPlay(ExitStack):
     ) -> None:
         """Record ``topics`` (name -> type); start the node and wait until it is active.
 
-        ``sound``: topic on which the player's sound is recorded, whatever its type ("": not).
+        ``parameters``: of the node; its input is reliable.  ``sound``: topic on which the player's
+        sound is recorded, whatever its type ("": not).
         Raises :class:`AvsError` with the node's own message when it cannot start,
         :class:`RosError` where ROS 2 is not installed.
         """
@@ -99,8 +100,8 @@ class RecordedPlay(ExitStack):
         for name, type_name in topics.items():
             arguments += ["--topic", name, type_name]
         self._run("recorder", arguments, self._hear)
-        node = ["-c", SEGMENTATION_NODE, *_ros_arguments(parameters)]
-        self._run("segmentation_node", node)
+        told = {**parameters, "image_qos": "reliable", "audio_qos": "reliable"}
+        self._run("segmentation_node", ["-c", SEGMENTATION_NODE, *_ros_arguments(told)])
         until = time.monotonic() + START_S
         while self._state != "active":
             self._check()
@@ -119,7 +120,8 @@ class RecordedPlay(ExitStack):
         advance: Callable[[int], None] = lambda images: None,
     ) -> None:
         """Play to the end; ``advance`` hears how many more images have been recorded."""
-        arguments = ["-c", NODE_CODE.format(PLAYER), *_ros_arguments(parameters)]
+        told = {**parameters, "wait_for_subscribers": 60.0, "exit_when_done": True}
+        arguments = ["-c", NODE_CODE.format(PLAYER), *_ros_arguments(told)]
         player = self._run(PLAYER, [*arguments, "-r", "image:=/image", "-r", "audio:=/audio"])
         done = 0
         while player.poll() is None:
