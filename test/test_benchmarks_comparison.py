@@ -85,10 +85,9 @@ def test_a_form_that_differs_is_not_timed(scripted):
 
 def test_scaling_points(scripted, monkeypatch):
     monkeypatch.setattr(comparison, "listed_mib", lambda *_: 2000.0)
-    found = comparison.measure_scaling(
-        replace(SMALL, image_size=224), "torch", "cpu", 2, clips=(1, 5), sizes=(64,),
-        rates_hz=(1, 10),
-    )
+    for name, values in (("CLIPS", (1, 5)), ("SIZES", (64,)), ("RATES_HZ", (1, 10))):
+        monkeypatch.setattr(comparison, name, values)
+    found = comparison.measure_scaling(replace(SMALL, image_size=224), "torch", "cpu", 2)
     assert [point["value"] for point in found["clip"]] == [1, 5]
     assert found["clip"][0][AUTHORS]["ms"]["median"] == 160.0
     # The affinity of 5 frames of 56 x 56 pixels in float32.

@@ -121,9 +121,6 @@ def measure_scaling(
     device: str,
     rounds: int,
     tell: Tell = lambda description: None,
-    clips: Sequence[int] = CLIPS,
-    sizes: Sequence[int] = SIZES,
-    rates_hz: Sequence[int] = RATES_HZ,
 ) -> dict[str, Any]:
     """Plain values: lists ``clip``, ``size`` and ``rate`` of points.
 
@@ -137,13 +134,12 @@ def measure_scaling(
 
         return {"value": value, **_point(changed, engine, device, rounds, told)}
 
-    if subject.visual.startswith("swin"):
-        sizes = [size for size in sizes if size % 224 == 0]
+    sizes = [s for s in SIZES if not (subject.visual.startswith("swin") and s % 224)]
     return {
         "engine": engine, "rounds": rounds,
-        "clip": [point("clip", t, replace(subject, frames_per_clip=t)) for t in clips],
+        "clip": [point("clip", t, replace(subject, frames_per_clip=t)) for t in CLIPS],
         "size": [point("size", s, replace(subject, image_size=s)) for s in sizes],
-        "rate": _rates(subject, engine, device, rounds, rates_hz, tell),
+        "rate": _rates(subject, engine, device, rounds, tell),
     }
 
 
@@ -175,15 +171,15 @@ def _point(
 
 
 def _rates(
-    subject: Subject, engine: str, device: str, rounds: int, rates_hz: Sequence[int], tell: Tell
+    subject: Subject, engine: str, device: str, rounds: int, tell: Tell
 ) -> list[dict[str, Any]]:
     """One stream per rate on the engine, all filled with T seconds of past, in turns."""
     points = []
     tell("frame rates")
-    with loaded(dict.fromkeys(rates_hz, engine), subject, device, tell) as (running, left_out):
+    with loaded(dict.fromkeys(RATES_HZ, engine), subject, device, tell) as (running, left_out):
         if left_out:
             why = next(iter(left_out.values()))
-            return [{"value": rate, "left_out": why} for rate in rates_hz]
+            return [{"value": rate, "left_out": why} for rate in RATES_HZ]
         steps = {}
         for rate, candidate in running.items():
             tell(f"frame rate {rate} Hz: filling the past")

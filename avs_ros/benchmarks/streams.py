@@ -36,7 +36,6 @@ def measure_throughput(
     device: str,
     seconds: float,
     tell: Callable[[str], None] = lambda description: None,
-    model: Segmenter | None = None,
     factors: Sequence[float] = FACTORS,
 ) -> dict[str, Any]:
     """Plain values: ``step_ms`` of the bare model, ``stages_ms``, the parts that it tells of, and
@@ -44,10 +43,9 @@ def measure_throughput(
 
     Each run: ``factor``, ``offered_hz``, ``offered``, ``answered``, ``dropped``,
     ``answered_hz``, ``latency_ms`` (frame pushed -> answer; ``p50`` and ``p90``).
-    ``model``: in place of the subject's own (any segmenter).
     """
     tell("loading the model")
-    served = segmenter(subject, engine, device) if model is None else model
+    served = segmenter(subject, engine, device)
     scene = SceneStream()
     step_ms, stages_ms = _bare_ms(served, scene)
     runs = []

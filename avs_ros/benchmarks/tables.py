@@ -23,11 +23,11 @@ LEFT = "[dim]left out[/]"
 AXES = {"clip": "frames per clip T", "size": "frame size (px)"}
 
 
-def show(results: dict[str, Any], width: int | None = None) -> None:
-    """Print every part that ``results`` holds; ``width``: of the output, in characters."""
+def show(results: dict[str, Any]) -> None:
+    """Print every part that ``results`` holds."""
     from rich.console import Console
 
-    console = Console(highlight=False, width=width)
+    console = Console(highlight=False)
     console.print(machine_description(results["machine"]), style="dim", soft_wrap=True)
     parts = [_comparison(part) for part in results.get("comparison", ())]
     parts += [

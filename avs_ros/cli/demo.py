@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from avs_ros.conversions.messages import make_header
 from avs_ros.conversions.topics import ANSWER_TOPICS, COMPRESSED, DIAGNOSTICS, LABEL_INFO, Output
 from avs_ros.errors import ParameterError
 from avs_ros.evaluation.run_files import make_folder
-from avs_ros.inference import Segmenter, create_segmenter
+from avs_ros.inference import create_segmenter
 from avs_ros.media.bag_types import BAG
 from avs_ros.media.bag_writer import NODE, AnswerBag, full_name
 from avs_ros.media.recorded_run import read_run
@@ -110,25 +110,20 @@ def _play(args: argparse.Namespace, scene: Path, folder: Path, step: Step, frame
 def _play_here(
     args: argparse.Namespace, scene: Path, folder: Path, step: Step, frames: int
 ) -> None:
-    """The same without ROS 2."""
-    with step("loading the model"):
-        segmenter = create_segmenter(args.model, args.engine, args.device)
-    with closing(segmenter), step("segmenting", frames) as advance:
-        _record_here(scene, folder / "output.mcap", segmenter, advance)
-
-
-def _record_here(
-    scene: Path, recording: Path, segmenter: Segmenter, advance: Callable[[int], None]
-) -> None:
-    """Segment the video ``scene``; ``recording`` (mcap) becomes what a recorder would have kept.
+    """The same without ROS 2: the bag becomes what a recorder would have kept.
 
     An answer is recorded when it would have been ready: at the frame's stamp plus the time spent
     on it.
     """
+    with step("loading the model"):
+        segmenter = create_segmenter(args.model, args.engine, args.device)
     config = PostprocessConfig()
     pipeline = Pipeline(segmenter, postprocessor=Postprocessor(config))
     topics = [topic for topic in ANSWER_TOPICS if topic.in_file == "always"]
-    with AnswerBag(recording, topics, segmenter.labels, config.threshold) as bag:
+    recording = folder / "output.mcap"
+    with closing(segmenter), step("segmenting", frames) as advance, AnswerBag(
+        recording, topics, segmenter.labels, config.threshold
+    ) as bag:
         bag.declare(IMAGE, COMPRESSED)
         bag.declare(AUDIO, AUDIO_TYPES[AUDIO_TYPE])
 

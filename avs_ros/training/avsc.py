@@ -90,13 +90,9 @@ CERTAIN, SMALLEST = 0.6, 0.005
 
 
 class BenchTrainer(Trainer[AVSC]):
-    """C3N's trainer with AVSC's two losses.
-
-    ``categories``: names in the order of the network's classes.
-    """
+    """C3N's trainer with AVSC's two losses."""
 
     config: BenchSettings
-    categories: Sequence[str] = ()
     teacher: AVSC | None = None
 
     def batch_loss(self, batch: Sequence[ClipTensors]) -> Tensor:
@@ -116,7 +112,8 @@ class BenchTrainer(Trainer[AVSC]):
         names = [self.data["train"].clips[s.index].category for s in batch for _ in range(count)]
         labelled = [i for i, frame in enumerate(chosen.tolist()) if names[frame]]
         if labelled and settings.mode != "frozen" and settings.segment_weight:
-            classes = [self.categories.index(names[int(chosen[i])]) for i in labelled]
+            known = self.network.config.categories
+            classes = [known.index(names[int(chosen[i])]) for i in labelled]
             targets = [
                 Target(torch.tensor([k]), truth[i][None].cpu(), torch.tensor([False]))
                 for i, k in zip(labelled, classes, strict=True)
@@ -197,7 +194,6 @@ def train_bench(
     trainer = BenchTrainer(
         settings, network, clips, network.audio_encoder, output, reporter, save_best, device
     )
-    trainer.categories = categories
     if settings.mode == "pseudo":
         trainer.teacher = copy.deepcopy(network).eval().requires_grad_(False).to(device)
     return trainer.run(continue_run=resume)

@@ -18,6 +18,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torchvision.transforms.v2 import functional as image
 
 from avs_ros.evaluation.avsbench import AVSBenchClip
 from avs_ros.evaluation.metrics import m_j
@@ -136,10 +137,9 @@ class Trainer(Generic[Net]):
 
     def _normalised(self, frames: Tensor) -> Tensor:
         backbone: Any = self.network.backbone
-        mean, std = (
-            torch.tensor(v, device=self.device) for v in (backbone.image_mean, backbone.image_std)
-        )
-        return (frames - mean[:, None, None]) / std[:, None, None]
+        mean, std = list(backbone.image_mean), list(backbone.image_std)
+        normalised: Tensor = image.normalize(frames, mean, std)
+        return normalised
 
     def batch_loss(self, batch: Sequence[ClipTensors]) -> Tensor:
         """What a training step minimises; another network overrides it."""

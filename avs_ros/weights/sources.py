@@ -176,19 +176,17 @@ class _Transfer:
 
     def fill(self) -> None:
         """Append until the server's file is complete."""
-        for attempt in range(_ATTEMPTS):
-            before = self.out.tell()
+        for _ in range(_ATTEMPTS):
+            before, why = self.out.tell(), "the connection ended early"
             try:
                 total = self._request()
+                if total is None or self.out.tell() >= total:
+                    return
             except _BROKEN as error:
-                if attempt + 1 == _ATTEMPTS or self.out.tell() <= before:
-                    raise self._broken(str(error)) from error
-                continue
-            if total is None or self.out.tell() >= total:
-                return
+                why = str(error)
             if self.out.tell() <= before:
                 break
-        raise self._broken("the connection ended early")
+        raise self._broken(why)
 
     def _request(self) -> int | None:
         """One request; returns the size of the whole file, where the server says it."""
