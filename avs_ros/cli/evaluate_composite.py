@@ -29,7 +29,6 @@ from avs_ros.evaluation.replay import open_segmenter
 from avs_ros.evaluation.run_files import make_folder, write_results
 from avs_ros.gate import apply_gate
 from avs_ros.inference.segmenter import Segmenter
-from avs_ros.postprocess import PostprocessConfig
 from avs_ros.report.composite_report import (
     COLUMNS,
     LEGEND,
@@ -88,32 +87,23 @@ def run(args: argparse.Namespace, load: Callable[..., Segmenter] | None = None) 
     dataset = read_dataset(args.data, args.split) if args.data else generated_dataset(args.hard)
     cases = make_cases(dataset, args.seed, args.limit)
     results: dict[str, ModelResult] = {}
-    first: list[ScoredCase] = []
+    first: list[ScoredCase] = []  # the first model's answers
     for name in models:
         with closing(
             open_segmenter(name, args.engine, args.device, args.threads, load)
         ) as segmenter:
             apply_gate(segmenter, policy.gate)
-            results[name], answers = _asked(segmenter, name, cases, first, policy)
+            benchmark, worst = CompositeBenchmark(segmenter, policy), WorstPredictions(SHOWN)
+            asked = tracked(cases, f"asking {short(name)}", len(cases))
+            answers = [worst.keep(benchmark.ask(case)) for case in asked]
+            results[name] = ModelResult(
+                segmenter.engine, {**score(answers), **reaction(segmenter, cases, policy)},
+                by_class(answers), worst.images(), intervals(answers),
+                lead(first, answers) if first else {},
+            )
         first = first or answers
     _write(args, dataset.origin, cases, results)
     return 0
-
-
-def _asked(
-    segmenter: Segmenter, name: str, cases: Sequence[Case], first: Sequence[ScoredCase],
-    policy: PostprocessConfig,
-) -> tuple[ModelResult, list[ScoredCase]]:
-    """What one model makes of all cases; ``first``: the first model's answers, if there is one."""
-    benchmark, worst = CompositeBenchmark(segmenter, policy), WorstPredictions(SHOWN)
-    asked = tracked(cases, f"asking {short(name)}", len(cases))
-    answers = [worst.keep(benchmark.ask(case)) for case in asked]
-    scores = {**score(answers), **reaction(segmenter, cases, policy)}
-    result = ModelResult(
-        segmenter.engine, scores, by_class(answers), worst.images(), intervals(answers),
-        lead(first, answers) if first else {},
-    )  # fmt: skip
-    return result, answers
 
 
 def _write(

@@ -109,14 +109,14 @@ class BenchTrainer(Trainer[AVSC]):
         truth = functional.interpolate(masks, size=answer.attended.shape[1:], mode="nearest")
         truth = truth[:, 0].to(self.device)
         loss = correlation_loss(answer.attended.float(), truth)
-        names = [self.data["train"].clips[s.index].category for s in batch for _ in range(count)]
-        labelled = [i for i, frame in enumerate(chosen.tolist()) if names[frame]]
+        clips = self.data["train"].clips
+        names = [clips[batch[frame // count].index].category for frame in chosen.tolist()]
+        labelled = [i for i, name in enumerate(names) if name]
         if labelled and settings.mode != "frozen" and settings.segment_weight:
-            known = self.network.config.categories
-            classes = [known.index(names[int(chosen[i])]) for i in labelled]
+            index, silent = self.network.config.categories.index, torch.tensor([False])
             targets = [
-                Target(torch.tensor([k]), truth[i][None].cpu(), torch.tensor([False]))
-                for i, k in zip(labelled, classes, strict=True)
+                Target(torch.tensor([index(names[i])]), truth[i][None].cpu(), silent)
+                for i in labelled
             ]
             if self.teacher is not None:
                 targets = self._with_silent(targets, frames[labelled])
