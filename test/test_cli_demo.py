@@ -224,7 +224,7 @@ def test_the_judge_counts_the_right_side_and_silence() -> None:
         run = recording(mark)
         stamps = sorted(run.answers)
         times = [(stamp - stamps[0]) * 1e-9 for stamp in stamps]
-        arguments = judge(run, stamps, times, turns(), 20.0)
+        arguments = judge(times, [run.answers[one] for one in stamps], turns(), 20.0)
         return {name.split(":")[0]: (int(says.split()[0]), int(says.split()[2]))
                 for name, says in arguments.items()}
 

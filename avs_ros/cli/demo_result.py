@@ -10,7 +10,7 @@ import numpy as np
 
 from avs_ros.cli.run_folder import counter_descriptions
 from avs_ros.media.film import choose_moments, decode, jpeg, thumbnails, write_film
-from avs_ros.media.recorded_run import RecordedRun
+from avs_ros.media.recorded_run import RecordedPrediction, RecordedRun
 from avs_ros.media.scene import SECONDS, Turn, turns
 from avs_ros.report.charts import Span
 from avs_ros.report.run_report import Moment, RunSummary, write_report
@@ -92,7 +92,7 @@ def summarize(
         },
         metadata={
             **{name: told[name] for name in ("model", "engine", "device") if name in told},
-            **judge(run, stamps, times, played, seconds),
+            **judge(times, answers, played, seconds),
         },
         files={
             "overlay.mp4": "camera, the node's overlay, and the sound",
@@ -121,7 +121,7 @@ def _spans(played: Sequence[Turn], seconds: float) -> list[Span]:
 
 
 def judge(
-    run: RecordedRun, stamps: Sequence[int], times: Sequence[float], played: Sequence[Turn],
+    times: Sequence[float], answers: Sequence[RecordedPrediction], played: Sequence[Turn],
     seconds: float,
 ) -> Mapping[str, str]:
     """How often the right side was marked while one of the two sounded, and silence kept empty.
@@ -131,11 +131,10 @@ def judge(
     """
     right: dict[str, list[bool]] = {"cat": [], "person": []}
     empty: list[bool] = []
-    for stamp, time in zip(stamps, times, strict=True):
-        mask = run.answers[stamp].label_mask
-        if mask is None:
+    for time, answer in zip(times, answers, strict=True):
+        if answer.label_mask is None:
             continue
-        marked = mask > 0
+        marked = answer.label_mask > 0
         sounding = [turn for turn in played if turn.start <= time < min(turn.end, seconds)]
         if len(sounding) == 1 and time >= sounding[0].start + HEARD_S:
             who, middle = sounding[0].who, marked.shape[1] // 2

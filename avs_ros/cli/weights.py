@@ -45,9 +45,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
     for action in (fetch, change, check):
-        action.add_argument(
-            "--folder", type=Path, help="where downloads are kept (default: the user's cache)"
-        )
+        action.add_argument("--folder", type=Path, default=cache_folder(),
+                            help="where downloads are kept (default: the user's cache)")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -77,7 +76,7 @@ def _size(source: WeightSource) -> str:
 
 
 def _download(args: argparse.Namespace) -> int:
-    folder = args.folder or cache_folder()
+    folder: Path = args.folder
     for source in [find_source(name) for name in args.names]:
         for file in source.files:
             if file.url is None and not (folder / file.name).is_file():
@@ -127,7 +126,7 @@ def _convert(args: argparse.Namespace) -> int:
 def _verify(args: argparse.Namespace) -> int:
     from avs_ros.weights.convert import verify
 
-    folder = args.folder or cache_folder()
+    folder: Path = args.folder
     if args.name:
         chosen = [find_source(args.name)]
     else:
@@ -152,11 +151,10 @@ def _files(args: argparse.Namespace, source: WeightSource) -> list[Path]:
                 f"{len(args.files)} given"
             )
         return list(args.files)
-    folder = args.folder or cache_folder()
-    paths = cached_paths(source, folder)
+    paths = cached_paths(source, args.folder)
     if paths is None:
         raise CheckpointError(
-            f"{source.name} is not in {folder}: fetch it with `avs weights download "
+            f"{source.name} is not in {args.folder}: fetch it with `avs weights download "
             f"{source.name}`, or name its files"
         )
     return paths
