@@ -1,11 +1,16 @@
-"""Nodes as processes of their own: whether they can run here, and who hears them."""
+"""Nodes as processes of their own: whether they can run here, who hears them, their end."""
 
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cache
+from typing import TextIO
 
 from avs_ros.errors import RosError
 
@@ -52,3 +57,44 @@ def own_graph(domain: int | None = None) -> dict[str, str]:
         "ROS_DOMAIN_ID": str(domain), "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
         "PYTHONUNBUFFERED": "1",
     }
+
+
+# How long a process that was asked to end may take.
+_END_S = 15.0
+
+
+@contextmanager
+def python_process(
+    arguments: Sequence[str],
+    environment: Mapping[str, str],
+    log: TextIO,
+    on_line: Callable[[str], None] | None = None,
+) -> Iterator[subprocess.Popen[str]]:
+    """Run ``python ARGUMENTS``; with the block it is asked to end (SIGINT), then killed.
+
+    What it says goes to ``log``; each line of its stdout to ``on_line``, in a thread, if given.
+    ``environment`` is added to this process's own.
+    """
+    with subprocess.Popen(
+        [sys.executable, *arguments], stdout=subprocess.PIPE if on_line else log, stderr=log,
+        stdin=subprocess.DEVNULL, text=True, env={**os.environ, **environment},
+        start_new_session=True,
+    ) as process:
+
+        def read() -> None:
+            for line in process.stdout or ():
+                if on_line is not None:
+                    on_line(line)
+
+        reader = threading.Thread(target=read, daemon=True)
+        reader.start()
+        try:
+            yield process
+        finally:
+            process.send_signal(signal.SIGINT)  # nothing happens where it has ended
+            try:
+                process.wait(_END_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+            process.wait()
+            reader.join(1.0)

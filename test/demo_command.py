@@ -27,9 +27,8 @@ sys.exit(run_node(lambda: SegmentationNode(create_segmenter=create)))
 if __name__ == "__main__":
     from fakes import BrightnessSegmenter
 
-    from avs_ros.cli import demo, main
+    from avs_ros.cli import demo, main, recorded_play
 
-    verb = demo.run
-    demo.run = lambda args: verb(  # type: ignore[assignment]
-        args, NODE, lambda **_: BrightnessSegmenter())
+    recorded_play.SEGMENTATION_NODE = NODE
+    demo.create_segmenter = lambda *_, **__: BrightnessSegmenter()
     sys.exit(main.main())

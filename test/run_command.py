@@ -1,6 +1,6 @@
 """``avs run`` as a process of its own, with the brightness model in place of a network.
 
-The verb takes the function that makes its segmenter as an argument; nothing else is replaced.
+Only the function that makes the segmenter is replaced.
 """
 
 from __future__ import annotations
@@ -51,7 +51,6 @@ def avs(*arguments: object, timeout: float = 120) -> subprocess.CompletedProcess
 if __name__ == "__main__":
     from avs_ros.cli import main, run
 
-    verb = run.run
     kind = SlowBrightness if "--slow" in sys.argv else BrightnessSegmenter
-    run.run = lambda args: verb(args, load=lambda **_: kind())  # type: ignore[assignment]
+    run.create_segmenter = lambda *_, **__: kind()
     sys.exit(main.main([word for word in sys.argv[1:] if word != "--slow"]))

@@ -18,9 +18,7 @@ def run(*arguments: object) -> tuple[int, str, str]:
     """``avs run`` in this process, with the brightness model: status, stdout, stderr."""
     out, err = io.StringIO(), io.StringIO()
     with pytest.MonkeyPatch.context() as patch:
-        verb = run_verb.run
-        patch.setattr(run_verb, "run", lambda args: verb(
-            args, load=lambda **_: BrightnessSegmenter()))
+        patch.setattr(run_verb, "create_segmenter", lambda *_, **__: BrightnessSegmenter())
         with redirect_stdout(out), redirect_stderr(err):
             status = entry.main(["run", *map(str, arguments)])
     return status, out.getvalue(), err.getvalue()

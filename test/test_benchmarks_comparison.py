@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 
 from avs_ros.benchmarks import candidate, comparison
 from avs_ros.benchmarks.forms import AUTHORS
-from avs_ros.benchmarks.subject import Subject
+from avs_ros.benchmarks.subject import StepOutput, Subject
 from avs_ros.cli.main import main
 from avs_ros.errors import EngineError
 
@@ -25,7 +26,7 @@ class Scripted:
     ms = {AUTHORS: 80.0, "torch": 8.0, "onnxruntime": 4.0}
 
     def __init__(self, form: str, subject: Subject, device: str = "cpu") -> None:
-        self.form, self.device, self.load_s = form, device, 0.1
+        self.form, self.device, self.load_s, self.state_bytes = form, device, 0.1, 528
 
     def __enter__(self) -> Scripted:
         return self
@@ -37,14 +38,14 @@ class Scripted:
         if self.form == "openvino":
             raise EngineError("engine openvino needs OpenVINO, which is not installed")
 
-    def logits(self, number: int) -> tuple[np.ndarray, int]:
+    def logits(self, number: int) -> StepOutput:
         self.diary.append(("compare", self.form))
-        return np.array([[0.0, 2.0 + self.off.get(self.form, 0.0)]], np.float32), 0
+        return StepOutput(np.array([[0.0, 2.0 + self.off.get(self.form, 0.0)]], np.float32), 0)
 
-    def step(self, number: int, stamp_ns: int | None = None) -> dict[str, Any]:
+    def step(self, number: int, stamp_ns: int | None = None) -> float:
         self.diary.append(("step", self.form))
         slow = 3.0 if number % 2 else 1.0  # the machine's moods: the same for all in a round
-        return {"ms": self.ms[self.form] * slow, "label": 0}
+        return self.ms[self.form] * slow
 
     def memory(self) -> dict[str, Any]:
         return {"peak_mib": 300.0, "running_mib": 200.0, "gpu_mib": None, "states": 5}
@@ -83,19 +84,19 @@ def test_a_form_that_differs_is_not_timed(scripted):
 
 
 def test_scaling_points(scripted, monkeypatch):
-    monkeypatch.setattr(comparison, "available_mib", lambda: 2000.0)
-    found = comparison.measure_scaling(
-        SMALL.with_(image_size=224), "torch", "cpu", 2, clips=(1, 5), sizes=(64,), rates_hz=(1, 10)
-    )
+    monkeypatch.setattr(comparison, "listed_mib", lambda *_: 2000.0)
+    for name, values in (("CLIPS", (1, 5)), ("SIZES", (64,)), ("RATES_HZ", (1, 10))):
+        monkeypatch.setattr(comparison, name, values)
+    found = comparison.measure_scaling(replace(SMALL, image_size=224), "torch", "cpu", 2)
     assert [point["value"] for point in found["clip"]] == [1, 5]
     assert found["clip"][0][AUTHORS]["ms"]["median"] == 160.0
     # The affinity of 5 frames of 56 x 56 pixels in float32.
-    assert comparison.affinity_mib(5, 224) == pytest.approx(15680**2 * 4 / 2**20)
+    assert comparison.affinity_mib(Subject()) == pytest.approx(15680**2 * 4 / 2**20)
     assert "0.9 GiB, twice" in found["clip"][1][AUTHORS]["left_out"]
     assert "ms" in found["clip"][1]["torch"] and found["size"][0]["torch"]["running_mib"] == 200
     rate = found["rate"][1]
     assert rate["value"] == 10 and rate["load"] == pytest.approx(rate["ms"]["median"] * 0.01)
-    assert rate["state_kib"] == pytest.approx(5 * 4 * 33 * 4 / 1024)
+    assert rate["states"] == 5 and rate["state_kib"] == pytest.approx(5 * 528 / 1024)
 
 
 def test_command_compares_real_forms(tmp_path, capfd):

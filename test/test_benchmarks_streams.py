@@ -10,6 +10,7 @@ import pytest
 from fakes import BrightnessSegmenter
 from ros_packages import require_ros
 
+from avs_ros.benchmarks import streams
 from avs_ros.benchmarks.plot import plot
 from avs_ros.benchmarks.streams import measure_node, measure_throughput
 from avs_ros.benchmarks.subject import HEIGHT, WIDTH, SceneStream, Subject
@@ -37,9 +38,11 @@ def test_scene_repeats_and_is_heard():
     assert np.abs(scene.sound(0, 3 * SAMPLE_RATE)).max() > 0.01
 
 
-def test_throughput_accounts_for_every_frame(tmp_path, capsys):
+def test_throughput_accounts_for_every_frame(tmp_path, capsys, monkeypatch):
     model = SlowSegmenter()
-    found = measure_throughput(Subject(), "auto", "cpu", 0.5, model=model, factors=(0.5, 4.0))
+    monkeypatch.setattr(streams, "segmenter", lambda *_: model)
+    monkeypatch.setenv("COLUMNS", "120")
+    found = measure_throughput(Subject(), "auto", "cpu", 0.5, factors=(0.5, 4.0))
     assert found["step_ms"] >= 20 and model.closed
     for run in found["runs"]:
         assert run["offered"] == run["answered"] + run["dropped"]
@@ -47,7 +50,7 @@ def test_throughput_accounts_for_every_frame(tmp_path, capsys):
         assert run["latency_ms"]["p90"] >= run["latency_ms"]["p50"] > 0
     # Four times too fast: not even half can be answered.
     assert found["runs"][1]["dropped"] > found["runs"][1]["offered"] / 2
-    show({"machine": MACHINE, "throughput": found}, width=120)
+    show({"machine": MACHINE, "throughput": found})
     assert "4 x model" in capsys.readouterr().out
     assert plot({"machine": MACHINE, "throughput": found}, tmp_path / "a.png").stat().st_size
 
@@ -66,7 +69,7 @@ def test_through_the_real_node(tmp_path, capsys):
         found["ms"]["end_to_end"]["samples"], found["ms"]["bare_step"]["samples"])
     assert found["overhead_ms"] == pytest.approx(np.median(gaps))
     assert any("end to end" in arguments for arguments in said)
-    show({"machine": MACHINE, "node": found}, width=120)
+    show({"machine": MACHINE, "node": found})
     assert "unconfigured" in capsys.readouterr().out
     assert plot({"machine": MACHINE, "node": found}, tmp_path / "a.png").stat().st_size
 

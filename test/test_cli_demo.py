@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-import sys
+import time
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
@@ -17,14 +17,14 @@ from rosbags.highlevel import AnyReader
 from run_command import start
 from without import start_without_ros
 
-from avs_ros.cli import demo as demo_verb
+from avs_ros.cli import recorded_play
 from avs_ros.cli.demo_result import judge, summarize
 from avs_ros.cli.main import main
-from avs_ros.cli.recorded_play import ChildError, Children
 from avs_ros.media.recorded_run import RecordedPrediction, RecordedRun, read_run
 from avs_ros.media.scene import FPS, turns
 from avs_ros.media.source import Sound
 from avs_ros.media.video import VideoSource
+from avs_ros.ros_installation import python_process
 
 # One worker makes the demo for all tests of this file.
 pytestmark = pytest.mark.xdist_group("demo")
@@ -154,8 +154,7 @@ def demo_here(*arguments: object) -> tuple[int, str, str]:
     """``avs demo`` in this process, as :mod:`demo_command` starts it: status, stdout, stderr."""
     out, err = io.StringIO(), io.StringIO()
     with pytest.MonkeyPatch.context() as patch:
-        verb = demo_verb.run
-        patch.setattr(demo_verb, "run", lambda args: verb(args, NODE))
+        patch.setattr(recorded_play, "SEGMENTATION_NODE", NODE)
         with redirect_stdout(out), redirect_stderr(err):
             status = main(["demo", *map(str, arguments)])
     return status, out.getvalue(), err.getvalue()
@@ -186,27 +185,18 @@ def test_a_duration_out_of_range(tmp_path: Path) -> None:
     assert "--duration is 99; must be from 2 to 20" in err
 
 
-def test_children_are_ended_and_their_death_is_noticed(tmp_path: Path) -> None:
+def test_a_process_ends_with_its_block_and_is_heard(tmp_path: Path) -> None:
     lines: list[str] = []
-    with Children(tmp_path / "logs", {"WORD": "hello"}) as children:
-        sleeper = children.start("sleeper", [
-            "-c", "import os, time; print(os.environ['WORD'], flush=True); time.sleep(600)",
-        ], lines.append)
-        fine = children.start("fine", ["-c", "print('bye')"])
-        while fine.running or not lines:
-            pass
-        children.check(may_end=[fine])
-        with pytest.raises(ChildError, match=r"fine has stopped \(status 0\)"):
-            children.check()
-        bad = children.start("bad", ["-c", "import sys; sys.exit('oh no')"])
-        while bad.running:
-            pass
-        with pytest.raises(ChildError, match="oh no"):
-            children.check(may_end=[fine])
-        assert sleeper.running
-    assert not sleeper.running
+    code = ("import os, sys, time; print('words', file=sys.stderr, flush=True); "
+            "print(os.environ['WORD'], flush=True); time.sleep(600)")
+    with (tmp_path / "log").open("w") as log:
+        with python_process(["-c", code], {"WORD": "hello"}, log, lines.append) as sleeper:
+            while not lines:
+                assert sleeper.poll() is None
+                time.sleep(0.01)
+        assert sleeper.poll() is not None
     assert lines == ["hello\n"]
-    assert sys.executable
+    assert (tmp_path / "log").read_text().startswith("words\n")
 
 
 def recording(mark: str) -> RecordedRun:
@@ -234,7 +224,7 @@ def test_the_judge_counts_the_right_side_and_silence() -> None:
         run = recording(mark)
         stamps = sorted(run.answers)
         times = [(stamp - stamps[0]) * 1e-9 for stamp in stamps]
-        arguments = judge(run, stamps, times, turns(), 20.0)
+        arguments = judge(times, [run.answers[one] for one in stamps], turns(), 20.0)
         return {name.split(":")[0]: (int(says.split()[0]), int(says.split()[2]))
                 for name, says in arguments.items()}
 

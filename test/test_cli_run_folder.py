@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from drawn_answers import answer
 from media_files import write_video
+from run_here import records, run
 
-from avs_ros.cli.run_folder import ResultFiles, to_record, write_mask
+from avs_ros.cli.run_folder import to_record, write_mask
 from avs_ros.errors import MediaError
 from avs_ros.media.film import choose_moments, thumbnails
 
@@ -33,21 +34,18 @@ def test_a_record_has_the_documented_keys_in_plain_types() -> None:
     assert silent["instances"] == []
 
 
-def test_files_are_whole_after_every_frame_and_older_masks_are_gone(tmp_path: Path) -> None:
-    (tmp_path / "masks").mkdir()
-    write_mask(tmp_path / "masks" / "000099.png", np.zeros((2, 2), np.uint8))
-    (tmp_path / "masks" / "notes.txt").write_text("mine")
-    files = ResultFiles(tmp_path, {"model": "none"})
-    found = answer(64, 48, [(1, 2, 11, 12)], ["cat"])
-    for index in (0, 5):
-        files.add(found, index, index / 10)
-        lines = (tmp_path / "results.jsonl").read_text().splitlines()
-        assert json.loads(lines[-1])["index"] == index  # before close
-    files.close()
-    names = sorted(path.name for path in (tmp_path / "masks").iterdir())
-    assert names == ["000000.png", "000005.png", "notes.txt"]
-    mask = cv2.imread(str(tmp_path / "masks" / "000005.png"), cv2.IMREAD_UNCHANGED)
-    assert np.array_equal(mask, found.mask())
+def test_lines_and_masks_are_of_this_run(tmp_path: Path) -> None:
+    masks = tmp_path / "out" / "masks"
+    masks.mkdir(parents=True)
+    write_mask(masks / "000099.png", np.zeros((2, 2), np.uint8))
+    (masks / "notes.txt").write_text("mine")
+    film = write_video(tmp_path / "v.mp4", 1.4, on=(0.0, 1.4), fps=5)
+    status, _, err = run(film, "-o", tmp_path / "out")
+    assert status == 0, err
+    names = [f"{line['index']:06d}.png" for line in records(tmp_path / "out")]
+    assert len(names) == 7
+    assert sorted(path.name for path in masks.iterdir()) == [*names, "notes.txt"]
+    mask = cv2.imread(str(masks / names[-1]), cv2.IMREAD_UNCHANGED)
     assert set(np.unique(mask)) == {0, 255}
 
 

@@ -11,8 +11,7 @@ import pytest
 from evaluation_bags import NODE, START, TENTH, lamp_scene, recorded
 from ros_packages import require_ros
 
-from avs_ros.cli import main
-from avs_ros.cli.evaluate_bag import run
+from avs_ros.cli import main, recorded_play
 from avs_ros.conversions.camera import make_camera_info, make_ray, read_camera_info
 from avs_ros.conversions.messages import make_header
 from avs_ros.evaluation.live import LiveRun, drops_by_reason, pixel_of
@@ -44,9 +43,7 @@ def test_a_slow_model_misses_frames_and_it_is_told(
 ) -> None:
     require_ros()
     bag = lamp_scene(tmp_path / "lamp.mcap", wrong=False)
-    monkeypatch.setattr(
-        "avs_ros.cli.evaluate_bag.run", lambda args: run(args, SLOW_NODE), raising=True
-    )
+    monkeypatch.setattr(recorded_play, "SEGMENTATION_NODE", SLOW_NODE)
     arguments = ["evaluate", "bag", str(bag), "--live-only", "-o", str(tmp_path / "out")]
     assert main.main([*arguments, "--domain", os.environ["ROS_DOMAIN_ID"]]) == 0
     scores = json.loads((tmp_path / "out" / "metrics.json").read_text())

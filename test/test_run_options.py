@@ -161,8 +161,8 @@ def outcome(
     """What ``avs run`` leaves and says, without what differs from run to run."""
     asked: dict[str, Any] = {}
 
-    def load(**how: Any) -> Segmenter:
-        asked.update(how)
+    def load(name: str, engine: str, device: str, threads: int | None) -> Segmenter:
+        asked.update(model=name, engine=engine, device=device, threads=threads)
         return model()
 
     folder.mkdir()
@@ -170,8 +170,7 @@ def outcome(
     spelt = [recordings("video") if word == "VIDEO" else word for word in arguments]
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
         patch.chdir(folder)
-        verb = run_verb.run
-        patch.setattr(run_verb, "run", lambda args: verb(args, load=load))
+        patch.setattr(run_verb, "create_segmenter", load)
         status = entry.main(["run", recording, *spelt])
     said = re.sub(r"[0-9.]+ s \([0-9.]+ per second\)", "", out.getvalue() + err.getvalue())
     found: dict[str, Any] = {"status": status, "asked": asked, "said": said}

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 
-from avs_ros.errors import ParameterError
 from avs_ros.training.data import dice_loss, segmentation_loss
 
 
@@ -43,10 +42,3 @@ def test_first_frame_supervision_ignores_the_others() -> None:
     masks[6:] = 1
     assert torch.equal(sum(segmentation_loss(logits, masks, supervise="first")), before)
     assert not torch.equal(sum(segmentation_loss(logits, masks)), before)
-
-
-def test_shapes_and_names_are_checked() -> None:
-    with pytest.raises(ParameterError, match="same shape"):
-        segmentation_loss(torch.zeros(2, 1, 4, 4), torch.zeros(2, 1, 2, 2))
-    with pytest.raises(ParameterError, match="first or all"):
-        segmentation_loss(torch.zeros(2, 1, 4, 4), torch.zeros(2, 1, 4, 4), supervise="last")

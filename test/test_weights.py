@@ -96,7 +96,7 @@ def test_a_converted_audio_network_is_the_same_network(mn04: Path, tmp_path: Pat
 def test_converted_beats_keeps_its_sizes_and_class_order(tmp_path: Path) -> None:
     torch.save(public_content(), tmp_path / "BEATs.pt")
     output = tmp_path / "beats.safetensors"
-    convert("audio", "beats", [tmp_path / "BEATs.pt"], output)
+    convert(find_source("beats"), [tmp_path / "BEATs.pt"], output)
     waveform = 0.1 * torch.randn(1, 16000)
     before = loaded(public_content())(waveform)
     small = BEATs(BEATsConfig(encoder_layers=1, encoder_ffn_embed_dim=8))
@@ -121,7 +121,7 @@ def test_the_three_public_vggish_files_become_one(tmp_path: Path) -> None:
         torch.save(content, path)
     with pytest.raises(CheckpointError, match="pca_means"):
         audio.build("vggish", paths[0])
-    convert("audio", "vggish", paths, tmp_path / "one.safetensors")
+    convert(find_source("vggish"), paths, tmp_path / "one.safetensors")
     waveform = 0.1 * torch.randn(1, 16000)
     before = audio.build("vggish", paths)(waveform)
     after = audio.build("vggish", tmp_path / "one.safetensors")(waveform)

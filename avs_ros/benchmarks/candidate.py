@@ -14,16 +14,12 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from typing import Any, TypeVar
 
-import numpy as np
-
-from avs_ros.benchmarks.measuring import forget_peak, gpu_peak_mib, peak_mib, recent_peak_mib
-from avs_ros.benchmarks.subject import SECOND_NS, Subject, runners
+from avs_ros.benchmarks.measuring import forget_peak, gpu_peak_mib, listed_mib, peak_mib
+from avs_ros.benchmarks.subject import SECOND_NS, StepOutput, Subject, runners
 from avs_ros.errors import AvsError, EngineError
 
 # As a form: make the exported file that engines share.
 EXPORT = "export"
-# Opening a subject on any engine that runs exported files makes them.
-EXPORT_ENGINE = "onnxruntime"
 _LAST_LINES = 8
 _END_S = 10.0
 
@@ -34,10 +30,9 @@ Tell = Callable[[str], None]
 class Candidate:
     """One form, loaded and waiting: while others are measured it does nothing."""
 
-    def __init__(self, form: str, subject: Subject, device: str = "cpu") -> None:
+    def __init__(self, form: str, subject: Subject, device: str) -> None:
         """Start the process; :meth:`wait` until it is loaded before the first step."""
-        self.form, self.subject, self.device = form, subject, device
-        self.load_s = float("nan")
+        self.form = form
         self._said = tempfile.NamedTemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115
         context = get_context("spawn")
         self._near, far = context.Pipe()
@@ -48,22 +43,24 @@ class Candidate:
         far.close()
 
     def wait(self) -> None:
-        """Until it is loaded; raises EngineError with its reason where it cannot serve."""
-        ready = self._answer()
-        self.load_s, self.device = float(ready["load_s"]), str(ready["device"])
+        """Until it is loaded; raises EngineError with its reason where it cannot serve.
 
-    def step(self, number: int, stamp_ns: int | None = None) -> Mapping[str, Any]:
-        """One frame: ``ms`` it took and its ``label``."""
-        return self._ask("step", number, stamp_ns)
+        Then ``load_s``, ``device`` and ``state_bytes`` (of one state kept) are known.
+        """
+        self.load_s, self.device, self.state_bytes = self._ask()
 
-    def logits(self, number: int) -> tuple[np.ndarray[Any, Any], int]:
+    def step(self, number: int, stamp_ns: int | None = None) -> float:
+        """Serve frame ``number``; the milliseconds that it took."""
+        return float(self._ask("step", number, stamp_ns)[0])
+
+    def logits(self, number: int) -> StepOutput:
         """Serve frame ``number`` and hand over its mask logits and label."""
-        answer = self._ask("logits", number, None)
-        return answer["logits"], answer["label"]
+        answer: StepOutput = self._ask("logits", number, None)[1]
+        return answer
 
-    def memory(self) -> Mapping[str, Any]:
+    def memory(self) -> dict[str, Any]:
         """``peak_mib``, ``running_mib``, ``gpu_mib`` (see ``measuring``), ``states`` kept."""
-        return self._ask("memory")
+        return dict(self._ask("memory"))
 
     def close(self) -> None:
         """End the process."""
@@ -72,29 +69,24 @@ class Candidate:
         self._process.kill()
         self._said.close()
 
-    def _ask(self, *command: Any) -> dict[str, Any]:
+    def _ask(self, *command: Any) -> Any:
+        """The answer to ``command``; the first one comes unasked."""
         try:
-            self._near.send(command)
-        except OSError as error:
-            raise EngineError(self._death()) from error
-        return self._answer()
-
-    def _answer(self) -> dict[str, Any]:
-        try:
-            answer: dict[str, Any] | str = self._near.recv()
+            if command:
+                self._near.send(command)
+            answer = self._near.recv()
         except (EOFError, OSError) as error:
-            raise EngineError(self._death()) from error
+            self._process.join(_END_S)
+            status = self._process.exitcode
+            self._said.seek(0)
+            lines = " / ".join(self._said.read().splitlines()[-_LAST_LINES:])
+            why = " (out of memory?)" if status == -9 else ""
+            raise EngineError(
+                f"the process of {self.form} has ended, status {status}{why}: {lines}"
+            ) from error
         if isinstance(answer, str):
             raise EngineError(answer)
         return answer
-
-    def _death(self) -> str:
-        self._process.join(_END_S)
-        status = self._process.exitcode
-        self._said.seek(0)
-        lines = self._said.read().splitlines()[-_LAST_LINES:]
-        why = " (out of memory?)" if status == -9 else ""
-        return f"the process of {self.form} has ended, status {status}{why}: {' / '.join(lines)}"
 
 
 @contextmanager
@@ -125,12 +117,7 @@ def loaded(
 
 def step_ms(candidate: Candidate, first: int, rate_hz: int = 1) -> Callable[[int], float]:
     """Turn n -> milliseconds of the frame ``first + n`` of a stream at ``rate_hz``."""
-
-    def step(turn: int) -> float:
-        number = first + turn
-        return float(candidate.step(number, (number + 1) * SECOND_NS // rate_hz)["ms"])
-
-    return step
+    return lambda turn: candidate.step(first + turn, (first + turn + 1) * SECOND_NS // rate_hz)
 
 
 def export(subject: Subject) -> None:
@@ -153,14 +140,17 @@ def _serve(near: Connection, log: str, name: str, subject: Subject, device: str)
     began = time.perf_counter()
     try:
         if name == EXPORT:
-            runners(subject, EXPORT_ENGINE, "cpu").close()
-            near.send({"load_s": time.perf_counter() - began, "device": device})
+            # Opening a subject on any engine that runs exported files makes them.
+            runners(subject, "onnxruntime", "cpu").close()
+            near.send((time.perf_counter() - began, device, 0))
             return
         form = make_form(name, subject, device)
     except (AvsError, RuntimeError) as error:
         near.send(str(error).splitlines()[0])
         return
-    near.send({"load_s": time.perf_counter() - began, "device": form.device})
+    stream = form if isinstance(form, StreamForm) else None
+    state_bytes = 0 if stream is None else stream.state_bytes
+    near.send((time.perf_counter() - began, form.device, state_bytes))
     loading_mib = peak_mib()
     # From here on only what steps need counts (and getrusage forgets with it).
     forget_peak()
@@ -170,15 +160,14 @@ def _serve(near: Connection, log: str, name: str, subject: Subject, device: str)
         except EOFError:
             return
         if do == "memory":
-            running_mib = recent_peak_mib()
+            running_mib = listed_mib("self/status", "VmHWM")
             near.send({
                 "peak_mib": max(loading_mib, peak_mib(), running_mib or 0.0),
                 "running_mib": running_mib, "gpu_mib": gpu_peak_mib(device),
-                "states": len(form.memory) if isinstance(form, StreamForm) else None,
+                "states": None if stream is None else len(stream.memory),
             })  # fmt: skip
             continue
         began = time.perf_counter()
         answer = form.step(*frame)
         ms = (time.perf_counter() - began) * 1e3
-        logits = {"logits": answer.logits} if do == "logits" else {}
-        near.send({"ms": ms, "label": answer.label, **logits})
+        near.send((ms, answer if do == "logits" else None))

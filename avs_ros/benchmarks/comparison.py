@@ -6,7 +6,7 @@ And how cost and memory grow with clip length T, resolution and frame rate.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import count
 from typing import Any
 
@@ -14,7 +14,7 @@ import numpy as np
 
 from avs_ros.benchmarks.candidate import Candidate, Tell, export, loaded, step_ms
 from avs_ros.benchmarks.forms import AUTHORS, AUTHORS_HALF, difference
-from avs_ros.benchmarks.measuring import available_mib, summarise, take_turns
+from avs_ros.benchmarks.measuring import listed_mib, summarise, take_turns
 from avs_ros.benchmarks.subject import StepOutput, Subject
 from avs_ros.inference.engines import ENGINES
 
@@ -25,7 +25,6 @@ SIZES = (160, 224, 320, 448)
 RATES_HZ = (1, 5, 10, 30)
 # Of the memory that is free, at most this share may go into one affinity (it is needed twice).
 _SHARE = 0.25
-_STATE_BYTES = 4
 
 
 def default_forms(device: str) -> list[str]:
@@ -34,11 +33,6 @@ def default_forms(device: str) -> list[str]:
     engines = [n for n, e in ENGINES.items() if kind in e.devices and e.automatic]
     halves = [AUTHORS_HALF] if kind == "cuda" else []
     return [AUTHORS, *halves, *engines]
-
-
-def reference_of(subject: Subject) -> str:
-    """What the others are held against: the published form, or PyTorch where there is none."""
-    return "torch" if subject.avsc else AUTHORS
 
 
 def tolerance(form: str) -> float:
@@ -59,11 +53,12 @@ def compare(
 
     A form's entry holds ``ms`` (see :class:`Timing`), ``difference`` and ``tolerance``,
     ``memory`` and ``load_s``; or ``left_out``: the message that says why it was not timed.
-    Raises EngineError where the reference (the published form, if there is one) cannot run.
+    Raises EngineError where the reference (the published form; PyTorch where there is none)
+    cannot run.
     """
     results: dict[str, dict[str, Any]] = {}
-    reference = reference_of(subject)
-    description = "the published form" if reference == AUTHORS else reference
+    reference = "torch" if subject.avsc else AUTHORS
+    description = "torch" if subject.avsc else "the published form"
     published = (AUTHORS, AUTHORS_HALF) if subject.avsc else ()
     needed = [f for f in forms if f != reference and f not in published]
     if any("onnx" in f or f in ("openvino", "tensorrt") for f in needed):
@@ -90,9 +85,9 @@ def compare(
             lambda: tell(f"timing, round {next(done) // len(running)} of {rounds}"),
         )
         for form, timing in summarise(samples, reference).items():
-            results[form] |= {"ms": asdict(timing), "memory": dict(running[form].memory())}
+            results[form] |= {"ms": asdict(timing), "memory": running[form].memory()}
     return {
-        "subject": {**subject.values(), "name": subject.name}, "device": device,
+        "subject": {**asdict(subject), "name": subject.name}, "device": device,
         "rounds": rounds, "reference": reference, "forms": results,
     }
 
@@ -106,19 +101,18 @@ def _agreement(running: dict[str, Candidate], number: int, tell: Tell) -> dict[s
     expected: StepOutput | None = None
     for form, candidate in running.items():
         tell(f"comparing {form}")
-        if form != AUTHORS:
-            for earlier in range(0 if form != AUTHORS_HALF else number, number):
+        if form not in (AUTHORS, AUTHORS_HALF):
+            for earlier in range(number):
                 candidate.step(earlier)
-        answer = StepOutput(*candidate.logits(number))
-        if expected is None:
-            expected = answer
+        answer = candidate.logits(number)
+        expected = expected or answer
         gaps[form] = difference(answer, expected)
     return gaps
 
 
-def affinity_mib(frames_per_clip: int, image_size: int) -> float:
+def affinity_mib(subject: Subject) -> float:
     """MiB of TPAVI's affinity at stage 1 (stride 4), float32: (T h w)^2 numbers."""
-    return (frames_per_clip * (image_size // 4) ** 2) ** 2 * 4 / 2**20
+    return (subject.frames_per_clip * (subject.image_size // 4) ** 2) ** 2 * 4 / 2**20
 
 
 def measure_scaling(
@@ -127,9 +121,6 @@ def measure_scaling(
     device: str,
     rounds: int,
     tell: Tell = lambda description: None,
-    clips: Sequence[int] = CLIPS,
-    sizes: Sequence[int] = SIZES,
-    rates_hz: Sequence[int] = RATES_HZ,
 ) -> dict[str, Any]:
     """Plain values: lists ``clip``, ``size`` and ``rate`` of points.
 
@@ -137,70 +128,66 @@ def measure_scaling(
     ``running_mib``, ``peak_mib``; or ``left_out``.  A point of ``rate``: ``value`` (Hz), ``ms``,
     ``state_kib`` kept of the past, ``load`` (share of the stream's time that is computed).
     """
-    forms = (AUTHORS, engine)
-    found: dict[str, Any] = {"engine": engine, "rounds": rounds}
-    variants = {
-        "clip": [(t, subject.with_(frames_per_clip=t)) for t in clips],
-        "size": [
-            (s, subject.with_(image_size=s)) for s in sizes
-            if not (subject.visual.startswith("swin") and s % 224)
-        ],
+    def point(axis: str, value: int, changed: Subject) -> dict[str, Any]:
+        def told(description: str) -> None:
+            tell(f"{axis} {value}: {description}")
+
+        return {"value": value, **_point(changed, engine, device, rounds, told)}
+
+    sizes = [s for s in SIZES if not (subject.visual.startswith("swin") and s % 224)]
+    return {
+        "engine": engine, "rounds": rounds,
+        "clip": [point("clip", t, replace(subject, frames_per_clip=t)) for t in CLIPS],
+        "size": [point("size", s, replace(subject, image_size=s)) for s in sizes],
+        "rate": _rates(subject, engine, device, rounds, tell),
     }
-    for axis, points in variants.items():
-        found[axis] = [
-            _point(f"{axis} {value}", value, variant, forms, device, rounds, tell)
-            for value, variant in points
-        ]
-    found["rate"] = _rates(subject, engine, device, rounds, rates_hz, tell)
-    return found
 
 
 def _point(
-    told_as: str, value: int, subject: Subject, forms: Sequence[str], device: str, rounds: int,
-    tell: Tell,
+    subject: Subject, engine: str, device: str, rounds: int, tell: Tell
 ) -> dict[str, Any]:
     """Both forms of one subject, in turns."""
-    point: dict[str, Any] = {"value": value}
-    if why := _too_large(subject):
-        point[AUTHORS] = {"left_out": why}
+    found: dict[str, Any] = {}
+    needed, free = affinity_mib(subject), listed_mib("meminfo", "MemAvailable")
+    if free is not None and needed > _SHARE * free:
+        found[AUTHORS] = {"left_out": f"its affinity alone needs {needed / 1024:.1f} GiB, twice; "
+                                      f"{free / 1024:.1f} GiB are free"}
     first = subject.frames_per_clip - 1
-    chosen = {form: form for form in forms if form not in point}
-    with loaded(chosen, subject, device, lambda told: tell(f"{told_as}: {told}")) as (
-        running, left_out,
-    ):  # fmt: skip
-        point |= {form: {"left_out": why} for form, why in left_out.items()}
+    chosen = {form: form for form in (AUTHORS, engine) if form not in found}
+    with loaded(chosen, subject, device, tell) as (running, left_out):
+        found |= {form: {"left_out": why} for form, why in left_out.items()}
         for form, candidate in running.items():
             for number in range(first if form == AUTHORS else 0, first + 1):
                 candidate.step(number)
-        tell(f"{told_as}: timing")
+        tell("timing")
         samples = take_turns({f: step_ms(c, first + 1) for f, c in running.items()}, rounds)
         for form, timing in summarise(samples, next(iter(samples))).items() if samples else ():
             memory = running[form].memory()
-            point[form] = {
+            found[form] = {
                 "ms": asdict(timing), "running_mib": memory["running_mib"],
                 "peak_mib": memory["peak_mib"],
             }
-    return point
+    return found
 
 
 def _rates(
-    subject: Subject, engine: str, device: str, rounds: int, rates_hz: Sequence[int], tell: Tell
+    subject: Subject, engine: str, device: str, rounds: int, tell: Tell
 ) -> list[dict[str, Any]]:
     """One stream per rate on the engine, all filled with T seconds of past, in turns."""
     points = []
     tell("frame rates")
-    with loaded(dict.fromkeys(rates_hz, engine), subject, device, tell) as (running, left_out):
+    with loaded(dict.fromkeys(RATES_HZ, engine), subject, device, tell) as (running, left_out):
         if left_out:
             why = next(iter(left_out.values()))
-            return [{"value": rate, "left_out": why} for rate in rates_hz]
-        filled = {rate: rate * (subject.frames_per_clip - 1) + 1 for rate in rates_hz}
+            return [{"value": rate, "left_out": why} for rate in RATES_HZ]
+        steps = {}
         for rate, candidate in running.items():
             tell(f"frame rate {rate} Hz: filling the past")
-            step = step_ms(candidate, 0, rate)
-            for number in range(filled[rate]):
-                step(number)
+            filled = rate * (subject.frames_per_clip - 1) + 1
+            for turn in range(filled):
+                step_ms(candidate, 0, rate)(turn)
+            steps[str(rate)] = step_ms(candidate, filled, rate)
         tell("frame rates: timing")
-        steps = {str(rate): step_ms(c, filled[rate], rate) for rate, c in running.items()}
         samples = take_turns(steps, rounds)
         for rate, candidate in running.items():
             states = int(candidate.memory()["states"])
@@ -208,27 +195,6 @@ def _rates(
             points.append({
                 "value": rate, "ms": {"median": median, "samples": samples[str(rate)]},
                 "states": states, "load": median * 1e-3 * rate,
-                "state_kib": states * 4 * (2 * _width(subject) + 1) * _STATE_BYTES / 1024,
+                "state_kib": states * candidate.state_bytes / 1024,
             })
     return points
-
-
-def _width(subject: Subject) -> int:
-    """Channels of the fusion part."""
-    if not subject.light:
-        return subject.channels
-    from avs_ros.benchmarks.networks import build
-    from avs_ros.models.light.network import LightC3N
-
-    network = build(subject).network
-    return network.c3n.channels if isinstance(network, LightC3N) else subject.channels
-
-
-def _too_large(subject: Subject) -> str:
-    needed = affinity_mib(subject.frames_per_clip, subject.image_size)
-    free = available_mib()
-    if free is None or needed <= _SHARE * free:
-        return ""
-    return (
-        f"its affinity alone needs {needed / 1024:.1f} GiB, twice; {free / 1024:.1f} GiB are free"
-    )

@@ -6,7 +6,8 @@ before (decoding, resizing) and after (post-processing) is the same for both and
 
 from __future__ import annotations
 
-from typing import Protocol
+import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -21,22 +22,18 @@ from avs_ros.benchmarks.subject import (
 )
 from avs_ros.models.stream_memory import StreamMemory
 
+if TYPE_CHECKING:
+    from avs_ros.benchmarks.published_form import AuthorsForm
+
 AUTHORS = "authors"
 AUTHORS_HALF = "authors-fp16"
 
 
-class Form(Protocol):
-    """``device``: where it runs, in words."""
-
-    device: str
-
-    def step(self, number: int, stamp_ns: int | None = None) -> StepOutput:
-        """Serve frame ``number`` (0, 1, 2, …), one second after the last unless stamped."""
-        ...
-
-
 class StreamForm:
-    """Each frame and each second once, on an engine; the past as a few numbers per frame."""
+    """Each frame and each second once, on an engine; the past as a few numbers per frame.
+
+    ``device``: where it runs, in words.  ``state_bytes``: of the state that a frame leaves.
+    """
 
     def __init__(self, subject: Subject, engine: str, device: str = "cpu") -> None:
         """Open the steps on ``engine``, which checks itself; EngineError where it fails."""
@@ -51,10 +48,11 @@ class StreamForm:
         self._wholes = frames(metadata["whole_size"], *pixels) if subject.light else None
         state = (1,) if subject.avsc else tuple(metadata["state"])
         self.memory = StreamMemory(state, 1 if subject.avsc else metadata["frames_per_clip"])
+        self.state_bytes = math.prod(state) * np.dtype(np.float32).itemsize
         self._avsc = subject.avsc
 
     def step(self, number: int, stamp_ns: int | None = None) -> StepOutput:
-        """See :class:`Form`."""
+        """Serve frame ``number`` (0, 1, 2, …), one second after the last unless stamped."""
         stamp_ns = (number + 1) * SECOND_NS if stamp_ns is None else stamp_ns
         at = slice(number % CYCLE, number % CYCLE + 1)
         heard = [np.asarray(x, np.float32) for x in self._hear(self._sounds[at])]
@@ -72,7 +70,7 @@ class StreamForm:
         return StepOutput(np.array(logits[0], np.float32), int(label.reshape(-1)[0]))
 
 
-def make_form(name: str, subject: Subject, device: str) -> Form:
+def make_form(name: str, subject: Subject, device: str) -> AuthorsForm | StreamForm:
     """"authors", "authors-fp16" or an engine's name -> the form; EngineError if it cannot be."""
     if name in (AUTHORS, AUTHORS_HALF):
         from avs_ros.benchmarks.published_form import AuthorsForm

@@ -14,7 +14,9 @@ import re
 import resource
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,8 +25,6 @@ import numpy as np
 
 import avs_ros
 from avs_ros.errors import ParameterError
-
-Samples = Mapping[str, Sequence[float]]
 
 
 @dataclass(frozen=True)
@@ -54,37 +54,26 @@ def take_turns(
 
     ``steps``: name -> function that serves round number n and returns the milliseconds.
     """
-    if rounds < 1:
-        raise ParameterError(f"{rounds} rounds; at least one is needed")
-    names = list(steps)
+    names = deque(steps)
     samples: dict[str, list[float]] = {name: [] for name in names}
     for number in range(rounds):
-        start = number % max(len(names), 1)
-        for name in names[start:] + names[:start]:
+        for name in names:
             samples[name].append(steps[name](number))
             on_sample()
+        names.rotate(-1)
     return samples
 
 
-def summarise(samples: Samples, reference: str) -> dict[str, Timing]:
-    """Medians, and ratios to ``reference`` round by round.
-
-    Raises :class:`ParameterError` where a candidate lacks rounds.
-    """
+def summarise(samples: Mapping[str, Sequence[float]], reference: str) -> dict[str, Timing]:
+    """Medians, and ratios to ``reference`` round by round."""
     base = np.asarray(samples[reference], float)
     found = {}
     for name, taken in samples.items():
         ms = np.asarray(taken, float)
-        if ms.shape != base.shape or not ms.size:
-            raise ParameterError(
-                f"{name} has {ms.size} rounds, {reference} has {base.size}: not taken in turns"
-            )
-        ratios = base / ms
-        low, median, high = np.percentile(ms, (10, 50, 90))
-        first, middle, third = np.percentile(ratios, (25, 50, 75))
+        low, median, high = map(float, np.percentile(ms, (10, 50, 90)))
+        first, middle, third = map(float, np.percentile(base / ms, (25, 50, 75)))
         found[name] = Timing(
-            float(median), float(low), float(high), float(ms.min()),
-            float(middle), float(first), float(third), tuple(float(x) for x in ms),
+            median, low, high, float(ms.min()), middle, first, third, tuple(ms.tolist())
         )
     return found
 
@@ -98,18 +87,10 @@ def peak_mib() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / MIB
 
 
-def forget_peak() -> bool:
-    """Let the kernel count :func:`recent_peak_mib` from here on; False where it cannot."""
-    try:
+def forget_peak() -> None:
+    """Let the kernel count VmHWM, the largest resident memory, from here on, where it can."""
+    with suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
-    except OSError:
-        return False
-    return True
-
-
-def recent_peak_mib() -> float | None:
-    """Largest resident memory since :func:`forget_peak` (MiB); None off Linux."""
-    return _listed_mib("self/status", "VmHWM")
 
 
 def gpu_peak_mib(device: str) -> float | None:
@@ -119,11 +100,6 @@ def gpu_peak_mib(device: str) -> float | None:
     import torch
 
     return torch.cuda.max_memory_allocated(torch.device(device)) / MIB
-
-
-def available_mib() -> float | None:
-    """Memory that this machine could still give away (MiB); None off Linux."""
-    return _listed_mib("meminfo", "MemAvailable")
 
 
 @dataclass(frozen=True)
@@ -143,12 +119,10 @@ class ProcessWatch:
         self._began, self._ticks = time.monotonic(), self._cpu_ticks()
 
     def usage(self) -> Usage:
-        """Since the start, or the last call."""
-        now, ticks = time.monotonic(), self._cpu_ticks()
-        busy_s = (ticks - self._ticks) / os.sysconf("SC_CLK_TCK")
-        percent = 100.0 * busy_s / max(now - self._began, 1e-9)
-        self._began, self._ticks = now, ticks
-        return Usage(percent, _listed_mib(f"{self._pid}/status", "VmRSS") or 0.0)
+        """Since the start."""
+        busy_s = (self._cpu_ticks() - self._ticks) / os.sysconf("SC_CLK_TCK")
+        percent = 100.0 * busy_s / max(time.monotonic() - self._began, 1e-9)
+        return Usage(percent, listed_mib(f"{self._pid}/status", "VmRSS") or 0.0)
 
     def _cpu_ticks(self) -> int:
         try:
@@ -160,14 +134,20 @@ class ProcessWatch:
         return int(fields[11]) + int(fields[12])
 
 
-def _listed_mib(table: str, field: str) -> float | None:
-    """An entry in kB of a file of ``/proc``."""
+def listed_mib(table: str, field: str) -> float | None:
+    """An entry in kB of a file of ``/proc`` (MiB); None off Linux."""
+    found = _listed(table, rf"^{field}:\s+(\d+) kB")
+    return int(found) / 1024 if found else None
+
+
+def _listed(table: str, pattern: str) -> str:
+    """What ``pattern`` finds in a file of ``/proc``; "" where there is nothing."""
     try:
         text = Path("/proc", table).read_text(encoding="utf-8")
     except OSError:
-        return None
-    found = re.search(rf"^{field}:\s+(\d+) kB", text, re.MULTILINE)
-    return int(found.group(1)) / 1024 if found else None
+        return ""
+    found = re.search(pattern, text, re.MULTILINE)
+    return found.group(1).strip() if found else ""
 
 
 _LIBRARIES = ("torch", "onnxruntime", "onnxruntime-gpu", "openvino", "tensorrt", "numpy", "timm")
@@ -181,7 +161,7 @@ def describe_machine() -> dict[str, Any]:
     """
     import torch
 
-    found: dict[str, Any] = {
+    return {
         "avs_ros": avs_ros.__version__,
         "cpu": processor(),
         "cores": cores(),
@@ -190,21 +170,14 @@ def describe_machine() -> dict[str, Any]:
         "system": f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
         "libraries": {name: number for name in _LIBRARIES if (number := installed_version(name))},
         "load": round(os.getloadavg()[0], 1),
-        "gpu": None,
+        "gpu": torch.cuda.get_device_name(0) if torch.cuda.is_available() else None,
     }
-    if torch.cuda.is_available():
-        found["gpu"] = torch.cuda.get_device_name(0)
-    return found
 
 
 def processor() -> str:
     """The processor's name."""
-    try:
-        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
-    except OSError:
-        return platform.processor() or platform.machine()
-    found = re.search(r"^model name\s*:\s*(.*)", text, re.MULTILINE)
-    return found.group(1).strip() if found else platform.machine()
+    named = _listed("cpuinfo", r"^model name\s*:\s*(.*)")
+    return named or platform.processor() or platform.machine()
 
 
 def cores() -> int:

@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from torch import nn
 
-from avs_ros.errors import ModelError
 from avs_ros.inference.bundle import AUDIO_STEP, VISUAL_STEP, Bundle
 from avs_ros.inference.light import BUNDLED
 from avs_ros.inference.model_steps import (
@@ -41,20 +39,22 @@ USUAL = 224
 
 @dataclass(frozen=True)
 class Networks:
-    """``network``: a :class:`LightC3N` or a :class:`C3N`; ``audio_encoder``: its audio network.
+    """``network`` and its audio network, ``audio_encoder``.
 
-    ``size``: side of its frames, px; ``mean``, ``std``: of their 0..1 pixels.  ``detector``: the
-    light model's, on frames of ``whole_size`` px; ``members``: see :class:`DetectingStep`.
+    ``detector``: the light model's, on frames of ``whole_size`` px; ``members``: see
+    :class:`DetectingStep`.
     """
 
-    network: nn.Module
+    network: C3N | LightC3N
     audio_encoder: AudioNetwork
-    mean: Sequence[float]
-    std: Sequence[float]
-    size: int
     detector: Detector | None = None
     whole_size: int = 0
     members: Sequence[Sequence[int]] = ()
+
+    @property
+    def trunk(self) -> C3N:
+        """The C3N in it; its backbone says which pixels the frames must have."""
+        return self.network if isinstance(self.network, C3N) else self.network.c3n
 
 
 def build(subject: Subject) -> Networks:
@@ -71,8 +71,7 @@ def build(subject: Subject) -> Networks:
         trunk.image_size = subject.image_size
         model.network.image_size = _size(subject.image_size * share)
         found = Networks(
-            model.network, both_audio_networks(model), trunk.backbone.image_mean,
-            trunk.backbone.image_std, model.network.image_size, model.detector,
+            model.network, both_audio_networks(model), model.detector,
             _size(told["whole_size"] * subject.image_size / USUAL), told["imagenet"],
         )  # fmt: skip
     else:
@@ -84,8 +83,7 @@ def build(subject: Subject) -> Networks:
                 channels=subject.channels, image_size=subject.image_size,
             )  # fmt: skip
         _enliven(network)
-        pixels = network.backbone.image_mean, network.backbone.image_std
-        found = Networks(network, audio_encoder, *pixels, network.image_size)
+        found = Networks(network, audio_encoder)
     for part in (found.network, found.audio_encoder):
         part.eval().requires_grad_(False)
     return found
@@ -105,8 +103,7 @@ def bundle(subject: Subject, name: str) -> Bundle:
     if isinstance(network, C3N):
         labels = imagenet().short_names
         return c3n_bundle(network, networks.audio_encoder, labels, name, length)
-    if not isinstance(network, LightC3N) or networks.detector is None:
-        raise ModelError(f"{type(network).__name__} has no streaming step")
+    assert networks.detector is not None  # a light model has one
     step = DetectingStep(
         network, networks.detector, networks.members, networks.whole_size, length
     )

@@ -9,7 +9,7 @@ from typing import Any
 
 from avs_ros.benchmarks.forms import AUTHORS
 from avs_ros.benchmarks.measuring import machine_description
-from avs_ros.benchmarks.tables import AXES, FORM_NAMES, mib, milliseconds, parts_of, ratio
+from avs_ros.benchmarks.tables import AXES, FORM_NAMES, mib, milliseconds, ratio
 from avs_ros.errors import optional
 
 _INK, _MUTED, _GRID = "#1b1f24", "#6b7280", "#e5e7eb"
@@ -60,16 +60,16 @@ def plot(results: dict[str, Any], path: Path) -> Path:
 
 def _panels(results: dict[str, Any]) -> list[Panel]:
     panels: list[Panel] = []
-    for part in parts_of(results, "comparison"):
+    for part in results.get("comparison", ()):
         name = part["subject"]["name"]
         panels.append((f"{name}: ms per new frame", partial(_times, part)))
         panels.append((f"{name}: memory while running (MiB)", partial(_memory, part)))
-    for part in parts_of(results, "scaling"):
+    if part := results.get("scaling"):
         for key, description in AXES.items():
             panels.append((f"ms per new frame against {description}", partial(_lines, part, key)))
-    for part in parts_of(results, "node"):
+    if part := results.get("node"):
         panels.append(("Through the node: ms", partial(_node, part)))
-    for part in parts_of(results, "throughput"):
+    if part := results.get("throughput"):
         title = "Input faster than the model: answers per second"
         panels.append((title, partial(_throughput, part)))
     return panels

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
+from contextlib import nullcontext
 
 import cv2
 import numpy as np
@@ -13,10 +13,8 @@ from torch import Tensor, nn
 from avs_ros.benchmarks.networks import build
 from avs_ros.benchmarks.subject import CYCLE, StepOutput, Subject, seconds_of_sound
 from avs_ros.benchmarks.subject import frames as shown
-from avs_ros.errors import EngineError
 from avs_ros.models.c3n.backbone import Taps
 from avs_ros.models.c3n.ccam import cognitive_consensus_attention
-from avs_ros.models.c3n.network import C3N
 from avs_ros.models.light.network import LightC3N
 
 
@@ -49,17 +47,17 @@ class AuthorsForm:
         self.device = device
         self._clip = subject.frames_per_clip
         self._half = half
-        self._frames = shown(networks.size, networks.mean, networks.std)
-        self._sounds = seconds_of_sound()
-        self._network = networks.network.to(device)
+        self._network, self._trunk = networks.network.to(device), networks.trunk
         self._audio_encoder = networks.audio_encoder.to(device)
+        pixels = self._trunk.backbone.image_mean, self._trunk.backbone.image_std
+        self._frames = shown(self._network.image_size, *pixels)
+        self._sounds = seconds_of_sound()
         self._detector = networks.detector
         if self._detector is not None:
             self._detector = self._detector.to(device)
-            self._wholes = shown(networks.whole_size, networks.mean, networks.std)
+            self._wholes = shown(networks.whole_size, *pixels)
         self._network.requires_grad_(True)
         self._audio_encoder.requires_grad_(False)
-        self._trunk = _trunk(self._network)
         for block in self._trunk.tpavi:
             block.full_affinity = True  # type: ignore[assignment]
         if isinstance(self._network, LightC3N):
@@ -68,14 +66,12 @@ class AuthorsForm:
             )
 
     def step(self, number: int, stamp_ns: int | None = None) -> StepOutput:
-        """See :class:`Form`; the clip is the last T frames, or those there are (light: T)."""
+        """As :meth:`StreamForm.step`; the clip is the last T frames, or those there are."""
         first = max(0, number - self._clip + 1)
         clip = [index % CYCLE for index in range(first, number + 1)]
         frames = torch.from_numpy(self._frames[clip]).to(self.device)
         sounds = torch.from_numpy(self._sounds[clip]).to(self.device)
-        autocast = (
-            torch.autocast("cuda", torch.float16) if self._half else contextlib.nullcontext()
-        )
+        autocast = torch.autocast("cuda", torch.float16) if self._half else nullcontext()
         with torch.enable_grad(), autocast, torch.backends.cudnn.flags(
             enabled=True, allow_tf32=self._half
         ):
@@ -96,8 +92,6 @@ class AuthorsForm:
         labels = matrix.flatten(1).argmax(dim=1) // matrix.shape[2]
         weights = self._class_activated_weights(taps, labels, frames.shape[2:])
         if isinstance(network, LightC3N):
-            if length != self._clip:
-                raise EngineError(f"the light clip form needs {self._clip} frames, got {length}")
             objectness, semantic, _ = network.decode(taps.features, weights, feature, frames)
             return network.masks(semantic, objectness), labels
         gated = map(cognitive_consensus_attention, taps.features, weights)
@@ -117,8 +111,7 @@ class AuthorsForm:
         taps.logits.gather(1, labels[:, None]).sum().backward(retain_graph=True)
         weights = []
         for activation in taps.activations:
-            if activation.grad is None:
-                raise EngineError("no gradient has reached the backbone's taps")
+            assert activation.grad is not None
             mean = activation.grad.float().cpu().numpy().mean(axis=(2, 3))
             _activation_maps(activation.detach().float().cpu().numpy(), mean, size)
             weights.append(torch.from_numpy(mean).to(taps.logits.device))
@@ -146,10 +139,3 @@ class _OverClip(nn.Module):
     def forward(self, x: Tensor, audio: Tensor, _: int) -> Tensor:
         out: Tensor = self.block(x, audio, self.length)
         return out
-
-
-def _trunk(network: nn.Module) -> C3N:
-    trunk = network.c3n if isinstance(network, LightC3N) else network
-    if not isinstance(trunk, C3N):
-        raise EngineError(f"{type(network).__name__} has no published form")
-    return trunk

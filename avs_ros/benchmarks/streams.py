@@ -6,24 +6,20 @@ client that drives it.
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-import signal
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, TextIO
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
 
 import numpy as np
 
 from avs_ros.benchmarks.subject import SceneStream, Subject, segmenter
-from avs_ros.errors import AvsError, RosError
+from avs_ros.errors import RosError
 from avs_ros.inference.segmenter import Segmenter
 from avs_ros.postprocess import PostprocessConfig, Postprocessor
-from avs_ros.ros_installation import own_graph, require_ros
+from avs_ros.ros_installation import own_graph, python_process, require_ros
 from avs_ros.sound import SAMPLE_RATE
 from avs_ros.streaming import Frame, Pipeline, Sound, Synchronizer, Worker
 
@@ -40,7 +36,6 @@ def measure_throughput(
     device: str,
     seconds: float,
     tell: Callable[[str], None] = lambda description: None,
-    model: Segmenter | None = None,
     factors: Sequence[float] = FACTORS,
 ) -> dict[str, Any]:
     """Plain values: ``step_ms`` of the bare model, ``stages_ms``, the parts that it tells of, and
@@ -48,10 +43,9 @@ def measure_throughput(
 
     Each run: ``factor``, ``offered_hz``, ``offered``, ``answered``, ``dropped``,
     ``answered_hz``, ``latency_ms`` (frame pushed -> answer; ``p50`` and ``p90``).
-    ``model``: in place of the subject's own (any segmenter).
     """
     tell("loading the model")
-    served = segmenter(subject, engine, device) if model is None else model
+    served = segmenter(subject, engine, device)
     scene = SceneStream()
     step_ms, stages_ms = _bare_ms(served, scene)
     runs = []
@@ -135,7 +129,6 @@ def _run(served: Segmenter, scene: SceneStream, rate: float, seconds: float) -> 
     }
 
 
-_END_S = 15.0
 _LAST_LINES = 8
 _NODE_ARGUMENTS = (
     "--ros-args", "-p", "autostart:=false", "-p", "image_transport:=raw",
@@ -160,55 +153,29 @@ def measure_node(
     RosError where the node does not answer.
     """
     require_ros()
-    environment = {**os.environ, **own_graph(domain)}
-    values = json.dumps(subject.values())
+    graph, values = own_graph(domain), asdict(subject)
+    told: dict[str, Any] = {}
+
+    def hear(line: str) -> None:
+        told.update(json.loads(line))
+        if "doing" in told:
+            tell(told.pop("doing"))
+
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as log:
-        served = ["avs_ros.nodes.benchmark_subject", values, engine, device, *_NODE_ARGUMENTS]
-        with _process(["-m", *served], environment, log, log) as node:
+        served = ["avs_ros.nodes.benchmark_subject", json.dumps(values), engine, device]
+        with python_process(["-m", *served, *_NODE_ARGUMENTS], graph, log) as node:
             spec = {
-                "subject": subject.values(), "engine": engine, "device": device,
+                "subject": values, "engine": engine, "device": device,
                 "pid": node.pid, "rounds": rounds, "seconds": seconds,
             }
             client = ["-m", "avs_ros.nodes.benchmark_client", json.dumps(spec)]
-            with _process(client, environment, log, subprocess.PIPE) as measuring:
-                try:
-                    return _result(measuring, tell)
-                except AvsError as error:
-                    log.seek(0)
-                    said = [f"\n  {line}" for line in log.read().splitlines()[-_LAST_LINES:]]
-                    tail = "".join(["; the processes said:", *said]) if said else ""
-                    raise RosError(f"{error}{tail}") from error
-
-
-def _result(client: subprocess.Popen[str], tell: Callable[[str], None]) -> dict[str, Any]:
-    for line in client.stdout or ():
-        arguments = json.loads(line)
-        if "result" in arguments:
-            result: dict[str, Any] = arguments["result"]
-            return result
-        if "error" in arguments:
-            raise RosError(str(arguments["error"]))
-        tell(arguments["doing"])
-    raise RosError(f"the measuring process has ended, status {client.wait()}")
-
-
-@contextlib.contextmanager
-def _process(
-    arguments: list[str], environment: dict[str, str], log: TextIO, out: TextIO | int
-) -> Iterator[subprocess.Popen[str]]:
-    process = subprocess.Popen(
-        [sys.executable, *arguments], stdout=out, stderr=log, text=True,
-        stdin=subprocess.DEVNULL, env=environment, start_new_session=True,
-    )
-    try:
-        yield process
-    finally:
-        if process.poll() is None:
-            process.send_signal(signal.SIGINT)
-            try:
-                process.wait(_END_S)
-            except subprocess.TimeoutExpired:
-                process.kill()
-        process.wait()
-        if process.stdout is not None:
-            process.stdout.close()
+            with python_process(client, graph, log, hear) as measuring:
+                status = measuring.wait()
+            if "result" in told:
+                result: dict[str, Any] = told["result"]
+                return result
+            why = told.get("error", f"the measuring process has ended, status {status}")
+            log.seek(0)
+            said = [f"\n  {line}" for line in log.read().splitlines()[-_LAST_LINES:]]
+            tail = "".join(["; the processes said:", *said]) if said else ""
+            raise RosError(f"{why}{tail}")

@@ -7,10 +7,9 @@ PyTorch in here: an engine's process that needs none must not be charged for it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -84,14 +83,6 @@ class Subject:
         """In words, for tables."""
         return self.visual if self.light or self.avsc else f"C3N, {self.visual} and {self.audio}"
 
-    def values(self) -> dict[str, Any]:
-        """Plain values; ``Subject(**values)`` is the same subject."""
-        return asdict(self)
-
-    def with_(self, **changes: Any) -> Subject:
-        """A copy with other values."""
-        return replace(self, **changes)
-
 
 def runners(subject: Subject, engine: str, device: str) -> ModelRunners:
     """The subject's steps on ``engine``; the metadata hold what its segmenter must know.
@@ -100,7 +91,7 @@ def runners(subject: Subject, engine: str, device: str) -> ModelRunners:
     """
     source = Path(__file__).with_name("networks.py").read_bytes()
     files = (BUNDLED,) if subject.light or subject.avsc else ()
-    identity = identity_of("benchmark", sorted(subject.values().items()), source, files=files)
+    identity = identity_of("benchmark", sorted(asdict(subject).items()), source, files=files)
     name = f"benchmark_{subject.visual}"
 
     def make() -> Bundle:
@@ -129,22 +120,22 @@ SECOND_NS = 1_000_000_000
 
 
 def frames(
-    size: int, mean: Sequence[float], std: Sequence[float], count: int = CYCLE
+    size: int, mean: Sequence[float], std: Sequence[float]
 ) -> NDArray[np.float32]:
-    """Frames ``[count, 3, S, S]``, normalised by ``mean`` and ``std``: fixed shapes and noise."""
+    """Frames ``[CYCLE, 3, S, S]``, normalised by ``mean`` and ``std``: fixed shapes and noise."""
     random = np.random.RandomState(7)
     side = size // _COARSE
-    pixels = random.rand(count, 3, side, side).repeat(_COARSE, 2).repeat(_COARSE, 3)
+    pixels = random.rand(CYCLE, 3, side, side).repeat(_COARSE, 2).repeat(_COARSE, 3)
     pixels = np.clip(pixels + 0.05 * random.standard_normal(pixels.shape), 0, 1)
     centre, spread = (np.asarray(x).reshape(3, 1, 1) for x in (mean, std))
     return np.asarray((pixels - centre) / spread, np.float32)
 
 
-def seconds_of_sound(count: int = CYCLE) -> NDArray[np.float32]:
-    """Windows ``[count, 16000]`` at 16 kHz: a tone that differs from second to second, noise."""
+def seconds_of_sound() -> NDArray[np.float32]:
+    """Windows ``[CYCLE, 16000]`` at 16 kHz: a tone that differs from second to second, noise."""
     random = np.random.RandomState(8)
     time = np.arange(SAMPLE_RATE) / SAMPLE_RATE
-    tones = np.sin(2 * np.pi * (220.0 + 60.0 * np.arange(count))[:, None] * time)
+    tones = np.sin(2 * np.pi * (220.0 + 60.0 * np.arange(CYCLE))[:, None] * time)
     return (0.2 * tones + 0.05 * random.standard_normal(tones.shape)).astype(np.float32)
 
 
@@ -164,11 +155,11 @@ _START_S, _SECONDS = 1.0, 3.0
 class SceneStream:
     """The same three seconds over and over."""
 
-    def __init__(self, width: int = WIDTH, height: int = HEIGHT) -> None:
-        """Draw frames of ``width`` x ``height`` and cut the sound."""
+    def __init__(self) -> None:
+        """Draw frames of ``WIDTH`` x ``HEIGHT`` and cut the sound."""
         count = round((_START_S + _SECONDS) * FPS)
         drawn = islice(images(_START_S + _SECONDS), round(_START_S * FPS), count, 5)
-        self._frames = [np.asarray(cv2.resize(f, (width, height)), np.uint8) for f in drawn]
+        self._frames = [np.asarray(cv2.resize(f, (WIDTH, HEIGHT)), np.uint8) for f in drawn]
         sound = soundtrack(_START_S + _SECONDS)[round(_START_S * RATE_HZ) :]
         self._sound = sound.reshape(-1, RATE_HZ // SAMPLE_RATE).mean(axis=1).astype(np.float32)
 

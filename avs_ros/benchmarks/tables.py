@@ -19,28 +19,26 @@ FORM_NAMES = {
     "tensorrt": "stream, TensorRT fp16",
     "onnxruntime-tensorrt": "stream, ONNX Runtime's TensorRT",
 }
+LEFT = "[dim]left out[/]"
 AXES = {"clip": "frames per clip T", "size": "frame size (px)"}
 
 
-def show(results: dict[str, Any], width: int | None = None) -> None:
-    """Print every part that ``results`` holds; ``width``: of the output, in characters."""
+def show(results: dict[str, Any]) -> None:
+    """Print every part that ``results`` holds."""
     from rich.console import Console
 
-    console = Console(highlight=False, width=width)
+    console = Console(highlight=False)
     console.print(machine_description(results["machine"]), style="dim", soft_wrap=True)
-    parts = {"comparison": _comparison, "scaling": _scaling, "node": _node,
-             "throughput": _throughput}
-    for name, draw in parts.items():
-        for part in parts_of(results, name):
-            console.print()
-            for table in draw(part):
-                console.print(table)
-
-
-def parts_of(results: dict[str, Any], name: str) -> list[Any]:
-    """The results of one part: none, one, or several."""
-    part = results.get(name)
-    return part if isinstance(part, list) else [part] if part else []
+    parts = [_comparison(part) for part in results.get("comparison", ())]
+    parts += [
+        draw(results[name])
+        for name, draw in (("scaling", _scaling), ("node", _node), ("throughput", _throughput))
+        if name in results
+    ]
+    for tables in parts:
+        console.print()
+        for table in tables:
+            console.print(table)
 
 
 def _table(title: str, *columns: str) -> Any:
@@ -73,16 +71,12 @@ def _comparison(part: dict[str, Any]) -> list[Any]:
             left_out.append(f"{description} is left out: {found.get('left_out', '')}")
             continue
         ms, memory = found["ms"], found["memory"]
-        row = [
-            description,
-            milliseconds(ms["median"]),
-            f"{1e3 / ms['median']:.3g}",
-            ratio(ms["ratio"]),
-            mib(memory["running_mib"]),
-            mib(memory["peak_mib"]),
+        table.add_row(
+            description, milliseconds(ms["median"]), f"{1e3 / ms['median']:.3g}",
+            ratio(ms["ratio"]), mib(memory["running_mib"]), mib(memory["peak_mib"]),
             "-" if form == part["reference"] else f"{found['difference']:.1e}",
-        ]
-        table.add_row(*row, *([mib(memory["gpu_mib"])] if gpu else []))
+            *([mib(memory["gpu_mib"])] if gpu else []),
+        )
     note = "difference: largest, of the mask logits, as a share of their standard deviation"
     return [table, *(Text(line, "dim") for line in (note, *left_out))]
 
@@ -97,9 +91,10 @@ def _scaling(part: dict[str, Any]) -> list[Any]:
             "published form MiB", f"{description} MiB",
         )
         for point in part[axis]:
-            cells = [_cell(point.get(form, {}), "ms") for form in (AUTHORS, engine)]
-            cells += [_cell(point.get(form, {}), "running_mib") for form in (AUTHORS, engine)]
-            table.add_row(str(point["value"]), *cells)
+            both = [point[form] for form in (AUTHORS, engine)]
+            timed = [milliseconds(one["ms"]["median"]) if "ms" in one else LEFT for one in both]
+            held = [mib(one["running_mib"]) if "ms" in one else LEFT for one in both]
+            table.add_row(str(point["value"]), *timed, *held)
         tables.append(table)
     table = _table("Scaling with frame rate", "Hz", f"{description} ms", "state KiB", "load %")
     for point in part["rate"]:
@@ -108,12 +103,6 @@ def _scaling(part: dict[str, Any]) -> list[Any]:
                           f"{point['state_kib']:.0f}", f"{100 * point['load']:.0f}")
     tables.append(table)
     return tables
-
-
-def _cell(found: dict[str, Any], field: str) -> str:
-    if "ms" not in found:
-        return "[dim]left out[/]"
-    return milliseconds(found["ms"]["median"]) if field == "ms" else mib(found[field])
 
 
 def _node(part: dict[str, Any]) -> list[Any]:

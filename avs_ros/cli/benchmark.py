@@ -11,6 +11,7 @@ from typing import Any
 from avs_ros.cli.progress import doing
 from avs_ros.errors import ParameterError
 from avs_ros.evaluation.run_files import make_folder
+from avs_ros.inference.engines import ENGINES, choose_device
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -64,33 +65,38 @@ def _measure(args: argparse.Namespace, tell: Callable[[str], None]) -> dict[str,
     """Each part that was asked for, one after another."""
     tell("starting")
     # torch comes in here: `avs benchmark --help` does not need it.
+    from avs_ros.benchmarks import comparison, streams
     from avs_ros.benchmarks.measuring import describe_machine
     from avs_ros.benchmarks.subject import AVSC, LIGHT, Subject
 
     visual = args.visual or (args.model if args.model in (LIGHT, AVSC) else "pvt_v2_b5")
     subject = Subject(visual, args.audio, args.frames_per_clip, args.image_size)
-    devices = _devices(args.device)
+    # The CPU, then the GPU where there is one; or the one that was asked for.
+    devices = ["cpu"] if args.device == "auto" else []
+    devices = list(dict.fromkeys([*devices, choose_device(args.device)]))
     parts = {n for n in ("scaling", "node", "throughput") if args.all or getattr(args, n)}
     if subject.avsc and "scaling" in parts:
         if not args.all:
             raise ParameterError(f"--scaling needs a published form: {AVSC} has none")
         parts.discard("scaling")
-    engine, bare = _engines(args)
+    engines = args.engines.split(",") if args.engines else []
+    for name in engines:
+        if name not in ENGINES:
+            raise ParameterError(f"unknown engine {name!r}; known: {', '.join(ENGINES)}")
     results: dict[str, Any] = {"machine": describe_machine()}
-    from avs_ros.benchmarks import comparison, streams
-
     if args.all or not parts:
-        chosen = args.engines.split(",") if args.engines else None
         results["comparison"] = [
             comparison.compare(
-                subject, device, chosen or comparison.default_forms(device), args.repeats, tell
+                subject, device, engines or comparison.default_forms(device), args.repeats, tell
             )
             for device in devices
         ]
-    device = devices[-1]
+    device, bare = devices[-1], [*engines, "auto"][0]
     if "scaling" in parts:
-        rounds = min(args.repeats, 5)
-        results["scaling"] = comparison.measure_scaling(subject, engine, device, rounds, tell)
+        # A new graph at each point: PyTorch unless told otherwise.
+        results["scaling"] = comparison.measure_scaling(
+            subject, [*engines, "torch"][0], device, min(args.repeats, 5), tell
+        )
     if "node" in parts:
         results["node"] = streams.measure_node(
             subject, bare, device, 2 * args.repeats, args.seconds, tell, args.domain
@@ -100,26 +106,3 @@ def _measure(args: argparse.Namespace, tell: Callable[[str], None]) -> dict[str,
             subject, bare, device, args.seconds, tell
         )
     return results
-
-
-def _engines(args: argparse.Namespace) -> tuple[str, str]:
-    """The engine of the scaling part, and of those that run a whole model.
-
-    Scaling needs a new graph at each point, so it takes PyTorch unless told otherwise.
-    """
-    from avs_ros.inference.engines import ENGINES
-
-    names = args.engines.split(",") if args.engines else []
-    unknown = [name for name in names if name not in ENGINES]
-    if unknown:
-        raise ParameterError(f"unknown engine {unknown[0]!r}; known: {', '.join(ENGINES)}")
-    return (names[0], names[0]) if names else ("torch", "auto")
-
-
-def _devices(device: str) -> list[str]:
-    """The CPU, then the GPU where there is one; or the one that was asked for."""
-    from avs_ros.inference.engines import choose_device
-
-    if device != "auto":
-        return [choose_device(device)]
-    return list(dict.fromkeys(["cpu", choose_device("auto")]))

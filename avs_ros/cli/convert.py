@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from avs_ros.cli.options import add_bag_topics, audio_format
+from avs_ros.cli.progress import tracked
 from avs_ros.errors import BagError, DatasetError, ParameterError
+from avs_ros.evaluation import avsbench
+from avs_ros.evaluation.bag_making import convert_annotated, convert_clips, convert_recording
+from avs_ros.evaluation.boxes import BoxNote, read_boxes
+from avs_ros.evaluation.truth import Truth, read_truth
 from avs_ros.media.bag_types import STORAGES
-
-if TYPE_CHECKING:
-    from avs_ros.evaluation.boxes import BoxNote
-    from avs_ros.evaluation.truth import Truth
+from avs_ros.media.opening import open_recording
 
 KINDS = {
     "avsbench": "every clip of an AVSBench set with its true masks: a bag each, in folder DST",
@@ -73,61 +76,48 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _convert_set(args: argparse.Namespace, form: dict[str, Any]) -> int:
-    from rich.console import Console
-    from rich.progress import track
-
-    from avs_ros.evaluation import avsbench
-    from avs_ros.evaluation.bag_making import convert_annotated, convert_clips
-    from avs_ros.evaluation.boxes import read_boxes
-
-    console = Console(stderr=True)
     if args.kind == "avsbench":
         if args.size < 1:
             raise ParameterError(f"--size is {args.size}; it must be at least 1 px")
         subset = args.subset or avsbench.detect_subset(args.source)
         clips = avsbench.read_clips(args.source, subset, args.split)
         bags = convert_clips(clips, args.target, size=args.size, **form)
-        count = sum(1 for _ in track(bags, "writing bags", len(clips), console=console))
+        count = sum(1 for _ in tracked(bags, "writing bags", len(clips)))
         print(f"{count} bags in {args.target}")
         return 0
     notes = read_boxes(args.boxes)
     made = convert_annotated(args.source, notes, args.target, **form)
-    done = list(track(made, "writing bags", len(notes), console=console))
-    count = sum(path is not None for path in done)
+    count = sum(path is not None for path in tracked(made, "writing bags", len(notes)))
     if not count:
         raise DatasetError(
             f"{args.source} holds none of the {len(notes)} clips of {args.boxes}: their files "
             f"must be called {next(iter(notes))}.mp4 and so on"
         )
-    print(f"{count} bags in {args.target}; {len(done) - count} annotated clips have no video here")
+    missing = len(notes) - count
+    print(f"{count} bags in {args.target}; {missing} annotated clips have no video here")
     return 0
 
 
 def _convert_one(args: argparse.Namespace, form: dict[str, Any]) -> int:
-    from avs_ros.evaluation.bag_making import convert_recording
-    from avs_ros.media.opening import open_recording
-
     target: Path = args.target
     if target.exists() and args.source.exists() and target.samefile(args.source):
         raise DatasetError(f"{target} is the source itself; choose another target")
     chosen: tuple[Any, ...] = ()  # what a bag may need to be told
     if args.kind == "bag":
         chosen = args.image, args.audio, args.stamps, audio_format(args)
-    source = open_recording(args.source, *chosen)
-    try:
-        notes, truths = _notes(args), _truths(args)
+    with closing(open_recording(args.source, *chosen)) as source:
+        notes = _notes(args)
+        truths = _truths(args) if args.kind == "bag" else {}
         if notes and truths:
             raise DatasetError(
                 f"{args.source} has a ground truth already; leave --boxes away, or take a bag "
                 "without one"
             )
         counts = convert_recording(source, target, notes, truths=truths, **form)
-    finally:
-        source.close()
-    extra = [f"{counts[name]} {description}" for name, description in
+    told = [f"{counts['frames']} images", f"{counts['sounds']} chunks of sound"]
+    told += [f"{counts[name]} {description}" for name, description in
              (("masks", "true masks"), ("boxes", "true boxes"),
               ("refused", "images left out: they cannot be decoded")) if counts[name]]
-    told = [f"{counts['frames']} images", f"{counts['sounds']} chunks of sound", *extra]
     print(f"{target}: {', '.join(told)}")
     for message in source.doubts:
         print(f"note: {message}")
@@ -136,8 +126,6 @@ def _convert_one(args: argparse.Namespace, form: dict[str, Any]) -> int:
 
 def _notes(args: argparse.Namespace) -> Sequence[BoxNote]:
     """What ``--boxes`` says of the source."""
-    from avs_ros.evaluation.boxes import read_boxes
-
     if args.boxes is None:
         return ()
     known = read_boxes(args.boxes)
@@ -150,11 +138,7 @@ def _notes(args: argparse.Namespace) -> Sequence[BoxNote]:
 
 
 def _truths(args: argparse.Namespace) -> dict[int, Truth]:
-    """The truth that a bag carries already."""
-    if args.kind != "bag":
-        return {}
-    from avs_ros.evaluation.truth import read_truth
-
+    """The truth that the bag carries already."""
     try:
         return read_truth(args.source, args.truth)
     except BagError:

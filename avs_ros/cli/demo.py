@@ -10,11 +10,12 @@ from __future__ import annotations
 import argparse
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 from avs_ros.cli.progress import Step, steps
-from avs_ros.cli.recorded_play import SEGMENTATION_NODE, RecordedPlay
+from avs_ros.cli.recorded_play import RecordedPlay
 from avs_ros.conversions.audio import AUDIO_TYPES, make_audio
 from avs_ros.conversions.camera import CAMERA_INFO
 from avs_ros.conversions.image_writing import rgb_to_compressed
@@ -22,9 +23,10 @@ from avs_ros.conversions.messages import make_header
 from avs_ros.conversions.topics import ANSWER_TOPICS, COMPRESSED, DIAGNOSTICS, LABEL_INFO, Output
 from avs_ros.errors import ParameterError
 from avs_ros.evaluation.run_files import make_folder
-from avs_ros.inference.segmenter import Segmenter
+from avs_ros.inference import create_segmenter
 from avs_ros.media.bag_types import BAG
-from avs_ros.media.bag_writer import AnswerBag, full_name
+from avs_ros.media.bag_writer import NODE, AnswerBag, full_name
+from avs_ros.media.recorded_run import read_run
 from avs_ros.media.source import Sound
 from avs_ros.media.video import VideoSource
 from avs_ros.postprocess import PostprocessConfig, Postprocessor
@@ -33,7 +35,7 @@ from avs_ros.streaming import Pipeline
 from avs_ros.streaming.inputs import Event
 from avs_ros.streaming.pipeline import processing_ms
 
-IMAGE, AUDIO = "/image/compressed", "/audio"
+IMAGE, AUDIO, AUDIO_TYPE = "/image/compressed", "/audio", "RawAudio"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,16 +50,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--domain", type=int, metavar="N", help="DDS domain (default: a free one)")
 
 
-def run(
-    args: argparse.Namespace,
-    node_code: str = SEGMENTATION_NODE,
-    load: Callable[..., Segmenter] | None = None,
-) -> int:
-    """Run the verb.
-
-    ``node_code`` is the Python that runs the node (tests choose its model); ``load`` makes the
-    segmenter where there is no node (None: :func:`avs_ros.inference.create_segmenter`).
-    """
+def run(args: argparse.Namespace) -> int:
+    """Run the verb."""
+    from avs_ros.cli.demo_result import render
     from avs_ros.media.scene import FPS, SECONDS, write_scene
 
     if not 2.0 <= args.duration <= SECONDS:
@@ -71,19 +66,14 @@ def run(
             f"pipeline in this process; for the real node over DDS, {HOW_TO_GET_ROS}",
             file=sys.stderr,
         )
+    scene, frames = folder / "scene.mp4", round(args.duration * FPS)
     with steps() as step:
         with step("making the scene"):
-            scene = folder / "scene.mp4"
             write_scene(scene, args.duration)
-        frames = round(args.duration * FPS)
-        if lacks:
-            _play_here(args, scene, folder, step, frames, load)
-        else:
-            _play(args, scene, folder, step, frames, node_code)
-        from avs_ros.cli.demo_result import render
-
+        (_play_here if lacks else _play)(args, scene, folder, step, frames)
         with step("rendering the film", frames) as advance:
-            render(folder, args.duration, advance, over_dds=not lacks)
+            recorded = read_run(folder / "output.mcap", NODE, IMAGE, AUDIO)
+            render(recorded, folder, args.duration, advance, over_dds=not lacks)
     scene.unlink()
     print("video   ", folder / "overlay.mp4")
     print("bag     ", folder / "output.mcap")
@@ -91,9 +81,7 @@ def run(
     return 0
 
 
-def _play(
-    args: argparse.Namespace, scene: Path, folder: Path, step: Step, frames: int, node_code: str
-) -> None:
+def _play(args: argparse.Namespace, scene: Path, folder: Path, step: Step, frames: int) -> None:
     """Start the three processes, wait until everything was played and answered, end them."""
     logs = folder / "logs"
     shutil.rmtree(logs, ignore_errors=True)
@@ -109,57 +97,33 @@ def _play(
                 folder / "output.mcap", topics,
                 {
                     "model": args.model, "engine": args.engine, "device": args.device,
-                    "image_transport": "compressed", "image_qos": "reliable",
-                    "audio_qos": "reliable",
+                    "image_transport": "compressed",
                 },
-                sound=AUDIO, latched=[full_name(LABEL_INFO)], node_code=node_code,
+                sound=AUDIO, latched=[full_name(LABEL_INFO)],
             )
         with step("playing", frames) as advance:
-            play.play(
-                {
-                    "input": scene, "image_type": "CompressedImage",
-                    "wait_for_subscribers": 60.0, "exit_when_done": True,
-                },
-                advance,
-            )
+            play.play({"input": scene, "image_type": "CompressedImage"}, advance)
         with step("waiting for the last answers"):
             play.settle()
-    play.check_answered()
 
 
 def _play_here(
-    args: argparse.Namespace, scene: Path, folder: Path, step: Step, frames: int,
-    load: Callable[..., Segmenter] | None,
+    args: argparse.Namespace, scene: Path, folder: Path, step: Step, frames: int
 ) -> None:
-    """The same without ROS 2."""
-    with step("loading the model"):
-        if load is None:
-            from avs_ros.inference import create_segmenter
-
-            load = create_segmenter
-        segmenter = load(model=args.model, engine=args.engine, device=args.device)
-    try:
-        with step("segmenting", frames) as advance:
-            _record_here(scene, folder / "output.mcap", segmenter, advance)
-    finally:
-        segmenter.close()
-
-
-AUDIO_TYPE = "RawAudio"
-
-
-def _record_here(
-    scene: Path, recording: Path, segmenter: Segmenter, advance: Callable[[int], None]
-) -> None:
-    """Segment the video ``scene``; ``recording`` (mcap) becomes what a recorder would have kept.
+    """The same without ROS 2: the bag becomes what a recorder would have kept.
 
     An answer is recorded when it would have been ready: at the frame's stamp plus the time spent
     on it.
     """
+    with step("loading the model"):
+        segmenter = create_segmenter(args.model, args.engine, args.device)
     config = PostprocessConfig()
     pipeline = Pipeline(segmenter, postprocessor=Postprocessor(config))
     topics = [topic for topic in ANSWER_TOPICS if topic.in_file == "always"]
-    with AnswerBag(recording, topics, segmenter.labels, config.threshold) as bag:
+    recording = folder / "output.mcap"
+    with closing(segmenter), step("segmenting", frames) as advance, AnswerBag(
+        recording, topics, segmenter.labels, config.threshold
+    ) as bag:
         bag.declare(IMAGE, COMPRESSED)
         bag.declare(AUDIO, AUDIO_TYPES[AUDIO_TYPE])
 

@@ -9,16 +9,14 @@ from pathlib import Path
 import numpy as np
 
 from avs_ros.cli.run_folder import counter_descriptions
-from avs_ros.media.bag_writer import NODE
 from avs_ros.media.film import choose_moments, decode, jpeg, thumbnails, write_film
-from avs_ros.media.recorded_run import RecordedRun, read_run
+from avs_ros.media.recorded_run import RecordedPrediction, RecordedRun
 from avs_ros.media.scene import SECONDS, Turn, turns
 from avs_ros.report.charts import Span
 from avs_ros.report.run_report import Moment, RunSummary, write_report
 from avs_ros.streaming.audio_buffer import AUDIO_COUNTERS
 from avs_ros.streaming.synchronizer import FRAME_COUNTERS
 
-IMAGE, AUDIO = "/image/compressed", "/audio"
 # A turn is judged from here on: the window of sound is a second long.
 HEARD_S = 0.6
 # Moments of the film that image.jpg shows, one below the other.
@@ -26,14 +24,13 @@ IMAGES = 2
 
 
 def render(
-    folder: Path, seconds: float = SECONDS, advance: Callable[[int], None] = lambda n: None,
-    over_dds: bool = True,
-) -> RunSummary:
-    """``output.mcap`` -> ``overlay.mp4``, ``image.jpg`` and ``report.html`` beside it.
+    run: RecordedRun, folder: Path, seconds: float, advance: Callable[[int], None], over_dds: bool
+) -> None:
+    """Write ``overlay.mp4``, ``image.jpg`` and ``report.html`` in ``folder``.
 
-    ``over_dds``: whether a real node was recorded; else one process did it all.
+    ``seconds``: of the scene that were played.  ``over_dds``: whether a real node was recorded;
+    else one process did it all.
     """
-    run = read_run(folder / "output.mcap", NODE, IMAGE, AUDIO)
     film = folder / "overlay.mp4"
     write_film(run, film, lambda: advance(1))
     summary = summarize(run, seconds, over_dds)
@@ -44,16 +41,16 @@ def render(
         Moment(summary.times[i], jpeg(decode(overlay)), summary.marked[i] or "nothing marked")
         for i in chosen if (overlay := run.answers[answered[i]].overlay)
     ]
-    surest: dict[str, int] = {}
-    for i in sorted(chosen, key=lambda i: summary.scores[i]):
-        if summary.marked[i]:
-            surest[summary.marked[i]] = i
+    # The surest moment of each label.
+    surest = {
+        label: i for i in sorted(chosen, key=lambda i: summary.scores[i])
+        if (label := summary.marked[i])
+    }
     positions = sorted(stamps.index(answered[i]) for i in surest.values())[:IMAGES]
     if positions:
         images = [decode(data) for data in thumbnails(film, positions, width=1600)]
         (folder / "image.jpg").write_bytes(jpeg(np.vstack(images), width=1600))
     write_report(folder / "report.html", summary)
-    return summary
 
 
 def summarize(
@@ -95,7 +92,7 @@ def summarize(
         },
         metadata={
             **{name: told[name] for name in ("model", "engine", "device") if name in told},
-            **judge(run, stamps, times, played, seconds),
+            **judge(times, answers, played, seconds),
         },
         files={
             "overlay.mp4": "camera, the node's overlay, and the sound",
@@ -124,7 +121,7 @@ def _spans(played: Sequence[Turn], seconds: float) -> list[Span]:
 
 
 def judge(
-    run: RecordedRun, stamps: Sequence[int], times: Sequence[float], played: Sequence[Turn],
+    times: Sequence[float], answers: Sequence[RecordedPrediction], played: Sequence[Turn],
     seconds: float,
 ) -> Mapping[str, str]:
     """How often the right side was marked while one of the two sounded, and silence kept empty.
@@ -134,11 +131,10 @@ def judge(
     """
     right: dict[str, list[bool]] = {"cat": [], "person": []}
     empty: list[bool] = []
-    for stamp, time in zip(stamps, times, strict=True):
-        mask = run.answers[stamp].label_mask
-        if mask is None:
+    for time, answer in zip(times, answers, strict=True):
+        if answer.label_mask is None:
             continue
-        marked = mask > 0
+        marked = answer.label_mask > 0
         sounding = [turn for turn in played if turn.start <= time < min(turn.end, seconds)]
         if len(sounding) == 1 and time >= sounding[0].start + HEARD_S:
             who, middle = sounding[0].who, marked.shape[1] // 2

@@ -8,7 +8,12 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from avs_ros.cli.progress import tracked
 from avs_ros.errors import ModelError
+from avs_ros.evaluation import avsbench
+from avs_ros.inference import create_segmenter
+from avs_ros.inference.engines import choose_device
+from avs_ros.report.terminal import show_table
 
 if TYPE_CHECKING:
     from avs_ros.evaluation.avsbench_run import AVSBenchScores, ClipModel
@@ -44,11 +49,7 @@ def _model(args: argparse.Namespace) -> tuple[ClipModel, int]:
 
     path = Path(args.model)
     if args.streaming or not path.suffix:
-        from avs_ros.inference import create_segmenter
-
         return Streamed(create_segmenter(args.model, device=args.device)), 224
-    import torch
-
     from avs_ros.models import audio
     from avs_ros.models.checkpoints import load_c3n
     from avs_ros.models.label_similarity import load_similarity
@@ -61,17 +62,12 @@ def _model(args: argparse.Namespace) -> tuple[ClipModel, int]:
             "--audio-weights (`avs weights list` shows where they are)"
         )
     audio_encoder = audio.build(loaded.audio, args.audio_weights)
-    cuda = args.device == "auto" and torch.cuda.is_available()
-    device = "cuda" if cuda else "cpu" if args.device == "auto" else args.device
+    device = choose_device(args.device)
     return WholeClip(loaded.network, audio_encoder, device), loaded.network.image_size
 
 
 def run(args: argparse.Namespace) -> int:
     """Evaluate; print a table; write the scores."""
-    from rich.console import Console
-    from rich.progress import track
-
-    from avs_ros.evaluation import avsbench
     from avs_ros.evaluation.avsbench_run import evaluate_clips
 
     subset = args.subset or avsbench.detect_subset(args.root)
@@ -81,26 +77,24 @@ def run(args: argparse.Namespace) -> int:
         return 0 if report.complete else 1
     clips = avsbench.read_clips(args.root, subset, args.split)
     model, size = _model(args)
-    console = Console(stderr=True)
     scores = evaluate_clips(
         model,
         clips,
         size=size,
         batch_frames=args.batch_frames,
-        track=lambda items: track(items, f"{subset} {args.split}", len(clips), console=console),
+        track=lambda items: tracked(items, f"{subset} {args.split}", len(clips)),
     )
     _print(scores, f"{args.model} on {subset} {args.split}")
-    about: dict[str, Any] = {"kind": "avsbench", "schema": 1}
-    about |= {"model": args.model, "subset": subset, "split": args.split}
-    about |= dataclasses.asdict(scores)
+    about: dict[str, Any] = {
+        "kind": "avsbench", "schema": 1, "model": args.model, "subset": subset,
+        "split": args.split, **dataclasses.asdict(scores),
+    }
     args.output.write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
     print(f"written: {args.output}")
     return 0
 
 
 def _print(scores: AVSBenchScores, title: str) -> None:
-    from avs_ros.report.terminal import show_table
-
     rows = [
         ("M_J", scores.m_j, f"as AVSBench, {scores.batch_frames} frames a batch"),
         ("M_F", scores.m_f, f"as AVSBench, {scores.batch_frames} frames a batch"),

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from avs_ros.cli.options import (
     DEFAULT_MODEL,
@@ -16,14 +17,27 @@ from avs_ros.cli.options import (
     audio_format,
     check_workers,
 )
+from avs_ros.cli.progress import tracked
+from avs_ros.cli.recorded_play import RecordedPlay
 from avs_ros.errors import ParameterError
-
-if TYPE_CHECKING:
-    from avs_ros.evaluation.live import LiveRun
-    from avs_ros.evaluation.score_sheet import ScoreSheet
-    from avs_ros.evaluation.worst import WorstFrame
-    from avs_ros.inference.segmenter import Segmenter
-    from avs_ros.report.evaluation_report import EvaluationSummary
+from avs_ros.evaluation.label_sets import read_label_sets
+from avs_ros.evaluation.live import CAMERA_INFO, LiveRun, topics_of
+from avs_ros.evaluation.replay import KEPT_WORST, Job, ReplayOptions, run_job, spread
+from avs_ros.evaluation.run_files import (
+    FRAMES,
+    LIVE_FRAMES,
+    make_folder,
+    write_frames,
+    write_metrics,
+)
+from avs_ros.evaluation.score_sheet import ScoreSheet
+from avs_ros.evaluation.truth import bag_names, checked_bags, read_truth
+from avs_ros.evaluation.worst import WorstFrame
+from avs_ros.inference.segmenter import Segmenter
+from avs_ros.media.bag import BagOptions
+from avs_ros.media.bag_writer import NODE
+from avs_ros.report.evaluation_report import MEANINGS, EvaluationSummary, write_report
+from avs_ros.report.terminal import show_table
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -63,23 +77,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     live.add_argument("--domain", type=int, metavar="N", help="DDS domain (default: a free one)")
 
 
-def run(
-    args: argparse.Namespace, node_code: str = "", load: Callable[..., Segmenter] | None = None
-) -> int:
+def run(args: argparse.Namespace, load: Callable[..., Segmenter] | None = None) -> int:
     """Evaluate; print the table; write ``metrics.json``, frames and ``report.html``.
 
-    ``node_code``: Python that runs the live node, ``load``: see ``replay.Job`` (tests choose
-    the model with them).
+    ``load``: see ``replay.Job`` (tests choose the model with it).
     """
-    from rich.console import Console
-    from rich.progress import track
-
-    from avs_ros.evaluation.label_sets import read_label_sets
-    from avs_ros.evaluation.replay import Job, ReplayOptions, run_job, spread
-    from avs_ros.evaluation.score_sheet import ScoreSheet
-    from avs_ros.evaluation.truth import bag_names, checked_bags
-    from avs_ros.media.bag import BagOptions
-
     check_workers(args)
     if args.batch_frames < 1:
         raise ParameterError(f"--batch-frames is {args.batch_frames}; it must be at least 1")
@@ -100,24 +102,49 @@ def run(
             for name, path in bags.items()
         ]  # fmt: skip
         outcome.sheet = ScoreSheet(args.batch_frames, names)
-        done = spread(run_job, jobs, args.jobs, args.ray)
-        tracked = track(done, "replaying", len(jobs), console=Console(stderr=True))
-        for name, one in zip(bags, tracked, strict=True):
+        done = tracked(spread(run_job, jobs, args.jobs, args.ray), "replaying", len(jobs))
+        for name, one in zip(bags, done, strict=True):
             outcome.sheet.extend(one.sheet)
             outcome.worst += one.worst
             outcome.engine = one.engine
             outcome.bags[name] = one.sheet.result() if one.sheet.frames else None
     if args.live or args.live_only:
-        from avs_ros.cli.live_replay import replay_live
-        from avs_ros.cli.recorded_play import SEGMENTATION_NODE
-
         outcome.live_engine = args.engine or "auto"
-        outcome.live = replay_live(args, bags, names, node_code or SEGMENTATION_NODE)
+        outcome.live = LiveRun(ScoreSheet(args.batch_frames, names))
+        for name, path in tracked(bags.items(), "playing live", len(bags)):
+            _play_live(args, name, path, outcome.live)
         outcome.rate, outcome.probability = args.rate, args.probability
     outcome.show()
     for path in outcome.write(args.output):
         print(f"  {path}")
     return 0
+
+
+def _play_live(args: argparse.Namespace, name: str, bag: Path, live: LiveRun) -> None:
+    """Play one bag to a fresh node, so that bags cannot influence each other."""
+    truths, form = read_truth(bag, args.truth), audio_format(args)
+    chosen: dict[str, object] = {"image_topic": args.image, "audio_topic": args.audio}
+    if form is not None:
+        chosen |= {
+            "audio_rate": form.rate, "audio_channels": form.channels,
+            "audio_format": form.sample_format,
+        }
+    with tempfile.TemporaryDirectory(prefix="avs_live_") as folder:
+        recording = Path(folder) / "answers.mcap"
+        with RecordedPlay(Path(folder) / "logs", args.domain, CAMERA_INFO) as play:
+            play.start(recording, topics_of(NODE, args.probability), {
+                "model": args.model, "engine": args.engine or "auto", "device": args.device,
+                "image_transport": "raw",
+                # The node's clock is the bag's: latencies then are true at any speed.
+                "use_sim_time": True,
+            })
+            play.play({
+                **{option: value for option, value in chosen.items() if value},
+                "input": bag.resolve(), "image_type": "Image", "start_stamp": "recorded",
+                "rate": float(args.rate), "clock_rate": 500.0,
+            })
+            play.settle()
+        live.read(recording, name, NODE, truths, args.rate)
 
 
 @dataclass
@@ -149,9 +176,6 @@ class Outcome:
 
     def show(self) -> None:
         """Print the table of scores."""
-        from avs_ros.report.evaluation_report import MEANINGS
-        from avs_ros.report.terminal import show_table
-
         results = self.results()
         rows = []
         for name, meaning in MEANINGS.items():
@@ -171,42 +195,31 @@ class Outcome:
 
     def write(self, folder: Path) -> list[Path]:
         """Write every file; returns them.  Raises DatasetError when the folder cannot be made."""
-        from avs_ros.evaluation.run_files import (
-            FRAMES,
-            LIVE_FRAMES,
-            make_folder,
-            write_frames,
-            write_metrics,
-        )
-        from avs_ros.report.evaluation_report import write_report
-
         results = self.results()
         first, scores = next(iter(results.items()))
         about: dict[str, Any] = {
             "mode": first, "model": self.model, "engine": self.engine or self.live_engine,
             "frames_file": FRAMES, **scores,
         }
-        if self.sheet is not None:
-            about["precision_recall"] = self.sheet.precision_recall()
-        sheets = {}
+        sheets: dict[str, ScoreSheet] = {}
         if self.live is not None:
-            name = LIVE_FRAMES if self.sheet is not None else FRAMES
-            sheets[name] = self.live.sheet
-            told = {"engine": self.live_engine, "frames_file": name, "rate": self.rate}
-            about |= {"rate": self.rate} if self.sheet is None else (
-                {"live": {**told, **results["live"]}}
-            )
-        if self.sheet is not None:
+            sheets[FRAMES if self.sheet is None else LIVE_FRAMES] = self.live.sheet
+        if self.sheet is None:
+            about["rate"] = self.rate
+        else:
             sheets[FRAMES] = self.sheet
+            about["precision_recall"] = self.sheet.precision_recall()
+            if "live" in results:
+                about["live"] = {
+                    "engine": self.live_engine, "frames_file": LIVE_FRAMES, "rate": self.rate,
+                    **results["live"],
+                }
         make_folder(folder)
         written = [write_frames(folder / name, one.records()) for name, one in sheets.items()]
         written.append(write_metrics(folder, {**about, "bags": self.bags}))
         return [*written, write_report(folder / "report.html", self._summary(results))]
 
     def _summary(self, results: dict[str, dict[str, Any]]) -> EvaluationSummary:
-        from avs_ros.evaluation.replay import KEPT_WORST
-        from avs_ros.report.evaluation_report import EvaluationSummary
-
         summary = EvaluationSummary(
             f"{self.model} on {_counted(self.recordings, 'recording')}",
             next(iter(results.values())),

@@ -13,14 +13,26 @@ import argparse
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from avs_ros.cli import options
 from avs_ros.errors import ParameterError
-
-if TYPE_CHECKING:
-    from avs_ros.evaluation.clips import Judged
-    from avs_ros.inference.segmenter import Segmenter
+from avs_ros.evaluation.clips import (
+    MEANINGS,
+    Judged,
+    by_label,
+    clips_of,
+    judge_clip,
+    records,
+    totals,
+)
+from avs_ros.evaluation.identity import MarkedIdentity
+from avs_ros.evaluation.label_sets import read_label_sets
+from avs_ros.evaluation.replay import open_segmenter
+from avs_ros.evaluation.run_files import METRICS, make_folder, write_results
+from avs_ros.inference.segmenter import Segmenter
+from avs_ros.report.sheet import clip_sheet
+from avs_ros.report.terminal import show_table
 
 # Raised by one when a name in metrics.json changes its meaning or goes away.
 SCHEMA = 1
@@ -41,16 +53,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, load: Callable[..., Segmenter] | None = None) -> int:
     """Evaluate; print the table; write ``metrics.json`` and a sheet of images for each model.
 
-    ``load`` makes the segmenter out of the keywords ``model``, ``engine`` and ``device`` (None:
-    ``avs_ros.inference.create_segmenter``).
+    ``load``: see :func:`avs_ros.evaluation.replay.open_segmenter`.
     """
-    from avs_ros.evaluation.clips import by_label, clips_of, judge_clip, records, totals
-    from avs_ros.evaluation.identity import MarkedIdentity
-    from avs_ros.evaluation.label_sets import read_label_sets
-    from avs_ros.evaluation.replay import open_segmenter
-    from avs_ros.evaluation.run_files import METRICS, make_folder, write_results
-    from avs_ros.report.sheet import clip_sheet
-
     if not args.fps > 0:
         raise ParameterError(f"--fps is {args.fps:g}; must be above 0")
     options.check_workers(args)
@@ -60,10 +64,11 @@ def run(args: argparse.Namespace, load: Callable[..., Segmenter] | None = None) 
     make_folder(args.output)
     results: dict[str, Any] = {}
     for name in models:
-        segmenter = open_segmenter(name, args.engine, args.device, args.threads, load)
         judged: list[Judged] = []
         identity = MarkedIdentity()
-        with closing(segmenter):
+        with closing(
+            open_segmenter(name, args.engine, args.device, args.threads, load)
+        ) as segmenter:
             for path, moments in clips.items():
                 answers = judge_clip(segmenter, path, moments, args.fps, policy, names, identity)
                 judged += (found := list(answers))
@@ -100,9 +105,6 @@ def _short(one: Judged) -> str:
 
 def _show(models: Mapping[str, Any]) -> None:
     from rich.console import Console
-
-    from avs_ros.evaluation.clips import MEANINGS
-    from avs_ros.report.terminal import show_table
 
     rows = [[score, *(_cell(one["scores"][score]) for one in models.values())]
             for score in MEANINGS]  # fmt: skip

@@ -6,6 +6,12 @@ import argparse
 import dataclasses
 from pathlib import Path
 
+from avs_ros.evaluation.compare import compare
+from avs_ros.evaluation.metrics import LEVEL, RESAMPLES, SEED
+from avs_ros.evaluation.run_files import SCHEMA, make_folder, read_run, write_results
+from avs_ros.report.compare_report import rows_of, to_html
+from avs_ros.report.terminal import show_table
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of ``avs evaluate compare``."""
@@ -17,12 +23,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Compare; print the table; write ``comparison.json`` and ``report.html``."""
-    from avs_ros.evaluation.compare import compare
-    from avs_ros.evaluation.metrics import LEVEL, RESAMPLES, SEED
-    from avs_ros.evaluation.run_files import SCHEMA, make_folder, read_run, write_results
-    from avs_ros.report.compare_report import rows_of, to_html
-    from avs_ros.report.terminal import show_table
-
     found = compare(read_run(args.a), read_run(args.b))
     title = f"A = {found.name_a}, B = {found.name_b}"
     head = ("score", "A", "B", "B - A", f"{LEVEL:.0%} interval", "says")

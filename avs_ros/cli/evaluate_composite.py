@@ -15,19 +15,34 @@ import argparse
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from avs_ros.cli import options
+from avs_ros.cli.progress import tracked
 from avs_ros.errors import ParameterError
+from avs_ros.evaluation.composite import Case, make_cases
+from avs_ros.evaluation.composite_benchmark import CompositeBenchmark, ScoredCase, reaction
+from avs_ros.evaluation.composite_data import read_dataset
+from avs_ros.evaluation.composite_scores import WorstPredictions, by_class, intervals, lead, score
+from avs_ros.evaluation.metrics import Difference
+from avs_ros.evaluation.replay import open_segmenter
+from avs_ros.evaluation.run_files import make_folder, write_results
 from avs_ros.gate import apply_gate
-from avs_ros.postprocess import PostprocessConfig
-
-if TYPE_CHECKING:
-    from avs_ros.evaluation.composite import Case
-    from avs_ros.evaluation.composite_benchmark import ScoredCase
-    from avs_ros.evaluation.metrics import Difference
-    from avs_ros.inference.segmenter import Segmenter
-    from avs_ros.report.composite_report import ModelResult
+from avs_ros.inference.segmenter import Segmenter
+from avs_ros.report.composite_report import (
+    COLUMNS,
+    LEGEND,
+    ModelResult,
+    class_rows,
+    classes_of,
+    lead_rows,
+    number,
+    score_rows,
+    to_html,
+)
+from avs_ros.report.page import short
+from avs_ros.report.sheet import write_sheet
+from avs_ros.report.terminal import show_table
 
 # Raised by one when a name in metrics.json changes its meaning or goes away.
 SCHEMA = 2
@@ -58,13 +73,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, load: Callable[..., Segmenter] | None = None) -> int:
     """Evaluate; print the table; write ``metrics.json`` and ``report.html``.
 
-    ``load`` makes the segmenter out of the keywords ``model``, ``engine`` and ``device`` (None:
-    ``avs_ros.inference.create_segmenter``).
+    ``load``: see :func:`avs_ros.evaluation.replay.open_segmenter`.
     """
-    from avs_ros.evaluation.composite import make_cases
-    from avs_ros.evaluation.composite_data import read_dataset
     from avs_ros.evaluation.composite_generated import generated_dataset
-    from avs_ros.evaluation.replay import open_segmenter
 
     if args.limit < 0:
         raise ParameterError(f"--limit is {args.limit}; it must be 0 (all) or more")
@@ -73,61 +84,32 @@ def run(args: argparse.Namespace, load: Callable[..., Segmenter] | None = None) 
     if args.hard and args.data:
         raise ParameterError("--hard belongs to the generated set: leave --data away")
     models = options.chosen_models(args)
-    dataset = (
-        read_dataset(args.data, args.split) if args.data else generated_dataset(args.hard)
-    )
+    dataset = read_dataset(args.data, args.split) if args.data else generated_dataset(args.hard)
     cases = make_cases(dataset, args.seed, args.limit)
     results: dict[str, ModelResult] = {}
-    first: list[ScoredCase] = []
+    first: list[ScoredCase] = []  # the first model's answers
     for name in models:
-        segmenter = open_segmenter(name, args.engine, args.device, args.threads, load)
-        with closing(segmenter):
+        with closing(
+            open_segmenter(name, args.engine, args.device, args.threads, load)
+        ) as segmenter:
             apply_gate(segmenter, policy.gate)
-            results[name], answers = _asked(segmenter, name, cases, first, policy)
+            benchmark, worst = CompositeBenchmark(segmenter, policy), WorstPredictions(SHOWN)
+            asked = tracked(cases, f"asking {short(name)}", len(cases))
+            answers = [worst.keep(benchmark.ask(case)) for case in asked]
+            results[name] = ModelResult(
+                segmenter.engine, {**score(answers), **reaction(segmenter, cases, policy)},
+                by_class(answers), worst.images(), intervals(answers),
+                lead(first, answers) if first else {},
+            )
         first = first or answers
     _write(args, dataset.origin, cases, results)
     return 0
-
-
-def _asked(
-    segmenter: Segmenter, name: str, cases: Sequence[Case], first: Sequence[ScoredCase],
-    policy: PostprocessConfig,
-) -> tuple[ModelResult, list[ScoredCase]]:
-    """What one model makes of all cases; ``first``: the first model's answers, if there is one."""
-    from rich.console import Console
-    from rich.progress import track
-
-    from avs_ros.evaluation.composite_benchmark import CompositeBenchmark, reaction
-    from avs_ros.evaluation.composite_scores import (
-        WorstPredictions,
-        by_class,
-        intervals,
-        lead,
-        score,
-    )
-    from avs_ros.report.composite_report import ModelResult
-    from avs_ros.report.page import short
-
-    benchmark, worst = CompositeBenchmark(segmenter, policy), WorstPredictions(SHOWN)
-    asked = track(cases, f"asking {short(name)}", console=Console(stderr=True))
-    answers = [worst.keep(benchmark.ask(case)) for case in asked]
-    scores = {**score(answers), **reaction(segmenter, cases, policy)}
-    result = ModelResult(
-        segmenter.engine, scores, by_class(answers), worst.images(), intervals(answers),
-        lead(first, answers) if first else {},
-    )  # fmt: skip
-    return result, answers
 
 
 def _write(
     args: argparse.Namespace, origin: str, cases: Sequence[Case],
     results: Mapping[str, ModelResult],
 ) -> None:
-    from avs_ros.evaluation.run_files import make_folder, write_results
-    from avs_ros.report.composite_report import to_html
-    from avs_ros.report.page import short
-    from avs_ros.report.sheet import write_sheet
-
     make_folder(args.output)
     title = f"{', '.join(short(name) for name in results)} on composites ({origin})"
     _show(title, results)
@@ -167,18 +149,6 @@ def _plain(found: Difference | None) -> dict[str, Any] | None:
 
 def _show(title: str, results: Mapping[str, ModelResult]) -> None:
     """Print the tables: one model class by class; several side by side."""
-    from avs_ros.report.composite_report import (
-        COLUMNS,
-        LEGEND,
-        class_rows,
-        classes_of,
-        lead_rows,
-        number,
-        score_rows,
-    )
-    from avs_ros.report.page import short
-    from avs_ros.report.terminal import show_table
-
     names = [short(name) for name in results]
     several = len(results) > 1
     if several:

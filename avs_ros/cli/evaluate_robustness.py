@@ -9,12 +9,19 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from avs_ros.cli import options
-
-if TYPE_CHECKING:
-    from avs_ros.inference.segmenter import Segmenter
+from avs_ros.evaluation import robustness
+from avs_ros.evaluation.replay import spread
+from avs_ros.evaluation.robustness_conditions import choose_conditions
+from avs_ros.evaluation.run_files import make_folder, write_results
+from avs_ros.evaluation.truth import checked_bags
+from avs_ros.inference.segmenter import Segmenter
+from avs_ros.media.bag import BagOptions
+from avs_ros.report.page import short
+from avs_ros.report.robustness_report import HEAD, number, scores_of, side_by_side, to_html
+from avs_ros.report.terminal import show_table
 
 # Raised by one when a name in metrics.json changes its meaning or goes away.
 SCHEMA = 2
@@ -39,17 +46,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, load: Callable[..., Segmenter] | None = None) -> int:
     """Evaluate; print the tables; write ``metrics.json`` and ``report.html``.
 
-    ``load`` makes the segmenter out of the keywords ``model``, ``engine`` and ``device`` (None:
-    ``avs_ros.inference.create_segmenter``).
+    ``load``: see :func:`avs_ros.evaluation.replay.open_segmenter`.
     """
     from rich.console import Console
     from rich.progress import Progress
-
-    from avs_ros.evaluation import robustness
-    from avs_ros.evaluation.replay import spread
-    from avs_ros.evaluation.robustness_conditions import choose_conditions
-    from avs_ros.evaluation.truth import checked_bags
-    from avs_ros.media.bag import BagOptions
 
     options.check_workers(args)
     models = options.chosen_models(args)
@@ -85,11 +85,6 @@ def run(args: argparse.Namespace, load: Callable[..., Segmenter] | None = None) 
 
 
 def _write(folder: Path, results: dict[str, dict[str, Any]], bags: list[str]) -> None:
-    from avs_ros.evaluation.run_files import make_folder, write_results
-    from avs_ros.report.page import short
-    from avs_ros.report.robustness_report import HEAD, number, scores_of, side_by_side, to_html
-    from avs_ros.report.terminal import show_table
-
     make_folder(folder)
     conditions = {name: one["conditions"] for name, one in results.items()}
     counted = f"{len(bags)} recording{'' if len(bags) == 1 else 's'}"

@@ -10,26 +10,27 @@ import argparse
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from avs_ros.cli.options import add_computing, add_policy, policy_of
+import cv2
+
+from avs_ros.cli.options import add_models, add_policy, chosen_models, policy_of
 from avs_ros.errors import ParameterError
+from avs_ros.evaluation import identity
+from avs_ros.evaluation.composite_benchmark import answer_to
+from avs_ros.evaluation.composite_data import read_dataset
+from avs_ros.evaluation.two_of_a_kind import make_twins, tell
+from avs_ros.inference import create_segmenter
+from avs_ros.inference.segmenter import Segmenter
 from avs_ros.postprocess import PostprocessConfig
-
-if TYPE_CHECKING:
-    from avs_ros.inference.segmenter import Segmenter
-    from avs_ros.segmentation import Segmentation
+from avs_ros.report.page import short
+from avs_ros.segmentation import Segmentation
 
 DEFAULT = ("c3n_light", "avsc_light")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of ``avs evaluate scenes``."""
-    parser.add_argument(
-        "--model", action="append", metavar="NAME|FILE",
-        help=f"may be repeated (default: {' and '.join(DEFAULT)})",
-    )  # fmt: skip
-    add_computing(parser)
+    add_models(parser, DEFAULT)
     parser.add_argument("-o", "--output", type=Path, required=True, help="image to write")
     parser.add_argument(
         "--data", type=Path, metavar="DIR",
@@ -47,15 +48,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Ask every model about every scene; print a table and write the image."""
     from avs_ros.evaluation.scenes import shots, write_clips
-    from avs_ros.inference import create_segmenter
 
-    names: list[str] = args.model or list(DEFAULT)
+    names = chosen_models(args, DEFAULT)
     policy = policy_of(args)
 
     def load(name: str) -> Segmenter:
-        return create_segmenter(
-            name, engine=args.engine, device=args.device, gate=policy.gate
-        )
+        return create_segmenter(name, args.engine, args.device, gate=policy.gate)
 
     _ask(names, load, args.output, policy)
     if args.clips is not None:
@@ -66,14 +64,9 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _ask(
-    names: Sequence[str], load: Callable[[str], Segmenter], output: Path,
-    policy: PostprocessConfig,
+    names: Sequence[str], load: Callable[[str], Segmenter], output: Path, policy: PostprocessConfig
 ) -> None:
-    import cv2
-
-    from avs_ros.evaluation.composite_benchmark import answer_to
     from avs_ros.evaluation.scenes import judge, sheet, shots
-    from avs_ros.report.page import short
 
     scenes = shots()
     answers: list[list[Segmentation]] = [[] for _ in scenes]
@@ -101,46 +94,38 @@ def _ask(
 
 
 def one_by_one(
-    names: Sequence[str], load: Callable[[str], Segmenter], data: Path,
-    policy: PostprocessConfig,
+    names: Sequence[str], load: Callable[[str], Segmenter], data: Path, policy: PostprocessConfig
 ) -> None:
     """Print how well the models tell things apart, find them one by one, and follow them.
 
     ``load``: makes the segmenter of a name.  ``data``: see ``--data``.
     """
-    from avs_ros.evaluation import identity
-    from avs_ros.evaluation.composite_data import read_dataset
-    from avs_ros.evaluation.two_of_a_kind import Told, make_twins, tell
-    from avs_ros.report.page import short
-
     cases = make_twins(read_dataset(data))
-    told: dict[str, Told] = {}
-    precise: dict[str, identity.Precision] = {}
-    followed: dict[str, identity.Identity] = {}
-    for name in names:
-        with closing(load(name)) as segmenter:
-            told[name] = tell(segmenter, cases, policy)
-            if isinstance(segmenter, identity.Finder) and (data / "images" / "coco_mini").is_dir():
-                precise[name] = identity.precision(segmenter, identity.photographs(data))
-            if isinstance(segmenter, identity.Finder) and (data / "images" / "davis").is_dir():
-                followed[name] = identity.follow(segmenter, identity.sequences(data))
-    print(
+    told = [
         f"\n{'two of a kind':<26s} {'cases':>6s} {'marked':>7s} {'both':>7s} {'apart':>7s} "
         f"{'clear':>6s} {'apart':>7s}"
-    )
-    for name, one in told.items():
-        print(
-            f"{short(name):<26s} {one.cases:>6d} {one.marked:>7.3f} {one.both:>7.3f} "
-            f"{one.apart:>7.3f} {one.clear:>6d} {one.clear_apart:>7.3f}"
-        )
-    print(f"\n{'photographs, one by one':<26s} {'things':>6s} {'AP50':>7s}")
-    for name, found in precise.items():
-        print(f"{short(name):<26s} {sum(found.things.values()):>6d} {found.mean():>7.3f}")
-        for kind, number in sorted(found.things.items()):
-            print(f"  {kind:<24s} {number:>6d} {found.of(kind):>7.3f}")
-    print(f"\n{'sequences':<26s} {'followed':>8s} {'switches':>8s} {'a minute':>8s}")
-    for name, kept in followed.items():
-        print(
-            f"{short(name):<26s} {kept.followed:>8.3f} {kept.switches:>8d} "
-            f"{kept.per_minute:>8.2f}"
-        )
+    ]
+    precise = [f"\n{'photographs, one by one':<26s} {'things':>6s} {'AP50':>7s}"]
+    followed = [f"\n{'sequences':<26s} {'followed':>8s} {'switches':>8s} {'a minute':>8s}"]
+    for name in names:
+        with closing(load(name)) as segmenter:
+            one = tell(segmenter, cases, policy)
+            told.append(
+                f"{short(name):<26s} {one.cases:>6d} {one.marked:>7.3f} {one.both:>7.3f} "
+                f"{one.apart:>7.3f} {one.clear:>6d} {one.clear_apart:>7.3f}"
+            )
+            if not isinstance(segmenter, identity.Finder):
+                continue
+            if (data / "images" / "coco_mini").is_dir():
+                found = identity.precision(segmenter, identity.photographs(data))
+                things = sum(found.things.values())
+                precise.append(f"{short(name):<26s} {things:>6d} {found.mean():>7.3f}")
+                for kind, number in sorted(found.things.items()):
+                    precise.append(f"  {kind:<24s} {number:>6d} {found.of(kind):>7.3f}")
+            if (data / "images" / "davis").is_dir():
+                kept = identity.follow(segmenter, identity.sequences(data))
+                followed.append(
+                    f"{short(name):<26s} {kept.followed:>8.3f} {kept.switches:>8d} "
+                    f"{kept.per_minute:>8.2f}"
+                )
+    print("\n".join([*told, *precise, *followed]))

@@ -6,7 +6,10 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from avs_ros.errors import ParameterError
+from avs_ros.errors import MissingDependencyError, ParameterError
+from avs_ros.inference.engines import ENGINES, choose_device
+from avs_ros.inference.engines.prepared import require_agreement
+from avs_ros.inference.registry import step_program
 
 if TYPE_CHECKING:
     from avs_ros.inference.engines.program import StepProgram
@@ -39,8 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--engine", choices=("onnx", "tensorrt"), default="onnx", help="kind (%(default)s)"
     )
     parser.add_argument(
-        "--build-only",
-        action="store_true",
+        "--build-only", action="store_true",
         help="tensorrt: build into the cache, where the node finds it, and write no file",
     )
     parser.add_argument("--device", default="auto", help="tensorrt: the GPU (%(default)s)")
@@ -55,8 +57,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Export, check, and say what was written."""
-    from avs_ros.inference.registry import step_program
-
     if args.build_only and args.engine != "tensorrt":
         raise ParameterError("--build-only goes with --engine tensorrt")
     options = {"random_weights": True} if args.random_weights else {}
@@ -69,7 +69,6 @@ def run(args: argparse.Namespace) -> int:
         export_onnx(program, path, opset=args.opset)
         checked = _check(program, path)
     else:
-        from avs_ros.inference.engines import choose_device
         from avs_ros.inference.engines.tensorrt import build_plan
 
         plan = build_plan(program, choose_device(args.device))
@@ -88,10 +87,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _check(program: StepProgram, path: Path) -> str:
     """Run the file in ONNX Runtime against PyTorch, where ONNX Runtime is installed."""
-    from avs_ros.errors import MissingDependencyError
-    from avs_ros.inference.engines import ENGINES
     from avs_ros.inference.engines.onnx_runtime import OnnxRuntimeRunner
-    from avs_ros.inference.engines.prepared import require_agreement
 
     try:
         runner = OnnxRuntimeRunner(program, "cpu", path=path)

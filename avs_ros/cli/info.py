@@ -9,17 +9,25 @@ import argparse
 import json
 import os
 import platform
-import sys
+from collections.abc import Iterable
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import avs_ros
 from avs_ros.benchmarks.measuring import cores, installed_version, processor
 from avs_ros.errors import EXTRAS
+from avs_ros.gate import GateConfig, gate_in_force, in_words
+from avs_ros.inference import create_segmenter
+from avs_ros.inference.bundle import header_value
+from avs_ros.inference.engines import ENGINES
+from avs_ros.inference.registry import DEFAULT_MODEL, MODELS, describe, weight_file
 from avs_ros.ros_installation import ros_lacks
+from avs_ros.weights.sources import cache_folder
 
 if TYPE_CHECKING:
     from rich.table import Table
+    from rich.text import Text
 
 # What the nodes need, then what tools and engines may use.
 PACKAGES = (
@@ -55,50 +63,37 @@ def of_model(model: str) -> dict[str, Any]:
 
     ``gate``: option -> ``value``, ``from``; see :func:`avs_ros.gate.gate_in_force`.
     """
-    from avs_ros.gate import GateConfig, gate_in_force
-    from avs_ros.inference import create_segmenter
-    from avs_ros.inference.registry import describe, weight_file
-
-    segmenter = create_segmenter(model, engine="torch", device="cpu")
-    try:
+    with closing(create_segmenter(model, engine="torch", device="cpu")) as segmenter:
         gate = gate_in_force(segmenter, GateConfig())
-        about = describe(segmenter, model)
-        file = weight_file(model)
+        about, file = describe(segmenter, model), weight_file(model)
         return {
             "model": about["model"], "weights": about["weights"],
             "licence": _licence(file) if file and file.suffix == ".safetensors" else "",
             "categories": list(getattr(segmenter, "categories", segmenter.labels)),
             "gate": {name: {"value": one, "from": source} for name, (one, source) in gate.items()},
         }
-    finally:
-        segmenter.close()
 
 
 def _devices() -> list[dict[str, Any]]:
     """The processor, then each GPU that PyTorch sees."""
-    found: list[dict[str, Any]] = [{
-        "device": "cpu", "name": processor(), "threads": cores(),
-    }]
+    found: list[dict[str, Any]] = [{"device": "cpu", "name": processor(), "threads": cores()}]
     try:
         import torch
     except ImportError:
         return found
-    if torch.cuda.is_available():
-        for index in range(torch.cuda.device_count()):
-            properties = torch.cuda.get_device_properties(index)
-            found.append({
-                "device": f"cuda:{index}", "name": properties.name,
-                "memory_gib": round(properties.total_memory / 2**30, 1),
-                "capability": f"{properties.major}.{properties.minor}",
-            })
+    for index in range(torch.cuda.device_count() if torch.cuda.is_available() else 0):
+        properties = torch.cuda.get_device_properties(index)
+        found.append({
+            "device": f"cuda:{index}", "name": properties.name,
+            "memory_gib": round(properties.total_memory / 2**30, 1),
+            "capability": f"{properties.major}.{properties.minor}",
+        })
     return found
 
 
 def _engines() -> list[dict[str, Any]]:
     try:
         import torch
-
-        from avs_ros.inference.engines import ENGINES
     except ImportError:
         return []
     kinds = {"cpu"} | ({"cuda"} if torch.cuda.is_available() else set())
@@ -111,44 +106,36 @@ def _engines() -> list[dict[str, Any]]:
             lacks = f"needs {engine.requires}: {how}"
         elif not kinds & set(engine.devices):
             lacks = "needs a CUDA device"
-        found.append(
-            {
-                "engine": name,
-                "description": engine.description,
-                "devices": list(engine.devices),
-                "available": not lacks,
-                "lacks": lacks,
-            }
-        )
+        found.append({
+            "engine": name, "description": engine.description, "devices": list(engine.devices),
+            "available": not lacks, "lacks": lacks,
+        })
     return found
 
 
 def _models() -> list[dict[str, Any]]:
     """Every model by name; bundled ones with what their file says of itself."""
-    from avs_ros.inference.registry import DEFAULT_MODEL, MODELS
-    from avs_ros.weights.sources import cache_folder
-
     data = Path(avs_ros.__file__).with_name("data")
     found = []
     for name, model in MODELS.items():
-        entry: dict[str, Any] = {
-            "model": name, "description": model.description, "default": name == DEFAULT_MODEL,
-            "bundled": False,
-        }
         file = data / f"{model.weights}.safetensors"
-        if model.weights and file.is_file():
-            entry |= {"bundled": True, "mib": round(file.stat().st_size / 2**20, 1),
-                      "licence": _licence(file)}
-        found.append(entry)
+        bundled = bool(model.weights) and file.is_file()
+        found.append({
+            "model": name, "description": model.description, "default": name == DEFAULT_MODEL,
+            "bundled": bundled, **(_size(file) if bundled else {}),
+            **({"licence": _licence(file)} if bundled else {}),
+        })
     for path in sorted(path for path in cache_folder().glob("**/*") if path.is_file()):
         found.append({"model": str(path), "description": "downloaded weights", "default": False,
-                      "bundled": False, "mib": round(path.stat().st_size / 2**20, 1)})
+                      "bundled": False, **_size(path)})
     return found
 
 
-def _licence(file: Path) -> str:
-    from avs_ros.inference.bundle import header_value
+def _size(file: Path) -> dict[str, float]:
+    return {"mib": round(file.stat().st_size / 2**20, 1)}
 
+
+def _licence(file: Path) -> str:
     return str(header_value(file, "licence") or "")
 
 
@@ -171,8 +158,7 @@ def run(args: argparse.Namespace) -> int:
     """Print the table, or JSON."""
     found = of_model(args.model) if args.model else collect()
     if args.json:
-        json.dump(found, sys.stdout, indent=2)
-        print()
+        print(json.dumps(found, indent=2))
     elif args.model:
         _show_model(found)
     else:
@@ -184,27 +170,25 @@ def _show_model(found: dict[str, Any]) -> None:
     from rich.console import Console
     from rich.text import Text
 
-    from avs_ros.gate import in_words
-
     console = Console(highlight=False)
     console.print(f"[bold]{found['model']}[/], {len(found['categories'])} categories")
     for name, digest in found["weights"].items():
         console.print(f"{name}, SHA-256 {digest}", soft_wrap=True)
     if found["licence"]:
         console.print(Text(found["licence"], style="dim"))
-    shown = _table("\nGate in force", "option", "value", "from")
-    for name, one in found["gate"].items():
-        shown.add_row(name, in_words(one["value"]), one["from"])
-    console.print(shown)
+    gate = ((name, in_words(one["value"]), one["from"]) for name, one in found["gate"].items())
+    console.print(_table("\nGate in force", ("option", "value", "from"), gate))
 
 
-def _table(title: str, *columns: str) -> Table:
+def _table(title: str, columns: Iterable[str], rows: Iterable[Iterable[str | Text]]) -> Table:
     from rich.table import Table
 
     made = Table(title=title, title_justify="left", title_style="bold", show_edge=False,
                  header_style="dim", box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for column in columns:
         made.add_column(column, overflow="fold")
+    for row in rows:
+        made.add_row(*row)
     return made
 
 
@@ -219,28 +203,30 @@ def _show(found: dict[str, Any]) -> None:
     says = Text(f"not for the nodes: {ros['lacks']}", "red") if ros["lacks"] else "installed"
     distribution = f" {ros['ROS_DISTRO']}" if "ROS_DISTRO" in ros else ""
     console.print(f"[bold]ROS 2{distribution}[/] ", says, f"(domain {ros['domain']})\n")
-    shown = _table("Devices", "device", "name", "")
-    for one in found["devices"]:
-        amount = f"{one['threads']} threads" if "threads" in one else f"{one['memory_gib']} GiB"
-        shown.add_row(one["device"], one["name"], amount)
-    console.print(shown, "")
-    shown = _table("Engines", "engine", "on", "what", "")
-    for one in found["engines"]:
-        state = Text("available", "green") if one["available"] else Text(one["lacks"], "dim")
-        shown.add_row(one["engine"], ", ".join(one["devices"]), one["description"], state)
-    console.print(shown, "")
-    shown = _table("Models", "model", "what", "")
+    devices = (
+        (one["device"], one["name"],
+         f"{one['threads']} threads" if "threads" in one else f"{one['memory_gib']} GiB")
+        for one in found["devices"]
+    )
+    console.print(_table("Devices", ("device", "name", ""), devices), "")
+    engines = (
+        (one["engine"], ", ".join(one["devices"]), one["description"],
+         Text("available", "green") if one["available"] else Text(one["lacks"], "dim"))
+        for one in found["engines"]
+    )
+    console.print(_table("Engines", ("engine", "on", "what", ""), engines), "")
+    models: list[tuple[str | Text, ...]] = []
     for one in found["models"]:
         where = "[green]bundled[/]" if one["bundled"] else "[dim]weights: see avs weights[/]"
         if not one["bundled"] and "mib" in one:
             where = f"{one['mib']} MiB"
-        shown.add_row(
-            one["model"] + (" (default)" if one["default"] else ""), one["description"], where
-        )
+        default = " (default)" if one["default"] else ""
+        models.append((one["model"] + default, one["description"], where))
         if one.get("licence"):
-            shown.add_row("", Text(one["licence"], style="dim"), "")
-    console.print(shown, "")
-    shown = _table("Packages", "package", "version")
-    for name, installed in found["packages"].items():
-        shown.add_row(name, installed or "[dim]not installed[/]")
-    console.print(shown)
+            models.append(("", Text(one["licence"], style="dim"), ""))
+    console.print(_table("Models", ("model", "what", ""), models), "")
+    packages = (
+        (name, installed or "[dim]not installed[/]")
+        for name, installed in found["packages"].items()
+    )
+    console.print(_table("Packages", ("package", "version"), packages))

@@ -5,7 +5,14 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from avs_ros.errors import ParameterError
+from avs_ros.cli.options import check_safetensors
+from avs_ros.models.label_similarity import (
+    build_similarity,
+    read_similarity,
+    shipped_similarity,
+    write_similarity,
+)
+from avs_ros.models.labels import audioset, imagenet
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -15,24 +22,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     build = actions.add_parser(
         "build", help="embed the label texts and write the similarity of every pair"
     )
-    build.add_argument(
-        "--embedding",
-        default="minilm",
-        help="minilm, sentence-transformers:NAME or glove:FILE (default: minilm)",
-    )
-    build.add_argument(
-        "--form",
-        choices=("plain", "context"),
-        default="context",
-        help="plain: names as they stand, as in the paper; context: what things are comes first "
-        "(default: context)",
-    )
-    build.add_argument(
-        "--extra-rows",
-        nargs="*",
-        metavar="NAME",
-        help="visual classes outside ImageNet (default: those of the package)",
-    )
+    build.add_argument("--embedding", default="minilm",
+                       help="minilm, sentence-transformers:NAME or glove:FILE (default: minilm)")
+    build.add_argument("--form", choices=("plain", "context"), default="context",
+                       help="plain: names as they stand, as in the paper; context: what things "
+                       "are comes first (default: context)")
+    build.add_argument("--extra-rows", nargs="*", metavar="NAME",
+                       help="visual classes outside ImageNet (default: those of the package)")
     build.add_argument("-o", "--output", type=Path, metavar="FILE", help="a .safetensors file")
 
     nearest = actions.add_parser("nearest", help="what a sound's class resembles most")
@@ -51,13 +47,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _build(args: argparse.Namespace) -> int:
-    from avs_ros.models.label_similarity import build_similarity, write_similarity
-
     output = args.output or Path(f"label_similarity_{args.form}.safetensors")
-    if output.suffix != ".safetensors":
-        raise ParameterError(f"the similarity is written as .safetensors, not {output.name!r}")
-    if not output.absolute().parent.is_dir():
-        raise ParameterError(f"folder {output.absolute().parent} does not exist")
+    check_safetensors(output)
     similarity = build_similarity(args.embedding, args.form, args.extra_rows)
     write_similarity(similarity, output)
     rows, columns = similarity.matrix.shape
@@ -66,9 +57,6 @@ def _build(args: argparse.Namespace) -> int:
 
 
 def _nearest(args: argparse.Namespace) -> int:
-    from avs_ros.models.label_similarity import read_similarity, shipped_similarity
-    from avs_ros.models.labels import audioset
-
     column = audioset().index(args.label)
     similarity = read_similarity(args.file) if args.file else shipped_similarity(args.form)
     values = similarity.matrix[:, column]
@@ -79,8 +67,6 @@ def _nearest(args: argparse.Namespace) -> int:
 
 
 def _list(args: argparse.Namespace) -> int:
-    from avs_ros.models.labels import audioset, imagenet
-
     vocabulary = audioset() if args.vocabulary == "audioset" else imagenet()
     for index, (identity, name) in enumerate(zip(vocabulary.ids, vocabulary.names, strict=True)):
         print(f"{index}\t{identity}\t{name}")

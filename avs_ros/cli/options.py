@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from avs_ros.conversions.audio import check_format
@@ -19,17 +21,14 @@ DEFAULT_MODEL = "c3n_light"
 REFERENCE_ENGINE = "torch"
 
 
-def add_models(parser: argparse.ArgumentParser) -> None:
-    """``--model`` (several times), ``--engine``, ``--device``."""
+def add_models(
+    parser: argparse.ArgumentParser, defaults: Sequence[str] = (DEFAULT_MODEL,)
+) -> None:
+    """``--model`` (several times), ``--engine`` and ``--device``, for numbers that come again."""
     parser.add_argument(
         "--model", action="append", metavar="NAME|FILE",
-        help=f"default {DEFAULT_MODEL}; give it several times to see models side by side",
+        help=f"default {' and '.join(defaults)}; give it several times to see models side by side",
     )  # fmt: skip
-    add_computing(parser)
-
-
-def add_computing(parser: argparse.ArgumentParser) -> None:
-    """``--engine`` and ``--device`` of a run whose numbers shall come again."""
     parser.add_argument(
         "--engine", default=REFERENCE_ENGINE,
         help=f"default {REFERENCE_ENGINE}, the reference; auto takes the fastest of this machine",
@@ -73,9 +72,19 @@ def add_bag_topics(parser: Any, truth: str = "") -> None:
         parser.add_argument("--truth", default="", metavar="TOPIC", help=f"topic of the {truth}")
 
 
-def chosen_models(args: argparse.Namespace) -> list[str]:
+def check_safetensors(output: Path) -> None:
+    """Raise ParameterError for a file to write that has another suffix, or no folder."""
+    if output.suffix != ".safetensors":
+        raise ParameterError(f"weights and tables are .safetensors files, not {output.name!r}")
+    if not output.absolute().parent.is_dir():
+        raise ParameterError(f"folder {output.absolute().parent} does not exist")
+
+
+def chosen_models(
+    args: argparse.Namespace, defaults: Sequence[str] = (DEFAULT_MODEL,)
+) -> list[str]:
     """The models in the order given.  Raises ParameterError for one that is named twice."""
-    names: list[str] = args.model or [DEFAULT_MODEL]
+    names: list[str] = args.model or list(defaults)
     for name in names:
         if names.count(name) > 1:
             raise ParameterError(f"--model {name} is given twice; each model is asked once")

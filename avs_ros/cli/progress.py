@@ -4,13 +4,35 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from typing import TYPE_CHECKING, TypeVar
 
 from avs_ros.media.source import SourceInfo
 from avs_ros.segmentation import Segmentation
 
+if TYPE_CHECKING:
+    from rich.progress import Progress, ProgressColumn
+
+Item = TypeVar("Item")
 Step = Callable[..., AbstractContextManager[Callable[[int], None]]]
+
+
+def progress_bar(*columns: str | ProgressColumn) -> Progress:
+    """A bar that goes when it is done; where there is no terminal, nothing."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    console = Console(stderr=True, highlight=False)
+    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+
+
+def tracked(items: Iterable[Item], what: str, total: int) -> Iterable[Item]:
+    """The ``total`` items, with a bar that stays."""
+    from rich.console import Console
+    from rich.progress import track
+
+    return track(items, what, total, console=Console(stderr=True))
 
 
 @contextmanager
@@ -40,25 +62,20 @@ def steps() -> Iterator[Step]:
 
     A step is entered and left; it gives ``advance(n)`` for a bar of ``total``.
     """
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
+    from rich.progress import BarColumn, SpinnerColumn
 
-    console = Console(stderr=True, highlight=False)
-    with Progress(
-        SpinnerColumn(), TextColumn("{task.description}"), BarColumn(bar_width=30),
-        console=console, transient=True, disable=not console.is_terminal,
-    ) as progress:
+    with progress_bar(SpinnerColumn(), "{task.description}", BarColumn(bar_width=30)) as progress:
 
         @contextmanager
         def step(what: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
             task = progress.add_task(what, total=total)
             began = time.monotonic()
             try:
-                yield lambda n: progress.update(task, advance=n)
+                yield lambda n: progress.advance(task, n)
             finally:
                 progress.remove_task(task)
             took = time.monotonic() - began
-            console.print(f"[green]done[/green]  {what} [dim]{took:.1f} s[/]")
+            progress.console.print(f"[green]done[/green]  {what} [dim]{took:.1f} s[/]")
 
         yield step
 
@@ -71,20 +88,11 @@ def frames(
 
     Gives the function to call with each answer; shows what is marked at the moment.
     """
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 
-    console = Console(stderr=True)
-    with Progress(
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
-        TimeRemainingColumn(), TextColumn("{task.fields[now]}", markup=False),
-        console=console, transient=True, disable=not console.is_terminal,
+    with progress_bar(
+        "{task.description}", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
+        TextColumn("{task.fields[now]}", markup=False),
     ) as bar:
         task = bar.add_task(source.name, total=_expected(source, args), now="")
 

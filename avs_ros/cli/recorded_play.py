@@ -7,11 +7,8 @@ They share a DDS domain of their own; what the recorder kept is the result.  ``a
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
-import sys
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -19,113 +16,16 @@ from pathlib import Path
 
 from avs_ros.errors import AvsError, RosError
 from avs_ros.media.bag_writer import NODE
-from avs_ros.ros_installation import own_graph, require_ros
+from avs_ros.ros_installation import own_graph, python_process, require_ros
 
 LAST_LINES = 12
-STOP_S = 10.0
-
-
-class ChildError(AvsError):
-    """A process of ours has died; the message ends with the last lines of its log."""
-
-
-class Child:
-    """One running process; everything it says goes to ``log``."""
-
-    def __init__(
-        self,
-        name: str,
-        arguments: Sequence[str],
-        log: Path,
-        environment: Mapping[str, str],
-        on_line: Callable[[str], None] | None = None,
-    ) -> None:
-        """Start ``python WORDS``; ``on_line`` takes each line of its stdout (else: to the log)."""
-        self.name, self.log = name, log
-        self._file = log.open("w", encoding="utf-8")
-        self._process = subprocess.Popen(
-            [sys.executable, *arguments], stderr=self._file,
-            stdout=subprocess.PIPE if on_line else self._file, text=True,
-            env={**os.environ, **environment}, start_new_session=True,
-        )
-        self._reader: threading.Thread | None = None
-        if on_line is not None:
-            self._reader = threading.Thread(target=self._read, args=(on_line,), daemon=True)
-            self._reader.start()
-
-    def _read(self, on_line: Callable[[str], None]) -> None:
-        for line in self._process.stdout or ():
-            on_line(line)
-
-    @property
-    def running(self) -> bool:
-        """Whether it still runs."""
-        return self._process.poll() is None
-
-    def check(self, may_end: bool = False) -> None:
-        """Raise :class:`ChildError` if it has died (``may_end``: status 0 is no death)."""
-        status = self._process.poll()
-        if status is not None and not (may_end and status == 0):
-            raise ChildError(
-                f"{self.name} has stopped ({_how(status)}); the end of {self.log}:\n{self.tail()}"
-            )
-
-    def tail(self) -> str:
-        """The last lines of its log."""
-        lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()
-        return "\n".join(f"  {line}" for line in lines[-LAST_LINES:]) or "  (it said nothing)"
-
-    def stop(self) -> int:
-        """Ask it to end (SIGINT), insist after ten seconds; returns its status."""
-        if self.running:
-            self._process.send_signal(signal.SIGINT)
-            try:
-                self._process.wait(STOP_S)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-        status = self._process.wait()
-        if self._reader is not None:
-            self._reader.join(1.0)
-        self._file.close()
-        return status
-
-
-class Children(ExitStack):
-    """Processes that all end when this is left, in the opposite order of their start."""
-
-    def __init__(self, logs: Path, environment: Mapping[str, str]) -> None:
-        """Logs go to the folder ``logs``, which is made."""
-        super().__init__()
-        logs.mkdir(parents=True, exist_ok=True)
-        self._logs, self._environment = logs, environment
-        self._running: list[Child] = []
-
-    def start(
-        self, name: str, arguments: Sequence[str], on_line: Callable[[str], None] | None = None
-    ) -> Child:
-        """Start ``python WORDS`` under this name."""
-        child = Child(name, arguments, self._logs / f"{name}.log", self._environment, on_line)
-        self._running.append(child)
-        self.callback(child.stop)
-        return child
-
-    def check(self, may_end: Sequence[Child] = ()) -> None:
-        """Raise :class:`ChildError` if one has died."""
-        for child in self._running:
-            child.check(child in may_end)
-
-
-def _how(status: int) -> str:
-    if status < 0:
-        return f"killed by {signal.Signals(-status).name}"
-    return f"status {status}"
-
-
 # An engine that is compiled at the first start may take minutes on a busy machine.
 START_S = 600.0
 SETTLED_S = 1.8
 LAST_LINES_S = 15.0
 NODE_CODE = "import sys; from avs_ros.nodes.{0} import main; sys.exit(main())"
+PLAYER = "player_node"
+# The Python that runs the node.
 SEGMENTATION_NODE = NODE_CODE.format("segmentation_node")
 
 
@@ -138,12 +38,32 @@ class RecordedPlay(ExitStack):
         ``shown``: topic of which one message per image is recorded.
         """
         super().__init__()
+        logs.mkdir(parents=True, exist_ok=True)
+        self._logs, self._graph, self._shown = logs, own_graph(domain), shown
+        self._running: dict[str, subprocess.Popen[str]] = {}
         # What the recorder told: the node's state, and how many messages of each topic came.
         self._state, self._failure = "", ""
         self._counts: dict[str, int] = {}
-        self._logs, self._shown = logs, shown
-        self._children = self.enter_context(Children(logs, own_graph(domain)))
-        self._player: Child | None = None
+
+    def _run(
+        self, name: str, arguments: Sequence[str], on_line: Callable[[str], None] | None = None
+    ) -> subprocess.Popen[str]:
+        log = self.enter_context((self._logs / f"{name}.log").open("w", encoding="utf-8"))
+        process = python_process(arguments, self._graph, log, on_line)
+        self._running[name] = self.enter_context(process)
+        return self._running[name]
+
+    def _check(self) -> None:
+        """Raise AvsError, with the last lines of its log, if a process has died."""
+        for name, process in self._running.items():
+            status = process.poll()
+            if status is None or (name == PLAYER and status == 0):
+                continue
+            how = f"killed by {signal.Signals(-status).name}" if status < 0 else f"status {status}"
+            log = self._logs / f"{name}.log"
+            lines = log.read_text(encoding="utf-8", errors="replace").splitlines()[-LAST_LINES:]
+            tail = "\n".join(f"  {line}" for line in lines) or "  (it said nothing)"
+            raise AvsError(f"{name} has stopped ({how}); the end of {log}:\n{tail}")
 
     def _hear(self, line: str) -> None:
         """Take one line of the recorder's."""
@@ -155,11 +75,6 @@ class RecordedPlay(ExitStack):
         self._failure = payload.get("failure", self._failure)
         self._counts = payload.get("counts", self._counts)
 
-    @property
-    def _answers(self) -> int:
-        """Masks received."""
-        return self._counts.get(f"{NODE}/mask", 0)
-
     def start(
         self,
         recording: Path,
@@ -168,11 +83,11 @@ class RecordedPlay(ExitStack):
         *,
         sound: str = "",
         latched: Sequence[str] = (),
-        node_code: str = SEGMENTATION_NODE,
     ) -> None:
         """Record ``topics`` (name -> type); start the node and wait until it is active.
 
-        ``sound``: topic on which the player's sound is recorded, whatever its type ("": not).
+        ``parameters``: of the node; its input is reliable.  ``sound``: topic on which the player's
+        sound is recorded, whatever its type ("": not).
         Raises :class:`AvsError` with the node's own message when it cannot start,
         :class:`RosError` where ROS 2 is not installed.
         """
@@ -184,53 +99,12 @@ class RecordedPlay(ExitStack):
             arguments += ["--latched", name]
         for name, type_name in topics.items():
             arguments += ["--topic", name, type_name]
-        self._children.start("recorder", arguments, self._hear)
-        node = ["-c", node_code, *_ros_arguments(parameters)]
-        self._children.start("segmentation_node", node)
-        self._wait_active()
-
-    def play(
-        self,
-        parameters: Mapping[str, object],
-        advance: Callable[[int], None] = lambda images: None,
-    ) -> None:
-        """Play to the end; ``advance`` hears how many more images have been recorded."""
-        arguments = ["-c", NODE_CODE.format("player_node"), *_ros_arguments(parameters)]
-        arguments += ["-r", "image:=/image", "-r", "audio:=/audio"]
-        self._player = self._children.start("player_node", arguments)
-        done = 0
-        while self._player.running:
-            self._children.check(may_end=[self._player])
-            now = self._counts.get(self._shown, 0)
-            advance(now - done)
-            done = now
-            time.sleep(0.1)
-        self._player.check(may_end=True)
-
-    def settle(self) -> None:
-        """Until no new mask has come for a while: long enough for one more diagnostics page."""
-        players = [self._player] if self._player else []
-        until = time.monotonic() + LAST_LINES_S
-        last, since = -1, time.monotonic()
-        while time.monotonic() < until and time.monotonic() - since < SETTLED_S:
-            self._children.check(may_end=players)
-            if self._answers != last:
-                last, since = self._answers, time.monotonic()
-            time.sleep(0.05)
-        self._children.check(may_end=players)
-
-    def check_answered(self) -> None:
-        """Raise :class:`RosError` when not one mask was recorded."""
-        if not self._answers:
-            raise RosError(
-                f"the node has answered none of {self._counts.get(self._shown, 0)} "
-                f"images; its log is {self._logs / 'segmentation_node.log'}"
-            )
-
-    def _wait_active(self) -> None:
+        self._run("recorder", arguments, self._hear)
+        told = {**parameters, "image_qos": "reliable", "audio_qos": "reliable"}
+        self._run("segmentation_node", ["-c", SEGMENTATION_NODE, *_ros_arguments(told)])
         until = time.monotonic() + START_S
         while self._state != "active":
-            self._children.check()
+            self._check()
             if self._failure:
                 raise AvsError(f"the segmentation node cannot start: {self._failure}")
             if time.monotonic() > until:
@@ -239,6 +113,42 @@ class RecordedPlay(ExitStack):
                     "processes or a firewall hold back UDP on the loopback interface?"
                 )
             time.sleep(0.05)
+
+    def play(
+        self,
+        parameters: Mapping[str, object],
+        advance: Callable[[int], None] = lambda images: None,
+    ) -> None:
+        """Play to the end; ``advance`` hears how many more images have been recorded."""
+        told = {**parameters, "wait_for_subscribers": 60.0, "exit_when_done": True}
+        arguments = ["-c", NODE_CODE.format(PLAYER), *_ros_arguments(told)]
+        player = self._run(PLAYER, [*arguments, "-r", "image:=/image", "-r", "audio:=/audio"])
+        done = 0
+        while player.poll() is None:
+            self._check()
+            now = self._counts.get(self._shown, 0)
+            advance(now - done)
+            done = now
+            time.sleep(0.1)
+
+    def settle(self) -> None:
+        """Until no new mask has come for a while: long enough for one more diagnostics page.
+
+        Raises :class:`RosError` when not one mask was recorded.
+        """
+        until = time.monotonic() + LAST_LINES_S
+        masks, since = -1, time.monotonic()
+        while time.monotonic() < until and time.monotonic() - since < SETTLED_S:
+            self._check()
+            if (now := self._counts.get(f"{NODE}/mask", 0)) != masks:
+                masks, since = now, time.monotonic()
+            time.sleep(0.05)
+        self._check()
+        if not masks:
+            raise RosError(
+                f"the node has answered none of {self._counts.get(self._shown, 0)} "
+                f"images; its log is {self._logs / 'segmentation_node.log'}"
+            )
 
 
 def _ros_arguments(parameters: Mapping[str, object]) -> list[str]:

@@ -5,24 +5,26 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any
 
 from avs_ros.cli.options import add_bag_topics, add_policy, audio_format, policy_of
 from avs_ros.cli.progress import frames
+from avs_ros.cli.run_folder import RunFolder
 from avs_ros.errors import MediaError, ParameterError
-from avs_ros.inference.segmenter import Segmenter
+from avs_ros.inference import Segmenter, create_segmenter
+from avs_ros.inference.registry import describe
+from avs_ros.media.live import open_live
+from avs_ros.media.opening import open_recording
 from avs_ros.media.source import FrameSelection, Sound, Source, pick_channel
-from avs_ros.postprocess import PostprocessConfig
+from avs_ros.postprocess import PostprocessConfig, Postprocessor
+from avs_ros.streaming import Pipeline, Synchronizer
+from avs_ros.streaming.findings import Findings
 from avs_ros.streaming.inputs import Event
 
-if TYPE_CHECKING:
-    from avs_ros.cli.run_folder import RunFolder
-    from avs_ros.streaming.findings import Findings
 
 class Interruption:
     """While entered, the first SIGINT or SIGTERM only sets :attr:`status`; a second one raises.
@@ -32,7 +34,6 @@ class Interruption:
 
     def __init__(self) -> None:
         self.status = 0
-        self._previous: dict[int, Any] = {}
 
     def _note(self, signum: int, _frame: FrameType | None) -> None:
         if self.status:
@@ -40,10 +41,11 @@ class Interruption:
         self.status = 128 + signum
 
     def __enter__(self) -> Interruption:
-        """Begin to listen (in the main thread; elsewhere signals cannot be caught)."""
-        if threading.current_thread() is threading.main_thread():
-            for signum in (signal.SIGINT, signal.SIGTERM):
-                self._previous[signum] = signal.signal(signum, self._note)
+        """Begin to listen."""
+        self._previous = {
+            signum: signal.signal(signum, self._note)
+            for signum in (signal.SIGINT, signal.SIGTERM)
+        }
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -87,33 +89,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="also write the large topics (probability, raw overlay) to the bag")
 
 
-def run(args: argparse.Namespace, load: Callable[..., Segmenter] | None = None) -> int:
-    """Run the verb.
-
-    ``load`` makes the segmenter out of the keywords ``model``, ``engine``, ``device`` and
-    ``threads`` (None: :func:`avs_ros.inference.create_segmenter`).
-    """
-    config = _config(args)
-    source = _open(args)
-    try:
-        for message in source.doubts:
-            print(f"note: {message}", flush=True)
-        if load is None:
-            from avs_ros.inference import create_segmenter
-
-            load = create_segmenter
-        segmenter = load(
-            model=args.model, engine=args.engine, device=args.device, threads=args.threads
-        )
-        try:
-            return _process(args, config, source, segmenter)
-        finally:
-            segmenter.close()
-    finally:
-        source.close()
-
-
-def _config(args: argparse.Namespace) -> PostprocessConfig:
+def run(args: argparse.Namespace) -> int:
+    """Run the verb."""
     for name, value in (
         ("--fps", args.fps), ("--duration", args.duration), ("--threads", args.threads),
     ):
@@ -121,77 +98,69 @@ def _config(args: argparse.Namespace) -> PostprocessConfig:
             raise ParameterError(f"{name} is {value:g}; must be above 0")
     if args.start < 0:
         raise ParameterError(f"--start is {args.start:g}; must be 0 or above")
-    return policy_of(args)
+    config = policy_of(args)
+    with closing(_open(args)) as source:
+        for message in source.doubts:
+            print(f"note: {message}", flush=True)
+        with closing(
+            create_segmenter(args.model, args.engine, args.device, threads=args.threads)
+        ) as segmenter:
+            return _process(args, config, source, segmenter)
 
 
 def _open(args: argparse.Namespace) -> Source:
     if args.input == "live":
-        from avs_ros.media.live import open_live
-
         return open_live(args.camera, args.microphone)
-    from avs_ros.media.opening import open_recording
-
     return open_recording(
         Path(args.input), args.image, args.audio, args.stamps, audio_format(args)
     )
 
 
-def _default_folder(args: argparse.Namespace) -> Path:
-    return Path(f"{Path(args.input).resolve().stem if args.input != 'live' else 'live'}_avs")
-
-
 def _process(
     args: argparse.Namespace, config: PostprocessConfig, source: Source, segmenter: Segmenter
 ) -> int:
-    from avs_ros.cli.run_folder import RunFolder
-    from avs_ros.inference.registry import describe
-    from avs_ros.postprocess import Postprocessor
-    from avs_ros.streaming import Pipeline, Synchronizer
-    from avs_ros.streaming.findings import Findings
-
     synchronizer = Synchronizer(
         segmenter.window_s, args.audio_offset, None, rate_hz=segmenter.sample_rate,
         max_waiting=None,
     )
     pipeline = Pipeline(segmenter, synchronizer, Postprocessor(config))
     selection = FrameSelection(args.fps, args.start, args.duration)
+    stem = "live" if args.input == "live" else Path(args.input).resolve().stem
     folder = RunFolder(
-        args.output or _default_folder(args), source.info, segmenter, config,
+        args.output or Path(f"{stem}_avs"), source.info, segmenter, config,
         describe(segmenter, args.model, args.threads), source.camera, args.all_topics,
     )
     findings = Findings(config.gate.silence_dbfs, segmenter.sample_rate)
     began = time.monotonic()
-    with Interruption() as interruption, frames(source.info, args) as advance:
-        try:
-            events = pick_channel(source.events(), args.channel)
-            events = _heard(selection.of(events), folder, findings, interruption)
-            for segmentation, pair in pipeline.run(events):
-                if interruption.status:
-                    break
-                time_s = (pair.stamp_ns - (selection.zero_ns or 0)) * 1e-9
-                folder.add(segmentation, pair, time_s)
-                findings.pair(pair)
-                advance(segmentation)
-            counters = {**pipeline.counters(), **source.counters}
-            folder.finish_bag(counters)
-        finally:
-            folder.close()
+    with Interruption() as interruption, frames(source.info, args) as advance, closing(folder):
+        events = pick_channel(source.events(), args.channel)
+        events = _heard(selection.of(events), folder, findings, interruption)
+        for segmentation, pair in pipeline.run(events):
+            if interruption.status:
+                break
+            time_s = (pair.stamp_ns - (selection.zero_ns or 0)) * 1e-9
+            folder.add(segmentation, pair, time_s)
+            findings.pair(pair)
+            advance(segmentation)
+        counters = {**pipeline.counters(), **source.counters}
+        folder.finish_bag(counters)
+    status = interruption.status
     if not folder.summary.times:
-        if interruption.status:
-            return interruption.status
+        if status:
+            return status
         if pipeline.last_error is not None:
             raise MediaError(f"{args.input}: no frame can be decoded: {pipeline.last_error}")
         raise MediaError(f"{args.input}: no frame in the part that was asked for")
-    notes = ["Interrupted: this is what was done until then."] if interruption.status else []
     source.tell(findings)
     findings.counters = counters
     found = findings.explain()
-    told = [f"Note: {message}." for message in (*source.doubts, *found)]
-    folder.write_report(counters, [*notes, *told])
-    _tell(folder, time.monotonic() - began, interruption.status)
+    notes = ["Interrupted: this is what was done until then."] if status else []
+    notes += [f"Note: {message}." for message in (*source.doubts, *found)]
+    folder.write_report(counters, notes)
+    _tell(folder, time.monotonic() - began, status)
     for message in found:
         print(f"note: {message}")
-    return interruption.status
+    return status
 
 
 def _heard(

@@ -14,7 +14,7 @@ import json
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import cv2
 import numpy as np
@@ -55,15 +55,16 @@ class RunFolder:
 
         ``metadata``: of the segmenter (``inference.registry.describe``).
         """
-        self.folder = folder
+        self.folder, self._masks = folder, folder / "masks"
         self._source, self._segmenter, self._camera = source, segmenter, camera
         self._metadata = metadata
         self.summary = RunSummary("", "", threshold=config.gate.sounding_threshold)
         self._stages: dict[str, list[float]] = {}
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            (folder / "report.html").unlink(missing_ok=True)
-            self._results = ResultFiles(folder, metadata)
+            self._masks.mkdir(parents=True, exist_ok=True)
+            for old in (folder / "report.html", *self._masks.glob("[0-9]*.png")):
+                old.unlink(missing_ok=True)
+            self._results = (folder / "results.jsonl").open("w", encoding="utf-8")
         except OSError as error:
             raise MediaError(f"{folder}: cannot be written ({error.strerror})") from error
         topics = [
@@ -91,16 +92,18 @@ class RunFolder:
     def add(self, segmentation: Segmentation, pair: Pair, time_s: float) -> None:
         """Write one answer in every form; ``time_s`` counts from the source's first frame."""
         stamp_ns = segmentation.stamp_ns
-        self._results.add(segmentation, pair.frame.index, time_s)
+        write_mask(self._masks / f"{pair.frame.index:06d}.png", segmentation.mask())
+        line = to_record(segmentation, pair.frame.index, time_s)
+        if not self.summary.times:
+            line["metadata"] = self._metadata
+        self._results.write(json.dumps(line, ensure_ascii=False) + "\n")
+        self._results.flush()
         answer = Output(
             segmentation, pair.image, make_header(BAG, stamp_ns, pair.frame.frame_id),
             self._camera, sync_error_ms=pair.sync_error_ms,
         )
         self._video.frame(stamp_ns, answer.overlay)
         self._bag.add(answer, stamp_ns)
-        self._add_to_summary(segmentation, time_s)
-
-    def _add_to_summary(self, segmentation: Segmentation, time_s: float) -> None:
         summary = self.summary
         summary.times.append(time_s)
         summary.scores.append(float(segmentation.score))
@@ -144,10 +147,16 @@ class RunFolder:
             "results.jsonl": "one line per frame", "masks": "one mask per frame, 0 or 255",
         }
         summary.notes = notes
+
+        def caption(position: int) -> str:
+            label = summary.marked[position].split(",")[0]
+            says = f"{label} ({summary.scores[position]:.2f})" if label else "nothing marked"
+            return f"{says}, hears {summary.heard[position] or '-'}"
+
         positions = choose_moments(summary.times, summary.scores, summary.marked)
         images = thumbnails(self.folder / "overlay.mp4", positions)
         summary.moments = [
-            Moment(summary.times[position], image, _caption(summary, position))
+            Moment(summary.times[position], image, caption(position))
             for position, image in zip(positions, images, strict=False)
         ]
         write_report(self.folder / "report.html", summary)
@@ -161,12 +170,6 @@ def counter_descriptions(counters: Mapping[str, int]) -> dict[str, int]:
     }
     quiet = sum(1 for name, count in counters.items() if not count and name not in TOTALS)
     return {**told, f"every other of {quiet} counters of drops and troubles": 0}
-
-
-def _caption(summary: RunSummary, position: int) -> str:
-    label = summary.marked[position].split(",")[0]
-    says = f"{label} ({summary.scores[position]:.2f})" if label else "nothing marked"
-    return f"{says}, hears {summary.heard[position] or '-'}"
 
 
 def to_record(segmentation: Segmentation, index: int, time_s: float) -> dict[str, Any]:
@@ -194,41 +197,10 @@ def to_record(segmentation: Segmentation, index: int, time_s: float) -> dict[str
     }
 
 
-class ResultFiles:
-    """Writes ``results.jsonl`` and ``masks/<index>.png``; a line is whole once it is written."""
-
-    def __init__(self, folder: Path, metadata: Mapping[str, Any]) -> None:
-        """Begin in ``folder``, which exists; masks of an older run there are removed.
-
-        ``metadata``: what computed the answers.
-        """
-        self.masks = folder / "masks"
-        self.masks.mkdir(exist_ok=True)
-        for old in self.masks.glob("[0-9]*.png"):
-            old.unlink()
-        self._file: TextIO = (folder / "results.jsonl").open("w", encoding="utf-8")
-        self._metadata: Mapping[str, Any] | None = metadata
-
-    def add(self, segmentation: Segmentation, index: int, time_s: float) -> None:
-        """Write one frame's line and its mask (0|255, input size)."""
-        write_mask(self.masks / f"{index:06d}.png", segmentation.mask())
-        line = to_record(segmentation, index, time_s)
-        if self._metadata is not None:
-            line["metadata"], self._metadata = self._metadata, None
-        self._file.write(json.dumps(line, ensure_ascii=False) + "\n")
-        self._file.flush()
-
-    def close(self) -> None:
-        """Close the file."""
-        self._file.close()
-
-
 def write_mask(path: Path, mask: Bytes) -> None:
     """Write a uint8 ``[H, W]`` image as PNG; raises :class:`MediaError` if the disk refuses."""
-    done, data = cv2.imencode(".png", mask, [cv2.IMWRITE_PNG_COMPRESSION, 3])
+    _, data = cv2.imencode(".png", mask, [cv2.IMWRITE_PNG_COMPRESSION, 3])
     try:
-        if not done:
-            raise OSError(f"a mask of shape {mask.shape} cannot be coded")
         path.write_bytes(data.tobytes())
     except OSError as error:
         raise MediaError(f"{path}: cannot be written ({error})") from error

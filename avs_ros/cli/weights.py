@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 
+from avs_ros.cli.options import check_safetensors
+from avs_ros.cli.progress import progress_bar
 from avs_ros.errors import CheckpointError, DownloadError, ParameterError
 from avs_ros.weights import sources
 from avs_ros.weights.sources import (
-    Progress,
+    PublicFile,
     WeightSource,
     cache_folder,
     cached_paths,
@@ -45,9 +45,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
     for action in (fetch, change, check):
-        action.add_argument(
-            "--folder", type=Path, help="where downloads are kept (default: the user's cache)"
-        )
+        action.add_argument("--folder", type=Path, default=cache_folder(),
+                            help="where downloads are kept (default: the user's cache)")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -77,7 +76,7 @@ def _size(source: WeightSource) -> str:
 
 
 def _download(args: argparse.Namespace) -> int:
-    folder = args.folder or cache_folder()
+    folder: Path = args.folder
     for source in [find_source(name) for name in args.names]:
         for file in source.files:
             if file.url is None and not (folder / file.name).is_file():
@@ -86,29 +85,39 @@ def _download(args: argparse.Namespace) -> int:
                     f"({source.note}), save {file.name} in {folder}, then run "
                     f"`avs weights verify {source.name}`"
                 )
-            with _progress_bar(file.name) as progress:
-                path = download(file, folder, progress)
+            path = _fetch(file, folder)
             checked = "checked" if file.sha256 else "no published hash to check it against"
             print(f"{path} ({path.stat().st_size} bytes, {checked})")
     return 0
+
+
+def _fetch(file: PublicFile, folder: Path) -> Path:
+    """Download, on a terminal with a bar of rate and remaining time."""
+    if not sys.stderr.isatty():
+        return download(file, folder)
+    from rich.progress import BarColumn, DownloadColumn, TimeRemainingColumn, TransferSpeedColumn
+
+    with progress_bar(
+        "{task.description}", BarColumn(), DownloadColumn(), TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    ) as bar:
+        task = bar.add_task(file.name, total=None)
+        return download(file, folder, lambda done, total: bar.update(
+            task, completed=done, total=total))
 
 
 def _convert(args: argparse.Namespace) -> int:
     from avs_ros.weights.convert import convert, convert_c3n
 
     output = args.output or Path(f"{args.name}.safetensors")
-    if output.suffix != ".safetensors":
-        raise ParameterError(f"weights are converted to .safetensors, not {output.name!r}")
-    if not output.absolute().parent.is_dir():
-        raise ParameterError(f"folder {output.absolute().parent} does not exist")
+    check_safetensors(output)
     if args.name == "c3n":
         if len(args.files) != 1:
             raise ParameterError("name one C3N checkpoint: avs weights convert c3n FILE")
         description = convert_c3n(args.files[0], output, args.similarity)
     else:
         source = find_source(args.name)
-        about = {"licence": source.licence, "page": source.page}
-        convert(source.kind, source.network, _files(args, source), output, about)
+        convert(source, _files(args, source), output)
         description = source.network
     print(f"{output}: {description}, {output.stat().st_size} bytes")
     return 0
@@ -117,7 +126,7 @@ def _convert(args: argparse.Namespace) -> int:
 def _verify(args: argparse.Namespace) -> int:
     from avs_ros.weights.convert import verify
 
-    folder = args.folder or cache_folder()
+    folder: Path = args.folder
     if args.name:
         chosen = [find_source(args.name)]
     else:
@@ -126,13 +135,13 @@ def _verify(args: argparse.Namespace) -> int:
             print(f"no downloaded weights in {folder}")
     right = True
     for source in chosen:
-        for finding in verify(source, _files(args, source)):
-            print(f"{'ok   ' if finding.ok else 'WRONG'} {finding.subject}: {finding.description}")
-            right &= finding.ok
+        for ok, subject, found in verify(source, _files(args, source)):
+            print(f"{'ok   ' if ok else 'WRONG'} {subject}: {found}")
+            right &= ok
     return 0 if right else 1
 
 
-def _files(args: argparse.Namespace, source: WeightSource) -> Sequence[Path]:
+def _files(args: argparse.Namespace, source: WeightSource) -> list[Path]:
     """The files named on the command line, else the downloaded ones."""
     if args.files:
         if len(args.files) != len(source.files):
@@ -142,39 +151,10 @@ def _files(args: argparse.Namespace, source: WeightSource) -> Sequence[Path]:
                 f"{len(args.files)} given"
             )
         return list(args.files)
-    folder = args.folder or cache_folder()
-    paths = cached_paths(source, folder)
+    paths = cached_paths(source, args.folder)
     if paths is None:
         raise CheckpointError(
-            f"{source.name} is not in {folder}: fetch it with `avs weights download "
+            f"{source.name} is not in {args.folder}: fetch it with `avs weights download "
             f"{source.name}`, or name its files"
         )
     return paths
-
-
-@contextmanager
-def _progress_bar(name: str) -> Iterator[Progress | None]:
-    """A bar with rate and remaining time on a terminal; nothing elsewhere."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        DownloadColumn,
-        TextColumn,
-        TimeRemainingColumn,
-        TransferSpeedColumn,
-    )
-    from rich.progress import Progress as Bar
-
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(name, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)

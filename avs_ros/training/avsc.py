@@ -6,11 +6,10 @@ Its settings, where it starts from public weights, its trainer, and the file tha
 from __future__ import annotations
 
 import copy
-import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as functional
@@ -30,7 +29,7 @@ from avs_ros.models.avsc import (
     silent_aware_loss,
 )
 from avs_ros.training.config import TrainConfig
-from avs_ros.training.data import ClipTensors, heard_once, supervised_frames
+from avs_ros.training.data import ClipTensors, supervised_frames
 from avs_ros.training.report import RunReporter
 from avs_ros.training.trainer import Trainer
 
@@ -73,18 +72,11 @@ def bench_network(settings: BenchSettings, clips: Sequence[AVSBenchClip]) -> AVS
     else:
         names = names_of(settings, clips)
         base = configuration("avsc_swin" if settings.visual.startswith("swin") else "avsc_pvt")
-        net = AVSC(
-            base.with_(
-                categories=names,
-                sound_classes=names,
-                sound_class_category=tuple(range(len(names))),
-                visual=settings.visual,
-                audio=settings.audio,
-                image_size=settings.image_size,
-                channels=settings.channels,
-                queries=settings.queries,
-            )
-        )
+        net = AVSC(base.with_(
+            categories=names, sound_classes=names, sound_class_category=tuple(range(len(names))),
+            visual=settings.visual, audio=settings.audio, image_size=settings.image_size,
+            channels=settings.channels, queries=settings.queries,
+        ))  # fmt: skip
     if settings.visual_weights:
         net.load_visual(settings.visual_weights)
     if settings.audio_weights:
@@ -98,13 +90,9 @@ CERTAIN, SMALLEST = 0.6, 0.005
 
 
 class BenchTrainer(Trainer[AVSC]):
-    """C3N's trainer with AVSC's two losses.
-
-    ``categories``: names in the order of the network's classes.
-    """
+    """C3N's trainer with AVSC's two losses."""
 
     config: BenchSettings
-    categories: Sequence[str] = ()
     teacher: AVSC | None = None
 
     def batch_loss(self, batch: Sequence[ClipTensors]) -> Tensor:
@@ -117,19 +105,18 @@ class BenchTrainer(Trainer[AVSC]):
         feature, logits = (part[chosen].to(self.device) for part in self.heard(batch, "train"))
         with self._autocast():
             answer = self.model(frames, feature, logits)
-        truth = functional.interpolate(
-            torch.cat([sample.masks for sample in batch])[chosen],
-            size=answer.attended.shape[1:],
-            mode="nearest",
-        )[:, 0].to(self.device)
+        masks = torch.cat([sample.masks for sample in batch])[chosen]
+        truth = functional.interpolate(masks, size=answer.attended.shape[1:], mode="nearest")
+        truth = truth[:, 0].to(self.device)
         loss = correlation_loss(answer.attended.float(), truth)
-        names = [self.data["train"].clips[s.index].category for s in batch for _ in range(count)]
-        labelled = [i for i, frame in enumerate(chosen.tolist()) if names[frame]]
+        clips = self.data["train"].clips
+        names = [clips[batch[frame // count].index].category for frame in chosen.tolist()]
+        labelled = [i for i, name in enumerate(names) if name]
         if labelled and settings.mode != "frozen" and settings.segment_weight:
-            classes = [self.categories.index(names[int(chosen[i])]) for i in labelled]
+            index, silent = self.network.config.categories.index, torch.tensor([False])
             targets = [
-                Target(torch.tensor([k]), truth[i][None].cpu(), torch.tensor([False]))
-                for i, k in zip(labelled, classes, strict=True)
+                Target(torch.tensor([index(names[i])]), truth[i][None].cpu(), silent)
+                for i in labelled
             ]
             if self.teacher is not None:
                 targets = self._with_silent(targets, frames[labelled])
@@ -200,14 +187,13 @@ def train_bench(
         )
     if settings.mode == "frozen":
         network.freeze_segmenter()
-    audio = heard_once(output, network.audio_encoder.to(device), clips, reporter)
 
-    def save_best(net: AVSC, path: Path, values: dict[str, float]) -> None:
-        about = {"training": dataclasses.asdict(settings), "scores": values}
+    def save_best(net: AVSC, path: Path, about: dict[str, Any]) -> None:
         save_avsc(path, net, {"provenance": about, "calibration": {"score": 0.5}})
 
-    trainer = BenchTrainer(settings, network, clips, audio, output, reporter, save_best, device)
-    trainer.categories = categories
+    trainer = BenchTrainer(
+        settings, network, clips, network.audio_encoder, output, reporter, save_best, device
+    )
     if settings.mode == "pseudo":
         trainer.teacher = copy.deepcopy(network).eval().requires_grad_(False).to(device)
     return trainer.run(continue_run=resume)

@@ -18,7 +18,7 @@ from torch.nn import functional
 from torch.utils.data import Dataset
 from torchvision.transforms.v2 import functional as image
 
-from avs_ros.errors import DatasetError, ParameterError
+from avs_ros.errors import DatasetError
 from avs_ros.evaluation.avsbench import AVSBenchClip
 from avs_ros.evaluation.clip_arrays import read_clip, read_seconds
 from avs_ros.models.audio.network import AudioNetwork
@@ -39,6 +39,11 @@ class ClipTensors:
     index: int
 
 
+JITTERS = (
+    image.adjust_brightness, image.adjust_contrast, image.adjust_saturation, image.adjust_hue,
+)
+
+
 def jitter_colours(frames: Tensor, rng: np.random.Generator) -> Tensor:
     """Brightness, contrast, saturation +-0.4 and hue +-0.1, in random order, per frame.
 
@@ -46,17 +51,9 @@ def jitter_colours(frames: Tensor, rng: np.random.Generator) -> Tensor:
     """
     out = []
     for frame in frames:
-        amounts = rng.uniform(0.6, 1.4, 3)
-        hue = float(rng.uniform(-0.1, 0.1))
+        amounts = [*rng.uniform(0.6, 1.4, 3).tolist(), rng.uniform(-0.1, 0.1)]
         for step in rng.permutation(4):
-            if step == 0:
-                frame = image.adjust_brightness(frame, float(amounts[0]))
-            elif step == 1:
-                frame = image.adjust_contrast(frame, float(amounts[1]))
-            elif step == 2:
-                frame = image.adjust_saturation(frame, float(amounts[2]))
-            else:
-                frame = image.adjust_hue(frame, hue)
+            frame = JITTERS[step](frame, amounts[step])
         out.append(frame)
     return torch.stack(out)
 
@@ -67,10 +64,9 @@ class AVSBenchDataset(Dataset[ClipTensors]):
     def __init__(
         self,
         clips: Sequence[AVSBenchClip],
-        size: int = 224,
-        *,
-        augment: bool = False,
-        seed: int = 0,
+        size: int,
+        augment: bool,
+        seed: int,
     ) -> None:
         """``size`` in pixels (square); ``augment`` only for training."""
         self.clips, self.size, self.augment, self.seed = clips, size, augment, seed
@@ -92,25 +88,24 @@ class AVSBenchDataset(Dataset[ClipTensors]):
         return ClipTensors(frames, masks, torch.from_numpy(arrays.annotated.copy()), index)
 
 
-class AudioFeatures:
-    """What the frozen audio network says about each second of each clip, computed once.
+# What is heard in a clip.
+HEARD = ("feature", "logits")
 
-    The authors run it twice per training step; it is frozen and sees no augmentation, so one pass
-    over the data set gives the same numbers for every epoch.
+
+def heard_in(table: Mapping[str, Tensor], clips: Sequence[AVSBenchClip]) -> tuple[Tensor, Tensor]:
+    """Features ``[sum of T, A]`` and AudioSet logits ``[sum of T, 527]`` of ``clips``.
+
+    ``table``: of :func:`heard_once`; DatasetError for a clip that is not in it.
     """
-
-    def __init__(self, table: Mapping[str, Tensor]) -> None:
-        """``table``: ``<clip>|feature`` and ``<clip>|logits`` -> tensor, float32, on the CPU."""
-        self._table = table
-
-    def __call__(self, clip: AVSBenchClip) -> tuple[Tensor, Tensor]:
-        """Feature ``[T, D]`` and AudioSet logits ``[T, 527]``; DatasetError for a strange clip."""
-        try:
-            return self._table[_key(clip) + "|feature"], self._table[_key(clip) + "|logits"]
-        except KeyError as error:
-            raise DatasetError(
-                f"clip {clip.name} is not in the audio feature file; delete it to make it anew"
-            ) from error
+    try:
+        feature, logits = (
+            torch.cat([table[f"{_key(clip)}|{name}"] for clip in clips]) for name in HEARD
+        )
+    except KeyError as error:
+        raise DatasetError(
+            f"clip {error} is not in the audio feature file; delete it to make it anew"
+        ) from error
+    return feature, logits
 
 
 def _key(clip: AVSBenchClip) -> str:
@@ -123,8 +118,13 @@ def heard_once(
     net: AudioNetwork,
     clips: Mapping[str, Sequence[AVSBenchClip]],
     reporter: RunReporter,
-) -> AudioFeatures:
-    """The features of every split's clips, kept in ``output``: the first process extracts them."""
+) -> dict[str, Tensor]:
+    """What the frozen audio network says about each second of every split's clips.
+
+    ``<clip>|feature`` and ``<clip>|logits`` -> tensor, float32, on the CPU; kept in ``output``,
+    extracted by the first process.  The authors run the network twice per training step; it sees
+    no augmentation, so one pass gives the same numbers for every epoch.
+    """
     path = output / "audio_features.safetensors"
     if distributed.is_first() and not path.is_file():
         device = next(net.parameters()).device
@@ -133,13 +133,11 @@ def heard_once(
         table = {}
         for clip in reporter.track(every, len(every), "hearing each clip once"):
             seconds = torch.from_numpy(read_seconds(clip.wav, len(clip.frames)))
-            for name, heard in zip(
-                ("feature", "logits"), net.hear_clip(seconds.to(device)), strict=True
-            ):
+            for name, heard in zip(HEARD, net.hear_clip(seconds.to(device)), strict=True):
                 table[f"{_key(clip)}|{name}"] = heard.float().cpu().contiguous()
         save_checkpoint(path, table, {})
     distributed.barrier()
-    return AudioFeatures(load_file(path))
+    return load_file(path)
 
 
 def dice_loss(probability: Tensor, masks: Tensor) -> Tensor:
@@ -155,11 +153,7 @@ def dice_loss(probability: Tensor, masks: Tensor) -> Tensor:
 
 def supervised_frames(count: int, frames_per_clip: int, supervise: str) -> Tensor:
     """Indices of the frames that count: ``first`` of each clip (S4) or ``all`` (MS3)."""
-    if supervise == "all":
-        return torch.arange(count)
-    if supervise == "first":
-        return torch.arange(0, count, frames_per_clip)
-    raise ParameterError(f"supervise is {supervise!r}; choose first or all")
+    return torch.arange(0, count, frames_per_clip if supervise == "first" else 1)
 
 
 def segmentation_loss(
@@ -176,10 +170,6 @@ def segmentation_loss(
     probabilities with logarithms clamped at -100, as the authors' does: a wrong pixel with a
     logit beyond that costs 100.
     """
-    if logits.shape != masks.shape:
-        raise ParameterError(
-            f"logits {list(logits.shape)} and masks {list(masks.shape)} must have the same shape"
-        )
     chosen = supervised_frames(len(logits), frames_per_clip, supervise).to(logits.device)
     probability, masks = logits[chosen].sigmoid(), masks[chosen].to(logits.dtype)
     bce = functional.binary_cross_entropy(probability, masks)

@@ -9,6 +9,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TimeRemainingColumn
+
 Item = TypeVar("Item")
 
 
@@ -27,20 +29,18 @@ class RunReporter:
         self.config = config
         self.show = show
         self._board: Any = None
-        self._progress: Any = None
-        self._task: Any = None
+        self._task: TaskID | None = None
+        self._progress = Progress(
+            "{task.description}", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
+            disable=not show,
+        )
 
     def __enter__(self) -> RunReporter:
         """Open the files and the progress bar."""
         if not self.show:
             return self
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
-
         text = json.dumps(dataclasses.asdict(self.config), indent=2)
         (self.output / "config.json").write_text(text + "\n", encoding="utf-8")
-        self._progress = Progress(
-            "{task.description}", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-        )
         self._progress.start()
         try:
             from torch.utils.tensorboard import SummaryWriter
@@ -54,16 +54,12 @@ class RunReporter:
         return self
 
     def __exit__(self, *_problem: object) -> None:
-        if self._progress is not None:
-            self._progress.stop()
+        self._progress.stop()
         if self._board is not None:
             self._board.close()
 
     def track(self, items: Iterable[Item], total: int, what: str) -> Iterator[Item]:
         """Pass ``items`` on, with a progress bar of its own."""
-        if self._progress is None:
-            yield from items
-            return
         task = self._progress.add_task(what, total=total)
         for item in items:
             yield item
@@ -72,7 +68,7 @@ class RunReporter:
 
     def say(self, line: str) -> None:
         """A line for people."""
-        if self._progress is not None:
+        if self.show:
             self._progress.console.print(line, markup=False, highlight=False)
 
     def log(self, kind: str, at: int, values: dict[str, float]) -> None:
@@ -88,8 +84,6 @@ class RunReporter:
 
     def step(self, epoch: int, step: int, steps: int, values: dict[str, float]) -> None:
         """After a weight update."""
-        if self._progress is None:
-            return
         if self._task is None:
             self._task = self._progress.add_task("", total=self.config.epochs * steps)
         text = f"epoch {epoch + 1}/{self.config.epochs} loss {values['loss']:.4f}"
@@ -98,7 +92,5 @@ class RunReporter:
 
     def epoch(self, epoch: int, values: dict[str, float]) -> None:
         """After an epoch's validation."""
-        if self._progress is None:
-            return
-        self._progress.console.print(f"epoch {epoch + 1}: M_J on val {values['val_miou']:.4f}")
+        self.say(f"epoch {epoch + 1}: M_J on val {values['val_miou']:.4f}")
         self.log("val", epoch, values)

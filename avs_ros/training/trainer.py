@@ -18,10 +18,12 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torchvision.transforms.v2 import functional as image
 
 from avs_ros.evaluation.avsbench import AVSBenchClip
 from avs_ros.evaluation.metrics import m_j
 from avs_ros.models import audio
+from avs_ros.models.audio.network import AudioNetwork
 from avs_ros.models.c3n import C3N
 from avs_ros.models.checkpoints import load_backbone, load_network, save_c3n
 from avs_ros.models.label_similarity import load_similarity
@@ -29,9 +31,9 @@ from avs_ros.models.labels import imagenet
 from avs_ros.training import distributed, resume
 from avs_ros.training.config import TrainConfig
 from avs_ros.training.data import (
-    AudioFeatures,
     AVSBenchDataset,
     ClipTensors,
+    heard_in,
     heard_once,
     segmentation_loss,
 )
@@ -60,26 +62,25 @@ class Trainer(Generic[Net]):
         config: TrainConfig,
         network: Net,
         clips: Mapping[str, Sequence[AVSBenchClip]],
-        audio: AudioFeatures,
+        audio_encoder: AudioNetwork,
         output: Path,
         reporter: RunReporter,
-        save_best: Callable[[Net, Path, dict[str, float]], None],
-        device: torch.device | str = "cpu",
+        save_best: Callable[[Net, Path, dict[str, Any]], None],
+        device: torch.device,
     ) -> None:
-        """``clips``: split -> clips (``train`` and ``val``); ``save_best`` writes a network."""
+        """``clips``: split -> clips (``train`` and ``val``).  ``save_best``: writes a network with
+        what its training was (settings and scores).
+        """
         self.config = config
-        self.device = torch.device(device)
+        self.device = device
+        self._heard = heard_once(output, audio_encoder.to(device), clips, reporter)
         self.network = network.to(self.device)
         self.output = output
-        self.audio = audio
         self.reporter = reporter
         self.save_best = save_best
         self.data = {
             split: AVSBenchDataset(
-                found,
-                config.image_size,
-                augment=split == "train" and config.augment,
-                seed=config.seed,
+                found, config.image_size, split == "train" and config.augment, config.seed
             )
             for split, found in clips.items()
         }
@@ -88,6 +89,10 @@ class Trainer(Generic[Net]):
         half = config.amp and self._mixed_type() == torch.float16
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=half)
         self.progress = resume.Progress()
+        self._state = output / "state.pt"
+        self._parts = {
+            "network": self.network, "optimiser": self.optimiser, "scaler": self.scaler,
+        }
 
     # -- batches -----------------------------------------------------------------------------
     def _batches(self, epoch: int, skip: int) -> Iterator[list[ClipTensors]]:
@@ -98,18 +103,9 @@ class Trainer(Generic[Net]):
         mine = distributed.share(order)
         size = self.config.batch_clips
         batches = [mine[i : i + size].tolist() for i in range(0, len(mine), size)]
-        loader = torch.utils.data.DataLoader(
-            data,
-            batch_sampler=batches[skip:],
-            num_workers=self.config.workers,
-            collate_fn=list,
+        yield from torch.utils.data.DataLoader(
+            data, batch_sampler=batches[skip:], num_workers=self.config.workers, collate_fn=list
         )
-        yield from loader
-
-    def steps_per_epoch(self) -> int:
-        """Batches that each process sees in one epoch."""
-        mine = len(distributed.share(np.arange(len(self.data["train"]))))
-        return -(-mine // self.config.batch_clips)
 
     def _autocast(self) -> AbstractContextManager[Any]:
         if not self.config.amp:
@@ -136,15 +132,14 @@ class Trainer(Generic[Net]):
 
     def heard(self, batch: Sequence[ClipTensors], split: str) -> tuple[Tensor, Tensor]:
         """Audio features ``[sum of T, A]`` and AudioSet logits ``[sum of T, 527]``, on the CPU."""
-        heard = [self.audio(self.data[split].clips[sample.index]) for sample in batch]
-        return torch.cat([pair[0] for pair in heard]), torch.cat([pair[1] for pair in heard])
+        clips = self.data[split].clips
+        return heard_in(self._heard, [clips[sample.index] for sample in batch])
 
     def _normalised(self, frames: Tensor) -> Tensor:
         backbone: Any = self.network.backbone
-        mean, std = (
-            torch.tensor(v, device=self.device) for v in (backbone.image_mean, backbone.image_std)
-        )
-        return (frames - mean[:, None, None]) / std[:, None, None]
+        mean, std = list(backbone.image_mean), list(backbone.image_std)
+        normalised: Tensor = image.normalize(frames, mean, std)
+        return normalised
 
     def batch_loss(self, batch: Sequence[ClipTensors]) -> Tensor:
         """What a training step minimises; another network overrides it."""
@@ -169,35 +164,34 @@ class Trainer(Generic[Net]):
 
         Interrupted (Ctrl-C), the run leaves a resume point and raises KeyboardInterrupt.
         """
-        state = self.output / "state.pt"
-        parts = {"network": self.network, "optimiser": self.optimiser, "scaler": self.scaler}
-        if continue_run and state.is_file():
-            self.progress = resume.load(state, parts)
+        if continue_run and self._state.is_file():
+            self.progress = resume.load(self._state, self._parts)
             logger.info("continuing at epoch %d step %d", self.progress.epoch, self.progress.step)
         try:
             while self.progress.epoch < self.config.epochs:
-                self._epoch(lambda: self._save(state, parts))
+                self._epoch()
                 values = self._validate()
-                if distributed.is_first():
-                    self.reporter.epoch(self.progress.epoch, values)
-                    if values["val_miou"] > self.progress.best:
-                        self.save_best(self.network, self.output / "best.safetensors", values)
+                self.reporter.epoch(self.progress.epoch, values)
+                if distributed.is_first() and values["val_miou"] > self.progress.best:
+                    about = {"training": dataclasses.asdict(self.config), "scores": values}
+                    self.save_best(self.network, self.output / "best.safetensors", about)
                 self.progress.best = max(self.progress.best, values["val_miou"])
                 self.progress.epoch, self.progress.step = self.progress.epoch + 1, 0
-                self._save(state, parts)
+                self._save()
         except KeyboardInterrupt:
             # Only whole updates count: a run killed between them repeats the current one.
-            self._save(state, parts)
+            self._save()
             raise
         return self.progress.best
 
-    def _save(self, path: Path, parts: dict[str, Any]) -> None:
+    def _save(self) -> None:
         if distributed.is_first():
-            resume.save(path, self.progress, parts)
+            resume.save(self._state, self.progress, self._parts)
 
-    def _epoch(self, save: Callable[[], None]) -> None:
+    def _epoch(self) -> None:
         config, progress = self.config, self.progress
-        steps = self.steps_per_epoch()
+        mine = len(distributed.share(np.arange(len(self.data["train"]))))
+        steps = -(-mine // config.batch_clips)
         for group in self.optimiser.param_groups:
             group["lr"] = config.learning_rate_at(progress.epoch)
         self.network.train()
@@ -224,10 +218,9 @@ class Trainer(Generic[Net]):
                 "seconds": time.monotonic() - started,
             }
             total = torch.zeros(())
-            if distributed.is_first():
-                self.reporter.step(progress.epoch, pending, steps, values)
+            self.reporter.step(progress.epoch, pending, steps, values)
             if updates % config.checkpoint_every == 0:
-                save()
+                self._save()
 
     def _validate(self) -> dict[str, float]:
         """Mean M_J over the val split, one clip a batch, annotated frames only."""
@@ -261,21 +254,16 @@ def train_c3n(
     net.requires_grad_(False)
     torch.manual_seed(config.seed)
     network = C3N(
-        config.visual,
-        net.feature_width,
-        load_similarity(config.similarity or None),
-        channels=config.channels,
-        image_size=config.image_size,
+        config.visual, net.feature_width, load_similarity(config.similarity or None),
+        channels=config.channels, image_size=config.image_size,
     )
     if config.visual_weights:
         load_backbone(network.backbone, config.visual_weights)
     if config.init_from:
         load_network(network, config.init_from)
 
-    def save_best(best: C3N, path: Path, values: dict[str, float]) -> None:
-        about = {"training": dataclasses.asdict(config), "scores": values}
+    def save_best(best: C3N, path: Path, about: dict[str, Any]) -> None:
         save_c3n(path, best, config.audio, imagenet().names, about)
 
-    heard = heard_once(output, net.to(device), clips, reporter)
-    trainer = Trainer(config, network, clips, heard, output, reporter, save_best, device)
+    trainer = Trainer(config, network, clips, net, output, reporter, save_best, device)
     return trainer.run(continue_run=resume)

@@ -2,129 +2,97 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
-from avs_ros.errors import AvsError, ModelError
+from avs_ros.errors import AvsError
 from avs_ros.models import audio
 from avs_ros.models.c3n.backbone import build_backbone
 from avs_ros.models.checkpoints import load_backbone, load_c3n, save_c3n, save_checkpoint
 from avs_ros.models.label_similarity import load_similarity
 from avs_ros.models.weight_file import read_weight_file
-from avs_ros.weights.sources import PublicFile, WeightSource, matches, sha256_of
-
-KINDS = ("audio", "visual")
+from avs_ros.weights.sources import PublicFile, WeightSource, expected, matches, sha256_of
 
 
-def build_network(kind: str, name: str, paths: Sequence[Path]) -> nn.Module:
-    """The network ``name``, loaded from its public files or from a converted one.
+def build_network(source: WeightSource, paths: Sequence[Path]) -> nn.Module:
+    """The network of ``source``, loaded from its public files or from a converted one.
 
-    Raises:
-        ModelError: unknown kind or name.
-        CheckpointError: a file is missing, unreadable, or does not fit.
+    Raises CheckpointError where a file is missing, unreadable, or does not fit.
     """
-    if kind == "audio":
-        return audio.build(name, checkpoint=paths)
-    if kind != "visual":
-        raise ModelError(f"weights are of kind {' or '.join(KINDS)}, not {kind!r}")
-    if len(paths) != 1:
-        raise ModelError(f"a backbone's weights are one file, got {len(paths)}")
-    backbone = build_backbone(name)
+    if source.kind == "audio":
+        return audio.build(source.network, checkpoint=paths)
+    backbone = build_backbone(source.network)
     load_backbone(backbone, paths[0])
     return backbone
 
 
-def convert(
-    kind: str, name: str, paths: Sequence[Path], output: Path, about: dict[str, Any] | None = None
-) -> None:
-    """Write the network's weights as one safetensors file, after loading them.
+def convert(source: WeightSource, paths: Sequence[Path], output: Path) -> None:
+    """Write the weights of ``source`` as one safetensors file, after loading them.
 
-    Metadata: ``network``, ``kind``, the files it was made from, and ``about`` (licence, page,
-    ...).  An audio network's classes are in AudioSet order.  The file appears whole or not at
-    all.
-
-    Raises:
-        ModelError, CheckpointError: as :func:`build_network`.
+    Metadata: ``network``, ``kind``, ``licence``, ``page`` and the files it was made from.  An
+    audio network's classes are in AudioSet order.  The file appears whole or not at all.  Raises
+    as :func:`build_network`.
     """
-    network = build_network(kind, name, paths)
+    network = build_network(source, paths)
+    metadata: dict[str, Any] = {}
     if isinstance(network, audio.AudioNetwork):
         tensors = network.state_dict()
         metadata = {"class_order": "AudioSet", **network.describe()}
     else:
         # In the names of the file, which are those that other programs know, too.
         tensors = read_weight_file(paths[0]).state_dict()
-        metadata = {}
-    metadata |= {"kind": kind, "network": name, "made_from": [path.name for path in paths]}
-    save_checkpoint(output, tensors, {**metadata, **(about or {})})
+    save_checkpoint(output, tensors, {
+        **metadata, "kind": source.kind, "network": source.network,
+        "made_from": [path.name for path in paths], "licence": source.licence,
+        "page": source.page,
+    })
 
 
-def convert_c3n(
-    path: Path,
-    output: Path,
-    similarity: str | Path | None = None,
-    about: dict[str, Any] | None = None,
-) -> str:
+def convert_c3n(path: Path, output: Path, similarity: str | Path | None = None) -> str:
     """Write a C3N checkpoint of the published code as one of ours; returns what it is in words.
 
     ``similarity``: what the network was trained with (see
-    :func:`avs_ros.models.label_similarity.load_similarity`); it becomes part of the file.
-
-    Raises:
-        CheckpointError: not a C3N checkpoint, or tensors that do not fit.
+    :func:`avs_ros.models.label_similarity.load_similarity`); it becomes part of the file.  Raises
+    CheckpointError for another kind of file, or tensors that do not fit.
     """
     loaded = load_c3n(path, load_similarity(similarity))
-    metadata = {"made_from": [path.name], **(about or {})}
-    save_c3n(output, loaded.network, loaded.audio, loaded.labels, metadata)
+    save_c3n(output, loaded.network, loaded.audio, loaded.labels, {"made_from": [path.name]})
     return f"C3N, {loaded.network.visual} and {loaded.audio}"
 
 
-@dataclass(frozen=True)
-class Finding:
-    """Result of a check: ``ok``, what was looked at, and what was found."""
-
-    ok: bool
-    subject: str
-    description: str
-
-
-def verify(source: WeightSource, paths: Sequence[Path]) -> list[Finding]:
+def verify(source: WeightSource, paths: Sequence[Path]) -> Iterator[tuple[bool, str, str]]:
     """Check the files of ``source`` at ``paths`` (in its order): identity, then that they load.
 
-    A file whose hash is not known to us is reported with its hash and counts as right when it
-    loads.
+    Gives for each check whether it is right, what was looked at, and what was found.  A file
+    whose hash is not known to us is reported with its hash and counts as right when it loads.
     """
-    findings = [_identity(file, path) for file, path in zip(source.files, paths, strict=True)]
-    if all(finding.ok for finding in findings):
-        findings.append(_loads(source, paths))
-    return findings
-
-
-def _identity(file: PublicFile, path: Path) -> Finding:
-    if not path.is_file():
-        return Finding(False, file.name, "missing")
-    digest = sha256_of(path)
-    size = path.stat().st_size
-    if not matches(file, size, digest):
-        expected = f"{file.size or '?'} bytes, SHA-256 {file.sha256 or '?'}"
-        return Finding(
-            False, file.name, f"{size} bytes, SHA-256 {digest}; published: {expected}"
-        )
-    if file.sha256 is None:
-        return Finding(True, file.name, f"no published hash is known; SHA-256 {digest}")
-    whole = len(file.sha256) == len(digest)
-    part = "" if whole else " (published only its first digits)"
-    return Finding(True, file.name, f"SHA-256 {digest}{part}")
-
-
-def _loads(source: WeightSource, paths: Sequence[Path]) -> Finding:
+    right = True
+    for file, path in zip(source.files, paths, strict=True):
+        ok, found = _identity(file, path)
+        right &= ok
+        yield ok, file.name, found
+    if not right:
+        return
     try:
-        network = build_network(source.kind, source.network, paths)
+        network = build_network(source, paths)
     except AvsError as error:
-        return Finding(False, source.network, str(error))
+        yield False, source.network, str(error)
+        return
     count = sum(parameter.numel() for parameter in network.parameters())
     description = f"loads: every tensor fits, {count / 1e6:.1f} M parameters"
-    return Finding(True, source.network, description)
+    yield True, source.network, description
+
+
+def _identity(file: PublicFile, path: Path) -> tuple[bool, str]:
+    if not path.is_file():
+        return False, "missing"
+    digest, size = sha256_of(path), path.stat().st_size
+    if not matches(file, size, digest):
+        return False, f"{size} bytes, SHA-256 {digest}; published: {expected(file)}"
+    if file.sha256 is None:
+        return True, f"no published hash is known; SHA-256 {digest}"
+    part = "" if len(file.sha256) == len(digest) else " (published only its first digits)"
+    return True, f"SHA-256 {digest}{part}"

@@ -71,11 +71,10 @@ SOURCES = _sources()
 
 def find_source(name: str) -> WeightSource:
     """The source called ``name``; ModelError lists all of them when there is none."""
-    for source in SOURCES:
-        if source.name == name:
-            return source
-    known = ", ".join(source.name for source in SOURCES)
-    raise ModelError(f"no known weights are called {name!r}; known: {known}")
+    known = {source.name: source for source in SOURCES}
+    if name not in known:
+        raise ModelError(f"no known weights are called {name!r}; known: {', '.join(known)}")
+    return known[name]
 
 
 def cache_folder() -> Path:
@@ -106,6 +105,11 @@ def matches(file: PublicFile, size: int, digest: str) -> bool:
     """Whether ``size`` and ``digest`` are those of ``file``, as far as they are known."""
     right_size = file.size is None or file.size == size
     return right_size and (file.sha256 is None or digest.startswith(file.sha256))
+
+
+def expected(file: PublicFile) -> str:
+    """What is known of the content of ``file``, in words."""
+    return f"{file.size or '?'} bytes, SHA-256 {file.sha256 or '?'}"
 
 
 # (bytes there so far, bytes expected in all or None)
@@ -172,19 +176,17 @@ class _Transfer:
 
     def fill(self) -> None:
         """Append until the server's file is complete."""
-        for attempt in range(_ATTEMPTS):
-            before = self.out.tell()
+        for _ in range(_ATTEMPTS):
+            before, why = self.out.tell(), "the connection ended early"
             try:
                 total = self._request()
+                if total is None or self.out.tell() >= total:
+                    return
             except _BROKEN as error:
-                if attempt + 1 == _ATTEMPTS or self.out.tell() <= before:
-                    raise self._broken(str(error)) from error
-                continue
-            if total is None or self.out.tell() >= total:
-                return
+                why = str(error)
             if self.out.tell() <= before:
                 break
-        raise self._broken("the connection ended early")
+        raise self._broken(why)
 
     def _request(self) -> int | None:
         """One request; returns the size of the whole file, where the server says it."""
@@ -251,13 +253,10 @@ class _Transfer:
 
 
 def _check(file: PublicFile, part: Path) -> None:
-    size = part.stat().st_size
-    digest = sha256_of(part)
-    if matches(file, size, digest):
-        return
-    part.unlink()
-    expected = f"{file.size or 'any number of'} bytes, SHA-256 {file.sha256 or 'unknown'}"
-    raise DownloadError(
-        f"{file.name} is not the published file (expected {expected}; found {size} bytes, "
-        f"SHA-256 {digest}); it was removed"
-    )
+    size, digest = part.stat().st_size, sha256_of(part)
+    if not matches(file, size, digest):
+        part.unlink()
+        raise DownloadError(
+            f"{file.name} is not the published file (expected {expected(file)}; found {size} "
+            f"bytes, SHA-256 {digest}); it was removed"
+        )
