@@ -48,7 +48,7 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
     ):  # fmt: skip
         monkeypatch.setattr(gate_examples, name, value)
     monkeypatch.setattr(detect, "free_sounds", partial(free_sounds, sets=("speech",)))
-    monkeypatch.setattr(explaining, "STEPS", 200)
+    monkeypatch.setattr(explaining, "STEPS", 60)
 
 
 def test_one_command_goes_from_the_data_to_a_file_that_runs(
