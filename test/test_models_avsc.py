@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -236,7 +237,7 @@ def test_file_round_trip(tmp_path: Path) -> None:
 
 
 def test_a_file_of_0_2_is_read_unless_it_is_of_the_light_form() -> None:
-    old = {**small_config().values(), "class_rows": 0, "members": []}
+    old = {**asdict(small_config()), "class_rows": 0, "members": []}
     del old["queries"]
     assert AVSCConfig.of({**old, "query_category": [-1] * 6}) == small_config()
     with pytest.raises(TypeError, match="class_rows"):

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from avs_ros.errors import ModelError
-from avs_ros.inference.bundle import AUDIO_STEP, VISUAL_STEP, Bundle
+from avs_ros.inference.bundle import Bundle
 from avs_ros.inference.light import BUNDLED
 from avs_ros.inference.model_steps import (
     audio_program,
@@ -114,10 +114,8 @@ def bundle(subject: Subject, name: str) -> Bundle:
         **detecting_bundle(BUNDLED, name).metadata, "frames_per_clip": length,
         "image_size": network.image_size, "whole_size": networks.whole_size,
     }  # fmt: skip
-    return Bundle(metadata, {
-        VISUAL_STEP: detecting_program(step, name),
-        AUDIO_STEP: audio_program(networks.audio_encoder, name),
-    })
+    audio = audio_program(networks.audio_encoder, name)
+    return Bundle(metadata, detecting_program(step, name), audio)
 
 
 def _enliven(network: C3N) -> None:

@@ -98,7 +98,8 @@ class AuthorsForm:
         if isinstance(network, LightC3N):
             if length != self._clip:
                 raise EngineError(f"the light clip form needs {self._clip} frames, got {length}")
-            objectness, semantic, _ = network.decode(taps.features, weights, feature, frames)
+            parts = network.fuse(taps.features, weights, feature)
+            objectness, semantic, _ = network.maps(frames, *parts)
             return network.masks(semantic, objectness), labels
         gated = map(cognitive_consensus_attention, taps.features, weights)
         pyramid = (aspp(x) for aspp, x in zip(trunk.aspp, gated, strict=True))

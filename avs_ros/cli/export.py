@@ -90,7 +90,7 @@ def _check(program: StepProgram, path: Path) -> str:
     """Run the file in ONNX Runtime against PyTorch, where ONNX Runtime is installed."""
     from avs_ros.errors import MissingDependencyError
     from avs_ros.inference.engines import ENGINES
-    from avs_ros.inference.engines.onnx_runtime import OnnxRuntimeRunner
+    from avs_ros.inference.engines.portable import OnnxRuntimeRunner
     from avs_ros.inference.engines.prepared import require_agreement
 
     try:

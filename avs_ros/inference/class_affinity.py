@@ -16,7 +16,7 @@ _UNNAMED = ("siren",)
 
 
 class ClassAffinity:
-    """A trained ``ClassAudioAffinity`` (``models/light/affinity.py``) from plain values.
+    """A trained ``ClassAudioAffinity`` (``models/light/selection.py``) from plain values.
 
     ``metadata``: ``log_affinity`` [V][527], ``gain`` and ``bias`` [V], ``alpha``,
     ``sound_class_category`` [V], ``categories`` (their number K).  ``names``: of the sound

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import csv
 import difflib
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -61,8 +61,7 @@ class Vocabulary:
 
         Upper and lower case do not matter.
 
-        Raises:
-            ModelError: no class, or more than one, has this name; similar names are listed.
+        Raises ModelError: no class, or more than one, has this name; similar names are listed.
         """
         found = self._positions.get(name.strip().casefold(), ())
         if len(found) == 1:
@@ -76,18 +75,14 @@ class Vocabulary:
 
     @cached_property
     def _positions(self) -> dict[str, tuple[int, ...]]:
-        unique: dict[str, tuple[int, ...]] = {}
-        for index in range(len(self)):
-            for key in (self.ids[index], self.short_names[index], self.names[index]):
-                unique[key.casefold()] = tuple({*unique.get(key.casefold(), ()), index})
-        if not self.synonyms:
-            return unique
-        shared: dict[str, tuple[int, ...]] = {}
+        unique: defaultdict[str, set[int]] = defaultdict(set)
+        shared: defaultdict[str, set[int]] = defaultdict(set)
         for index, name in enumerate(self.names):
-            for synonym in name.split(","):
-                key = synonym.strip().casefold()
-                shared[key] = tuple({*shared.get(key, ()), index})
-        return {**shared, **unique}
+            for key in (self.ids[index], self.short_names[index], name):
+                unique[key.casefold()].add(index)
+            for synonym in name.split(",") if self.synonyms else ():
+                shared[synonym.strip().casefold()].add(index)
+        return {key: tuple(found) for key, found in {**shared, **unique}.items()}
 
 
 @lru_cache(maxsize=1)
@@ -103,8 +98,7 @@ def imagenet() -> Vocabulary:
 
 
 def _vocabulary(title: str, file_name: str, synonyms: bool = False) -> Vocabulary:
-    rows = [tuple(row.values()) for row in rows_of(file_name)]
-    ids, names = zip(*(row[:2] for row in rows), strict=True)
+    ids, names, *_ = zip(*(row.values() for row in rows_of(file_name)), strict=True)
     return Vocabulary(title, ids, names, synonyms)
 
 
@@ -188,12 +182,8 @@ def table_rows(text: str) -> list[dict[str, str]]:
 
 
 def _by_range(file_name: str, count: int) -> tuple[Kind, ...]:
-    kinds: list[Kind | None] = [None] * count
+    kinds: dict[int, Kind] = {}
     for row in rows_of(file_name):
-        kind = Kind.parse(row["kind"], float(row["weight"]))
-        for index in range(int(row["first"]), int(row["last"]) + 1):
-            kinds[index] = kind
-    missing = [index for index, kind in enumerate(kinds) if kind is None]
-    if missing:
-        raise ModelError(f"{file_name} gives no kind to the classes {missing[:5]}")
-    return tuple(kind for kind in kinds if kind is not None)
+        own = range(int(row["first"]), int(row["last"]) + 1)
+        kinds |= dict.fromkeys(own, Kind.parse(row["kind"], float(row["weight"])))
+    return tuple(kinds[index] for index in range(count))

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import hashlib
 import importlib.metadata
 import os
 import tempfile
+from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from avs_ros.inference.engines.prepared import Step
+if TYPE_CHECKING:
+    from avs_ros.inference.engines.prepared import Step
 
 _KEPT = 4
 _DIGITS = 16
@@ -33,6 +37,17 @@ def cache_folder() -> Path:
             if os.access(folder, os.W_OK):
                 return folder
     return Path(tempfile.mkdtemp(prefix="avs_ros_"))
+
+
+@contextlib.contextmanager
+def written_whole(path: Path) -> Iterator[Path]:
+    """Where to write what shall be ``path``: it gets there whole or not at all."""
+    partial = path.with_name(f"{path.stem}.{os.getpid()}.part{path.suffix}")
+    try:
+        yield partial
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def cached_path(step: Step, suffix: str) -> Path:

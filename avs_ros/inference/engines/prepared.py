@@ -5,8 +5,6 @@ Before an engine serves, it computes a fixed input and is held against these.  N
 
 from __future__ import annotations
 
-import json
-import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -18,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avs_ros.errors import EngineError
+from avs_ros.inference.engines.cache import written_whole
 
 if TYPE_CHECKING:
     from avs_ros.inference.engines.program import StepProgram
@@ -90,33 +89,18 @@ def prepare(step: Step) -> PreparedStep:
     if not check.is_file():
         arrays: dict[str, NDArray[np.generic]] = {f"in_{n}": x for n, x in enumerate(step.example)}
         arrays |= {f"out_{n}": x for n, x in enumerate(step.expected)}
-        partial = check.with_name(f"{check.stem}.{os.getpid()}.part.npz")
-        try:
+        with written_whole(check) as partial:
             np.savez(partial, **arrays)  # type: ignore[arg-type]
-            partial.replace(check)
-        finally:
-            partial.unlink(missing_ok=True)
     return PreparedStep(
         step.name, dict(step.inputs), tuple(step.outputs), step.decision, step.fingerprint,
         graph, check,
     )  # fmt: skip
 
 
-def read_step(payload: Mapping[str, Any], folder: Path) -> PreparedStep | None:
-    """The step that ``payload`` describe, or None where one of its files is gone."""
-    files = {key: folder / payload[key] for key in ("graph", "check")}
-    whole = all(path.is_file() for path in files.values())
-    return PreparedStep(**{**payload, **files}) if whole else None
-
-
-def write_json(path: Path, payload: Mapping[str, Any]) -> None:
-    """Whole or not at all."""
-    partial = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        partial.write_text(json.dumps(payload), encoding="utf-8")
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+def read_step(payload: Mapping[str, Any], folder: Path) -> PreparedStep:
+    """The step that ``payload`` describes; FileNotFoundError where one of its files is gone."""
+    files = {key: (folder / payload[key]).resolve(strict=True) for key in ("graph", "check")}
+    return PreparedStep(**{**payload, **files})
 
 
 def difference(

@@ -9,7 +9,7 @@ belong to no category that does not list them.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -39,41 +39,33 @@ class CategorySet:
     sounds: tuple[tuple[str, ...], ...]
 
 
-@dataclass(frozen=True)
-class Ontology:
-    """``parents``: name -> names; every sound of the AudioSet ontology has an entry."""
-
-    parents: Mapping[str, tuple[str, ...]]
-
-    def ancestors(self, name: str) -> dict[str, int]:
-        """Every sound above ``name`` and how many levels, the shortest way; itself with 0.
-
-        Raises ModelError for a name that the ontology lacks.
-        """
-        if name not in self.parents:
-            raise ModelError(f"the AudioSet ontology has no sound named {name!r}")
-        found = {name: 0}
-        waiting = [name]
-        for current in waiting:
-            for parent in self.parents[current]:
-                if parent not in found:
-                    found[parent] = found[current] + 1
-                    waiting.append(parent)
-        return found
-
-    def is_root(self, name: str) -> bool:
-        """Whether nothing is above it."""
-        return not self.parents[name]
-
-
 @lru_cache(maxsize=1)
-def ontology() -> Ontology:
-    """The AudioSet ontology (J. F. Gemmeke et al., ICASSP 2017), CC BY-SA 4.0."""
+def ontology() -> dict[str, tuple[str, ...]]:
+    """The AudioSet ontology (J. F. Gemmeke et al., ICASSP 2017), CC BY-SA 4.0.
+
+    Each sound and those directly above it: none for a root.
+    """
     rows = rows_of("audioset_ontology.csv")
     names = {row["mid"]: row["name"] for row in rows}
-    return Ontology(
-        {row["name"]: tuple(names[mid] for mid in row["parents"].split()) for row in rows}
-    )
+    return {row["name"]: tuple(names[mid] for mid in row["parents"].split()) for row in rows}
+
+
+def ancestors(name: str) -> dict[str, int]:
+    """Every sound above ``name`` and how many levels, the shortest way; itself with 0.
+
+    Raises ModelError for a name that the ontology lacks.
+    """
+    parents = ontology()
+    if name not in parents:
+        raise ModelError(f"the AudioSet ontology has no sound named {name!r}")
+    found = {name: 0}
+    waiting = [name]
+    for current in waiting:
+        for parent in parents[current]:
+            if parent not in found:
+                found[parent] = found[current] + 1
+                waiting.append(parent)
+    return found
 
 
 @lru_cache(maxsize=4)
@@ -102,18 +94,18 @@ def category_map(sounds: Sequence[Sequence[str]]) -> Tensor:
     1 the class is an own sound or lies beneath one; ``MAY_BE ** levels`` it lies above one and is
     no root; 0 neither.  Raises ModelError for names that the ontology lacks.
     """
-    known = ontology()
-    above = [known.ancestors(name) for name in audioset().names]
+    parents = ontology()
+    above = [ancestors(name) for name in audioset().names]
     table = torch.zeros(len(sounds), len(above))
     for row, own in enumerate(sounds):
         over: dict[str, int] = {}
         for name in own:
-            for ancestor, levels in known.ancestors(name).items():
+            for ancestor, levels in ancestors(name).items():
                 over[ancestor] = min(levels, over.get(ancestor, levels))
         for column, name in enumerate(audioset().names):
             if any(sound in above[column] for sound in own):
                 table[row, column] = 1.0
-            elif name in over and not known.is_root(name):
+            elif name in over and parents[name]:
                 table[row, column] = MAY_BE ** over[name]
     return table
 
@@ -132,6 +124,6 @@ def initial_affinity(sound_classes: Sequence[str]) -> Tensor:
         for known in sets  # the one that knows most of them has the last word
         for sound_class, own in zip(known.sound_classes, known.sounds, strict=True)
     }
-    named = {name.casefold(): (name,) for name in ontology().parents}
+    named = {name.casefold(): (name,) for name in ontology()}
     own = [listed.get(v.casefold(), named.get(v.casefold(), ())) for v in sound_classes]
     return category_map(own).clamp(min=math.exp(UNRELATED)).log()

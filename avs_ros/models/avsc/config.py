@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from avs_ros.errors import ModelError
@@ -43,17 +43,12 @@ class AVSCConfig:
         if not self.sound_classes:
             object.__setattr__(self, "sound_classes", self.categories)
             object.__setattr__(self, "sound_class_category", tuple(range(count)))
+        pointed = self.sound_class_category
         problems = (
             (not count, "there is no category"),
             (len(set(self.categories)) != count, "two categories have the same name"),
-            (
-                len(self.sound_class_category) != len(self.sound_classes),
-                "sound_class_category: one per sound class",
-            ),
-            (
-                any(not 0 <= k < count for k in self.sound_class_category),
-                "sound_class_category: 0..K-1",
-            ),
+            (len(pointed) != len(self.sound_classes), "sound_class_category: one per sound class"),
+            (any(not 0 <= k < count for k in pointed), "sound_class_category: 0..K-1"),
             (self.queries < 1, "there is no query"),
             (self.layers < 1, "layers: at least 1"),
             (self.channels % 8 or self.channels % self.heads, "channels: in eights and in heads"),
@@ -63,20 +58,15 @@ class AVSCConfig:
             if wrong:
                 raise ModelError(f"this AVSC cannot be built: {description}")
 
-    def values(self) -> dict[str, Any]:
-        """Plain values; :meth:`of` makes the same configuration of them."""
-        return asdict(self)
-
     @classmethod
     def of(cls, values: dict[str, Any]) -> AVSCConfig:
-        """From :meth:`values`, also after JSON.  Raises TypeError for unknown names.
+        """From its values as a dictionary, also after JSON.  Raises TypeError for unknown names.
 
         Files of 0.2 named a category for each query, and the class rows of a light form that is
         no more; without those they are read.
         """
         made: dict[str, Any] = {
-            name: tuple(v) if isinstance(v, list) else v
-            for name, v in values.items()
+            name: tuple(v) if isinstance(v, list) else v for name, v in values.items()
         }
         if "query_category" in made:
             made["queries"] = len(made.pop("query_category"))
@@ -90,16 +80,6 @@ class AVSCConfig:
         return replace(self, **changes)
 
 
-_FULL = dict(
-    queries=100,
-    channels=256,
-    layers=6,
-    heads=8,
-    feedforward=1024,
-    memory_levels=3,
-    separable=False,
-    audio="beats",
-)
 # Ready configuration -> its visual network.
 CONFIGURATIONS = {"avsc_pvt": "pvt_v2_b5", "avsc_swin": "swin_base_patch4_window7_224"}
 
@@ -119,5 +99,12 @@ def configuration(name: str) -> AVSCConfig:
         sound_classes=known.sound_classes,
         sound_class_category=known.sound_class_category,
         visual=CONFIGURATIONS[name],
-        **_FULL,  # type: ignore[arg-type]
+        audio="beats",
+        queries=100,
+        channels=256,
+        layers=6,
+        heads=8,
+        feedforward=1024,
+        memory_levels=3,
+        separable=False,
     )
