@@ -160,7 +160,7 @@ def test_audio_networks_hear_the_same_on_every_engine(name, engine):
 
 def test_categories_are_heard_as_the_trained_affinity_hears_them():
     torch.manual_seed(0)
-    affinity = ClassAudioAffinity([0, 1, 1], categories=3, alpha=0.7)
+    affinity = ClassAudioAffinity([0, 1, 1], categories=3)
     with torch.no_grad():
         affinity.log_affinity.normal_(-3.0)
         affinity.gain.uniform_(0.5, 2.0)

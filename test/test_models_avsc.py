@@ -216,15 +216,15 @@ def test_file_round_trip(tmp_path: Path) -> None:
     )  # fmt: skip
     path = tmp_path / "small.safetensors"
     save_avsc(path, net, {"calibration": {"score": 0.2}, "licence": "none"})
-    loaded = load_avsc(path)
-    assert loaded.network.config == net.config
-    assert loaded.metadata["calibration"] == {"score": 0.2}
-    assert not loaded.network.training
+    loaded, metadata = load_avsc(path)
+    assert loaded.config == net.config
+    assert metadata["calibration"] == {"score": 0.2}
+    assert not loaded.training
     frames, sound = torch.rand(1, 3, 64, 64) * 2 - 1, torch.randn(1, 16000) * 0.1
     with torch.no_grad():
         for before, after in zip(
             (*net.segment(frames)[:2], *net.audio_encoder(sound)),
-            (*loaded.network.segment(frames)[:2], *loaded.network.audio_encoder(sound)),
+            (*loaded.segment(frames)[:2], *loaded.audio_encoder(sound)),
             strict=True,
         ):
             # Half precision, and a mask that flips a cell of the attention.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from avs_ros.errors import ModelError
-from avs_ros.models.avsc.categories import (
+from avs_ros.models.avsc.config import (
     MAY_BE,
     ancestors,
     category_map,

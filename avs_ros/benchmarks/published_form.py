@@ -15,7 +15,6 @@ from avs_ros.benchmarks.subject import CYCLE, StepOutput, Subject, seconds_of_so
 from avs_ros.benchmarks.subject import frames as shown
 from avs_ros.errors import EngineError
 from avs_ros.models.c3n.backbone import Taps
-from avs_ros.models.c3n.ccam import cognitive_consensus_attention
 from avs_ros.models.c3n.network import C3N
 from avs_ros.models.light.network import LightC3N
 
@@ -101,11 +100,7 @@ class AuthorsForm:
             parts = network.fuse(taps.features, weights, feature)
             objectness, semantic, _ = network.maps(frames, *parts)
             return network.masks(semantic, objectness), labels
-        gated = map(cognitive_consensus_attention, taps.features, weights)
-        pyramid = (aspp(x) for aspp, x in zip(trunk.aspp, gated, strict=True))
-        fused = tuple(
-            tpavi(x, feature, length) for tpavi, x in zip(trunk.tpavi, pyramid, strict=True)
-        )
+        *_, fused = trunk.fuse(taps.features, weights, feature, length)
         return trunk.decoder(fused)[0], labels
 
     def _class_activated_weights(

@@ -241,5 +241,5 @@ def _bundle(
             f"{name} needs weights: train it (`avs train avsc`) and give the path of the "
             "checkpoint as the model"
         )
-    loaded = avsc.load_avsc(checkpoint)
-    return avsc_bundle(loaded.network, name, loaded.metadata)
+    network, metadata = avsc.load_avsc(checkpoint)
+    return avsc_bundle(network, name, metadata)

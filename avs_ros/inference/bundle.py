@@ -23,13 +23,16 @@ from typing import TYPE_CHECKING, Any, cast
 from safetensors import SafetensorError, safe_open
 
 from avs_ros.errors import AvsError, EngineError
-from avs_ros.inference.engines.cache import (
+from avs_ros.inference.engines.prepared import (
+    Step,
+    StepRunner,
     cache_folder,
     code_digest,
     forget_old,
+    prepare,
+    read_step,
     written_whole,
 )
-from avs_ros.inference.engines.prepared import Step, StepRunner, prepare, read_step
 from avs_ros.inference.engines.selection import (
     AUTO,
     ENGINES,

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from avs_ros.models.audio.network import AudioNetwork
     from avs_ros.models.checkpoints import LoadedNetwork
 
+Matrix = NDArray[np.floating]
 # Share of the image whose mean probability says whether anything sounds.
 _STRONGEST = 0.01
 
@@ -79,7 +80,8 @@ class C3NSegmenter(BundleSegmenter):
         self._memory.remember(stamp_ns, np.asarray(state, np.float32))
         probability = sigmoid(np.asarray(logits, np.float32)[0, 0])
         row, heard = int(label[0]), int(scores[0].argmax())
-        sounding = _strongest(probability)
+        count = max(1, round(_STRONGEST * probability.size))
+        sounding = float(np.partition(probability.ravel(), -count)[-count:].mean())
         ms.end("finish")
         return Prediction(
             probability=probability,
@@ -91,13 +93,6 @@ class C3NSegmenter(BundleSegmenter):
             ms=ms.taken,
         )
 
-
-def _strongest(probability: Float) -> float:
-    count = max(1, round(_STRONGEST * probability.size))
-    return float(np.partition(probability.ravel(), -count)[-count:].mean())
-
-
-Matrix = NDArray[np.floating]
 
 @dataclass(frozen=True)
 class Options:

@@ -14,11 +14,9 @@ from __future__ import annotations
 import contextlib
 import inspect
 import io
-import json
 import logging
 import tempfile
 import warnings
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +25,7 @@ import torch
 from numpy.typing import NDArray
 
 from avs_ros.errors import EngineError, optional
-from avs_ros.inference.engines.cache import cached_path, forget_old
+from avs_ros.inference.engines.prepared import cached_path, forget_old
 
 if TYPE_CHECKING:
     from avs_ros.inference.engines.program import StepProgram
@@ -40,18 +38,13 @@ _APART_BYTES = 1024
 
 
 def export_onnx(
-    program: StepProgram,
-    path: str | Path,
-    metadata: Mapping[str, Any] | None = None,
-    weights_beside: bool = False,
-    opset: int = OPSET,
+    program: StepProgram, path: str | Path, weights_beside: bool = False, opset: int = OPSET
 ) -> Path:
     """Write ``program`` to ``path`` and return it.
 
-    ``metadata``: stored in the file's ``metadata_props`` as JSON text (needs the onnx package
-    where given).  ``weights_beside``: keep them in ``path`` + ".data", which engines map into
-    memory instead of reading it.  ``opset``: version of the operators.  Raises EngineError when
-    the graph cannot be made, MissingDependencyError without onnx.
+    ``weights_beside``: keep them in ``path`` + ".data", which engines map into memory instead of
+    reading it.  ``opset``: version of the operators.  Raises EngineError when the graph cannot be
+    made, MissingDependencyError without onnx.
     """
     onnx = optional("onnx", "exporting a model")
     path = Path(path)
@@ -80,9 +73,8 @@ def export_onnx(
                 torch.onnx.export(program.module, arguments, str(partial), **options)
             model = onnx.load(str(partial))
             fold_shapes(model)
-            about = {"step": program.name, "fingerprint": program.fingerprint, **(metadata or {})}
-            texts = {k: v if isinstance(v, str) else json.dumps(v) for k, v in about.items()}
-            onnx.helper.set_model_props(model, texts)
+            about = {"step": program.name, "fingerprint": program.fingerprint}
+            onnx.helper.set_model_props(model, about)
             onnx.save_model(model, str(partial), **(apart if weights_beside else {}))
             if (beside := partial.with_name(data)).is_file():
                 beside.replace(path.with_name(data))

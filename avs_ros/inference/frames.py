@@ -79,4 +79,4 @@ def check_frame(frame: Bytes) -> None:
         got = f"{frame.dtype} {list(frame.shape)}"
         if frame.ndim == 3 and frame.shape[2] == 3 and frame.dtype == np.uint8 and frame.size:
             return
-    raise ImageFormatError(f"a frame must be a uint8 array [H, W, 3] RGB, got {got}")
+    raise ImageFormatError(f"a frame must be uint8 [H, W, 3] RGB, got {got}")

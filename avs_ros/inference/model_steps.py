@@ -8,8 +8,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor, nn
-
 from avs_ros.errors import CheckpointError
 from avs_ros.inference.bundle import Bundle
 from avs_ros.inference.engines.program import StepProgram
@@ -28,27 +26,14 @@ from avs_ros.sound import SAMPLE_RATE
 AUDIO_PERIOD_S = 0.1
 
 
-class AudioEncoderStep(nn.Module):
-    """An audio network in evaluation mode: window ``[1, 16000]`` -> feature and class scores."""
-
-    def __init__(self, network: AudioNetwork) -> None:
-        super().__init__()
-        self.network = network
-        # All of it: exporters leave every part in the mode of the whole.
-        self.eval().requires_grad_(False)
-
-    def forward(self, waveform: Tensor) -> tuple[Tensor, Tensor]:
-        """``[1, 16000]`` -> ``[1, A]``, ``[1, 527]``."""
-        return self.network.hear(waveform)
-
-
 def audio_program(
     network: AudioNetwork | AVSCAudioStep, name: str, feature: str = "feature"
 ) -> StepProgram:
     """``network`` for any engine; windows must be finite (see :class:`CachedAudioEncoder`)."""
-    step = AudioEncoderStep(network) if isinstance(network, AudioNetwork) else network
+    # All of it in evaluation mode: exporters leave every part in the mode of the whole.
+    network.eval().requires_grad_(False)
     inputs = {"waveform": (1, SAMPLE_RATE)}
-    return StepProgram(f"{name}_audio", step, inputs, (feature, "audio_logits"), decision="")
+    return StepProgram(f"{name}_audio", network, inputs, (feature, "audio_logits"), decision="")
 
 
 def sees(backbone: Backbone, size: int) -> dict[str, Any]:
@@ -168,10 +153,9 @@ def detecting_bundle(checkpoint: str | Path, name: str) -> Bundle:
     network = model.network.requires_grad_(False)
     step = DetectingStep(network, detector, told["imagenet"], told["whole_size"])
     metadata = {
-        **{key: told[key] for key in ("categories", "evidence", "gate", "candidates")},
-        "background": told.get("background"),
+        **_explained(model),
+        "candidates": told["candidates"],
         "calibration": told["calibration"],
-        **_told(model),
         "outputs": list(step.outputs),
         "feature_width": step.trunk.audio_width,
         "whole_size": told["whole_size"],
@@ -199,11 +183,9 @@ def instance_bundle(checkpoint: str | Path, name: str, share: float = 1.0) -> Bu
     program = instance_program(model, name, share)
     told = model.metadata["detecting"]
     metadata = {
-        **{key: told[key] for key in ("categories", "evidence", "gate")},
-        "background": told.get("background"),
+        **_explained(model),
         "calibration": {**told["calibration"], "audio_period": AUDIO_PERIOD_S},
         "rows": told["candidates"]["detector_rows"],
-        **_told(model),
         "outputs": list(program.outputs),
         **sees(model.network.c3n.backbone, program.inputs["whole"][-1]),
     }
@@ -212,6 +194,13 @@ def instance_bundle(checkpoint: str | Path, name: str, share: float = 1.0) -> Bu
 
 def _told(model: LightModel) -> dict[str, Any]:
     return {"metadata": dict(model.metadata), "audioset": list(model.audioset)}
+
+
+def _explained(model: LightModel) -> dict[str, Any]:
+    """What :class:`ExplainingSegmenter` needs, the calibration aside."""
+    told = model.metadata["detecting"]
+    known = {key: told[key] for key in ("categories", "evidence", "gate")}
+    return {**known, "background": told.get("background"), **_told(model)}
 
 
 def _detector_of(model: LightModel) -> Detector:
@@ -234,7 +223,6 @@ def affinity_metadata(affinity: ClassAudioAffinity) -> dict[str, Any]:
         "log_affinity": affinity.log_affinity.tolist(),
         "gain": affinity.gain.tolist(),
         "bias": affinity.bias.tolist(),
-        "alpha": affinity.alpha,
         "sound_class_category": affinity.sound_class_category.tolist(),
         "categories": affinity.categories,
     }

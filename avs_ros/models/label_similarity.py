@@ -21,7 +21,7 @@ from safetensors.numpy import save
 from avs_ros.errors import CheckpointError, ModelError, optional
 from avs_ros.models.labels import (
     Kind,
-    agreements,
+    agreement,
     audioset,
     audioset_kinds,
     imagenet,
@@ -143,7 +143,8 @@ def _context(embed: Embedder, rows: Sequence[str], kinds: Sequence[Kind]) -> Mat
     closeness = (1.0 + _cosine(embed, visual, audio).clip(0.0, 1.0)) / 2.0
     visual_weight = np.array([kind.weight for kind in kinds], np.float32)[:, None]
     audio_weight = np.array([kind.weight for kind in heard], np.float32)
-    kinship = closeness * agreements(kinds, heard)
+    agreed = np.array([[agreement(seen, kind) for kind in heard] for seen in kinds], np.float32)
+    kinship = closeness * agreed
     matrix: Matrix = (kinship * visual_weight * audio_weight).astype(np.float32)
     for pair in rows_of("blocked_pairs.csv"):
         if pair["visual"] in rows:

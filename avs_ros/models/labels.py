@@ -8,13 +8,10 @@ from __future__ import annotations
 import csv
 import difflib
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cache, cached_property, lru_cache
 from importlib.resources import files
-
-import numpy as np
-from numpy.typing import NDArray
 
 from avs_ros.errors import ModelError
 
@@ -116,9 +113,9 @@ class Kind:
     weight: float
 
     @classmethod
-    def parse(cls, paths: str, weight: float) -> Kind:
+    def parse(cls, paths: str, weight: str | float) -> Kind:
         """Read ``"animal/cat|animal/snake"``."""
-        return cls(tuple(tuple(path.split("/")) for path in paths.split("|")), weight)
+        return cls(tuple(tuple(path.split("/")) for path in paths.split("|")), float(weight))
 
     @property
     def description(self) -> str:
@@ -127,6 +124,7 @@ class Kind:
         return ", ".join(dict.fromkeys((path[-1], *path[-2:-1], path[0])))
 
 
+@cache  # few different kinds, many classes
 def agreement(visual: Kind, audio: Kind) -> float:
     """1 where one kind contains the other, less within a family, least between families."""
     best = STRANGE
@@ -138,17 +136,6 @@ def agreement(visual: Kind, audio: Kind) -> float:
             if seen[0] == heard[0]:
                 best = FAMILY
     return best
-
-
-def agreements(visual: Sequence[Kind], audio: Sequence[Kind]) -> NDArray[np.float32]:
-    """:func:`agreement` of every pair: float32 [visual, audio]."""
-    # Few different kinds, many classes: compare each pair of kinds once.
-    table = {
-        (seen, heard): agreement(Kind(seen, 1.0), Kind(heard, 1.0))
-        for seen in {kind.paths for kind in visual}
-        for heard in {kind.paths for kind in audio}
-    }
-    return np.array([[table[v.paths, a.paths] for a in audio] for v in visual], np.float32)
 
 
 @lru_cache(maxsize=1)
@@ -167,7 +154,7 @@ def imagenet_kinds() -> tuple[Kind, ...]:
 def visual_class_kinds() -> dict[str, Kind]:
     """Visual classes outside ImageNet (person, helicopter, whole kinds such as dog), by name."""
     rows = rows_of("visual_classes.csv")
-    return {row["name"]: Kind.parse(row["kind"], float(row["weight"])) for row in rows}
+    return {row["name"]: Kind.parse(row["kind"], row["weight"]) for row in rows}
 
 
 def rows_of(file_name: str) -> list[dict[str, str]]:
@@ -185,5 +172,5 @@ def _by_range(file_name: str, count: int) -> tuple[Kind, ...]:
     kinds: dict[int, Kind] = {}
     for row in rows_of(file_name):
         own = range(int(row["first"]), int(row["last"]) + 1)
-        kinds |= dict.fromkeys(own, Kind.parse(row["kind"], float(row["weight"])))
+        kinds |= dict.fromkeys(own, Kind.parse(row["kind"], row["weight"]))
     return tuple(kinds[index] for index in range(count))

@@ -199,21 +199,16 @@ def load_state_dict_strictly(
     of the network; the first few are listed with expected and found shape.
     """
     expected = module.state_dict()
-    ignored = set(ignore)
     problems: list[str] = []
     for name, own in expected.items():
         found = state_dict.get(name)
-        if found is None:
-            if not name.endswith("num_batches_tracked"):
-                problems.append(f"{name}: expected {_shape(own)}, missing")
-        elif not isinstance(found, Tensor):
-            problems.append(f"{name}: expected {_shape(own)}, found {type(found).__name__}")
-        elif found.shape != own.shape:
+        if found is None and not name.endswith("num_batches_tracked"):
+            problems.append(f"{name}: expected {_shape(own)}, missing")
+        elif found is not None and _shape(found) != _shape(own):
             problems.append(f"{name}: expected {_shape(own)}, found {_shape(found)}")
-    for name, extra in state_dict.items():
-        if name not in expected and name not in ignored:
-            found_text = _shape(extra) if isinstance(extra, Tensor) else type(extra).__name__
-            problems.append(f"{name}: not part of the network, found {found_text}")
+    known = {*expected, *ignore}
+    for name in (name for name in state_dict if name not in known):
+        problems.append(f"{name}: not part of the network, found {_shape(state_dict[name])}")
     if problems:
         listed = "; ".join(problems[:_LISTED])
         more = len(problems) - _LISTED
@@ -225,5 +220,5 @@ def load_state_dict_strictly(
     module.load_state_dict({k: v for k, v in state_dict.items() if k in expected}, strict=False)
 
 
-def _shape(tensor: Tensor) -> str:
-    return str(list(tensor.shape))
+def _shape(value: object) -> str:
+    return str(list(value.shape)) if isinstance(value, Tensor) else type(value).__name__

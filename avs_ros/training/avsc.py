@@ -69,7 +69,7 @@ def bench_network(settings: BenchSettings, clips: Sequence[AVSBenchClip]) -> AVS
     """
     torch.manual_seed(settings.seed)
     if settings.init_from:
-        net = load_avsc(settings.init_from).network
+        net, _ = load_avsc(settings.init_from)
     else:
         names = names_of(settings, clips)
         base = configuration("avsc_swin" if settings.visual.startswith("swin") else "avsc_pvt")

@@ -16,8 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from avs_ros.errors import AvsError, EngineError, MissingDependencyError
-from avs_ros.inference.engines.cache import cached_path
-from avs_ros.inference.engines.prepared import PreparedStep, Step, StepRunner, require_agreement
+from avs_ros.inference.engines.prepared import (
+    PreparedStep,
+    Step,
+    StepRunner,
+    cached_path,
+    require_agreement,
+)
 from avs_ros.inference.engines.threads import computing_threads
 
 _log = logging.getLogger(__name__)

@@ -12,9 +12,8 @@ import torch
 from numpy.typing import NDArray
 
 from avs_ros.errors import EngineError, MissingDependencyError
-from avs_ros.inference.engines.cache import cached_path, written_whole
 from avs_ros.inference.engines.cuda_graph import single_parts
-from avs_ros.inference.engines.prepared import Array, Step
+from avs_ros.inference.engines.prepared import Array, Step, cached_path, written_whole
 from avs_ros.inference.engines.program import StepProgram
 from avs_ros.inference.export import OLD_OPSET, exported
 
@@ -32,13 +31,11 @@ class TensorRtRunner:
 
     engine = "tensorrt"
 
-    def __init__(self, program: Step, device: str, half: bool = True) -> None:
+    def __init__(self, program: Step, device: str) -> None:
         trt = _tensorrt()
-        if torch.device(device).type != "cuda" or not torch.cuda.is_available():
-            raise EngineError(f"engine tensorrt needs a CUDA device, got {device}")
         self.device = device
         self._device = torch.device(device)
-        plan = build_plan(program, device, half)
+        plan = build_plan(program, device)
         with torch.cuda.device(self._device):
             engine = trt.Runtime(trt.Logger(trt.Logger.ERROR)).deserialize_cuda_engine(
                 plan.read_bytes()
@@ -83,11 +80,10 @@ class TensorRtRunner:
         del self._context, self._inputs, self._outputs
 
 
-def build_plan(program: Step, device: str, half: bool = True) -> Path:
+def build_plan(program: Step, device: str) -> Path:
     """The engine's file, built now (minutes) if it is not there yet."""
     trt = _tensorrt()
-    # Of a network that stays in float32 as a whole, there is one engine.
-    half = half and not (isinstance(program, StepProgram) and "" in single_parts(program.module))
+    half = not (isinstance(program, StepProgram) and "" in single_parts(program.module))
     gpu = re.sub(r"\W+", "-", torch.cuda.get_device_name(torch.device(device)))
     precision = "fp16" if half else "fp32"
     path = cached_path(program, f"_{gpu}_trt{trt.__version__}_{precision}.plan")

@@ -12,7 +12,7 @@ through the scores, so binary masks alone teach it which sound belongs to what.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,8 +21,7 @@ from torch import Tensor, nn
 
 from avs_ros.errors import CheckpointError, ModelError
 from avs_ros.models import audio as audio_networks
-from avs_ros.models.avsc.categories import initial_affinity
-from avs_ros.models.avsc.config import AVSCConfig
+from avs_ros.models.avsc.config import AVSCConfig, initial_affinity
 from avs_ros.models.avsc.segmenter import SegmenterHead, SegmenterOutput
 from avs_ros.models.c3n.backbone import STAGES, Backbone, build_backbone
 from avs_ros.models.checkpoints import halved, load_backbone, read_kind, save_checkpoint
@@ -40,9 +39,9 @@ _NEARLY_ONE = 1.0 - 1e-5
 class AudioHead(nn.Module):
     """What any audio network says, AudioSet logits and feature, -> logits of the K categories.
 
-    ``log_affinity`` ``[V, 527]``: the category map it starts from (:mod:`.categories`), learned
-    further.  ``sound_class_category``: for each of the V sound classes the category that makes it.
-    What the feature says comes on top; it starts at zero.
+    ``log_affinity`` ``[V, 527]``: the category map it starts from, learned further.
+    ``sound_class_category``: for each of the V sound classes the category that makes it.  What the
+    feature says comes on top; it starts at zero.
     """
 
     def __init__(
@@ -219,14 +218,6 @@ class AVSCAudioStep(nn.Module):
 KIND = "avsc"
 
 
-@dataclass(frozen=True)
-class LoadedAVSC:
-    """A network ready to use, in evaluation mode on the CPU, and what its file says of itself."""
-
-    network: AVSC
-    metadata: Mapping[str, Any] = field(default_factory=dict)
-
-
 def save_avsc(path: str | Path, net: AVSC, metadata: Mapping[str, Any] | None = None) -> None:
     """Write ``net`` in float16, whole or not at all.
 
@@ -238,8 +229,8 @@ def save_avsc(path: str | Path, net: AVSC, metadata: Mapping[str, Any] | None = 
     save_checkpoint(path, halved(net.state_dict()), {**about, **(metadata or {})})
 
 
-def load_avsc(path: str | Path) -> LoadedAVSC:
-    """Read a file written by :func:`save_avsc`.
+def load_avsc(path: str | Path) -> tuple[AVSC, dict[str, Any]]:
+    """Read a file written by :func:`save_avsc`: a network in evaluation mode, and the metadata.
 
     Raises CheckpointError when it is missing, damaged or another kind of file.
     """
@@ -249,4 +240,4 @@ def load_avsc(path: str | Path) -> LoadedAVSC:
     except (KeyError, TypeError, ModelError) as error:
         raise CheckpointError(f"{path} lacks what an AVSC file must say: {error}") from error
     load_state_dict_strictly(network, tensors, str(path))
-    return LoadedAVSC(network.eval(), metadata)
+    return network.eval(), metadata

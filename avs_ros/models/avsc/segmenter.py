@@ -155,16 +155,11 @@ def attention_bias(masks: Tensor, sizes: Sequence[tuple[int, int]]) -> Tensor:
     ``sizes``: of the memory's levels, divisors of the masks'.  A query whose mask is empty looks
     everywhere.
     """
-    coarse = [shrink(masks, size).flatten(2) for size in sizes]
+    height, width = masks.shape[2:]
+    coarse = [functional.avg_pool2d(masks, (height // h, width // w)).flatten(2) for h, w in sizes]
     seen = (torch.cat(coarse, dim=2) >= UNSEEN).to(masks.dtype)
     anything = seen.amax(dim=2, keepdim=True)
     return (seen - 1.0) * anything * 1e4
-
-
-def shrink(maps: Tensor, size: tuple[int, int]) -> Tensor:
-    """Mean of the cells ``[B, C, h, w]`` -> ``[B, C, *size]``, a divisor of their size."""
-    factor = (maps.shape[2] // size[0], maps.shape[3] // size[1])
-    return functional.avg_pool2d(maps, factor)
 
 
 def position_encoding(level: Tensor) -> Tensor:

@@ -25,6 +25,7 @@ from avs_ros.models.c3n.official import official_names
 from avs_ros.models.weight_file import load_state_dict_strictly
 
 DECODERS = ("paper", "light")
+Stages = tuple[Tensor, ...]
 
 
 @dataclass(frozen=True)
@@ -41,12 +42,12 @@ class C3NOutput:
     logits: Tensor
     labels: Tensor
     visual_logits: Tensor
-    weights: tuple[Tensor, ...]
-    features: tuple[Tensor, ...]
-    gated: tuple[Tensor, ...]
-    pyramid: tuple[Tensor, ...]
-    fused: tuple[Tensor, ...]
-    paths: tuple[Tensor, ...]
+    weights: Stages
+    features: Stages
+    gated: Stages
+    pyramid: Stages
+    fused: Stages
+    paths: Stages
 
 
 class C3N(nn.Module):
@@ -128,16 +129,20 @@ class C3N(nn.Module):
         labels = self.c3im(taps.logits, audio_logits)
         weights = class_activated_weights(taps, labels, keep_graph=training)
         features = taps.features if training else tuple(x.detach() for x in taps.features)
-        gated = tuple(map(cognitive_consensus_attention, features, weights))
-        pyramid = tuple(aspp(x) for aspp, x in zip(self.aspp, gated, strict=True))
-        fused = tuple(
-            tpavi(x, audio_features, frames_per_clip)
-            for tpavi, x in zip(self.tpavi, pyramid, strict=True)
-        )
+        gated, pyramid, fused = self.fuse(features, weights, audio_features, frames_per_clip)
         logits, paths = self.decoder(fused)
         return C3NOutput(
             logits, labels, taps.logits, weights, features, gated, pyramid, fused, paths
         )
+
+    def fuse(
+        self, features: Stages, weights: Stages, audio: Tensor, frames_per_clip: int
+    ) -> tuple[Stages, Stages, Stages]:
+        """Stages and their class-activated weights -> after CCAM, after ASPP, after TPAVI."""
+        gated = tuple(map(cognitive_consensus_attention, features, weights))
+        pyramid = tuple(aspp(x) for aspp, x in zip(self.aspp, gated, strict=True))
+        pairs = zip(self.tpavi, pyramid, strict=True)
+        return gated, pyramid, tuple(tpavi(x, audio, frames_per_clip) for tpavi, x in pairs)
 
     def config(self) -> dict[str, str | int | float]:
         """Arguments that build the same network again, the similarity excepted."""

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from avs_ros.models.audio.efficientat import EfficientAT
 from avs_ros.models.c3n.c3im import Matrix
-from avs_ros.models.c3n.ccam import class_activated_weights, cognitive_consensus_attention
+from avs_ros.models.c3n.ccam import class_activated_weights
 from avs_ros.models.c3n.network import C3N
 from avs_ros.models.light.category_segmenter import CategorySegmenter
 from avs_ros.models.light.folding import fold_batch_norm
@@ -206,12 +206,9 @@ class LightC3N(nn.Module):
         Its mask ``[B, 1, h, w]``, its decoder's last block ``[B, C, h, w]`` and the class head's
         hidden layer ``[B, 1280, H/32, W/32]``.
         """
-        c3n = self.c3n
-        gated = tuple(map(cognitive_consensus_attention, features, weights))
-        pyramid = (aspp(x) for aspp, x in zip(c3n.aspp, gated, strict=True))
-        fused = tuple(t(x, feature, 1) for t, x in zip(c3n.tpavi, pyramid, strict=True))
-        objectness, paths = c3n.decoder(fused)
-        net = c3n.backbone.net
+        *_, fused = self.c3n.fuse(features, weights, feature, 1)
+        objectness, paths = self.c3n.decoder(fused)
+        net = self.c3n.backbone.net
         return objectness, paths[0], net.bn2(net.conv_head(features[3]))
 
     def maps(

@@ -22,7 +22,7 @@ _MOST_ODDS = math.log(1e5 - 1)
 class ClassAudioAffinity(nn.Module):
     """C3N's label similarity M_sim, learned, and its maximum made soft.
 
-        z_v = gain_v log(sum_j exp(L_vj) sigmoid(a_j)^alpha) + bias_v
+        z_v = gain_v log(sum_j exp(L_vj) sigmoid(a_j)) + bias_v
 
     ``L`` ``[V, 527]`` is the log-affinity of sound class v and AudioSet class j.  A sound class
     points at the category (map) whose pixels make it; several sound classes may share one.
@@ -30,11 +30,8 @@ class ClassAudioAffinity(nn.Module):
 
     sound_class_category: Tensor
 
-    def __init__(
-        self, sound_class_category: Sequence[int], categories: int, alpha: float = 1.0
-    ) -> None:
+    def __init__(self, sound_class_category: Sequence[int], categories: int) -> None:
         super().__init__()
-        self.alpha = alpha
         self.categories = categories
         self.log_affinity = nn.Parameter(torch.zeros(len(sound_class_category), 527))
         self.gain = nn.Parameter(torch.ones(len(sound_class_category)))
@@ -45,8 +42,7 @@ class ClassAudioAffinity(nn.Module):
 
     def forward(self, audio_logits: Tensor) -> Tensor:
         """AudioSet logits ``[B, 527]`` -> sound class logits ``[B, V]``."""
-        heard = torch.sigmoid(audio_logits).pow(self.alpha)
-        scores = torch.log(heard @ self.log_affinity.exp().T + FLOOR)
+        scores = torch.log(torch.sigmoid(audio_logits) @ self.log_affinity.exp().T + FLOOR)
         return self.gain * scores + self.bias
 
     def by_category(self, sound_classes: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import torch
 import torch.nn.functional as functional
+from timm.models.swin_transformer import window_partition, window_reverse
 from torch import Tensor, nn
 
 from avs_ros.models.c3n.backbone import STAGES, SwinTransformer
@@ -131,16 +132,12 @@ def _shifted(block: Any, x: Tensor, forth: bool) -> Tensor:
 
 def _windows(x: Tensor, size: tuple[int, int]) -> Tensor:
     """``[B, h, w, C]`` -> ``[B, windows, positions, C]``."""
-    b, h, w, c = x.shape
-    x = x.reshape(b, h // size[0], size[0], w // size[1], size[1], c).transpose(2, 3)
-    return x.reshape(b, -1, size[0] * size[1], c)
+    return window_partition(x, size).reshape(x.shape[0], -1, size[0] * size[1], x.shape[3])
 
 
 def _unwindows(x: Tensor, size: tuple[int, int], grid: tuple[int, int]) -> Tensor:
     """Inverse of :func:`_windows`."""
-    b, c = x.shape[0], x.shape[-1]
-    x = x.reshape(b, grid[0] // size[0], grid[1] // size[1], size[0], size[1], c).transpose(2, 3)
-    return x.reshape(b, *grid, c)
+    return window_reverse(x.reshape(-1, *size, x.shape[-1]), size, *grid)
 
 
 def _merge(x: Tensor) -> Tensor:
