@@ -74,7 +74,8 @@ def bench_network(settings: BenchSettings, clips: Sequence[AVSBenchClip]) -> AVS
         names = names_of(settings, clips)
         base = configuration("avsc_swin" if settings.visual.startswith("swin") else "avsc_pvt")
         net = AVSC(
-            base.with_(
+            dataclasses.replace(
+                base,
                 categories=names,
                 sound_classes=names,
                 sound_class_category=tuple(range(len(names))),

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -198,10 +198,6 @@ class AVSCConfig:
                 del made[gone]
         return cls(**made)
 
-    def with_(self, **changes: Any) -> AVSCConfig:
-        """A copy with other values."""
-        return replace(self, **changes)
-
 
 # Ready configuration -> its visual network.
 CONFIGURATIONS = {"avsc_pvt": "pvt_v2_b5", "avsc_swin": "swin_base_patch4_window7_224"}
@@ -210,7 +206,7 @@ CONFIGURATIONS = {"avsc_pvt": "pvt_v2_b5", "avsc_swin": "swin_base_patch4_window
 def configuration(name: str) -> AVSCConfig:
     """A ready configuration: "avsc_pvt" or "avsc_swin", AVSS's 70 categories.
 
-    Any value may be changed with :meth:`AVSCConfig.with_`.  Raises ModelError for an unknown name.
+    Any value may be changed with ``dataclasses.replace``.  Raises ModelError for an unknown name.
     """
     if name not in CONFIGURATIONS:
         raise ModelError(f"unknown AVSC {name!r}; known: {', '.join(CONFIGURATIONS)}")
