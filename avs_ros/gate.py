@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
@@ -52,54 +52,53 @@ class GateOption:
             )
 
 
-GATE_OPTIONS = (
-    GateOption("silence_dbfs", SILENCE_DBFS, -120.0, 0.0,
-               "Sound below this level is silence: nothing is marked"),
-    GateOption("sounding_threshold", 0.5, 0.0, 1.0,
-               "Score from which a category sounds; 0.5 is the model's calibration, lower marks "
-               "more, 1 marks nothing"),
-    GateOption("companion_threshold", 0.5, 0.0, 1.0,
-               "The same for what sounds beside the first category; 1 marks one at a time"),
-    GateOption("hold", None, 0.0, 20.0,
-               "Log-odds by which the score of what sounded in the frame before may fall below "
-               "its threshold, so that marks do not flicker"),
-    GateOption("release", None, 0.0, 1.0,
-               "s; marks end when this last part of the sound is silent against its loudest "
-               "moment; 0 waits until the whole window is silent"),
-    GateOption("context", None, 0.0, 30.0,
-               "s of past sound, at most, that decides what is heard; 0 is the window alone"),
-    GateOption("audio_period", None, 0.0, 10.0,
-               "s between two runs of the audio encoder; frames between share its scores; 0 hears "
-               "each frame's own sound"),
-)  # fmt: skip
-_BY_NAME = {option.name: option for option in GATE_OPTIONS}
+def _option(default: float | None, minimum: float, maximum: float, description: str) -> Any:
+    """A field of :class:`GateConfig` that becomes a :class:`GateOption`."""
+    about = {"minimum": minimum, "maximum": maximum, "description": description}
+    return field(default=default, metadata=about)
 
 
 @dataclass(frozen=True)
 class GateConfig:
     """What counts as sounding; None takes what the model's weight file says.
 
-    ``silence_dbfs``: level of sound (dBFS) below which nothing is marked.
-    ``sounding_threshold``: score, 0..1, from which a category sounds; 0.5 is the model's own
-    calibration, at 1 nothing sounds.  ``category_thresholds``: the same for single categories
-    (a mapping; kept as pairs).  ``companion_threshold``: the same for what sounds beside the
-    first category; at 1 one sounds at a time.  ``hold``: log-odds by which the score of what
-    sounded in the frame before may fall below its threshold, 0..20.  ``release``: marks end when
-    the window's last so many seconds are silent against its loudest moment, 0..1; 0 waits until
-    the whole window is.  ``context``: seconds of past sound, at most, that decide what is heard,
-    0..30.  ``audio_period``: seconds between two runs of the audio encoder, 0..10; 0: at each
-    frame.
+    ``category_thresholds``: a ``sounding_threshold`` for single categories (a mapping; kept as
+    pairs).
 
-    Raises :class:`ParameterError` for a value out of its range (see :data:`GATE_OPTIONS`).
+    Raises :class:`ParameterError` for a value out of its range.
     """
 
-    silence_dbfs: float = SILENCE_DBFS
-    sounding_threshold: float = 0.5
-    companion_threshold: float = 0.5
-    hold: float | None = None
-    release: float | None = None
-    context: float | None = None
-    audio_period: float | None = None
+    silence_dbfs: float = _option(
+        SILENCE_DBFS, -120.0, 0.0, "Sound below this level is silence: nothing is marked"
+    )
+    sounding_threshold: float = _option(
+        0.5, 0.0, 1.0,
+        "Score from which a category sounds; 0.5 is the model's calibration, lower marks more, 1 "
+        "marks nothing",
+    )
+    companion_threshold: float = _option(
+        0.5, 0.0, 1.0,
+        "The same for what sounds beside the first category; 1 marks one at a time",
+    )
+    hold: float | None = _option(
+        None, 0.0, 20.0,
+        "Log-odds by which the score of what sounded in the frame before may fall below its "
+        "threshold, so that marks do not flicker",
+    )
+    release: float | None = _option(
+        None, 0.0, 1.0,
+        "s; marks end when this last part of the sound is silent against its loudest moment; 0 "
+        "waits until the whole window is silent",
+    )
+    context: float | None = _option(
+        None, 0.0, 30.0,
+        "s of past sound, at most, that decides what is heard; 0 is the window alone",
+    )
+    audio_period: float | None = _option(
+        None, 0.0, 10.0,
+        "s between two runs of the audio encoder; frames between share its scores; 0 hears each "
+        "frame's own sound",
+    )
     category_thresholds: Mapping[str, float] | tuple[tuple[str, float], ...] = ()
 
     def __post_init__(self) -> None:
@@ -108,9 +107,7 @@ class GateConfig:
             option.check(getattr(self, option.name))
         pairs = tuple(sorted(dict(self.category_thresholds).items()))
         for name, value in pairs:
-            replace(_BY_NAME["sounding_threshold"], name=f"category_thresholds[{name}]").check(
-                value
-            )
+            GateOption(f"category_thresholds[{name}]", 0.5, 0.0, 1.0, "").check(value)
         object.__setattr__(self, "category_thresholds", pairs)
 
     @classmethod
@@ -137,41 +134,26 @@ class GateConfig:
 
     def threshold_of(self, label: str) -> float:
         """Score from which ``label`` sounds; "tabby, tabby cat" answers to either name."""
-        own = {name.strip().casefold(): value for name, value in self._pairs()}
+        own = {name.strip().casefold(): v for name, v in dict(self.category_thresholds).items()}
         found = (own[name] for name in names_of(label) if name in own)
         return next(found, self.sounding_threshold)
 
     def changed(self) -> frozenset[str]:
         """Names of the options that are not at their defaults."""
         return frozenset(
-            field.name for field in fields(self) if getattr(self, field.name) != field.default
+            one.name for one in fields(self) if getattr(self, one.name) != one.default
         )
-
-    def check_for(self, model: str, honoured: frozenset[str], categories: Sequence[str]) -> None:
-        """Raise :class:`ParameterError` for what ``model`` cannot honour.
-
-        ``honoured``: names of the options that it acts on; ``categories``: its names.
-        """
-        for name in sorted(self.changed() - honoured):
-            raise ParameterError(
-                f"model {model} has no {name}: leave it at its default, or take a model that has "
-                f"it (this one has {', '.join(sorted(honoured))})"
-            )
-        known = {name for label in categories for name in names_of(label)}
-        for name, _ in self._pairs():
-            if name.strip().casefold() not in known:
-                near = difflib.get_close_matches(name.casefold(), known, n=3)
-                hint = f"; did you mean {', '.join(near)}?" if near else ""
-                raise ParameterError(
-                    f"category_thresholds names {name!r}, which model {model} does not know{hint}"
-                )
 
     def values(self) -> dict[str, Any]:
         """Plain values, for reports and files."""
-        return {**asdict(self), "category_thresholds": dict(self._pairs())}
+        return {**asdict(self), "category_thresholds": dict(self.category_thresholds)}
 
-    def _pairs(self) -> tuple[tuple[str, float], ...]:
-        return tuple(dict(self.category_thresholds).items())
+
+GATE_OPTIONS = tuple(
+    GateOption(one.name, getattr(GateConfig, one.name), **one.metadata)
+    for one in fields(GateConfig)
+    if one.metadata
+)
 
 
 def names_of(label: str) -> tuple[str, ...]:
@@ -186,10 +168,23 @@ def apply_gate(segmenter: Any, gate: GateConfig) -> None:
     A segmenter without a gate of its own is left to post-processing.  Raises
     :class:`ParameterError` for an option that would have no effect; then nothing changes.
     """
-    honoured = getattr(segmenter, "gate_options", None)
+    own: frozenset[str] | None = getattr(segmenter, "gate_options", None)
+    honoured, model = own or POSTPROCESSED, segmenter.name
+    for name in sorted(gate.changed() - honoured):
+        raise ParameterError(
+            f"model {model} has no {name}: leave it at its default, or take a model that has "
+            f"it (this one has {', '.join(sorted(honoured))})"
+        )
     categories = getattr(segmenter, "categories", segmenter.labels)
-    gate.check_for(segmenter.name, honoured or POSTPROCESSED, categories)
-    if honoured is not None:
+    known = {name for label in categories for name in names_of(label)}
+    for name in dict(gate.category_thresholds):
+        if name.strip().casefold() not in known:
+            near = difflib.get_close_matches(name.casefold(), known, n=3)
+            hint = f"; did you mean {', '.join(near)}?" if near else ""
+            raise ParameterError(
+                f"category_thresholds names {name!r}, which model {model} does not know{hint}"
+            )
+    if own is not None:
         segmenter.gate = gate
 
 

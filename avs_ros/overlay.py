@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from avs_ros.segmentation import Bytes, Instance, Segmentation, upsample_labels
+from avs_ros.segmentation import Bytes, Instance, Segmentation
 
 Colour = tuple[int, int, int]
 
@@ -69,11 +69,7 @@ def draw_overlay(rgb: Bytes, segmentation: Segmentation, status: bool = True) ->
     that was heard, what it sounds like, and what is marked.
     """
     scale = _scale(rgb)
-    labels = upsample_labels(
-        segmentation.label_map, segmentation.probability_map, segmentation.threshold,
-        segmentation.width, segmentation.height,
-    )
-    out = draw_masks(rgb, labels, segmentation.instances)
+    out = draw_masks(rgb, segmentation.label_mask(), segmentation.instances)
     if segmentation.point is not None:
         _draw_point(out, segmentation.point, scale)
     # The strip first: a name that must stand on it is worth more than what it covers.

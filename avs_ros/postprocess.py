@@ -22,7 +22,7 @@ from avs_ros.instances import (
     numbered,
     regions_of_layers,
 )
-from avs_ros.segmentation import Bytes, Float, Instance, Prediction, Segmentation
+from avs_ros.segmentation import Float, Instance, Prediction, Segmentation
 
 if TYPE_CHECKING:
     from avs_ros.streaming.inputs import Pair
@@ -108,19 +108,17 @@ class Postprocessor:
         with an ignored label everything is empty, the probability map too.
         """
         config = self.config
-        shape = np.shape(pair.image)
-        height, width = int(shape[0]), int(shape[1])
         if pair.level_dbfs < config.gate.silence_dbfs:
             self.reset()
-            return self._empty(prediction, pair, width, height, 0.0)
+            return self._nothing(replace(prediction, score=0.0), pair)
         prediction = self._smooth(prediction, pair.stamp_ns, config)
         self._was_sounding = self._sounds(prediction, config.gate)
         heard_allowed = _named(prediction.audio_label, config.labels_keep)
         if not self._was_sounding or _named(prediction.audio_label, config.labels_ignore):
             self._was_marked = None
-            return self._empty(prediction, pair, width, height, prediction.score)
+            return self._nothing(prediction, pair)
         regions, shown = self._regions(prediction, config, heard_allowed)
-        return self._assemble(prediction, pair, width, height, regions, shown)
+        return self._assemble(prediction, pair, regions, shown)
 
     def _sounds(self, prediction: Prediction, gate: GateConfig) -> bool:
         """Whether anything does: by the model's own gate, else by score, held over or not."""
@@ -155,9 +153,7 @@ class Postprocessor:
         )
         self._maps = maps
         self._sounding = keep * self._sounding + (1.0 - keep) * prediction.score
-        return replace(
-            prediction, probability=whole, layers=layers, score=self._sounding
-        )
+        return replace(prediction, probability=whole, layers=layers, score=self._sounding)
 
     def _blend(self, name: str, now: Float, keep: float, maps: dict[str, Float]) -> Float:
         past = self._maps.get(name)
@@ -201,26 +197,22 @@ class Postprocessor:
         return np.asarray(marked)
 
     def _assemble(
-        self, prediction: Prediction, pair: Pair, width: int, height: int,
-        regions: list[Region], shown: Float,
+        self, prediction: Prediction, pair: Pair, regions: list[Region], shown: Float
     ) -> Segmentation:
+        found = replace(self._nothing(prediction, pair), probability_map=shown)
         label_map = np.zeros(shown.shape, dtype=np.uint8)
-        sx, sy = width / shown.shape[1], height / shown.shape[0]
+        sx, sy = found.width / shown.shape[1], found.height / shown.shape[0]
         instances = []
         for index, region in numbered(regions):
             label_map[region.pixels] = index
             rows = np.flatnonzero(region.pixels.any(axis=1))
             columns = np.flatnonzero(region.pixels.any(axis=0))
-            box = (columns[0] * sx, rows[0] * sy, (columns[-1] + 1) * sx, (rows[-1] + 1) * sy)
+            x0, x1 = float(columns[0] * sx), float((columns[-1] + 1) * sx)
+            y0, y1 = float(rows[0] * sy), float((rows[-1] + 1) * sy)
             area = round(np.count_nonzero(region.pixels) * sx * sy)
-            instances.append(
-                Instance(
-                    index, region.label, min(1.0, max(0.0, region.score)),
-                    (float(box[0]), float(box[1]), float(box[2]), float(box[3])), area,
-                )
-            )
+            score = min(1.0, max(0.0, region.score))
+            instances.append(Instance(index, region.label, score, (x0, y0, x1, y1), area))
         self._was_marked = label_map > 0
-        found = self._empty(prediction, pair, width, height, prediction.score, shown)
         if not instances:
             return found
         return replace(
@@ -233,17 +225,14 @@ class Postprocessor:
             label_map=label_map,
         )
 
-    def _empty(
-        self, prediction: Prediction, pair: Pair, width: int, height: int, score: float,
-        shown: Float | None = None,
-    ) -> Segmentation:
-        """Nothing marked; ``shown``: the probability all the same, None for 0."""
+    def _nothing(self, prediction: Prediction, pair: Pair) -> Segmentation:
+        """What is heard, and nothing marked."""
+        height, width = np.shape(pair.image)[:2]
         shape = prediction.probability.shape
-        nothing: Bytes = np.zeros(shape, dtype=np.uint8)
-        shown = np.zeros(shape, dtype=np.float32) if shown is None else shown
         return Segmentation(
-            pair.stamp_ns, width, height, False, score, "", prediction.audio_label,
-            prediction.audio_score, (), None, 0.0, shown, nothing,
+            pair.stamp_ns, int(width), int(height), False, prediction.score, "",
+            prediction.audio_label, prediction.audio_score, (), None, 0.0,
+            np.zeros(shape, np.float32), np.zeros(shape, np.uint8),
             self.config.threshold, pair.coverage, pair.level_dbfs, prediction.ms,
         )
 

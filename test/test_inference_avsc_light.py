@@ -13,7 +13,7 @@ from avs_ros.evaluation.scenes import Shot, judge, shots
 from avs_ros.gate import GateConfig
 from avs_ros.inference import create_segmenter
 from avs_ros.inference.avsc_light import Found, InstanceSegmenter, choose
-from avs_ros.inference.potential_objects import ObjectReader, PotentialObject, gathered
+from avs_ros.inference.potential_objects import PotentialObject, gathered, read_objects
 from avs_ros.inference.tracking import Tracked
 from avs_ros.postprocess import Postprocessor
 from avs_ros.segmentation import Segmentation
@@ -58,14 +58,14 @@ def outputs(objects: list[tuple[int, float, tuple[float, ...]]]) -> dict[str, An
 
 
 def test_boxes_are_of_the_image_and_masks_lie_in_them() -> None:
-    read = ObjectReader([[0], [1, 2], []])
+    classes = [[0], [1, 2], []]
     # The image takes the left half of the square.
-    found = read(outputs([(2, 0.8, (0.1, 0.2, 0.3, 0.6))]), (0.5, 1.0))
+    found = read_objects(outputs([(2, 0.8, (0.1, 0.2, 0.3, 0.6))]), classes, (0.5, 1.0))
     (one,) = found.objects
     assert one.category == 1 and one.box.tolist() == pytest.approx([0.2, 0.2, 0.6, 0.6])
     rows, columns = np.nonzero(found.mask(one, 1) > 0)
     assert (columns.min() / 104, rows.max() / 104) == pytest.approx((0.2, 0.6), abs=0.03)
-    assert read(outputs([])).objects == []
+    assert read_objects(outputs([]), classes).objects == []
 
 
 # --- which of it sounds

@@ -16,11 +16,11 @@ from avs_ros.inference import create_segmenter
 from avs_ros.inference.bundle import identity_of, load_bundle, open_runners
 from avs_ros.inference.class_affinity import ClassAffinity
 from avs_ros.inference.engines import build_runner
-from avs_ros.inference.engines.openvino import drop_pages
+from avs_ros.inference.engines.portable import drop_pages
 from avs_ros.inference.model_steps import affinity_metadata, audio_program, c3n_bundle
 from avs_ros.models import audio
 from avs_ros.models.c3n import C3N
-from avs_ros.models.light.affinity import ClassAudioAffinity
+from avs_ros.models.light.selection import ClassAudioAffinity
 
 pytestmark = pytest.mark.xdist_group("exports")
 SECOND = 1_000_000_000
@@ -57,14 +57,14 @@ def test_the_second_opening_builds_nothing_and_answers_the_same():
     kept = load_bundle("tiny", identity)
     assert kept is not None
     for one, other, step in (
-        (first.visual, second.visual, kept.steps["visual"]),
-        (first.audio, second.audio, kept.steps["audio"]),
+        (first.visual, second.visual, kept.visual),
+        (first.audio, second.audio, kept.audio),
     ):
         for expected, found in zip(one(*step.example), other(*step.example), strict=True):
             np.testing.assert_array_equal(found, expected)
-    assert not hasattr(kept.steps["visual"], "module")
+    assert not hasattr(kept.visual, "module")
     with pytest.raises(EngineError, match="torch needs the network itself"):
-        build_runner(kept.steps["visual"], "torch", "cpu")
+        build_runner(kept.visual, "torch", "cpu")
 
 
 def test_what_is_kept_and_does_not_fit_is_built_anew(cache):
@@ -73,10 +73,10 @@ def test_what_is_kept_and_does_not_fit_is_built_anew(cache):
     open_runners("tiny", identity, tiny_bundle, "onnxruntime", "cpu").close()
     kept = load_bundle("tiny", identity)
     assert kept is not None
-    graph = kept.steps["visual"].graph
+    graph = kept.visual.graph
     graph.with_name(f"{graph.name}.data").write_bytes(b"")
     with pytest.raises(EngineError):
-        build_runner(kept.steps["visual"], "onnxruntime", "cpu")
+        build_runner(kept.visual, "onnxruntime", "cpu")
     for file in cache.glob("tiny_*"):
         if "bundle" not in file.name:
             file.unlink()
@@ -160,7 +160,7 @@ def test_audio_networks_hear_the_same_on_every_engine(name, engine):
 
 def test_categories_are_heard_as_the_trained_affinity_hears_them():
     torch.manual_seed(0)
-    affinity = ClassAudioAffinity([0, 1, 1], categories=3, alpha=0.7)
+    affinity = ClassAudioAffinity([0, 1, 1], categories=3)
     with torch.no_grad():
         affinity.log_affinity.normal_(-3.0)
         affinity.gain.uniform_(0.5, 2.0)

@@ -160,7 +160,8 @@ def test_full_affinity_and_rank_form_agree():
     block = networks.lively(
         C3N("pvt_v2_b0", 20, networks.small_similarity(3), channels=16, image_size=32)
     ).tpavi[0]
-    full = TemporalPixelwiseAudioVisualInteraction(16, 20, full_affinity=True).double().eval()
+    full = TemporalPixelwiseAudioVisualInteraction(16, 20).double().eval()
+    full.full_affinity = True
     full.load_state_dict(block.state_dict())
     x = torch.randn(6, 16, 5, 4, generator=torch.Generator().manual_seed(1)).double()
     audio = torch.randn(6, 20, generator=torch.Generator().manual_seed(2)).double()

@@ -85,7 +85,9 @@ def test_both_published_forms_of_audio_scores(panns: Published) -> None:
 @pytest.mark.slow
 def test_two_clips_with_full_affinity(panns: Published) -> None:
     with NothingDrawn():
-        net = C3N(similarity=published_similarity(), full_affinity=True).eval()
+        net = C3N(similarity=published_similarity()).eval()
+    for block in net.tpavi:
+        block.full_affinity = True
     net.load_official_state_dict(panns.weights)
     with torch.no_grad():
         panns.check_logits(net(*panns.inputs), slice(None))

@@ -15,10 +15,10 @@ from avs_ros.errors import CheckpointError
 from avs_ros.models.c3n import C3N
 from avs_ros.models.c3n.backbone import build_backbone
 from avs_ros.models.checkpoints import (
+    halved,
     load_backbone,
     load_c3n,
     load_network,
-    read_metadata,
     recognise_audio,
     recognise_visual,
     save_c3n,
@@ -51,7 +51,9 @@ def test_ours_comes_back_as_it_was(small, tmp_path):
 
 def test_ours_in_half_precision_computes_in_single(small, tmp_path):
     path = tmp_path / "half.safetensors"
-    save_c3n(path, small, "vggish", ["x"] * 12, dtype=torch.float16)
+    tensors = halved({**small.state_dict(), "c3im.similarity": small.c3im.similarity})
+    about = {"c3n": small.config(), "audio": "vggish", "labels": ["x"] * 12}
+    save_checkpoint(path, tensors, about)
     network = load_c3n(path).network
     assert all(p.dtype == torch.float32 for p in network.parameters())
     weight = small.decoder.head.score.weight
@@ -219,7 +221,7 @@ def test_imagenet_weights_of_another_backbone_are_refused(tmp_path):
 def test_metadata_is_decoded_json(small, tmp_path):
     path = tmp_path / "c3n.safetensors"
     save_c3n(path, small, "vggish", ["x"] * 12, {"numbers": [1, 2.5], "text": "plain"})
-    metadata = read_metadata(read_weight_file(path))
+    metadata = read_weight_file(path).metadata
     assert metadata["numbers"] == [1, 2.5] and metadata["text"] == "plain"
     assert metadata["format"] == "avs_ros/1"
     np.testing.assert_equal(metadata["c3n"]["channels"], 16)
@@ -243,5 +245,5 @@ def test_the_same_content_is_the_same_bytes(tmp_path: Path) -> None:
         save_checkpoint(file, {"one": torch.ones(3), "two": torch.zeros(2, 2)}, metadata)
     assert len({file.read_bytes() for file in files}) == 1
     found = read_weight_file(files[0])
-    assert read_metadata(found)["äther"] == list("äther")
+    assert found.metadata["äther"] == list("äther")
     assert found.state_dict()["one"].tolist() == [1, 1, 1]

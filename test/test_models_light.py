@@ -12,11 +12,10 @@ from torch import nn
 from avs_ros.errors import AudioFormatError, CheckpointError
 from avs_ros.inference.cached_audio_encoder import SoundContext
 from avs_ros.inference.light import BUNDLED, LightSegmenter
-from avs_ros.models.light.affinity import ClassAudioAffinity
 from avs_ros.models.light.checkpoint import load_light, save_light, tensors_of
 from avs_ros.models.light.folding import fold_batch_norm
 from avs_ros.models.light.network import LightC3N
-from avs_ros.models.light.selection import AcceptGate, raise_to_visible
+from avs_ros.models.light.selection import AcceptGate, ClassAudioAffinity, raise_to_visible
 from avs_ros.models.light.similarity import light_similarity
 from avs_ros.models.light.steps import LightStep
 

@@ -39,9 +39,10 @@ def network() -> LightC3N:
     )
     net = LightC3N(
         similarity, members, NAMES["sound_class_category"], channels=8, image_size=96,
-        trunk_size=64,
-        segments=True, voc=(15, 12, -1),
-    ).fold()  # fmt: skip
+        trunk_size=64, segments=True,
+    )  # fmt: skip
+    net.segmenter = CategorySegmenter(3, 8, (15, 12, -1))
+    net.fold()
     for block in net.c3n.tpavi:
         nn.init.normal_(block.project_norm.weight)
     return net.eval()

@@ -9,7 +9,7 @@ from safetensors import safe_open
 
 from avs_ros.inference.light import BUNDLED
 from avs_ros.models.light.checkpoint import load_light
-from avs_ros.models.weight_file import tensors_of_today, today
+from avs_ros.models.weight_file import WeightFile, today
 
 
 def stored(path: Path) -> set[str]:
@@ -35,4 +35,4 @@ def test_old_names_become_todays_at_any_depth() -> None:
     }
     assert today(today(old)) == today(old)
     tensors = {"hearing.features.0": torch.zeros(1), "c3n.hearing": torch.ones(1)}
-    assert set(tensors_of_today(tensors)) == {"audio_encoder.features.0", "c3n.hearing"}
+    assert set(WeightFile(tensors).state_dict()) == {"audio_encoder.features.0", "c3n.hearing"}

@@ -17,7 +17,7 @@ from torch import nn
 
 from avs_ros.benchmarks.networks import bundle
 from avs_ros.benchmarks.subject import Subject
-from avs_ros.inference.bundle import VISUAL_STEP, Bundle
+from avs_ros.inference.bundle import Bundle
 from avs_ros.inference.engines.cuda_graph import input_dtypes, replayed, to_half
 from avs_ros.inference.engines.prepared import Array
 from avs_ros.inference.engines.program import StepProgram
@@ -45,7 +45,7 @@ def bundled() -> dict[str, Bundle]:
 
 
 def visual(steps: Bundle) -> StepProgram:
-    program = steps.steps[VISUAL_STEP]
+    program = steps.visual
     assert isinstance(program, StepProgram)
     return program
 

@@ -28,7 +28,6 @@ from gpu_verdict import verdict, worst
 
 from avs_ros.benchmarks.measuring import describe_machine
 from avs_ros.errors import AvsError, EngineError
-from avs_ros.inference.bundle import VISUAL_STEP
 from avs_ros.inference.engines import ENGINES, choose_device
 from avs_ros.inference.engines.program import StepProgram
 
@@ -82,7 +81,7 @@ class Check:
 def engines_of(check: Check, name: str, automatic: bool = True) -> dict[str, Any]:
     """Each engine on one model: self-check, real frames, latency, copies, memory."""
     steps = gpu_steps.load(check.subjects[name], name)
-    program = steps.steps[VISUAL_STEP]
+    program = steps.visual
     assert isinstance(program, StepProgram)
     scenes = gpu_steps.scene_inputs(steps)
     found: dict[str, Any] = {}
@@ -178,7 +177,7 @@ def soak(check: Check) -> dict[str, Any]:
     if seconds < min(_LEAST_S, check.soak_s):
         return {"status": "left out", "reason": "no time was left"}
     steps = gpu_steps.load(check.subjects["c3n_light"], "c3n_light")
-    program = steps.steps[VISUAL_STEP]
+    program = steps.visual
     assert isinstance(program, StepProgram)
     scenes = gpu_steps.scene_inputs(steps)
     return gpu_steps.soak(

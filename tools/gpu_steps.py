@@ -15,7 +15,7 @@ from avs_ros.benchmarks.measuring import peak_mib
 from avs_ros.benchmarks.networks import bundle
 from avs_ros.benchmarks.subject import AVSC, LIGHT, SceneStream, Subject
 from avs_ros.errors import AvsError, MissingDependencyError
-from avs_ros.inference.bundle import AUDIO_STEP, VISUAL_STEP, Bundle
+from avs_ros.inference.bundle import Bundle
 from avs_ros.inference.class_affinity import ClassAffinity
 from avs_ros.inference.engines import ENGINES, StepRunner, build_runner
 from avs_ros.inference.engines.prepared import Array, Results, difference
@@ -52,7 +52,7 @@ def scene_inputs(steps: Bundle, count: int = _SCENES) -> list[tuple[Array, ...]]
 
     Inputs that the scene says nothing about keep their fixed values.
     """
-    see, hear, metadata = steps.steps[VISUAL_STEP], steps.steps[AUDIO_STEP], steps.metadata
+    see, hear, metadata = steps.visual, steps.audio, steps.metadata
     assert isinstance(see, StepProgram) and isinstance(hear, StepProgram)
     scene = SceneStream()
     prepare = FramePreparation(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from avs_ros.inference.bundle import AUDIO_STEP, VISUAL_STEP, Bundle
+from avs_ros.inference.bundle import Bundle
 from avs_ros.inference.light import BUNDLED
 from avs_ros.inference.model_steps import (
     audio_program,
@@ -111,10 +111,8 @@ def bundle(subject: Subject, name: str) -> Bundle:
         **detecting_bundle(BUNDLED, name).metadata, "frames_per_clip": length,
         "image_size": network.image_size, "whole_size": networks.whole_size,
     }  # fmt: skip
-    return Bundle(metadata, {
-        VISUAL_STEP: detecting_program(step, name),
-        AUDIO_STEP: audio_program(networks.audio_encoder, name),
-    })
+    audio = audio_program(networks.audio_encoder, name)
+    return Bundle(metadata, detecting_program(step, name), audio)
 
 
 def _enliven(network: C3N) -> None:

@@ -14,7 +14,6 @@ from avs_ros.benchmarks.networks import build
 from avs_ros.benchmarks.subject import CYCLE, StepOutput, Subject, seconds_of_sound
 from avs_ros.benchmarks.subject import frames as shown
 from avs_ros.models.c3n.backbone import Taps
-from avs_ros.models.c3n.ccam import cognitive_consensus_attention
 from avs_ros.models.light.network import LightC3N
 
 
@@ -92,13 +91,10 @@ class AuthorsForm:
         labels = matrix.flatten(1).argmax(dim=1) // matrix.shape[2]
         weights = self._class_activated_weights(taps, labels, frames.shape[2:])
         if isinstance(network, LightC3N):
-            objectness, semantic, _ = network.decode(taps.features, weights, feature, frames)
+            parts = network.fuse(taps.features, weights, feature)
+            objectness, semantic, _ = network.maps(frames, *parts)
             return network.masks(semantic, objectness), labels
-        gated = map(cognitive_consensus_attention, taps.features, weights)
-        pyramid = (aspp(x) for aspp, x in zip(trunk.aspp, gated, strict=True))
-        fused = tuple(
-            tpavi(x, feature, length) for tpavi, x in zip(trunk.tpavi, pyramid, strict=True)
-        )
+        *_, fused = trunk.fuse(taps.features, weights, feature, length)
         return trunk.decoder(fused)[0], labels
 
     def _class_activated_weights(

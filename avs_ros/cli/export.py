@@ -87,7 +87,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _check(program: StepProgram, path: Path) -> str:
     """Run the file in ONNX Runtime against PyTorch, where ONNX Runtime is installed."""
-    from avs_ros.inference.engines.onnx_runtime import OnnxRuntimeRunner
+    from avs_ros.inference.engines.portable import OnnxRuntimeRunner
 
     try:
         runner = OnnxRuntimeRunner(program, "cpu", path=path)

@@ -24,10 +24,14 @@ def require_torch() -> None:
     Without it an old torch fails somewhere in a model, with a name that it does not have.  Torch
     itself is not imported: a portable engine's second start needs none of it.
     """
-    found = _installed()
-    if found is None:
+    spec = importlib.util.find_spec("torch")
+    if spec is None or not spec.submodule_search_locations:
         raise MissingDependencyError("torch", "The model", "pip install torch")
-    text, folder = found
+    folder = Path(spec.submodule_search_locations[0])
+    text = getattr(sys.modules.get("torch"), "__version__", "")
+    if not text and (folder / "version.py").is_file():
+        said = (folder / "version.py").read_text(encoding="utf-8")
+        text = "".join(re.findall(r"""^__version__ = ['"]([^'"]+)""", said, re.MULTILINE))
     version = re.match(r"(\d+)\.(\d+)", text)
     if version and (int(version[1]), int(version[2])) < OLDEST:
         needed = ".".join(map(str, OLDEST))
@@ -35,23 +39,6 @@ def require_torch() -> None:
             f"torch {text} is installed ({folder}), the models need {needed} or newer: "
             f"pip install 'torch>={needed}'"
         )
-
-
-def _installed() -> tuple[str, str] | None:
-    """Version ("" where it cannot be told) and folder of torch; None where there is none."""
-    if "torch" in sys.modules:
-        torch = sys.modules["torch"]
-        return None if torch is None else (str(torch.__version__), str(torch.__path__[0]))
-    spec = importlib.util.find_spec("torch")
-    if spec is None or not spec.submodule_search_locations:
-        return None
-    folder = Path(spec.submodule_search_locations[0])
-    try:
-        said = (folder / "version.py").read_text(encoding="utf-8")
-    except OSError:
-        return "", str(folder)
-    version = re.search(r"""__version__ = ['"]([^'"]+)""", said)
-    return (version[1] if version else ""), str(folder)
 
 
 def create_segmenter(

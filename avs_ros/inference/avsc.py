@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -50,24 +50,30 @@ def sounding_instances(
     belong to the smallest: the guitar in front of its player, one singer of a choir.
     """
     category, score, likely = _judge(class_logits, heard)
-    order = np.argsort(-score, kind="stable")
     needed = np.broadcast_to(np.asarray(threshold, np.float32), heard.shape)[category]
-    chosen = [int(i) for i in order if score[i] >= needed[i] and score[i] > 0]
-    kept: list[SoundingInstance] = []
-    shapes: list[np.ndarray] = []
-    for i in chosen:
-        probability = sigmoid(mask_logits[i])
-        shape = probability > 0.5
-        if not shape.any():
-            continue
-        found = SoundingInstance(int(category[i]), float(score[i]), probability)
-        pairs = zip(kept, shapes, strict=True)
-        if not any(_means_the_same(found, shape, other, its) for other, its in pairs):
-            kept.append(found)
-            shapes.append(shape)
-    if kept:
-        kept = _second_opinions(kept, likely, sigmoid(mask_logits))
-    return _apart(kept)
+    order = np.argsort(-score, kind="stable")
+    order = order[(score[order] >= needed[order]) & (score[order] > 0)]
+    if not len(order):
+        return []
+    masks = sigmoid(mask_logits)
+    shapes = masks > 0.5
+    areas = np.count_nonzero(shapes, axis=(1, 2))
+
+    def same(i: int, known: int) -> bool:
+        both = float(np.count_nonzero(shapes[i] & shapes[known]))
+        if both > SAME_THING * (areas[i] + areas[known] - both):
+            return True
+        return bool(category[i] == category[known] and both > PART_OF * areas[i])
+
+    kept: list[int] = []
+    for i in order:
+        if areas[i] and not any(same(i, known) for known in kept):
+            kept.append(int(i))
+    outlines = _apart(_with_second_opinions(masks[kept], category[kept], likely, masks))
+    return [
+        SoundingInstance(int(category[i]), float(score[i]), outline)
+        for i, outline in zip(kept, outlines, strict=True)
+    ]
 
 
 def strongest_candidate(
@@ -92,48 +98,33 @@ def _judge(class_logits: Float, heard: Float) -> tuple[np.ndarray, Float, Float]
     return category, np.asarray(score, np.float32), np.asarray(likely, np.float32)
 
 
-def _second_opinions(
-    kept: list[SoundingInstance], likely: Float, masks: Float
-) -> list[SoundingInstance]:
-    """Instances whose outlines all queries have a say in, as they have in training.
+def _with_second_opinions(
+    outlines: Float, category: np.ndarray, likely: Float, masks: Float
+) -> Float:
+    """Outlines ``[n, h, w]`` in which all queries have a say, as they have in training.
 
     Training lights up a category by all its queries together (``avsc.attend``), so an
     outline is the mean of its own query's and of theirs, in the cells that are nearest to it.
     """
-    shared = list(kept)
-    for category in {one.category for one in kept}:
-        own = [i for i, one in enumerate(kept) if one.category == category]
-        together = 1.0 - np.prod(1.0 - likely[:, category, None, None] * masks, axis=0)
-        nearest = np.stack([kept[i].probability for i in own]).argmax(axis=0)
+    shared = outlines.copy()
+    for k in set(category):
+        own = np.flatnonzero(category == k)
+        together = 1.0 - np.prod(1.0 - likely[:, k, None, None] * masks, axis=0)
+        nearest = outlines[own].argmax(axis=0)
         for number, i in enumerate(own):
-            mine = kept[i].probability
-            mean = np.asarray(0.5 * (mine + together), np.float32)
-            shared[i] = replace(kept[i], probability=np.where(nearest == number, mean, mine))
+            mean = np.asarray(0.5 * (outlines[i] + together), np.float32)
+            shared[i] = np.where(nearest == number, mean, outlines[i])
     return shared
 
 
-def _apart(kept: list[SoundingInstance]) -> list[SoundingInstance]:
-    """The same instances, no cell marked (above one half) by two of them."""
-    shapes = [one.probability > 0.5 for one in kept]
-    areas = [np.count_nonzero(shape) for shape in shapes]
-    taken = np.zeros_like(shapes[0]) if shapes else np.zeros(0, bool)
-    apart = list(kept)
-    for i in sorted(range(len(kept)), key=areas.__getitem__):
-        mine = kept[i].probability
-        probability = np.where(taken, np.minimum(mine, np.float32(BEHIND)), mine)
-        apart[i] = replace(kept[i], probability=probability)
-        taken = taken | shapes[i]
+def _apart(outlines: Float) -> Float:
+    """The same ``[n, h, w]``, no cell marked (above one half) by two of them."""
+    shapes = outlines > 0.5
+    apart, taken = outlines.copy(), np.zeros(outlines.shape[1:], bool)
+    for i in np.argsort(np.count_nonzero(shapes, axis=(1, 2)), kind="stable"):
+        apart[i] = np.where(taken, np.minimum(outlines[i], np.float32(BEHIND)), outlines[i])
+        taken |= shapes[i]
     return apart
-
-
-def _means_the_same(
-    found: SoundingInstance, shape: np.ndarray, other: SoundingInstance, its: np.ndarray
-) -> bool:
-    both = float(np.count_nonzero(shape & its))
-    area, other_area = float(np.count_nonzero(shape)), float(np.count_nonzero(its))
-    if both > SAME_THING * (area + other_area - both):
-        return True
-    return found.category == other.category and both > PART_OF * area
 
 
 FULL = "avsc_pvt"
@@ -202,62 +193,53 @@ class AVSCSegmenter(GatedSegmenter):
 
 
 def create(
-    name: str,
-    engine: str = "auto",
-    device: str = "auto",
-    *,
-    checkpoint: str | Path | None = None,
-    configuration: str = FULL,
-    random_weights: bool = False,
+    name: str, engine: str = "auto", device: str = "auto", **options: Any
 ) -> AVSCSegmenter:
-    """An :class:`AVSCSegmenter` under ``name``.
-
-    ``checkpoint``: an AVSC file; it decides everything.  ``configuration``: without one, which
-    ready form.  ``random_weights``: for measuring speed, untrained.  Raises ModelError where
-    weights are missing, CheckpointError where they do not fit.
-    """
-    path = None if random_weights else _weights(name, checkpoint)
-    identity = None if path is None else identity_of("avsc", files=(path,))
+    """An :class:`AVSCSegmenter` under ``name``; ``options`` and errors: see :func:`program`."""
+    path = options.get("checkpoint")
+    identity = None if path is None else identity_of("avsc", files=(Path(path),))
+    if options.get("random_weights"):
+        identity = None
     runners = open_runners(
-        name, identity, lambda: _bundle(name, path, configuration), engine, choose_device(device)
+        name, identity, lambda: _bundle(name, **options), engine, choose_device(device)
     )
     return AVSCSegmenter(name, runners)
 
 
-def program(
+def program(name: str, **options: Any) -> StepProgram:
+    """The model's visual step.
+
+    ``checkpoint``: an AVSC file; it decides everything.  ``configuration``: without one, which
+    ready form (``avsc_pvt`` unless given).  ``random_weights``: for measuring speed, untrained.
+    Raises ModelError where weights are missing, CheckpointError where they do not fit.
+    """
+    return _bundle(name, **options).program()
+
+
+def _bundle(
     name: str,
     *,
     checkpoint: str | Path | None = None,
     configuration: str = FULL,
     random_weights: bool = False,
-) -> StepProgram:
-    """The model's visual step; arguments and errors as for :func:`create`."""
-    path = None if random_weights else _weights(name, checkpoint)
-    return _bundle(name, path, configuration).program()
-
-
-def _weights(name: str, checkpoint: str | Path | None) -> Path:
-    if checkpoint is not None:
-        return Path(checkpoint)
-    raise ModelError(
-        f"{name} needs weights: train it (`avs train avsc`) and give the path of the checkpoint "
-        "as the model"
-    )
-
-
-def _bundle(name: str, path: Path | None, configuration: str) -> Bundle:
-    """Of a file; without one of a ready form with random weights, always the same."""
+) -> Bundle:
+    """Of a file; with random weights of a ready form, always the same."""
     import torch
 
     from avs_ros.inference.model_steps import avsc_bundle
     from avs_ros.models import avsc
     from avs_ros.models.labels import audioset
 
-    if path is not None:
-        loaded = avsc.load_avsc(path)
-        return avsc_bundle(loaded.network, name, loaded.metadata)
-    # The caller's random state stays as it was.
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        network = avsc.AVSC(avsc.configuration(configuration)).eval()
-    return avsc_bundle(network, name, {"audioset": list(audioset().names)})
+    if random_weights:
+        # The caller's random state stays as it was.
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            network = avsc.AVSC(avsc.configuration(configuration)).eval()
+        return avsc_bundle(network, name, {"audioset": list(audioset().names)})
+    if checkpoint is None:
+        raise ModelError(
+            f"{name} needs weights: train it (`avs train avsc`) and give the path of the "
+            "checkpoint as the model"
+        )
+    network, metadata = avsc.load_avsc(checkpoint)
+    return avsc_bundle(network, name, metadata)

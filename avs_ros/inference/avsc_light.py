@@ -14,7 +14,7 @@ from avs_ros.inference.category_gate import Bools
 from avs_ros.inference.explaining import of_instances
 from avs_ros.inference.frames import WholePreparation
 from avs_ros.inference.gated_segmenter import BUNDLED, ExplainingSegmenter, open_light
-from avs_ros.inference.potential_objects import ObjectReader, PotentialObject, PotentialObjects
+from avs_ros.inference.potential_objects import PotentialObject, PotentialObjects, read_objects
 from avs_ros.inference.tracking import NEW, InstanceTracker, Tracked
 from avs_ros.segmentation import Bytes, Float, Layer, Prediction, sigmoid
 
@@ -48,12 +48,11 @@ class InstanceSegmenter(ExplainingSegmenter):
         self._tracker = InstanceTracker()
         runners = open_light("instance", checkpoint, name, engine, device)
         metadata = runners.metadata
-        rows = metadata["rows"]
-        known = np.array([bool(own) for own in rows])
+        known = np.array([bool(own) for own in metadata["rows"]])
         super().__init__(name, runners, known)
         self.labels = self.categories = [self._names[int(k)] for k in np.flatnonzero(known)]
         self._row = np.cumsum(known) - 1
-        self._read = ObjectReader(rows)
+        self._rows = metadata["rows"]
         self._visible: PotentialObjects | None = None
         self._tracked: list[Tracked | None] = []
         self._wholes = WholePreparation(
@@ -74,7 +73,7 @@ class InstanceSegmenter(ExplainingSegmenter):
         """
         heard, ms = self._listen(stamp_ns, window)
         whole, shown = self._wholes(frame)
-        visible = self._read(self._run(whole), shown)
+        visible = read_objects(self._run(whole), self._rows, shown)
         ms.end("visual")
         self._visible, self._tracked = visible, self._tracker(stamp_ns, visible.objects)
         ms.end("tracking")

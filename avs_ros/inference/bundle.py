@@ -23,8 +23,16 @@ from typing import TYPE_CHECKING, Any, cast
 from safetensors import SafetensorError, safe_open
 
 from avs_ros.errors import AvsError, EngineError
-from avs_ros.inference.engines.cache import cache_folder, code_digest, forget_old
-from avs_ros.inference.engines.prepared import Step, StepRunner, prepare, read_step, write_json
+from avs_ros.inference.engines.prepared import (
+    Step,
+    StepRunner,
+    cache_folder,
+    code_digest,
+    forget_old,
+    prepare,
+    read_step,
+    written_whole,
+)
 from avs_ros.inference.engines.selection import (
     AUTO,
     ENGINES,
@@ -36,20 +44,20 @@ from avs_ros.inference.engines.selection import (
 if TYPE_CHECKING:
     from avs_ros.inference.engines.program import StepProgram
 
-VISUAL_STEP, AUDIO_STEP = "visual", "audio"
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Bundle:
-    """``steps``: "visual" and "audio".  ``metadata``: what JSON can hold."""
+    """The ``visual`` and the ``audio`` step.  ``metadata``: what JSON can hold."""
 
     metadata: Mapping[str, Any]
-    steps: Mapping[str, Step]
+    visual: Step
+    audio: Step
 
     def program(self) -> StepProgram:
         """The visual step of a bundle that is fresh from its networks."""
-        return cast("StepProgram", self.steps[VISUAL_STEP])
+        return cast("StepProgram", self.visual)
 
 
 @dataclass(frozen=True)
@@ -107,7 +115,7 @@ def open_runners(
         find_engine(engine, device)  # before anything is built
     kept = None if identity is None else load_bundle(name, identity)
     if kept is not None:
-        wanted = remembered(kept.steps[VISUAL_STEP], device) if engine == AUTO else engine
+        wanted = remembered(kept.visual, device) if engine == AUTO else engine
         if wanted in ENGINES and ENGINES[wanted].portable:
             try:
                 return _run(kept, wanted, device)
@@ -115,7 +123,7 @@ def open_runners(
                 _log.warning("%s: what is kept of it is of no use, building anew: %s", name, error)
     bundle = make()
     if engine == AUTO:
-        chosen = build_runner(bundle.steps[VISUAL_STEP], AUTO, device)
+        chosen = build_runner(bundle.visual, AUTO, device)
         chosen.close()
         engine = chosen.engine
     if identity is not None and engine in ENGINES and ENGINES[engine].portable:
@@ -132,22 +140,22 @@ def load_bundle(name: str, identity: str) -> Bundle | None:
     path = _path(name, identity)
     try:
         payload = json.loads(path.read_text(encoding="utf-8"))
-        steps = {key: read_step(step, path.parent) for key, step in payload["steps"].items()}
-        metadata = payload["metadata"]
+        steps = [read_step(payload["steps"][key], path.parent) for key in ("visual", "audio")]
+        return Bundle(payload["metadata"], *steps)
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    found = {key: step for key, step in steps.items() if step is not None}
-    return Bundle(metadata, found) if len(found) == len(steps) else None
 
 
 def save_bundle(name: str, identity: str, bundle: Bundle) -> Bundle:
     """Export both steps, keep them and the metadata; the result needs no networks."""
-    steps = {key: prepare(step) for key, step in bundle.steps.items()}
+    visual, audio = prepare(bundle.visual), prepare(bundle.audio)
+    steps = {"visual": visual.describe(), "audio": audio.describe()}
+    text = json.dumps({"metadata": bundle.metadata, "steps": steps})
     path = _path(name, identity)
-    payload = {key: step.describe() for key, step in steps.items()}
-    write_json(path, {"metadata": bundle.metadata, "steps": payload})
+    with written_whole(path) as partial:
+        partial.write_text(text, encoding="utf-8")
     forget_old(path.parent, name, ".bundle.json")
-    return Bundle(json.loads(path.read_text(encoding="utf-8"))["metadata"], steps)
+    return Bundle(json.loads(text)["metadata"], visual, audio)
 
 
 def give_back_memory() -> None:
@@ -159,20 +167,14 @@ def give_back_memory() -> None:
             trim(0)
 
 
-def audio_engine(engine: str, device: str) -> str:
-    """Where the audio network runs beside ``engine``: with it on CPUs, in PyTorch on GPUs.
-
-    A GPU's half-precision engines would blur the class scores that the label rests on.
-    """
-    return engine if device == "cpu" else "torch"
-
-
 def _run(bundle: Bundle, engine: str, device: str) -> ModelRunners:
+    # A GPU's half-precision engines would blur the class scores that the label rests on.
+    beside = engine if device == "cpu" else "torch"
     # The smaller one first: what engines need only while they load does not come on top.
-    audio = _listen(bundle.steps[AUDIO_STEP], audio_engine(engine, device), device)
+    audio = _listen(bundle.audio, beside, device)
     give_back_memory()
     try:
-        visual = build_runner(bundle.steps[VISUAL_STEP], engine, device)
+        visual = build_runner(bundle.visual, engine, device)
     except BaseException:
         audio.close()
         raise

@@ -1,6 +1,9 @@
 """C3N as published, behind the segmenter protocol: any backbone, audio network and engine.
 
 The paper's models are a checkpoint, its audio network's public weights, and a label similarity.
+``c3n_light_paper`` is the C3N inside the light file, by itself, with the authors' arithmetic: its
+own mask and the unified label are the answer.  Nothing chooses among categories and nothing
+refuses: what :class:`LightSegmenter` adds shows in the difference.
 """
 
 from __future__ import annotations
@@ -18,7 +21,12 @@ from avs_ros.errors import ModelError
 from avs_ros.gate import POSTPROCESSED, GateConfig
 from avs_ros.inference.bundle import Bundle, ModelRunners, identity_of, open_runners
 from avs_ros.inference.engines import choose_device
-from avs_ros.inference.gated_segmenter import BundleSegmenter, StageTimes, stretched_frames
+from avs_ros.inference.gated_segmenter import (
+    BUNDLED,
+    BundleSegmenter,
+    StageTimes,
+    stretched_frames,
+)
 from avs_ros.models.labels import audioset
 from avs_ros.segmentation import Bytes, Float, Prediction, sigmoid
 from avs_ros.weights.sources import cache_folder, cached_paths, find_source, sha256_of
@@ -28,6 +36,7 @@ if TYPE_CHECKING:
     from avs_ros.models.audio.network import AudioNetwork
     from avs_ros.models.checkpoints import LoadedNetwork
 
+Matrix = NDArray[np.floating]
 # Share of the image whose mean probability says whether anything sounds.
 _STRONGEST = 0.01
 
@@ -71,7 +80,8 @@ class C3NSegmenter(BundleSegmenter):
         self._memory.remember(stamp_ns, np.asarray(state, np.float32))
         probability = sigmoid(np.asarray(logits, np.float32)[0, 0])
         row, heard = int(label[0]), int(scores[0].argmax())
-        sounding = _strongest(probability)
+        count = max(1, round(_STRONGEST * probability.size))
+        sounding = float(np.partition(probability.ravel(), -count)[-count:].mean())
         ms.end("finish")
         return Prediction(
             probability=probability,
@@ -84,13 +94,6 @@ class C3NSegmenter(BundleSegmenter):
         )
 
 
-def _strongest(probability: Float) -> float:
-    count = max(1, round(_STRONGEST * probability.size))
-    return float(np.partition(probability.ravel(), -count)[-count:].mean())
-
-
-Matrix = NDArray[np.floating]
-
 @dataclass(frozen=True)
 class Options:
     """What a model of the paper is made of.
@@ -100,6 +103,7 @@ class Options:
     hold it; None: what ``avs weights download`` fetched.
     ``similarity``: a file, a form ("context", "plain") or an array [K, 527]; None: the
     checkpoint's own, else the shipped one.  ``random_weights``: for measuring speed, untrained.
+    ``light``: the checkpoint is a light file (None: the bundled one), which holds everything.
     """
 
     checkpoint: str | Path | None = None
@@ -109,6 +113,7 @@ class Options:
     similarity: str | Path | Matrix | None = None
     random_weights: bool = False
     frames_per_clip: int = 5
+    light: bool = False
 
     def audio_files(self) -> list[Path]:
         """The given files of the audio network."""
@@ -124,20 +129,11 @@ def create(
     Raises ModelError where weights are missing, CheckpointError where they do not fit.
     """
     chosen = Options(**options)
-
-    def make() -> Bundle:
-        from avs_ros.inference.model_steps import c3n_bundle
-
-        loaded = _load(name, chosen)
-        audio_encoder, files = _audio_encoder(loaded, chosen)
-        bundle = c3n_bundle(
-            loaded.network, audio_encoder, loaded.labels, name, chosen.frames_per_clip
-        )
-        hashes = {path.name: sha256_of(path) for path in files}
-        return replace(bundle, metadata={**bundle.metadata, "weights": hashes})
-
-    runners = open_runners(name, _identity(chosen), make, engine, choose_device(device))
-    return C3NSegmenter(name, runners)
+    make = _light_bundle if chosen.light else _bundle
+    runners = open_runners(
+        name, _identity(chosen), lambda: make(name, chosen), engine, choose_device(device)
+    )
+    return C3NSegmenter(name, runners, cv2.INTER_AREA if chosen.light else cv2.INTER_LINEAR)
 
 
 def program(name: str, **options: Any) -> StepProgram:
@@ -145,7 +141,32 @@ def program(name: str, **options: Any) -> StepProgram:
     from avs_ros.inference.model_steps import c3n_program
 
     chosen = Options(**options)
+    if chosen.light:
+        return _light_bundle(name, chosen).program()
     return c3n_program(_load(name, chosen).network, name, chosen.frames_per_clip)
+
+
+def _bundle(name: str, options: Options) -> Bundle:
+    from avs_ros.inference.model_steps import c3n_bundle
+
+    loaded = _load(name, options)
+    audio_encoder, files = _audio_encoder(loaded, options)
+    bundle = c3n_bundle(
+        loaded.network, audio_encoder, loaded.labels, name, options.frames_per_clip
+    )
+    hashes = {path.name: sha256_of(path) for path in files}
+    return replace(bundle, metadata={**bundle.metadata, "weights": hashes})
+
+
+def _light_bundle(name: str, options: Options) -> Bundle:
+    from avs_ros.inference.model_steps import c3n_bundle
+    from avs_ros.models.light.checkpoint import load_light
+
+    model = load_light(options.checkpoint or BUNDLED)
+    network = model.network.requires_grad_(False)
+    return c3n_bundle(
+        network.c3n, network.audio_encoder, model.rows, name, options.frames_per_clip
+    )
 
 
 def _load(name: str, options: Options) -> LoadedNetwork:
@@ -197,10 +218,11 @@ def _audio_encoder(loaded: LoadedNetwork, options: Options) -> tuple[AudioNetwor
 
 def _identity(options: Options) -> str:
     """Of a model: its files' contents, its options, and what downloaded weights there are."""
-    files = [] if options.checkpoint is None else [Path(options.checkpoint)]
+    checkpoint = options.checkpoint or (BUNDLED if options.light else None)
+    files = [] if checkpoint is None else [Path(checkpoint)]
     files += options.audio_files()
     parts: tuple[object, ...] = (
-        "published", options.visual, options.audio, options.random_weights,
+        "published", options.light, options.visual, options.audio, options.random_weights,
         options.frames_per_clip,
     )  # fmt: skip
     similarity = options.similarity

@@ -16,9 +16,9 @@ _UNNAMED = ("siren",)
 
 
 class ClassAffinity:
-    """A trained ``ClassAudioAffinity`` (``models/light/affinity.py``) from plain values.
+    """A trained ``ClassAudioAffinity`` (``models/light/selection.py``) from plain values.
 
-    ``metadata``: ``log_affinity`` [V][527], ``gain`` and ``bias`` [V], ``alpha``,
+    ``metadata``: ``log_affinity`` [V][527], ``gain``, ``bias`` and
     ``sound_class_category`` [V], ``categories`` (their number K).  ``names``: of the sound
     classes.
     """
@@ -27,7 +27,6 @@ class ClassAffinity:
         self._affinity = np.exp(np.asarray(metadata["log_affinity"], np.float64)).T
         self._gain = np.asarray(metadata["gain"], np.float64)
         self._bias = np.asarray(metadata["bias"], np.float64)
-        self._alpha = float(metadata["alpha"])
         self._categories = int(metadata["categories"])
         self.sound_class_category = np.asarray(metadata["sound_class_category"], np.int64)
         self._names = names
@@ -35,8 +34,8 @@ class ClassAffinity:
     def sound_classes(self, logits: Float) -> Float:
         """AudioSet logits ``[527]`` -> sound class logits ``[V]``."""
         likely = 1.0 / (1.0 + np.exp(-np.clip(np.asarray(logits, np.float64), -60.0, 60.0)))
-        heard = likely**self._alpha @ self._affinity
-        return np.asarray(self._gain * np.log(heard + _FLOOR) + self._bias, np.float32)
+        scores = np.log(likely @ self._affinity + _FLOOR)
+        return np.asarray(self._gain * scores + self._bias, np.float32)
 
     def __call__(self, logits: Float) -> Float:
         """AudioSet logits ``[527]`` -> evidence ``[K]``: the loudest sound class of each

@@ -12,7 +12,7 @@ import numpy as np
 
 from avs_ros.errors import ModelError
 from avs_ros.gate import GateConfig
-from avs_ros.inference.bundle import AUDIO_STEP, VISUAL_STEP, Bundle, open_runners
+from avs_ros.inference.bundle import Bundle, ModelRunners, open_runners
 from avs_ros.inference.engines import choose_device
 from avs_ros.inference.engines.program import StepProgram
 from avs_ros.inference.gated_segmenter import (
@@ -29,7 +29,7 @@ from avs_ros.models.c3n.c3im import CognitiveConsensusInference
 from avs_ros.models.label_similarity import load_similarity
 from avs_ros.models.labels import audioset, imagenet
 from avs_ros.models.light.checkpoint import load_light
-from avs_ros.models.light.consensus_cam import ConsensusCam
+from avs_ros.models.light.consensus_cam import CamOutput, ConsensusCam
 from avs_ros.models.weight_file import load_state_dict_strictly, read_weight_file
 from avs_ros.segmentation import Bytes, Float, Prediction, sigmoid
 from avs_ros.sound import level_dbfs
@@ -45,31 +45,14 @@ class ConsensusCamSegmenter(BundleSegmenter):
 
     ``level``: share of the map's maximum from which a pixel is marked.  ``gate``: it has no score
     to set a threshold to, so only the level of silence and the audio network's period count; may
-    be replaced at any time.  Raises ModelError for a level outside 0..1, EngineError for an engine
-    or device that cannot serve.
+    be replaced at any time.
     """
 
     gate_options = frozenset({"silence_dbfs", "audio_period"})
 
     def __init__(
-        self,
-        module: ConsensusCam,
-        audio_encoder: AudioNetwork,
-        labels: Sequence[str],
-        *,
-        name: str = "consensus_cam",
-        engine: str = "auto",
-        device: str = "auto",
-        level: float = LEVEL,
+        self, name: str, runners: ModelRunners, labels: Sequence[str], level: float
     ) -> None:
-        if not 0 < level < 1:
-            raise ModelError(f"level is {level}; it must lie between 0 and 1")
-        steps = {
-            VISUAL_STEP: cam_program(module, name),
-            AUDIO_STEP: audio_program(audio_encoder, name),
-        }
-        bundle = Bundle(sees(module.backbone, module.image_size), steps)
-        runners = open_runners(name, None, lambda: bundle, engine, choose_device(device))
         super().__init__(name, runners)
         self.labels, self._level = tuple(labels), level
         self._frames = stretched_frames(runners.metadata, cv2.INTER_LINEAR)
@@ -88,13 +71,14 @@ class ConsensusCamSegmenter(BundleSegmenter):
         cam, label = self._runner(self._frames(frame), logits)
         ms.end("visual")
         silent = level_dbfs(window) < gate.silence_dbfs
+        score = 0.0 if silent else 1.0
         share = np.asarray(cam, np.float32)[0, 0]
         # The level reads 0.5, the maximum 1.
         probability = np.interp(share, (0.0, self._level, 1.0), (0.0, 0.5, 1.0))
         row, heard = int(label[0]), int(logits[0].argmax())
         return Prediction(
-            probability=np.asarray(probability * (0.0 if silent else 1.0), np.float32),
-            score=0.0 if silent else 1.0,
+            probability=np.asarray(probability * score, np.float32),
+            score=score,
             label="" if silent else self.labels[row],
             label_index=-1 if silent else row,
             audio_label=audioset().names[heard],
@@ -140,11 +124,22 @@ class Options:
 def create(
     name: str, engine: str = "auto", device: str = "auto", **options: Any
 ) -> ConsensusCamSegmenter:
-    """A :class:`ConsensusCamSegmenter`; ``options``: see :class:`Options`."""
+    """A :class:`ConsensusCamSegmenter`; ``options``: see :class:`Options`.
+
+    Raises ModelError for a level outside 0..1, EngineError for an engine or device that cannot
+    serve.
+    """
     chosen = Options(**options)
-    return ConsensusCamSegmenter(
-        *chosen.parts(), name=name, engine=engine, device=device, level=chosen.level
+    if not 0 < chosen.level < 1:
+        raise ModelError(f"level is {chosen.level}; it must lie between 0 and 1")
+    module, audio_encoder, labels = chosen.parts()
+    bundle = Bundle(
+        sees(module.backbone, module.image_size),
+        cam_program(module, name),
+        audio_program(audio_encoder, name),
     )
+    runners = open_runners(name, None, lambda: bundle, engine, choose_device(device))
+    return ConsensusCamSegmenter(name, runners, labels, chosen.level)
 
 
 def program(name: str, **options: Any) -> StepProgram:
@@ -155,9 +150,5 @@ def program(name: str, **options: Any) -> StepProgram:
 def cam_program(module: ConsensusCam, name: str) -> StepProgram:
     """The step for any engine: no past goes in, no state comes out."""
     size = module.image_size
-    return StepProgram(
-        name=name,
-        module=module,
-        inputs={"frame": (1, 3, size, size), "audio_logits": (1, 527)},
-        outputs=("cam", "label"),
-    )
+    inputs = {"frame": (1, 3, size, size), "audio_logits": (1, 527)}
+    return StepProgram(name, module, inputs, CamOutput._fields)

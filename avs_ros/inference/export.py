@@ -14,12 +14,9 @@ from __future__ import annotations
 import contextlib
 import inspect
 import io
-import json
 import logging
-import os
 import tempfile
 import warnings
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +25,7 @@ import torch
 from numpy.typing import NDArray
 
 from avs_ros.errors import EngineError, optional
-from avs_ros.inference.engines.cache import cached_path, forget_old
+from avs_ros.inference.engines.prepared import cached_path, forget_old
 
 if TYPE_CHECKING:
     from avs_ros.inference.engines.program import StepProgram
@@ -41,23 +38,17 @@ _APART_BYTES = 1024
 
 
 def export_onnx(
-    program: StepProgram,
-    path: str | Path,
-    metadata: Mapping[str, Any] | None = None,
-    weights_beside: bool = False,
-    opset: int = OPSET,
+    program: StepProgram, path: str | Path, weights_beside: bool = False, opset: int = OPSET
 ) -> Path:
     """Write ``program`` to ``path`` and return it.
 
-    ``metadata``: stored in the file's ``metadata_props`` as JSON text (needs the onnx package
-    where given).  ``weights_beside``: keep them in ``path`` + ".data", which engines map into
-    memory instead of reading it.  ``opset``: version of the operators.  Raises EngineError when
-    the graph cannot be made, MissingDependencyError without onnx.
+    ``weights_beside``: keep them in ``path`` + ".data", which engines map into memory instead of
+    reading it.  ``opset``: version of the operators.  Raises EngineError when the graph cannot be
+    made, MissingDependencyError without onnx.
     """
     onnx = optional("onnx", "exporting a model")
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.{os.getpid()}.part")
     arguments = tuple(torch.from_numpy(x) for x in program.example)
     options: dict[str, Any] = {
         "input_names": list(program.inputs),
@@ -70,25 +61,27 @@ def export_onnx(
     if "dynamo" in inspect.signature(torch.onnx.export).parameters:
         # The tracing exporter: needs no further package and is exact for these graphs.
         options["dynamo"] = False
+    data = f"{path.name}.data"
+    apart: dict[str, Any] = {
+        "save_as_external_data": True, "all_tensors_to_one_file": True, "location": data,
+        "size_threshold": _APART_BYTES,
+    }  # fmt: skip
     try:
-        with _quiet(), torch.no_grad():
-            torch.onnx.export(program.module, arguments, str(partial), **options)
-        model = onnx.load(str(partial))
-        fold_shapes(model)
-        entries = {"step": program.name, "fingerprint": program.fingerprint, **(metadata or {})}
-        for key, value in entries.items():
-            entry = model.metadata_props.add()
-            entry.key = key
-            entry.value = value if isinstance(value, str) else json.dumps(value)
-        if weights_beside:
-            _save_apart(model, path)
-        else:
-            onnx.save(model, str(partial))
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".export") as folder:
+            partial = Path(folder) / path.name
+            with _quiet(), torch.no_grad():
+                torch.onnx.export(program.module, arguments, str(partial), **options)
+            model = onnx.load(str(partial))
+            fold_shapes(model)
+            about = {"step": program.name, "fingerprint": program.fingerprint}
+            onnx.helper.set_model_props(model, about)
+            onnx.save_model(model, str(partial), **(apart if weights_beside else {}))
+            if (beside := partial.with_name(data)).is_file():
+                beside.replace(path.with_name(data))
+            # The graph comes last, so that it never stands alone.
             partial.replace(path)
     except (RuntimeError, torch.onnx.errors.OnnxExporterError, OSError) as error:
         raise EngineError(f"the step of {program.name} cannot be exported: {error}") from error
-    finally:
-        partial.unlink(missing_ok=True)
     return path
 
 
@@ -99,21 +92,6 @@ def exported(program: StepProgram, opset: int = OPSET) -> Path:
         export_onnx(program, path, weights_beside=True, opset=opset)
         forget_old(path.parent, program.name, f"_opset{opset}.onnx")
     return path
-
-
-def _save_apart(model: Any, path: Path) -> None:
-    """Graph and weights in two files; the graph comes last, so that it never stands alone."""
-    import onnx
-
-    data = f"{path.name}.data"
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".export") as folder:
-        onnx.save_model(
-            model, str(Path(folder) / path.name), save_as_external_data=True,
-            all_tensors_to_one_file=True, location=data, size_threshold=_APART_BYTES,
-        )  # fmt: skip
-        if (Path(folder) / data).is_file():
-            (Path(folder) / data).replace(path.with_name(data))
-        (Path(folder) / path.name).replace(path)
 
 
 @contextlib.contextmanager
@@ -135,8 +113,8 @@ _LARGEST = 1 << 17
 _Known = dict[str, NDArray[Any]]
 
 
-def fold_shapes(model: Any) -> int:
-    """Fold in place; how many operators are left.
+def fold_shapes(model: Any) -> None:
+    """Fold in place.
 
     ``model``: an ``onnx.ModelProto`` with static input shapes and its weights inside.  Operators
     on constants alone are replaced by their value, those that nothing needs are removed.
@@ -153,7 +131,6 @@ def fold_shapes(model: Any) -> int:
     while _fold_once(graph, known, opsets, _shapes(model)):
         pass
     _prune(graph)
-    return len(graph.node)
 
 
 def _fold_once(graph: Any, known: _Known, opsets: dict[str, int], shapes: _Known) -> bool:
@@ -166,9 +143,9 @@ def _fold_once(graph: Any, known: _Known, opsets: dict[str, int], shapes: _Known
         values = _value(node, known, opsets, shapes)
         if values is None:
             kept.append(node)
-            continue
-        found.update(zip(node.output, values, strict=True))
-        known.update(zip(node.output, values, strict=True))
+        else:
+            found.update(zip(node.output, values, strict=True))
+            known.update(found)
     if not found:
         return False
     del graph.node[:]

@@ -74,11 +74,9 @@ class WholePreparation:
 
 def check_frame(frame: Bytes) -> None:
     """Raise ImageFormatError for anything but uint8 RGB."""
-    if not isinstance(frame, np.ndarray):
-        raise ImageFormatError(
-            f"a frame must be a uint8 array [H, W, 3] RGB, got {type(frame).__name__}"
-        )
-    if frame.ndim != 3 or frame.shape[2] != 3 or frame.dtype != np.uint8 or not frame.size:
-        raise ImageFormatError(
-            f"a frame must be uint8 [H, W, 3] RGB, got {frame.dtype} {list(frame.shape)}"
-        )
+    got = type(frame).__name__
+    if isinstance(frame, np.ndarray):
+        got = f"{frame.dtype} {list(frame.shape)}"
+        if frame.ndim == 3 and frame.shape[2] == 3 and frame.dtype == np.uint8 and frame.size:
+            return
+    raise ImageFormatError(f"a frame must be uint8 [H, W, 3] RGB, got {got}")

@@ -8,53 +8,32 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor, nn
-
 from avs_ros.errors import CheckpointError
-from avs_ros.inference.bundle import AUDIO_STEP, VISUAL_STEP, Bundle
+from avs_ros.inference.bundle import Bundle
 from avs_ros.inference.engines.program import StepProgram
 from avs_ros.models.audio.network import AudioNetwork
-from avs_ros.models.avsc.network import AVSC, AVSCAudioStep, VisualOutput, VisualStep
+from avs_ros.models.avsc.network import AVSC, AVSCAudioStep, VisualStep
 from avs_ros.models.c3n import C3N
 from avs_ros.models.c3n.backbone import STAGES, Backbone
 from avs_ros.models.c3n.streaming import C3NStep, StepOutput
-from avs_ros.models.light.affinity import ClassAudioAffinity
 from avs_ros.models.light.checkpoint import LightModel, load_light
 from avs_ros.models.light.detector import Detections, Detector
-from avs_ros.models.light.steps import (
-    BlendedAudio,
-    DetectingOutput,
-    DetectingStep,
-    InstanceStep,
-    LightStep,
-)
+from avs_ros.models.light.selection import ClassAudioAffinity
+from avs_ros.models.light.steps import BlendedAudio, DetectingStep, InstanceStep, LightStep
 from avs_ros.sound import SAMPLE_RATE
 
 # Masks come at the camera's rate; what is heard changes less often.
 AUDIO_PERIOD_S = 0.1
 
 
-class AudioEncoderStep(nn.Module):
-    """An audio network in evaluation mode: window ``[1, 16000]`` -> feature and class scores."""
-
-    def __init__(self, network: AudioNetwork) -> None:
-        super().__init__()
-        self.network = network
-        # All of it: exporters leave every part in the mode of the whole.
-        self.eval().requires_grad_(False)
-
-    def forward(self, waveform: Tensor) -> tuple[Tensor, Tensor]:
-        """``[1, 16000]`` -> ``[1, A]``, ``[1, 527]``."""
-        return self.network.hear(waveform)
-
-
 def audio_program(
     network: AudioNetwork | AVSCAudioStep, name: str, feature: str = "feature"
 ) -> StepProgram:
     """``network`` for any engine; windows must be finite (see :class:`CachedAudioEncoder`)."""
-    step = AudioEncoderStep(network) if isinstance(network, AudioNetwork) else network
+    # All of it in evaluation mode: exporters leave every part in the mode of the whole.
+    network.eval().requires_grad_(False)
     inputs = {"waveform": (1, SAMPLE_RATE)}
-    return StepProgram(f"{name}_audio", step, inputs, (feature, "audio_logits"), decision="")
+    return StepProgram(f"{name}_audio", network, inputs, (feature, "audio_logits"), decision="")
 
 
 def sees(backbone: Backbone, size: int) -> dict[str, Any]:
@@ -67,10 +46,7 @@ def sees(backbone: Backbone, size: int) -> dict[str, Any]:
 
 
 def _remembers(trunk: C3NStep) -> dict[str, Any]:
-    return {
-        "frames_per_clip": trunk.frames_per_clip,
-        "state": [STAGES, trunk.state_width],
-    }
+    return {"frames_per_clip": trunk.frames_per_clip, "state": [STAGES, trunk.state_width]}
 
 
 def _pixels(size: int) -> tuple[int, ...]:
@@ -103,40 +79,35 @@ def c3n_bundle(
     """What :class:`C3NSegmenter` runs on."""
     program = c3n_program(network, name, frames_per_clip)
     assert isinstance(program.module, C3NStep)
-    return Bundle(
-        {
-            "labels": list(labels),
-            **_remembers(program.module),
-            **sees(network.backbone, network.image_size),
-        },
-        {VISUAL_STEP: program, AUDIO_STEP: audio_program(audio_encoder, name)},
-    )
+    metadata = {
+        "labels": list(labels),
+        **_remembers(program.module),
+        **sees(network.backbone, network.image_size),
+    }
+    return Bundle(metadata, program, audio_program(audio_encoder, name))
 
 
 def visual_program(network: AVSC, name: str) -> StepProgram:
     """The segmenter of potential sounding objects: no past goes in, no state comes out."""
     inputs = {"frame": _pixels(network.config.image_size)}
-    return StepProgram(name, VisualStep(network), inputs, VisualOutput._fields, decision="")
+    outputs = ("class_logits", "mask_logits")
+    return StepProgram(name, VisualStep(network), inputs, outputs, decision="")
 
 
 def avsc_bundle(network: AVSC, name: str, metadata: Mapping[str, Any]) -> Bundle:
     """What :class:`AVSCSegmenter` runs on."""
     config = network.config
-    return Bundle(
-        {
-            "metadata": {key: value for key, value in metadata.items() if key != "build"},
-            "calibration": metadata.get("calibration", {}),
-            "audioset": metadata["audioset"],
-            "categories": list(config.categories),
-            "sound_classes": list(config.sound_classes),
-            "affinity": affinity_metadata(network.audio_head.affinity),
-            **sees(network.backbone, config.image_size),
-        },
-        {
-            VISUAL_STEP: visual_program(network, name),
-            AUDIO_STEP: audio_program(AVSCAudioStep(network), name, "residual"),
-        },
-    )
+    known = {
+        "metadata": {key: value for key, value in metadata.items() if key != "build"},
+        "calibration": metadata.get("calibration", {}),
+        "audioset": metadata["audioset"],
+        "categories": list(config.categories),
+        "sound_classes": list(config.sound_classes),
+        "affinity": affinity_metadata(network.audio_head.affinity),
+        **sees(network.backbone, config.image_size),
+    }
+    audio = audio_program(AVSCAudioStep(network), name, "residual")
+    return Bundle(known, visual_program(network, name), audio)
 
 
 def light_bundle(checkpoint: str | Path, name: str) -> Bundle:
@@ -150,35 +121,29 @@ def light_bundle(checkpoint: str | Path, name: str) -> Bundle:
         "heard": (1, len(model.categories)),
         **_recalls(step.trunk),
     }
-    return Bundle(
-        {
-            **_told(model),
-            "calibration": model.metadata.get("calibration", {}),
-            "rows": list(model.rows),
-            "categories": list(model.categories),
-            "sound_classes": list(model.sound_classes),
-            "affinity": affinity_metadata(network.affinity),
-            **_remembers(step.trunk),
-            **sees(network.c3n.backbone, network.image_size),
-        },
-        {
-            VISUAL_STEP: StepProgram(
-                name, step, inputs, ("masks", "gate", "companion", "label", "state")
-            ),
-            AUDIO_STEP: audio_program(network.audio_encoder, name),
-        },
-    )
+    metadata = {
+        **_told(model),
+        "calibration": model.metadata.get("calibration", {}),
+        "rows": list(model.rows),
+        "categories": list(model.categories),
+        "sound_classes": list(model.sound_classes),
+        "affinity": affinity_metadata(network.affinity),
+        **_remembers(step.trunk),
+        **sees(network.c3n.backbone, network.image_size),
+    }
+    program = StepProgram(name, step, inputs, ("masks", "gate", "companion", "label", "state"))
+    return Bundle(metadata, program, audio_program(network.audio_encoder, name))
 
 
 def detecting_program(step: DetectingStep, name: str) -> StepProgram:
     """The visual step of a file with a detector, for any engine."""
     inputs = {
         "frame": _pixels(step.network.image_size),
-        "whole": _pixels(step.whole_size),
+        "whole": _pixels(step.instances.whole_size),
         **_hears(step.trunk),
         **_recalls(step.trunk),
     }
-    return StepProgram(name, step, inputs, DetectingOutput._fields)
+    return StepProgram(name, step, inputs, step.outputs)
 
 
 def detecting_bundle(checkpoint: str | Path, name: str) -> Bundle:
@@ -187,23 +152,18 @@ def detecting_bundle(checkpoint: str | Path, name: str) -> Bundle:
     detector, told = _detector_of(model), model.metadata["detecting"]
     network = model.network.requires_grad_(False)
     step = DetectingStep(network, detector, told["imagenet"], told["whole_size"])
-    return Bundle(
-        {
-            **{key: told[key] for key in ("categories", "evidence", "gate", "candidates")},
-            "background": told.get("background"),
-            "calibration": told["calibration"],
-            **_told(model),
-            "outputs": list(DetectingOutput._fields),
-            "feature_width": step.trunk.audio_width,
-            "whole_size": step.whole_size,
-            **_remembers(step.trunk),
-            **sees(network.c3n.backbone, network.image_size),
-        },
-        {
-            VISUAL_STEP: detecting_program(step, name),
-            AUDIO_STEP: audio_program(both_audio_networks(model), name),
-        },
-    )
+    metadata = {
+        **_explained(model),
+        "candidates": told["candidates"],
+        "calibration": told["calibration"],
+        "outputs": list(step.outputs),
+        "feature_width": step.trunk.audio_width,
+        "whole_size": told["whole_size"],
+        **_remembers(step.trunk),
+        **sees(network.c3n.backbone, network.image_size),
+    }
+    audio = audio_program(both_audio_networks(model), name)
+    return Bundle(metadata, detecting_program(step, name), audio)
 
 
 def instance_program(model: LightModel, name: str, share: float = 1.0) -> StepProgram:
@@ -222,25 +182,25 @@ def instance_bundle(checkpoint: str | Path, name: str, share: float = 1.0) -> Bu
     model = load_light(checkpoint)
     program = instance_program(model, name, share)
     told = model.metadata["detecting"]
-    return Bundle(
-        {
-            **{key: told[key] for key in ("categories", "evidence", "gate")},
-            "background": told.get("background"),
-            "calibration": {**told["calibration"], "audio_period": AUDIO_PERIOD_S},
-            "rows": told["candidates"]["detector_rows"],
-            **_told(model),
-            "outputs": list(program.outputs),
-            **sees(model.network.c3n.backbone, program.inputs["whole"][-1]),
-        },
-        {
-            VISUAL_STEP: program,
-            AUDIO_STEP: audio_program(both_audio_networks(model), name),
-        },
-    )
+    metadata = {
+        **_explained(model),
+        "calibration": {**told["calibration"], "audio_period": AUDIO_PERIOD_S},
+        "rows": told["candidates"]["detector_rows"],
+        "outputs": list(program.outputs),
+        **sees(model.network.c3n.backbone, program.inputs["whole"][-1]),
+    }
+    return Bundle(metadata, program, audio_program(both_audio_networks(model), name))
 
 
 def _told(model: LightModel) -> dict[str, Any]:
     return {"metadata": dict(model.metadata), "audioset": list(model.audioset)}
+
+
+def _explained(model: LightModel) -> dict[str, Any]:
+    """What :class:`ExplainingSegmenter` needs, the calibration aside."""
+    told = model.metadata["detecting"]
+    known = {key: told[key] for key in ("categories", "evidence", "gate")}
+    return {**known, "background": told.get("background"), **_told(model)}
 
 
 def _detector_of(model: LightModel) -> Detector:
@@ -263,7 +223,6 @@ def affinity_metadata(affinity: ClassAudioAffinity) -> dict[str, Any]:
         "log_affinity": affinity.log_affinity.tolist(),
         "gain": affinity.gain.tolist(),
         "bias": affinity.bias.tolist(),
-        "alpha": affinity.alpha,
         "sound_class_category": affinity.sound_class_category.tolist(),
         "categories": affinity.categories,
     }

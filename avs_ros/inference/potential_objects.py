@@ -72,38 +72,31 @@ class PotentialObjects:
         )
 
 
-class ObjectReader:
-    """The detector's outputs for a frame -> :class:`PotentialObjects`.
+def read_objects(
+    outputs: Mapping[str, Any],
+    classes: Sequence[Sequence[int]],
+    shown: tuple[float, float] = (1.0, 1.0),
+) -> PotentialObjects:
+    """What a frame shows, from the detector's ``outputs`` by name, with a batch axis.
 
-    ``rows``: for each of K categories the detector's classes that are it, any number.
+    ``classes``: for each of K categories the detector's classes that are it, any number.
+    ``shown``: shares of the square's width and height that the image takes.
     """
-
-    def __init__(self, rows: Sequence[Sequence[int]]) -> None:
-        self._known = [(k, list(own)) for k, own in enumerate(rows) if own]
-        self._count = len(rows)
-
-    def __call__(
-        self, outputs: Mapping[str, Any], shown: tuple[float, float] = (1.0, 1.0)
-    ) -> PotentialObjects:
-        """``outputs``: those of ``models.light.steps``, by name, with a batch axis.
-
-        ``shown``: shares of the square's width and height that the image takes.
-        """
-        things = sigmoid(outputs["objectness"][0])
-        rows = np.flatnonzero(things >= LEAST_SCORE)
-        rows = rows[np.argsort(-things[rows], kind="stable")[:MOST_ANCHORS]]
-        objects = things[rows, None] * sigmoid(outputs["classes"][0][rows])
-        likely = np.zeros((len(rows), self._count), np.float32)
-        for k, own in self._known:
-            likely[:, k] = objects[:, own].max(axis=1)
-        boxes = image_boxes(outputs["boxes"][0][rows], shown).astype(np.float32)
-        return PotentialObjects(
-            gathered(boxes, likely),
-            likely,
-            boxes,
-            np.asarray(outputs["coefficients"][0][rows], np.float32),
-            np.asarray(cropped(outputs["prototypes"][0], shown), np.float32),
-        )
+    things = sigmoid(outputs["objectness"][0])
+    rows = np.flatnonzero(things >= LEAST_SCORE)
+    rows = rows[np.argsort(-things[rows], kind="stable")[:MOST_ANCHORS]]
+    objects = things[rows, None] * sigmoid(outputs["classes"][0][rows])
+    likely = np.zeros((len(rows), len(classes)), np.float32)
+    for k, own in enumerate(classes):
+        likely[:, k] = objects[:, list(own)].max(axis=1, initial=0.0)
+    boxes = image_boxes(outputs["boxes"][0][rows], shown).astype(np.float32)
+    return PotentialObjects(
+        gathered(boxes, likely),
+        likely,
+        boxes,
+        np.asarray(outputs["coefficients"][0][rows], np.float32),
+        np.asarray(cropped(outputs["prototypes"][0], shown), np.float32),
+    )
 
 
 def gathered(boxes: Float, likely: Float) -> list[PotentialObject]:

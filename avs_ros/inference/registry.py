@@ -40,7 +40,7 @@ class Model:
 
     description: str
     module: str
-    arguments: Mapping[str, str] = field(default_factory=dict)
+    arguments: Mapping[str, Any] = field(default_factory=dict)
     weights: str = ""
 
 
@@ -58,8 +58,8 @@ MODELS: dict[str, Model] = {
     "c3n_light": Model("light C3N (MobileNetV2, EfficientAT), comes with the package", _LIGHT,
                        weights="c3n_light"),
     "c3n_light_paper": Model(
-        "the C3N inside c3n_light, by itself: the authors' arithmetic, no gate", f"{_LIGHT}_paper",
-        weights="c3n_light",
+        "the C3N inside c3n_light, by itself: the authors' arithmetic, no gate", _PUBLISHED,
+        {"light": True}, "c3n_light",
     ),
     "consensus_cam": Model(
         "class activation map of the consensus label, untrained: a baseline",

@@ -114,8 +114,12 @@ class InstanceTracker:
         rank = APART * np.arange(len(objects))
         begins = np.array([one.score >= NEW for one in objects], bool)
         scores = np.where(begins, BEGINS, GOES_ON) - rank
-        tracks = self._follow(np.column_stack([boxes * PIXELS, scores]).astype(np.float32))
-        self._forget()
+        tracker = self._tracker
+        tracker.update_with_tensors(np.column_stack([boxes * PIXELS, scores]).astype(np.float32))
+        # ByteTrack's own answer leaves out what it sees for the first time.
+        tracks = [one for one in tracker.tracked_tracks if one.frame_id == tracker.frame_id]
+        alive = {one.internal_track_id for one in tracker.tracked_tracks + tracker.lost_tracks}
+        self._known = {key: one for key, one in self._known.items() if key in alive}
         keep = math.exp(-elapsed_s / MEMORY_S)
         out: list[Tracked | None] = [None] * len(objects)
         for track in tracks:
@@ -129,20 +133,6 @@ class InstanceTracker:
                 known.likely = keep * known.likely + (1 - keep) * one.likely
             known.box, out[place] = one.box, known
         return out
-
-    def _follow(self, boxes: Float) -> list[Any]:
-        """The tracks that the boxes (with scores, ``[n, 5]``) continue, or begin.
-
-        ByteTrack's own answer leaves out what it sees for the first time.
-        """
-        tracker = self._tracker
-        tracker.update_with_tensors(boxes)
-        return [one for one in tracker.tracked_tracks if one.frame_id == tracker.frame_id]
-
-    def _forget(self) -> None:
-        tracker = self._tracker
-        alive = {one.internal_track_id for one in tracker.tracked_tracks + tracker.lost_tracks}
-        self._known = {key: one for key, one in self._known.items() if key in alive}
 
     def _free_index(self) -> int:
         """The next number, 1 again after 254; those in use are passed over."""

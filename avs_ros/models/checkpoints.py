@@ -25,13 +25,7 @@ from avs_ros.models.c3n.c3im import Matrix
 from avs_ros.models.c3n.network import C3N
 from avs_ros.models.c3n.official import SWIN_TABLES, backbone_rules, official_names, renamed
 from avs_ros.models.labels import imagenet
-from avs_ros.models.weight_file import (
-    WeightFile,
-    load_state_dict_strictly,
-    read_weight_file,
-    tensors_of_today,
-    today,
-)
+from avs_ros.models.weight_file import load_state_dict_strictly, read_weight_file
 
 FORMAT = "avs_ros/1"
 _SIMILARITY = "c3im.similarity"
@@ -39,7 +33,7 @@ _AUDIO_ENCODER = "audio_encoder."
 # Width of the fusion's audio input -> the audio network the published variants use.
 AUDIO_BY_WIDTH = {128: "vggish", 2048: "panns", 768: "beats", 384: "efficientat_mn04"}
 # Blocks per stage tell the PVT variants apart, B0 and B1 excepted (see below).
-_PVT_DEPTHS = {
+_PVT_DEPTHS: dict[tuple[int, ...], int] = {
     (2, 2, 2, 2): 0,
     (3, 4, 6, 3): 2,
     (3, 4, 18, 3): 3,
@@ -91,11 +85,11 @@ def read_kind(path: str | Path, kind: str, what: str) -> tuple[dict[str, Any], d
     Raises CheckpointError when it is missing, damaged or another kind of file than ``what``.
     """
     file = read_weight_file(path)
-    metadata = read_metadata(file)
-    if metadata.get("kind") != kind:
+    if file.metadata.get("kind") != kind:
         raise CheckpointError(f"{path} is not {what} file; `avs info` lists the models")
-    tensors = tensors_of_today(file.state_dict())
-    return metadata, {k: t.float() if t.is_floating_point() else t for k, t in tensors.items()}
+    tensors = file.state_dict()
+    floats = {k: t.float() if t.is_floating_point() else t for k, t in tensors.items()}
+    return dict(file.metadata), floats
 
 
 def _sort_metadata(path: Path) -> None:
@@ -110,38 +104,22 @@ def _sort_metadata(path: Path) -> None:
             file.write(text.ljust(length))
 
 
-def read_metadata(file: WeightFile) -> dict[str, Any]:
-    """The file's metadata, decoded where it is JSON; empty for PyTorch files."""
-    decoded: dict[str, Any] = {}
-    for key, value in file.metadata.items():
-        try:
-            decoded[key] = today(json.loads(value))
-        except ValueError:
-            decoded[key] = value
-    return decoded
-
-
 def save_c3n(
     path: str | Path,
     network: C3N,
     audio: str,
     labels: Sequence[str],
     metadata: Mapping[str, Any] | None = None,
-    dtype: torch.dtype | None = None,
     audio_encoder: nn.Module | None = None,
 ) -> None:
     """Write a C3N so that :func:`load_c3n` can build it again.
 
     ``audio``: name of its audio network; ``audio_encoder``: that network, to be stored along.
-    ``dtype``: store floating tensors as this (float16 halves the file); None keeps them.
     """
     tensors = {**network.state_dict(), _SIMILARITY: network.c3im.similarity}
     if audio_encoder is not None:
-        tensors.update(
-            {_AUDIO_ENCODER + name: t for name, t in audio_encoder.state_dict().items()}
-        )
-    if dtype is not None:
-        tensors = {k: t.to(dtype) if t.is_floating_point() else t for k, t in tensors.items()}
+        own = audio_encoder.state_dict()
+        tensors |= {_AUDIO_ENCODER + name: tensor for name, tensor in own.items()}
     about = {"c3n": network.config(), "audio": audio, "labels": list(labels)}
     save_checkpoint(path, tensors, {**about, **(metadata or {})})
 
@@ -159,8 +137,7 @@ def load_c3n(
     anything else.
     """
     file = read_weight_file(path)
-    tensors = tensors_of_today(file.state_dict())
-    metadata = read_metadata(file)
+    tensors = file.state_dict()
     if similarity is None:
         similarity = tensors.get(_SIMILARITY)
     if similarity is None and default_similarity is not None:
@@ -170,8 +147,8 @@ def load_c3n(
             f"{file.source} comes without a label similarity: give one [1000, 527] "
             "(`avs labels build` makes it)"
         )
-    if isinstance(metadata.get("c3n"), dict):
-        return _load_own(file.source, tensors, metadata, similarity)
+    if isinstance(file.metadata.get("c3n"), dict):
+        return _load_own(file.source, tensors, file.metadata, similarity)
     if not any(name.startswith("encoder_backbone.") for name in tensors):
         raise CheckpointError(
             f"{file.source} is not a C3N checkpoint: neither ours (no c3n entry in its metadata) "
@@ -184,13 +161,9 @@ def recognise_visual(tensors: Mapping[str, Tensor], source: str) -> str:
     """Backbone name from a published state dict's tensor names (``encoder_backbone.*``)."""
     if "encoder_backbone.layers.2.blocks.17.norm1.weight" in tensors:
         return "swin_base_patch4_window7_224"
-    depths = [0, 0, 0, 0]
-    for name in tensors:
-        found = re.match(r"encoder_backbone\.block([1-4])\.(\d+)\.", name)
-        if found:
-            stage = int(found[1]) - 1
-            depths[stage] = max(depths[stage], int(found[2]) + 1)
-    number = _PVT_DEPTHS.get((depths[0], depths[1], depths[2], depths[3]))
+    blocks = set(re.findall(r"encoder_backbone\.block([1-4])\.(\d+)\.", " ".join(tensors)))
+    depths = [sum(stage == number for stage, _ in blocks) for number in "1234"]
+    number = _PVT_DEPTHS.get(tuple(depths))
     width = tensors.get("encoder_backbone.norm4.weight", torch.empty(0)).shape[0]
     if number is None or width not in (256, 512):
         raise CheckpointError(
@@ -220,10 +193,9 @@ def load_network(network: C3N, path: str | Path) -> None:
     The network keeps its own similarity.  Raises CheckpointError naming what does not fit.
     """
     file = read_weight_file(path)
-    tensors = file.state_dict()
     tensors = {
         name: tensor
-        for name, tensor in tensors.items()
+        for name, tensor in file.state_dict().items()
         if name != _SIMILARITY and not name.startswith(_AUDIO_ENCODER)
     }
     if any(name.startswith("encoder_backbone.") for name in tensors):
@@ -255,24 +227,21 @@ def load_backbone(backbone: Backbone, path: str | Path) -> None:
 
 
 def _in_own_names(tensors: Mapping[str, Tensor], backbone: Backbone) -> dict[str, Tensor]:
-    mobile = not backbone.chains_normed and not isinstance(backbone, SwinTransformer)
-    timm_naming = mobile or any(n.startswith(("stages.", "head.fc.")) for n in tensors)
     swin = isinstance(backbone, SwinTransformer)
+    mobile = not swin and not backbone.chains_normed
+    timm_naming = mobile or any(n.startswith(("stages.", "head.fc.")) for n in tensors)
     rules = () if timm_naming else backbone_rules("swin" if swin else "pvt_v2")
-    mapped = {}
-    for name, tensor in tensors.items():
-        if name.endswith(SWIN_TABLES):
-            continue
+
+    def own(name: str) -> str:
         if swin and name.startswith("norm."):
-            new = "norms.3." + name[len("norm.") :]
-        else:
-            new = "net." + name if timm_naming else renamed(name, rules)
-        mapped[new] = tensor
-    return mapped
+            return name.replace("norm.", "norms.3.", 1)
+        return "net." + name if timm_naming else renamed(name, rules)
+
+    return {own(name): t for name, t in tensors.items() if not name.endswith(SWIN_TABLES)}
 
 
 def _load_own(
-    source: str, tensors: dict[str, Tensor], metadata: dict[str, Any], similarity: Matrix
+    source: str, tensors: dict[str, Tensor], metadata: Mapping[str, Any], similarity: Matrix
 ) -> LoadedNetwork:
     tensors.pop(_SIMILARITY, None)
     heard = [name for name in tensors if name.startswith(_AUDIO_ENCODER)]

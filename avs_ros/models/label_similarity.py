@@ -21,7 +21,7 @@ from safetensors.numpy import save
 from avs_ros.errors import CheckpointError, ModelError, optional
 from avs_ros.models.labels import (
     Kind,
-    agreements,
+    agreement,
     audioset,
     audioset_kinds,
     imagenet,
@@ -48,17 +48,6 @@ class LabelSimilarity:
     form: str
     embedding: str
 
-    def of(self, names: Sequence[str]) -> Matrix:
-        """Rows [len(names), 527] of the named visual classes, in the order of ``names``.
-
-        An extra class goes before an ImageNet synonym of the same name ("dog").
-
-        Raises:
-            ModelError: a name that has no row.
-        """
-        extra = {name: 1000 + i for i, name in enumerate(self.rows[1000:])}
-        return self.matrix[[extra[n] if n in extra else imagenet().index(n) for n in names]]
-
 
 def load_similarity(source: str | Path | None = None) -> Matrix:
     """Label similarity float32 [1000, 527], ready for :class:`avs_ros.models.c3n.C3N`.
@@ -67,15 +56,12 @@ def load_similarity(source: str | Path | None = None) -> Matrix:
     one written by ``avs labels build``, the authors' ``similarity_matrix.h5``, or a ``.npy`` or
     ``.npz`` with one array.
 
-    Raises:
-        CheckpointError: the file is missing, unreadable, or not [1000, 527] finite numbers.
+    Raises CheckpointError: the file is missing, unreadable, or not [1000, 527] finite numbers.
     """
     if source is None or source in FORMS:
         return shipped_similarity(str(source or DEFAULT_FORM)).matrix[: len(imagenet())]
-    matrix = read_matrix(Path(source))[0]
     expected = (len(imagenet()), len(audioset()))
-    if matrix.shape[0] > expected[0]:
-        matrix = matrix[: expected[0]]
+    matrix = read_matrix(Path(source))[0][: expected[0]]
     if matrix.shape != expected or not np.isfinite(matrix).all():
         raise CheckpointError(
             f"{source} holds an array {list(matrix.shape)}; a label similarity is "
@@ -126,8 +112,7 @@ def build_similarity(
     name that is not there has no kind and is compared by its name alone).  ``classes``: only
     these ImageNet classes, for a spot check; the result then has fewer rows.
 
-    Raises:
-        ModelError: unknown form or embedding.
+    Raises ModelError: unknown form or embedding.
     """
     _check_form(form)
     name = embedding if isinstance(embedding, str) else "custom"
@@ -150,17 +135,17 @@ _ANY = Kind((("thing",),), 1.0)
 def _context(embed: Embedder, rows: Sequence[str], kinds: Sequence[Kind]) -> Matrix:
     heard = audioset_kinds()
     visual = [
-        name.split(" (")[0] if kind is _ANY else f"{name.split(' (')[0]} ({kind.description})"
+        name.split(" (")[0] + ("" if kind is _ANY else f" ({kind.description})")
         for name, kind in zip(rows, kinds, strict=True)
     ]
     audio = [f"{n} ({k.description})" for n, k in zip(audioset().names, heard, strict=True)]
     # Kinship carries, names refine: a cosine moves the result by a factor of two at most.
     closeness = (1.0 + _cosine(embed, visual, audio).clip(0.0, 1.0)) / 2.0
-    visual_weight = np.array([kind.weight for kind in kinds], np.float32)
+    visual_weight = np.array([kind.weight for kind in kinds], np.float32)[:, None]
     audio_weight = np.array([kind.weight for kind in heard], np.float32)
-    weights = visual_weight[:, None], audio_weight[None, :]
-    kinship = closeness * agreements(kinds, heard)
-    matrix: Matrix = (kinship * weights[0] * weights[1]).astype(np.float32)
+    agreed = np.array([[agreement(seen, kind) for kind in heard] for seen in kinds], np.float32)
+    kinship = closeness * agreed
+    matrix: Matrix = (kinship * visual_weight * audio_weight).astype(np.float32)
     for pair in rows_of("blocked_pairs.csv"):
         if pair["visual"] in rows:
             row = matrix[rows.index(pair["visual"])]
@@ -184,9 +169,8 @@ DATASET = "similarity_matrix"
 def read_matrix(path: Path) -> tuple[NDArray[np.float32], dict[str, str]]:
     """The matrix of a .safetensors, .h5/.hdf5, .npz or .npy file, and its text fields.
 
-    Raises:
-        CheckpointError: no such file, another format, or no matrix inside.
-        MissingDependencyError: HDF5 without h5py.
+    Raises CheckpointError: no such file, another format, or no matrix inside. Raises
+    MissingDependencyError: HDF5 without h5py.
     """
     if not path.is_file():
         raise CheckpointError(f"label similarity {path} does not exist")

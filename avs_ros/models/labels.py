@@ -7,14 +7,11 @@ from __future__ import annotations
 
 import csv
 import difflib
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cache, cached_property, lru_cache
 from importlib.resources import files
-
-import numpy as np
-from numpy.typing import NDArray
 
 from avs_ros.errors import ModelError
 
@@ -61,8 +58,7 @@ class Vocabulary:
 
         Upper and lower case do not matter.
 
-        Raises:
-            ModelError: no class, or more than one, has this name; similar names are listed.
+        Raises ModelError: no class, or more than one, has this name; similar names are listed.
         """
         found = self._positions.get(name.strip().casefold(), ())
         if len(found) == 1:
@@ -76,18 +72,14 @@ class Vocabulary:
 
     @cached_property
     def _positions(self) -> dict[str, tuple[int, ...]]:
-        unique: dict[str, tuple[int, ...]] = {}
-        for index in range(len(self)):
-            for key in (self.ids[index], self.short_names[index], self.names[index]):
-                unique[key.casefold()] = tuple({*unique.get(key.casefold(), ()), index})
-        if not self.synonyms:
-            return unique
-        shared: dict[str, tuple[int, ...]] = {}
+        unique: defaultdict[str, set[int]] = defaultdict(set)
+        shared: defaultdict[str, set[int]] = defaultdict(set)
         for index, name in enumerate(self.names):
-            for synonym in name.split(","):
-                key = synonym.strip().casefold()
-                shared[key] = tuple({*shared.get(key, ()), index})
-        return {**shared, **unique}
+            for key in (self.ids[index], self.short_names[index], name):
+                unique[key.casefold()].add(index)
+            for synonym in name.split(",") if self.synonyms else ():
+                shared[synonym.strip().casefold()].add(index)
+        return {key: tuple(found) for key, found in {**shared, **unique}.items()}
 
 
 @lru_cache(maxsize=1)
@@ -103,8 +95,7 @@ def imagenet() -> Vocabulary:
 
 
 def _vocabulary(title: str, file_name: str, synonyms: bool = False) -> Vocabulary:
-    rows = [tuple(row.values()) for row in rows_of(file_name)]
-    ids, names = zip(*(row[:2] for row in rows), strict=True)
+    ids, names, *_ = zip(*(row.values() for row in rows_of(file_name)), strict=True)
     return Vocabulary(title, ids, names, synonyms)
 
 
@@ -122,9 +113,9 @@ class Kind:
     weight: float
 
     @classmethod
-    def parse(cls, paths: str, weight: float) -> Kind:
+    def parse(cls, paths: str, weight: str | float) -> Kind:
         """Read ``"animal/cat|animal/snake"``."""
-        return cls(tuple(tuple(path.split("/")) for path in paths.split("|")), weight)
+        return cls(tuple(tuple(path.split("/")) for path in paths.split("|")), float(weight))
 
     @property
     def description(self) -> str:
@@ -133,6 +124,7 @@ class Kind:
         return ", ".join(dict.fromkeys((path[-1], *path[-2:-1], path[0])))
 
 
+@cache  # few different kinds, many classes
 def agreement(visual: Kind, audio: Kind) -> float:
     """1 where one kind contains the other, less within a family, least between families."""
     best = STRANGE
@@ -144,17 +136,6 @@ def agreement(visual: Kind, audio: Kind) -> float:
             if seen[0] == heard[0]:
                 best = FAMILY
     return best
-
-
-def agreements(visual: Sequence[Kind], audio: Sequence[Kind]) -> NDArray[np.float32]:
-    """:func:`agreement` of every pair: float32 [visual, audio]."""
-    # Few different kinds, many classes: compare each pair of kinds once.
-    table = {
-        (seen, heard): agreement(Kind(seen, 1.0), Kind(heard, 1.0))
-        for seen in {kind.paths for kind in visual}
-        for heard in {kind.paths for kind in audio}
-    }
-    return np.array([[table[v.paths, a.paths] for a in audio] for v in visual], np.float32)
 
 
 @lru_cache(maxsize=1)
@@ -173,7 +154,7 @@ def imagenet_kinds() -> tuple[Kind, ...]:
 def visual_class_kinds() -> dict[str, Kind]:
     """Visual classes outside ImageNet (person, helicopter, whole kinds such as dog), by name."""
     rows = rows_of("visual_classes.csv")
-    return {row["name"]: Kind.parse(row["kind"], float(row["weight"])) for row in rows}
+    return {row["name"]: Kind.parse(row["kind"], row["weight"]) for row in rows}
 
 
 def rows_of(file_name: str) -> list[dict[str, str]]:
@@ -188,12 +169,8 @@ def table_rows(text: str) -> list[dict[str, str]]:
 
 
 def _by_range(file_name: str, count: int) -> tuple[Kind, ...]:
-    kinds: list[Kind | None] = [None] * count
+    kinds: dict[int, Kind] = {}
     for row in rows_of(file_name):
-        kind = Kind.parse(row["kind"], float(row["weight"]))
-        for index in range(int(row["first"]), int(row["last"]) + 1):
-            kinds[index] = kind
-    missing = [index for index, kind in enumerate(kinds) if kind is None]
-    if missing:
-        raise ModelError(f"{file_name} gives no kind to the classes {missing[:5]}")
-    return tuple(kind for kind in kinds if kind is not None)
+        own = range(int(row["first"]), int(row["last"]) + 1)
+        kinds |= dict.fromkeys(own, Kind.parse(row["kind"], row["weight"]))
+    return tuple(kinds[index] for index in range(count))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import deque
+from operator import itemgetter
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,18 +30,16 @@ class StreamMemory:
         self._shape = shape
         self._clip = frames_per_clip
         self.rows = max(frames_per_clip - 1, 1)
-        reach_ns = (frames_per_clip - 1) * SECOND_NS + SECOND_NS // 2
-        self._reach_ns = reach_ns
-        self._spacing_ns = reach_ns // max(capacity - 1, 1)
-        self._stamps: deque[int] = deque()
-        self._states: deque[NDArray[np.float32]] = deque()
+        self._reach_ns = (frames_per_clip - 1) * SECOND_NS + SECOND_NS // 2
+        self._spacing_ns = self._reach_ns // max(capacity - 1, 1)
+        # With their stamps, oldest first.
+        self._states: deque[tuple[int, NDArray[np.float32]]] = deque()
 
     def __len__(self) -> int:
-        return len(self._stamps)
+        return len(self._states)
 
     def reset(self) -> None:
         """Forget everything."""
-        self._stamps.clear()
         self._states.clear()
 
     def recall(self, stamp_ns: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -62,23 +61,19 @@ class StreamMemory:
 
     def remember(self, stamp_ns: int, state: NDArray[np.float32]) -> None:
         """Keep the state of the frame at ``stamp_ns``; what it is too late for is dropped."""
-        while self._stamps and self._stamps[-1] >= stamp_ns:
-            self._stamps.pop()
+        while self._states and self._states[-1][0] >= stamp_ns:
             self._states.pop()
-        if self._stamps and stamp_ns - self._stamps[-1] < self._spacing_ns:
+        if self._states and stamp_ns - self._states[-1][0] < self._spacing_ns:
             return
-        self._stamps.append(stamp_ns)
-        self._states.append(np.array(state, dtype=np.float32))
-        while self._stamps[0] < stamp_ns - self._reach_ns:
-            self._stamps.popleft()
+        self._states.append((stamp_ns, np.array(state, dtype=np.float32)))
+        while self._states[0][0] < stamp_ns - self._reach_ns:
             self._states.popleft()
 
     def _nearest(self, target_ns: int, before_ns: int) -> NDArray[np.float32] | None:
-        place = bisect_left(self._stamps, target_ns)
+        place = bisect_left(self._states, target_ns, key=itemgetter(0))
         best, distance = None, SECOND_NS // 2 + 1
-        for index in (place - 1, place):
-            if 0 <= index < len(self._stamps) and self._stamps[index] < before_ns:
-                away = abs(self._stamps[index] - target_ns)
-                if away < distance:
-                    best, distance = self._states[index], away
+        for index in range(max(place - 1, 0), min(place + 1, len(self._states))):
+            at_ns, state = self._states[index]
+            if at_ns < before_ns and abs(at_ns - target_ns) < distance:
+                best, distance = state, abs(at_ns - target_ns)
         return best

@@ -26,9 +26,8 @@ def embedder(name: str) -> Embedder:
     ``sentence-transformers:NAME`` any model or folder of that library; ``glove:FILE`` the mean of
     the word vectors in a text file of lines ``word v1 v2 ...``.
 
-    Raises:
-        ModelError: unknown name, or the model cannot be loaded.
-        MissingDependencyError: the library that it needs is not installed.
+    Raises ModelError: unknown name, or the model cannot be loaded. Raises MissingDependencyError:
+    the library that it needs is not installed.
     """
     kind, _, argument = name.partition(":")
     if kind not in _EMBEDDINGS or (kind != "minilm") != bool(argument):

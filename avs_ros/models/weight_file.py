@@ -4,12 +4,13 @@ module all or nothing.
 
 from __future__ import annotations
 
+import json
 import pickle
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,18 +27,18 @@ class WeightFile:
     """What a file holds: tensors (perhaps nested beside other plain values) and metadata.
 
     ``content`` is the file's top-level mapping, ``metadata`` the text fields of a safetensors
-    file (empty for PyTorch files), ``source`` the path as text, for messages.
+    file, decoded where they are JSON, with today's keys (empty for PyTorch files), ``source`` the
+    path as text, for messages.
     """
 
     content: Mapping[str, Any]
-    metadata: Mapping[str, str] = field(default_factory=dict)
+    metadata: Mapping[str, Any] = field(default_factory=dict)
     source: str = ""
 
     def state_dict(self) -> dict[str, Tensor]:
-        """The tensors by name: unwrapped (``model``, ``state_dict``) and without ``module.``.
+        """The tensors by today's names: unwrapped (``model``, ``state_dict``), no ``module.``.
 
-        Raises:
-            CheckpointError: there is no tensor in the file.
+        Raises CheckpointError: there is no tensor in the file.
         """
         found: Mapping[str, Any] = self.content
         for wrapper in _WRAPPERS:
@@ -51,7 +52,8 @@ class WeightFile:
                 value = torch.from_numpy(value)
             if isinstance(value, Tensor):
                 # DistributedDataParallel puts this before every name.
-                tensors[str(name).replace("module.", "")] = value
+                first, dot, rest = str(name).replace("module.", "").partition(".")
+                tensors[OLD_TENSORS.get(first, first) + dot + rest] = value
         if not tensors:
             raise CheckpointError(f"{self.source} holds no tensors, only {list(found)[:8]}")
         return tensors
@@ -63,14 +65,17 @@ def read_weight_file(path: str | Path) -> WeightFile:
     PyTorch files are read with ``weights_only``: tensors, NumPy arrays and plain values only,
     never code.
 
-    Raises:
-        CheckpointError: the file is missing, broken, empty, or holds something else.
+    Raises CheckpointError: the file is missing, broken, empty, or holds something else.
     """
     path = Path(path)
     if not path.is_file():
         raise CheckpointError(f"weight file {path} does not exist")
-    if _is_safetensors(path):
+    if path.suffix == ".safetensors":
         return _read_safetensors(path)
+    # The header of a safetensors file is JSON after an 8-byte length; a pickle or zip is not.
+    with path.open("rb") as file:
+        if file.read(9)[8:9] == b"{":
+            return _read_safetensors(path)
     try:
         with _numpy_arrays_allowed():
             content = torch.load(path, map_location="cpu", weights_only=True)
@@ -92,8 +97,7 @@ def read_weight_file(path: str | Path) -> WeightFile:
 def merged(files: Sequence[WeightFile]) -> WeightFile:
     """Several files as one, where a network's weights are spread over them.
 
-    Raises:
-        CheckpointError: no file, or two of them hold a tensor of the same name.
+    Raises CheckpointError: no file, or two of them hold a tensor of the same name.
     """
     if len(files) == 1:
         return files[0]
@@ -109,19 +113,12 @@ def merged(files: Sequence[WeightFile]) -> WeightFile:
     return WeightFile(tensors, {}, " + ".join(file.source for file in files))
 
 
-def _is_safetensors(path: Path) -> bool:
-    if path.suffix == ".safetensors":
-        return True
-    # The header of a safetensors file is JSON after an 8-byte length; a pickle or zip is not.
-    with path.open("rb") as file:
-        return file.read(9)[8:9] == b"{"
-
-
 def _read_safetensors(path: Path) -> WeightFile:
     try:
         with safe_open(path, framework="pt", device="cpu") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            return WeightFile(tensors, file.metadata() or {}, str(path))
+            metadata = {key: today(_decoded(t)) for key, t in (file.metadata() or {}).items()}
+            return WeightFile(tensors, metadata, str(path))
     except (SafetensorError, OSError) as error:
         raise CheckpointError(
             f"{path} is broken or not a safetensors file ({_first_line(error)})"
@@ -152,8 +149,6 @@ def _first_line(error: Exception) -> str:
     return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
 
 
-Value = TypeVar("Value")
-
 # Keys of the metadata, at any depth.
 OLD_KEYS = {
     "families": "categories",
@@ -177,14 +172,11 @@ def today(value: Any) -> Any:
     return value
 
 
-def tensors_of_today(tensors: Mapping[str, Value]) -> dict[str, Value]:
-    """Tensors by today's names."""
-    return {_tensor(name): tensor for name, tensor in tensors.items()}
-
-
-def _tensor(name: str) -> str:
-    first, dot, rest = name.partition(".")
-    return OLD_TENSORS.get(first, first) + dot + rest
+def _decoded(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
 
 
 _LISTED = 8
@@ -203,26 +195,20 @@ def load_state_dict_strictly(
     BatchNorm counters (``num_batches_tracked``) may be absent: old files lack them and they
     change nothing in evaluation.
 
-    Raises:
-        CheckpointError: a tensor is missing, has another shape, is not a tensor, or is not
-            part of the network; the first few are listed with expected and found shape.
+    Raises CheckpointError: a tensor is missing, has another shape, is not a tensor, or is not part
+    of the network; the first few are listed with expected and found shape.
     """
     expected = module.state_dict()
-    ignored = set(ignore)
     problems: list[str] = []
     for name, own in expected.items():
         found = state_dict.get(name)
-        if found is None:
-            if not name.endswith("num_batches_tracked"):
-                problems.append(f"{name}: expected {_shape(own)}, missing")
-        elif not isinstance(found, Tensor):
-            problems.append(f"{name}: expected {_shape(own)}, found {type(found).__name__}")
-        elif found.shape != own.shape:
+        if found is None and not name.endswith("num_batches_tracked"):
+            problems.append(f"{name}: expected {_shape(own)}, missing")
+        elif found is not None and _shape(found) != _shape(own):
             problems.append(f"{name}: expected {_shape(own)}, found {_shape(found)}")
-    for name, extra in state_dict.items():
-        if name not in expected and name not in ignored:
-            found_text = _shape(extra) if isinstance(extra, Tensor) else type(extra).__name__
-            problems.append(f"{name}: not part of the network, found {found_text}")
+    known = {*expected, *ignore}
+    for name in (name for name in state_dict if name not in known):
+        problems.append(f"{name}: not part of the network, found {_shape(state_dict[name])}")
     if problems:
         listed = "; ".join(problems[:_LISTED])
         more = len(problems) - _LISTED
@@ -234,5 +220,5 @@ def load_state_dict_strictly(
     module.load_state_dict({k: v for k, v in state_dict.items() if k in expected}, strict=False)
 
 
-def _shape(tensor: Tensor) -> str:
-    return str(list(tensor.shape))
+def _shape(value: object) -> str:
+    return str(list(value.shape)) if isinstance(value, Tensor) else type(value).__name__

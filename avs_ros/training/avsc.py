@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -68,14 +68,15 @@ def bench_network(settings: BenchSettings, clips: Sequence[AVSBenchClip]) -> AVS
     """
     torch.manual_seed(settings.seed)
     if settings.init_from:
-        net = load_avsc(settings.init_from).network
+        net, _ = load_avsc(settings.init_from)
     else:
         names = names_of(settings, clips)
         base = configuration("avsc_swin" if settings.visual.startswith("swin") else "avsc_pvt")
-        net = AVSC(base.with_(
-            categories=names, sound_classes=names, sound_class_category=tuple(range(len(names))),
-            visual=settings.visual, audio=settings.audio, image_size=settings.image_size,
-            channels=settings.channels, queries=settings.queries,
+        net = AVSC(replace(
+            base, categories=names, sound_classes=names,
+            sound_class_category=tuple(range(len(names))), visual=settings.visual,
+            audio=settings.audio, image_size=settings.image_size, channels=settings.channels,
+            queries=settings.queries,
         ))  # fmt: skip
     if settings.visual_weights:
         net.load_visual(settings.visual_weights)

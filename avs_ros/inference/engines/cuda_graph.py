@@ -11,9 +11,8 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from avs_ros.errors import EngineError, MissingDependencyError
-from avs_ros.inference.engines.cache import cache_folder
-from avs_ros.inference.engines.prepared import Array, Results
+from avs_ros.errors import MissingDependencyError
+from avs_ros.inference.engines.prepared import Array, Results, cache_folder
 from avs_ros.inference.engines.program import StepProgram
 from avs_ros.inference.engines.torch_eager import channels_last
 
@@ -33,8 +32,6 @@ class CudaGraphRunner:
         self, program: StepProgram, device: str, half: bool = True, compiled: bool = False
     ) -> None:
         """``compiled``: by TorchInductor first, which joins small kernels into few (minutes)."""
-        if torch.device(device).type != "cuda":
-            raise EngineError(f"engine cuda-graph needs a CUDA device, got {device}")
         self.device = device
         self._device = torch.device(device)
         with torch.cuda.device(self._device):

@@ -1,16 +1,20 @@
-"""A step made ready for engines: exported, with the answers it must give.
+"""A step made ready for engines: exported, with the answers it must give, and kept in a folder.
 
 Before an engine serves, it computes a fixed input and is held against these.  No PyTorch in here.
 """
 
 from __future__ import annotations
 
-import json
+import contextlib
+import glob
+import hashlib
+import importlib.metadata
 import os
 import re
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
@@ -24,6 +28,8 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float32]
 Results = tuple[NDArray[np.generic], ...]
+_KEPT = 4
+_DIGITS = 16
 
 
 class StepRunner(Protocol):
@@ -90,33 +96,18 @@ def prepare(step: Step) -> PreparedStep:
     if not check.is_file():
         arrays: dict[str, NDArray[np.generic]] = {f"in_{n}": x for n, x in enumerate(step.example)}
         arrays |= {f"out_{n}": x for n, x in enumerate(step.expected)}
-        partial = check.with_name(f"{check.stem}.{os.getpid()}.part.npz")
-        try:
+        with written_whole(check) as partial:
             np.savez(partial, **arrays)  # type: ignore[arg-type]
-            partial.replace(check)
-        finally:
-            partial.unlink(missing_ok=True)
     return PreparedStep(
         step.name, dict(step.inputs), tuple(step.outputs), step.decision, step.fingerprint,
         graph, check,
     )  # fmt: skip
 
 
-def read_step(payload: Mapping[str, Any], folder: Path) -> PreparedStep | None:
-    """The step that ``payload`` describe, or None where one of its files is gone."""
-    files = {key: folder / payload[key] for key in ("graph", "check")}
-    whole = all(path.is_file() for path in files.values())
-    return PreparedStep(**{**payload, **files}) if whole else None
-
-
-def write_json(path: Path, payload: Mapping[str, Any]) -> None:
-    """Whole or not at all."""
-    partial = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        partial.write_text(json.dumps(payload), encoding="utf-8")
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+def read_step(payload: Mapping[str, Any], folder: Path) -> PreparedStep:
+    """The step that ``payload`` describes; FileNotFoundError where one of its files is gone."""
+    files = {key: (folder / payload[key]).resolve(strict=True) for key in ("graph", "check")}
+    return PreparedStep(**{**payload, **files})
 
 
 def difference(
@@ -159,3 +150,64 @@ def require_agreement(program: Step, runner: StepRunner, tolerance: float) -> fl
             "choose another engine"
         )
     return worst
+
+
+def cache_folder() -> Path:
+    """``$AVS_CACHE``, or ``avs_ros`` in the user's cache folder, or a temporary one.
+
+    The first of them that can be written to; it exists afterwards.
+    """
+    home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    candidates = [os.environ.get("AVS_CACHE"), os.path.join(home, "avs_ros")]
+    for candidate in candidates:
+        if candidate:
+            folder = Path(candidate).expanduser() / "engines"
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+            except OSError:
+                continue
+            if os.access(folder, os.W_OK):
+                return folder
+    return Path(tempfile.mkdtemp(prefix="avs_ros_"))
+
+
+@contextlib.contextmanager
+def written_whole(path: Path) -> Iterator[Path]:
+    """Where to write what shall be ``path``: it gets there whole or not at all."""
+    partial = path.with_name(f"{path.stem}.{os.getpid()}.part{path.suffix}")
+    try:
+        yield partial
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def cached_path(step: Step, suffix: str) -> Path:
+    """Where a file made from ``step`` is kept; another weight or shape, another name."""
+    return cache_folder() / f"{step.name}_{step.fingerprint[:_DIGITS]}{suffix}"
+
+
+@lru_cache(maxsize=1)
+def code_digest() -> str:
+    """The networks' and the exporter's source: another version's exports do not count."""
+    digest = hashlib.sha256(importlib.metadata.version("torch").encode())
+    package = Path(__file__).resolve().parents[2]
+    inference = package / "inference"
+    files = [*sorted((package / "models").rglob("*.py")), *sorted(inference.glob("*_steps.py"))]
+    for path in [*files, inference / "export.py"]:
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def forget_old(folder: Path, name: str, ending: str) -> None:
+    """Keep a model's few newest files of an ending, and what was made beside them.
+
+    Each new weight of a model makes another; what is made beside a file begins with its name, the
+    ending aside.
+    """
+    # Not just any middle: "c3n_light" is not "c3n_light_audio".
+    pattern = f"{glob.escape(name)}_{'[0-9a-f]' * _DIGITS}{ending}"
+    files = sorted(folder.glob(pattern), key=lambda file: file.stat().st_mtime)
+    for file in files[:-_KEPT]:
+        for beside in folder.glob(f"{glob.escape(file.stem)}*"):
+            beside.unlink(missing_ok=True)

@@ -12,8 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from avs_ros.inference.engines.cache import code_digest
-from avs_ros.inference.engines.prepared import Array, Results
+from avs_ros.inference.engines.prepared import Array, Results, code_digest
 from avs_ros.sound import SAMPLE_RATE
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib
 import importlib.metadata
@@ -15,8 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from avs_ros.errors import AvsError, EngineError, MissingDependencyError
-from avs_ros.inference.engines.cache import cached_path
-from avs_ros.inference.engines.prepared import PreparedStep, Step, StepRunner, require_agreement
+from avs_ros.inference.engines.prepared import (
+    PreparedStep,
+    Step,
+    StepRunner,
+    cached_path,
+    require_agreement,
+)
 from avs_ros.inference.engines.threads import computing_threads
 
 _log = logging.getLogger(__name__)
@@ -47,7 +53,7 @@ ENGINES: dict[str, Engine] = {
         _PACKAGE + "torch_eager:TorchRunner", 1e-3, ("cpu", "cuda"), "eager PyTorch, float32"
     ),
     "onnxruntime": Engine(
-        _PACKAGE + "onnx_runtime:OnnxRuntimeRunner",
+        _PACKAGE + "portable:OnnxRuntimeRunner",
         1e-3,
         ("cpu", "cuda"),
         "ONNX Runtime, float32",
@@ -55,7 +61,7 @@ ENGINES: dict[str, Engine] = {
         portable=True,
     ),
     "openvino": Engine(
-        _PACKAGE + "openvino:OpenVinoRunner",
+        _PACKAGE + "portable:OpenVinoRunner",
         1e-3,
         ("cpu",),
         "OpenVINO, float32",
@@ -93,7 +99,7 @@ ENGINES: dict[str, Engine] = {
         automatic=False,
     ),
     "onnxruntime-tensorrt": Engine(
-        _PACKAGE + "onnx_runtime:OnnxRuntimeRunner",
+        _PACKAGE + "portable:OnnxRuntimeRunner",
         1e-3,
         ("cuda",),
         "ONNX Runtime's TensorRT provider, float32",
@@ -207,12 +213,11 @@ def _fastest(program: Step, device: str) -> StepRunner:
             continue
         ms = step_ms(program, runner)
         _log.info("%s on %s: %.1f ms per step", name, device, ms)
+        slower: StepRunner | None = runner
         if best is None or ms < best_ms:
-            if best is not None:
-                best.close()
-            best, best_ms = runner, ms
-        else:
-            runner.close()
+            best, slower, best_ms = runner, best, ms
+        if slower is not None:
+            slower.close()
     if best is None:
         raise EngineError(f"no engine can serve {program.name} on {device}")
     _note(program, device).write_text(best.engine, encoding="utf-8")
@@ -246,10 +251,7 @@ def _machine(device: str) -> str:
         import torch
 
         parts.append(torch.cuda.get_device_name(torch.device(device)))
-    for entry in ENGINES.values():
-        if entry.requires:
-            try:
-                parts.append(f"{entry.requires}{importlib.metadata.version(entry.requires)}")
-            except importlib.metadata.PackageNotFoundError:
-                continue
+    for library in filter(None, (entry.requires for entry in ENGINES.values())):
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            parts.append(f"{library}{importlib.metadata.version(library)}")
     return hashlib.sha256(" ".join(parts).encode()).hexdigest()[:12]

@@ -12,9 +12,8 @@ import torch
 from numpy.typing import NDArray
 
 from avs_ros.errors import EngineError, MissingDependencyError
-from avs_ros.inference.engines.cache import cached_path
 from avs_ros.inference.engines.cuda_graph import single_parts
-from avs_ros.inference.engines.prepared import Array, Step
+from avs_ros.inference.engines.prepared import Array, Step, cached_path, written_whole
 from avs_ros.inference.engines.program import StepProgram
 from avs_ros.inference.export import OLD_OPSET, exported
 
@@ -32,13 +31,11 @@ class TensorRtRunner:
 
     engine = "tensorrt"
 
-    def __init__(self, program: Step, device: str, half: bool = True) -> None:
+    def __init__(self, program: Step, device: str) -> None:
         trt = _tensorrt()
-        if torch.device(device).type != "cuda" or not torch.cuda.is_available():
-            raise EngineError(f"engine tensorrt needs a CUDA device, got {device}")
         self.device = device
         self._device = torch.device(device)
-        plan = build_plan(program, device, half)
+        plan = build_plan(program, device)
         with torch.cuda.device(self._device):
             engine = trt.Runtime(trt.Logger(trt.Logger.ERROR)).deserialize_cuda_engine(
                 plan.read_bytes()
@@ -83,18 +80,13 @@ class TensorRtRunner:
         del self._context, self._inputs, self._outputs
 
 
-def plan_path(program: Step, device: str, half: bool = True) -> Path:
-    """Where the built engine of this program, GPU, driver library and precision is kept."""
-    gpu = re.sub(r"\W+", "-", torch.cuda.get_device_name(torch.device(device)))
-    precision = "fp16" if half else "fp32"
-    return cached_path(program, f"_{gpu}_trt{_tensorrt().__version__}_{precision}.plan")
-
-
-def build_plan(program: Step, device: str, half: bool = True) -> Path:
+def build_plan(program: Step, device: str) -> Path:
     """The engine's file, built now (minutes) if it is not there yet."""
     trt = _tensorrt()
-    half = half and not _all_single(program)
-    path = plan_path(program, device, half)
+    half = not (isinstance(program, StepProgram) and "" in single_parts(program.module))
+    gpu = re.sub(r"\W+", "-", torch.cuda.get_device_name(torch.device(device)))
+    precision = "fp16" if half else "fp32"
+    path = cached_path(program, f"_{gpu}_trt{trt.__version__}_{precision}.plan")
     if path.is_file():
         return path
     logger = trt.Logger(trt.Logger.ERROR)
@@ -116,14 +108,9 @@ def build_plan(program: Step, device: str, half: bool = True) -> Path:
         plan = builder.build_serialized_network(network, config)
     if plan is None:
         raise EngineError("TensorRT could not build an engine from the exported step")
-    partial = path.with_suffix(".part")
-    partial.write_bytes(bytes(plan))
-    partial.replace(path)
+    with written_whole(path) as partial:
+        partial.write_bytes(bytes(plan))
     return path
-
-
-def _all_single(program: Step) -> bool:
-    return isinstance(program, StepProgram) and "" in single_parts(program.module)
 
 
 def graph_for(program: Step, version: str) -> Path:

@@ -64,6 +64,8 @@ _ROWS = 196
 class PackedWeight:
     """Packed copies of a layer's weight: for the layer, and for its vector-Jacobian product.
 
+    Once made it stands in for the layer's forward pass, and is found by ``linear_vjp``.
+
     The layer's own weight stays where it is: it is what a graph records (autograd's or an
     exported one), and what serves once it has changed.
     """
@@ -73,11 +75,8 @@ class PackedWeight:
         self._mark: tuple[int, int] | None = _mark(layer.weight)
         self._packed = _reordered(layer.weight)
         self._transposed = _reordered(layer.weight.t().contiguous())
-
-    def serve(self) -> None:
-        """Stand in for the layer's forward pass, and be found by ``linear_vjp``."""
-        self._layer.packed = self  # type: ignore[assignment]
-        self._layer.forward = self.forward  # type: ignore[method-assign,assignment]
+        layer.packed = self  # type: ignore[assignment]
+        layer.forward = self.forward  # type: ignore[method-assign,assignment]
 
     def can(self, x: Tensor) -> bool:
         """Whether ``x`` may go through packed weights here and now."""
@@ -115,7 +114,7 @@ def pack_linears(module: nn.Module) -> int:
         if type(layer) is nn.Linear and layer.weight.numel() >= _LEAST_WEIGHTS
     ]
     for layer in layers:
-        PackedWeight(layer).serve()
+        PackedWeight(layer)
     return len(layers)
 
 

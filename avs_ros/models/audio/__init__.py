@@ -33,9 +33,8 @@ def build(
     (``avs weights convert``); VGGish's public weights are three files, given as a sequence.
     Without one the weights are random.
 
-    Raises:
-        ModelError: unknown name.
-        CheckpointError: a file is missing, broken, or does not fit the network.
+    Raises ModelError: unknown name. Raises CheckpointError: a file is missing, broken, or does not
+    fit the network.
     """
     if name not in _NETWORKS:
         raise ModelError(f"unknown audio network {name!r}: choose from {', '.join(_NETWORKS)}")

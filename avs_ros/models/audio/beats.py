@@ -7,7 +7,6 @@ Their class order is their own; it is brought into AudioSet order on loading.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, cast
@@ -162,9 +161,8 @@ class BEATs(AudioNetwork):
     def load_weight_file(self, file: WeightFile) -> None:
         """Load a public fine-tuned checkpoint (``cfg``, ``model``, ``label_dict``) or one of ours.
 
-        Raises:
-            CheckpointError: the checkpoint is not fine-tuned, its label list is missing or not
-                AudioSet's, or tensors do not fit.
+        Raises CheckpointError: the checkpoint is not fine-tuned, its label list is missing or not
+        AudioSet's, or tensors do not fit.
         """
         state = file.state_dict()
         if "cfg" in file.content:
@@ -179,8 +177,7 @@ class BEATs(AudioNetwork):
             state["predictor.bias"] = state["predictor.bias"][order]
         else:
             # A converted file: AudioSet order already, sizes in its metadata.
-            stored = json.loads(file.metadata.get("config", "{}"))
-            config = BEATsConfig.from_checkpoint(stored, file.source)
+            config = BEATsConfig.from_checkpoint(file.metadata.get("config", {}), file.source)
         if config != self.config:
             self._build(config)
         shared = [

@@ -7,8 +7,8 @@ knowledge distillation", ICASSP 2023.  Tensor names are those of the authors' pu
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from functools import partial
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -82,30 +82,20 @@ class EfficientATLogMel(nn.Module):
         return ((self.mel_banks @ power + 1e-5).log() + 4.5) / 5.0
 
 
-class ChannelGate(nn.Module):
-    """Gate in 0..1 per channel from the mean over frequency and time: [B, C, F, T] -> [B, C]."""
-
-    def __init__(self, channels: int, squeeze: int) -> None:
-        super().__init__()
-        self.fc1 = nn.Linear(channels, squeeze)
-        self.fc2 = nn.Linear(squeeze, channels)
-
-    def forward(self, maps: Tensor) -> Tensor:
-        """Gate [B, C] of ``maps`` [B, C, F, T]."""
-        return torch.sigmoid(self.fc2(F.relu(self.fc1(maps.mean(dim=(2, 3))))))
-
-
 class SqueezeExcitation(nn.Module):
-    """Channels of [B, C, F, T] times their gate."""
+    """Channels of [B, C, F, T] times a gate 0..1, from their means over frequency and time."""
 
     def __init__(self, channels: int, squeeze: int) -> None:
         super().__init__()
+        layers = {"fc1": nn.Linear(channels, squeeze), "fc2": nn.Linear(squeeze, channels)}
         # The authors can gate several axes side by side; the published networks gate channels.
-        self.conc_se_layers = nn.ModuleList([ChannelGate(channels, squeeze)])
+        self.conc_se_layers = nn.ModuleList([nn.ModuleDict(layers)])
 
     def forward(self, maps: Tensor) -> Tensor:
         """Return ``maps`` [B, C, F, T], each channel scaled."""
-        return maps * self.conc_se_layers[0](maps)[:, :, None, None]
+        layers: Any = self.conc_se_layers[0]
+        gate = torch.sigmoid(layers["fc2"](F.relu(layers["fc1"](maps.mean(dim=(2, 3))))))
+        return maps * gate[:, :, None, None]
 
 
 class EfficientAT(AudioNetwork):
@@ -120,8 +110,7 @@ class EfficientAT(AudioNetwork):
     # Reflection padding of the STFT needs more than half an FFT, at 32 kHz.
     minimum_samples = _FFT // 4 + 2
 
-    def __init__(self, dropout: float = 0.2) -> None:
-        """``dropout`` acts in the classifier, in training mode only."""
+    def __init__(self) -> None:
         super().__init__()
         self.log_mel = EfficientATLogMel()
         blocks = (
@@ -136,16 +125,14 @@ class EfficientAT(AudioNetwork):
             *blocks,
             Conv2dNormActivation(_BLOCKS[-1][3], _LAST, 1, **ends),
         )
-        # Numbered as in the public files, where pooling and flattening are layers 0 and 1.
         self.classifier = nn.Sequential(
-            OrderedDict(
-                [
-                    ("2", nn.Linear(_LAST, _HIDDEN)),
-                    ("3", nn.Hardswish()),
-                    ("4", nn.Dropout(dropout)),
-                    ("5", nn.Linear(_HIDDEN, CLASS_COUNT)),
-                ]
-            )
+            # In the public files pooling and flattening are layers 0 and 1.
+            nn.Identity(),
+            nn.Identity(),
+            nn.Linear(_LAST, _HIDDEN),
+            nn.Hardswish(),
+            nn.Dropout(0.2),
+            nn.Linear(_HIDDEN, CLASS_COUNT),
         )
 
     def encode(self, spectrogram: Tensor) -> Tensor:

@@ -36,8 +36,7 @@ class AudioNetwork(nn.Module):
 
     def front_end(self, waveform: Tensor) -> Tensor:
         """Spectrogram of ``waveform`` [B, N], in the layout that ``encode`` expects."""
-        spectrogram: Tensor = self.log_mel(waveform)
-        return spectrogram
+        return self.log_mel(waveform)
 
     def encode(self, spectrogram: Tensor) -> Tensor:
         """Feature [B, feature_width] of a spectrogram made by ``front_end``."""
@@ -50,8 +49,7 @@ class AudioNetwork(nn.Module):
     def forward(self, waveform: Tensor) -> tuple[Tensor, Tensor]:
         """Return (feature [B, feature_width], logits [B, 527]) of ``waveform`` [B, N].
 
-        Raises:
-            AudioFormatError: another shape or sample type, too short, NaN or infinite.
+        Raises AudioFormatError: another shape or sample type, too short, NaN or infinite.
         """
         self.check(waveform)
         return self.hear(waveform)

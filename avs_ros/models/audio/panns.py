@@ -8,6 +8,8 @@ Zenodo record 3987831, CC BY 4.0).
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -84,13 +86,11 @@ class Cnn14(AudioNetwork):
         super().__init__()
         self.log_mel = PannsLogMel()
         self.bn0 = nn.BatchNorm2d(_MEL_BANDS)
-        channels = 1
-        for index, width in enumerate(_WIDTHS, start=1):
+        for index, (channels, width) in enumerate(pairwise((1, *_WIDTHS)), start=1):
             pooling = 1 if index == len(_WIDTHS) else 2
             self.add_module(f"conv_block{index}", ConvolutionBlock(channels, width, pooling))
-            channels = width
-        self.fc1 = nn.Linear(channels, channels)
-        self.fc_audioset = nn.Linear(channels, CLASS_COUNT)
+        self.fc1 = nn.Linear(_WIDTHS[-1], _WIDTHS[-1])
+        self.fc_audioset = nn.Linear(_WIDTHS[-1], CLASS_COUNT)
 
     def blocks(self, spectrogram: Tensor) -> list[Tensor]:
         """Output of each of the six blocks for a log-mel [B, 1, T, 64]."""

@@ -14,7 +14,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from avs_ros.errors import AudioFormatError
 from avs_ros.models.audio.network import CLASS_COUNT, AudioNetwork
 from avs_ros.models.audio.spectrum import analysis_matrix, framed, power_of
 from avs_ros.models.weight_file import WeightFile, load_state_dict_strictly
@@ -66,15 +65,7 @@ class VGGishLogMel(nn.Module):
 
         Consecutive examples start 0.96 s apart, so five seconds give five of them, and the fifth
         starts at 3.84 s.
-
-        Raises:
-            AudioFormatError: ``waveform`` is not one mono waveform of at least 0.975 s.
         """
-        if waveform.ndim != 1 or len(waveform) < _WINDOW + (EXAMPLE_FRAMES - 1) * _HOP:
-            raise AudioFormatError(
-                "VGGish examples need one mono waveform [samples] of at least 15600 samples at "
-                f"16 kHz, got shape {list(waveform.shape)}"
-            )
         frames = self.frames(waveform[None])[0]
         count = len(frames) // EXAMPLE_FRAMES
         return frames[: count * EXAMPLE_FRAMES].reshape(count, 1, EXAMPLE_FRAMES, _MEL_BANDS)
@@ -93,29 +84,27 @@ class EmbeddingClassifier(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.emb = nn.Module()
-        self.emb.bn0 = nn.BatchNorm2d(EMBEDDING_WIDTH)
+        self.emb = nn.ModuleDict({"bn0": nn.BatchNorm2d(EMBEDDING_WIDTH)})
         for index, width in enumerate((EMBEDDING_WIDTH, _HIDDEN, _HIDDEN), start=1):
-            self.emb.add_module(f"conv{index}", nn.Conv2d(width, _HIDDEN, 1, bias=False))
-            self.emb.add_module(f"bn{index}", nn.BatchNorm2d(_HIDDEN))
-        self.attention = nn.Module()
-        self.attention.att = nn.Conv2d(_HIDDEN, _HIDDEN, 1)
-        self.attention.cla = nn.Conv2d(_HIDDEN, _HIDDEN, 1)
+            self.emb[f"conv{index}"] = nn.Conv2d(width, _HIDDEN, 1, bias=False)
+            self.emb[f"bn{index}"] = nn.BatchNorm2d(_HIDDEN)
+        self.attention = nn.ModuleDict(
+            {name: nn.Conv2d(_HIDDEN, _HIDDEN, 1) for name in ("att", "cla")}
+        )
         self.bn_attention = nn.BatchNorm1d(_HIDDEN)
         self.fc_final = nn.Linear(_HIDDEN, CLASS_COUNT)
 
     def hidden(self, quantised: Tensor) -> Tensor:
         """Hidden units [B, 1024, 1] before the attention, from ``quantised`` [B, 128]."""
-        maps = self.emb.get_submodule("bn0")(quantised[:, :, None, None])
+        maps = self.emb["bn0"](quantised[:, :, None, None])
         for index in (1, 2, 3):
-            maps = self.emb.get_submodule(f"conv{index}")(maps)
-            maps = F.relu(self.emb.get_submodule(f"bn{index}")(maps))
+            maps = F.relu(self.emb[f"bn{index}"](self.emb[f"conv{index}"](maps)))
             maps = F.dropout(maps, 0.5, self.training)
         return maps[..., 0]
 
     def forward(self, quantised: Tensor) -> Tensor:
         """Raw scores [B, 527] of ``quantised`` [B, 128]."""
-        values = self.attention.get_submodule("cla")(self.hidden(quantised)[..., None])
+        values = self.attention["cla"](self.hidden(quantised)[..., None])
         return self.fc_final(F.relu(self.bn_attention(values[:, :, 0, 0])))
 
 
@@ -136,7 +125,15 @@ class VGGish(AudioNetwork):
     def __init__(self) -> None:
         super().__init__()
         self.log_mel = VGGishLogMel()
-        self.features = _convolutions()
+        layers: list[nn.Module] = []
+        channels = 1
+        for width in (64, 0, 128, 0, 256, 256, 0, 512, 512, 0):
+            if width:
+                layers += [nn.Conv2d(channels, width, 3, padding=1), nn.ReLU()]
+                channels = width
+            else:
+                layers.append(nn.MaxPool2d(2))
+        self.features = nn.Sequential(*layers)
         self.embeddings = nn.Sequential(
             nn.Linear(512 * 4 * 6, 4096),
             nn.ReLU(),
@@ -181,25 +178,13 @@ class VGGish(AudioNetwork):
     def load_weight_file(self, file: WeightFile) -> None:
         """Load one of our files, or the tensors of all three public files together."""
         own = set(self.state_dict())
-        state: dict[str, Tensor] = {}
-        for name, tensor in file.state_dict().items():
-            if name == "pca_means":
-                tensor = tensor.reshape(-1)
-            in_classifier = f"classifier.{name}"
-            state[in_classifier if in_classifier in own else name] = tensor
+        state = {
+            inner if (inner := f"classifier.{name}") in own else name: tensor
+            for name, tensor in file.state_dict().items()
+        }
+        if "pca_means" in state:
+            state["pca_means"] = state["pca_means"].reshape(-1)
         load_state_dict_strictly(self, state, file.source)
-
-
-def _convolutions() -> nn.Sequential:
-    layers: list[nn.Module] = []
-    channels = 1
-    for width in (64, 0, 128, 0, 256, 256, 0, 512, 512, 0):
-        if width:
-            layers += [nn.Conv2d(channels, width, 3, padding=1), nn.ReLU()]
-            channels = width
-        else:
-            layers.append(nn.MaxPool2d(2))
-    return nn.Sequential(*layers)
 
 
 def _mel_bands() -> Tensor:

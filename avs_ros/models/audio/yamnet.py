@@ -67,5 +67,4 @@ class Yamnet(AudioNetwork):
 
     def classify(self, feature: Tensor) -> Tensor:
         """Feature -> logits ``[B, 527]``."""
-        out: Tensor = self.classifier(feature)
-        return out
+        return self.classifier(feature)

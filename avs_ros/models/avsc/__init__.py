@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from avs_ros.models.avsc.checkpoint import LoadedAVSC, load_avsc, save_avsc
 from avs_ros.models.avsc.config import AVSCConfig, configuration
-from avs_ros.models.avsc.network import AVSC, attend
+from avs_ros.models.avsc.network import AVSC, attend, load_avsc, save_avsc
 from avs_ros.models.avsc.objective import MODES, Target, correlation_loss, match, silent_aware_loss
 from avs_ros.models.avsc.segmenter import SegmenterOutput
 
@@ -12,7 +11,6 @@ __all__ = [
     "AVSC",
     "MODES",
     "AVSCConfig",
-    "LoadedAVSC",
     "SegmenterOutput",
     "Target",
     "attend",

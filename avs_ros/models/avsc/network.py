@@ -11,21 +11,23 @@ through the scores, so binary masks alone teach it which sound belongs to what.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from avs_ros.errors import CheckpointError, ModelError
 from avs_ros.models import audio as audio_networks
-from avs_ros.models.avsc.categories import initial_affinity
-from avs_ros.models.avsc.config import AVSCConfig
+from avs_ros.models.avsc.config import AVSCConfig, initial_affinity
 from avs_ros.models.avsc.segmenter import SegmenterHead, SegmenterOutput
 from avs_ros.models.c3n.backbone import STAGES, Backbone, build_backbone
-from avs_ros.models.checkpoints import load_backbone
-from avs_ros.models.light.affinity import ClassAudioAffinity
+from avs_ros.models.checkpoints import halved, load_backbone, read_kind, save_checkpoint
+from avs_ros.models.labels import audioset
 from avs_ros.models.light.folding import fold_batch_norm
+from avs_ros.models.light.selection import ClassAudioAffinity
 from avs_ros.models.weight_file import load_state_dict_strictly
 
 HIDDEN = 64
@@ -37,9 +39,9 @@ _NEARLY_ONE = 1.0 - 1e-5
 class AudioHead(nn.Module):
     """What any audio network says, AudioSet logits and feature, -> logits of the K categories.
 
-    ``log_affinity`` ``[V, 527]``: the category map it starts from (:mod:`.categories`), learned
-    further.  ``sound_class_category``: for each of the V sound classes the category that makes it.
-    What the feature says comes on top; it starts at zero.
+    ``log_affinity`` ``[V, 527]``: the category map it starts from, learned further.
+    ``sound_class_category``: for each of the V sound classes the category that makes it.  What the
+    feature says comes on top; it starts at zero.
     """
 
     def __init__(
@@ -64,8 +66,7 @@ class AudioHead(nn.Module):
     def forward(self, audio_logits: Tensor, feature: Tensor) -> Tensor:
         """``[B, 527]``, ``[B, D]`` -> ``[B, K]``; a score is the sigmoid of what comes out."""
         heard = self.affinity.by_category(self.affinity(audio_logits))
-        out: Tensor = heard + self.residual(feature)
-        return out
+        return heard + self.residual(feature)
 
 
 def attend(output: SegmenterOutput, scores: Tensor) -> Tensor:
@@ -137,8 +138,7 @@ class AVSC(nn.Module):
 
     def segment(self, frames: Tensor) -> SegmenterOutput:
         """Normalised frames ``[B, 3, S, S]`` -> potential sounding objects."""
-        out: SegmenterOutput = self.segmenter(self.features(frames))
-        return out
+        return self.segmenter(self.features(frames))
 
     def forward(self, frames: Tensor, feature: Tensor, audio_logits: Tensor) -> AVSCOutput:
         """Normalised frames ``[B, 3, S, S]`` and what the audio network said of their sounds."""
@@ -177,13 +177,6 @@ def _without_head(backbone: Backbone, config: AVSCConfig) -> Backbone:
     return backbone
 
 
-class VisualOutput(NamedTuple):
-    """``class_logits`` ``[1, N, K + 1]``; ``mask_logits`` ``[1, N, S/4, S/4]``."""
-
-    class_logits: Tensor
-    mask_logits: Tensor
-
-
 class VisualStep(nn.Module):
     """The segmenter of potential sounding objects: a frame, and nothing of the sound.
 
@@ -200,10 +193,10 @@ class VisualStep(nn.Module):
         self.eval()
         self.requires_grad_(False)
 
-    def forward(self, frame: Tensor) -> VisualOutput:
-        """Normalised ``[1, 3, S, S]`` -> queries."""
+    def forward(self, frame: Tensor) -> tuple[Tensor, Tensor]:
+        """Normalised ``[1, 3, S, S]`` -> ``class_logits`` and ``mask_logits`` of the queries."""
         output = self.network.segment(frame)
-        return VisualOutput(output.class_logits, output.mask_logits)
+        return output.class_logits, output.mask_logits
 
 
 class AVSCAudioStep(nn.Module):
@@ -220,3 +213,31 @@ class AVSCAudioStep(nn.Module):
         """Window ``[1, 16000]`` -> residual ``[1, K]`` and AudioSet logits ``[1, 527]``."""
         feature, logits = self.audio_encoder.hear(waveform)
         return self.residual(feature), logits
+
+
+KIND = "avsc"
+
+
+def save_avsc(path: str | Path, net: AVSC, metadata: Mapping[str, Any] | None = None) -> None:
+    """Write ``net`` in float16, whole or not at all.
+
+    ``metadata`` is added to what is written anyway (``kind``, ``build``, ``audioset``); known
+    keys: ``calibration`` ``{"score": threshold}`` from which an instance's score counts as
+    sounding, ``preprocessing``, ``provenance``, ``licence``.
+    """
+    about = {"kind": KIND, "build": asdict(net.config), "audioset": list(audioset().names)}
+    save_checkpoint(path, halved(net.state_dict()), {**about, **(metadata or {})})
+
+
+def load_avsc(path: str | Path) -> tuple[AVSC, dict[str, Any]]:
+    """Read a file written by :func:`save_avsc`: a network in evaluation mode, and the metadata.
+
+    Raises CheckpointError when it is missing, damaged or another kind of file.
+    """
+    metadata, tensors = read_kind(path, KIND, "an AVSC")
+    try:
+        network = AVSC(AVSCConfig.of(metadata["build"]))
+    except (KeyError, TypeError, ModelError) as error:
+        raise CheckpointError(f"{path} lacks what an AVSC file must say: {error}") from error
+    load_state_dict_strictly(network, tensors, str(path))
+    return network.eval(), metadata

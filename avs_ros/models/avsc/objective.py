@@ -100,17 +100,42 @@ def silent_aware_loss(
         targets = [annotated(target) for target in targets]
     layers = [(pair, AUXILIARY_WEIGHT) for pair in output.auxiliary]
     for (classes, masks), weight in [*layers, ((output.class_logits, output.mask_logits), 1.0)]:
-        sums = _Sums(zero)
-        for row, target in enumerate(targets):
-            pair = match(classes[row].detach(), masks[row].detach(), target)
-            charge = torch.full_like(classes[row, :, 0], NO_OBJECT)
-            if mode == "ignore":
-                excused = plausible(classes[row], masks[row], target)
-                charge = charge * (~excused).to(charge.dtype)
-            sums.add(classes[row], masks[row], target, pair, charge)
-        for name, value in sums.losses().items():
+        for name, value in _layer_losses(classes, masks, targets, mode).items():
             total[name] = total[name] + weight * value
     return total
+
+
+def _layer_losses(classes: Tensor, masks: Tensor, targets: list[Target], mode: str) -> Losses:
+    """Means over the images of one layer's answers, times their weights."""
+    entropy = charged = bce = dice = things = classes.new_zeros(())
+    for class_logits, mask_logits, target in zip(classes, masks, targets, strict=False):
+        queries, matched = match(class_logits.detach(), mask_logits.detach(), target)
+        charge = torch.full_like(class_logits[:, 0], NO_OBJECT)
+        if mode == "ignore":
+            excused = plausible(class_logits, mask_logits, target)
+            charge = charge * (~excused).to(charge.dtype)
+        wanted = torch.full_like(charge, class_logits.shape[1] - 1, dtype=torch.long)
+        if len(queries):
+            own = torch.where(target.silent[matched], SILENT_WEIGHT, 1.0).to(charge)
+            wanted[queries] = target.classes[matched]
+            charge = charge.index_put((queries,), own)
+            logits = mask_logits[queries]
+            truth = target.masks[matched].to(logits)
+            cells = functional.binary_cross_entropy_with_logits(logits, truth, reduction="none")
+            marked = logits.sigmoid()
+            both = (marked * truth).sum(dim=(1, 2))
+            sizes = marked.sum(dim=(1, 2)) + truth.sum(dim=(1, 2))
+            bce = bce + (own * cells.mean(dim=(1, 2))).sum()
+            dice = dice + (own * (1 - (2 * both + 1) / (sizes + 1))).sum()
+            things = things + own.sum()
+        each = functional.cross_entropy(class_logits, wanted, reduction="none")
+        entropy = entropy + (charge * each).sum()
+        charged = charged + charge.sum()
+    return {
+        "class": CLASS_WEIGHT * entropy / charged.clamp(min=1),
+        "bce": BCE_WEIGHT * bce / things.clamp(min=1),
+        "dice": DICE_WEIGHT * dice / things.clamp(min=1),
+    }
 
 
 def annotated(target: Target) -> Target:
@@ -137,50 +162,6 @@ def plausible(class_logits: Tensor, mask_logits: Tensor, target: Target) -> Tens
     union = area[:, None] + truth.sum(dim=1)[None] - both
     overlap = (both / union.clamp(min=1)).amax(dim=1)
     return sure & crisp & (area > 0) & (overlap <= SAME_THING)
-
-
-class _Sums:
-    """Losses of one layer's images, gathered with their weights."""
-
-    def __init__(self, zero: Tensor) -> None:
-        self._classes = self._charged = self._bce = self._dice = self._things = zero
-
-    def add(
-        self,
-        class_logits: Tensor,
-        mask_logits: Tensor,
-        target: Target,
-        pair: tuple[Tensor, Tensor],
-        charge: Tensor,
-    ) -> None:
-        """One image: ``pair`` from :func:`match`, ``charge`` ``[N]`` of unmatched queries."""
-        queries, things = pair
-        wanted = torch.full_like(charge, class_logits.shape[1] - 1, dtype=torch.long)
-        if len(queries):
-            own = torch.where(target.silent[things], SILENT_WEIGHT, 1.0).to(charge)
-            wanted[queries] = target.classes[things]
-            charge = charge.index_put((queries,), own)
-            logits = mask_logits[queries]
-            truth = target.masks[things].to(logits)
-            bce = functional.binary_cross_entropy_with_logits(logits, truth, reduction="none")
-            marked = logits.sigmoid()
-            both = (marked * truth).sum(dim=(1, 2))
-            sizes = marked.sum(dim=(1, 2)) + truth.sum(dim=(1, 2))
-            self._bce = self._bce + (own * bce.mean(dim=(1, 2))).sum()
-            self._dice = self._dice + (own * (1 - (2 * both + 1) / (sizes + 1))).sum()
-            self._things = self._things + own.sum()
-        entropy = functional.cross_entropy(class_logits, wanted, reduction="none")
-        self._classes = self._classes + (charge * entropy).sum()
-        self._charged = self._charged + charge.sum()
-
-    def losses(self) -> Losses:
-        """Means, times their weights."""
-        charged, things = self._charged.clamp(min=1), self._things.clamp(min=1)
-        return {
-            "class": CLASS_WEIGHT * self._classes / charged,
-            "bce": BCE_WEIGHT * self._bce / things,
-            "dice": DICE_WEIGHT * self._dice / things,
-        }
 
 
 def correlation_loss(attended: Tensor, truth: Tensor) -> Tensor:

@@ -121,8 +121,7 @@ class Attention(nn.Module):
         scores = q @ k.transpose(2, 3) / math.sqrt(q.shape[3])
         if bias is not None:
             scores = scores + bias[:, None]
-        out: Tensor = self.out((scores.softmax(dim=3) @ v).transpose(1, 2).flatten(2))
-        return out
+        return self.out((scores.softmax(dim=3) @ v).transpose(1, 2).flatten(2))
 
 
 class DecoderLayer(nn.Module):
@@ -156,31 +155,23 @@ def attention_bias(masks: Tensor, sizes: Sequence[tuple[int, int]]) -> Tensor:
     ``sizes``: of the memory's levels, divisors of the masks'.  A query whose mask is empty looks
     everywhere.
     """
-    coarse = [shrink(masks, size).flatten(2) for size in sizes]
+    height, width = masks.shape[2:]
+    coarse = [functional.avg_pool2d(masks, (height // h, width // w)).flatten(2) for h, w in sizes]
     seen = (torch.cat(coarse, dim=2) >= UNSEEN).to(masks.dtype)
     anything = seen.amax(dim=2, keepdim=True)
     return (seen - 1.0) * anything * 1e4
 
 
-def shrink(maps: Tensor, size: tuple[int, int]) -> Tensor:
-    """Mean of the cells ``[B, C, h, w]`` -> ``[B, C, *size]``, a divisor of their size."""
-    factor = (maps.shape[2] // size[0], maps.shape[3] // size[1])
-    return functional.avg_pool2d(maps, factor)
-
-
-def position_encoding(
-    height: int, width: int, channels: int, device: torch.device | None = None
-) -> Tensor:
-    """Sines and cosines of y and x, ``[height * width, channels]`` (channels in fours)."""
+def position_encoding(level: Tensor) -> Tensor:
+    """Sines and cosines of y and x of a level ``[B, C, h, w]``, ``[h * w, C]`` (C in fours)."""
+    channels, height, width = (int(size) for size in level.shape[1:])
     waves = channels // 4
-    steps = torch.arange(waves, device=device) / max(waves - 1, 1)
+    steps = torch.arange(waves, device=level.device) / max(waves - 1, 1)
     frequency = 2 * math.pi * 2 ** (OCTAVES * steps)
-    y, x = torch.meshgrid(
-        *(torch.linspace(0, 1, side, device=device) for side in (height, width)), indexing="ij"
-    )
-    angles = [axis[..., None] * frequency for axis in (y, x)]
+    sides = (torch.linspace(0, 1, side, device=level.device) for side in (height, width))
+    angles = [axis[..., None] * frequency for axis in torch.meshgrid(*sides, indexing="ij")]
     parts = [angle.sin() for angle in angles] + [angle.cos() for angle in angles]
-    return torch.cat(parts, dim=2).reshape(height * width, channels)
+    return torch.cat(parts, dim=2).reshape(height * width, channels).to(level.dtype)
 
 
 class SegmenterOutput(NamedTuple):
@@ -225,10 +216,13 @@ class SegmenterHead(nn.Module):
     def forward(self, stages: Sequence[Tensor]) -> SegmenterOutput:
         """``stages``: four of them, stride 4 first."""
         pyramid, cells = self.pixels(stages)
-        cells = cells + self._cell_places(cells)
+        places: Tensor = self.cell_places(position_encoding(cells))
+        cells = cells + places.T.unflatten(1, (int(cells.shape[2]), int(cells.shape[3])))[None]
         levels = pyramid[: self.memory_levels]
         memory = torch.cat([level.flatten(2).transpose(1, 2) for level in levels], dim=1)
-        where = self._where(levels)
+        where = torch.cat(
+            [position_encoding(x) + self.level.weight[i] for i, x in enumerate(levels)]
+        )
         sizes = [(int(level.shape[2]), int(level.shape[3])) for level in levels]
         queries = self.queries.weight[None].expand(cells.shape[0], -1, -1)
         place = self.places.weight[None]
@@ -238,22 +232,6 @@ class SegmenterHead(nn.Module):
             queries = layer(queries, place, memory, where, bias)
             answers.append(self._answer(queries, cells))
         return SegmenterOutput(*answers[-1], tuple(answers[:-1]))
-
-    def _where(self, levels: Sequence[Tensor]) -> Tensor:
-        parts = [
-            self._waves(level) + self.level.weight[index] for index, level in enumerate(levels)
-        ]
-        return torch.cat(parts, dim=0)
-
-    def _waves(self, level: Tensor) -> Tensor:
-        """Position encoding of a level's cells, ``[h w, C]``."""
-        height, width = int(level.shape[2]), int(level.shape[3])
-        return position_encoding(height, width, self.channels, level.device).to(level.dtype)
-
-    def _cell_places(self, cells: Tensor) -> Tensor:
-        """What a cell's place adds to its embedding, ``[1, C, h, w]``."""
-        places: Tensor = self.cell_places(self._waves(cells))
-        return places.T.unflatten(1, (int(cells.shape[2]), int(cells.shape[3])))[None]
 
     def _answer(self, queries: Tensor, cells: Tensor) -> tuple[Tensor, Tensor]:
         """Class logits and mask logits of the queries as they are."""

@@ -2,7 +2,7 @@
 
 Read top to bottom against the paper's figure 2: ``backbone`` (the classifier that is listened
 in on), ``c3im`` (the label both senses agree on), ``ccam`` (the label's weight for
-each channel, and gates), ``aspp`` and ``tpavi`` (fusion), ``decoder``, ``network`` (all).
+each channel, and gates), ``fusion`` (ASPP and TPAVI), ``decoder``, ``network`` (all).
 ``official`` maps the published code's tensor names; ``streaming`` is the exact incremental form.
 """
 

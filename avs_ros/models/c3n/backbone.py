@@ -205,21 +205,17 @@ BACKBONES: dict[str, tuple[type[Backbone], float]] = {
 }
 
 
-def build_backbone(
-    name: str, num_classes: int = 1000, image_size: int = 224, drop_path: float | None = None
-) -> Backbone:
-    """Make a backbone by its timm name, with random weights.
+def build_backbone(name: str, num_classes: int = 1000, image_size: int = 224) -> Backbone:
+    """Make a backbone by its timm name, with random weights and the published drop-path rate.
 
     ``num_classes``: rows of its class head.  ``image_size``: side of the square frames, a
-    multiple of 32.  ``drop_path``: stochastic depth in training; None = the published rate.
-    Raises ModelError for an unknown name or an impossible size.
+    multiple of 32.  Raises ModelError for an unknown name or an impossible size.
     """
     if name not in BACKBONES:
         raise ModelError(f"unknown visual backbone {name!r}; known: {', '.join(BACKBONES)}")
     if image_size <= 0 or image_size % 32:
         raise ModelError(f"image_size must be a positive multiple of 32, got {image_size}")
-    maker, published = BACKBONES[name]
-    rate = published if drop_path is None else drop_path
+    maker, rate = BACKBONES[name]
     if maker is not SwinTransformer:
         return maker(name, num_classes, rate)
     if image_size % 224:

@@ -46,14 +46,15 @@ class TemporalPixelwiseAudioVisualInteraction(nn.Module):
 
     There is no softmax, and phi is the same at each pixel of a frame, so exactly
     ``y_i = theta_i^T K`` with ``K = 1/T sum_t phi_t mean_p(g_{t,p})^T``: rank T instead of a
-    ``[T h w, T h w]`` affinity.  ``full_affinity`` computes that affinity all the same, as the
-    published code does.
+    ``[T h w, T h w]`` affinity.  ``full_affinity``, where set, computes that affinity all the
+    same, as the published code does.
     """
 
-    def __init__(self, channels: int, audio_width: int, full_affinity: bool = False) -> None:
+    full_affinity = False
+
+    def __init__(self, channels: int, audio_width: int) -> None:
         super().__init__()
         inner = channels // 2
-        self.full_affinity = full_affinity
         self.align = nn.Linear(audio_width, channels)
         self.theta = nn.Conv3d(channels, inner, 1)
         self.phi = nn.Conv3d(channels, inner, 1)

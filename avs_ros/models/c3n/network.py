@@ -25,6 +25,7 @@ from avs_ros.models.c3n.official import official_names
 from avs_ros.models.weight_file import load_state_dict_strictly
 
 DECODERS = ("paper", "light")
+Stages = tuple[Tensor, ...]
 
 
 @dataclass(frozen=True)
@@ -33,21 +34,20 @@ class C3NOutput:
 
     ``logits`` ``[N, 1, H, W]`` (light decoder: ``[N, 1, H/4, W/4]``).  ``labels`` int64 ``[N]``,
     rows of the similarity.  ``visual_logits`` ``[N, K]``.  ``weights``: class-activated,
-    ``[N, C_i]``.  ``activations``, ``features``: backbone taps ``[N, C_i, h_i, w_i]``.
-    ``gated``: after CCAM.  ``pyramid``: after ASPP ``[N, C, h_i, w_i]``.  ``fused``: after TPAVI.
-    ``paths``: decoder blocks, upsampled.
+    ``[N, C_i]``.  ``features``: normed backbone stages ``[N, C_i, h_i, w_i]``.  ``gated``: after
+    CCAM.  ``pyramid``: after ASPP ``[N, C, h_i, w_i]``.  ``fused``: after TPAVI.  ``paths``:
+    decoder blocks, upsampled.
     """
 
     logits: Tensor
     labels: Tensor
     visual_logits: Tensor
-    weights: tuple[Tensor, ...]
-    activations: tuple[Tensor, ...]
-    features: tuple[Tensor, ...]
-    gated: tuple[Tensor, ...]
-    pyramid: tuple[Tensor, ...]
-    fused: tuple[Tensor, ...]
-    paths: tuple[Tensor, ...]
+    weights: Stages
+    features: Stages
+    gated: Stages
+    pyramid: Stages
+    fused: Stages
+    paths: Stages
 
 
 class C3N(nn.Module):
@@ -57,7 +57,6 @@ class C3N(nn.Module):
     768 BEATs, or another audio net's.  ``similarity``: ``[K, 527]`` label similarity; K is the
     number of classes of the backbone's head.  ``channels``: width after ASPP.  ``decoder``:
     "paper" or "light" (see ``decoder.py``).  ``image_size``: side of the square frames.
-    ``full_affinity``: TPAVI with the full affinity matrix, as published (same result, costly).
     Raises ModelError for what cannot be built.
     """
 
@@ -71,8 +70,6 @@ class C3N(nn.Module):
         decoder: str = "paper",
         image_size: int = 224,
         alpha: float = 0.1,
-        drop_path: float | None = None,
-        full_affinity: bool = False,
     ) -> None:
         super().__init__()
         if similarity is None:
@@ -87,12 +84,11 @@ class C3N(nn.Module):
         self.decoder_form = decoder
         self.image_size = image_size
         self.c3im = CognitiveConsensusInference(similarity, alpha)
-        self.backbone = build_backbone(visual, self.c3im.num_classes, image_size, drop_path)
+        self.backbone = build_backbone(visual, self.c3im.num_classes, image_size)
         widths = self.backbone.widths
         self.aspp = nn.ModuleList(AtrousSpatialPyramidPooling(w, channels) for w in widths)
         self.tpavi = nn.ModuleList(
-            TemporalPixelwiseAudioVisualInteraction(channels, audio_width, full_affinity)
-            for _ in widths
+            TemporalPixelwiseAudioVisualInteraction(channels, audio_width) for _ in widths
         )
         self.decoder = Decoder(channels, light=decoder == "light")
 
@@ -133,25 +129,20 @@ class C3N(nn.Module):
         labels = self.c3im(taps.logits, audio_logits)
         weights = class_activated_weights(taps, labels, keep_graph=training)
         features = taps.features if training else tuple(x.detach() for x in taps.features)
-        gated = tuple(map(cognitive_consensus_attention, features, weights))
-        pyramid = tuple(aspp(x) for aspp, x in zip(self.aspp, gated, strict=True))
-        fused = tuple(
-            tpavi(x, audio_features, frames_per_clip)
-            for tpavi, x in zip(self.tpavi, pyramid, strict=True)
-        )
+        gated, pyramid, fused = self.fuse(features, weights, audio_features, frames_per_clip)
         logits, paths = self.decoder(fused)
         return C3NOutput(
-            logits=logits,
-            labels=labels,
-            visual_logits=taps.logits,
-            weights=weights,
-            activations=taps.activations,
-            features=features,
-            gated=gated,
-            pyramid=pyramid,
-            fused=fused,
-            paths=paths,
+            logits, labels, taps.logits, weights, features, gated, pyramid, fused, paths
         )
+
+    def fuse(
+        self, features: Stages, weights: Stages, audio: Tensor, frames_per_clip: int
+    ) -> tuple[Stages, Stages, Stages]:
+        """Stages and their class-activated weights -> after CCAM, after ASPP, after TPAVI."""
+        gated = tuple(map(cognitive_consensus_attention, features, weights))
+        pyramid = tuple(aspp(x) for aspp, x in zip(self.aspp, gated, strict=True))
+        pairs = zip(self.tpavi, pyramid, strict=True)
+        return gated, pyramid, tuple(tpavi(x, audio, frames_per_clip) for tpavi, x in pairs)
 
     def config(self) -> dict[str, str | int | float]:
         """Arguments that build the same network again, the similarity excepted."""

@@ -44,12 +44,9 @@ class DeepLabV3(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.backbone = timm.create_model(
-            "mobilenetv2_100",
-            pretrained=False,
-            features_only=True,
-            output_stride=16,
+            "mobilenetv2_100", pretrained=False, features_only=True, output_stride=16,
             out_indices=(1, 4),
-        )
+        )  # fmt: skip
         self.aspp = nn.Conv2d(DEEP_WIDTH, WIDTH, 1)
         self.image_pooling = nn.Conv2d(DEEP_WIDTH, WIDTH, 1)
         self.project = nn.Conv2d(2 * WIDTH, WIDTH, 1)
@@ -113,14 +110,8 @@ class CategorySegmenter(nn.Module):
     def combine(self, seen: VocOutput, decoded: Tensor, maps: Tensor) -> Tensor:
         """What the segmentation network sees, with the other maps, as :meth:`forward` returns."""
         size = seen.fine.shape[2:]
-        joined = torch.cat(
-            [
-                self.fine(seen.fine),
-                _corners(self.deep(seen.hidden), size),
-                _centres(decoded, size),
-            ],
-            dim=1,
-        )
+        deep = _corners(self.deep(seen.hidden), size)
+        joined = torch.cat([self.fine(seen.fine), deep, _centres(decoded, size)], dim=1)
         residual = torch.relu(self.spread(torch.relu(self.join(joined))))
         whole = _corners(self.mix(seen.classes), size) + self.refine(residual)
         whole = whole + self.share[:, None, None] * _centres(maps, size)

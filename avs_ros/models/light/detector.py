@@ -6,15 +6,13 @@ al., *YOLACT* (ICCV 2019).
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as functional
 from torch import Tensor, nn
 
 STRIDES = (8, 16, 32)
-# Which of the four things that a head returns are boxes.
-_BOXES = 1
 PROTOTYPES = 16
 WIDTH = 64
 
@@ -36,7 +34,7 @@ class Detections(NamedTuple):
 
 def _conv(
     inputs: int, outputs: int, kernel: int = 1, stride: int = 1, groups: int = 1
-) -> nn.Module:
+) -> nn.Sequential:
     return nn.Sequential(
         nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups), nn.SiLU()
     )
@@ -51,11 +49,8 @@ class Bottleneck(nn.Module):
 
     def __init__(self, width: int, shortcut: bool) -> None:
         super().__init__()
-        self.narrow, self.wide, self.shortcut = (
-            _conv(width, width),
-            _separable(width, width),
-            shortcut,
-        )
+        self.narrow, self.wide = _conv(width, width), _separable(width, width)
+        self.shortcut = shortcut
 
     def forward(self, x: Tensor) -> Tensor:
         """``[B, C, h, w]`` both ways."""
@@ -76,8 +71,7 @@ class CrossStage(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """``[B, inputs, h, w]`` -> ``[B, outputs, h, w]``."""
         main, side = self.main(x), self.side(x)
-        out: Tensor = self.join(torch.cat([self.blocks(main), side], dim=1))
-        return out
+        return self.join(torch.cat([self.blocks(main), side], dim=1))
 
 
 class Pooling(nn.Module):
@@ -91,8 +85,7 @@ class Pooling(nn.Module):
         """``[B, C, h, w]`` both ways."""
         x = self.narrow(x)
         pooled = [functional.max_pool2d(x, k, 1, k // 2) for k in (5, 9, 13)]
-        out: Tensor = self.wide(torch.cat([x, *pooled], dim=1))
-        return out
+        return self.wide(torch.cat([x, *pooled], dim=1))
 
 
 class Head(nn.Module):
@@ -163,25 +156,23 @@ class Detector(nn.Module):
         """
         if not torch.jit.is_tracing():
             blocks = [x[..., row::2, column::2] for column in (0, 1) for row in (0, 1)]
-            return cast(Tensor, self.stem(torch.cat([one.flip(1) for one in blocks], dim=1)))
-        stem = cast(nn.Sequential, self.stem)
-        weight: Any = stem[0].weight
+            return self.stem(torch.cat([one.flip(1) for one in blocks], dim=1))
+        convolution: Any = self.stem[0]
         # Stacked: column, then row of the block, then channel.
-        parts = weight.unflatten(1, (2, 2, 3)).flip(3)
+        parts = convolution.weight.unflatten(1, (2, 2, 3)).flip(3)
         whole = parts.permute(0, 3, 4, 2, 5, 1).flatten(4, 5).flatten(2, 3)
-        bias: Any = stem[0].bias
-        return cast(Tensor, stem[1](functional.conv2d(x, whole, bias, stride=2, padding=2)))
+        maps = functional.conv2d(x, whole, convolution.bias, stride=2, padding=2)
+        return self.stem[1](maps)
 
     def forward(self, frames: Tensor) -> Detections:
         """See the class."""
         features = self.pyramid(frames)
-        found: list[list[Tensor]] = [[], [], [], []]
+        found = []
         for head, x, stride in zip(self.heads, features, STRIDES, strict=True):
-            for number, maps in enumerate(head(x)):
-                if number == _BOXES:
-                    maps = self._decode(maps, stride)
-                found[number].append(maps.flatten(2).transpose(1, 2))
-        kinds, boxes, objectness, coefficients = (torch.cat(kind, dim=1) for kind in found)
+            kinds, boxes, *others = head(x)
+            maps = (kinds, self._decode(boxes, stride), *others)
+            found.append([one.flatten(2).transpose(1, 2) for one in maps])
+        kinds, boxes, objectness, coefficients = (torch.cat(kind, dim=1) for kind in zip(*found))
         return Detections(
             boxes, objectness[..., 0], kinds, coefficients, self.prototypes(features[0])
         )

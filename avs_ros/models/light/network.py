@@ -17,15 +17,15 @@ from torch import Tensor, nn
 
 from avs_ros.models.audio.efficientat import EfficientAT
 from avs_ros.models.c3n.c3im import Matrix
-from avs_ros.models.c3n.ccam import class_activated_weights, cognitive_consensus_attention
+from avs_ros.models.c3n.ccam import class_activated_weights
 from avs_ros.models.c3n.network import C3N
-from avs_ros.models.light.affinity import ClassAudioAffinity
 from avs_ros.models.light.category_segmenter import CategorySegmenter
 from avs_ros.models.light.folding import fold_batch_norm
 from avs_ros.models.light.selection import (
     NEVER,
     AcceptGate,
     CategoryMasks,
+    ClassAudioAffinity,
     CompanionGate,
     visible_evidence,
 )
@@ -42,7 +42,7 @@ class LightOutput:
     ``objectness``: C3N's own mask logits ``[B, 1, h, w]``.  ``sound_classes``: ``[B, V]`` logits.
     ``gate``: ``[B, K]`` logits that the category is seen and heard; ``companion_logits``: that it
     is so, too, beside the one that the gate likes best.  ``labels``: C3IM's ``[B]``.
-    ``visual_logits``: ``[B, R]``.  ``heard``: ``[B, K]``; ``seen``: ``[B, K, 3]``.
+    ``heard``: ``[B, K]``; ``seen``: ``[B, K, 3]``.
     """
 
     masks: Tensor
@@ -53,7 +53,6 @@ class LightOutput:
     gate: Tensor
     companion_logits: Tensor
     labels: Tensor
-    visual_logits: Tensor
     heard: Tensor
     seen: Tensor
 
@@ -67,7 +66,7 @@ class LightC3N(nn.Module):
     ``audio_encoder``: the audio network, 16 kHz second -> feature ``[B, 384]`` and AudioSet logits
     ``[B, 527]``. ``image_size``: side of the frames, px.  ``trunk_size``: side at which C3N sees
     them (0: the same).  ``segments``: whether a :class:`CategorySegmenter` makes the maps;
-    ``voc``: its classes. ``companions``: whether a :class:`CompanionGate` judges what sounds
+    ``companions``: whether a :class:`CompanionGate` judges what sounds
     beside the first.
     """
 
@@ -85,7 +84,6 @@ class LightC3N(nn.Module):
         *,
         trunk_size: int = 0,
         segments: bool = False,
-        voc: Sequence[int] = (),
         companions: bool = False,
     ) -> None:
         super().__init__()
@@ -100,7 +98,7 @@ class LightC3N(nn.Module):
             decoder="light",
             image_size=trunk_size or image_size,
         )
-        self.segmenter = CategorySegmenter(categories, channels, voc) if segments else None
+        self.segmenter = CategorySegmenter(categories, channels) if segments else None
         self.semantic = nn.Conv2d(channels, categories, 1)
         self.shape = nn.Conv2d(channels, SHAPE_WIDTH, 1)
         self.shape_class = nn.Linear(3, SHAPE_WIDTH)
@@ -150,8 +148,7 @@ class LightC3N(nn.Module):
     def masks(self, semantic: Tensor, objectness: Tensor, heard: Tensor | None = None) -> Tensor:
         """Each category's log-odds, lifted by C3N's mask; see :class:`CategoryMasks`."""
         lift = self.objectness_gain * objectness
-        masks: Tensor = self.category_masks(semantic, lift, self.overlaps, heard)
-        return masks
+        return self.category_masks(semantic, lift, self.overlaps, heard)
 
     def forward(self, frames: Tensor, feature: Tensor, audio_logits: Tensor) -> LightOutput:
         """Pixels in -1..1 ``[B, 3, S, S]``, audio ``[B, 384]`` and ``[B, 527]``.
@@ -163,23 +160,15 @@ class LightC3N(nn.Module):
         labels = self.c3n.c3im(taps.logits, audio_logits)
         weights = class_activated_weights(taps, labels, keep_graph=training)
         features = taps.features if training else tuple(x.detach() for x in taps.features)
-        objectness, semantic, class_maps = self.decode(features, weights, feature, frames)
+        parts = self.fuse(features, weights, feature)
+        objectness, semantic, class_maps = self.maps(frames, *parts)
         sound_classes = self.affinity(audio_logits)
         heard = self.affinity.by_category(sound_classes)
         masks, gate, companion_logits, seen = self.judge(objectness, semantic, class_maps, heard)
         return LightOutput(
-            masks=masks,
-            semantic=semantic,
-            class_maps=class_maps,
-            objectness=objectness,
-            sound_classes=sound_classes,
-            gate=gate,
-            companion_logits=companion_logits,
-            labels=labels,
-            visual_logits=taps.logits,
-            heard=heard,
-            seen=seen,
-        )
+            masks, semantic, class_maps, objectness, sound_classes, gate, companion_logits,
+            labels, heard, seen,
+        )  # fmt: skip
 
     def judge(
         self, objectness: Tensor, semantic: Tensor, class_maps: Tensor, heard: Tensor
@@ -209,16 +198,6 @@ class LightC3N(nn.Module):
             frames, size=(side, side), mode="bilinear", align_corners=False
         )
 
-    def decode(
-        self,
-        features: tuple[Tensor, ...],
-        weights: tuple[Tensor, ...],
-        feature: Tensor,
-        frames: Tensor,
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """As :meth:`fuse` and :meth:`maps`, one after the other."""
-        return self.maps(frames, *self.fuse(features, weights, feature))
-
     def fuse(
         self, features: tuple[Tensor, ...], weights: tuple[Tensor, ...], feature: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
@@ -227,12 +206,9 @@ class LightC3N(nn.Module):
         Its mask ``[B, 1, h, w]``, its decoder's last block ``[B, C, h, w]`` and the class head's
         hidden layer ``[B, 1280, H/32, W/32]``.
         """
-        c3n = self.c3n
-        gated = tuple(map(cognitive_consensus_attention, features, weights))
-        pyramid = (aspp(x) for aspp, x in zip(c3n.aspp, gated, strict=True))
-        fused = tuple(t(x, feature, 1) for t, x in zip(c3n.tpavi, pyramid, strict=True))
-        objectness, paths = c3n.decoder(fused)
-        net = c3n.backbone.net
+        *_, fused = self.c3n.fuse(features, weights, feature, 1)
+        objectness, paths = self.c3n.decoder(fused)
+        net = self.c3n.backbone.net
         return objectness, paths[0], net.bn2(net.conv_head(features[3]))
 
     def maps(

@@ -1,20 +1,55 @@
-"""Which category sounds: visible evidence and heard evidence, weighed by one small shared
-judge.
+"""Which category sounds: a learned similarity between what can be marked and AudioSet's classes
+says what is heard; that and visible evidence are weighed by one small shared judge.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as functional
 from torch import Tensor, nn
 
+FLOOR = 1e-6
 TOP_SHARE = 0.02
 # Logit of what cannot be a companion: the first category itself.
 NEVER = -30.0
 RIVAL_REACH = 8.0
 _MOST_ODDS = math.log(1e5 - 1)
+
+
+class ClassAudioAffinity(nn.Module):
+    """C3N's label similarity M_sim, learned, and its maximum made soft.
+
+        z_v = gain_v log(sum_j exp(L_vj) sigmoid(a_j)) + bias_v
+
+    ``L`` ``[V, 527]`` is the log-affinity of sound class v and AudioSet class j.  A sound class
+    points at the category (map) whose pixels make it; several sound classes may share one.
+    """
+
+    sound_class_category: Tensor
+
+    def __init__(self, sound_class_category: Sequence[int], categories: int) -> None:
+        super().__init__()
+        self.categories = categories
+        self.log_affinity = nn.Parameter(torch.zeros(len(sound_class_category), 527))
+        self.gain = nn.Parameter(torch.ones(len(sound_class_category)))
+        self.bias = nn.Parameter(torch.zeros(len(sound_class_category)))
+        self.register_buffer(
+            "sound_class_category", torch.tensor(list(sound_class_category)), persistent=False
+        )
+
+    def forward(self, audio_logits: Tensor) -> Tensor:
+        """AudioSet logits ``[B, 527]`` -> sound class logits ``[B, V]``."""
+        scores = torch.log(torch.sigmoid(audio_logits) @ self.log_affinity.exp().T + FLOOR)
+        return self.gain * scores + self.bias
+
+    def by_category(self, sound_classes: Tensor) -> Tensor:
+        """Sound class logits ``[B, V]`` -> the loudest sound class of each category ``[B, K]``."""
+        out = sound_classes.new_full((sound_classes.shape[0], self.categories), -20.0)
+        index = self.sound_class_category.expand(sound_classes.shape[0], -1)
+        return out.scatter_reduce(1, index, sound_classes, "amax")
 
 
 class CategoryMasks(nn.Module):

@@ -25,17 +25,6 @@ from avs_ros.models.light.selection import raise_to_visible
 MOST_LOG_ODDS = 13.8155
 
 
-class _Seen(NamedTuple):
-    """As in :class:`LightOutput`; ``hidden`` of the class head; ``state`` for later frames."""
-
-    objectness: Tensor
-    semantic: Tensor
-    class_maps: Tensor
-    hidden: Tensor
-    label: Tensor
-    state: Tensor
-
-
 class _TrunkStep(nn.Module):
     """The visual part of a :class:`LightC3N` for live streams: the same numbers, less work.
 
@@ -51,8 +40,12 @@ class _TrunkStep(nn.Module):
 
     def see(
         self, frame: Tensor, feature: Tensor, audio_logits: Tensor, past: Tensor, shares: Tensor
-    ) -> _Seen:
-        """``frame`` ``[1, 3, S, S]`` in -1..1; the others are those of :class:`C3NStep`."""
+    ) -> tuple[tuple[Tensor, Tensor, Tensor], Tensor, Tensor, Tensor]:
+        """``frame`` ``[1, 3, S, S]`` in -1..1; the others are those of :class:`C3NStep`.
+
+        Returns (objectness, semantic, class maps) as in :class:`LightOutput`, what the class head
+        pools, C3IM's label, and the state for later frames.
+        """
         trunk, network = self.trunk, self.network
         trace = trunk.backbone(network.trunk_view(frame))
         label = trunk.c3im(trace.logits, audio_logits)
@@ -60,7 +53,7 @@ class _TrunkStep(nn.Module):
         objectness, paths = trunk.decoder(fused)
         hidden = trace.hidden
         assert hidden is not None  # it is a MobileNet
-        return _Seen(*network.maps(frame, objectness, paths[0], hidden), hidden, label, state)
+        return network.maps(frame, objectness, paths[0], hidden), hidden, label, state
 
 
 class LightStepOutput(NamedTuple):
@@ -95,31 +88,9 @@ class LightStep(_TrunkStep):
 
         The other arguments are those of :class:`C3NStep`.
         """
-        found = self.see(frame, audio_feature, audio_logits, past, shares)
-        masks, gate, companion_logits, _ = self.network.judge(*found[:3], heard)
-        masks = raise_to_visible(masks)
-        return LightStepOutput(masks, gate, companion_logits, found.label, found.state)
-
-
-class DetectingOutput(NamedTuple):
-    """``boxes`` ``[1, N, 4]``, shares of the whole frame; ``objectness`` ``[1, N]``, ``classes``
-    ``[1, N, D]``, logits; ``coefficients`` ``[1, N, P]``, ``prototypes`` ``[1, P, S/8, S/8]``: as
-    in :class:`Detections`.
-
-    ``cells`` ``[1, K, 7, 7]``: probability that each cell shows a category, by the class head.
-    ``maps`` ``[1, M, h, w]``: log-odds of the categories that the segmentation network knows.
-    ``label`` ``[1]``: C3IM's; ``state``: what later frames need of this one.
-    """
-
-    boxes: Tensor
-    objectness: Tensor
-    classes: Tensor
-    coefficients: Tensor
-    prototypes: Tensor
-    cells: Tensor
-    maps: Tensor
-    label: Tensor
-    state: Tensor
+        maps, _, label, state = self.see(frame, audio_feature, audio_logits, past, shares)
+        masks, gate, companion_logits, _ = self.network.judge(*maps, heard)
+        return LightStepOutput(raise_to_visible(masks), gate, companion_logits, label, state)
 
 
 class InstanceStep(nn.Module):
@@ -157,6 +128,7 @@ class DetectingStep(_TrunkStep):
 
     # Inputs that a part in float32 takes.
     single_inputs = ("whole",)
+    outputs = (*Detections._fields, "cells", "maps", "label", "state")
     members: Tensor
 
     def __init__(
@@ -168,7 +140,7 @@ class DetectingStep(_TrunkStep):
         frames_per_clip: int = 1,
     ) -> None:
         super().__init__(network, frames_per_clip)
-        self.instances, self.whole_size = InstanceStep(detector, whole_size), whole_size
+        self.instances = InstanceStep(detector, whole_size)
         table = torch.zeros(len(members), 1000)
         for category, rows in enumerate(members):
             table[category, list(rows)] = 1.0
@@ -182,16 +154,22 @@ class DetectingStep(_TrunkStep):
         audio_logits: Tensor,
         past: Tensor,
         shares: Tensor,
-    ) -> DetectingOutput:
+    ) -> tuple[Tensor, ...]:
         """``frame`` ``[1, 3, S, S]`` in -1..1, the image stretched to a square; ``whole``
         ``[1, 3, W, W]``: at the top left of a square, to scale.  The others are those of
         :class:`C3NStep`.
+
+        Returns what :class:`InstanceStep` does, and ``cells`` ``[1, K, 7, 7]``: probability that
+        each shows a category, by the class head; ``maps`` ``[1, M, h, w]``: log-odds of the
+        categories that the segmentation network knows; ``label`` ``[1]``: C3IM's; ``state``: what
+        later frames need of this one.
         """
         detected: Detections = self.instances(whole)
-        found = self.see(frame, audio_feature, audio_logits, past, shares)
-        maps = self.network.masks(found.semantic, found.objectness)
-        cells = self.cells(found.hidden)
-        return DetectingOutput(*detected, cells, maps, found.label, found.state)
+        (objectness, semantic, _), hidden, label, state = self.see(
+            frame, audio_feature, audio_logits, past, shares
+        )
+        maps = self.network.masks(semantic, objectness)
+        return *detected, self.cells(hidden), maps, label, state
 
     def cells(self, hidden: Tensor) -> Tensor:
         """Class head at every position: ``[1, 1280, h, w]`` -> ``[1, K, h, w]``, 0..1."""

@@ -170,16 +170,9 @@ SOUND_CLASS_NAMES: tuple[str, ...] = tuple(v.name for v in SOUND_CLASSES)
 OVERLAPS: tuple[tuple[int, int], ...] = tuple(
     (CATEGORY_NAMES.index(held), CATEGORY_NAMES.index("person"))
     for held in (
-        "guitar",
-        "violin",
-        "drum",
-        "wind instrument",
-        "gun",
-        "power tool",
-        "hammer",
-        "telephone",
+        "guitar", "violin", "drum", "wind instrument", "gun", "power tool", "hammer", "telephone",
     )
-)
+)  # fmt: skip
 SOUND_CLASS_CATEGORY: tuple[int, ...] = tuple(
     CATEGORY_NAMES.index(v.category) for v in SOUND_CLASSES
 )

@@ -7,7 +7,7 @@ to know of each second is 2C + 1 numbers.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as functional
@@ -49,33 +49,27 @@ class FoldedPyramidPooling(nn.Module):
 
     def __init__(self, aspp: AtrousSpatialPyramidPooling, side: int) -> None:
         super().__init__()
-        channels = aspp.project.weight.shape[0]
-        dtype = aspp.project.weight.dtype
-        shares = aspp.project.weight.detach()[:, :, 0, 0].double().split(channels, dim=1)
-        bias = aspp.project.bias
-        if bias is None or aspp.pooled.bias is None or aspp.point.bias is None:
-            raise ValueError("every convolution of ASPP has a bias")
-        total = bias.detach().double()
-        total = total + shares[0] @ aspp.pooled.bias.detach().double()
-        total = total + shares[1] @ aspp.point.bias.detach().double()
-        point = shares[1] @ aspp.point.weight.detach()[:, :, 0, 0].double()
+        project, total = _affine(aspp.project)
+        pooled, pooled_bias = _affine(aspp.pooled)
+        point, point_bias = _affine(aspp.point)
+        shares = project.split(len(project), dim=1)
+        total = total + shares[0] @ pooled_bias + shares[1] @ point_bias
+        point = shares[1] @ point
         self.rates: list[int] = []
-        kernels = []
+        dtype = aspp.project.weight.dtype
         for rate, share, branch in zip(RATES, shares[2:], aspp.dilated, strict=True):
-            weight = branch.weight.detach().double()  # type: ignore[operator]
-            total = total + share @ branch.bias.detach().double()  # type: ignore[operator]
+            weight, bias = _affine(branch)
+            total = total + share @ bias
             kernel = torch.einsum("om,mikl->oikl", share, weight)
             if rate >= side:
                 point = point + kernel[:, :, 1, 1]
             else:
+                name = f"kernel{len(self.rates)}"
+                self.register_buffer(name, kernel.to(dtype), persistent=False)
                 self.rates.append(rate)
-                kernels.append(kernel.to(dtype))
-        pooled = shares[0] @ aspp.pooled.weight.detach()[:, :, 0, 0].double()
-        self.register_buffer("pooled", pooled.to(dtype), persistent=False)
+        self.register_buffer("pooled", (shares[0] @ pooled).to(dtype), persistent=False)
         self.register_buffer("point", point.to(dtype)[:, :, None, None], persistent=False)
         self.register_buffer("bias", total.to(dtype), persistent=False)
-        for number, kernel in enumerate(kernels):
-            self.register_buffer(f"kernel{number}", kernel, persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """Gated stage ``[B, in_channels, side, side]`` -> ``[B, channels, side, side]``."""
@@ -110,29 +104,22 @@ class FoldedAudioVisualInteraction(nn.Module):
         super().__init__()
         theta, theta_bias = _affine(tpavi.theta)
         phi, phi_bias = _affine(tpavi.phi)
-        dtype = tpavi.align.weight.dtype
-        align = tpavi.align.weight.detach().double()
-        align_bias = tpavi.align.bias.detach().double()
+        align, align_bias = _affine(tpavi.align)
         asked = torch.cat([theta.T, theta_bias[None]])  # [C + 1, C/2]
         listen = asked @ phi @ align
         listen_bias = asked @ (phi @ align_bias + phi_bias)
         g, g_bias = _affine(tpavi.g)
         project, project_bias = _affine(tpavi.project)
         bn = tpavi.project_norm
-        if bn.running_mean is None or bn.running_var is None:
-            raise ValueError("TPAVI's batch norm keeps running statistics")
+        assert bn.running_mean is not None and bn.running_var is not None
         scale = bn.weight.detach().double() / torch.sqrt(bn.running_var.double() + bn.eps)
         constant = (project_bias - bn.running_mean.double()) * scale + bn.bias.detach().double()
-        give = scale[:, None] * project @ g
-        give_bias = scale * (project @ g_bias)
-        for name, tensor in (
-            ("listen", listen),
-            ("listen_bias", listen_bias),
-            ("give", give),
-            ("give_bias", give_bias),
-            ("constant", constant),
-        ):
-            self.register_buffer(name, tensor.to(dtype), persistent=False)
+        folded = {
+            "listen": listen, "listen_bias": listen_bias, "give": scale[:, None] * project @ g,
+            "give_bias": scale * (project @ g_bias), "constant": constant,
+        }  # fmt: skip
+        for name, tensor in folded.items():
+            self.register_buffer(name, tensor.to(tpavi.align.weight.dtype), persistent=False)
         self.norm = tpavi.norm
 
     def state(self, x: Tensor, audio: Tensor) -> Tensor:
@@ -154,12 +141,11 @@ class FoldedAudioVisualInteraction(nn.Module):
         return self.norm(z).transpose(1, 2).reshape(b, c, h, w)
 
 
-def _affine(convolution: nn.Conv3d) -> tuple[Tensor, Tensor]:
-    """A 1x1x1 convolution's matrix and bias, in float64."""
-    if convolution.bias is None:
-        raise ValueError("TPAVI's convolutions have a bias")
-    weight = convolution.weight.detach()[:, :, 0, 0, 0].double()
-    return weight, convolution.bias.detach().double()
+def _affine(layer: Any) -> tuple[Tensor, Tensor]:
+    """A layer's weight (of a 1x1 convolution its matrix) and bias, in float64."""
+    weight: Tensor = layer.weight.detach().double()
+    pointwise = all(side == 1 for side in weight.shape[2:])
+    return weight.flatten(1) if pointwise else weight, layer.bias.detach().double()
 
 
 class StepOutput(NamedTuple):
@@ -249,6 +235,5 @@ def traced(backbone: Backbone) -> TracedBackbone:
         return TracedPyramidVisionTransformer(backbone)
     if isinstance(backbone, SwinTransformer):
         return TracedSwinTransformer(backbone)
-    if isinstance(backbone, MobileNetV2):
-        return TracedMobileNetV2(backbone)
-    raise ModelError(f"{type(backbone).__name__} has no streaming form")
+    assert isinstance(backbone, MobileNetV2)
+    return TracedMobileNetV2(backbone)

@@ -104,8 +104,7 @@ def linear_vjp(linear: nn.Linear, gradient: Tensor) -> Tensor:
     """
     packed = getattr(linear, "packed", None)
     if packed is not None and packed.can(gradient):
-        product: Tensor = packed.vjp(gradient)
-        return product
+        return packed.vjp(gradient)
     return gradient @ linear.weight
 
 

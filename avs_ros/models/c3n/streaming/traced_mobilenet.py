@@ -63,20 +63,24 @@ class TracedMobileNetV2(TracedBackbone):
 
 
 class FoldedConvolution(nn.Module):
-    """Convolution with the batch norm behind it folded in; TensorFlow's "SAME" padding.
+    """Convolution with the batch norm behind it, where there is one, folded in.
 
-    At stride 2 and even sizes that is one row and column at the bottom and right only.
+    TensorFlow's "SAME" padding: at stride 2 and even sizes that is one row and column at the
+    bottom and right only.
     """
 
     weight: Tensor
     bias: Tensor
     phases: Tensor
 
-    def __init__(self, convolution: nn.Conv2d, norm: Any) -> None:
+    def __init__(self, convolution: Any, norm: Any) -> None:
         super().__init__()
-        scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)
-        weight = convolution.weight * scale[:, None, None, None]
-        bias = norm.bias - norm.running_mean * scale
+        weight, bias = convolution.weight, convolution.bias
+        if isinstance(norm, nn.BatchNorm2d):
+            assert norm.running_mean is not None and norm.running_var is not None
+            scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)
+            weight = weight * scale[:, None, None, None]
+            bias = norm.bias - norm.running_mean * scale
         self.register_buffer("weight", weight.detach().clone(), persistent=False)
         self.register_buffer("bias", bias.detach().clone(), persistent=False)
         self.stride = convolution.stride[0]
@@ -107,14 +111,11 @@ class InvertedResidual(nn.Module):
 
     def __init__(self, block: Any) -> None:
         super().__init__()
-        plain = hasattr(block, "conv_pwl")
-        self.expand = FoldedConvolution(block.conv_pw, block.bn1) if plain else None
-        self.spread = FoldedConvolution(block.conv_dw, block.bn2 if plain else block.bn1)
-        self.project = (
-            FoldedConvolution(block.conv_pwl, block.bn3)
-            if plain
-            else FoldedConvolution(block.conv_pw, block.bn2)
-        )
+        expands = hasattr(block, "conv_pwl")
+        norms = [block.bn1, block.bn2, *([block.bn3] if expands else [])]
+        self.expand = FoldedConvolution(block.conv_pw, norms[0]) if expands else None
+        self.spread = FoldedConvolution(block.conv_dw, norms[-2])
+        self.project = FoldedConvolution(block.conv_pwl if expands else block.conv_pw, norms[-1])
         self.skip = bool(block.has_skip)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Vjp]:

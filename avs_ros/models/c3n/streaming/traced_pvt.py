@@ -97,7 +97,6 @@ def block_forward(block: Any, x: Tensor, grid: _Grid) -> tuple[Tensor, Vjp]:
 
 def _attend(attn: Any, x: Tensor, grid: _Grid) -> tuple[Tensor, Vjp]:
     """Attention to a spatially reduced copy of the tokens."""
-    b, n, c = x.shape
     queries = _heads(attn.q(x), attn.num_heads)
     reduced = None
     source = x
@@ -106,7 +105,6 @@ def _attend(attn: Any, x: Tensor, grid: _Grid) -> tuple[Tensor, Vjp]:
         source = attn.norm(reduced)
     keys, values = (_heads(part, attn.num_heads) for part in attn.kv(source).chunk(2, dim=-1))
     shares = (queries * attn.scale @ keys.transpose(-2, -1)).softmax(dim=-1)
-    out = (shares @ values).transpose(1, 2).reshape(b, n, c)
 
     def vjp(gradient: Tensor) -> Tensor:
         g = _heads(linear_vjp(attn.proj, gradient), attn.num_heads)
@@ -118,7 +116,7 @@ def _attend(attn: Any, x: Tensor, grid: _Grid) -> tuple[Tensor, Vjp]:
             for_source = patches_vjp(attn.sr.weight, for_source, grid)
         return linear_vjp(attn.q, _merged(gq)) + for_source
 
-    return attn.proj(out), vjp
+    return attn.proj(_merged(shares @ values)), vjp
 
 
 def _as_map(tokens: Tensor, grid: _Grid) -> Tensor:
@@ -132,17 +130,14 @@ def _as_map(tokens: Tensor, grid: _Grid) -> Tensor:
 
 def _as_tokens(x: Tensor) -> Tensor:
     """``[B, C, h, w]`` -> ``[B, h*w, C]``, the way back."""
-    b, c, h, w = x.shape
-    return x.permute(0, 2, 3, 1).reshape(b, h * w, c)
+    return x.permute(0, 2, 3, 1).flatten(1, 2)
 
 
 def _heads(tokens: Tensor, heads: int) -> Tensor:
     """``[B, N, C]`` -> ``[B, heads, N, C / heads]``."""
-    b, n, c = tokens.shape
-    return tokens.reshape(b, n, heads, c // heads).transpose(1, 2)
+    return tokens.unflatten(2, (heads, -1)).transpose(1, 2)
 
 
 def _merged(parts: Tensor) -> Tensor:
     """``[B, heads, N, d]`` -> ``[B, N, heads * d]``."""
-    b, h, n, d = parts.shape
-    return parts.transpose(1, 2).reshape(b, n, h * d)
+    return parts.transpose(1, 2).flatten(2)

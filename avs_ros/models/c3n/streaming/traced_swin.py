@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as functional
+from timm.models.swin_transformer import window_partition, window_reverse
 from torch import Tensor, nn
 
-from avs_ros.errors import ModelError
 from avs_ros.models.c3n.backbone import STAGES, SwinTransformer
 from avs_ros.models.c3n.streaming.traced import (
     Trace,
@@ -26,7 +26,7 @@ class TracedSwinTransformer(TracedBackbone):
     """See :class:`TracedBackbone`.  Maps are channels-last ``[B, h, w, C]`` inside.
 
     The relative position bias (and the mask of shifted windows) depends on nothing but weights:
-    it is looked up once here.  Call :meth:`refresh` after the weights have changed.
+    it is looked up once here.
     """
 
     positions = (1, 2)
@@ -35,23 +35,12 @@ class TracedSwinTransformer(TracedBackbone):
         super().__init__()
         self.net: Any = backbone.net
         self.norms, self.classifier = backbone.norms, self.net.head.fc
-        for layer in self.net.layers:
-            for block in layer.blocks:
-                side = block.input_resolution
-                if side[0] % block.window_size[0] or side[1] % block.window_size[1]:
-                    raise ModelError("Swin's grids must be whole windows; use 224x224 frames")
-        self.refresh()
-
-    def refresh(self) -> None:
-        """Compute the position biases from the present weights."""
-        count = 0
-        for layer in self.net.layers:
-            for block in layer.blocks:
-                bias = block.attn._get_rel_pos_bias().detach()  # [1, heads, n, n]
-                if block.attn_mask is not None:
-                    bias = bias + block.attn_mask[:, None]  # [windows, heads, n, n]
-                self.register_buffer(f"bias{count}", bias.contiguous(), persistent=False)
-                count += 1
+        blocks = [block for layer in self.net.layers for block in layer.blocks]
+        for number, block in enumerate(blocks):
+            bias = block.attn._get_rel_pos_bias().detach()  # [1, heads, n, n]
+            if block.attn_mask is not None:
+                bias = bias + block.attn_mask[:, None]  # [windows, heads, n, n]
+            self.register_buffer(f"bias{number}", bias.contiguous(), persistent=False)
 
     def forward(self, frames: Tensor) -> Trace:
         """See the base; stages are chained without their norms, so only norm 4 is crossed."""
@@ -75,9 +64,7 @@ class TracedSwinTransformer(TracedBackbone):
             stages.append(ways)
             features.append(self.norms[index](x).permute(0, 3, 1, 2))
         logits = self.classifier(features[-1].mean(dim=(2, 3)))
-        last, norm = x, self.norms[-1]
-        if not isinstance(norm, nn.LayerNorm):
-            raise ModelError("Swin's last norm must be a LayerNorm")
+        last, norm = x, cast(nn.LayerNorm, self.norms[-1])
 
         def head(rows: Tensor) -> Tensor:
             rows = rows / (last.shape[1] * last.shape[2])
@@ -87,10 +74,11 @@ class TracedSwinTransformer(TracedBackbone):
 
 
 def _downsample_vjp(downsample: Any, merged: Tensor, gradient: Tensor) -> Tensor:
-    gradient = layer_norm_vjp(
-        downsample.norm, merged, linear_vjp(downsample.reduction, gradient)
-    )
-    return _unmerge(gradient)
+    """The way back through a 2x2 patch merging, whose norm saw ``merged`` ``[B, h, w, 4C]``."""
+    gradient = linear_vjp(downsample.reduction, gradient)
+    b, h, w, c = merged.shape
+    x = layer_norm_vjp(downsample.norm, merged, gradient).reshape(b, h, w, 2, 2, c // 4)
+    return x.permute(0, 1, 4, 2, 3, 5).reshape(b, 2 * h, 2 * w, c // 4)
 
 
 def block_forward(block: Any, x: Tensor, bias: Tensor) -> tuple[Tensor, Vjp]:
@@ -144,26 +132,15 @@ def _shifted(block: Any, x: Tensor, forth: bool) -> Tensor:
 
 def _windows(x: Tensor, size: tuple[int, int]) -> Tensor:
     """``[B, h, w, C]`` -> ``[B, windows, positions, C]``."""
-    b, h, w, c = x.shape
-    x = x.reshape(b, h // size[0], size[0], w // size[1], size[1], c).transpose(2, 3)
-    return x.reshape(b, -1, size[0] * size[1], c)
+    return window_partition(x, size).reshape(x.shape[0], -1, size[0] * size[1], x.shape[3])
 
 
 def _unwindows(x: Tensor, size: tuple[int, int], grid: tuple[int, int]) -> Tensor:
     """Inverse of :func:`_windows`."""
-    b, c = x.shape[0], x.shape[-1]
-    x = x.reshape(b, grid[0] // size[0], grid[1] // size[1], size[0], size[1], c).transpose(2, 3)
-    return x.reshape(b, *grid, c)
+    return window_reverse(x.reshape(-1, *size, x.shape[-1]), size, *grid)
 
 
 def _merge(x: Tensor) -> Tensor:
     """``[B, h, w, C]`` -> ``[B, h/2, w/2, 4C]``: each 2x2 group, columns outermost."""
     b, h, w, c = x.shape
     return x.reshape(b, h // 2, 2, w // 2, 2, c).permute(0, 1, 3, 4, 2, 5).flatten(3)
-
-
-def _unmerge(x: Tensor) -> Tensor:
-    """Inverse of :func:`_merge`."""
-    b, h, w, c = x.shape
-    x = x.reshape(b, h, w, 2, 2, c // 4).permute(0, 1, 4, 2, 3, 5)
-    return x.reshape(b, 2 * h, 2 * w, c // 4)

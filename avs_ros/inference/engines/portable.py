@@ -1,4 +1,4 @@
-"""OpenVINO on the CPU, in float32 (its default on some CPUs would be bfloat16).
+"""Engines to which the exported file is enough: ONNX Runtime, and OpenVINO on the CPU.
 
 An engine that maps its weights and packs them anew touches each page once, but the pages count
 as the process's memory for as long as the mapping lives, which may be for ever.  They are clean
@@ -20,6 +20,71 @@ from avs_ros.inference.engines.prepared import Array, Results, Step
 from avs_ros.inference.engines.threads import computing_threads
 
 _EVERY_S = 0.05
+
+
+class OnnxRuntimeRunner:
+    """The exported step in ONNX Runtime.
+
+    ``provider``: "cpu", "cuda" or "tensorrt"; None follows the device.  ``path``: the exported
+    file; None: the cached one.
+    """
+
+    engine = "onnxruntime"
+
+    def __init__(
+        self,
+        program: Step,
+        device: str,
+        provider: str | None = None,
+        path: Path | None = None,
+    ) -> None:
+        onnxruntime = optional("onnxruntime", "engine onnxruntime")
+        provider = provider or ("cuda" if device.startswith("cuda") else "cpu")
+        wanted = {"cpu": "CPU", "cuda": "CUDA", "tensorrt": "Tensorrt"}[provider]
+        wanted += "ExecutionProvider"
+        available = onnxruntime.get_available_providers()
+        if wanted not in available:
+            raise EngineError(
+                f"this ONNX Runtime has no {wanted}; it has {', '.join(available)} "
+                "(GPU: onnxruntime-gpu)"
+            )
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3
+        # Threads that spin between operators take the cores from whoever else runs (the camera's
+        # driver, the audio callback) and lose more than they win as soon as someone does.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.intra_op_num_threads = computing_threads()  # 0: all
+        index = int(device.split(":")[1]) if ":" in device else 0
+        # One block planned for all results at once is larger than what the arena needs piece by
+        # piece, and no faster.
+        options.enable_mem_pattern = False
+        about = {} if provider == "cpu" else {"device_id": index}
+        if provider == "cuda":
+            about["use_tf32"] = 0  # 10 bits of mantissa, and it is on by itself
+        try:
+            self._session = onnxruntime.InferenceSession(
+                str(path or program.graph), options, providers=[(wanted, about)]
+            )
+        except Exception as error:  # onnxruntime raises its own unexported classes
+            raise EngineError(f"ONNX Runtime cannot load the exported step: {error}") from error
+        if wanted not in self._session.get_providers():
+            # It says so in its log alone, and takes the CPU.
+            raise EngineError(
+                f"ONNX Runtime could not start its {wanted}: do its CUDA and cuDNN fit the "
+                "installed ones?"
+            )
+        self.device = device if provider != "tensorrt" else f"{device} (TensorRT)"
+        self._names = list(program.inputs)
+        self._outputs = list(program.outputs)
+
+    def __call__(self, *inputs: Array) -> Results:
+        """See :class:`StepRunner`."""
+        feed = dict(zip(self._names, inputs, strict=True))
+        return tuple(self._session.run(self._outputs, feed))
+
+    def close(self) -> None:
+        """See :class:`StepRunner`."""
+        del self._session
 
 
 def drop_pages(path: Path) -> int:
@@ -67,14 +132,12 @@ def passing_through(path: Path) -> Iterator[None]:
 
 
 class OpenVinoRunner:
-    """The exported step in OpenVINO."""
+    """The exported step in OpenVINO, float32 (its default on some CPUs would be bfloat16)."""
 
     engine = "openvino"
 
     def __init__(self, program: Step, device: str) -> None:
         openvino = optional("openvino", "engine openvino")
-        if not device.startswith("cpu"):
-            raise EngineError(f"engine openvino runs on the CPU here, got {device}")
         core = openvino.Core()
         options: dict[str, str | int] = {
             "INFERENCE_PRECISION_HINT": "f32",
@@ -89,7 +152,7 @@ class OpenVinoRunner:
                 self._request = compiled.create_infer_request()
         except RuntimeError as error:
             raise EngineError(f"OpenVINO cannot load the exported step: {error}") from error
-        self.device = "cpu"
+        self.device = device
         self._places = [compiled.output(name) for name in program.outputs]
 
     def __call__(self, *inputs: Array) -> Results:
