@@ -18,7 +18,7 @@ from avs_ros.segmentation import Float
 
 LEVELS = 3
 # Numbers that the gate weighs for each category, and those that it weighs beside a first one.
-INPUTS, COMPANION_INPUTS = 21, 26
+INPUTS, COMPANION_INPUTS = 19, 24
 # Of the former: what is heard of the category itself, and what is seen of it.
 OWN, SEEN = 0, 4
 UNHEARD = -9.0
@@ -127,15 +127,12 @@ class Background:
         """Log-odds ``[K]`` of what is heard -> by how many spreads each stands out."""
         return _spreads(own, self._sound, HEARD_SPREADS)
 
-    def unexplained(self, own: Float, which: Any, by: Any) -> Float:
-        """By how many spreads the log-odds of categories stand out from what is heard of them
-        while another one sounds alone.
-
-        ``own`` ``[K]``; ``which`` and ``by``: indices of the categories and of the others.
+    def unexplained(self, own: Float, by: int) -> Float:
+        """By how many spreads the log-odds ``[K]`` of what is heard stand out from what is heard
+        of them while category ``by`` sounds alone.
         """
-        known = self._alone.shape[1] > 1
-        usual = self._alone[:, by, which] if known else np.zeros((2, 1), np.float32)
-        return _spreads(own[which], usual, HEARD_SPREADS)
+        usual = self._alone[:, by] if self._alone.shape[1] > 1 else np.zeros((2, 1), np.float32)
+        return _spreads(own, usual, HEARD_SPREADS)
 
 
 def of_instances(score: Float) -> Sight:
@@ -164,7 +161,6 @@ def gate_inputs(
     seen = sight.visible
     here = seen > VISIBLE
     claim = best + np.minimum(seen, 2.0)
-    each, rival = np.arange(len(claim)), _other(claim)
     heard = background.heard(own)
     stands_out = sight.unusual + heard
     columns = [
@@ -187,8 +183,6 @@ def gate_inputs(
         heard,
         stands_out - _strongest_other(stands_out),
         np.minimum(sight.unusual, heard),
-        background.unexplained(own, each, rival),
-        background.unexplained(own, rival, each),
     ]
     return np.stack(columns, axis=1).astype(np.float32)
 
@@ -200,7 +194,7 @@ def companion_inputs(inputs: Float, logits: Float, first: int, background: Backg
     hides others: what is heard of a second thing is weighed against what the first lets hear.
     """
     own, seen = inputs[:, OWN], inputs[:, SEEN]
-    more = background.unexplained(own, np.arange(len(own)), np.full(len(own), first))
+    more = background.unexplained(own, first)
     rivals = np.where(seen > VISIBLE, more, HEARD_SPREADS[0])
     rivals[first] = HEARD_SPREADS[0]
     columns = [
@@ -242,17 +236,12 @@ class ExplainingGate:
         return np.asarray(hidden @ metadata["weights"] + metadata["bias"], np.float32)
 
 
-def _other(values: Float) -> Any:
-    """For each entry of ``[K]`` where the maximum over the other ones is."""
-    order = np.argsort(values)
-    out = np.full(len(values), order[-1])
-    out[order[-1]] = order[-2]
-    return out
-
-
 def _strongest_other(values: Float) -> Float:
     """For each entry of ``[K]`` the maximum over the other ones."""
-    return np.asarray(values[_other(values)], np.float32)
+    order = np.argsort(values)
+    out = np.full_like(values, values[order[-1]])
+    out[order[-1]] = values[order[-2]]
+    return out
 
 
 def log_odds(probability: Float, least: float) -> Float:

@@ -83,13 +83,12 @@ def composites(
     sounds: Sequence[tuple[Float, Float]],
     pairs: int,
     seed: int,
-    backgrounds: Sequence[Background],
+    background: Background,
 ) -> Examples:
     """``pairs`` of what is seen and what is heard, a third of them matching.
 
     ``images``: what is seen, and what is shown ``[K]`` (1, 0, -1 unknown); ``sounds``: evidence
-    ``[3 K]`` and :func:`made_by`.  ``backgrounds``: each of the sounds
-    without one fold (every n-th) of them: a sound is weighed against what is known without it.
+    ``[3 K]`` and :func:`made_by`.
     """
     rng = np.random.default_rng(seed)
     shown = np.stack([one[1] for one in images])
@@ -109,7 +108,6 @@ def composites(
             drop, truth = rng.uniform(*PAUSE_DB), np.minimum(truth, 0)
             now = sounds[int(rng.integers(len(sounds)))][0] if rng.random() < 0.5 else now
             now = now - np.float32(rng.uniform(0, 2))
-        background = backgrounds[b % len(backgrounds)]
         found.append((gate_inputs(now, heard, images[a][0], -drop, background), truth))
     return examples_of(found)
 

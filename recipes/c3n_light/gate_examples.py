@@ -23,7 +23,6 @@ from recipes.c3n_light.detector_scenes import photo_held_out, sample_held_out
 from recipes.c3n_light.distortion import noise
 from recipes.c3n_light.explaining import (
     CLIP_WEIGHT,
-    FOLDS,
     Examples,
     composites,
     examples_of,
@@ -75,14 +74,12 @@ def gather_examples(
             (model.evidence(model.audio_logits(window)), makers) for window, makers in recordings
         ]
         say(f"composites of {len(looked)} images and {len(sounds)} sounds")
-        cells = [(np.log(peak + LEAST_PEAK), shown) for _, peak, shown in looked]
-        usual = background_of(cells, sounds)
-        without = [
-            Background(background_of(cells, [*_without(sounds, fold)])) for fold in range(FOLDS)
-        ]
+        usual = background_of(
+            [(np.log(peak + LEAST_PEAK), shown) for _, peak, shown in looked], sounds
+        )
         model.background = Background(usual)
         images = [(model.background.sight(*seen), shown) for *seen, shown in looked]
-        found = composites(images, sounds, pairs, seed, without)
+        found = composites(images, sounds, pairs, seed, model.background)
         two = list(_doubles(model, photos, recordings, doubles, seed))
         say(f"{len(two)} of two things side by side")
         found = found.joined(examples_of(two))
@@ -182,10 +179,6 @@ def _best(model: DetectingSegmenter, frame: Bytes) -> tuple[Float, Float]:
     """Of each category the score of its best instance and of its best cell, ``[K]``."""
     found = model.candidates(frame)
     return found.score, found.peak
-
-
-def _without(sounds: Sequence[tuple[Float, Float]], fold: int) -> Iterator[tuple[Float, Float]]:
-    return (one for i, one in enumerate(sounds) if i % FOLDS != fold)
 
 
 def _one(rng: np.random.Generator, chosen: Any) -> int:
