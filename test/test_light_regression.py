@@ -29,15 +29,21 @@ LEAST = {
 }
 
 
-def below_least(checkpoint: Path) -> set[str]:
-    """Names of the scores that a file does not reach (a score that nothing gave counts as 0)."""
+def scores_of(checkpoint: Path) -> dict[str, float]:
+    """What a file scores; a score that nothing gave counts as 0."""
     pytest.importorskip("skimage")
     segmenter = create("c3n_light", "torch", "cpu", checkpoint=checkpoint)
     benchmark = CompositeBenchmark(segmenter)
     cases = make_cases(generated_dataset(), seed=0, limit=4)
     scores = score([benchmark.ask(case) for case in cases])
     segmenter.close()
-    return {name for name, least in LEAST.items() if (scores[name] or 0.0) < least}
+    return {name: float(value or 0.0) for name, value in scores.items()}
+
+
+def below_least(checkpoint: Path) -> set[str]:
+    """Names of the scores that a file does not reach."""
+    scores = scores_of(checkpoint)
+    return {name for name, least in LEAST.items() if scores[name] < least}
 
 
 def bundled() -> tuple[dict[str, torch.Tensor], dict[str, object]]:
@@ -74,3 +80,13 @@ def changed(tmp_path: Path, **parts: dict[str, object]) -> Path:
 
 def test_a_gate_that_accepts_everything_falls_through(tmp_path: Path) -> None:
     assert "mismatch_empty" in below_least(changed(tmp_path, gate={"bias": 20.0}))
+
+
+def test_the_companion_gate_decides_what_is_marked_beside_the_first(tmp_path: Path) -> None:
+    companion = bundled()[1]["detecting"]["gate"]["companion"]  # type: ignore[index]
+    lenient = changed(tmp_path, gate={"companion": {**companion, "bias": 20.0}})
+    scores = scores_of(lenient)
+    # Both are marked whenever one is, also where the other one is silent.
+    assert scores["both_marked"] == 1.0 and scores["two_share"] < 0.7
+    # The first gate stays as it is.
+    assert scores["mismatch_empty"] == scores["silence_empty"] == 1.0

@@ -91,6 +91,10 @@ class CategoryGate:
         """The same beside an accepted category."""
         return scaled(probability, self._held(self._beside))
 
+    def beside(self, probability: Float) -> Float:
+        """Probabilities ``[K]`` as those that read the same beside an accepted category."""
+        return np.asarray(unscaled(self.scaled(probability), self._held(self._beside)))
+
     def required(self) -> Float:
         """Probabilities ``[K]`` from which the categories sound."""
         return self._required(self._wanted, self._calibrated)

@@ -253,7 +253,9 @@ class ExplainingSegmenter(GatedSegmenter):
                 inputs = companion_inputs(
                     self.inputs, logits, int(gate.argmax()), self.background
                 )
-                gate = policy.pooled(self._markable_of(self._explain.companion(inputs)))
+                likely = policy.pooled(self._markable_of(self._explain.companion(inputs)))
+                # What would be accepted by itself is so beside another, too.
+                gate = np.maximum(likely, policy.beside(gate))
             others = policy.without_confusable(gate, best)
             sounds = first | (others >= policy.required_beside())
             score = np.maximum(score, policy.scaled_beside(others))
