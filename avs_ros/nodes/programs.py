@@ -23,7 +23,13 @@ def _run(name: str) -> int:
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, leave)
-    node = importlib.import_module(f"avs_ros.nodes.{name}")
+    try:
+        node = importlib.import_module(f"avs_ros.nodes.{name}")
+    except Exception:
+        # A C extension that is being loaded turns the exit into an ImportError.
+        if asked:
+            return 0
+        raise
     # A library that catches everything, or a finaliser, may have swallowed the exit.
     return 0 if asked else int(node.main())
 
