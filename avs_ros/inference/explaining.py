@@ -105,14 +105,10 @@ class Background:
 
     def __init__(self, metadata: Mapping[str, Any] | None) -> None:
         told = metadata or {}
-        self._cells, self._sound, self._alone = (
-            np.asarray(told.get(name, nothing), np.float32)
-            for name, nothing in (
-                ("cells", ((0.0,), (0.0,))),
-                ("sound", ((0.0,), (0.0,))),
-                ("alone", (((0.0,),), ((0.0,),))),
-            )
-        )
+        nothing = ((0.0,), (0.0,))
+        self._cells = np.asarray(told.get("cells", nothing), np.float32)
+        self._sound = np.asarray(told.get("sound", nothing), np.float32)
+        self._alone = np.asarray(told["alone"], np.float32) if "alone" in told else None
 
     def sight(self, score: Float, peak: Float) -> Sight:
         """``score`` ``[K]`` of the best instance of each category, ``peak`` ``[K]`` of its best
@@ -131,8 +127,9 @@ class Background:
         """By how many spreads the log-odds ``[K]`` of what is heard stand out from what is heard
         of them while category ``by`` sounds alone.
         """
-        usual = self._alone[:, by] if self._alone.shape[1] > 1 else np.zeros((2, 1), np.float32)
-        return _spreads(own, usual, HEARD_SPREADS)
+        if self._alone is None:
+            return np.zeros_like(own)
+        return _spreads(own, self._alone[:, by], HEARD_SPREADS)
 
 
 def of_instances(score: Float) -> Sight:
