@@ -7,7 +7,7 @@ import pytest
 from without import run_without
 
 from avs_ros.inference import tracking
-from avs_ros.inference.candidates import OUTSIDE, SIDE
+from avs_ros.inference.instance_masks import OUTSIDE, SIDE
 from avs_ros.inference.potential_objects import PotentialObject
 from avs_ros.inference.tracking import InstanceTracker, Tracked, moved
 

@@ -57,9 +57,9 @@ class StreamForm:
         at = slice(number % CYCLE, number % CYCLE + 1)
         heard = [np.asarray(x, np.float32) for x in self._hear(self._sounds[at])]
         if self._avsc:
-            _, things, classes, _, prototypes = self._see(self._frames[at])
+            _, things, classes, _, features = self._see(self._frames[at])
             category = np.asarray(classes)[0, np.asarray(things)[0].argmax()].argmax()
-            return StepOutput(np.array(prototypes[0], np.float32), int(category))
+            return StepOutput(np.array(features[0], np.float32), int(category))
         past, shares = self.memory.recall(stamp_ns)
         if self._wholes is None:
             logits, label, _, state = self._see(self._frames[at], *heard, past, shares)

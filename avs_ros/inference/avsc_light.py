@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from avs_ros.inference.candidates import BESIDE_BEST, SIDE, raised
+from avs_ros.inference.candidates import BESIDE_BEST
 from avs_ros.inference.category_gate import Bools
 from avs_ros.inference.explaining import of_instances
 from avs_ros.inference.frames import WholePreparation
 from avs_ros.inference.gated_segmenter import BUNDLED, ExplainingSegmenter, open_light
+from avs_ros.inference.instance_masks import SIDE, raised
 from avs_ros.inference.potential_objects import PotentialObject, PotentialObjects, read_objects
 from avs_ros.inference.tracking import NEW, InstanceTracker, Tracked
 from avs_ros.segmentation import Bytes, Float, Layer, Prediction, sigmoid
@@ -102,9 +103,7 @@ class InstanceSegmenter(ExplainingSegmenter):
             one = max(found, key=lambda one: one.known.likely[best])
             return np.asarray(sigmoid(visible.mask(one.now, best)) * score[best])
 
-        answer = self._answer(
-            layers, faint, float(score[best]), int(self._row[best]), heard, ms
-        )
+        answer = self._answer(layers, faint, float(score[best]), int(self._row[best]), heard, ms)
         ms.end("joining")
         return answer
 

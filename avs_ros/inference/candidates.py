@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import cv2
 import numpy as np
 
+from avs_ros.inference.instance_masks import SIDE, box_iou, enlarged, instance_mask
 from avs_ros.segmentation import Float, sigmoid
 
 # Detections below this score are nobody's; instances of a category that overlap more are one.
@@ -17,19 +17,6 @@ SAME_IOU = 0.55
 MOST_INSTANCES = 6
 # An instance is marked with the best one of its category from this share of its score on.
 BESIDE_BEST = 0.5
-# Side of the masks, px, and log-odds of a pixel that an instance's box leaves out.
-SIDE = 104
-OUTSIDE = -8.0
-# A mask whose best pixels stay below this is raised to it: whether it is marked is the gate's say.
-LEAST_LOG_ODDS, TOP_SHARE = 1.0, 0.02
-# A box is enlarged by this share of its size before it cuts its mask.
-MARGIN = 0.04
-# Weight of the semantic map inside of an instance's box.
-SEMANTIC_SHARE = 0.5
-# They are joined where their pixels agree (intersection over union) in the box.
-AGREEING = 0.5
-# A mask that fills its box less (intersection over union) is joined with the box's ellipse.
-FILLED = 0.6
 # An instance from this score on makes the mask; else the semantic map does, or the cells.
 DETECTED = 0.06
 # Share of a class-activated map's maximum from which a cell shows the category.
@@ -65,8 +52,8 @@ class Candidates:
     objects: Float
     things: Float
     boxes: Float
-    coefficients: Float
-    prototypes: Float
+    filters: Float
+    features: Float
     rows: Sequence[Sequence[int]]
     semantic: Sequence[int]
 
@@ -100,7 +87,7 @@ class Candidates:
 
     def shown(self, category: int) -> Float:
         """How likely each place shows the category, by the cells: ``[SIDE, SIDE]``, 0..1."""
-        return _enlarged(self.cells[category])
+        return enlarged(self.cells[category])
 
     def likely_things(self) -> Any:
         """Anchors of the likeliest objects of any class, the likeliest first."""
@@ -108,14 +95,14 @@ class Candidates:
 
     def _known(self, category: int) -> Float | None:
         semantic = self.semantic[category]
-        return _enlarged(self.maps[semantic]) if semantic >= 0 else None
+        return enlarged(self.maps[semantic]) if semantic >= 0 else None
 
     def _of(self, category: int) -> Float:
         columns = list(self.rows[category])
         return np.asarray(self.objects[:, columns].max(axis=1, initial=0.0), np.float32)
 
     def _instance(self, anchor: int, known: Float | None) -> Float:
-        return instance_mask(self.coefficients[anchor], self.prototypes, self.boxes[anchor], known)
+        return instance_mask(self.filters[anchor], self.features, self.boxes[anchor], known)
 
     def _from_cells(self, category: int, known: Float | None) -> Float:
         """Without an instance: the semantic map where it shows enough, else the cells."""
@@ -198,77 +185,11 @@ class CandidateReader:
             objects=objects,
             things=things,
             boxes=image_boxes(outputs["boxes"][0][likely], shown),
-            coefficients=outputs["coefficients"][0][likely],
-            prototypes=cropped(outputs["prototypes"][0], shown),
+            filters=outputs["filters"][0][likely],
+            features=cropped(outputs["features"][0], shown),
             rows=self._rows,
             semantic=self._semantic,
         )
-
-
-def instance_mask(
-    coefficients: Float, prototypes: Float, box: Float, known: Float | None = None
-) -> Float:
-    """Log-odds ``[SIDE, SIDE]`` of one instance: ``[P]`` times ``[P, h, w]`` within its box.
-
-    ``known``: a semantic map ``[SIDE, SIDE]``, joined in where it agrees.
-    """
-    within = inside(box)
-    own = _enlarged(np.clip(np.tensordot(coefficients, prototypes, axes=1), -6, 6))
-    if known is not None and _agree(known > 0, own > 0, within):
-        own = SEMANTIC_SHARE * np.clip(known, -6, 6) + (1 - SEMANTIC_SHARE) * own
-    if not _fills(own > 0, box):
-        own = np.maximum(own, _ellipse(box))
-    return np.where(within, own, OUTSIDE).astype(np.float32)
-
-
-def raised(mask: Float) -> Float:
-    """A mask that is right but timid, made visible (log-odds), within what it may cover."""
-    own = mask[mask > OUTSIDE + 1]
-    if not own.size:
-        return mask
-    count = max(1, int(own.size * TOP_SHARE))
-    top = float(np.partition(own, -count)[-count:].mean())
-    lift = np.float32(max(0.0, LEAST_LOG_ODDS - top))
-    return np.where(mask > OUTSIDE + 1, mask + lift, mask).astype(np.float32)
-
-
-def _agree(one: Any, other: Any, within: Any) -> bool:
-    both = (one & other & within).sum()
-    return bool(both >= AGREEING * max(int(((one | other) & within).sum()), 1))
-
-
-def inside(box: Float) -> Any:
-    """Bool ``[SIDE, SIDE]``: pixels of a box, a little enlarged."""
-    w, h = (box[2] - box[0]) * MARGIN, (box[3] - box[1]) * MARGIN
-    x0, y0, x1, y1 = np.array([box[0] - w, box[1] - h, box[2] + w, box[3] + h]) * SIDE
-    grid = np.arange(SIDE) + 0.5
-    return ((grid >= y0) & (grid <= y1))[:, None] & ((grid >= x0) & (grid <= x1))[None]
-
-
-def box_iou(one: Float, other: Float) -> float:
-    """Intersection over union of two boxes."""
-    size = np.minimum(one[2:], other[2:]) - np.maximum(one[:2], other[:2])
-    both = float(np.prod(np.maximum(size, 0)))
-    areas = [float(np.prod(box[2:] - box[:2])) for box in (one, other)]
-    return both / max(sum(areas) - both, 1e-9)
-
-
-def _fills(mask: Any, box: Float) -> bool:
-    """Whether a mask reaches the sides of its box."""
-    ys, xs = np.nonzero(mask & inside(box))
-    if not len(xs):
-        return False
-    corners = [xs.min(), ys.min(), xs.max() + 1, ys.max() + 1]
-    own = np.asarray(np.divide(corners, SIDE), np.float32)
-    return box_iou(own, box) >= FILLED
-
-
-def _ellipse(box: Float) -> Float:
-    """Log-odds of what a box alone tells: 1 in its middle, 0 on the ellipse in it."""
-    grid = (np.arange(SIDE) + 0.5) / SIDE
-    x = (grid - (box[0] + box[2]) / 2) / max(float(box[2] - box[0]) / 2, 1e-3)
-    y = (grid - (box[1] + box[3]) / 2) / max(float(box[3] - box[1]) / 2, 1e-3)
-    return np.asarray(1.0 - x[None] ** 2 - y[:, None] ** 2, np.float32)
 
 
 def image_boxes(boxes: Float, shown: tuple[float, float]) -> Float:
@@ -280,8 +201,3 @@ def cropped(maps: Float, shown: tuple[float, float]) -> Float:
     """The part of ``[C, h, w]`` that shows the image."""
     height, width = maps.shape[1:]
     return maps[:, : max(1, round(height * shown[1])), : max(1, round(width * shown[0]))]
-
-
-def _enlarged(maps: Float) -> Float:
-    out = cv2.resize(np.asarray(maps, np.float32), (SIDE, SIDE), interpolation=cv2.INTER_LINEAR)
-    return np.asarray(out, np.float32)

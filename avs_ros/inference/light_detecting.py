@@ -6,13 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
-from avs_ros.inference.candidates import CandidateReader, Candidates, raised
+from avs_ros.inference.candidates import CandidateReader, Candidates
 from avs_ros.inference.frames import WholePreparation
 from avs_ros.inference.gated_segmenter import (
     ExplainingSegmenter,
     open_light,
     stretched_frames,
 )
+from avs_ros.inference.instance_masks import raised
 from avs_ros.segmentation import Bytes, Float, Layer, Prediction, sigmoid
 
 

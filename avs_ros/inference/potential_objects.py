@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from avs_ros.inference.candidates import cropped, image_boxes, instance_mask
+from avs_ros.inference.candidates import cropped, image_boxes
+from avs_ros.inference.instance_masks import instance_mask
 from avs_ros.segmentation import Float, sigmoid
 
 # Anchors below this score are nobody's; of them the best are looked at.
@@ -50,26 +51,25 @@ class PotentialObject:
 class PotentialObjects:
     """A frame's ``objects``, likeliest first, and what their masks are made of.
 
-    Of each anchor: ``likely`` ``[n, K]``, ``boxes`` ``[n, 4]``, ``coefficients`` ``[n, P]``.
+    Of each anchor: ``likely`` ``[n, K]``, ``boxes`` ``[n, 4]``, ``filters`` ``[n, F]``.
     """
 
     objects: Sequence[PotentialObject]
     likely: Float
     boxes: Float
-    coefficients: Float
-    prototypes: Float
+    filters: Float
+    features: Float
 
     def mask(self, one: PotentialObject, category: int) -> Float:
         """Log-odds ``[SIDE, SIDE]`` of its pixels, taken for one of ``category``.
 
-        All anchors that found it have a say in its outline, as far as they found that.
+        Its outline is that of the anchor which found that best; all that found it say where.
         """
         rows = one.anchors
         weights = self.likely[rows, category] + TINY
-        weights = weights / weights.sum()
-        return instance_mask(
-            weights @ self.coefficients[rows], self.prototypes, weights @ self.boxes[rows]
-        )
+        best = rows[weights.argmax()]
+        box = weights / weights.sum() @ self.boxes[rows]
+        return instance_mask(self.filters[best], self.features, box)
 
 
 def read_objects(
@@ -94,8 +94,8 @@ def read_objects(
         gathered(boxes, likely),
         likely,
         boxes,
-        np.asarray(outputs["coefficients"][0][rows], np.float32),
-        np.asarray(cropped(outputs["prototypes"][0], shown), np.float32),
+        np.asarray(outputs["filters"][0][rows], np.float32),
+        np.asarray(cropped(outputs["features"][0], shown), np.float32),
     )
 
 

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 
 from avs_ros.errors import MissingDependencyError
-from avs_ros.inference.candidates import OUTSIDE
+from avs_ros.inference.instance_masks import OUTSIDE
 from avs_ros.inference.potential_objects import PotentialObject
 from avs_ros.segmentation import Float
 
@@ -97,9 +97,7 @@ class InstanceTracker:
         self._last_index = 0
         self._last_ns: int | None = None
 
-    def __call__(
-        self, stamp_ns: int, objects: Sequence[PotentialObject]
-    ) -> list[Tracked | None]:
+    def __call__(self, stamp_ns: int, objects: Sequence[PotentialObject]) -> list[Tracked | None]:
         """The objects of the frame at ``stamp_ns``; None for one that is nothing known, and too
         unlikely to be something new.
         """

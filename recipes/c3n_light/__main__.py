@@ -28,15 +28,17 @@ from recipes.c3n_light.box_choice import fit_box_choice
 from recipes.c3n_light.detect import DetectSettings, run_detect
 from recipes.c3n_light.gate_fit import GateSettings, run_gate
 from recipes.c3n_light.instruments import evaluate_instruments
+from recipes.c3n_light.mask_training import MaskSettings, run_masks
 from recipes.c3n_light.recipe import gather
 from recipes.c3n_light.settings import C3NLightSettings
 from recipes.c3n_light.thresholds import set_thresholds
 
-S = TypeVar("S", bound=GateSettings)
+S = TypeVar("S", GateSettings, DetectSettings, MaskSettings)
 
 PROGRAM = "python -m recipes.c3n_light"
-TRAIN, DETECT, ABLATE, THRESHOLDS, COMPOSITE, INSTRUMENTS, BOXES, GATE = VERBS = (
-    "train", "detect", "ablate", "thresholds", "composite", "instruments", "boxes", "gate",
+TRAIN, DETECT, ABLATE, THRESHOLDS, COMPOSITE, INSTRUMENTS, BOXES, MASKS, GATE = VERBS = (
+    "train", "detect", "ablate", "thresholds", "composite", "instruments", "boxes", "masks",
+    "gate",
 )  # fmt: skip
 TRUNK = Path(__file__).with_name("light_trunk.yaml")
 
@@ -68,6 +70,8 @@ def main(arguments: list[str] | None = None) -> int:
             _instruments(given[1:])
         elif verb == BOXES:
             _boxes(given[1:])
+        elif verb == MASKS:
+            _masks(given[1:])
         elif verb == GATE:
             _gate(given[1:])
         elif verb in ("-h", "--help"):
@@ -108,13 +112,32 @@ def _detect(arguments: list[str]) -> None:
     )
     parser.add_argument("--resume", action="store_true", help="continue a run")
     args, settings = _settings(parser, arguments, DetectSettings, "detect.yaml")
-    if settings.threads:
-        torch.set_num_threads(settings.threads)
-    if (args.output / "log.jsonl").is_file() and not args.resume:
-        raise ParameterError(f"{args.output} already holds a run: continue it with --resume")
+    _begin(args, settings.threads)
     with RunReporter(args.output, settings) as reporter:
         target = run_detect(settings, args.data, args.output, reporter)
     say(f"network: {target} ({target.stat().st_size / 2**20:.1f} MiB)")
+
+
+def _begin(args: argparse.Namespace, threads: int) -> None:
+    """Set the threads; a run that is there already is only gone on with where that is said."""
+    if threads:
+        torch.set_num_threads(threads)
+    if (args.output / "log.jsonl").is_file() and not args.resume:
+        raise ParameterError(f"{args.output} already holds a run: continue it with --resume")
+
+
+def _masks(arguments: list[str]) -> None:
+    parser = argparse.ArgumentParser(
+        prog=f"{PROGRAM} {MASKS}",
+        description="A new mask head for the detector of a file; everything else stays.",
+    )
+    parser.add_argument("--resume", action="store_true", help="continue a run")
+    parser.add_argument("--model", type=Path, default=BUNDLED, help="light C3N file (bundled)")
+    args, settings = _settings(parser, arguments, MaskSettings, "masks.yaml")
+    _begin(args, settings.threads)
+    with RunReporter(args.output, settings) as reporter:
+        target = run_masks(args.model, settings, args.data, args.output, reporter)
+    say(f"network: {target}")
 
 
 def _gate(arguments: list[str]) -> None:

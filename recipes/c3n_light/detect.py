@@ -24,11 +24,7 @@ from recipes.c3n_light.detecting import (
     move_back,
     start_detector,
 )
-from recipes.c3n_light.detector_scenes import (
-    DetectorScenes,
-    believed_objects,
-    detector_rows,
-)
+from recipes.c3n_light.detector_scenes import coco_names, detector_rows, gather_scenes
 from recipes.c3n_light.gate_fit import (
     NEUTRAL_THRESHOLDS,
     GateSettings,
@@ -37,10 +33,10 @@ from recipes.c3n_light.gate_fit import (
     neutral_gate,
 )
 from recipes.c3n_light.listening import Listeners, ListeningStage, free_sounds
-from recipes.c3n_light.masked_photos import salient_masks
+from recipes.c3n_light.mask_training import MaskStage
 from recipes.c3n_light.provenance import commit, data_digests
 from recipes.c3n_light.rendered import rendered_instruments
-from recipes.c3n_light.settings import BUNDLED_NAME, require_shares
+from recipes.c3n_light.settings import BUNDLED_NAME, require_shares, require_stamps
 from recipes.c3n_light.stages import Reporter, learn
 
 # Categories that the same sounds fit; which of them, the image says.
@@ -69,6 +65,7 @@ class DetectSettings(GateSettings):
     detecting_steps: int = 6500
     detecting_batch: int = 8
     back: float = 0.3
+    mask_steps: int = 6000
     hold: float = 1.5
     context: float = 5.0
     checkpoint_every: int = 100
@@ -80,11 +77,7 @@ class DetectSettings(GateSettings):
         for name in ("whole_size", "scene_size"):
             if getattr(self, name) < 64 or getattr(self, name) % 32:
                 raise ParameterError(f"{name} must be a multiple of 32 from 64 on")
-        if self.stamps and not Path(self.stamps).is_dir():
-            raise ParameterError(
-                f"stamps: there is no folder {self.stamps}: install Debian's package "
-                "tuxpaint-stamps-default, or set it to nothing to do without"
-            )
+        require_stamps(self.stamps)
         require_shares(self, "listening_back", "back")
 
 
@@ -129,7 +122,7 @@ def write(
         },
     }
     told["detecting"] = {
-        **vocabulary(base.categories, _coco_names(data)),
+        **vocabulary(base.categories, coco_names(data)),
         "whole_size": settings.whole_size,
         **gate,
         "calibration": {
@@ -186,11 +179,6 @@ def _base(settings: DetectSettings) -> Path:
     return BUNDLED if settings.init_from == BUNDLED_NAME else Path(settings.init_from)
 
 
-def _coco_names(data: Path) -> list[str]:
-    text = (data / "labels" / "coco80_names.txt").read_text(encoding="utf-8")
-    return [line.strip() for line in text.splitlines() if line.strip()]
-
-
 def _listen(settings: DetectSettings, data: Path, output: Path, reporter: Reporter) -> Listeners:
     listeners = Listeners(data)
     font = Path(settings.soundfont)
@@ -217,16 +205,13 @@ def _listen(settings: DetectSettings, data: Path, output: Path, reporter: Report
 
 
 def _detect(settings: DetectSettings, data: Path, output: Path, reporter: Reporter) -> Detector:
-    coco = _coco_names(data)
+    coco = coco_names(data)
     names = detector_rows(coco)[0]
     network, public = start_detector(data, len(names))
     base = load_light(_base(settings))
     if settings.go_on and base.detector is not None:
         continue_detector(network, base.detector, names, _known_classes(base.metadata, coco))
-    believed = believed_objects(public, data / "images", output)
-    masks = salient_masks(data, believed, output / "salient", reporter.say)
-    stamps = Path(settings.stamps) if settings.stamps else None
-    scenes = DetectorScenes(data / "images", coco, believed, masks, stamps)
+    scenes = gather_scenes(data, output, settings.stamps, reporter.say)
     stage = DetectingStage(
         network, public, scenes, settings.scene_size, settings.detecting_batch, settings.seed
     )
@@ -234,4 +219,9 @@ def _detect(settings: DetectSettings, data: Path, output: Path, reporter: Report
           checkpoint_every=settings.checkpoint_every)  # fmt: skip
     if settings.back:
         move_back(network, public, settings.back)
+    masks = MaskStage(
+        network, scenes, settings.whole_size, settings.detecting_batch, settings.seed
+    )
+    learn(masks, settings.mask_steps, output, reporter, seed=settings.seed,
+          checkpoint_every=settings.checkpoint_every)  # fmt: skip
     return network.eval().requires_grad_(False)

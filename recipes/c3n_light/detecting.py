@@ -1,13 +1,13 @@
 """Teaching the detector: COCO's objects stay as they are known, instruments and tools are added.
 
 It starts from YOLOX-nano; what that network says of the same scene holds it back.  Anchor points
-are given to objects as YOLOX does it (SimOTA); masks learn from outlined objects.
+are given to objects as YOLOX does it (SimOTA).  Masks are taught afterwards
+(``mask_training``).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +20,11 @@ from avs_ros.models.light.detector import STRIDES, Detections, Detector
 from recipes.c3n_light.detector_scenes import DetectorScenes
 from recipes.c3n_light.laying import THING, Scene
 from recipes.c3n_light.public_networks import COCO_CLASSES, YOLOX_FILE, yolox_nano
+from recipes.c3n_light.scene_drawer import SceneDrawer, pixels_of
 
 # What the public network says counts at anchors that it believes this much.
 HEEDED = 0.12
-_BOX, _MASK = 5.0, 1.5
+_BOX = 5.0
 _CENTRE_REACH = 2.5
 _PYRAMID = ("dark5", "lateral", "middle_down", "reduce", "fine", "fine_up", "middle", "middle_up",
             "coarse")  # fmt: skip
@@ -38,7 +39,7 @@ def start_detector(data: Path, rows: int) -> tuple[Detector, Detector]:
     network = Detector(rows)
     own = network.state_dict()
     for name, tensor in public.state_dict().items():
-        if _is_new(name):
+        if _is_mask_head(name):
             continue
         if own[name].shape == tensor.shape:
             own[name] = tensor.clone()
@@ -80,7 +81,7 @@ def move_back(network: Detector, public: Detector, share: float) -> None:
     with torch.no_grad():
         before = public.state_dict()
         for name, tensor in network.state_dict().items():
-            if not _is_new(name):
+            if not _is_mask_head(name):
                 tensor[: len(before[name])].lerp_(before[name].to(tensor.device), share)
 
 
@@ -98,57 +99,42 @@ class DetectingStage:
         batch: int,
         seed: int,
     ) -> None:
-        self.network, self._public, self._scenes = network, public.eval(), scenes
-        self.size, self.batch, self.key = size, batch, seed
+        self.network, self._public = network, public.eval()
         self._points, self._strides = _anchor_points(size)
         # A sixth faster where the processor multiplies such numbers itself.
         self._half = torch.ops.mkldnn._is_mkldnn_bf16_supported()
-        # The next step's scenes are drawn while this one's are learnt from.
-        self._drawer = ThreadPoolExecutor(1)
-        self._next: tuple[int, Future[list[Scene]]] | None = None
+        self._drawer = SceneDrawer(scenes.draw, size, batch, seed)
 
     def groups(self) -> list[dict[str, Any]]:
-        """The backbone slowest, the pyramid and the heads slowly, what is new fast."""
-        parts: dict[str, list[nn.Parameter]] = {"stays": [], "pyramid": [], "heads": [], "new": []}
+        """The backbone slowest, the pyramid and the heads slowly; the mask head later."""
+        parts: dict[str, list[nn.Parameter]] = {"stays": [], "pyramid": [], "heads": []}
         for name, parameter in self.network.named_parameters():
             first = name.split(".")[0]
-            if first in _SHARED:
+            if first in _SHARED or _is_mask_head(name):
                 parameter.requires_grad_(False)
                 continue
-            kind = "new" if _is_new(name) else "pyramid" if first in _PYRAMID else "heads"
+            kind = "pyramid" if first in _PYRAMID else "heads"
             parts["stays" if first in _STAYS else kind].append(parameter)
-        rates = {"stays": 1e-5, "pyramid": 1e-4, "heads": 3e-4, "new": 2e-3}
+        rates = {"stays": 1e-5, "pyramid": 1e-4, "heads": 3e-4}
         return [{"params": parts[k], "lr": rates[k], "weight_decay": 1e-4} for k in parts]
 
     def loss(self, step: int, done: float) -> Tensor:
-        """Boxes, classes, objectness and masks of one batch."""
-        drawn = self._drawn(step)
-        frames = torch.from_numpy(np.stack([s.frame for s in drawn])).permute(0, 3, 1, 2)
-        pixels = frames.float().contiguous(memory_format=torch.channels_last) / 127.5 - 1.0
+        """Boxes, classes and objectness of one batch."""
+        drawn = self._drawer(step)
+        pixels = pixels_of(drawn)
         with torch.autocast("cpu", torch.bfloat16, enabled=self._half):
             with torch.no_grad():
                 known = self._public(pixels)
             found = self.network(pixels)
         return self._compare(_exact(found), _exact(known), drawn)
 
-    def _draw(self, step: int) -> list[Scene]:
-        rng = np.random.default_rng((self.key, step))
-        return [self._scenes.draw(rng, self.size) for _ in range(self.batch)]
-
-    def _drawn(self, step: int) -> list[Scene]:
-        """The scenes of a step, the same ones whatever was drawn before."""
-        ahead = self._next
-        scenes = ahead[1].result() if ahead and ahead[0] == step else self._draw(step)
-        self._next = step + 1, self._drawer.submit(self._draw, step + 1)
-        return scenes
-
     def _compare(self, found: Detections, known: Detections, scenes: list[Scene]) -> Tensor:
         objectness = known.objectness.sigmoid()
         believed = objectness * known.classes.sigmoid().amax(dim=2)
         objectness = torch.where(objectness < 0.05, 0.0, objectness)
         taken = torch.zeros_like(objectness, dtype=torch.bool)
-        boxes = kinds = masks = found.boxes.sum() * 0.0
-        count, outlines = 0.0, 0
+        boxes = kinds = found.boxes.sum() * 0.0
+        count = 0.0
         for index, scene in enumerate(scenes):
             matched = self._match(found, index, scene)
             if matched is None:
@@ -169,8 +155,6 @@ class DetectingStage:
             said = known.classes[index, anchors[~named], :COCO_CLASSES].sigmoid()
             kinds = kinds + _bce(others[:, :COCO_CLASSES], said).sum()
             kinds = kinds + 0.1 * functional.softplus(others[:, COCO_CLASSES:]).sum()
-            part, drawn = self._mask_loss(found, index, scene, anchors, objects)
-            masks, outlines = masks + part, outlines + drawn
         heeded = torch.nonzero((believed > HEEDED) & ~taken).unbind(1)
         own, before = found.classes[heeded], known.classes[heeded].sigmoid()
         kinds = kinds + _bce(own[:, :COCO_CLASSES], before).sum()
@@ -179,7 +163,7 @@ class DetectingStage:
         boxes = boxes + 0.5 * (1 - overlap**2).sum()
         count = max(count + 0.5 * len(own), 1.0)
         there = _bce(found.objectness, objectness).sum()
-        return (_BOX * boxes + there + kinds) / count + _MASK * masks / max(outlines, 1)
+        return (_BOX * boxes + there + kinds) / count
 
     @torch.no_grad()
     def _match(
@@ -216,39 +200,13 @@ class DetectingStage:
         anchors = torch.nonzero(chosen.any(dim=1))[:, 0]
         return possible[anchors], chosen[anchors].float().argmax(dim=1), truth
 
-    @staticmethod
-    def _mask_loss(
-        found: Detections, index: int, scene: Scene, anchors: Tensor, objects: Tensor
-    ) -> tuple[Tensor, int]:
-        """Two anchors of each outlined object against its mask, in its enlarged box."""
-        total, count = found.prototypes.sum() * 0.0, 0
-        for k, outlined in enumerate(scene.outlined):
-            own = anchors[objects == k][:2]
-            if not outlined or not len(own):
-                continue
-            mask = torch.from_numpy(scene.masks[k])
-            logits = torch.einsum(
-                "np,phw->nhw", found.coefficients[index, own], found.prototypes[index]
-            )
-            x0, y0, x1, y1 = (float(v) / STRIDES[0] for v in scene.boxes[k])
-            wide, high = (x1 - x0) * 0.1 + 1, (y1 - y0) * 0.1 + 1
-            rows = slice(max(0, int(y0 - high)), int(np.ceil(y1 + high)))
-            columns = slice(max(0, int(x0 - wide)), int(np.ceil(x1 + wide)))
-            logits, truth = logits[:, rows, columns], mask[rows, columns].expand(len(own), -1, -1)
-            likely = logits.sigmoid()
-            shared = 2 * (likely * truth).sum((1, 2)) + 1
-            dice = 1 - shared / ((likely + truth).sum((1, 2)) + 1)
-            total = total + (_bce(logits, truth).mean((1, 2)) + dice).sum()
-            count += len(own)
-        return total, count
-
 
 def _exact(found: Detections) -> Detections:
     return Detections(*(part.float() for part in found))
 
 
-def _is_new(name: str) -> bool:
-    return "prototypes" in name or "coefficients" in name
+def _is_mask_head(name: str) -> bool:
+    return "mask_branch" in name or "filters" in name
 
 
 def _bce(logits: Tensor, target: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +24,10 @@ from recipes.c3n_light.masked_photos import (
     coco_cuts,
     folder_photos,
     other_samples,
+    salient_masks,
     sample_photos,
 )
+from recipes.c3n_light.public_networks import YOLOX_FILE, yolox_nano
 
 # What most people play: drawn twice as often as its number of photographs gives.
 PLAYED_MOST = (
@@ -42,6 +44,10 @@ LOOK_CONFUSABLE = (
 HELD_OUT_PHOTOS, HELD_OUT_COCO, HELD_OUT_PEOPLE = 15, 25, 15
 # ImageNet's samples are held out, in percent, of categories with as many of them as this.
 HELD_OUT_SAMPLES, ENOUGH_SAMPLES = 30, 4
+# CamVid's labels of what the public detector finds in its frames.
+CAMVID_LABELS = {"car": (8,), "person": (9, 10)}
+# Of the scenes that the mask head is taught on.
+AS_IT_IS = 0.5
 # In a category's column of photographs: its ImageNet samples, with the masks found for them.
 SAMPLES = "imagenet"
 # A detection of the public network counts as an instance from this score on.
@@ -147,6 +153,14 @@ class DetectorScenes:
               if any(s["category"] == "person" and s["area"] > 4000 for s in e["segments"])),
         ]  # fmt: skip
 
+    def draw_outlined(self, rng: np.random.Generator, size: int) -> Scene:
+        """As :meth:`draw`, but half of them are photographs as they are, of outlined objects."""
+        if rng.random() < AS_IT_IS:
+            pools = (self._coco, self._people, self._streets)
+            pool = pools[int(rng.choice(3, p=(0.65, 0.25, 0.1)))]
+            return finished(*self._background(_one(rng, pool)), rng, size)
+        return self.draw(rng, size)
+
     def draw(self, rng: np.random.Generator, size: int) -> Scene:
         """One augmented scene of ``size`` px, a multiple of 32."""
         kind = rng.random()
@@ -230,10 +244,7 @@ class DetectorScenes:
         path = self._images / name
         image = np.asarray(cv2.imread(str(path)), np.uint8)
         height, width = image.shape[:2]
-        person = None
-        if name.startswith("people/"):
-            own = cv2.imread(str(path.with_suffix(".png")), cv2.IMREAD_GRAYSCALE)
-            person = np.asarray(own) > 127
+        outlines = self._outlines(path)
         found = []
         for row, score, x0, y0, x1, y1 in self._believed[name]:
             if score < BELIEVED:
@@ -242,16 +253,47 @@ class DetectorScenes:
             mask[int(y0 * height) : int(np.ceil(y1 * height)),
                  int(x0 * width) : int(np.ceil(x1 * width))] = 1  # fmt: skip
             one = Instance(int(row), mask, False)
-            if person is not None and one.row == 0:
-                inside = (mask * person).astype(np.uint8)
+            if one.row in outlines:
+                inside = (mask * outlines[one.row]).astype(np.uint8)
                 if inside.sum() > 0.25 * mask.sum():
-                    one = Instance(0, inside, True)
+                    one = Instance(one.row, inside, True)
             found.append(one)
         return image, found
+
+    def _outlines(self, path: Path) -> dict[int, Any]:
+        """Rows whose objects an image's label file outlines -> where they are."""
+        if path.parent.name == "people":
+            person = np.asarray(cv2.imread(str(path.with_suffix(".png")), cv2.IMREAD_GRAYSCALE))
+            return {self._place["person"]: person > 127}
+        if path.parent.name == "camvid":
+            labels = np.asarray(cv2.imread(str(path.with_suffix(".png")), cv2.IMREAD_UNCHANGED))
+            kinds = CAMVID_LABELS.items()
+            return {self._place[name]: np.isin(labels, values) for name, values in kinds}
+        return {}
 
 
 def _one(rng: np.random.Generator, pool: Sequence[Any]) -> Any:
     return pool[int(rng.integers(len(pool)))]
+
+
+def coco_names(data: Path) -> list[str]:
+    """The 80 categories of COCO, in the order of the public detector's classes."""
+    text = (data / "labels" / "coco80_names.txt").read_text(encoding="utf-8")
+    return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+def gather_scenes(
+    data: Path, output: Path, stamps: str, say: Callable[[str], None]
+) -> DetectorScenes:
+    """All scenes of a data folder; what is found in its photographs is kept in ``output``.
+
+    ``stamps``: folder of Tux Paint's, empty to do without.
+    """
+    public = yolox_nano(data / "weights" / YOLOX_FILE).eval().requires_grad_(False)
+    believed = believed_objects(public, data / "images", output)
+    masks = salient_masks(data, believed, output / "salient", say)
+    folder = Path(stamps) if stamps else None
+    return DetectorScenes(data / "images", coco_names(data), believed, masks, folder)
 
 
 @torch.no_grad()

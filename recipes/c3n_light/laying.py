@@ -46,7 +46,7 @@ class Thing:
 @dataclass(frozen=True)
 class Scene:
     """``frame`` uint8 RGB ``[S, S, 3]``; for each instance ``rows``, ``boxes`` (x0, y0, x1, y1 in
-    px), ``masks`` float32 ``[S/8, S/8]`` 0..1 and whether it is ``outlined``.
+    px), ``masks`` float32 ``[S/4, S/4]`` 0..1 and whether it is ``outlined``.
     """
 
     frame: Bytes
@@ -146,7 +146,7 @@ def finished(image: Bytes, found: list[Instance], rng: np.random.Generator, size
             continue
         square = np.zeros((size, size), np.float32)
         square[:h, :w] = cv2.resize(mask.astype(np.float32), (w, h), interpolation=cv2.INTER_AREA)
-        small = cv2.resize(square, (size // 8, size // 8), interpolation=cv2.INTER_AREA)
+        small = cv2.resize(square, (size // 4, size // 4), interpolation=cv2.INTER_AREA)
         rows.append(one.row)
         boxes.append(box)
         masks.append(np.asarray(small, np.float32))

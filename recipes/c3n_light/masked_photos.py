@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 
 from avs_ros.errors import CheckpointError, optional
-from avs_ros.inference.candidates import box_iou
+from avs_ros.inference.instance_masks import box_iou
 from avs_ros.segmentation import Bytes, Float
 from recipes.c3n_light.categories import Category
 from recipes.c3n_light.images import outline_mask, outlines

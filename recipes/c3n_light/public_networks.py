@@ -86,8 +86,8 @@ def yamnet(file: Path, names: Path) -> Yamnet:
 def _in_order(network: Detector) -> list[nn.Conv2d]:
     """Convolutions as they run, without the mask branch."""
     ran: list[nn.Conv2d] = []
-    masks = {id(head.coefficients) for head in network.heads}
-    masks |= {id(module) for module in network.prototypes.modules()}
+    masks = {id(head.filters) for head in network.heads}
+    masks |= {id(module) for module in network.mask_branch.modules()}
     hooks = [
         module.register_forward_hook(lambda layer, *_: ran.append(layer))
         for module in network.modules()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from avs_ros.errors import ParameterError
 
@@ -26,6 +27,15 @@ def require_shares(settings: object, *names: str) -> None:
     for name in names:
         if not 0 <= getattr(settings, name) <= 1:
             raise ParameterError(f"{name} must be from 0 to 1")
+
+
+def require_stamps(folder: str) -> None:
+    """ParameterError where there is no such folder of Tux Paint's stamps; "" does without."""
+    if folder and not Path(folder).is_dir():
+        raise ParameterError(
+            f"stamps: there is no folder {folder}: install Debian's package "
+            "tuxpaint-stamps-default, or set it to nothing to do without"
+        )
 
 
 @dataclass(frozen=True)

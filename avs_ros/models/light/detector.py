@@ -1,7 +1,6 @@
-"""Own object detector with masks: YOLOX-nano's layout, and prototypes that boxes choose from.
+"""Own object detector with masks: YOLOX-nano's layout, and a mask head of each anchor's own.
 
-Z. Ge et al., *YOLOX: Exceeding YOLO Series in 2021*; prototypes and coefficients as in D. Bolya et
-al., *YOLACT* (ICCV 2019).
+Z. Ge et al., *YOLOX: Exceeding YOLO Series in 2021*; masks: ``models.light.mask_head``.
 """
 
 from __future__ import annotations
@@ -12,8 +11,10 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor, nn
 
+from avs_ros.models.light.mask_head import FILTERS, start_filters
+from avs_ros.models.light.mask_head import WIDTH as MASK_WIDTH
+
 STRIDES = (8, 16, 32)
-PROTOTYPES = 16
 WIDTH = 64
 
 
@@ -21,15 +22,15 @@ class Detections(NamedTuple):
     """One anchor point for each cell of the strides 8, 16, 32: N in all.
 
     ``boxes`` ``[B, N, 4]``: x0, y0, x1, y1 in pixels of the input.  ``objectness`` ``[B, N]`` and
-    ``classes`` ``[B, N, K]``: logits.  ``coefficients`` ``[B, N, P]`` of ``prototypes``
-    ``[B, P, S/8, S/8]``: an instance's mask logits are their product.
+    ``classes`` ``[B, N, K]``: logits.  ``filters`` ``[B, N, F]`` and ``features``
+    ``[B, C, S/8, S/8]``: what :mod:`avs_ros.models.light.mask_head` makes a mask of.
     """
 
     boxes: Tensor
     objectness: Tensor
     classes: Tensor
-    coefficients: Tensor
-    prototypes: Tensor
+    filters: Tensor
+    features: Tensor
 
 
 def _conv(
@@ -89,7 +90,7 @@ class Pooling(nn.Module):
 
 
 class Head(nn.Module):
-    """Classes, boxes, objectness and mask coefficients of one stride."""
+    """Classes, boxes, objectness and mask filters of one stride."""
 
     def __init__(self, inputs: int, categories: int) -> None:
         super().__init__()
@@ -99,14 +100,15 @@ class Head(nn.Module):
         self.box_tower = nn.Sequential(_separable(WIDTH, WIDTH), _separable(WIDTH, WIDTH))
         self.boxes = nn.Conv2d(WIDTH, 4, 1)
         self.objectness = nn.Conv2d(WIDTH, 1, 1)
-        self.coefficients = nn.Conv2d(WIDTH, PROTOTYPES, 1)
+        self.filters = nn.Conv2d(WIDTH, FILTERS, 1)
+        start_filters(self.filters)
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        """Features -> classes, boxes, objectness, coefficients, ``[B, C, h, w]`` each."""
+        """Features -> classes, boxes, objectness, filters, ``[B, C, h, w]`` each."""
         x = self.stem(x)
         kinds = self.classes(self.class_tower(x))
         x = self.box_tower(x)
-        return kinds, self.boxes(x), self.objectness(x), self.coefficients(x)
+        return kinds, self.boxes(x), self.objectness(x), self.filters(x)
 
 
 class Detector(nn.Module):
@@ -131,8 +133,8 @@ class Detector(nn.Module):
         self.middle_up = _separable(128, 128, 2)
         self.coarse = CrossStage(256, 256, 1, False)
         self.heads = nn.ModuleList(Head(width, rows) for width in (64, 128, 256))
-        self.prototypes = nn.Sequential(
-            _separable(64, 64), _separable(64, 64), nn.Conv2d(64, PROTOTYPES, 1)
+        self.mask_branch = nn.Sequential(
+            _conv(64, 64, 3), _separable(64, 64), nn.Conv2d(64, MASK_WIDTH, 1)
         )
 
     def pyramid(self, frames: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -172,10 +174,8 @@ class Detector(nn.Module):
             kinds, boxes, *others = head(x)
             maps = (kinds, self._decode(boxes, stride), *others)
             found.append([one.flatten(2).transpose(1, 2) for one in maps])
-        kinds, boxes, objectness, coefficients = (torch.cat(kind, dim=1) for kind in zip(*found))
-        return Detections(
-            boxes, objectness[..., 0], kinds, coefficients, self.prototypes(features[0])
-        )
+        kinds, boxes, objectness, filters = (torch.cat(kind, dim=1) for kind in zip(*found))
+        return Detections(boxes, objectness[..., 0], kinds, filters, self.mask_branch(features[0]))
 
     @staticmethod
     def _decode(maps: Tensor, stride: int) -> Tensor:

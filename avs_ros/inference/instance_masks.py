@@ -1,0 +1,127 @@
+"""The mask of one instance: its filters on the frame's shared features, within its box."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cv2
+import numpy as np
+
+from avs_ros.segmentation import Float
+
+# Side of the masks, px, and log-odds of a pixel that an instance's box leaves out.
+SIDE = 104
+OUTSIDE = -8.0
+# A mask whose best pixels stay below this is raised to it: whether it is marked is the gate's say.
+LEAST_LOG_ODDS, TOP_SHARE = 1.0, 0.02
+# A box is enlarged by this share of its size before it cuts its mask.
+MARGIN = 0.04
+# Weight of the semantic map inside of an instance's box.
+SEMANTIC_SHARE = 0.5
+# They are joined where their pixels agree (intersection over union) in the box.
+AGREEING = 0.5
+# A mask that fills its box less (intersection over union) is joined with the box's ellipse.
+FILLED = 0.6
+# As in ``models.light.mask_head``.
+FURTHEST, SMALLEST_BOX = 2.0, 0.01
+
+
+def instance_logits(filters: Float, features: Float, box: Float) -> Float:
+    """Mask log-odds ``[h, w]`` of one anchor: ``models.light.mask_head`` in NumPy.
+
+    ``filters`` ``[F]``; ``features`` ``[C, h, w]``; ``box``: x0, y0, x1, y1 in shares of what they
+    show.
+    """
+    width, h, w = features.shape
+    places = [
+        np.clip(
+            ((np.arange(size, dtype=np.float32) + 0.5) / size - (box[low] + box[low + 2]) / 2)
+            / (max(float(box[low + 2] - box[low]), SMALLEST_BOX) / 2),
+            -FURTHEST, FURTHEST,
+        )
+        for low, size in ((0, w), (1, h))
+    ]  # fmt: skip
+    x = np.concatenate([
+        features.reshape(width, -1),
+        np.tile(places[0], h)[None],
+        np.repeat(places[1], w)[None],
+    ])  # fmt: skip
+    at = 0
+    for inputs, outputs in ((width + 2, width), (width, width), (width, 1)):
+        end = at + inputs * outputs
+        x = filters[at:end].reshape(outputs, inputs) @ x + filters[end : end + outputs, None]
+        at = end + outputs
+        x = np.maximum(x, 0) if outputs > 1 else x
+    return np.asarray(x.reshape(h, w), np.float32)
+
+
+def instance_mask(
+    filters: Float, features: Float, box: Float, known: Float | None = None
+) -> Float:
+    """Log-odds ``[SIDE, SIDE]`` of one instance, see :func:`instance_logits`, within its box.
+
+    ``known``: a semantic map ``[SIDE, SIDE]``, joined in where it agrees.
+    """
+    within = inside(box)
+    own = enlarged(np.clip(instance_logits(filters, features, box), -6, 6))
+    if known is not None and _agree(known > 0, own > 0, within):
+        own = SEMANTIC_SHARE * np.clip(known, -6, 6) + (1 - SEMANTIC_SHARE) * own
+    if not _fills(own > 0, box):
+        own = np.maximum(own, _ellipse(box))
+    return np.where(within, own, OUTSIDE).astype(np.float32)
+
+
+def raised(mask: Float) -> Float:
+    """A mask that is right but timid, made visible (log-odds), within what it may cover."""
+    own = mask[mask > OUTSIDE + 1]
+    if not own.size:
+        return mask
+    count = max(1, int(own.size * TOP_SHARE))
+    top = float(np.partition(own, -count)[-count:].mean())
+    lift = np.float32(max(0.0, LEAST_LOG_ODDS - top))
+    return np.where(mask > OUTSIDE + 1, mask + lift, mask).astype(np.float32)
+
+
+def _agree(one: Any, other: Any, within: Any) -> bool:
+    both = (one & other & within).sum()
+    return bool(both >= AGREEING * max(int(((one | other) & within).sum()), 1))
+
+
+def inside(box: Float) -> Any:
+    """Bool ``[SIDE, SIDE]``: pixels of a box, a little enlarged."""
+    w, h = (box[2] - box[0]) * MARGIN, (box[3] - box[1]) * MARGIN
+    x0, y0, x1, y1 = np.array([box[0] - w, box[1] - h, box[2] + w, box[3] + h]) * SIDE
+    grid = np.arange(SIDE) + 0.5
+    return ((grid >= y0) & (grid <= y1))[:, None] & ((grid >= x0) & (grid <= x1))[None]
+
+
+def box_iou(one: Float, other: Float) -> float:
+    """Intersection over union of two boxes."""
+    size = np.minimum(one[2:], other[2:]) - np.maximum(one[:2], other[:2])
+    both = float(np.prod(np.maximum(size, 0)))
+    areas = [float(np.prod(box[2:] - box[:2])) for box in (one, other)]
+    return both / max(sum(areas) - both, 1e-9)
+
+
+def _fills(mask: Any, box: Float) -> bool:
+    """Whether a mask reaches the sides of its box."""
+    ys, xs = np.nonzero(mask & inside(box))
+    if not len(xs):
+        return False
+    corners = [xs.min(), ys.min(), xs.max() + 1, ys.max() + 1]
+    own = np.asarray(np.divide(corners, SIDE), np.float32)
+    return box_iou(own, box) >= FILLED
+
+
+def _ellipse(box: Float) -> Float:
+    """Log-odds of what a box alone tells: 1 in its middle, 0 on the ellipse in it."""
+    grid = (np.arange(SIDE) + 0.5) / SIDE
+    x = (grid - (box[0] + box[2]) / 2) / max(float(box[2] - box[0]) / 2, 1e-3)
+    y = (grid - (box[1] + box[3]) / 2) / max(float(box[3] - box[1]) / 2, 1e-3)
+    return np.asarray(1.0 - x[None] ** 2 - y[:, None] ** 2, np.float32)
+
+
+def enlarged(maps: Float) -> Float:
+    """A map ``[h, w]`` at the masks' size."""
+    out = cv2.resize(np.asarray(maps, np.float32), (SIDE, SIDE), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(out, np.float32)
