@@ -20,8 +20,6 @@ MARGIN = 0.04
 SEMANTIC_SHARE = 0.5
 # They are joined where their pixels agree (intersection over union) in the box.
 AGREEING = 0.5
-# A mask that fills its box less (intersection over union) is joined with the box's ellipse.
-FILLED = 0.6
 # As in ``models.light.mask_head``.
 FURTHEST, SMALLEST_BOX = 2.0, 0.01
 
@@ -66,8 +64,6 @@ def instance_mask(
     own = enlarged(np.clip(instance_logits(filters, features, box), -6, 6))
     if known is not None and _agree(known > 0, own > 0, within):
         own = SEMANTIC_SHARE * np.clip(known, -6, 6) + (1 - SEMANTIC_SHARE) * own
-    if not _fills(own > 0, box):
-        own = np.maximum(own, _ellipse(box))
     return np.where(within, own, OUTSIDE).astype(np.float32)
 
 
@@ -101,24 +97,6 @@ def box_iou(one: Float, other: Float) -> float:
     both = float(np.prod(np.maximum(size, 0)))
     areas = [float(np.prod(box[2:] - box[:2])) for box in (one, other)]
     return both / max(sum(areas) - both, 1e-9)
-
-
-def _fills(mask: Any, box: Float) -> bool:
-    """Whether a mask reaches the sides of its box."""
-    ys, xs = np.nonzero(mask & inside(box))
-    if not len(xs):
-        return False
-    corners = [xs.min(), ys.min(), xs.max() + 1, ys.max() + 1]
-    own = np.asarray(np.divide(corners, SIDE), np.float32)
-    return box_iou(own, box) >= FILLED
-
-
-def _ellipse(box: Float) -> Float:
-    """Log-odds of what a box alone tells: 1 in its middle, 0 on the ellipse in it."""
-    grid = (np.arange(SIDE) + 0.5) / SIDE
-    x = (grid - (box[0] + box[2]) / 2) / max(float(box[2] - box[0]) / 2, 1e-3)
-    y = (grid - (box[1] + box[3]) / 2) / max(float(box[3] - box[1]) / 2, 1e-3)
-    return np.asarray(1.0 - x[None] ** 2 - y[:, None] ** 2, np.float32)
 
 
 def enlarged(maps: Float) -> Float:
