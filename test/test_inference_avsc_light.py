@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from mask_filters import everywhere
 
 from avs_ros.cli.run_folder import to_record
 from avs_ros.evaluation.scenes import Shot, judge, shots
@@ -52,8 +53,7 @@ def outputs(objects: list[tuple[int, float, tuple[float, ...]]]) -> dict[str, An
         boxes[0, i] = box
     return {
         "boxes": boxes, "objectness": np.full((1, count), 12.0, np.float32), "classes": classes,
-        "coefficients": np.ones((1, count, 2), np.float32),
-        "prototypes": np.full((1, 2, 13, 13), 2.0, np.float32),
+        "filters": everywhere(count), "features": np.zeros((1, 2, 13, 13), np.float32),
     }  # fmt: skip
 
 

@@ -8,15 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from mask_filters import everywhere
 
-from avs_ros.inference.candidates import (
-    OUTSIDE,
-    SIDE,
-    CandidateReader,
-    Candidates,
-    box_iou,
-    raised,
-)
+from avs_ros.inference.candidates import CandidateReader, Candidates
 from avs_ros.inference.explaining import (
     COMPANION_INPUTS,
     INPUTS,
@@ -30,6 +24,7 @@ from avs_ros.inference.explaining import (
     gate_inputs,
     of_instances,
 )
+from avs_ros.inference.instance_masks import OUTSIDE, SIDE, box_iou, raised
 from avs_ros.inference.light import BUNDLED, LightSegmenter, create, detects
 from avs_ros.inference.light_detecting import DetectingSegmenter
 from avs_ros.inference.loudness import Loudest
@@ -53,8 +48,8 @@ def outputs(objects: list[tuple[int, float, tuple[float, ...]]], rows: int = 4) 
         "boxes": boxes,
         "objectness": np.full((1, count), 12.0, np.float32),
         "classes": classes,
-        "coefficients": np.ones((1, count, 2), np.float32),
-        "prototypes": np.full((1, 2, 13, 13), 2.0, np.float32),
+        "filters": everywhere(count),
+        "features": np.zeros((1, 2, 13, 13), np.float32),
         "cells": np.full((1, 3, 7, 7), 0.001, np.float32),
         "maps": np.full((1, 1, 18, 18), -4.0, np.float32),
     }
@@ -81,7 +76,7 @@ def test_anchor_points_cover_the_frame_at_three_strides() -> None:
     count = sum((64 // stride) ** 2 for stride in STRIDES)
     assert found.boxes.shape == (1, count, 4)
     assert found.classes.shape == (1, count, 5)
-    assert found.prototypes.shape[2:] == (8, 8)
+    assert found.features.shape[2:] == (8, 8)
 
 
 def test_in_a_graph_the_stem_is_written_in_another_way() -> None:

@@ -34,7 +34,7 @@ from recipes.c3n_light.listening import free_sounds
 
 SHORT = DetectSettings(
     listening_steps=1, listening_batch=2, detecting_steps=2, detecting_batch=1, scene_size=96,
-    whole_size=96, pairs=24, doubles=6, threads=1,
+    whole_size=96, mask_steps=1, pairs=24, doubles=6, threads=1,
     stamps="", soundfont="",
 )  # fmt: skip
 
@@ -68,6 +68,7 @@ def test_one_command_goes_from_the_data_to_a_file_that_runs(
     model = load_light(target)
     provenance = model.metadata["provenance"]["detecting"]
     assert provenance["settings"]["detecting_steps"] == 2
+    assert (tmp_path / "masks.pt").is_file()
     assert provenance["data"] and provenance["refusal_curve"]
     assert 0 < model.metadata["detecting"]["calibration"]["threshold"] < 1
     segmenter = DetectingSegmenter(target)
