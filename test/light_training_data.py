@@ -20,9 +20,9 @@ from recipes.c3n_light.recordings import TrainingSound
 
 CONFIGS = Path(__file__).resolve().parents[1] / "recipes" / "c3n_light"
 TINY = {
-    "image_size": 64, "small_size": 64, "segment_size": 64, "batch": 2, "gate_images": 8,
-    "gate_sounds": 224, "gate_steps": 3, "refine_steps": 4, "trunk_steps": 2, "trunk_pairs": 4,
-    "join_steps": 2, "spoken": "false", "motors": "false",
+    "image_size": 64, "small_size": 64, "batch": 2, "gate_images": 8, "gate_sounds": 224,
+    "gate_steps": 3, "refine_steps": 4, "trunk_steps": 2, "trunk_pairs": 4, "spoken": "false",
+    "motors": "false",
 }  # fmt: skip
 
 

@@ -239,7 +239,7 @@ def test_answer_has_the_protocols_shape(segmenter: LightSegmenter) -> None:
     sound = np.random.default_rng(0).normal(0, 0.05, RATE).astype(np.float32)
     prediction = segmenter.step(frame, sound, 0)
     assert prediction.probability.dtype == np.float32
-    assert prediction.probability.shape == (72, 72)
+    assert prediction.probability.shape == (56, 56)
     assert 0 <= prediction.score <= 1
     assert set(prediction.ms) == {"audio", "visual"}
     assert len(segmenter.labels) == 1029

@@ -81,15 +81,14 @@ def test_the_whole_recipe_starts_from_public_classifiers(
     tmp_path: Path, work: Path, shared: Path
 ) -> None:
     output = tmp_path / "run"
-    stages = ("audio", "visual", "joint", "settle", "refine", "segmenting", "joining")
-    names = (*stages[:-2], "segment", "join")
-    steps = [w for name in names for w in ("--set", f"{name}_steps=1")]
+    stages = ("audio", "visual", "joint", "settle", "refine")
+    steps = [w for name in stages for w in ("--set", f"{name}_steps=1")]
     more = (*steps, "--set", "audio_batch=2", "--set", "teachers=false")
     assert main(arguments(shared / "data", work, output, "light.yaml", *more)) == 0
     made = load_light(output / "c3n_light.safetensors")
     assert list(made.metadata["provenance"]["log"]["stages"]) == list(stages)
     assert made.categories == CATEGORY_NAMES
-    assert made.network.segmenter is not None and made.network.image_size == 64
+    assert made.network.image_size == made.network.c3n.image_size == 64
     assert set(made.metadata["provenance"]["started_from"]) == set(STARTED_FROM)
 
 

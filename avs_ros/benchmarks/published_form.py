@@ -91,8 +91,8 @@ class AuthorsForm:
         labels = matrix.flatten(1).argmax(dim=1) // matrix.shape[2]
         weights = self._class_activated_weights(taps, labels, frames.shape[2:])
         if isinstance(network, LightC3N):
-            parts = network.fuse(taps.features, weights, feature)
-            objectness, semantic, _ = network.maps(frames, *parts)
+            objectness, decoded, hidden = network.fuse(taps.features, weights, feature)
+            semantic, _ = network.maps(decoded, hidden)
             return network.masks(semantic, objectness), labels
         *_, fused = trunk.fuse(taps.features, weights, feature, length)
         return trunk.decoder(fused)[0], labels

@@ -28,7 +28,6 @@ LICENCE = (
 STARTED_FROM = {
     "mobilenet_v2_imagenet.safetensors": "TensorFlow MobileNetV2 1.0 224, Apache-2.0",
     "efficientat_mn04_audioset.safetensors": "EfficientAT mn04_as, MIT",
-    VOC_FILE: "TensorFlow DeepLabV3 MobileNetV2 VOC-21, Apache-2.0",
 }
 TEACHERS = {
     VOC_FILE: "pseudo masks, Apache-2.0",
@@ -44,13 +43,10 @@ PREPROCESSING = {
 def untouched(network: LightC3N, data: Path) -> list[str]:
     """Stored tensors that equal a tensor of the starting points (there must be none)."""
     from recipes.c3n_light.audio_stage import start_audio_encoder
-    from recipes.c3n_light.segmenting import add_segmenter
     from recipes.c3n_light.visual_stage import new_network
 
     start = new_network(data, network.c3n.channels, network.c3n.image_size)
     start_audio_encoder(start, data)
-    if network.segmenter is not None:
-        add_segmenter(start, data, network.image_size)
     before = start.state_dict()
     stored = {
         n: t for n, t in network.state_dict().items() if t.is_floating_point() and t.numel() > 1
@@ -86,7 +82,6 @@ def export(
         "started_from": {
             name: {"what": what, "sha256": _digest(weights / name)}
             for name, what in STARTED_FROM.items()
-            if name != VOC_FILE or network.segmenter is not None
         },
         "teachers": TEACHERS,
         "log": log,

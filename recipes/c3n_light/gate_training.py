@@ -56,8 +56,7 @@ def lift_maps(net: LightC3N, work: Path) -> dict[str, float]:
         group: float(LIFTS[int(np.argmax(np.mean(values, axis=0)))]) if values else 0.0
         for group, values in scores.items()
     }
-    last = net.semantic if net.segmenter is None else net.segmenter.mix
-    bias = last.bias
+    bias = net.semantic.bias
     assert bias is not None
     bias += torch.tensor([best["vehicles" if n in VEHICLES else "others"] for n in CATEGORY_NAMES])
     return best

@@ -22,7 +22,6 @@ from recipes.c3n_light.audio_stage import (
     YamnetTeacher,
     start_audio_encoder,
 )
-from recipes.c3n_light.baselines import VOC_FILE
 from recipes.c3n_light.companions import calibrate_companion, train_companion
 from recipes.c3n_light.evidence import gather_gate_dataset, listen, look_at_held_out
 from recipes.c3n_light.export import export, untouched
@@ -38,16 +37,9 @@ from recipes.c3n_light.joint import (
 )
 from recipes.c3n_light.refine import MORE_OF, RefineStage
 from recipes.c3n_light.scenes import SceneSampler
-from recipes.c3n_light.segmenting import (
-    IN_HANDS,
-    SegmentingStage,
-    add_segmenter,
-    lead_segmenter_back,
-)
 from recipes.c3n_light.settings import BUNDLED_NAME, C3NLightSettings
 from recipes.c3n_light.stages import Cost, Reporter, Stage, learn
 from recipes.c3n_light.visual_stage import VisualStage, new_network
-from recipes.c3n_light.voc_network import voc_network
 
 NETWORK = "c3n_light.safetensors"
 # Log-odds by which a category that sounds may fall below its threshold and go on: on held-out
@@ -98,8 +90,6 @@ def start_network(settings: C3NLightSettings, data: Path) -> LightC3N:
         return net
     net = load_start(_start_file(settings))
     net.c3n.image_size = net.image_size = settings.image_size
-    if net.segmenter is not None:
-        net.image_size = settings.segment_size
     return net
 
 
@@ -138,9 +128,8 @@ def _stages(net: LightC3N, settings: C3NLightSettings, data: Path, work: Path, d
     """(Name, steps, stage) in turn; each is made when the one before is done."""
     s = settings
 
-    def scenes(size: int, more: bool = False, in_hands: float = 0.0) -> SceneSampler:
-        often = MORE_OF if more else None
-        return SceneSampler(work, False, size, s.seed, often, s.teachers, in_hands)
+    def scenes(size: int, more: bool = False) -> SceneSampler:
+        return SceneSampler(work, False, size, s.seed, MORE_OF if more else None, s.teachers)
 
     def pairs(more: bool = False) -> PairSampler:
         return PairSampler(work, s.seed, s.small_size, MORE_OF if more else None, s.teachers)
@@ -171,17 +160,6 @@ def _stages(net: LightC3N, settings: C3NLightSettings, data: Path, work: Path, d
         yield begin(with_more, s.refine_steps)
         net.audio_encoder.requires_grad_(True)
         net.affinity.requires_grad_(True)
-    if s.segment_steps:
-        if net.segmenter is None:
-            add_segmenter(net, data, s.segment_size).to(device)
-        teacher = voc_network(data / "weights" / VOC_FILE).to(device) if s.teachers else None
-        large = scenes(s.segment_size, True, IN_HANDS)
-        yield begin(SegmentingStage(net, large, s.batch, s.seed, teacher), s.segment_steps)
-        if s.join_steps:
-            lead_segmenter_back(net, data)
-            alone = SegmentingStage(net, large, s.batch, s.seed + 1, joining=True)
-            yield begin(alone, s.join_steps)
-        net.requires_grad_(True)
 
 
 def finish(

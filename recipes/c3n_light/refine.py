@@ -50,8 +50,6 @@ class RefineStage:
     def groups(self) -> list[dict[str, Any]]:
         """Backbone slowly, the rest four times as fast; biases by their own size."""
         backbone = list(self.network.c3n.backbone.parameters())
-        if self.network.segmenter is not None:
-            backbone += self.network.segmenter.network.parameters()
         slow, known = [p for p in backbone if p.requires_grad], {id(p) for p in backbone}
         rest = [p for p in self.network.parameters() if p.requires_grad and id(p) not in known]
         groups: list[dict[str, Any]] = [

@@ -8,12 +8,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from avs_ros.models.light.vocabulary import CATEGORIES, CATEGORY_NAMES, OVERLAPS
+from avs_ros.models.light.vocabulary import CATEGORIES, CATEGORY_NAMES
 from avs_ros.segmentation import Bytes
 from recipes.c3n_light.images import IGNORE, SIZE, load, outlined
-
-PERSON = CATEGORY_NAMES.index("person") + 1
-PLAYED = ("guitar", "violin", "drum", "wind instrument")
 
 
 def resized(image: Bytes, size: int, how: int = cv2.INTER_AREA) -> Bytes:
@@ -32,14 +29,12 @@ class SceneSampler:
         seed: int,
         more_of: Mapping[str, float] | None = None,
         teachers: bool = True,
-        in_hands: float = 0.0,
     ) -> None:
         """``more_of``: category -> how many times as often as by its number of images.
 
-        ``teachers``: False leaves out what the VOC-21 network alone has marked.  ``in_hands``:
-        share of the images of people in which somebody is given an instrument or a tool.
+        ``teachers``: False leaves out what the VOC-21 network alone has marked.
         """
-        self.size, self.in_hands = size, in_hands
+        self.size = size
         self.rng = np.random.default_rng(seed)
         table, self._images, self._masks = load(work)
         if not teachers:
@@ -69,10 +64,7 @@ class SceneSampler:
         i = self._pick()
         image, mask = self._crop(i, 0.3)
         row = self._rows[i]
-        if self.in_hands and rng.random() < self.in_hands and np.mean(mask == PERSON) > 0.05:
-            image, mask = self._give(image, mask)
-            row = -1
-        elif rng.random() < 0.35:
+        if rng.random() < 0.35:
             image, mask = self._paste(image, mask)
             row = -1
         return self._colours(image), mask, row
@@ -137,39 +129,6 @@ class SceneSampler:
         image[y : y + small, x : x + small] = (part * (1 - soft) + other * soft).astype(np.uint8)
         mask[y : y + small, x : x + small][cutout > 0] = k + 1
         return image, mask
-
-    def _give(self, image: Bytes, mask: Bytes) -> tuple[Bytes, Bytes]:
-        """Lay something that people hold, turned a little, on somebody."""
-        rng = self.rng
-        held = [k for k, _ in OVERLAPS if self.by_category[k]]
-        # What is played is heard, and marked, more often than what is used.
-        held += [k for k in held if CATEGORY_NAMES[k] in PLAYED] * 2
-        if not held:
-            return image, mask
-        k = int(rng.choice(held))
-        other, other_mask = self._crop(int(rng.choice(self.by_category[k])), 0.7)
-        at = cv2.boundingRect((mask == PERSON).astype(np.uint8))
-        own = cv2.boundingRect((other_mask == k + 1).astype(np.uint8))
-        if max(own[2:]) < 16:
-            return image, mask
-        longest = rng.uniform(0.25, 0.8) * max(at[2:])
-        ys, xs = np.nonzero(mask == PERSON)
-        pixel = int(rng.integers(len(xs)))
-        place = cv2.getRotationMatrix2D(
-            (own[0] + own[2] / 2, own[1] + own[3] / 2),
-            rng.uniform(-45, 45),
-            longest / max(own[2:]),
-        )
-        # Rather in the middle of the person than at the edges.
-        place[0, 2] += (xs[pixel] + at[0] + at[2] / 2) / 2 - own[0] - own[2] / 2
-        place[1, 2] += (ys[pixel] + at[1] + at[3] / 2) / 2 - own[1] - own[3] / 2
-        side = (self.size, self.size)
-        cutout = (other_mask == k + 1).astype(np.float32)
-        cutout = np.asarray(cv2.warpAffine(cutout, place, side, flags=cv2.INTER_LINEAR))
-        moved = np.asarray(cv2.warpAffine(self._colours(other), place, side))
-        soft = cv2.GaussianBlur(cutout, (3, 3), 0)[..., None]
-        image = (image * (1 - soft) + moved * soft).astype(np.uint8)
-        return image, np.where(cutout > 0.5, np.uint8(k + 1), mask)
 
     def _colours(self, image: Bytes) -> Bytes:
         rng = self.rng

@@ -11,15 +11,7 @@ PARTS = ("whole", "trunk")
 GATES = ("ccam", "cam_prior", "strong")
 BACKBONES = ("frozen", "fine_tuned")
 BUNDLED_NAME = "bundled"
-_STAGES = (
-    "audio_steps",
-    "visual_steps",
-    "joint_steps",
-    "settle_steps",
-    "refine_steps",
-    "segment_steps",
-    "join_steps",
-)
+_STAGES = ("audio_steps", "visual_steps", "joint_steps", "settle_steps", "refine_steps")
 
 
 def require_shares(settings: object, *names: str) -> None:
@@ -52,10 +44,8 @@ class C3NLightSettings:
     ``teachers``: learn from the VOC-21 network's masks and YAMNet's and mn04's scores as well;
     without them only from what people outlined and named.
     ``backbone``: ``frozen`` or ``fine_tuned``.  ``image_size``: pixels at which C3N sees a frame;
-    ``small_size``: of the images in the stages that are long; ``segment_size``: at which the
-    segmentation network sees it, and the size of the shipped input where there is one.
-    ``audio_steps`` .. ``join_steps``: the whole's stages in turn (0 leaves one out; without
-    ``segment_steps`` there is no joining, and a network without segmentation network gets none);
+    ``small_size``: of the images in the stages that are long.
+    ``audio_steps`` .. ``refine_steps``: the whole's stages in turn (0 leaves one out);
     ``trunk_steps`` of ``trunk_pairs`` pairs: the trunk's.  ``gate_images``, ``gate_sounds``,
     ``gate_steps``: what the accept gate learns from.  ``spoken``: sentences by espeak-ng beside
     the recorded speech, where that program is installed; ``motors``: made-up motors that YAMNet
@@ -73,7 +63,6 @@ class C3NLightSettings:
     motors: bool = True
     image_size: int = 224
     small_size: int = 160
-    segment_size: int = 288
     channels: int = 32
     batch: int = 8
     audio_batch: int = 24
@@ -82,8 +71,6 @@ class C3NLightSettings:
     joint_steps: int = 450
     settle_steps: int = 450
     refine_steps: int = 1100
-    segment_steps: int = 3000
-    join_steps: int = 1200
     trunk_steps: int = 300
     trunk_pairs: int = 800
     gate_images: int = 4000
@@ -100,7 +87,7 @@ class C3NLightSettings:
                 raise ParameterError(
                     f"{name} is {getattr(self, name)!r}; choose one of {', '.join(known)}"
                 )
-        for name in ("image_size", "small_size", "segment_size"):
+        for name in ("image_size", "small_size"):
             value = getattr(self, name)
             if value < 64 or value % 32:
                 raise ParameterError(f"{name} is {value}; a multiple of 32 from 64 on is needed")

@@ -137,14 +137,7 @@ def scene_loss(net: LightC3N, scenes: Sequence[tuple[Bytes, Bytes, int]]) -> Ten
 
 
 def see(net: LightC3N, frames: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Frames -> (semantic, class maps, class logits) without a sound."""
-    parts = fuse_silently(net, frames)
-    _, semantic, class_maps = net.maps(frames, *parts)
-    return semantic, class_maps, class_logits(net, parts[2])
-
-
-def fuse_silently(net: LightC3N, frames: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """As :meth:`LightC3N.fuse`, with neutral gates and without a sound."""
+    """Frames -> (semantic, class maps, class logits), with neutral gates and without a sound."""
     backbone = net.c3n.backbone
     with torch.no_grad():
         x = backbone.stage(0, net.trunk_view(frames))
@@ -153,7 +146,9 @@ def fuse_silently(net: LightC3N, frames: Tensor) -> tuple[Tensor, Tensor, Tensor
         features.append(backbone.stage(index, features[-1]))
     weights = tuple(f.new_zeros(f.shape[:2]) for f in features)
     silence = frames.new_zeros(frames.shape[0], net.c3n.audio_width)
-    return net.fuse(tuple(features), weights, silence)
+    _, decoded, hidden = net.fuse(tuple(features), weights, silence)
+    semantic, class_maps = net.maps(decoded, hidden)
+    return semantic, class_maps, class_logits(net, hidden)
 
 
 def class_logits(net: LightC3N, hidden: Tensor) -> Tensor:

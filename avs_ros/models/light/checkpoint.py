@@ -65,7 +65,6 @@ def save_light(
         "channels": network.c3n.channels,
         "image_size": network.image_size,
         "trunk_size": network.c3n.image_size,
-        "segments": network.segmenter is not None,
         "companions": network.companion is not None,
         "detector_rows": 0 if detector is None else detector.rows,
         "short_audio": short_audio is not None,
@@ -96,7 +95,6 @@ def load_light(path: str | Path) -> LightModel:
             image_size=build["image_size"],
             overlaps=names.get("overlaps", ()),
             trunk_size=build.get("trunk_size", 0),
-            segments=build.get("segments", False),
             companions=build.get("companions", False),
         ).fold()
     except (KeyError, TypeError, IndexError) as error:

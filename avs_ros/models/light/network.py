@@ -2,8 +2,8 @@
 
 The trunk is C3N as it stands (backbone with class head, C3IM, class-activated weights, CCAM,
 ASPP, TPAVI, decoder).  Beside its mask head stand maps of the categories that can be marked, made
-from the decoder's last block, the class head applied at every position and a segmentation
-network; a learned class-audio affinity and an accept gate decide which of them sound.
+from the decoder's last block and the class head applied at every position; a learned class-audio
+affinity and an accept gate decide which of them sound.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from avs_ros.models.audio.efficientat import EfficientAT
 from avs_ros.models.c3n.c3im import Matrix
 from avs_ros.models.c3n.ccam import class_activated_weights
 from avs_ros.models.c3n.network import C3N
-from avs_ros.models.light.category_segmenter import CategorySegmenter
 from avs_ros.models.light.folding import fold_batch_norm
 from avs_ros.models.light.selection import (
     NEVER,
@@ -35,7 +34,9 @@ SHAPE_WIDTH = 8
 
 @dataclass(frozen=True)
 class LightOutput:
-    """B pairs, K categories, V sound classes, R class rows; maps at stride 4 unless stated.
+    """B pairs, K categories, V sound classes, R class rows; C3N sees frames of ``[H, W]``, px.
+
+    Maps are at stride 4 of these unless stated.
 
     ``masks``: log-odds ``[B, K, h, w]`` of each category's layer.  ``semantic``: ``[B, K, h, w]``
     scores against a background of 0.  ``class_maps``: log-probability ``[B, K, H/32, W/32]``.
@@ -65,9 +66,8 @@ class LightC3N(nn.Module):
     ``overlaps``: pairs (category, category that may hold it), e.g. guitar and person.
     ``audio_encoder``: the audio network, 16 kHz second -> feature ``[B, 384]`` and AudioSet logits
     ``[B, 527]``. ``image_size``: side of the frames, px.  ``trunk_size``: side at which C3N sees
-    them (0: the same).  ``segments``: whether a :class:`CategorySegmenter` makes the maps;
-    ``companions``: whether a :class:`CompanionGate` judges what sounds
-    beside the first.
+    them (0: the same).  ``companions``: whether a :class:`CompanionGate` judges what sounds beside
+    the first.
     """
 
     members: Tensor
@@ -83,7 +83,6 @@ class LightC3N(nn.Module):
         overlaps: Sequence[tuple[int, int]] = (),
         *,
         trunk_size: int = 0,
-        segments: bool = False,
         companions: bool = False,
     ) -> None:
         super().__init__()
@@ -98,7 +97,6 @@ class LightC3N(nn.Module):
             decoder="light",
             image_size=trunk_size or image_size,
         )
-        self.segmenter = CategorySegmenter(categories, channels) if segments else None
         self.semantic = nn.Conv2d(channels, categories, 1)
         self.shape = nn.Conv2d(channels, SHAPE_WIDTH, 1)
         self.shape_class = nn.Linear(3, SHAPE_WIDTH)
@@ -118,8 +116,6 @@ class LightC3N(nn.Module):
         """Fold the batch norms of both classifiers away (the form that is trained and kept)."""
         fold_batch_norm(self.audio_encoder)
         fold_batch_norm(self.c3n.backbone)
-        if self.segmenter is not None:
-            fold_batch_norm(self.segmenter)
         return self
 
     def train(self, mode: bool = True) -> LightC3N:
@@ -160,8 +156,8 @@ class LightC3N(nn.Module):
         labels = self.c3n.c3im(taps.logits, audio_logits)
         weights = class_activated_weights(taps, labels, keep_graph=training)
         features = taps.features if training else tuple(x.detach() for x in taps.features)
-        parts = self.fuse(features, weights, feature)
-        objectness, semantic, class_maps = self.maps(frames, *parts)
+        objectness, decoded, hidden = self.fuse(features, weights, feature)
+        semantic, class_maps = self.maps(decoded, hidden)
         sound_classes = self.affinity(audio_logits)
         heard = self.affinity.by_category(sound_classes)
         masks, gate, companion_logits, seen = self.judge(objectness, semantic, class_maps, heard)
@@ -211,28 +207,13 @@ class LightC3N(nn.Module):
         net = self.c3n.backbone.net
         return objectness, paths[0], net.bn2(net.conv_head(features[3]))
 
-    def maps(
-        self, frames: Tensor, objectness: Tensor, decoded: Tensor, hidden: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Frames ``[B, 3, S, S]`` and what :meth:`fuse` gives -> objectness, semantic, class maps.
+    def maps(self, decoded: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
+        """What :meth:`fuse` gives -> ``semantic``, ``class_maps`` as in :class:`LightOutput`.
 
-        As in :class:`LightOutput`.
-        """
-        class_maps = self.category_maps(hidden)
-        semantic = self.semantic_maps(decoded, class_maps)
-        if self.segmenter is None:
-            return objectness, semantic, class_maps
-        semantic = self.segmenter(frames, decoded, semantic)
-        objectness = functional.interpolate(
-            objectness, size=semantic.shape[2:], mode="bilinear", align_corners=False
-        )
-        return objectness, semantic, class_maps
-
-    def semantic_maps(self, decoded: Tensor, class_maps: Tensor) -> Tensor:
-        """Own evidence per category plus what the class-activated map says, shape shared by all.
-
+        Own evidence per category plus what the class-activated map says, shape shared by all.
         The shared part works at stride 8: it carries K times the shared width.
         """
+        class_maps = self.category_maps(hidden)
         coarse = functional.avg_pool2d(decoded, 2)
         size = coarse.shape[2:]
         peak = class_maps.amax(dim=(2, 3), keepdim=True).expand_as(class_maps)
@@ -247,4 +228,4 @@ class LightC3N(nn.Module):
         score = functional.interpolate(
             score + self.shape_score.bias, scale_factor=2, mode="bilinear", align_corners=False
         )
-        return self.semantic(decoded) + score
+        return self.semantic(decoded) + score, class_maps

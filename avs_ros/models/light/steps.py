@@ -53,11 +53,12 @@ class _TrunkStep(nn.Module):
         objectness, paths = trunk.decoder(fused)
         hidden = trace.hidden
         assert hidden is not None  # it is a MobileNet
-        return network.maps(frame, objectness, paths[0], hidden), hidden, label, state
+        maps = objectness, *network.maps(paths[0], hidden)
+        return maps, hidden, label, state
 
 
 class LightStepOutput(NamedTuple):
-    """``masks`` log-odds ``[1, K, S/4, S/4]``, raised so that each has a visible part.
+    """``masks`` log-odds ``[1, K, h, w]``, raised so that each has a visible part.
 
     ``gate`` ``[1, K]`` logits that the category is seen and heard, ``companion_logits`` ``[1, K]``
     that it is so, too, beside the first of them; ``label`` ``[1]``.
@@ -161,8 +162,8 @@ class DetectingStep(_TrunkStep):
 
         Returns what :class:`InstanceStep` does, and ``cells`` ``[1, K, 7, 7]``: probability that
         each shows a category, by the class head; ``maps`` ``[1, M, h, w]``: log-odds of the
-        categories that the segmentation network knows; ``label`` ``[1]``: C3IM's; ``state``: what
-        later frames need of this one.
+        categories that C3N's decoder knows; ``label`` ``[1]``: C3IM's; ``state``: what later
+        frames need of this one.
         """
         detected: Detections = self.instances(whole)
         (objectness, semantic, _), hidden, label, state = self.see(
