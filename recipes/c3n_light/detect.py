@@ -24,7 +24,7 @@ from recipes.c3n_light.detecting import (
     move_back,
     start_detector,
 )
-from recipes.c3n_light.detector_scenes import coco_names, detector_rows, gather_scenes
+from recipes.c3n_light.detector_scenes import detector_rows
 from recipes.c3n_light.gate_fit import (
     NEUTRAL_THRESHOLDS,
     GateSettings,
@@ -36,6 +36,7 @@ from recipes.c3n_light.listening import Listeners, ListeningStage, free_sounds
 from recipes.c3n_light.mask_training import MaskStage
 from recipes.c3n_light.provenance import commit, data_digests
 from recipes.c3n_light.rendered import rendered_instruments
+from recipes.c3n_light.scene_sources import coco_names, gather_scenes
 from recipes.c3n_light.settings import BUNDLED_NAME, require_shares, require_stamps
 from recipes.c3n_light.stages import Reporter, learn
 

@@ -19,10 +19,11 @@ from avs_ros.errors import CheckpointError, ParameterError
 from avs_ros.models.light.checkpoint import load_light, save_light
 from avs_ros.models.light.detector import Detections, Detector
 from avs_ros.models.light.mask_head import instance_logits, start_filters
-from recipes.c3n_light.detector_scenes import DetectorScenes, gather_scenes
+from recipes.c3n_light.detector_scenes import DetectorScenes
 from recipes.c3n_light.laying import Scene
 from recipes.c3n_light.provenance import commit, data_digests
 from recipes.c3n_light.scene_drawer import SceneDrawer, pixels_of
+from recipes.c3n_light.scene_sources import gather_scenes
 from recipes.c3n_light.settings import require_stamps
 from recipes.c3n_light.stages import Reporter, learn
 

@@ -47,7 +47,7 @@ class _TrunkStep(nn.Module):
         pools, C3IM's label, and the state for later frames.
         """
         trunk, network = self.trunk, self.network
-        trace = trunk.backbone(network.trunk_view(frame))
+        trace = trunk.backbone(frame)
         label = trunk.c3im(trace.logits, audio_logits)
         fused, state = trunk.fuse(trace, label, feature, past, shares)
         objectness, paths = trunk.decoder(fused)
