@@ -67,7 +67,9 @@ def build(subject: Subject) -> Networks:
         model = load_light(BUNDLED)
         # A fully convolutional network; its sizes are only what its users keep to.
         trunk, told = model.network.c3n, model.metadata["detecting"]
-        trunk.image_size = model.network.image_size = subject.image_size
+        share = model.network.image_size / trunk.image_size
+        trunk.image_size = subject.image_size
+        model.network.image_size = _size(subject.image_size * share)
         found = Networks(
             model.network, both_audio_networks(model), model.detector,
             _size(told["whole_size"] * subject.image_size / USUAL), told["imagenet"],

@@ -85,7 +85,8 @@ class AuthorsForm:
         self, frames: Tensor, feature: Tensor, scores: Tensor, length: int
     ) -> tuple[Tensor, Tensor]:
         network, trunk = self._network, self._trunk
-        taps = trunk.backbone(frames)
+        seen = network.trunk_view(frames) if isinstance(network, LightC3N) else frames
+        taps = trunk.backbone(seen)
         matrix = trunk.c3im.confidence_matrix(taps.logits, scores)
         labels = matrix.flatten(1).argmax(dim=1) // matrix.shape[2]
         weights = self._class_activated_weights(taps, labels, frames.shape[2:])

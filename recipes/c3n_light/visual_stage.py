@@ -140,7 +140,7 @@ def see(net: LightC3N, frames: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Frames -> (semantic, class maps, class logits), with neutral gates and without a sound."""
     backbone = net.c3n.backbone
     with torch.no_grad():
-        x = backbone.stage(0, frames)
+        x = backbone.stage(0, net.trunk_view(frames))
     features = [x]
     for index in (1, 2, 3):
         features.append(backbone.stage(index, features[-1]))

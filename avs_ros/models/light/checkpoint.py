@@ -64,6 +64,7 @@ def save_light(
     build = {
         "channels": network.c3n.channels,
         "image_size": network.image_size,
+        "trunk_size": network.c3n.image_size,
         "companions": network.companion is not None,
         "detector_rows": 0 if detector is None else detector.rows,
         "short_audio": short_audio is not None,
@@ -93,6 +94,7 @@ def load_light(path: str | Path) -> LightModel:
             channels=build["channels"],
             image_size=build["image_size"],
             overlaps=names.get("overlaps", ()),
+            trunk_size=build.get("trunk_size", 0),
             companions=build.get("companions", False),
         ).fold()
     except (KeyError, TypeError, IndexError) as error:

@@ -82,6 +82,7 @@ class LightC3N(nn.Module):
         image_size: int = 224,
         overlaps: Sequence[tuple[int, int]] = (),
         *,
+        trunk_size: int = 0,
         companions: bool = False,
     ) -> None:
         super().__init__()
@@ -94,7 +95,7 @@ class LightC3N(nn.Module):
             similarity,
             channels=channels,
             decoder="light",
-            image_size=image_size,
+            image_size=trunk_size or image_size,
         )
         self.semantic = nn.Conv2d(channels, categories, 1)
         self.shape = nn.Conv2d(channels, SHAPE_WIDTH, 1)
@@ -151,7 +152,7 @@ class LightC3N(nn.Module):
         Each pair stands alone (TPAVI over a clip of one).
         """
         training = torch.is_grad_enabled()
-        taps = self.c3n.backbone(frames)
+        taps = self.c3n.backbone(self.trunk_view(frames))
         labels = self.c3n.c3im(taps.logits, audio_logits)
         weights = class_activated_weights(taps, labels, keep_graph=training)
         features = taps.features if training else tuple(x.detach() for x in taps.features)
@@ -182,6 +183,16 @@ class LightC3N(nn.Module):
         if self.companion is None:
             return gate * 0.0 + NEVER
         return self.companion(heard, seen, gate.argmax(dim=1))
+
+    def trunk_view(self, frames: Tensor) -> Tensor:
+        """Frames ``[B, 3, S, S]`` at the size at which C3N sees them (to scale, if S differs)."""
+        share = self.c3n.image_size / self.image_size
+        if share == 1.0:
+            return frames
+        side = max(32, round(int(frames.shape[2]) * share / 32) * 32)
+        return functional.interpolate(
+            frames, size=(side, side), mode="bilinear", align_corners=False
+        )
 
     def fuse(
         self, features: tuple[Tensor, ...], weights: tuple[Tensor, ...], feature: Tensor

@@ -47,7 +47,7 @@ class _TrunkStep(nn.Module):
         pools, C3IM's label, and the state for later frames.
         """
         trunk, network = self.trunk, self.network
-        trace = trunk.backbone(frame)
+        trace = trunk.backbone(network.trunk_view(frame))
         label = trunk.c3im(trace.logits, audio_logits)
         fused, state = trunk.fuse(trace, label, feature, past, shares)
         objectness, paths = trunk.decoder(fused)
@@ -100,7 +100,7 @@ class InstanceStep(nn.Module):
     ``whole_size``: side of the frames that the detector sees, px.
 
     It stays in float32: its early layers take large numbers whose differences matter, in half
-    precision single mask coefficients are off by 6 % of the largest one.
+    precision single numbers of a mask head were off by 6 % of the largest one.
     """
 
     keep_single = True
