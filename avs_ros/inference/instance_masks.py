@@ -17,7 +17,7 @@ LEAST_LOG_ODDS, TOP_SHARE = 1.0, 0.02
 # A box is enlarged by this share of its size before it cuts its mask.
 MARGIN = 0.04
 # Weight of the semantic map inside of an instance's box.
-SEMANTIC_SHARE = 0.5
+SEMANTIC_SHARE = 0.25
 # They are joined where their pixels agree (intersection over union) in the box.
 AGREEING = 0.5
 # As in ``models.light.mask_head``.
