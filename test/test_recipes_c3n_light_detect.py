@@ -34,7 +34,7 @@ from recipes.c3n_light.listening import free_sounds
 
 SHORT = DetectSettings(
     listening_steps=1, listening_batch=2, detecting_steps=2, detecting_batch=1, scene_size=96,
-    whole_size=96, mask_steps=1, pairs=24, doubles=6, threads=1,
+    whole_size=96, instance_size=128, mask_steps=1, pairs=24, doubles=6, threads=1,
     stamps="", soundfont="",
 )  # fmt: skip
 

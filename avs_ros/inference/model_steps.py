@@ -167,12 +167,13 @@ def detecting_bundle(checkpoint: str | Path, name: str) -> Bundle:
 
 
 def instance_program(model: LightModel, name: str, share: float = 1.0) -> StepProgram:
-    """The detector of a light file alone, for frames of ``share`` of the file's size.
+    """The detector of a light file alone, for frames of ``share`` of the file's size for it.
 
     Raises CheckpointError for a file without one.
     """
     detector = _detector_of(model)
-    whole = max(32, round(model.metadata["detecting"]["whole_size"] * share / 32) * 32)
+    told = model.metadata["detecting"]
+    whole = max(32, round(told.get("instance_size", told["whole_size"]) * share / 32) * 32)
     inputs = {"whole": _pixels(whole)}
     return StepProgram(name, InstanceStep(detector, whole), inputs, Detections._fields)
 

@@ -49,7 +49,8 @@ class DetectSettings(GateSettings):
     """``init_from``: light file with the maps, ``bundled`` for the package's; ``go_on``: its
     detector too, where it has one, else YOLOX-nano.  ``stamps``: folder of Tux Paint's stamps,
     ``soundfont``: file that instruments are rendered from; empty to do without.
-    ``whole_size``: of the frames that the detector sees, px; ``scene_size``: of its training
+    ``whole_size``: of the frames that the detector sees, px, ``instance_size``: where it is by
+    itself; ``scene_size``: of its training
     scenes.  ``listening_back``, ``back``: share of the way back to the public audio networks and
     detector at the end.
     """
@@ -59,6 +60,7 @@ class DetectSettings(GateSettings):
     stamps: str = "/usr/share/tuxpaint/stamps"
     soundfont: str = "/usr/share/sounds/sf2/FluidR3_GM.sf2"
     whole_size: int = 416
+    instance_size: int = 512
     scene_size: int = 352
     listening_steps: int = 90
     listening_batch: int = 12
@@ -75,7 +77,7 @@ class DetectSettings(GateSettings):
     def __post_init__(self) -> None:
         """Raise ParameterError for the first value outside its range."""
         super().__post_init__()
-        for name in ("whole_size", "scene_size"):
+        for name in ("whole_size", "instance_size", "scene_size"):
             if getattr(self, name) < 64 or getattr(self, name) % 32:
                 raise ParameterError(f"{name} must be a multiple of 32 from 64 on")
         require_stamps(self.stamps)
@@ -125,6 +127,7 @@ def write(
     told["detecting"] = {
         **vocabulary(base.categories, coco_names(data)),
         "whole_size": settings.whole_size,
+        "instance_size": settings.instance_size,
         **gate,
         "calibration": {
             "hold": settings.hold,
