@@ -34,7 +34,7 @@ from recipes.c3n_light.gate_fit import (
 )
 from recipes.c3n_light.listening import Listeners, ListeningStage, free_sounds
 from recipes.c3n_light.mask_training import MaskStage
-from recipes.c3n_light.provenance import commit, data_digests
+from recipes.c3n_light.provenance import made_by
 from recipes.c3n_light.rendered import rendered_instruments
 from recipes.c3n_light.scene_sources import coco_names, gather_scenes
 from recipes.c3n_light.settings import BUNDLED_NAME, require_shares, require_stamps
@@ -116,10 +116,7 @@ def write(
     told["provenance"] = {
         **told.get("provenance", {}),
         "detecting": {
-            "made_by": "python -m recipes.c3n_light detect",
-            "settings": vars(settings),
-            "commit": commit(),
-            "data": data_digests(data),
+            **made_by("detect", settings, data),
             "refusal_curve": list(curve),
             **_before(settings, base.metadata),
         },

@@ -28,15 +28,15 @@ from recipes.c3n_light.explaining import (
     threshold_for,
 )
 from recipes.c3n_light.gate_examples import gather_examples
-from recipes.c3n_light.provenance import commit, data_digests
-from recipes.c3n_light.settings import require_shares
+from recipes.c3n_light.provenance import made_by
+from recipes.c3n_light.settings import CountedInSteps, require_shares
 from recipes.c3n_light.stages import Reporter
 
 NEUTRAL_THRESHOLDS = {"threshold": 0.5, "companion_threshold": 0.5}
 
 
 @dataclass(frozen=True)
-class GateSettings:
+class GateSettings(CountedInSteps):
     """``pairs``: composites, ``doubles``: those of two things; ``empty``: share of those without
     a source that must stay empty; ``beside``: share of those with one in which something else may
     be marked too.
@@ -51,11 +51,6 @@ class GateSettings:
     def __post_init__(self) -> None:
         """Raise ParameterError for the first value outside its range."""
         require_shares(self, "empty", "beside")
-
-    @property
-    def epochs(self) -> int:
-        """One pass; stages are counted in steps."""
-        return 1
 
 
 def fitted_gate(
@@ -104,10 +99,7 @@ def run_gate(
 
     write(draft, neutral_gate(), NEUTRAL_THRESHOLDS)
     gate, chosen, curve = fitted_gate(draft, settings, data, output, reporter)
-    made = {
-        "made_by": "python -m recipes.c3n_light gate", "settings": dict(vars(settings)),
-        "commit": commit(), "data": data_digests(data), "refusal_curve": list(curve),
-    }  # fmt: skip
+    made = {**made_by("gate", settings, data), "refusal_curve": list(curve)}
     told["provenance"] = {**told.get("provenance", {}), "gate": made}
     write(target, gate, chosen)
     return target

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 import torch.nn.functional as functional
 from torch import Tensor, nn
+from torchvision.ops import box_iou
 
 from avs_ros.errors import CheckpointError, ParameterError
 from avs_ros.models.light.checkpoint import load_light, save_light
@@ -21,10 +22,10 @@ from avs_ros.models.light.detector import Detections, Detector
 from avs_ros.models.light.mask_head import instance_logits, start_filters
 from recipes.c3n_light.detector_scenes import DetectorScenes
 from recipes.c3n_light.laying import Scene
-from recipes.c3n_light.provenance import commit, data_digests
+from recipes.c3n_light.provenance import made_by
 from recipes.c3n_light.scene_drawer import SceneDrawer, pixels_of
 from recipes.c3n_light.scene_sources import gather_scenes
-from recipes.c3n_light.settings import require_stamps
+from recipes.c3n_light.settings import CountedInSteps, require_stamps
 from recipes.c3n_light.stages import Reporter, learn
 
 # Anchors whose boxes fit an object so well (intersection over union) speak for it; the likeliest
@@ -35,7 +36,7 @@ AROUND = 0.1
 
 
 @dataclass(frozen=True)
-class MaskSettings:
+class MaskSettings(CountedInSteps):
     """``stamps``: folder of Tux Paint's stamps, empty to do without.  ``size``: of the scenes, px;
     so many ``batch`` a step.
     """
@@ -53,11 +54,6 @@ class MaskSettings:
         if self.size < 64 or self.size % 32:
             raise ParameterError("size must be a multiple of 32 from 64 on")
         require_stamps(self.stamps)
-
-    @property
-    def epochs(self) -> int:
-        """One pass; stages are counted in steps."""
-        return 1
 
 
 class MaskStage:
@@ -114,7 +110,7 @@ class MaskStage:
         objectness = found.objectness[index].sigmoid()
         likely = (objectness * found.classes[index].sigmoid().amax(dim=1)).numpy()
         for k in objects:
-            overlap = _ious(boxes, torch.from_numpy(scene.boxes[k])).numpy()
+            overlap = box_iou(boxes, torch.from_numpy(scene.boxes[k])[None])[:, 0].numpy()
             fitting = np.flatnonzero(overlap >= FITTING)
             fitting = fitting[np.argsort(-likely[fitting], kind="stable")[:SPEAKERS]]
             if not len(fitting):
@@ -152,14 +148,6 @@ def mask_loss(logits: Tensor, masks: Tensor, around: Tensor) -> Tensor:
     return (each + dice).mean()
 
 
-def _ious(boxes: Tensor, one: Tensor) -> Tensor:
-    """Boxes ``[N, 4]`` against ``[4]`` -> ``[N]``."""
-    size = torch.minimum(boxes[:, 2:], one[2:]) - torch.maximum(boxes[:, :2], one[:2])
-    both = size.clamp(min=0).prod(dim=1)
-    areas = (boxes[:, 2:] - boxes[:, :2]).prod(dim=1) + (one[2:] - one[:2]).prod()
-    return both / (areas - both + 1e-6)
-
-
 def begin_masks(network: Detector) -> None:
     """Forget the mask head, in place."""
     for module in network.mask_branch.modules():
@@ -191,10 +179,7 @@ def run_masks(
     learn(stage, settings.steps, output, reporter, seed=settings.seed,
           checkpoint_every=settings.checkpoint_every)  # fmt: skip
     told = {k: v for k, v in model.metadata.items() if k not in ("kind", "build", "names")}
-    made = {
-        "made_by": "python -m recipes.c3n_light masks", "settings": dict(vars(settings)),
-        "commit": commit(), "data": data_digests(data),
-    }  # fmt: skip
+    made = made_by("masks", settings, data)
     told["provenance"] = {**told.get("provenance", {}), "masks": made}
     save_light(
         target, model.network, model.metadata["names"], told,

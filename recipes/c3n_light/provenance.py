@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import subprocess
 from pathlib import Path
+from typing import Any
 
 
 def commit() -> str:
@@ -17,6 +18,16 @@ def commit() -> str:
     except (OSError, subprocess.CalledProcessError):
         return ""
     return told.stdout.strip()
+
+
+def made_by(verb: str, settings: object, data: Path) -> dict[str, Any]:
+    """What a file keeps of the run of a verb: its settings, the code and the data."""
+    return {
+        "made_by": f"python -m recipes.c3n_light {verb}",
+        "settings": dict(vars(settings)),
+        "commit": commit(),
+        "data": data_digests(data),
+    }
 
 
 def data_digests(data: Path) -> dict[str, str]:

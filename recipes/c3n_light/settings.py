@@ -14,6 +14,15 @@ BUNDLED_NAME = "bundled"
 _STAGES = ("audio_steps", "visual_steps", "joint_steps", "settle_steps", "refine_steps")
 
 
+class CountedInSteps:
+    """Settings of a run whose stages are counted in steps."""
+
+    @property
+    def epochs(self) -> int:
+        """One pass."""
+        return 1
+
+
 def require_shares(settings: object, *names: str) -> None:
     """Raise ParameterError for the first of the settings that is no share, 0 to 1."""
     for name in names:
@@ -31,7 +40,7 @@ def require_stamps(folder: str) -> None:
 
 
 @dataclass(frozen=True)
-class C3NLightSettings:
+class C3NLightSettings(CountedInSteps):
     """What to train, from what, and for how long; every step is one batch.
 
     ``init_from``: a light file to go on from, ``bundled`` for the package's own, "" for the public
@@ -110,8 +119,3 @@ class C3NLightSettings:
             raise ParameterError(f"nothing to learn: one of {', '.join(_STAGES)} must be above 0")
         if self.part == "trunk" and self.backbone == "frozen" and self.batch > self.trunk_pairs:
             raise ParameterError(f"trunk_pairs is {self.trunk_pairs}; at least batch is needed")
-
-    @property
-    def epochs(self) -> int:
-        """One pass; the stages within it are counted in steps."""
-        return 1
