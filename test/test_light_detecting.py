@@ -51,12 +51,11 @@ def outputs(objects: list[tuple[int, float, tuple[float, ...]]], rows: int = 4) 
         "filters": everywhere(count),
         "features": np.zeros((1, 2, 13, 13), np.float32),
         "cells": np.full((1, 3, 7, 7), 0.001, np.float32),
-        "maps": np.full((1, 1, 18, 18), -4.0, np.float32),
     }
 
 
 def read(objects: list[tuple[int, float, tuple[float, ...]]], **changed: Any) -> Candidates:
-    metadata = {"detector_rows": [[0], [1, 2], []], "semantic": [0, -1, -1]}
+    metadata = {"detector_rows": [[0], [1, 2], []]}
     return CandidateReader(metadata)({**outputs(objects), **changed})
 
 

@@ -57,9 +57,9 @@ def compare(
     cannot run.
     """
     results: dict[str, dict[str, Any]] = {}
-    reference = "torch" if subject.avsc else AUTHORS
-    description = "torch" if subject.avsc else "the published form"
-    published = (AUTHORS, AUTHORS_HALF) if subject.avsc else ()
+    reference = "torch" if subject.bundled else AUTHORS
+    description = "torch" if subject.bundled else "the published form"
+    published = (AUTHORS, AUTHORS_HALF) if subject.bundled else ()
     needed = [f for f in forms if f != reference and f not in published]
     if any("onnx" in f or f in ("openvino", "tensorrt") for f in needed):
         tell("exporting the step")

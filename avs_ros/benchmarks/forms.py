@@ -44,28 +44,26 @@ class StreamForm:
         self._sounds = seconds_of_sound()
         self._see, self._hear = running.visual, running.audio
         self.device = self._see.device
-        # The light model's detector sees frames of another size.
-        self._wholes = frames(metadata["whole_size"], *pixels) if subject.light else None
-        state = (1,) if subject.avsc else tuple(metadata["state"])
-        self.memory = StreamMemory(state, 1 if subject.avsc else metadata["frames_per_clip"])
+        # A detector sees frames of another size.
+        whole = metadata.get("whole_size")
+        self._wholes = [] if whole is None else [frames(whole, *pixels)]
+        self._bundled = subject.bundled
+        state = (1,) if self._bundled else tuple(metadata["state"])
+        self.memory = StreamMemory(state, 1 if self._bundled else metadata["frames_per_clip"])
         self.state_bytes = math.prod(state) * np.dtype(np.float32).itemsize
-        self._avsc = subject.avsc
 
     def step(self, number: int, stamp_ns: int | None = None) -> StepOutput:
         """Serve frame ``number`` (0, 1, 2, …), one second after the last unless stamped."""
         stamp_ns = (number + 1) * SECOND_NS if stamp_ns is None else stamp_ns
         at = slice(number % CYCLE, number % CYCLE + 1)
         heard = [np.asarray(x, np.float32) for x in self._hear(self._sounds[at])]
-        if self._avsc:
-            _, things, classes, _, features = self._see(self._frames[at])
+        if self._bundled:
+            seen = [kind[at] for kind in (self._frames, *self._wholes)]
+            _, things, classes, _, features, *_ = self._see(*seen)
             category = np.asarray(classes)[0, np.asarray(things)[0].argmax()].argmax()
             return StepOutput(np.array(features[0], np.float32), int(category))
         past, shares = self.memory.recall(stamp_ns)
-        if self._wholes is None:
-            logits, label, _, state = self._see(self._frames[at], *heard, past, shares)
-        else:
-            seen = self._frames[at], self._wholes[at]
-            *_, logits, label, state = self._see(*seen, *heard, past, shares)
+        logits, label, _, state = self._see(self._frames[at], *heard, past, shares)
         self.memory.remember(stamp_ns, np.asarray(state, np.float32))
         return StepOutput(np.array(logits[0], np.float32), int(label.reshape(-1)[0]))
 

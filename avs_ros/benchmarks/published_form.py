@@ -8,13 +8,12 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from avs_ros.benchmarks.networks import build
 from avs_ros.benchmarks.subject import CYCLE, StepOutput, Subject, seconds_of_sound
 from avs_ros.benchmarks.subject import frames as shown
 from avs_ros.models.c3n.backbone import Taps
-from avs_ros.models.light.network import LightC3N
 
 
 class AuthorsForm:
@@ -46,23 +45,15 @@ class AuthorsForm:
         self.device = device
         self._clip = subject.frames_per_clip
         self._half = half
-        self._network, self._trunk = networks.network.to(device), networks.trunk
+        self._network = networks.network.to(device)
         self._audio_encoder = networks.audio_encoder.to(device)
-        pixels = self._trunk.backbone.image_mean, self._trunk.backbone.image_std
-        self._frames = shown(self._network.image_size, *pixels)
+        backbone = self._network.backbone
+        self._frames = shown(self._network.image_size, backbone.image_mean, backbone.image_std)
         self._sounds = seconds_of_sound()
-        self._detector = networks.detector
-        if self._detector is not None:
-            self._detector = self._detector.to(device)
-            self._wholes = shown(networks.whole_size, *pixels)
         self._network.requires_grad_(True)
         self._audio_encoder.requires_grad_(False)
-        for block in self._trunk.tpavi:
+        for block in self._network.tpavi:
             block.full_affinity = True  # type: ignore[assignment]
-        if isinstance(self._network, LightC3N):
-            self._trunk.tpavi = nn.ModuleList(
-                _OverClip(block, self._clip) for block in self._trunk.tpavi
-            )
 
     def step(self, number: int, stamp_ns: int | None = None) -> StepOutput:
         """As :meth:`StreamForm.step`; the clip is the last T frames, or those there are."""
@@ -77,31 +68,24 @@ class AuthorsForm:
             feature, _ = self._audio_encoder(sounds)
             _, scores = self._audio_encoder(sounds)
             logits, labels = self._see(frames, feature, scores, len(clip))
-            if self._detector is not None:
-                self._detector(torch.from_numpy(self._wholes[clip]).to(self.device))
             return StepOutput(logits[-1].detach().float().cpu().numpy(), int(labels[-1]))
 
     def _see(
         self, frames: Tensor, feature: Tensor, scores: Tensor, length: int
     ) -> tuple[Tensor, Tensor]:
-        network, trunk = self._network, self._trunk
-        seen = network.trunk_view(frames) if isinstance(network, LightC3N) else frames
-        taps = trunk.backbone(seen)
-        matrix = trunk.c3im.confidence_matrix(taps.logits, scores)
+        network = self._network
+        taps = network.backbone(frames)
+        matrix = network.c3im.confidence_matrix(taps.logits, scores)
         labels = matrix.flatten(1).argmax(dim=1) // matrix.shape[2]
         weights = self._class_activated_weights(taps, labels, frames.shape[2:])
-        if isinstance(network, LightC3N):
-            objectness, decoded, hidden = network.fuse(taps.features, weights, feature)
-            semantic, _ = network.maps(decoded, hidden)
-            return network.masks(semantic, objectness), labels
-        *_, fused = trunk.fuse(taps.features, weights, feature, length)
-        return trunk.decoder(fused)[0], labels
+        *_, fused = network.fuse(taps.features, weights, feature, length)
+        return network.decoder(fused)[0], labels
 
     def _class_activated_weights(
         self, taps: Taps, labels: Tensor, size: tuple[int, ...]
     ) -> tuple[Tensor, ...]:
         """Of the four stages ``[T, C_i]``, by the way of the published code."""
-        self._trunk.backbone.zero_grad()
+        self._network.backbone.zero_grad()
         for activation in taps.activations:
             activation.retain_grad()
         taps.logits.gather(1, labels[:, None]).sum().backward(retain_graph=True)
@@ -122,16 +106,3 @@ def _activation_maps(
     raw = raw - raw.min(axis=(1, 2), keepdims=True)
     scaled = raw / (raw.max(axis=(1, 2), keepdims=True) + 1e-7)
     return [np.asarray(cv2.resize(one, size[::-1]), np.float32) for one in scaled]
-
-
-class _OverClip(nn.Module):
-    """TPAVI of the light model over a clip: by itself it takes each pair alone."""
-
-    def __init__(self, block: nn.Module, length: int) -> None:
-        super().__init__()
-        self.block = block
-        self.length = length
-
-    def forward(self, x: Tensor, audio: Tensor, _: int) -> Tensor:
-        out: Tensor = self.block(x, audio, self.length)
-        return out

@@ -38,9 +38,9 @@ class Subject:
     random weights.
 
     ``audio``: name of the audio network (the bundled models bring their own).
-    ``frames_per_clip``: T.  ``image_size``: side at which C3N sees the square frames (px; the
-    bundled model's frames are as much larger as it is made for).  ``channels``: width of the
-    fusion part (of the bundled model it is what it is).
+    ``frames_per_clip``: T (the bundled models take each frame by itself).  ``image_size``: side
+    at which C3N sees the square frames, px; 224 stands for the sizes that a bundled model is made
+    for.  ``channels``: width of the fusion part (of a bundled model it is what it is).
     """
 
     visual: str = LIGHT
@@ -67,21 +67,16 @@ class Subject:
             )
 
     @property
-    def light(self) -> bool:
-        """Whether it is the bundled C3N."""
-        return self.visual == LIGHT
-
-    @property
-    def avsc(self) -> bool:
-        """Whether it is the light AVSC: no network of it keeps past frames, and there is no
+    def bundled(self) -> bool:
+        """Whether it is a bundled model: no network of these keeps past frames, and there is no
         published form.
         """
-        return self.visual == AVSC
+        return self.visual in (LIGHT, AVSC)
 
     @property
     def name(self) -> str:
         """In words, for tables."""
-        return self.visual if self.light or self.avsc else f"C3N, {self.visual} and {self.audio}"
+        return self.visual if self.bundled else f"C3N, {self.visual} and {self.audio}"
 
 
 def runners(subject: Subject, engine: str, device: str) -> ModelRunners:
@@ -90,7 +85,7 @@ def runners(subject: Subject, engine: str, device: str) -> ModelRunners:
     Raises EngineError for an engine or device that cannot serve.
     """
     source = Path(__file__).with_name("networks.py").read_bytes()
-    files = (BUNDLED,) if subject.light or subject.avsc else ()
+    files = (BUNDLED,) if subject.bundled else ()
     identity = identity_of("benchmark", sorted(asdict(subject).items()), source, files=files)
     name = f"benchmark_{subject.visual}"
 
@@ -107,7 +102,7 @@ def segmenter(subject: Subject, engine: str, device: str) -> Segmenter:
     from avs_ros.inference import create_segmenter
     from avs_ros.inference.c3n import C3NSegmenter
 
-    if subject.light or subject.avsc:
+    if subject.bundled:
         return create_segmenter(subject.visual, engine, device)
     return C3NSegmenter(
         f"benchmark_{subject.visual}", runners(subject, engine, choose_device(device))
@@ -141,7 +136,9 @@ def seconds_of_sound() -> NDArray[np.float32]:
 
 @dataclass(frozen=True)
 class StepOutput:
-    """The newest frame's mask logits (light: one map per category) and its label's row."""
+    """The newest frame's mask logits and its label's row; of a bundled model what its masks are
+    made of (features at stride 8) and the class of its likeliest instance.
+    """
 
     logits: NDArray[np.float32]
     label: int

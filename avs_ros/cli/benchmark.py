@@ -75,9 +75,11 @@ def _measure(args: argparse.Namespace, tell: Callable[[str], None]) -> dict[str,
     devices = ["cpu"] if args.device == "auto" else []
     devices = list(dict.fromkeys([*devices, choose_device(args.device)]))
     parts = {n for n in ("scaling", "node", "throughput") if args.all or getattr(args, n)}
-    if subject.avsc and "scaling" in parts:
+    if subject.bundled and "scaling" in parts:
         if not args.all:
-            raise ParameterError(f"--scaling needs a published form: {AVSC} has none")
+            raise ParameterError(
+                f"--scaling needs a published form: {visual} has none, --model c3n has"
+            )
         parts.discard("scaling")
     engines = args.engines.split(",") if args.engines else []
     for name in engines:

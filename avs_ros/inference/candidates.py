@@ -1,4 +1,4 @@
-"""What a frame shows that may sound: detected instances, class-activated cells, semantic maps."""
+"""What a frame shows that may sound: detected instances, and class-activated cells."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SAME_IOU = 0.55
 MOST_INSTANCES = 6
 # An instance is marked with the best one of its category from this share of its score on.
 BESIDE_BEST = 0.5
-# An instance from this score on makes the mask; else the semantic map does, or the cells.
+# An instance from this score on makes the mask; else the cells do.
 DETECTED = 0.06
 # Share of a class-activated map's maximum from which a cell shows the category.
 CAM_LEVEL, CAM_LOG_ODDS = 0.2, 2.0
@@ -26,8 +26,6 @@ CAM_LEVEL, CAM_LOG_ODDS = 0.2, 2.0
 THING_WEIGHTS, MOST_THINGS = (2.07, 1.64, 15.41, 0.96), 200
 # It must hold this share of what the cells show: a fountain is no object.
 THING_HOLDS = 0.3
-# A semantic map counts where it shows this share of the cells' area.
-SEMANTIC_ENOUGH = 0.3
 
 
 @dataclass(frozen=True)
@@ -48,14 +46,12 @@ class Candidates:
     score: Float
     peak: Float
     cells: Float
-    maps: Float
     objects: Float
     things: Float
     boxes: Float
     filters: Float
     features: Float
     rows: Sequence[Sequence[int]]
-    semantic: Sequence[int]
 
     def instances(self, category: int) -> list[DetectedInstance]:
         """The best first; those that overlap a better one are left out."""
@@ -76,10 +72,9 @@ class Candidates:
 
     def masks(self, category: int) -> list[Float]:
         """One mask for each marked instance, or the category's where nothing is detected."""
-        known = self._known(category)
         if self.score[category] < DETECTED:
-            return [self._from_cells(category, known)]
-        return [self._instance(one.anchor, known) for one in self.marked(category)]
+            return [self._from_cells(category)]
+        return [self._instance(one.anchor) for one in self.marked(category)]
 
     def mask(self, category: int) -> Float:
         """Log-odds ``[SIDE, SIDE]`` of the category's pixels."""
@@ -93,28 +88,20 @@ class Candidates:
         """Anchors of the likeliest objects of any class, the likeliest first."""
         return np.argsort(-self.things)[:MOST_THINGS]
 
-    def _known(self, category: int) -> Float | None:
-        semantic = self.semantic[category]
-        return enlarged(self.maps[semantic]) if semantic >= 0 else None
-
     def _of(self, category: int) -> Float:
         columns = list(self.rows[category])
         return np.asarray(self.objects[:, columns].max(axis=1, initial=0.0), np.float32)
 
-    def _instance(self, anchor: int, known: Float | None) -> Float:
-        return instance_mask(self.filters[anchor], self.features, self.boxes[anchor], known)
+    def _instance(self, anchor: int) -> Float:
+        return instance_mask(self.filters[anchor], self.features, self.boxes[anchor])
 
-    def _from_cells(self, category: int, known: Float | None) -> Float:
-        """Without an instance: the semantic map where it shows enough, else the cells."""
+    def _from_cells(self, category: int) -> Float:
+        """Without an instance: the object of any class that holds the cells, else they."""
         cells = self.shown(category)
-        shown = cells > CAM_LEVEL * max(float(cells.max()), 1e-6)
-        if known is not None:
-            area = float((known > 0).mean())
-            if area > 0.01 and area > SEMANTIC_ENOUGH * float(shown.mean()):
-                return known
         best = self._thing_at(cells)
         if best >= 0:
-            return self._instance(best, None)
+            return self._instance(best)
+        shown = cells > CAM_LEVEL * max(float(cells.max()), 1e-6)
         return np.where(shown, CAM_LOG_ODDS, -CAM_LOG_ODDS).astype(np.float32)
 
     def _thing_at(self, cells: Float) -> int:
@@ -153,13 +140,11 @@ def thing_features(cells: Float, boxes: Float, things: Float) -> tuple[Float, Fl
 class CandidateReader:
     """The network's outputs for a frame -> :class:`Candidates`.
 
-    ``metadata``: ``detector_rows`` (for each category the detector's classes that are it) and
-    ``semantic`` (for each its semantic map, or -1).
+    ``metadata``: ``detector_rows`` (for each category the detector's classes that are it).
     """
 
     def __init__(self, metadata: Mapping[str, Any]) -> None:
         self._rows = [tuple(rows) for rows in metadata["detector_rows"]]
-        self._semantic = tuple(metadata["semantic"])
 
     def __call__(
         self, outputs: Mapping[str, Float], shown: tuple[float, float] = (1.0, 1.0)
@@ -176,19 +161,17 @@ class CandidateReader:
             [objects[:, rows].max() if rows and len(objects) else 0.0 for rows in self._rows],
             np.float32,
         )
-        cells, maps = outputs["cells"][0], outputs["maps"][0]
+        cells = outputs["cells"][0]
         return Candidates(
             score=np.where(score >= LEAST_SCORE, score, 0).astype(np.float32),
             peak=cells.max(axis=(1, 2)),
             cells=cells,
-            maps=maps,
             objects=objects,
             things=things,
             boxes=image_boxes(outputs["boxes"][0][likely], shown),
             filters=outputs["filters"][0][likely],
             features=cropped(outputs["features"][0], shown),
             rows=self._rows,
-            semantic=self._semantic,
         )
 
 

@@ -16,10 +16,6 @@ OUTSIDE = -8.0
 LEAST_LOG_ODDS, TOP_SHARE = 1.0, 0.02
 # A box is enlarged by this share of its size before it cuts its mask.
 MARGIN = 0.04
-# Weight of the semantic map inside of an instance's box.
-SEMANTIC_SHARE = 0.25
-# They are joined where their pixels agree (intersection over union) in the box.
-AGREEING = 0.5
 # As in ``models.light.mask_head``.
 FURTHEST, SMALLEST_BOX = 2.0, 0.01
 
@@ -53,18 +49,10 @@ def instance_logits(filters: Float, features: Float, box: Float) -> Float:
     return np.asarray(x.reshape(h, w), np.float32)
 
 
-def instance_mask(
-    filters: Float, features: Float, box: Float, known: Float | None = None
-) -> Float:
-    """Log-odds ``[SIDE, SIDE]`` of one instance, see :func:`instance_logits`, within its box.
-
-    ``known``: a semantic map ``[SIDE, SIDE]``, joined in where it agrees.
-    """
-    within = inside(box)
+def instance_mask(filters: Float, features: Float, box: Float) -> Float:
+    """Log-odds ``[SIDE, SIDE]`` of one instance, see :func:`instance_logits`, within its box."""
     own = enlarged(np.clip(instance_logits(filters, features, box), -6, 6))
-    if known is not None and _agree(known > 0, own > 0, within):
-        own = SEMANTIC_SHARE * np.clip(known, -6, 6) + (1 - SEMANTIC_SHARE) * own
-    return np.where(within, own, OUTSIDE).astype(np.float32)
+    return np.where(inside(box), own, OUTSIDE).astype(np.float32)
 
 
 def raised(mask: Float) -> Float:
@@ -76,11 +64,6 @@ def raised(mask: Float) -> Float:
     top = float(np.partition(own, -count)[-count:].mean())
     lift = np.float32(max(0.0, LEAST_LOG_ODDS - top))
     return np.where(mask > OUTSIDE + 1, mask + lift, mask).astype(np.float32)
-
-
-def _agree(one: Any, other: Any, within: Any) -> bool:
-    both = (one & other & within).sum()
-    return bool(both >= AGREEING * max(int(((one | other) & within).sum()), 1))
 
 
 def inside(box: Float) -> Any:

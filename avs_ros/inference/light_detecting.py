@@ -32,7 +32,6 @@ class DetectingSegmenter(ExplainingSegmenter):
         super().__init__(name, runners)
         metadata = runners.metadata
         self._read = CandidateReader(metadata["candidates"])
-        self._feature_width = int(metadata["feature_width"])
         self._frames = stretched_frames(metadata)
         self._wholes = WholePreparation(
             metadata["whole_size"], metadata["image_mean"], metadata["image_std"]
@@ -41,8 +40,7 @@ class DetectingSegmenter(ExplainingSegmenter):
     def step(self, frame: Bytes, window: Float, stamp_ns: int) -> Prediction:
         """See :class:`Segmenter`; ``layers``: one per instance that sounds, or per category."""
         heard, ms = self._listen(stamp_ns, window)
-        candidates, state = self._look(frame, heard.feature, heard.context_logits, stamp_ns)
-        self._memory.remember(stamp_ns, state)
+        candidates = self.candidates(frame)
         score, sounds = self._judge(
             self.background.sight(candidates.score, candidates.peak), heard, stamp_ns, window
         )
@@ -66,19 +64,9 @@ class DetectingSegmenter(ExplainingSegmenter):
 
     def candidates(self, frame: Bytes) -> Candidates:
         """What a frame shows; the stream's state stays."""
-        feature = np.zeros((1, self._feature_width), np.float32)
-        silence = np.zeros(len(self._audioset), np.float32)
-        return self._look(frame, feature, silence, 0)[0]
+        whole, shown = self._wholes(frame)
+        return self._read(self._run(self._frames(frame), whole), shown)
 
     def category_evidence(self, logits: Float) -> Float:
         """AudioSet logits ``[527]`` -> evidence ``[K]`` of each category (a logit)."""
         return self.evidence(logits)[: len(self.categories)]
-
-    def _look(
-        self, frame: Bytes, feature: Float, logits: Float, stamp_ns: int
-    ) -> tuple[Candidates, Float]:
-        """What a frame shows, and what later frames need of it."""
-        past, shares = self._memory.recall(stamp_ns)
-        whole, shown = self._wholes(frame)
-        outputs = self._run(self._frames(frame), whole, feature, logits[None], past, shares)
-        return self._read(outputs, shown), outputs["state"]

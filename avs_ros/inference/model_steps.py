@@ -135,35 +135,32 @@ def light_bundle(checkpoint: str | Path, name: str) -> Bundle:
     return Bundle(metadata, program, audio_program(network.audio_encoder, name))
 
 
-def detecting_program(step: DetectingStep, name: str) -> StepProgram:
-    """The visual step of a file with a detector, for any engine."""
-    inputs = {
-        "frame": _pixels(step.network.image_size),
-        "whole": _pixels(step.instances.whole_size),
-        **_hears(step.trunk),
-        **_recalls(step.trunk),
-    }
-    return StepProgram(name, step, inputs, step.outputs)
+def detecting_bundle(checkpoint: str | Path, name: str, share: float = 1.0) -> Bundle:
+    """What :class:`DetectingSegmenter` runs on, for frames of ``share`` of the file's sizes.
 
-
-def detecting_bundle(checkpoint: str | Path, name: str) -> Bundle:
-    """What :class:`DetectingSegmenter` runs on.  Raises CheckpointError without a detector."""
+    Raises CheckpointError without a detector.
+    """
     model = load_light(checkpoint)
     detector, told = _detector_of(model), model.metadata["detecting"]
     network = model.network.requires_grad_(False)
-    step = DetectingStep(network, detector, told["imagenet"], told["whole_size"])
+    trunk, frames, whole = (
+        _share_of(size, share)
+        for size in (network.c3n.image_size, network.image_size, told["whole_size"])
+    )
+    # Fully convolutional networks: their sizes are only what their users keep to.
+    network.c3n.image_size, network.image_size = trunk, frames
+    step = DetectingStep(network, detector, told["imagenet"], whole)
     metadata = {
         **_explained(model),
         "candidates": told["candidates"],
         "calibration": told["calibration"],
         "outputs": list(step.outputs),
-        "feature_width": step.trunk.audio_width,
-        "whole_size": told["whole_size"],
-        **_remembers(step.trunk),
-        **sees(network.c3n.backbone, network.image_size),
+        "whole_size": whole,
+        **sees(network.c3n.backbone, frames),
     }
-    audio = audio_program(both_audio_networks(model), name)
-    return Bundle(metadata, detecting_program(step, name), audio)
+    inputs = {"frame": _pixels(frames), "whole": _pixels(whole)}
+    program = StepProgram(name, step, inputs, step.outputs, decision="")
+    return Bundle(metadata, program, audio_program(both_audio_networks(model), name))
 
 
 def instance_program(model: LightModel, name: str, share: float = 1.0) -> StepProgram:
@@ -173,9 +170,10 @@ def instance_program(model: LightModel, name: str, share: float = 1.0) -> StepPr
     """
     detector = _detector_of(model)
     told = model.metadata["detecting"]
-    whole = max(32, round(told.get("instance_size", told["whole_size"]) * share / 32) * 32)
+    whole = _share_of(told.get("instance_size", told["whole_size"]), share)
     inputs = {"whole": _pixels(whole)}
-    return StepProgram(name, InstanceStep(detector, whole), inputs, Detections._fields)
+    outputs = Detections._fields
+    return StepProgram(name, InstanceStep(detector, whole), inputs, outputs, decision="")
 
 
 def instance_bundle(checkpoint: str | Path, name: str, share: float = 1.0) -> Bundle:
@@ -191,6 +189,11 @@ def instance_bundle(checkpoint: str | Path, name: str, share: float = 1.0) -> Bu
         **sees(model.network.c3n.backbone, program.inputs["whole"][-1]),
     }
     return Bundle(metadata, program, audio_program(both_audio_networks(model), name))
+
+
+def _share_of(size: int, share: float) -> int:
+    """The nearest side that the networks take, px."""
+    return max(32, round(size * share / 32) * 32)
 
 
 def _told(model: LightModel) -> dict[str, Any]:

@@ -122,7 +122,7 @@ def write(
         },
     }
     told["detecting"] = {
-        **vocabulary(base.categories, coco_names(data)),
+        **vocabulary(coco_names(data)),
         "whole_size": settings.whole_size,
         "instance_size": settings.instance_size,
         **gate,
@@ -147,17 +147,15 @@ def _before(settings: DetectSettings, metadata: Mapping[str, Any]) -> dict[str, 
     return {"before": {k: v for k, v in told.items() if k not in ("refusal_curve", "data")}}
 
 
-def vocabulary(mapped: tuple[str, ...], coco: list[str]) -> dict[str, Any]:
-    """What the file says of its categories; ``mapped``: names of the semantic maps."""
-    names = [category.name for category in categories()]
+def vocabulary(coco: list[str]) -> dict[str, Any]:
+    """What the file says of its categories."""
     return {
-        "categories": names,
+        "categories": [category.name for category in categories()],
         "imagenet": [list(category.imagenet) for category in categories()],
         "evidence": evidence_tables(),
         "candidates": {
             "detector_classes": list(detector_rows(coco)[0]),
             "detector_rows": [list(rows) for rows in detector_rows(coco)[1]],
-            "semantic": [mapped.index(name) if name in mapped else -1 for name in names],
         },
     }
 

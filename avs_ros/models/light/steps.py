@@ -21,47 +21,16 @@ from avs_ros.models.light.detector import Detections, Detector
 from avs_ros.models.light.network import LightC3N
 from avs_ros.models.light.selection import raise_to_visible
 
+IMAGENET_CLASSES = 1000
 # Log-odds of a sound are cut off here: a probability of 1e-6, and one of 1 - 1e-6.
 MOST_LOG_ODDS = 13.8155
-
-
-class _TrunkStep(nn.Module):
-    """The visual part of a :class:`LightC3N` for live streams: the same numbers, less work.
-
-    Built from the network's present weights: build it again after changing them.
-    """
-
-    def __init__(self, network: LightC3N, frames_per_clip: int = 1) -> None:
-        super().__init__()
-        self.trunk = C3NStep(network.c3n, frames_per_clip)
-        self.network = network
-        self.eval()
-        self.requires_grad_(False)
-
-    def see(
-        self, frame: Tensor, feature: Tensor, audio_logits: Tensor, past: Tensor, shares: Tensor
-    ) -> tuple[tuple[Tensor, Tensor, Tensor], Tensor, Tensor, Tensor]:
-        """``frame`` ``[1, 3, S, S]`` in -1..1; the others are those of :class:`C3NStep`.
-
-        Returns (objectness, semantic, class maps) as in :class:`LightOutput`, what the class head
-        pools, C3IM's label, and the state for later frames.
-        """
-        trunk, network = self.trunk, self.network
-        trace = trunk.backbone(network.trunk_view(frame))
-        label = trunk.c3im(trace.logits, audio_logits)
-        fused, state = trunk.fuse(trace, label, feature, past, shares)
-        objectness, paths = trunk.decoder(fused)
-        hidden = trace.hidden
-        assert hidden is not None  # it is a MobileNet
-        maps = objectness, *network.maps(paths[0], hidden)
-        return maps, hidden, label, state
 
 
 class LightStepOutput(NamedTuple):
     """``masks`` log-odds ``[1, K, h, w]``, raised so that each has a visible part.
 
     ``gate`` ``[1, K]`` logits that the category is seen and heard, ``companion_logits`` ``[1, K]``
-    that it is so, too, beside the first of them; ``label`` ``[1]``.
+    that it is so, too, beside the first of them; ``label`` ``[1]``: C3IM's.
 
     ``state`` ``[4, 2C + 1]``: what later frames need of this one.
     """
@@ -73,8 +42,19 @@ class LightStepOutput(NamedTuple):
     state: Tensor
 
 
-class LightStep(_TrunkStep):
-    """A :class:`LightC3N` whose gates decide which of the categories sound."""
+class LightStep(nn.Module):
+    """A :class:`LightC3N` whose gates decide which of the categories sound, for live streams: the
+    same numbers, less work.
+
+    Built from the network's present weights: build it again after changing them.
+    """
+
+    def __init__(self, network: LightC3N, frames_per_clip: int = 1) -> None:
+        super().__init__()
+        self.trunk = C3NStep(network.c3n, frames_per_clip)
+        self.network = network
+        self.eval()
+        self.requires_grad_(False)
 
     def forward(
         self,
@@ -89,8 +69,14 @@ class LightStep(_TrunkStep):
 
         The other arguments are those of :class:`C3NStep`.
         """
-        maps, _, label, state = self.see(frame, audio_feature, audio_logits, past, shares)
-        masks, gate, companion_logits, _ = self.network.judge(*maps, heard)
+        trunk, network = self.trunk, self.network
+        trace = trunk.backbone(network.trunk_view(frame))
+        label = trunk.c3im(trace.logits, audio_logits)
+        fused, state = trunk.fuse(trace, label, audio_feature, past, shares)
+        objectness, paths = trunk.decoder(fused)
+        assert trace.hidden is not None  # it is a MobileNet
+        semantic, class_maps = network.maps(paths[0], trace.hidden)
+        masks, gate, companion_logits, _ = network.judge(objectness, semantic, class_maps, heard)
         return LightStepOutput(raise_to_visible(masks), gate, companion_logits, label, state)
 
 
@@ -120,8 +106,11 @@ class InstanceStep(nn.Module):
         return Detections(found.boxes / self.whole_size, *found[1:])
 
 
-class DetectingStep(_TrunkStep):
-    """A :class:`LightC3N` and a :class:`Detector` on the same image.
+class DetectingStep(nn.Module):
+    """A :class:`Detector`, and the class head of a :class:`LightC3N`, on the same image.
+
+    C3N's fusion and decoder are not in it: beside the detected instances their maps change
+    nothing that is marked (``c3n_light_paper`` is C3N by itself).
 
     ``members``: for each category the positions among ImageNet's classes that show it.
     ``whole_size``: side of the frames that the detector sees, px.
@@ -129,7 +118,7 @@ class DetectingStep(_TrunkStep):
 
     # Inputs that a part in float32 takes.
     single_inputs = ("whole",)
-    outputs = (*Detections._fields, "cells", "maps", "label", "state")
+    outputs = (*Detections._fields, "cells")
     members: Tensor
 
     def __init__(
@@ -138,45 +127,30 @@ class DetectingStep(_TrunkStep):
         detector: Detector,
         members: Sequence[Sequence[int]],
         whole_size: int,
-        frames_per_clip: int = 1,
     ) -> None:
-        super().__init__(network, frames_per_clip)
+        super().__init__()
+        self.network, self.classifier = network, network.c3n.backbone.net
         self.instances = InstanceStep(detector, whole_size)
-        table = torch.zeros(len(members), 1000)
+        table = torch.zeros(len(members), IMAGENET_CLASSES)
         for category, rows in enumerate(members):
             table[category, list(rows)] = 1.0
         self.register_buffer("members", table, persistent=False)
+        self.eval()
+        self.requires_grad_(False)
 
-    def forward(
-        self,
-        frame: Tensor,
-        whole: Tensor,
-        audio_feature: Tensor,
-        audio_logits: Tensor,
-        past: Tensor,
-        shares: Tensor,
-    ) -> tuple[Tensor, ...]:
+    def forward(self, frame: Tensor, whole: Tensor) -> tuple[Tensor, ...]:
         """``frame`` ``[1, 3, S, S]`` in -1..1, the image stretched to a square; ``whole``
-        ``[1, 3, W, W]``: at the top left of a square, to scale.  The others are those of
-        :class:`C3NStep`.
+        ``[1, 3, W, W]``: at the top left of a square, to scale.
 
         Returns what :class:`InstanceStep` does, and ``cells`` ``[1, K, 7, 7]``: probability that
-        each shows a category, by the class head; ``maps`` ``[1, M, h, w]``: log-odds of the
-        categories that C3N's decoder knows; ``label`` ``[1]``: C3IM's; ``state``: what later
-        frames need of this one.
+        each shows a category, by the class head at every position.
         """
         detected: Detections = self.instances(whole)
-        (objectness, semantic, _), hidden, label, state = self.see(
-            frame, audio_feature, audio_logits, past, shares
-        )
-        maps = self.network.masks(semantic, objectness)
-        return *detected, self.cells(hidden), maps, label, state
-
-    def cells(self, hidden: Tensor) -> Tensor:
-        """Class head at every position: ``[1, 1280, h, w]`` -> ``[1, K, h, w]``, 0..1."""
-        head = self.network.c3n.backbone.net.classifier
-        rows = functional.conv2d(hidden, head.weight[:1000, :, None, None], head.bias[:1000])
-        return torch.einsum("kr,brhw->bkhw", self.members, rows.softmax(dim=1))
+        hidden = self.classifier.forward_features(self.network.trunk_view(frame))
+        head = self.classifier.classifier
+        weight, bias = head.weight[:IMAGENET_CLASSES], head.bias[:IMAGENET_CLASSES]
+        rows = functional.conv2d(hidden, weight[..., None, None], bias)
+        return *detected, torch.einsum("kr,brhw->bkhw", self.members, rows.softmax(dim=1))
 
 
 class BlendedAudio(AudioNetwork):
