@@ -99,6 +99,11 @@ class GateConfig:
         "s between two runs of the audio encoder; frames between share its scores; 0 hears each "
         "frame's own sound",
     )
+    moving_share: float = _option(
+        0.3, 0.0, 1.0,
+        "Of several things of one name, one that moves less than this share of the one that moves "
+        "most is taken to be silent; 0 marks them all",
+    )
     category_thresholds: Mapping[str, float] | tuple[tuple[str, float], ...] = ()
 
     def __post_init__(self) -> None:

@@ -19,8 +19,8 @@ MAX_INSTANCES = 254  # 0 means nothing and 255 "unknown" in a label mask
 class Region:
     """A candidate instance: bool ``pixels`` ``[h, w]`` of a ``probability`` map ``[h, w]``.
 
-    ``score``: 0..1; ``strength``: sum of its pixels' probabilities.  ``index``: see
-    :class:`Layer`.
+    ``score``: 0..1; ``strength``: sum of its pixels' probabilities, less for what moves less than
+    others of its name.  ``index``: see :class:`Layer`.
     """
 
     pixels: Bools
@@ -54,7 +54,8 @@ def regions_of_layers(layers: Sequence[Layer], marked: Bools, smallest: float) -
     for i, layer in enumerate(layers):
         pixels = marked & (owner == i)
         if np.count_nonzero(pixels) >= smallest:
-            strength = float(layer.probability[pixels].sum())
+            # Squared: a small thing that moves outweighs a large one beside it that hardly does.
+            strength = layer.moving**2 * float(layer.probability[pixels].sum())
             regions.append(
                 Region(
                     pixels, layer.probability, layer.label, layer.score, strength, layer.index

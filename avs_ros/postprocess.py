@@ -102,7 +102,8 @@ class Postprocessor:
         """Segmentation of the pair's frame, in the frame's own pixels.
 
         Instances are the prediction's layers if it has any, else the connected parts of the
-        thresholded map; the strongest (largest sum of probability) comes first.  The point is the
+        thresholded map; the strongest (largest sum of probability, of several of one name by how
+        much they move) comes first.  The point is the
         probability-weighted centroid of the strongest, moved to the nearest of its pixels.  Where
         the gate (the model's own, else that of ``config``) lets nothing through, in silence, or
         with an ignored label everything is empty, the probability map too.

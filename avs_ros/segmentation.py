@@ -30,13 +30,15 @@ class Layer:
     """One sounding thing or class that the model keeps apart from the others.
 
     ``probability``: float32 ``[h, w]``, 0..1, in the model frame; ``score``: 0..1.  ``index``:
-    its number 1..254 where the model keeps one from frame to frame, else 0.
+    its number 1..254 where the model keeps one from frame to frame, else 0.  ``moving``: how much
+    it moves beside what of its name moves most, 0..1 (1: that one, or nothing is known).
     """
 
     probability: Float
     label: str
     score: float
     index: int = 0
+    moving: float = 1.0
 
 
 @dataclass(frozen=True)

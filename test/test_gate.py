@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 from remembered_networks import remembered_networks
+from two_cats import meow, two_cats
 
 from avs_ros.errors import ParameterError
 from avs_ros.gate import GATE_OPTIONS, GateConfig, apply_gate, gate_in_force, in_words
@@ -39,6 +40,7 @@ MOVES: dict[str, tuple[Any, ...]] = {
     "release": (0.1, 1.0),
     "context": (1.0, 10.0),
     "audio_period": (0.5, 2.0),
+    "moving_share": (0.0,),
     "category_thresholds": (1.0,),
 }
 
@@ -144,6 +146,20 @@ def answers(name: str, gate: GateConfig) -> tuple[Any, ...]:
     return tuple(found)
 
 
+@cache
+def of_two(name: str, gate: GateConfig) -> tuple[Any, ...]:
+    """What is marked of two cats of which one moves."""
+    pipeline = Pipeline(model(name))
+    pipeline.policy = PostprocessConfig(gate=gate)
+    found = []
+    for number in range(6):
+        frame = Frame.of(10**9 + number * 2 * TENTH, two_cats(number))
+        answer = pipeline.step(Pair(frame, meow(), 1.0, True, -20.0, 0.0))
+        assert answer is not None, pipeline.last_error
+        found.append((tuple(instance.label for instance in answer.instances),))
+    return tuple(found)
+
+
 def marks(found: tuple[Any, ...]) -> int:
     return sum(len(set(labels)) for labels, *_ in found)
 
@@ -163,10 +179,11 @@ def test_an_option_changes_the_answers_or_is_refused(name: str, option: str) -> 
     # The paper's network gives all that sounds a score near this.
     narrow = name == "c3n_light_paper" and option in ("sounding_threshold", "hold")
     base = GateConfig(sounding_threshold=0.83) if narrow else GateConfig()
+    played = of_two if option == "moving_share" else answers
     for value in MOVES[option]:
         gate = moved(name, option, value, base)
         if option in segmenter.gate_options:
-            assert answers(name, gate) != answers(name, base), (option, value)
+            assert played(name, gate) != played(name, base), (option, value)
         else:
             with pytest.raises(ParameterError, match=f"model {name} has no {option}"):
                 apply_gate(segmenter, gate)
@@ -183,6 +200,8 @@ def test_options_move_the_answers_the_way_they_say(name: str) -> None:
     assert of(sounding_threshold=0.9) <= default <= of(sounding_threshold=0.2)
     assert of(sounding_threshold=1.0) == 0
     assert of(hold=8.0) > default
+    still = GateConfig(moving_share=0.0)
+    assert len(of_two(name, GateConfig())[-1][0]) < len(of_two(name, still)[-1][0])
     assert of(release=0.1) < default < of(release=1.0)
     if name == "c3n_light":
         assert of(companion_threshold=1.0) < default < of(companion_threshold=0.2)

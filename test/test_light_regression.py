@@ -84,7 +84,8 @@ def test_a_gate_that_accepts_everything_falls_through(tmp_path: Path) -> None:
 
 def test_the_companion_gate_decides_what_is_marked_beside_the_first(tmp_path: Path) -> None:
     companion = bundled()[1]["detecting"]["gate"]["companion"]  # type: ignore[index]
-    lenient = changed(tmp_path, gate={"companion": {**companion, "bias": 20.0}})
+    bias = companion["bias"] + 6.0
+    lenient = changed(tmp_path, gate={"companion": {**companion, "bias": bias}})
     scores = scores_of(lenient)
     # Both are marked whenever one is, also where the other one is silent.
     assert scores["both_marked"] == 1.0 and scores["two_share"] < 0.7

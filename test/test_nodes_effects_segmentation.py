@@ -16,6 +16,7 @@ from graded_segmenter import GradedSegmenter
 from kept_segmenter import KEPT, KeptLight
 from node_graph import BASE_NS, TIMEOUT_S, NodeGraph, Recording, lamp, tone
 from parameter_moves import Move, Moves, Observe, check_effect, check_names, check_steady, waited
+from two_cats import meow, two_cats
 
 from avs_ros.conversions.camera import make_camera_info, read_ray
 from avs_ros.conversions.detections import read_detections
@@ -132,6 +133,15 @@ def real(graph: NodeGraph, parameters: dict[str, Any]) -> Any:
     stream.recording.sound(0.0, len(track) / RATE, track)
     for number in range(13):
         stream.frame(0.95 + number * 0.2, image)
+    return stream.answers()
+
+
+def both_cats(graph: NodeGraph, parameters: dict[str, Any]) -> Any:
+    """What the shipped model marks of two cats of which one moves."""
+    stream = Stream(graph, parameters, KeptLight()).ready()
+    stream.recording.sound(0.0, 3.0, np.tile(meow(), 3))
+    for number in range(8):
+        stream.frame(0.95 + number * 0.2, two_cats(number))
     return stream.answers()
 
 
@@ -264,6 +274,7 @@ MOVES: Moves = {
     "release": (Move(1.0, real), Move(0.1, real)),
     "context": (Move(0.0, real),),
     "audio_period": (Move(2.0, real),),
+    "moving_share": (Move(0.0, both_cats),),
     "category_thresholds": (Move(["lamp=0.8"], fading), Move(["lamp=0.2"], fading)),
     "hysteresis": (Move(0.4, fading, {"threshold": 0.8}),),
     "min_area": (Move(0.1, fading), Move(0.0, fading, {"min_area": 0.1})),

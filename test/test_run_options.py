@@ -24,6 +24,7 @@ from graded_segmenter import GradedSegmenter
 from kept_segmenter import KEPT, KeptLight
 from media_files import SECOND, BagMaker, lamp, tone, write_video
 from rosbags.highlevel import AnyReader
+from two_cats import meow, two_cats
 
 from avs_ros.cli import main as entry
 from avs_ros.cli import run as run_verb
@@ -70,6 +71,7 @@ MOVES: dict[str, tuple[Move, ...]] = {
                 Move(("--release", "0.2"))),
     "context": (Move(("--context", "0"), recording="scene", model=KeptLight),),
     "audio_period": (Move(("--audio-period", "2"), recording="scene", model=KeptLight),),
+    "moving_share": (Move(("--moving-share", "0"), recording="two cats", model=KeptLight),),
     "category_thresholds": (Move(("--category-thresholds", "lamp=0.8")),),
     "threshold": (Move(("--threshold", "0.05")), Move(("--threshold", "0.8"))),
     "hysteresis": (Move(("--hysteresis", "0.4"), ("--threshold", "0.8")),),
@@ -143,6 +145,8 @@ def recordings(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]
                               (1e-3 * tone(1.5)).astype(np.float32), 16000),
         "stereo": lambda: film(folder / "stereo.mp4", [lamp()] * 15, 10, sides, 16000),
         "scene": lambda: scene_film(folder / "scene.mp4"),
+        "two cats": lambda: film(folder / "two.mp4", [two_cats(k) for k in range(10)], 5,
+                                 np.tile(meow(), 2), 16000),
         "bag": lambda: bag(folder / "bag", formatless=False),
         "formatless": lambda: bag(folder / "formatless", formatless=True),
     }

@@ -74,6 +74,7 @@ class InstanceSegmenter(ExplainingSegmenter):
         """
         heard, ms = self._listen(stamp_ns, window)
         whole, shown = self._wholes(frame)
+        self._movement.see(stamp_ns, frame)
         visible = read_objects(self._run(whole), self._rows, shown)
         ms.end("visual")
         self._visible, self._tracked = visible, self._tracker(stamp_ns, visible.objects)
@@ -88,7 +89,7 @@ class InstanceSegmenter(ExplainingSegmenter):
             np.maximum(likely, one.known.likely, out=likely)
         score, sounds = self._judge(of_instances(likely), heard, stamp_ns, window)
         chosen = choose(found, score, sounds)
-        layers = tuple(
+        layers = self._sounding(
             Layer(
                 sigmoid(raised(one.known.outlined(visible.mask(one.now, k), stamp_ns))),
                 self._name(k, heard), float(score[k]), one.known.index,
@@ -129,7 +130,8 @@ def choose(found: Sequence[Found], score: Float, sounds: Bools) -> list[tuple[Fo
     """The instances that sound, each with its category, the best category's likeliest first.
 
     A mono sound does not say which of two alike things makes it: every instance of a category
-    that sounds is marked, but those that are much less likely to be of it than the likeliest.
+    that sounds is chosen, but those that are much less likely to be of it than the likeliest (what
+    moves, :class:`Movement`, may tell more).
     An instance that may be of two that sound is of the one that it is likelier to be.
     """
     categories = [int(k) for k in np.argsort(-score) if sounds[k]]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -31,6 +31,7 @@ from avs_ros.inference.explaining import (
 )
 from avs_ros.inference.frames import FramePreparation
 from avs_ros.inference.loudness import Loudest
+from avs_ros.inference.movement import Movement
 from avs_ros.models.stream_memory import StreamMemory
 from avs_ros.segmentation import Float, Layer, Prediction, sigmoid
 from avs_ros.sound import SAMPLE_RATE
@@ -203,7 +204,7 @@ class ExplainingSegmenter(GatedSegmenter):
     never marked.  ``background``: what evidence is weighed against.
     """
 
-    gate_options = CATEGORY_OPTIONS | {"companion_threshold"}
+    gate_options = CATEGORY_OPTIONS | {"companion_threshold", "moving_share"}
 
     def __init__(self, name: str, runners: ModelRunners, markable: Bools | None = None) -> None:
         metadata = runners.metadata
@@ -213,6 +214,7 @@ class ExplainingSegmenter(GatedSegmenter):
         self._markable = markable
         self._explain = ExplainingGate(metadata["gate"])
         self._loudest = Loudest()
+        self._movement = Movement()
         self._outputs: Sequence[str] = metadata["outputs"]
         # What the gate weighed in the last step, ``[K, F]``.
         self.inputs = np.zeros((len(self._names), INPUTS), np.float32)
@@ -221,6 +223,7 @@ class ExplainingSegmenter(GatedSegmenter):
         """See :class:`Segmenter`."""
         super().reset()
         self._loudest.reset()
+        self._movement.reset()
 
     def _run(self, *inputs: Float) -> dict[str, Float]:
         """The visual step's outputs by name."""
@@ -228,6 +231,10 @@ class ExplainingSegmenter(GatedSegmenter):
             name: np.asarray(value, np.float32)
             for name, value in zip(self._outputs, self._runner(*inputs), strict=True)
         }
+
+    def _sounding(self, layers: Iterable[Layer]) -> tuple[Layer, ...]:
+        """Without those that keep still while others of their name move."""
+        return self._movement.kept(tuple(layers), self.gate.moving_share)
 
     def _judge(
         self, sight: Sight, heard: Heard, stamp_ns: int, window: Float

@@ -41,13 +41,14 @@ class DetectingSegmenter(ExplainingSegmenter):
         """See :class:`Segmenter`; ``layers``: one per instance that sounds, or per category."""
         heard, ms = self._listen(stamp_ns, window)
         candidates = self.candidates(frame)
+        self._movement.see(stamp_ns, frame)
         score, sounds = self._judge(
             self.background.sight(candidates.score, candidates.peak), heard, stamp_ns, window
         )
         ms.end("visual")
         order = np.argsort(-score)
         chosen = [int(k) for k in order if sounds[k]]
-        layers = tuple(
+        layers = self._sounding(
             Layer(sigmoid(raised(mask)), self._name(k, heard), float(score[k]))
             for k in chosen
             for mask in candidates.masks(k)
@@ -63,7 +64,7 @@ class DetectingSegmenter(ExplainingSegmenter):
         return np.asarray(self._audio_encoder(window)[1][0], np.float32)
 
     def candidates(self, frame: Bytes) -> Candidates:
-        """What a frame shows; the stream's state stays."""
+        """What a frame shows."""
         whole, shown = self._wholes(frame)
         return self._read(self._run(self._frames(frame), whole), shown)
 
