@@ -100,7 +100,7 @@ class GateConfig:
         "frame's own sound",
     )
     moving_share: float = _option(
-        0.3, 0.0, 1.0,
+        0.2, 0.0, 1.0,
         "Of several things of one name, one that moves less than this share of the one that moves "
         "most is taken to be silent; 0 marks them all",
     )
