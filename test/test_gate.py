@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from cat_scenes import meow, two_cats
 from remembered_networks import remembered_networks
-from two_cats import meow, two_cats
 
 from avs_ros.errors import ParameterError
 from avs_ros.gate import GATE_OPTIONS, GateConfig, apply_gate, gate_in_force, in_words

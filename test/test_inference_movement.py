@@ -7,7 +7,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from two_cats import meow, two_cats
+from cat_scenes import meow, two_cats
 
 from avs_ros.gate import GateConfig
 from avs_ros.inference import create_segmenter

@@ -8,15 +8,14 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-import cv2
 import numpy as np
 import pytest
 from audio_families import need
+from cat_scenes import meow, scene_end, two_cats
 from graded_segmenter import GradedSegmenter
 from kept_segmenter import KEPT, KeptLight
 from node_graph import BASE_NS, TIMEOUT_S, NodeGraph, Recording, lamp, tone
 from parameter_moves import Move, Moves, Observe, check_effect, check_names, check_steady, waited
-from two_cats import meow, two_cats
 
 from avs_ros.conversions.camera import make_camera_info, read_ray
 from avs_ros.conversions.detections import read_detections
@@ -114,21 +113,9 @@ def faint(graph: NodeGraph, parameters: dict[str, Any]) -> Any:
     return fading(graph, {"sounding_threshold": 0.0, "threshold": 0.4, **parameters}, 1e-4)
 
 
-@cache
-def scene() -> tuple[np.ndarray, np.ndarray]:
-    """The end of the demo's scene: both sound at once, then nobody does."""
-    pytest.importorskip("skimage.data")
-    soxr = pytest.importorskip("soxr")
-    from avs_ros.media import scene
-
-    image = cv2.resize(next(iter(scene.images(1.0))), (320, 180))
-    track = soxr.resample(scene.soundtrack(), scene.RATE_HZ, RATE)
-    return image, track[round(14.4 * RATE) : round(17.8 * RATE)].astype(np.float32)
-
-
 def real(graph: NodeGraph, parameters: dict[str, Any]) -> Any:
     """What the shipped model marks in the demo's scene."""
-    image, track = scene()
+    image, track = scene_end()
     stream = Stream(graph, parameters, KeptLight()).ready()
     stream.recording.sound(0.0, len(track) / RATE, track)
     for number in range(13):

@@ -16,15 +16,14 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import pytest
+from cat_scenes import RATE, meow, scene_end, two_cats
 from fakes import BrightnessSegmenter
 from graded_segmenter import GradedSegmenter
 from kept_segmenter import KEPT, KeptLight
 from media_files import SECOND, BagMaker, lamp, tone, write_video
 from rosbags.highlevel import AnyReader
-from two_cats import meow, two_cats
 
 from avs_ros.cli import main as entry
 from avs_ros.cli import run as run_verb
@@ -126,12 +125,8 @@ def bag(path: Path, formatless: bool) -> Path:
 
 def scene_film(path: Path) -> Path:
     """The end of the demo's scene: both sound at once, then nobody does."""
-    pytest.importorskip("skimage.data")
-    from avs_ros.media import scene
-
-    image = cv2.resize(next(iter(scene.images(1.0))), (320, 180))
-    track = scene.soundtrack()[round(14.4 * scene.RATE_HZ) : round(17.8 * scene.RATE_HZ)]
-    return film(path, [image] * 17, 5, track, scene.RATE_HZ)
+    image, track = scene_end()
+    return film(path, [image] * 17, 5, track, RATE)
 
 
 @pytest.fixture(scope="module")
@@ -146,7 +141,7 @@ def recordings(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]
         "stereo": lambda: film(folder / "stereo.mp4", [lamp()] * 15, 10, sides, 16000),
         "scene": lambda: scene_film(folder / "scene.mp4"),
         "two cats": lambda: film(folder / "two.mp4", [two_cats(k) for k in range(10)], 5,
-                                 np.tile(meow(), 2), 16000),
+                                 np.tile(meow(), 2), RATE),
         "bag": lambda: bag(folder / "bag", formatless=False),
         "formatless": lambda: bag(folder / "formatless", formatless=True),
     }

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from avs_ros.benchmarks.subject import AVSC
 from avs_ros.inference.bundle import Bundle
 from avs_ros.inference.light import BUNDLED
 from avs_ros.inference.model_steps import c3n_bundle, detecting_bundle, instance_bundle
@@ -57,7 +56,7 @@ def build(subject: Subject) -> Networks:
 def bundle(subject: Subject, name: str) -> Bundle:
     """The subject's two steps for any engine, and its metadata."""
     if subject.bundled:
-        make = instance_bundle if subject.visual == AVSC else detecting_bundle
+        make = instance_bundle if subject.avsc else detecting_bundle
         return make(BUNDLED, name, subject.image_size / USUAL)
     networks = build(subject)
     labels = imagenet().short_names

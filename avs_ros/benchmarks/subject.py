@@ -71,7 +71,12 @@ class Subject:
         """Whether it is a bundled model: no network of these keeps past frames, and there is no
         published form.
         """
-        return self.visual in (LIGHT, AVSC)
+        return self.avsc or self.visual == LIGHT
+
+    @property
+    def avsc(self) -> bool:
+        """Whether it is the light AVSC."""
+        return self.visual == AVSC
 
     @property
     def name(self) -> str:

@@ -1,4 +1,4 @@
-"""Two pictures of a cat side by side, of which one moves; and the second in which it meows."""
+"""Images and sounds in which a cat meows: of two one moves; a person speaks beside it."""
 
 from __future__ import annotations
 
@@ -28,10 +28,24 @@ def two_cats(number: int) -> Any:
 
 
 @cache
-def meow() -> Any:
-    """A second at 16 kHz."""
+def _demo() -> Any:
+    """The demo's sound at 16 kHz."""
     soxr = pytest.importorskip("soxr")
+    pytest.importorskip("skimage.data")
     from avs_ros.media import scene
 
-    track = soxr.resample(scene.soundtrack(4.0), scene.RATE_HZ, RATE).astype(np.float32)
-    return track[2 * RATE : 3 * RATE]
+    return soxr.resample(scene.soundtrack(), scene.RATE_HZ, RATE).astype(np.float32)
+
+
+def meow() -> Any:
+    """A second at 16 kHz."""
+    return _demo()[2 * RATE : 3 * RATE]
+
+
+@cache
+def scene_end() -> tuple[Any, Any]:
+    """The end of the demo's scene, one image and 16 kHz: both sound at once, then nobody does."""
+    sound = _demo()[round(14.4 * RATE) : round(17.8 * RATE)]
+    from avs_ros.media import scene
+
+    return cv2.resize(next(iter(scene.images(1.0))), (320, 180)), sound
