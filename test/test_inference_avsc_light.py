@@ -222,3 +222,17 @@ def test_other_engines_say_the_same(
     assert [one.index for one in ours.instances] == [one.index for one in theirs.instances]
     assert ours.score == pytest.approx(theirs.score, abs=1e-3)
     assert float(np.abs(ours.probability_map - theirs.probability_map).mean()) < 1e-3
+
+
+def test_what_was_marked_stays_on_less_than_what_is_new_needs() -> None:
+    box = np.array([0.1, 0.1, 0.5, 0.5], np.float32)
+
+    def found(index: int, likely: float) -> Found:
+        known = np.array([likely], np.float32)
+        return Found(PotentialObject(box, known, np.array([0])), Tracked(index, box, known))
+
+    score, sounds = np.array([0.9], np.float32), np.array([True])
+    both = [found(1, 0.9), found(2, 0.4)]  # less than half as likely
+    assert [one.known.index for one, _ in choose(both, score, sounds)] == [1]
+    assert [one.known.index for one, _ in choose(both, score, sounds, {1, 2})] == [1, 2]
+    assert len(choose([found(1, 0.9), found(2, 0.2)], score, sounds, {1, 2})) == 1

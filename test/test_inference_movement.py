@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import cv2
@@ -124,3 +125,14 @@ def test_somebody_who_passes_in_front_is_no_movement_of_what_stands_behind() -> 
             frame[:, WIDTH // 2 :] = 0
         movement.see((10 + number) * SECOND // 4, frame)
     assert kept(movement, layer(LEFT), layer(RIGHT)) == [(0, 1.0), (1, 1.0)]
+
+
+def test_a_thing_with_a_number_that_was_kept_stays_on_less() -> None:
+    movement = film({LEFT: 20.0, RIGHT: 40.0})
+    numbered = [replace(one, index=k) for k, one in ((1, layer(LEFT)), (2, layer(RIGHT)))]
+    least = kept(movement, *numbered)[0][1] + 0.1
+    assert len(kept(movement, *numbered, least=0.01)) == 2  # both are kept, and then stay
+    assert len(kept(movement, *numbered, least=least)) == 2
+    movement.kept(numbered[1:], least)  # without it for a frame
+    assert [place for place, _ in kept(movement, *numbered, least=least)] == [1]
+    assert len(kept(film({LEFT: 20.0, RIGHT: 40.0}), layer(LEFT), layer(RIGHT), least=least)) == 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +15,7 @@ from avs_ros.inference.explaining import of_instances
 from avs_ros.inference.frames import WholePreparation
 from avs_ros.inference.gated_segmenter import BUNDLED, ExplainingSegmenter, open_light
 from avs_ros.inference.instance_masks import SIDE, raised
+from avs_ros.inference.movement import STAYS
 from avs_ros.inference.potential_objects import PotentialObject, PotentialObjects, read_objects
 from avs_ros.inference.tracking import NEW, InstanceTracker, Tracked
 from avs_ros.segmentation import Bytes, Float, Layer, Prediction, sigmoid
@@ -56,6 +57,7 @@ class InstanceSegmenter(ExplainingSegmenter):
         self._rows = metadata["rows"]
         self._visible: PotentialObjects | None = None
         self._tracked: list[Tracked | None] = []
+        self._chosen: set[int] = set()
         self._wholes = WholePreparation(
             metadata["image_size"], metadata["image_mean"], metadata["image_std"]
         )
@@ -64,7 +66,7 @@ class InstanceSegmenter(ExplainingSegmenter):
         """See :class:`Segmenter`; instances get new numbers."""
         super().reset()
         self._tracker.reset()
-        self._visible, self._tracked = None, []
+        self._visible, self._tracked, self._chosen = None, [], set()
 
     def step(self, frame: Bytes, window: Float, stamp_ns: int) -> Prediction:
         """See :class:`Segmenter`.
@@ -88,7 +90,8 @@ class InstanceSegmenter(ExplainingSegmenter):
         for one in found:
             np.maximum(likely, one.known.likely, out=likely)
         score, sounds = self._judge(of_instances(likely), heard, stamp_ns, window)
-        chosen = choose(found, score, sounds)
+        chosen = choose(found, score, sounds, self._chosen)
+        self._chosen = {one.known.index for one, _ in chosen}
         layers = self._sounding(
             Layer(
                 sigmoid(raised(one.known.outlined(visible.mask(one.now, k), stamp_ns))),
@@ -126,12 +129,15 @@ class InstanceSegmenter(ExplainingSegmenter):
         )  # fmt: skip
 
 
-def choose(found: Sequence[Found], score: Float, sounds: Bools) -> list[tuple[Found, int]]:
+def choose(
+    found: Sequence[Found], score: Float, sounds: Bools, before: Collection[int] = ()
+) -> list[tuple[Found, int]]:
     """The instances that sound, each with its category, the best category's likeliest first.
 
     A mono sound does not say which of two alike things makes it: every instance of a category
     that sounds is chosen, but those that are much less likely to be of it than the likeliest (what
-    moves, :class:`Movement`, may tell more).
+    moves, :class:`Movement`, may tell more).  What was chosen ``before`` (numbers) stays on less,
+    so that marks do not flicker.
     An instance that may be of two that sound is of the one that it is likelier to be.
     """
     categories = [int(k) for k in np.argsort(-score) if sounds[k]]
@@ -144,7 +150,9 @@ def choose(found: Sequence[Found], score: Float, sounds: Bools) -> list[tuple[Fo
         own = sorted(owners[k], key=lambda one: -float(one.known.likely[k]))
         chosen += [
             (one, k) for one in own
-            if one.known.likely[k] >= max(NEW, BESIDE_BEST * float(own[0].known.likely[k]))
+            if one.known.likely[k] >= max(NEW, BESIDE_BEST * float(own[0].known.likely[k])) * (
+                STAYS if one.known.index in before else 1.0
+            )
         ]  # fmt: skip
     return chosen
 

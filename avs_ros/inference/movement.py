@@ -28,6 +28,8 @@ BLUR = 5
 # The camera's own movement is taken out up to this share of the image.
 FURTHEST = 0.2
 MARKED = 0.5
+# What was kept before stays from this share of what it needs on, so that marks do not flicker.
+STAYS = 0.6
 # What is smaller than this share of the image says nothing of the others.
 SMALLEST = 0.004
 
@@ -38,11 +40,13 @@ class Movement:
     def __init__(self) -> None:
         self._changes: deque[Float] = deque(maxlen=COMPARED)
         self._kept: tuple[int, Float] | None = None
+        self._numbers: set[int] = set()
 
     def reset(self) -> None:
         """Forget the past."""
         self._changes.clear()
         self._kept = None
+        self._numbers = set()
 
     def see(self, stamp_ns: int, frame: Bytes) -> None:
         """The stream's next frame: uint8 RGB ``[H, W, 3]``."""
@@ -62,7 +66,14 @@ class Movement:
     def kept(self, layers: Sequence[Layer], least: float) -> tuple[Layer, ...]:
         """Of several layers of one name those that move at least ``least`` (0..1) times as much
         as the one of them that moves most, with how much that is; all where nothing is told.
+
+        One with a number that was kept before stays on less.
         """
+        found = self._moving(layers, least)
+        self._numbers = {one.index for one in found if one.index}
+        return found
+
+    def _moving(self, layers: Sequence[Layer], least: float) -> tuple[Layer, ...]:
         if len(self._changes) < FEWEST or len(layers) < 2 or least <= 0:
             return tuple(layers)
         masks = [layer.probability > MARKED for layer in layers]
@@ -83,7 +94,7 @@ class Movement:
         for layer, moves in zip(layers, own, strict=True):
             top = most[layer.label]
             share = max(moves, 0.0) / top if top >= max(LEAST, CLEARLY * rest) else 1.0
-            if share >= least:
+            if share >= least * (STAYS if layer.index in self._numbers else 1.0):
                 found.append(replace(layer, moving=share))
         return tuple(found)
 
