@@ -1,4 +1,4 @@
-"""The light model's company: its C3N by itself, and the training-free baseline."""
+"""The light model's company: its C3N, the class head alone, and the training-free baseline."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ from avs_ros.inference import Segmenter, create_segmenter
 from avs_ros.inference.consensus_cam import cam_program
 from avs_ros.inference.engines import build_runner
 from avs_ros.inference.light import BUNDLED, LightSegmenter
+from avs_ros.inference.model_steps import detecting_bundle
 from avs_ros.inference.registry import MODELS, step_program
 from avs_ros.models.c3n.backbone import MobileNetV2
 from avs_ros.models.c3n.c3im import CognitiveConsensusInference
+from avs_ros.models.c3n.streaming import C3NStep
 from avs_ros.models.light.checkpoint import load_light
 from avs_ros.models.light.consensus_cam import ConsensusCam
 
@@ -196,3 +198,22 @@ def test_a_window_that_stands_alone_is_judged_whole(light: LightSegmenter) -> No
     assert light.step(rgb, early, 3 * SECOND).layers
     light.reset()
     assert light.step(rgb, early, 0).layers
+
+
+def test_the_class_head_shows_at_every_position_what_c3n_pools() -> None:
+    """The step's cells, and those of the streaming backbone that C3N itself runs on."""
+    model = load_light(BUNDLED)
+    c3n, told = model.network.c3n, model.metadata["detecting"]
+    program = detecting_bundle(BUNDLED, "c3n_light").visual
+    frame, whole = (
+        torch.rand(shape, generator=torch.Generator().manual_seed(6)) * 2 - 1
+        for shape in program.inputs.values()
+    )
+    outputs = program.module(frame, whole)
+    cells = outputs[program.outputs.index("cells")]
+    with torch.no_grad():
+        trace = C3NStep(c3n, 1).backbone(model.network.trunk_view(frame))
+        assert trace.hidden is not None
+        rows = c3n.backbone.net.classifier(trace.hidden.permute(0, 2, 3, 1))[..., :1000].softmax(3)
+    expected = torch.stack([rows[..., own].sum(3) for own in told["imagenet"]], dim=1)
+    torch.testing.assert_close(cells, expected, rtol=1e-4, atol=1e-6)

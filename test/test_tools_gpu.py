@@ -23,7 +23,8 @@ from avs_ros.inference.engines.prepared import Array
 from avs_ros.inference.engines.program import StepProgram
 from avs_ros.inference.engines.tensorrt import in_scope, single_scopes
 from avs_ros.inference.export import OLD_OPSET, OPSET, export_onnx
-from avs_ros.inference.model_steps import c3n_program, visual_program
+from avs_ros.inference.light import BUNDLED as FILE
+from avs_ros.inference.model_steps import c3n_program, light_bundle, visual_program
 from avs_ros.models.avsc import AVSC, AVSCConfig
 from avs_ros.models.c3n import C3N
 
@@ -195,11 +196,11 @@ def test_what_decides_by_a_threshold_stays_in_float32(programs: dict[str, StepPr
     assert in_scope("/segmenter/pixels/norm.0/Mul", single_scopes(queries))
     light_program = programs["c3n_light"]
     light = to_half(copy.deepcopy(light_program.module))
-    assert {p.dtype for p in light.network.parameters()} == {torch.float16}
+    assert {p.dtype for p in light.classifier.parameters()} == {torch.float16}
     assert {p.dtype for p in light.instances.parameters()} == {torch.float32}
     taken = dict(zip(light_program.inputs, input_dtypes(light_program, half=True), strict=True))
     assert taken["whole"] == torch.float32 and taken["frame"] == torch.float16
-    scopes = single_scopes(light_program)
+    scopes = single_scopes(light_bundle(FILE, "gates").visual)
     assert in_scope("/c3im/Softmax", scopes) and in_scope("/category_masks/Exp", scopes)
     assert not in_scope("/backbone/stages.3/Conv", scopes) and not in_scope("/Add_1", scopes)
 

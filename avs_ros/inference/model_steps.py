@@ -141,22 +141,19 @@ def detecting_bundle(checkpoint: str | Path, name: str, share: float = 1.0) -> B
     Raises CheckpointError without a detector.
     """
     model = load_light(checkpoint)
-    detector, told = _detector_of(model), model.metadata["detecting"]
-    network = model.network.requires_grad_(False)
-    trunk, frames, whole = (
+    detector, told, c3n = _detector_of(model), model.metadata["detecting"], model.network.c3n
+    frames, trunk, whole = (
         _share_of(size, share)
-        for size in (network.c3n.image_size, network.image_size, told["whole_size"])
+        for size in (model.network.image_size, c3n.image_size, told["whole_size"])
     )
-    # Fully convolutional networks: their sizes are only what their users keep to.
-    network.c3n.image_size, network.image_size = trunk, frames
-    step = DetectingStep(network, detector, told["imagenet"], whole)
+    step = DetectingStep(c3n.backbone.net, detector, told["imagenet"], whole, trunk)
     metadata = {
         **_explained(model),
         "candidates": told["candidates"],
         "calibration": told["calibration"],
         "outputs": list(step.outputs),
         "whole_size": whole,
-        **sees(network.c3n.backbone, frames),
+        **sees(c3n.backbone, frames),
     }
     inputs = {"frame": _pixels(frames), "whole": _pixels(whole)}
     program = StepProgram(name, step, inputs, step.outputs, decision="")

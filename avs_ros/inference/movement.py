@@ -74,7 +74,8 @@ class Movement:
         return found
 
     def _moving(self, layers: Sequence[Layer], least: float) -> tuple[Layer, ...]:
-        if len(self._changes) < FEWEST or len(layers) < 2 or least <= 0:
+        alike = len({layer.label for layer in layers}) < len(layers)
+        if len(self._changes) < FEWEST or not alike or least <= 0:
             return tuple(layers)
         masks = [layer.probability > MARKED for layer in layers]
         around = ~np.logical_or.reduce(masks)

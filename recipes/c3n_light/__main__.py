@@ -108,7 +108,7 @@ def _ablate(arguments: list[str]) -> None:
 def _detect(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(
         prog=f"{PROGRAM} {DETECT}",
-        description="Detector, audio networks and gate on a light file's maps: the shipped file.",
+        description="Detector, masks, audio networks and gate on a light file's C3N: what ships.",
     )
     parser.add_argument("--resume", action="store_true", help="continue a run")
     args, settings = _settings(parser, arguments, DetectSettings, "detect.yaml")

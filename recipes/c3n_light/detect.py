@@ -1,7 +1,7 @@
 """``python -m recipes.c3n_light detect``: detector, audio networks, gate, the shipped file.
 
-The maps come from a light file that ``train`` has made (``init_from``).  Every stage resumes; what
-is seen of images is kept under the output folder.
+C3N and its class head come from a light file that ``train`` has made (``init_from``).  Every stage
+resumes; what is seen of images is kept under the output folder.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ CONFUSABLE_GROUPS = (("car", "bus", "truck", "motorcycle", "tractor", "engine"),
 
 @dataclass(frozen=True)
 class DetectSettings(GateSettings):
-    """``init_from``: light file with the maps, ``bundled`` for the package's; ``go_on``: its
-    detector too, where it has one, else YOLOX-nano.  ``stamps``: folder of Tux Paint's stamps,
+    """``init_from``: light file with C3N, ``bundled`` for the package's; ``go_on``: its detector
+    too, where it has one, else YOLOX-nano.  ``stamps``: folder of Tux Paint's stamps,
     ``soundfont``: file that instruments are rendered from; empty to do without.
     ``whole_size``: of the frames that the detector sees, px, ``instance_size``: where it is by
     itself; ``scene_size``: of its training

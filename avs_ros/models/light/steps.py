@@ -8,7 +8,7 @@ the graph, from plain numbers (``inference.candidates``, ``inference.explaining`
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as functional
@@ -107,13 +107,14 @@ class InstanceStep(nn.Module):
 
 
 class DetectingStep(nn.Module):
-    """A :class:`Detector`, and the class head of a :class:`LightC3N`, on the same image.
+    """A :class:`Detector`, and the class head of a light model's C3N, on the same image.
 
     C3N's fusion and decoder are not in it: beside the detected instances their maps change
     nothing that is marked (``c3n_light_paper`` is C3N by itself).
 
-    ``members``: for each category the positions among ImageNet's classes that show it.
-    ``whole_size``: side of the frames that the detector sees, px.
+    ``classifier``: C3N's MobileNetV2, which sees frames of ``trunk_size`` px.  ``members``: for
+    each category the positions among ImageNet's classes that show it.  ``whole_size``: side of the
+    frames that the detector sees, px.
     """
 
     # Inputs that a part in float32 takes.
@@ -123,13 +124,14 @@ class DetectingStep(nn.Module):
 
     def __init__(
         self,
-        network: LightC3N,
+        classifier: Any,
         detector: Detector,
         members: Sequence[Sequence[int]],
         whole_size: int,
+        trunk_size: int,
     ) -> None:
         super().__init__()
-        self.network, self.classifier = network, network.c3n.backbone.net
+        self.classifier, self.trunk_size = classifier, trunk_size
         self.instances = InstanceStep(detector, whole_size)
         table = torch.zeros(len(members), IMAGENET_CLASSES)
         for category, rows in enumerate(members):
@@ -146,7 +148,9 @@ class DetectingStep(nn.Module):
         each shows a category, by the class head at every position.
         """
         detected: Detections = self.instances(whole)
-        hidden = self.classifier.forward_features(self.network.trunk_view(frame))
+        side = self.trunk_size, self.trunk_size
+        view = functional.interpolate(frame, size=side, mode="bilinear", align_corners=False)
+        hidden = self.classifier.forward_features(view)
         head = self.classifier.classifier
         weight, bias = head.weight[:IMAGENET_CLASSES], head.bias[:IMAGENET_CLASSES]
         rows = functional.conv2d(hidden, weight[..., None, None], bias)
