@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from avs_ros.inference.loudness import Ending
+from avs_ros.inference.loudness import Ending, Loudest
 from avs_ros.segmentation import Float
 from avs_ros.sound import level_dbfs
 
 RATE, TENTH = 16000, 100_000_000
+SECOND = 10 * TENTH
 HALF = RATE // 2
 
 
@@ -71,3 +72,17 @@ def test_without_a_release_nothing_ends() -> None:
 def test_level() -> None:
     assert level_dbfs(np.full(RATE, 0.1, np.float32)) == pytest.approx(-20, abs=1e-3)
     assert level_dbfs(np.zeros(RATE, np.float32)) == -np.inf == level_dbfs(np.zeros(0))
+
+
+def test_a_pause_is_measured_against_the_loudest_second() -> None:
+    loudest = Loudest(memory_s=10.0)
+    loud, quiet = np.full(16000, 0.1, np.float32), np.full(16000, 0.01, np.float32)
+    assert loudest.drop_db(0, loud) == 0.0
+    assert loudest.drop_db(SECOND, quiet) == pytest.approx(-20.0, abs=0.01)
+    # The loud second is forgotten after ten, and when time jumps back.
+    assert loudest.drop_db(10 * SECOND + 5, quiet) == 0.0
+    assert loudest.drop_db(0, quiet) == 0.0
+    # Digital silence is compared like anything else.
+    nothing = np.zeros(16000, np.float32)
+    assert loudest.drop_db(SECOND, nothing) == pytest.approx(-80.0, abs=0.01)
+    assert loudest.drop_db(30 * SECOND, nothing) == 0.0

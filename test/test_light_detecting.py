@@ -27,13 +27,11 @@ from avs_ros.inference.explaining import (
 from avs_ros.inference.instance_masks import OUTSIDE, SIDE, box_iou, raised
 from avs_ros.inference.light import BUNDLED, LightSegmenter, create, detects
 from avs_ros.inference.light_detecting import DetectingSegmenter
-from avs_ros.inference.loudness import Loudest
 from avs_ros.models.labels import audioset
 from avs_ros.models.light.checkpoint import load_light, save_light
 from avs_ros.models.light.detector import STRIDES, Detector
 from recipes.c3n_light.categories import categories, classes_below, sound_classes
 
-SECOND = 1_000_000_000
 
 
 def outputs(objects: list[tuple[int, float, tuple[float, ...]]], rows: int = 4) -> dict[str, Any]:
@@ -191,18 +189,38 @@ def test_evidence_has_three_levels_and_special_sounds_lend_their_name() -> None:
     })  # fmt: skip
     logits = np.full(527, -9.0, np.float32)
     logits[[1, 3, 4]] = 1.0, 2.0, 3.0
-    own, branch, root = evidence(logits).reshape(3, 2)
+    own, branch, root, besides = evidence(logits).reshape(4, 2)
     np.testing.assert_allclose(own, [1.0, UNHEARD])
     np.testing.assert_allclose(branch, [UNHEARD, 2.0])
     np.testing.assert_allclose(root, [UNHEARD, 3.0])
+    # Of a file that does not say what is usual, nothing stands out.
+    assert not besides.any()
     assert evidence.name(0, ("person", "violin"), logits) == "baby"
     logits[0] = 1.5
     assert evidence.name(0, ("person", "violin"), logits) == "person"
 
 
+def test_what_stands_out_besides_is_of_no_level_of_the_category() -> None:
+    """Water speaks against a person, and neither the violin's own music nor a room does."""
+    tables = {
+        "sound_classes": ["person", "baby", "violin"], "category": [0, 0, 1], "categories": 2,
+        "direct": [[0], [1], [2]], "branch": [[], [], [3]], "root": [[], [], [4]], "ambient": [5],
+    }  # fmt: skip
+    usual = np.stack([np.full(527, -6.0), np.full(527, 2.0)])
+    evidence = SoundEvidence(tables, usual)
+    logits = np.full(527, -6.0, np.float32)
+    logits[[1, 3, 4, 5, 9]] = -2.0, 2.0, 6.0, 9.0, 0.0
+    # Of the person's: the violin's root, 12 above what is usual.  Of the violin's: class 9.
+    np.testing.assert_allclose(evidence(logits).reshape(4, 2)[3], [6.0, 3.0])
+    logits[9] = -3.0
+    np.testing.assert_allclose(evidence(logits).reshape(4, 2)[3], [6.0, 2.0])
+    logits[4] = 40.0
+    assert evidence(logits).reshape(4, 2)[3, 0] == 8.0
+
+
 def test_every_level_and_a_pause_reach_the_gate() -> None:
     rng = np.random.default_rng(0)
-    now, context, seen, unusual = (rng.normal(size=n).astype(np.float32) for n in (6, 6, 2, 2))
+    now, context, seen, unusual = (rng.normal(size=n).astype(np.float32) for n in (8, 8, 2, 2))
     background = Background({"cells": [[0.0] * 2, [1.0] * 2], "sound": [[0.0] * 2, [1.0] * 2]})
     plain = gate_inputs(now, context, Sight(seen, unusual), 0.0, background)
     assert plain.shape == (2, INPUTS)
@@ -224,20 +242,6 @@ def test_every_level_and_a_pause_reach_the_gate() -> None:
              "hidden": [[0.1] * 15, [0.0] * 15]}  # fmt: skip
     expected = 2 * np.tanh(0.05 * plain[:, :15].sum(axis=1)) + np.tanh(0.3) - 1
     np.testing.assert_allclose(ExplainingGate(fewer)(plain), expected, rtol=1e-5)
-
-
-def test_a_pause_is_measured_against_the_loudest_second() -> None:
-    loudest = Loudest(memory_s=10.0)
-    loud, quiet = np.full(16000, 0.1, np.float32), np.full(16000, 0.01, np.float32)
-    assert loudest.drop_db(0, loud) == 0.0
-    assert loudest.drop_db(SECOND, quiet) == pytest.approx(-20.0, abs=0.01)
-    # The loud second is forgotten after ten, and when time jumps back.
-    assert loudest.drop_db(10 * SECOND + 5, quiet) == 0.0
-    assert loudest.drop_db(0, quiet) == 0.0
-    # Digital silence is compared like anything else.
-    nothing = np.zeros(16000, np.float32)
-    assert loudest.drop_db(SECOND, nothing) == pytest.approx(-80.0, abs=0.01)
-    assert loudest.drop_db(30 * SECOND, nothing) == 0.0
 
 
 def test_the_table_of_categories_holds_together() -> None:

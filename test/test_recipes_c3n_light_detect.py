@@ -155,8 +155,8 @@ def test_the_curve_counts_what_is_refused_and_named() -> None:
 def test_the_background_is_of_images_and_sounds_without_the_category() -> None:
     cells = [(np.array([peak, -3.0]), np.array([shown, -1.0]))
              for peak, shown in ((-1.0, 1), (-4.0, 0), (-6.0, -1))]  # fmt: skip
-    # Evidence of two categories at three levels, and whether the first one may make it.
-    sounds = [(np.array([own, -2.0, 9, 9, 9, 9]), np.array([makes, 0.0]))
+    # Evidence of two categories in four rows, and whether the first one may make it.
+    sounds = [(np.array([own, -2.0, 9, 9, 9, 9, 9, 9]), np.array([makes, 0.0]))
               for own, makes in ((3.0, 1), (0.0, -1), (-5.0, 0), (-7.0, 0))]  # fmt: skip
     found = background_of(cells, sounds)
     # What may be there is seen as not there, what may sound is left out; what never differs says

@@ -89,7 +89,8 @@ class InstanceSegmenter(ExplainingSegmenter):
         likely = np.zeros(len(self._row), np.float32)
         for one in found:
             np.maximum(likely, one.known.likely, out=likely)
-        score, sounds = self._judge(of_instances(likely), heard, stamp_ns, window)
+        seen = of_instances(self._lately(stamp_ns, likely))
+        score, sounds = self._judge(seen, heard, stamp_ns, window)
         chosen = choose(found, score, sounds, self._chosen)
         self._chosen = {one.known.index for one, _ in chosen}
         layers = self._sounding(

@@ -16,9 +16,14 @@ import numpy as np
 
 from avs_ros.segmentation import Float
 
+# AudioSet's classes.
+AUDIOSET = 527
 LEVELS = 3
+# What is heard besides: the fourth row of the evidence.
+ROWS = LEVELS + 1
 # Numbers that the gate weighs for each category, and those that it weighs beside a first one.
-INPUTS, COMPANION_INPUTS = 19, 24
+INPUTS, BESIDE_INPUTS = 20, 5
+COMPANION_INPUTS = INPUTS + BESIDE_INPUTS
 # Of the former: what is heard of the category itself, and what is seen of it.
 OWN, SEEN = 0, 4
 UNHEARD = -9.0
@@ -41,13 +46,16 @@ CLEARLY = 1.0
 
 
 class SoundEvidence:
-    """AudioSet logits -> log-odds of each category, its branch and its root.
+    """AudioSet logits -> log-odds of each category, its branch and its root; and what is heard
+    besides.
 
     ``metadata``: ``sound_classes`` (their names), ``category`` (the category of each, its index),
-    ``direct``, ``branch``, ``root`` (AudioSet classes of each) and ``categories`` (how many).
+    ``direct``, ``branch``, ``root`` (AudioSet classes of each), ``categories`` (how many) and
+    ``ambient`` (AudioSet classes that no thing makes).  ``usual`` ``[2, 527]``: what the logits
+    mostly are, and their spread (None: of a file that knows nothing of it).
     """
 
-    def __init__(self, metadata: Mapping[str, Any]) -> None:
+    def __init__(self, metadata: Mapping[str, Any], usual: Sequence[Any] | None = None) -> None:
         self.names: Sequence[str] = metadata["sound_classes"]
         self.category = np.asarray(metadata["category"], np.int64)
         self.categories = int(metadata["categories"])
@@ -58,16 +66,24 @@ class SoundEvidence:
         ]
         self._positions = [np.concatenate([np.array(c) for c in rows]) for rows in levels]
         self._starts = [np.cumsum([0, *map(len, rows[:-1])]) for rows in levels]
+        self._usual = None if usual is None else np.asarray(usual, np.float32)
+        self._besides = self._others(metadata)
 
     def sound_classes(self, logits: Float) -> Float:
         """AudioSet logits ``[527]`` -> log-odds ``[V]`` of each sound class."""
         return self._loudest(logits, 0)
 
     def __call__(self, logits: Float) -> Float:
-        """AudioSet logits ``[527]`` -> ``[3 K]``: all categories, then branches, then roots."""
-        out = np.full((LEVELS, self.categories), UNHEARD, np.float32)
+        """AudioSet logits ``[527]`` -> ``[4 K]``: all categories, then branches, then roots; then
+        by how many spreads that class stands out most which says nothing of the category.
+        """
+        out = np.full((ROWS, self.categories), UNHEARD, np.float32)
         for level in range(LEVELS):
             np.maximum.at(out[level], self.category, self._loudest(logits, level))
+        out[LEVELS] = 0.0
+        if self._usual is not None:
+            above = _spreads(logits, self._usual, HEARD_SPREADS)
+            out[LEVELS] = np.where(self._besides, above, HEARD_SPREADS[0]).max(axis=1)
         return out.reshape(-1)
 
     def name(self, category: int, categories: Sequence[str], logits: Float) -> str:
@@ -78,6 +94,15 @@ class SoundEvidence:
         plain = max((float(heard[v]) for v in own if self.names[int(v)] == name), default=UNHEARD)
         best = int(own[heard[own].argmax()])
         return self.names[best] if heard[best] > plain + CLEARLY else name
+
+    def _others(self, metadata: Mapping[str, Any]) -> Any:
+        """``[K, 527]``: AudioSet classes that say nothing of each category."""
+        others = np.ones((self.categories, AUDIOSET), bool)
+        others[:, list(metadata.get("ambient", ()))] = False
+        for level in ("direct", "branch", "root"):
+            for category, classes in zip(self.category, metadata[level], strict=True):
+                others[category, list(classes)] = False
+        return others
 
     def _loudest(self, logits: Float, level: int) -> Float:
         known = np.append(np.asarray(logits, np.float32), np.float32(UNHEARD))
@@ -97,10 +122,11 @@ class Sight(NamedTuple):
 class Background:
     """What is seen and heard of each category where it is not.
 
-    ``metadata``: ``cells`` (logarithm of its best cell's probability) and ``sound`` (its own
-    log-odds), each a list of means and one of spreads, ``[K]``; ``alone``: those of the log-odds
-    (columns) while a category (rows) sounds alone, ``[K, K]``; a spread of 0: not known.  None,
-    or no such entry: of a file that knows nothing of it.
+    ``metadata``: ``audioset`` (see :class:`SoundEvidence`); ``cells`` (logarithm of its best
+    cell's probability) and ``sound`` (its own log-odds), each a list of means and one of spreads,
+    ``[K]``; ``alone``: those of the log-odds (columns) while a category (rows) sounds alone,
+    ``[K, K]``; a spread of 0: not known.  None, or no such entry: of a file that knows nothing of
+    it.
     """
 
     def __init__(self, metadata: Mapping[str, Any] | None) -> None:
@@ -109,6 +135,7 @@ class Background:
         self._cells = np.asarray(told.get("cells", nothing), np.float32)
         self._sound = np.asarray(told.get("sound", nothing), np.float32)
         self._alone = np.asarray(told["alone"], np.float32) if "alone" in told else None
+        self.audioset: Sequence[Any] | None = told.get("audioset")
 
     def sight(self, score: Float, peak: Float) -> Sight:
         """``score`` ``[K]`` of the best instance of each category, ``peak`` ``[K]`` of its best
@@ -149,12 +176,12 @@ def gate_inputs(
 ) -> Float:
     """What the gate weighs for each category, ``[K, F]``.
 
-    ``now`` and ``context`` ``[3 K]``: evidence of the last second and of the sound so far;
+    ``now`` and ``context`` ``[4 K]``: evidence of the last second and of the sound so far;
     ``drop_db``: how far the last second is below the loudest one, 0 or less.
     """
-    own, branch, root = (0.5 * (now + context)).reshape(LEVELS, -1)
+    own, branch, root, besides = (0.5 * (now + context)).reshape(ROWS, -1)
     best = _best(own, branch, root)
-    lately = _best(*now.reshape(LEVELS, -1))
+    lately = _best(*now.reshape(ROWS, -1)[:LEVELS])
     seen = sight.visible
     here = seen > VISIBLE
     claim = best + np.minimum(seen, 2.0)
@@ -180,6 +207,7 @@ def gate_inputs(
         heard,
         stands_out - _strongest_other(stands_out),
         np.minimum(sight.unusual, heard),
+        besides - heard,
     ]
     return np.stack(columns, axis=1).astype(np.float32)
 
@@ -187,8 +215,9 @@ def gate_inputs(
 def companion_inputs(inputs: Float, logits: Float, first: int, background: Background) -> Float:
     """What the gate weighs for each category beside the ``first``, ``[K, F]``.
 
-    ``inputs``: see :func:`gate_inputs`; ``logits`` ``[K]``: what the gate makes of them.  A sound
-    hides others: what is heard of a second thing is weighed against what the first lets hear.
+    ``inputs``: see :func:`gate_inputs` (of an earlier file fewer); ``logits`` ``[K]``: what the
+    gate makes of them.  A sound hides others: what is heard of a second thing is weighed against
+    what the first lets hear.
     """
     own, seen = inputs[:, OWN], inputs[:, SEEN]
     more = background.unexplained(own, first)
@@ -220,6 +249,7 @@ class ExplainingGate:
 
     def __init__(self, metadata: Mapping[str, Any]) -> None:
         own = {name: value for name, value in metadata.items() if name != "companion"}
+        self.inputs = len(own["mean"])
         self._facts = {name: np.asarray(value, np.float32) for name, value in own.items()}
         companion = metadata.get("companion")
         self.companion = None if companion is None else ExplainingGate(companion)
@@ -227,8 +257,7 @@ class ExplainingGate:
     def __call__(self, inputs: Float) -> Float:
         """``[..., F]`` (see :func:`gate_inputs`) -> ``[...]``, log-odds."""
         metadata = self._facts
-        known = len(metadata["mean"])
-        x = (inputs[..., :known] - metadata["mean"]) / metadata["spread"]
+        x = (inputs[..., : self.inputs] - metadata["mean"]) / metadata["spread"]
         hidden = np.tanh(x @ metadata["hidden"].T + metadata["hidden_bias"])
         return np.asarray(hidden @ metadata["weights"] + metadata["bias"], np.float32)
 

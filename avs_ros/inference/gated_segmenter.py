@@ -21,6 +21,7 @@ from avs_ros.inference.cached_audio_encoder import (
 from avs_ros.inference.category_gate import Bools, CategoryGate
 from avs_ros.inference.engines import choose_device
 from avs_ros.inference.explaining import (
+    BESIDE_INPUTS,
     INPUTS,
     Background,
     ExplainingGate,
@@ -32,6 +33,7 @@ from avs_ros.inference.explaining import (
 from avs_ros.inference.frames import FramePreparation
 from avs_ros.inference.loudness import Loudest
 from avs_ros.inference.movement import Movement
+from avs_ros.inference.recently_seen import RecentlySeen
 from avs_ros.models.stream_memory import StreamMemory
 from avs_ros.segmentation import Float, Layer, Prediction, sigmoid
 from avs_ros.sound import SAMPLE_RATE
@@ -208,13 +210,14 @@ class ExplainingSegmenter(GatedSegmenter):
 
     def __init__(self, name: str, runners: ModelRunners, markable: Bools | None = None) -> None:
         metadata = runners.metadata
-        self.evidence = SoundEvidence(metadata["evidence"])
         self.background = Background(metadata["background"])
+        self.evidence = SoundEvidence(metadata["evidence"], self.background.audioset)
         super().__init__(name, runners, self.evidence)
         self._markable = markable
         self._explain = ExplainingGate(metadata["gate"])
         self._loudest = Loudest()
         self._movement = Movement()
+        self._lately = RecentlySeen()
         self._outputs: Sequence[str] = metadata["outputs"]
         # What the gate weighed in the last step, ``[K, F]``.
         self.inputs = np.zeros((len(self._names), INPUTS), np.float32)
@@ -224,6 +227,7 @@ class ExplainingSegmenter(GatedSegmenter):
         super().reset()
         self._loudest.reset()
         self._movement.reset()
+        self._lately.reset()
 
     def _run(self, *inputs: Float) -> dict[str, Float]:
         """The visual step's outputs by name."""
@@ -256,11 +260,11 @@ class ExplainingSegmenter(GatedSegmenter):
         first = best & (gate >= policy.required())
         sounds, score = first, np.where(best, policy.scaled(gate), 0.0)
         if first.any():
-            if self._explain.companion is not None:
-                inputs = companion_inputs(
-                    self.inputs, logits, int(gate.argmax()), self.background
-                )
-                likely = policy.pooled(self._markable_of(self._explain.companion(inputs)))
+            companion = self._explain.companion
+            if companion is not None:
+                own = self.inputs[:, : companion.inputs - BESIDE_INPUTS]
+                inputs = companion_inputs(own, logits, int(gate.argmax()), self.background)
+                likely = policy.pooled(self._markable_of(companion(inputs)))
                 # What would be accepted by itself is so beside another, too.
                 gate = np.maximum(likely, policy.beside(gate))
             others = policy.without_confusable(gate, best)

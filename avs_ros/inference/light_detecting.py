@@ -42,9 +42,8 @@ class DetectingSegmenter(ExplainingSegmenter):
         heard, ms = self._listen(stamp_ns, window)
         candidates = self.candidates(frame)
         self._movement.see(stamp_ns, frame)
-        score, sounds = self._judge(
-            self.background.sight(candidates.score, candidates.peak), heard, stamp_ns, window
-        )
+        seen = self._lately(stamp_ns, np.stack([candidates.score, candidates.peak]))
+        score, sounds = self._judge(self.background.sight(*seen), heard, stamp_ns, window)
         ms.end("visual")
         order = np.argsort(-score)
         chosen = [int(k) for k in order if sounds[k]]

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from avs_ros.inference.explaining import LEVELS
+from avs_ros.inference.explaining import ROWS
 from avs_ros.segmentation import Float
 
 # What a category of few recordings lets hear is mixed with so many of no category in particular.
@@ -21,11 +21,19 @@ def background_of(
     of one alone.
 
     ``cells``: log-probability ``[K]`` of an image's best cells, and what is shown ``[K]`` (1, 0,
-    -1 unknown: most likely not); ``sounds``: evidence ``[3 K]`` and what makes it ``[K]``.
+    -1 unknown: most likely not); ``sounds``: evidence ``[4 K]`` and what makes it ``[K]``.
     """
     seen = [(peaks, np.maximum(shown, 0)) for peaks, shown in cells]
-    heard = [(evidence.reshape(LEVELS, -1)[0], makers) for evidence, makers in sounds]
+    heard = [(evidence.reshape(ROWS, -1)[0], makers) for evidence, makers in sounds]
     return {"cells": _usual(seen), "sound": _usual(heard), "alone": _alone(heard)}
+
+
+def usual_logits(logits: Float) -> list[list[float]]:
+    """What :class:`SoundEvidence` takes as usual, of AudioSet logits ``[N, 527]`` of all kinds of
+    sounds: medians, and half of what lies between the 16th and the 84th of a hundred.
+    """
+    low, middle, high = np.quantile(logits, (0.16, 0.5, 0.84), axis=0)
+    return [np.round(middle, 2).tolist(), np.round((high - low) / 2, 2).tolist()]
 
 
 def _usual(found: Sequence[tuple[Float, Float]]) -> list[list[float]]:

@@ -10,8 +10,17 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from avs_ros.models.labels import audioset, rows_of, table_rows
+
+# AudioSet's classes of rooms, of noise and of nothing: no thing makes them.
+AMBIENT = (
+    "Silence", "Sound effect", "Inside, small room", "Inside, large room or hall",
+    "Inside, public space", "Outside, urban or manmade", "Outside, rural or natural",
+    "Reverberation", "Echo", "Noise", "Environmental noise", "Static", "Mains hum", "Hum",
+    "White noise", "Pink noise",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -69,6 +78,23 @@ def categories() -> tuple[Category, ...]:
         )
         for row in rows
     )
+
+
+def evidence_tables() -> dict[str, Any]:
+    """What each sound class is and at which levels of the ontology it is heard: what
+    :class:`SoundEvidence` takes.
+    """
+    place = {category.name: k for k, category in enumerate(categories())}
+    sounds = sound_classes()
+    return {
+        "categories": len(place),
+        "sound_classes": [sound.name for sound in sounds],
+        "category": [place[sound.category] for sound in sounds],
+        "direct": [list(sound.direct) for sound in sounds],
+        "branch": [list(sound.branch) for sound in sounds],
+        "root": [list(sound.root) for sound in sounds],
+        "ambient": [_at(name) for name in AMBIENT],
+    }
 
 
 def _table() -> list[dict[str, str]]:

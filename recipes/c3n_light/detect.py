@@ -17,7 +17,7 @@ from avs_ros.errors import ParameterError
 from avs_ros.inference.light import BUNDLED
 from avs_ros.models.light.checkpoint import load_light, save_light
 from avs_ros.models.light.detector import Detector
-from recipes.c3n_light.categories import categories
+from recipes.c3n_light.categories import categories, evidence_tables
 from recipes.c3n_light.detecting import (
     DetectingStage,
     continue_detector,
@@ -28,7 +28,6 @@ from recipes.c3n_light.detector_scenes import detector_rows
 from recipes.c3n_light.gate_fit import (
     NEUTRAL_THRESHOLDS,
     GateSettings,
-    evidence_tables,
     fitted_gate,
     neutral_gate,
 )

@@ -88,7 +88,7 @@ def composites(
     """``pairs`` of what is seen and what is heard, a third of them matching.
 
     ``images``: what is seen, and what is shown ``[K]`` (1, 0, -1 unknown); ``sounds``: evidence
-    ``[3 K]`` and :func:`made_by`.
+    ``[4 K]`` and :func:`made_by`.
     """
     rng = np.random.default_rng(seed)
     shown = np.stack([one[1] for one in images])

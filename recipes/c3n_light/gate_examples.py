@@ -12,13 +12,19 @@ import cv2
 import numpy as np
 
 from avs_ros.evaluation.clips import Moment, clips_of, judge_clip
-from avs_ros.inference.explaining import INPUTS, LEAST_PEAK, Background, gate_inputs
+from avs_ros.inference.explaining import (
+    INPUTS,
+    LEAST_PEAK,
+    Background,
+    SoundEvidence,
+    gate_inputs,
+)
 from avs_ros.inference.light_detecting import DetectingSegmenter
 from avs_ros.models.labels import audioset
 from avs_ros.segmentation import Bytes, Float, Prediction
 from avs_ros.sound import SAMPLE_RATE
-from recipes.c3n_light.background import background_of
-from recipes.c3n_light.categories import categories
+from recipes.c3n_light.background import background_of, usual_logits
+from recipes.c3n_light.categories import categories, evidence_tables
 from recipes.c3n_light.detector_scenes import photo_held_out, sample_held_out
 from recipes.c3n_light.distortion import noise
 from recipes.c3n_light.explaining import (
@@ -70,13 +76,15 @@ def gather_examples(
         photos = list(_images(data, seed))
         recordings = [*_sounds(data, seed), *noises(seed)]
         looked = [(*_best(model, image), shown) for image, shown in photos]
-        sounds = [
-            (model.evidence(model.audio_logits(window)), makers) for window, makers in recordings
-        ]
-        say(f"composites of {len(looked)} images and {len(sounds)} sounds")
+        heard = [(model.audio_logits(window), makers) for window, makers in recordings]
+        say(f"composites of {len(looked)} images and {len(heard)} sounds")
+        audioset_usual = usual_logits(np.stack([logits for logits, _ in heard]))
+        model.evidence = SoundEvidence(evidence_tables(), audioset_usual)
+        sounds = [(model.evidence(logits), makers) for logits, makers in heard]
         usual = background_of(
             [(np.log(peak + LEAST_PEAK), shown) for _, peak, shown in looked], sounds
         )
+        usual["audioset"] = audioset_usual
         model.background = Background(usual)
         images = [(model.background.sight(*seen), shown) for *seen, shown in looked]
         found = composites(images, sounds, pairs, seed, model.background)

@@ -18,7 +18,7 @@ import numpy as np
 from avs_ros.errors import CheckpointError
 from avs_ros.inference.explaining import INPUTS, Background
 from avs_ros.models.light.checkpoint import load_light, save_light
-from recipes.c3n_light.categories import categories, sound_classes
+from recipes.c3n_light.categories import categories, evidence_tables
 from recipes.c3n_light.explaining import (
     Examples,
     companion_examples,
@@ -103,20 +103,6 @@ def run_gate(
     told["provenance"] = {**told.get("provenance", {}), "gate": made}
     write(target, gate, chosen)
     return target
-
-
-def evidence_tables() -> dict[str, Any]:
-    """What each sound class is and at which levels of the ontology it is heard."""
-    place = {category.name: k for k, category in enumerate(categories())}
-    sounds = sound_classes()
-    return {
-        "categories": len(place),
-        "sound_classes": [sound.name for sound in sounds],
-        "category": [place[sound.category] for sound in sounds],
-        "direct": [list(sound.direct) for sound in sounds],
-        "branch": [list(sound.branch) for sound in sounds],
-        "root": [list(sound.root) for sound in sounds],
-    }
 
 
 def neutral_gate() -> dict[str, Any]:
