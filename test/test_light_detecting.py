@@ -33,7 +33,6 @@ from avs_ros.models.light.detector import STRIDES, Detector
 from recipes.c3n_light.categories import categories, classes_below, sound_classes
 
 
-
 def outputs(objects: list[tuple[int, float, tuple[float, ...]]], rows: int = 4) -> dict[str, Any]:
     """Network outputs in which exactly these (class, score, box) are detected."""
     count = max(len(objects), 1)
