@@ -146,7 +146,7 @@ def test_thresholds_leave_the_asked_share_empty() -> None:
 
 def test_the_curve_counts_what_is_refused_and_named() -> None:
     every = made([(0.25, [0, 0]), (0.65, [0, 0]), (0.35, [1, 0]), (0.9, [1, 0])])
-    rows = {row["threshold"]: row for row in refusal_curve(every, PLAIN)}
+    rows = {row["threshold"]: row for row in refusal_curve(every, PLAIN, ())}
     assert (rows[0.3]["composites_empty"], rows[0.3]["composites_named"]) == (0.5, 1.0)
     assert (rows[0.7]["composites_empty"], rows[0.7]["composites_named"]) == (1.0, 0.5)
     assert "clips_named" not in rows[0.3]

@@ -214,7 +214,7 @@ class ExplainingSegmenter(GatedSegmenter):
         self.evidence = SoundEvidence(metadata["evidence"], self.background.audioset)
         super().__init__(name, runners, self.evidence)
         self._markable = markable
-        self._explain = ExplainingGate(metadata["gate"])
+        self.explain = ExplainingGate(metadata["gate"])
         self._loudest = Loudest()
         self._movement = Movement()
         self._lately = RecentlySeen()
@@ -254,13 +254,13 @@ class ExplainingSegmenter(GatedSegmenter):
             self.background,
         )
         policy = self._policy
-        logits = self._explain(self.inputs)
+        logits = self.explain(self.inputs)
         gate = policy.pooled(self._markable_of(logits))
         best = np.arange(len(gate)) == gate.argmax()
         first = best & (gate >= policy.required())
         sounds, score = first, np.where(best, policy.scaled(gate), 0.0)
         if first.any():
-            companion = self._explain.companion
+            companion = self.explain.companion
             if companion is not None:
                 own = self.inputs[:, : companion.inputs - BESIDE_INPUTS]
                 inputs = companion_inputs(own, logits, int(gate.argmax()), self.background)

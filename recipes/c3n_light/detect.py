@@ -92,8 +92,10 @@ def run_detect(settings: DetectSettings, data: Path, output: Path, reporter: Rep
     )
     draft, target = output / "draft.safetensors", output / "c3n_light.safetensors"
     write(draft, settings, data, listeners, detector, neutral_gate(), NEUTRAL_THRESHOLDS)
-    gate, chosen, curve = fitted_gate(draft, settings, data, output, reporter)
-    write(target, settings, data, listeners, detector, gate, chosen, curve)
+    found = fitted_gate(draft, settings, data, output, reporter)
+    write(
+        target, settings, data, listeners, detector, found.metadata, found.thresholds, found.curve
+    )
     return target
 
 
@@ -103,8 +105,8 @@ def write(
     data: Path,
     listeners: Listeners,
     detector: Detector,
-    gate: dict[str, Any],
-    calibration: dict[str, Any],
+    gate: Mapping[str, Any],
+    calibration: Mapping[str, Any],
     curve: Sequence[Mapping[str, float]] = (),
 ) -> None:
     """The base file's network with the new parts, and all that must be known of them."""

@@ -197,13 +197,25 @@ def probability(gate: Mapping[str, Any], inputs: Float) -> Float:
     return np.asarray(1 / (1 + np.exp(-ExplainingGate(gate)(inputs))), np.float32)
 
 
-def cross_validated(examples: Examples) -> Float:
-    """Probabilities of the clips' rows, each by a gate that has not met its clip: ``[N, K]``."""
+def gates_apart(examples: Examples) -> list[dict[str, Any]]:
+    """For each fold of the clips a gate that has not met them; none where there are no clips."""
+    if not (examples.group >= 0).any():
+        return []
+    return [fit(examples.only(~in_fold(examples, fold))) for fold in range(FOLDS)]
+
+
+def in_fold(examples: Examples, fold: int) -> Any:
+    """Which of them are of the fold's clips, ``[N]``."""
+    return (examples.group >= 0) & (examples.group % FOLDS == fold)
+
+
+def cross_validated(examples: Examples, apart: Sequence[Mapping[str, Any]]) -> Float:
+    """Probabilities of the clips' rows, by those of :func:`gates_apart`: ``[N, K]``."""
     out = np.zeros(examples.truth.shape, np.float32)
-    for fold in range(FOLDS):
-        own = (examples.group >= 0) & (examples.group % FOLDS == fold)
+    for fold, gate in enumerate(apart):
+        own = in_fold(examples, fold)
         if own.any():
-            out[own] = probability(fit(examples.only(~own)), examples.inputs[own])
+            out[own] = probability(gate, examples.inputs[own])
     return out
 
 
@@ -227,7 +239,9 @@ def companion_threshold_for(
     return float(np.quantile(beside, 1 - marked))
 
 
-def refusal_curve(examples: Examples, gate: Mapping[str, Any]) -> list[dict[str, float]]:
+def refusal_curve(
+    examples: Examples, gate: Mapping[str, Any], apart: Sequence[Mapping[str, Any]]
+) -> list[dict[str, float]]:
     """What each threshold costs, for composites and, cross-validated, for the clips' moments.
 
     ``empty``: share without a source in which nothing reaches it; ``named``: share with one in
@@ -235,7 +249,7 @@ def refusal_curve(examples: Examples, gate: Mapping[str, Any]) -> list[dict[str,
     """
     clips = examples.group >= 0
     likely = probability(gate, examples.inputs)
-    likely[clips] = cross_validated(examples)[clips]
+    likely[clips] = cross_validated(examples, apart)[clips]
     best = likely.max(axis=1)
     right = np.take_along_axis(examples.truth, likely.argmax(axis=1)[:, None], axis=1)[:, 0] == 1
     source, unknown = (examples.truth == 1).any(axis=1), (examples.truth < 0).any(axis=1)

@@ -12,13 +12,8 @@ import cv2
 import numpy as np
 
 from avs_ros.evaluation.clips import Moment, clips_of, judge_clip
-from avs_ros.inference.explaining import (
-    INPUTS,
-    LEAST_PEAK,
-    Background,
-    SoundEvidence,
-    gate_inputs,
-)
+from avs_ros.inference import explaining
+from avs_ros.inference.explaining import Background, SoundEvidence, gate_inputs
 from avs_ros.inference.light_detecting import DetectingSegmenter
 from avs_ros.models.labels import audioset
 from avs_ros.segmentation import Bytes, Float, Prediction
@@ -82,7 +77,7 @@ def gather_examples(
         model.evidence = SoundEvidence(evidence_tables(), audioset_usual)
         sounds = [(model.evidence(logits), makers) for logits, makers in heard]
         usual = background_of(
-            [(np.log(peak + LEAST_PEAK), shown) for _, peak, shown in looked], sounds
+            [(np.log(peak + explaining.LEAST_PEAK), shown) for _, peak, shown in looked], sounds
         )
         usual["audioset"] = audioset_usual
         model.background = Background(usual)
@@ -93,15 +88,19 @@ def gather_examples(
         found = found.joined(examples_of(two))
         group = 0
         for name in CLIP_SETS:
-            if not (data / name / "boxes.csv").is_file():
-                continue
-            for path, moments in clips_of(data / name).items():
+            for path, moments in clips_in(data, name):
                 found = found.joined(_clip(model, path, moments, group))
                 group += 1
         say(f"{group} clips")
         return found, usual
     finally:
         model.close()
+
+
+def clips_in(data: Path, name: str) -> list[tuple[Path, list[Moment]]]:
+    """The clips of one of ``CLIP_SETS`` with their moments, in order; none where it is not."""
+    table = data / name / "boxes.csv"
+    return list(clips_of(data / name).items()) if table.is_file() else []
 
 
 def _images(data: Path, seed: int) -> Iterator[tuple[Bytes, Float]]:
@@ -273,7 +272,7 @@ def _clip(model: DetectingSegmenter, path: Path, moments: list[Moment], group: i
         truth.append(_truth(judged.moment))
     count = len(truth)
     return Examples(
-        np.array(inputs, np.float32).reshape(count, len(categories()), INPUTS),
+        np.array(inputs, np.float32).reshape(count, len(categories()), explaining.INPUTS),
         np.array(truth, np.float32).reshape(count, len(categories())),
         np.full(count, CLIP_WEIGHT, np.float32),
         np.full(count, group),

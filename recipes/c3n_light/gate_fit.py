@@ -19,11 +19,14 @@ from avs_ros.errors import CheckpointError
 from avs_ros.inference.explaining import INPUTS, Background
 from avs_ros.models.light.checkpoint import load_light, save_light
 from recipes.c3n_light.categories import categories, evidence_tables
+from recipes.c3n_light.clips_apart import clips_apart
 from recipes.c3n_light.explaining import (
     Examples,
     companion_examples,
     companion_threshold_for,
     fit,
+    gates_apart,
+    in_fold,
     refusal_curve,
     threshold_for,
 )
@@ -53,25 +56,42 @@ class GateSettings(CountedInSteps):
         require_shares(self, "empty", "beside")
 
 
+@dataclass(frozen=True)
+class FittedGate:
+    """``metadata``: the gate and what it weighs evidence against, as a file holds them;
+    ``apart``: see :func:`gates_apart`, with companions.
+    """
+
+    metadata: Mapping[str, Any]
+    thresholds: Mapping[str, float]
+    curve: Sequence[Mapping[str, float]]
+    apart: Sequence[Mapping[str, Any]]
+
+
 def fitted_gate(
     draft: Path, settings: GateSettings, data: Path, output: Path, reporter: Reporter
-) -> tuple[dict[str, Any], dict[str, float], Sequence[Mapping[str, float]]]:
-    """The gate and what it weighs evidence against, as a file holds them; its thresholds; and the
-    refusal curve: of what ``draft`` sees and hears.
-    """
+) -> FittedGate:
+    """Of what ``draft`` sees and hears."""
     examples, background = _examples(draft, settings, data, output, reporter)
+
+    def companion_of(gate: Mapping[str, Any], some: Examples) -> tuple[Examples, dict[str, Any]]:
+        beside = companion_examples(some, gate, Background(background))
+        return beside, fit(beside)
+
     gate = fit(examples)
     threshold = threshold_for(examples, gate, settings.empty)
-    beside = companion_examples(examples, gate, Background(background))
-    gate["companion"] = fit(beside)
+    beside, gate["companion"] = companion_of(gate, examples)
     companion = companion_threshold_for(beside, gate["companion"], settings.beside)
     reporter.say(f"gate: {len(examples.truth)} examples, threshold {threshold:.3f}, "
                  f"{companion:.3f} beside another")  # fmt: skip
-    curve = refusal_curve(examples, gate)
+    apart = gates_apart(examples)
+    for fold, one in enumerate(apart):
+        one["companion"] = companion_of(one, examples.only(~in_fold(examples, fold)))[1]
+    curve = refusal_curve(examples, gate, apart)
     for row in curve:
         reporter.say(", ".join(f"{name} {value:.3f}" for name, value in row.items()))
     chosen = {"threshold": round(threshold, 4), "companion_threshold": round(companion, 4)}
-    return {"gate": gate, "background": background}, chosen, curve
+    return FittedGate({"gate": gate, "background": background}, chosen, curve, apart)
 
 
 def run_gate(
@@ -98,10 +118,12 @@ def run_gate(
         )  # fmt: skip
 
     write(draft, neutral_gate(), NEUTRAL_THRESHOLDS)
-    gate, chosen, curve = fitted_gate(draft, settings, data, output, reporter)
-    made = {**made_by("gate", settings, data), "refusal_curve": list(curve)}
+    found = fitted_gate(draft, settings, data, output, reporter)
+    made = {**made_by("gate", settings, data), "refusal_curve": list(found.curve)}
     told["provenance"] = {**told.get("provenance", {}), "gate": made}
-    write(target, gate, chosen)
+    write(target, found.metadata, found.thresholds)
+    for name, scores in clips_apart(target, data, found.apart).items():
+        reporter.say(f"{name}, each by a gate that has not met it: " + ", ".join(scores))
     return target
 
 
