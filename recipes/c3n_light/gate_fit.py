@@ -48,7 +48,7 @@ class GateSettings(CountedInSteps):
     seed: int = 5
     pairs: int = 20000
     doubles: int = 3000
-    empty: float = 0.96
+    empty: float = 0.965
     beside: float = 0.04
 
     def __post_init__(self) -> None:
