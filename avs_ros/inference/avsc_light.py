@@ -11,7 +11,7 @@ import numpy as np
 
 from avs_ros.inference.candidates import BESIDE_BEST
 from avs_ros.inference.category_gate import Bools
-from avs_ros.inference.explaining import of_instances
+from avs_ros.inference.explaining import VISIBLE, of_instances
 from avs_ros.inference.frames import WholePreparation
 from avs_ros.inference.gated_segmenter import BUNDLED, ExplainingSegmenter, open_light
 from avs_ros.inference.instance_masks import SIDE, raised
@@ -90,7 +90,8 @@ class InstanceSegmenter(ExplainingSegmenter):
         for one in found:
             np.maximum(likely, one.known.likely, out=likely)
         seen = of_instances(self._lately(stamp_ns, likely))
-        score, sounds = self._judge(seen, heard, stamp_ns, window)
+        gone = (seen.visible > VISIBLE) & (likely < STAYS * NEW)
+        score, sounds = self._judge(seen, heard, stamp_ns, window, gone)
         chosen = choose(found, score, sounds, self._chosen)
         self._chosen = {one.known.index for one, _ in chosen}
         layers = self._sounding(

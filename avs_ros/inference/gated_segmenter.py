@@ -241,10 +241,10 @@ class ExplainingSegmenter(GatedSegmenter):
         return self._movement.kept(tuple(layers), self.gate.moving_share)
 
     def _judge(
-        self, sight: Sight, heard: Heard, stamp_ns: int, window: Float
+        self, sight: Sight, heard: Heard, stamp_ns: int, window: Float, gone: Bools | None = None
     ) -> tuple[Float, Bools]:
         """What is seen, and what the same window gave -> scaled scores ``[K]`` (0.5: accepted),
-        and which of the categories sound.
+        and which of the categories sound.  ``gone`` ``[K]``: no longer there to be marked.
         """
         self.inputs = gate_inputs(
             self.evidence(heard.logits),
@@ -255,7 +255,7 @@ class ExplainingSegmenter(GatedSegmenter):
         )
         policy = self._policy
         logits = self.explain(self.inputs)
-        gate = policy.pooled(self._markable_of(logits))
+        gate = policy.pooled(self._markable_of(logits, gone))
         best = np.arange(len(gate)) == gate.argmax()
         first = best & (gate >= policy.required())
         sounds, score = first, np.where(best, policy.scaled(gate), 0.0)
@@ -264,7 +264,7 @@ class ExplainingSegmenter(GatedSegmenter):
             if companion is not None:
                 own = self.inputs[:, : companion.inputs - BESIDE_INPUTS]
                 inputs = companion_inputs(own, logits, int(gate.argmax()), self.background)
-                likely = policy.pooled(self._markable_of(companion(inputs)))
+                likely = policy.pooled(self._markable_of(companion(inputs), gone))
                 # What would be accepted by itself is so beside another, too.
                 gate = np.maximum(likely, policy.beside(gate))
             others = policy.without_confusable(gate, best)
@@ -273,12 +273,12 @@ class ExplainingSegmenter(GatedSegmenter):
         policy.remember(sounds)
         return np.asarray(score, np.float32), sounds
 
-    def _markable_of(self, logits: Float) -> Float:
-        """Probabilities ``[K]``; 0 for what is never marked."""
+    def _markable_of(self, logits: Float, gone: Bools | None) -> Float:
+        """Probabilities ``[K]``; 0 for what is never marked, and for what is ``gone``."""
         probability = sigmoid(logits)
-        if self._markable is None:
-            return probability
-        return np.where(self._markable, probability, 0).astype(np.float32)
+        if self._markable is not None:
+            probability = np.where(self._markable, probability, np.float32(0))
+        return probability if gone is None else np.where(gone, np.float32(0), probability)
 
 
 def open_light(

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from avs_ros.inference.candidates import CandidateReader, Candidates
+from avs_ros.inference.explaining import VISIBLE
 from avs_ros.inference.frames import WholePreparation
 from avs_ros.inference.gated_segmenter import (
     ExplainingSegmenter,
@@ -15,6 +16,9 @@ from avs_ros.inference.gated_segmenter import (
 )
 from avs_ros.inference.instance_masks import raised
 from avs_ros.segmentation import Bytes, Float, Layer, Prediction, sigmoid
+
+# What was visible within the last second and shows less than this (log-odds) has gone.
+GONE = -4.5
 
 
 class DetectingSegmenter(ExplainingSegmenter):
@@ -42,8 +46,11 @@ class DetectingSegmenter(ExplainingSegmenter):
         heard, ms = self._listen(stamp_ns, window)
         candidates = self.candidates(frame)
         self._movement.see(stamp_ns, frame)
-        seen = self._lately(stamp_ns, np.stack([candidates.score, candidates.peak]))
-        score, sounds = self._judge(self.background.sight(*seen), heard, stamp_ns, window)
+        now = np.stack([candidates.score, candidates.peak])
+        seen = self.background.sight(*self._lately(stamp_ns, now))
+        shown = self.background.sight(*now).visible
+        gone = (seen.visible > VISIBLE) & (shown < GONE)
+        score, sounds = self._judge(seen, heard, stamp_ns, window, gone)
         ms.end("visual")
         order = np.argsort(-score)
         chosen = [int(k) for k in order if sounds[k]]
@@ -64,8 +71,8 @@ class DetectingSegmenter(ExplainingSegmenter):
 
     def candidates(self, frame: Bytes) -> Candidates:
         """What a frame shows."""
-        whole, shown = self._wholes(frame)
-        return self._read(self._run(self._frames(frame), whole), shown)
+        whole, part = self._wholes(frame)
+        return self._read(self._run(self._frames(frame), whole), part)
 
     def category_evidence(self, logits: Float) -> Float:
         """AudioSet logits ``[527]`` -> evidence ``[K]`` of each category (a logit)."""
