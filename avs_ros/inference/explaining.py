@@ -16,8 +16,6 @@ import numpy as np
 
 from avs_ros.segmentation import Float
 
-# AudioSet's classes.
-AUDIOSET = 527
 LEVELS = 3
 # What is heard besides: the fourth row of the evidence.
 ROWS = LEVELS + 1
@@ -66,25 +64,31 @@ class SoundEvidence:
         ]
         self._positions = [np.concatenate([np.array(c) for c in rows]) for rows in levels]
         self._starts = [np.cumsum([0, *map(len, rows[:-1])]) for rows in levels]
-        self._usual = None if usual is None else np.asarray(usual, np.float32)
-        self._besides = self._others(metadata)
+        self._usual: Float | None = None
+        if usual is not None:
+            self._usual = np.asarray(usual, np.float32)
+            self._besides = self._others(metadata, self._usual.shape[1])
 
     def sound_classes(self, logits: Float) -> Float:
         """AudioSet logits ``[527]`` -> log-odds ``[V]`` of each sound class."""
         return self._loudest(logits, 0)
 
-    def __call__(self, logits: Float) -> Float:
-        """AudioSet logits ``[527]`` -> ``[4 K]``: all categories, then branches, then roots; then
-        by how many spreads that class stands out most which says nothing of the category.
-        """
-        out = np.full((ROWS, self.categories), UNHEARD, np.float32)
+    def levels(self, logits: Float) -> Float:
+        """AudioSet logits ``[527]`` -> ``[3 K]``: all categories, then branches, then roots."""
+        out = np.full((LEVELS, self.categories), UNHEARD, np.float32)
         for level in range(LEVELS):
             np.maximum.at(out[level], self.category, self._loudest(logits, level))
-        out[LEVELS] = 0.0
+        return out.reshape(-1)
+
+    def __call__(self, logits: Float) -> Float:
+        """AudioSet logits ``[527]`` -> ``[4 K]``: :meth:`levels`; then by how many spreads that
+        class stands out most which says nothing of the category.
+        """
+        most = np.zeros(self.categories, np.float32)
         if self._usual is not None:
             above = _spreads(logits, self._usual, HEARD_SPREADS)
-            out[LEVELS] = np.where(self._besides, above, HEARD_SPREADS[0]).max(axis=1)
-        return out.reshape(-1)
+            most = np.where(self._besides, above, HEARD_SPREADS[0]).max(axis=1)
+        return np.concatenate([self.levels(logits), most]).astype(np.float32)
 
     def name(self, category: int, categories: Sequence[str], logits: Float) -> str:
         """The category's name, or that of a sound class of it that is clearly louder."""
@@ -95,13 +99,13 @@ class SoundEvidence:
         best = int(own[heard[own].argmax()])
         return self.names[best] if heard[best] > plain + CLEARLY else name
 
-    def _others(self, metadata: Mapping[str, Any]) -> Any:
-        """``[K, 527]``: AudioSet classes that say nothing of each category."""
-        others = np.ones((self.categories, AUDIOSET), bool)
+    def _others(self, metadata: Mapping[str, Any], classes: int) -> Any:
+        """``[K, 527]``: which of AudioSet's ``classes`` say nothing of each category."""
+        others = np.ones((self.categories, classes), bool)
         others[:, list(metadata.get("ambient", ()))] = False
         for level in ("direct", "branch", "root"):
-            for category, classes in zip(self.category, metadata[level], strict=True):
-                others[category, list(classes)] = False
+            for category, own in zip(self.category, metadata[level], strict=True):
+                others[category, list(own)] = False
         return others
 
     def _loudest(self, logits: Float, level: int) -> Float:

@@ -212,7 +212,8 @@ class ExplainingSegmenter(GatedSegmenter):
         metadata = runners.metadata
         self.background = Background(metadata["background"])
         self.evidence = SoundEvidence(metadata["evidence"], self.background.audioset)
-        super().__init__(name, runners, self.evidence)
+        levels = self.evidence.levels
+        super().__init__(name, runners, self.evidence, lambda logits, _: levels(logits))
         self._markable = markable
         self.explain = ExplainingGate(metadata["gate"])
         self._loudest = Loudest()

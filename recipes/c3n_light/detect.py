@@ -30,6 +30,7 @@ from recipes.c3n_light.gate_fit import (
     GateSettings,
     fitted_gate,
     neutral_gate,
+    say_clips_apart,
 )
 from recipes.c3n_light.listening import Listeners, ListeningStage, free_sounds
 from recipes.c3n_light.mask_training import MaskStage
@@ -96,6 +97,7 @@ def run_detect(settings: DetectSettings, data: Path, output: Path, reporter: Rep
     write(
         target, settings, data, listeners, detector, found.metadata, found.thresholds, found.curve
     )
+    say_clips_apart(target, data, found, reporter)
     return target
 
 

@@ -122,9 +122,14 @@ def run_gate(
     made = {**made_by("gate", settings, data), "refusal_curve": list(found.curve)}
     told["provenance"] = {**told.get("provenance", {}), "gate": made}
     write(target, found.metadata, found.thresholds)
+    say_clips_apart(target, data, found, reporter)
+    return target
+
+
+def say_clips_apart(target: Path, data: Path, found: FittedGate, reporter: Reporter) -> None:
+    """Report what the clips score, each by a gate that has not met it."""
     for name, scores in clips_apart(target, data, found.apart).items():
         reporter.say(f"{name}, each by a gate that has not met it: " + ", ".join(scores))
-    return target
 
 
 def neutral_gate() -> dict[str, Any]:
