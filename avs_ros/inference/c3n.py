@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from avs_ros.errors import ModelError
 from avs_ros.gate import POSTPROCESSED, GateConfig
 from avs_ros.inference.bundle import Bundle, ModelRunners, identity_of, open_runners
+from avs_ros.inference.cached_audio_encoder import check_window
 from avs_ros.inference.engines import choose_device
 from avs_ros.inference.gated_segmenter import (
     BUNDLED,
@@ -68,6 +69,7 @@ class C3NSegmenter(BundleSegmenter):
         ``score``: mean probability of the most likely hundredth of the image; C3N has no
         output of its own for it.  ``ms``: "prepare", "audio", "network", "finish".
         """
+        check_window(window)
         ms = StageTimes()
         pixels = self._frames(frame)
         ms.end("prepare")

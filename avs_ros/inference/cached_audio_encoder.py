@@ -11,25 +11,25 @@ import numpy as np
 
 from avs_ros.errors import AudioFormatError
 from avs_ros.gate import GateConfig
+from avs_ros.inference.recent_sound import RecentSound
 from avs_ros.segmentation import Float
 from avs_ros.sound import SAMPLE_RATE, check_scale, level_dbfs
 
-WINDOW_S = 1.0
-
 
 class CachedAudioEncoder:
-    """Window float32 ``[16000]`` -> (feature ``[1, A]``, AudioSet logits ``[1, 527]``), NumPy.
+    """Sound float32 ``[N]`` -> (feature ``[1, A]``, AudioSet logits ``[1, 527]``), NumPy; of a
+    network that hears further back also the AudioSet logits of all of it.
 
-    ``network``: windows ``[1, 16000]`` -> both, usually a runner of ``audio_program``.  The last
-    few distinct windows are remembered: silence, replays and several frames of one stamp cost
-    nothing.
+    ``network``: sounds ``[1, N]`` -> these, usually a runner of ``audio_program``, which says how
+    many samples it wants.  The last few distinct sounds are remembered: silence, replays and
+    several frames of one stamp cost nothing.
     """
 
     def __init__(self, network: Callable[[Any], Sequence[Any]], remembered: int = 8) -> None:
         self._network = network
-        self._known: OrderedDict[bytes, tuple[Float, Float]] = OrderedDict()
+        self._known: OrderedDict[bytes, tuple[Float, ...]] = OrderedDict()
         self._remembered = remembered
-        self._last: tuple[int, tuple[Float, Float]] | None = None
+        self._last: tuple[int, tuple[Float, ...]] | None = None
         # How often the network ran since the start.
         self.runs = 0
 
@@ -38,30 +38,27 @@ class CachedAudioEncoder:
         self._last = None
 
     def at(
-        self, stamp_ns: int, window: Float, period_s: float
-    ) -> tuple[tuple[Float, Float], bool]:
+        self, stamp_ns: int, sound: Float, period_s: float
+    ) -> tuple[tuple[Float, ...], bool]:
         """What is heard at ``stamp_ns``, and whether it is news.
 
         Until ``period_s`` have passed since the network ran, its last answer stands.
         """
-        check_window(window)
         if self._last is not None and 0 <= stamp_ns - self._last[0] < round(period_s * 1e9):
             return self._last[1], False
-        self._last = (stamp_ns, self(window))
+        self._last = (stamp_ns, self(sound))
         return self._last[1], True
 
-    def __call__(self, window: Float) -> tuple[Float, Float]:
-        """See the class.  Raises AudioFormatError for another length, NaN or infinite values."""
-        check_window(window)
-        window = np.ascontiguousarray(window, np.float32)
-        key = window.tobytes()
+    def __call__(self, sound: Float) -> tuple[Float, ...]:
+        """See the class."""
+        sound = np.ascontiguousarray(sound, np.float32)
+        key = sound.tobytes()
         if key in self._known:
             self._known.move_to_end(key)
             return self._known[key]
-        feature, logits = self._network(window[None])
-        self.runs += 1
         # Engines reuse their arrays.
-        heard = (np.array(feature, np.float32), np.array(logits, np.float32))
+        heard = tuple(np.array(part, np.float32) for part in self._network(sound[None]))
+        self.runs += 1
         self._known[key] = heard
         if len(self._known) > self._remembered:
             self._known.popitem(last=False)
@@ -85,8 +82,8 @@ def check_window(window: Float) -> None:
 class SoundContext:
     """Mean of the AudioSet logits of the windows that belong to the sound heard now.
 
-    The window itself spans one second, so windows of the last ``reach_s`` make a context of
-    ``reach_s + 1`` seconds.  It is forgotten when the level falls below ``silence_dbfs`` and when
+    A window itself spans a second or more, so windows of the last ``reach_s`` make a context
+    that is longer than that.  It is forgotten when the level falls below ``silence_dbfs`` and when
     the window by itself names another category with a clear margin: a new sound is not judged by
     the old one.  ``reach_s`` and ``silence_dbfs`` may be set at any time.
     """
@@ -159,33 +156,46 @@ class Heard:
 class StreamHearing:
     """What one stream hears: the audio network at its own period, its scores over a context.
 
-    ``evidence_of``: AudioSet logits ``[527]`` and the network's feature -> evidence ``[K]``.
+    ``evidence_of``: AudioSet logits ``[527]`` and the network's feature -> evidence ``[K]``;
+    ``seconds``: how much of the sound the audio network takes.
     """
 
     def __init__(
-        self, audio_encoder: CachedAudioEncoder, evidence_of: Callable[[Float, Float], Float]
+        self,
+        audio_encoder: CachedAudioEncoder,
+        evidence_of: Callable[[Float, Float], Float],
+        seconds: int = 1,
     ) -> None:
         self._audio_encoder = audio_encoder
         self._evidence_of = evidence_of
+        self._seconds = seconds
+        self._recent = RecentSound(seconds)
         self._context = SoundContext()
         self._heard: Heard | None = None
 
     def reset(self) -> None:
         """Forget everything heard."""
         self._audio_encoder.reset()
+        self._recent.reset()
         self._context.reset()
         self._heard = None
 
     def __call__(self, stamp_ns: int, window: Float, gate: GateConfig) -> Heard:
         """The window that ends at ``stamp_ns``, by a gate whose options are all settled."""
         assert gate.context is not None and gate.audio_period is not None
-        (feature, logits), news = self._audio_encoder.at(stamp_ns, window, gate.audio_period)
+        level = level_dbfs(window)
+        if level < gate.silence_dbfs:
+            self._recent.reset()
+        sound = self._recent(stamp_ns, window)
+        (feature, logits, *longer), news = self._audio_encoder.at(
+            stamp_ns, sound, gate.audio_period
+        )
         if not news and self._heard is not None:
             return self._heard
-        self._context.reach_s = max(0.0, gate.context - WINDOW_S)
+        self._context.reach_s = max(0.0, gate.context - self._seconds)
         self._context.silence_dbfs = gate.silence_dbfs
         evidence, context_logits = self._context.hear(
-            stamp_ns, logits[0], level_dbfs(window),
+            stamp_ns, (longer[0] if longer else logits)[0], level,
             lambda scores: self._evidence_of(scores, feature),
         )
         self._heard = Heard(feature, evidence, context_logits, logits[0])

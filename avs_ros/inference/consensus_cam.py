@@ -13,6 +13,7 @@ import numpy as np
 from avs_ros.errors import ModelError
 from avs_ros.gate import GateConfig
 from avs_ros.inference.bundle import Bundle, ModelRunners, open_runners
+from avs_ros.inference.cached_audio_encoder import check_window
 from avs_ros.inference.engines import choose_device
 from avs_ros.inference.engines.program import StepProgram
 from avs_ros.inference.gated_segmenter import (
@@ -64,6 +65,7 @@ class ConsensusCamSegmenter(BundleSegmenter):
         ``score``: 1 where the window holds any sound, 0 in silence: two classifiers alone
         cannot say more.  ``ms``: "audio", "visual".
         """
+        check_window(window)
         gate = self.gate.settled({})
         ms = StageTimes()
         (_, logits), _ = self._audio_encoder.at(stamp_ns, window, gate.audio_period or 0.0)

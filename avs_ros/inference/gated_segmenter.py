@@ -138,7 +138,9 @@ class GatedSegmenter(BundleSegmenter):
         self._sound_classes = sound_classes
         self._policy = CategoryGate(self._names, self.calibration, calibrated)
         self._heard = StreamHearing(
-            self._audio_encoder, evidence or (lambda logits, _: sound_classes(logits))
+            self._audio_encoder,
+            evidence or (lambda logits, _: sound_classes(logits)),
+            metadata.get("heard_seconds", 1),
         )
 
     @property

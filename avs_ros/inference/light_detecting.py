@@ -15,7 +15,9 @@ from avs_ros.inference.gated_segmenter import (
     stretched_frames,
 )
 from avs_ros.inference.instance_masks import raised
+from avs_ros.inference.recent_sound import repeated
 from avs_ros.segmentation import Bytes, Float, Layer, Prediction, sigmoid
+from avs_ros.sound import SAMPLE_RATE
 
 # What was visible within the last second and shows less than this (log-odds) has gone.
 GONE = -4.5
@@ -37,6 +39,7 @@ class DetectingSegmenter(ExplainingSegmenter):
         metadata = runners.metadata
         self._read = CandidateReader(metadata["candidates"])
         self._frames = stretched_frames(metadata)
+        self._heard_samples = metadata["heard_seconds"] * SAMPLE_RATE
         self._wholes = WholePreparation(
             metadata["whole_size"], metadata["image_mean"], metadata["image_std"]
         )
@@ -65,15 +68,14 @@ class DetectingSegmenter(ExplainingSegmenter):
             float(score[best]), best, heard, ms,
         )  # fmt: skip
 
-    def audio_logits(self, window: Float) -> Float:
-        """AudioSet logits ``[527]`` of one window, without touching the stream's state."""
-        return np.asarray(self._audio_encoder(window)[1][0], np.float32)
+    def audio_logits(self, sound: Float) -> tuple[Float, Float]:
+        """AudioSet logits ``[527]`` of a sound's last second and of its last three, float32
+        ``[N]`` of a second or more, without touching the stream's state.
+        """
+        _, logits, longer = self._audio_encoder(repeated(sound, self._heard_samples))
+        return logits[0], longer[0]
 
     def candidates(self, frame: Bytes) -> Candidates:
         """What a frame shows."""
         whole, part = self._wholes(frame)
         return self._read(self._run(self._frames(frame), whole), part)
-
-    def category_evidence(self, logits: Float) -> Float:
-        """AudioSet logits ``[527]`` -> evidence ``[K]`` of each category (a logit)."""
-        return self.evidence(logits)[: len(self.categories)]

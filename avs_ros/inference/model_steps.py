@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from avs_ros.errors import CheckpointError
 from avs_ros.inference.bundle import Bundle
 from avs_ros.inference.engines.program import StepProgram
@@ -19,7 +21,7 @@ from avs_ros.models.c3n.streaming import C3NStep, StepOutput
 from avs_ros.models.light.checkpoint import LightModel, load_light
 from avs_ros.models.light.detector import Detections, Detector
 from avs_ros.models.light.selection import ClassAudioAffinity
-from avs_ros.models.light.steps import BlendedAudio, DetectingStep, InstanceStep, LightStep
+from avs_ros.models.light.steps import DetectingStep, InstanceStep, LightStep, TwoSpans
 from avs_ros.sound import SAMPLE_RATE
 
 # Masks come at the camera's rate; what is heard changes less often.
@@ -29,11 +31,27 @@ AUDIO_PERIOD_S = 0.1
 def audio_program(
     network: AudioNetwork | AVSCAudioStep, name: str, feature: str = "feature"
 ) -> StepProgram:
-    """``network`` for any engine; windows must be finite (see :class:`CachedAudioEncoder`)."""
+    """``network`` on one second for any engine; sounds must be finite (``check_window``)."""
+    return _hearing(network, name, 1, (feature, "audio_logits"))
+
+
+def _spans_program(model: LightModel, name: str) -> StepProgram:
+    """Both audio networks of a light file; CheckpointError for a file without the second one."""
+    if model.short_audio is None:
+        raise CheckpointError("this light file has no second audio network")
+    network = TwoSpans(model.network.audio_encoder, model.short_audio)
+    return _hearing(
+        network, name, network.seconds, ("feature", "audio_logits", "long_audio_logits")
+    )
+
+
+def _hearing(
+    network: nn.Module, name: str, seconds: int, outputs: Sequence[str]
+) -> StepProgram:
     # All of it in evaluation mode: exporters leave every part in the mode of the whole.
     network.eval().requires_grad_(False)
-    inputs = {"waveform": (1, SAMPLE_RATE)}
-    return StepProgram(f"{name}_audio", network, inputs, (feature, "audio_logits"), decision="")
+    inputs = {"waveform": (1, seconds * SAMPLE_RATE)}
+    return StepProgram(f"{name}_audio", network, inputs, outputs, decision="")
 
 
 def sees(backbone: Backbone, size: int) -> dict[str, Any]:
@@ -150,14 +168,13 @@ def detecting_bundle(checkpoint: str | Path, name: str, share: float = 1.0) -> B
     metadata = {
         **_explained(model),
         "candidates": told["candidates"],
-        "calibration": told["calibration"],
         "outputs": list(step.outputs),
         "whole_size": whole,
         **sees(c3n.backbone, frames),
     }
     inputs = {"frame": _pixels(frames), "whole": _pixels(whole)}
     program = StepProgram(name, step, inputs, step.outputs, decision="")
-    return Bundle(metadata, program, audio_program(both_audio_networks(model), name))
+    return Bundle(metadata, program, _spans_program(model, name))
 
 
 def instance_program(model: LightModel, name: str, share: float = 1.0) -> StepProgram:
@@ -180,12 +197,11 @@ def instance_bundle(checkpoint: str | Path, name: str, share: float = 1.0) -> Bu
     told = model.metadata["detecting"]
     metadata = {
         **_explained(model),
-        "calibration": {**told["calibration"], "audio_period": AUDIO_PERIOD_S},
         "rows": told["candidates"]["detector_rows"],
         "outputs": list(program.outputs),
         **sees(model.network.c3n.backbone, program.inputs["whole"][-1]),
     }
-    return Bundle(metadata, program, audio_program(both_audio_networks(model), name))
+    return Bundle(metadata, program, _spans_program(model, name))
 
 
 def _share_of(size: int, share: float) -> int:
@@ -198,24 +214,22 @@ def _told(model: LightModel) -> dict[str, Any]:
 
 
 def _explained(model: LightModel) -> dict[str, Any]:
-    """What :class:`ExplainingSegmenter` needs, the calibration aside."""
+    """What :class:`ExplainingSegmenter` needs."""
     told = model.metadata["detecting"]
     known = {key: told[key] for key in ("categories", "evidence", "gate")}
-    return {**known, "background": told.get("background"), **_told(model)}
+    return {
+        **known,
+        "background": told.get("background"),
+        "calibration": {**told["calibration"], "audio_period": AUDIO_PERIOD_S},
+        "heard_seconds": TwoSpans.seconds,
+        **_told(model),
+    }
 
 
 def _detector_of(model: LightModel) -> Detector:
     if model.detector is None:
         raise CheckpointError("this light file has no detector")
     return model.detector
-
-
-def both_audio_networks(model: LightModel) -> AudioNetwork:
-    """The file's audio network, with the second one where it has that."""
-    audio_encoder: AudioNetwork = model.network.audio_encoder
-    if model.short_audio is None:
-        return audio_encoder
-    return BlendedAudio(audio_encoder, model.short_audio)
 
 
 def affinity_metadata(affinity: ClassAudioAffinity) -> dict[str, Any]:

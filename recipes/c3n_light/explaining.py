@@ -80,7 +80,7 @@ def made_by(labels: Sequence[int]) -> Float:
 
 def composites(
     images: Sequence[tuple[Sight, Float]],
-    sounds: Sequence[tuple[Float, Float]],
+    sounds: Sequence[tuple[Float, Float, Float]],
     pairs: int,
     seed: int,
     background: Background,
@@ -88,11 +88,11 @@ def composites(
     """``pairs`` of what is seen and what is heard, a third of them matching.
 
     ``images``: what is seen, and what is shown ``[K]`` (1, 0, -1 unknown); ``sounds``: evidence
-    ``[4 K]`` and :func:`made_by`.
+    ``[4 K]`` of the last second and of a longer span, and :func:`made_by`.
     """
     rng = np.random.default_rng(seed)
     shown = np.stack([one[1] for one in images])
-    makers = np.stack([one[1] for one in sounds])
+    makers = np.stack([one[-1] for one in sounds])
     matching = np.argwhere((shown > 0).astype(np.float32) @ (makers > 0).T.astype(np.float32) > 0)
     rarity = 1.0 / np.bincount(matching[:, 1], minlength=len(sounds))[matching[:, 1]]
     found = []
@@ -101,7 +101,7 @@ def composites(
             a, b = matching[rng.choice(len(matching), p=rarity / rarity.sum())]
         else:
             a, b = rng.integers(len(images)), rng.integers(len(sounds))
-        heard = now = sounds[b][0]
+        now, heard, _ = sounds[b]
         drop = rng.uniform(0, SOUND_DB) if rng.random() < 0.5 else 0.0
         truth = truth_of(shown[a], makers[b])
         if rng.random() < PAUSES:

@@ -15,7 +15,9 @@ from avs_ros.evaluation.clips import Moment, clips_of, judge_clip
 from avs_ros.inference import explaining
 from avs_ros.inference.explaining import Background, SoundEvidence, gate_inputs
 from avs_ros.inference.light_detecting import DetectingSegmenter
+from avs_ros.inference.recent_sound import repeated
 from avs_ros.models.labels import audioset
+from avs_ros.models.light.steps import TwoSpans
 from avs_ros.segmentation import Bytes, Float, Prediction
 from avs_ros.sound import SAMPLE_RATE
 from recipes.c3n_light.background import background_of, usual_logits
@@ -44,6 +46,8 @@ SOUNDS_OF_A_KIND, PHOTOS_OF_A_KIND, ROWS_OF_A_KIND, SCENES = 16, 12, 2, 150
 # Sets of which no part is kept for the composites of `avs evaluate composite`.
 FREE_TO_TRAIN = ("effects", "instruments")
 CLEARLY = 0.01
+# The last of a recording's seconds that a composite may have.
+HEARD_SECONDS = TwoSpans.seconds
 # Noises of no thing, and what they may be of where it is seen.
 NOISES = 60
 NOISY = (
@@ -71,13 +75,22 @@ def gather_examples(
         photos = list(_images(data, seed))
         recordings = [*_sounds(data, seed), *noises(seed)]
         looked = [(*_best(model, image), shown) for image, shown in photos]
-        heard = [(model.audio_logits(window), makers) for window, makers in recordings]
-        say(f"composites of {len(looked)} images and {len(heard)} sounds")
-        audioset_usual = usual_logits(np.stack([logits for logits, _ in heard]))
+        # Each as it is heard when it has gone on for a while, and when it has just begun.
+        heard = [
+            (model.audio_logits(part), makers)
+            for sound, makers in recordings
+            for part in (sound, sound[-SAMPLE_RATE:])
+        ]
+        say(f"composites of {len(looked)} images and {len(recordings)} sounds")
+        audioset_usual = usual_logits(np.concatenate([logits for logits, _ in heard]))
         model.evidence = SoundEvidence(evidence_tables(), audioset_usual)
-        sounds = [(model.evidence(logits), makers) for logits, makers in heard]
+        sounds = [
+            (model.evidence(now), model.evidence(longer), makers)
+            for (now, longer), makers in heard
+        ]
         usual = background_of(
-            [(np.log(peak + explaining.LEAST_PEAK), shown) for _, peak, shown in looked], sounds
+            [(np.log(peak + explaining.LEAST_PEAK), shown) for _, peak, shown in looked],
+            [(np.float32(0.5) * (now + longer), makers) for now, longer, makers in sounds],
         )
         usual["audioset"] = audioset_usual
         model.background = Background(usual)
@@ -159,15 +172,17 @@ def _doubles(
         first, second = (photos[_one(rng, shown[:, k])] for k in (left, right))
         here, beside = (recordings[_one(rng, makers[:, k])] for k in (left, right))
         gain = 10 ** (rng.uniform(-EITHER_DB, EITHER_DB) / 20)
-        both = np.clip(here[0] + gain * beside[0], -1, 1).astype(np.float32)
+        size = max(len(here[0]), len(beside[0]))
+        both = repeated(here[0], size) + gain * repeated(beside[0], size)
+        both = np.clip(both, -1, 1).astype(np.float32)
         sight = model.background.sight(*_best(model, _side_by_side(rng, first[0], second[0])))
-        for window, made in (
+        for sound, made in (
             (both, _either(here[1], beside[1])),
             here,
             recordings[int(rng.integers(len(recordings)))],
         ):
-            heard = model.evidence(model.audio_logits(window))
-            inputs = gate_inputs(heard, heard, sight, 0.0, model.background)
+            now, longer = map(model.evidence, model.audio_logits(sound))
+            inputs = gate_inputs(now, longer, sight, 0.0, model.background)
             yield inputs, truth_of(_either(first[1], second[1]), made)
 
 
@@ -203,7 +218,9 @@ def _read(path: Path) -> Bytes:
 
 
 def _sounds(data: Path, seed: int) -> Iterator[tuple[Float, Float]]:
-    """The loudest second of recordings, at random levels with some noise, and what makes it."""
+    """The loudest second of recordings and what comes before it, at random levels with some noise,
+    and what makes it.
+    """
     import soundfile
     import soxr
 
@@ -223,26 +240,29 @@ def _sounds(data: Path, seed: int) -> Iterator[tuple[Float, Float]]:
                 labels = rows[int(i)]["audioset_labels"].split("|")
                 sound = np.asarray(soxr.resample(mono, rate, SAMPLE_RATE), np.float32)
                 makers = made_by([place[name] for name in labels if name in place])
-                yield loudest_second(sound, rng), makers
+                yield loudest(sound, rng, HEARD_SECONDS), makers
 
 
 def noises(seed: int) -> Iterator[tuple[Float, Float]]:
-    """A second of hiss, rumble or hum each, and what makes it: nothing that can be marked."""
+    """Seconds of hiss, rumble or hum each, and what makes it: nothing that can be marked."""
     rng = np.random.default_rng(seed)
     makers = np.array([-float(kind.name in NOISY) for kind in categories()], np.float32)
     for _ in range(NOISES):
-        yield loudest_second(noise(rng, SAMPLE_RATE), rng), makers
+        yield loudest(noise(rng, HEARD_SECONDS * SAMPLE_RATE), rng, HEARD_SECONDS), makers
 
 
-def loudest_second(sound: Float, rng: np.random.Generator) -> Float:
-    """The loudest second, at a random level with some noise: float32 ``[16000]``."""
+def loudest(sound: Float, rng: np.random.Generator, seconds: int = 1) -> Float:
+    """The loudest second at a random level with some noise, and of what comes before it so much
+    that all are at most ``seconds``: float32 ``[N]``, at least 16000.
+    """
     sound = np.pad(sound, (max(SAMPLE_RATE - len(sound), 0), 0))
     total = np.concatenate([[0.0], np.cumsum(np.square(sound, dtype=np.float64))])
     first = int((total[SAMPLE_RATE:] - total[:-SAMPLE_RATE]).argmax())
-    window = sound[first : first + SAMPLE_RATE]
-    gain = 10 ** (rng.uniform(-28, -16) / 20) / max(float(np.sqrt(np.mean(window**2))), 1e-6)
-    hiss = rng.normal(0, 10 ** (rng.uniform(-70, -45) / 20), SAMPLE_RATE)
-    return np.clip(window * gain + hiss, -1, 1).astype(np.float32)
+    part = sound[max(first - (seconds - 1) * SAMPLE_RATE, 0) : first + SAMPLE_RATE]
+    level = max(float(np.sqrt(np.mean(part[-SAMPLE_RATE:] ** 2))), 1e-6)
+    gain = 10 ** (rng.uniform(-28, -16) / 20) / level
+    hiss = rng.normal(0, 10 ** (rng.uniform(-70, -45) / 20), len(part))
+    return np.clip(part * gain + hiss, -1, 1).astype(np.float32)
 
 
 class _Recorder:

@@ -21,7 +21,7 @@ from avs_ros.segmentation import Bytes, Float
 from avs_ros.sound import SAMPLE_RATE
 from recipes.c3n_light.categories import categories
 from recipes.c3n_light.detector_scenes import photo_held_out
-from recipes.c3n_light.gate_examples import loudest_second
+from recipes.c3n_light.gate_examples import loudest
 from recipes.c3n_light.listening import sound_file
 from recipes.c3n_light.masked_photos import MaskedPhoto, folder_photos
 from recipes.c3n_light.rendered import render
@@ -92,7 +92,7 @@ def _sounds(name: str, data: Path, soundfont: Path | None) -> Sequence[Float]:
         whole = [render("programme", number, soundfont, seed=1) for number in PROGRAMMES[name]]
         size = SECONDS_OF_A_SOUND * SAMPLE_RATE
         parts = [s[at : at + size] for s in whole for at in range(0, len(s) - size, size)]
-        return [loudest_second(part, rng) for part in parts]
+        return [loudest(part, rng) for part in parts]
     soundfile = optional("soundfile", "reading notes")
     soxr = optional("soxr", "reading notes")
     found = []
@@ -103,5 +103,5 @@ def _sounds(name: str, data: Path, soundfont: Path | None) -> Sequence[Float]:
                 samples, rate = soundfile.read(str(path), dtype="float32")
                 mono = samples.mean(axis=1) if samples.ndim > 1 else samples
                 sound = np.asarray(soxr.resample(mono, rate, SAMPLE_RATE), np.float32)
-                found.append(loudest_second(sound, rng))
+                found.append(loudest(sound, rng))
     return found

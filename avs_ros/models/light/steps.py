@@ -20,10 +20,9 @@ from avs_ros.models.c3n.streaming import C3NStep
 from avs_ros.models.light.detector import Detections, Detector
 from avs_ros.models.light.network import LightC3N
 from avs_ros.models.light.selection import raise_to_visible
+from avs_ros.sound import SAMPLE_RATE
 
 IMAGENET_CLASSES = 1000
-# Log-odds of a sound are cut off here: a probability of 1e-6, and one of 1 - 1e-6.
-MOST_LOG_ODDS = 13.8155
 
 
 class LightStepOutput(NamedTuple):
@@ -157,28 +156,19 @@ class DetectingStep(nn.Module):
         return *detected, torch.einsum("kr,brhw->bkhw", self.members, rows.softmax(dim=1))
 
 
-class BlendedAudio(AudioNetwork):
-    """Two audio networks: ``short`` names one second best, ``network`` feeds C3N as well.
+class TwoSpans(nn.Module):
+    """Two audio networks: ``short`` names the last second, ``network`` the last three."""
 
-    The class scores are those of the mean of both probabilities; the feature is ``network``'s.
-    """
+    seconds = 3
 
     def __init__(self, network: AudioNetwork, short: Yamnet) -> None:
         super().__init__()
         self.network, self.short = network, short
         self.feature_width = network.feature_width
 
-    def hear(self, waveform: Tensor) -> tuple[Tensor, Tensor]:
-        """``[B, 16000]`` -> feature ``[B, A]``, logits ``[B, 527]``."""
-        feature, one = self.network.hear(waveform)
-        other = self.short.hear(waveform)[1]
-        # In logarithms: an engine's sigmoid is exact to 1e-8, of which a logit of 1e-6 makes .01.
-        # (`logsigmoid` is exported as the logarithm of just that.)
-        sounds = _log_of_sum(-functional.softplus(-one), -functional.softplus(-other))
-        silent = _log_of_sum(-functional.softplus(one), -functional.softplus(other))
-        return feature, (sounds - silent).clamp(-MOST_LOG_ODDS, MOST_LOG_ODDS)
-
-
-def _log_of_sum(one: Tensor, other: Tensor) -> Tensor:
-    """``log(exp(one) + exp(other))``, of operators that every engine has."""
-    return torch.maximum(one, other) + functional.softplus(-(one - other).abs())
+    def forward(self, waveform: Tensor) -> tuple[Tensor, ...]:
+        """``[B, 48000]`` -> ``network``'s feature ``[B, A]``, AudioSet logits ``[B, 527]`` of the
+        last second, and of all three.
+        """
+        feature, long = self.network.hear(waveform)
+        return feature, self.short.hear(waveform[:, -SAMPLE_RATE:])[1], long
