@@ -16,8 +16,9 @@ from avs_ros.inference.candidates import THING_WEIGHTS
 from avs_ros.inference.explaining import COMPANION_INPUTS, INPUTS, Background
 from avs_ros.inference.light import BUNDLED
 from avs_ros.inference.light_detecting import DetectingSegmenter
+from avs_ros.models.labels import audioset
 from avs_ros.models.light.checkpoint import load_light
-from recipes.c3n_light import box_choice, detect, explaining, gate_examples
+from recipes.c3n_light import box_choice, composite_sounds, detect, explaining, gate_examples
 from recipes.c3n_light.__main__ import main
 from recipes.c3n_light.background import background_of
 from recipes.c3n_light.categories import categories
@@ -46,7 +47,8 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
         ("SOUND_SETS", ("esc10",)), ("SOUNDS_OF_A_KIND", 1), ("PHOTOS_OF_A_KIND", 1),
         ("ROWS_OF_A_KIND", 0), ("SCENES", 2), ("NOISES", 2), ("CLIP_SETS", ()),
     ):  # fmt: skip
-        monkeypatch.setattr(gate_examples, name, value)
+        module = gate_examples if hasattr(gate_examples, name) else composite_sounds
+        monkeypatch.setattr(module, name, value)
     monkeypatch.setattr(detect, "free_sounds", partial(free_sounds, sets=("speech",)))
     monkeypatch.setattr(explaining, "STEPS", 60)
 
@@ -185,15 +187,33 @@ def test_beside_the_likeliest_source_everything_else_is_weighed() -> None:
     assert found.inputs.shape == (2, 2, COMPANION_INPUTS)
 
 
-def test_noises_are_of_nothing_that_can_be_marked() -> None:
-    found = list(gate_examples.noises(3))
-    assert len(found) == gate_examples.NOISES
+@pytest.mark.parametrize(
+    ("labels", "makes", "may", "not_at_all"),
+    [
+        (("Idling", "Engine"), "motorcycle", None, "airplane"),
+        (("Engine",), "engine", "airplane", "dog"),
+        (("Piano",), "piano", "guitar", "person"),
+        (("Music", "Musical instrument"), None, "guitar", "person"),
+    ],
+)  # fmt: skip
+def test_what_may_make_a_sound_goes_by_its_narrowest_classes(
+    labels: tuple[str, ...], makes: str | None, may: str | None, not_at_all: str
+) -> None:
     names = [category.name for category in categories()]
-    assert set(gate_examples.NOISY) < set(names)
+    found = explaining.made_by([audioset().index(label) for label in labels])
+    for name, expected in ((makes, 1), (may, -1), (not_at_all, 0)):
+        assert name is None or found[names.index(name)] == expected, name
+
+
+def test_noises_are_of_nothing_that_can_be_marked() -> None:
+    found = list(composite_sounds.noises(3))
+    assert len(found) == composite_sounds.NOISES
+    names = [category.name for category in categories()]
+    assert set(composite_sounds.NOISY) < set(names)
     flatness = []
     for window, makers in found:
-        assert window.shape == (16000,) and window.dtype == np.float32
-        assert 0.02 < np.sqrt(np.mean(window**2)) < 0.3
+        assert 16000 <= len(window) <= 48000 and window.dtype == np.float32
+        assert 0.02 < np.sqrt(np.mean(window[-16000:] ** 2)) < 0.3
         assert makers[names.index("cat")] == 0 and makers[names.index("fountain")] == -1
         power = np.abs(np.fft.rfft(window))[20:] ** 2
         flatness.append(np.exp(np.log(power).mean()) / power.mean())

@@ -186,6 +186,7 @@ class StreamHearing:
         level = level_dbfs(window)
         if level < gate.silence_dbfs:
             self._recent.reset()
+        self._recent.reach_s = gate.context
         sound = self._recent(stamp_ns, window)
         (feature, logits, *longer), news = self._audio_encoder.at(
             stamp_ns, sound, gate.audio_period

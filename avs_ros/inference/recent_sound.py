@@ -12,10 +12,12 @@ class RecentSound:
     """One stream's last ``seconds`` at 16 kHz, put together from windows of one second.
 
     Where less of it is known (a stream that begins, or frames more than a second apart), what is
-    known is repeated: silence before it would be heard as a part of the sound.
+    known is repeated: silence before it would be heard as a part of the sound.  ``reach_s``: no
+    more than this is taken, but the window at least; may be set at any time.
     """
 
     def __init__(self, seconds: int) -> None:
+        self.reach_s = float(seconds)
         self._samples = seconds * SAMPLE_RATE
         self._known = np.zeros(0, np.float32)
         self._end: int | None = None
@@ -37,7 +39,8 @@ class RecentSound:
         elif more:
             self._known = np.concatenate([self._known, window[-more:]])[-self._samples :]
         self._end = end
-        return repeated(self._known, self._samples)
+        reach = max(round(self.reach_s * SAMPLE_RATE), len(window))
+        return repeated(self._known[-reach:], self._samples)
 
 
 def repeated(sound: Float, samples: int) -> Float:

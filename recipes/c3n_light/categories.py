@@ -152,6 +152,14 @@ def _ontology() -> tuple[dict[str, str], dict[str, list[str]]]:
     return identifiers, children
 
 
+def roots_of_categories() -> list[set[int]]:
+    """For each category the widest AudioSet classes that speak for one of its sounds."""
+    return [
+        {root for sound in sound_classes() if sound.category == kind.name for root in sound.root}
+        for kind in categories()
+    ]
+
+
 def classes_below(name: str) -> set[int]:
     """A class of the ontology and all that lies beneath it, where AudioSet's list has it."""
     identifiers, children = _ontology()

@@ -62,18 +62,22 @@ class Examples:
 
 
 def made_by(labels: Sequence[int]) -> Float:
-    """AudioSet classes of a recording -> ``[K]``: 1 makes it, -1 may, 0 does not."""
+    """AudioSet classes of a recording -> ``[K]``: 1 makes it, -1 may, 0 does not.
+
+    What may make it goes by the narrowest classes: an engine that idles is no airplane's.
+    """
     place = {category.name: k for k, category in enumerate(categories())}
     out = np.zeros(len(place), np.float32)
-    named = set(labels)
+    named, names = set(labels), audioset().names
+    narrow = {one for one in named if not (named - {one}) & classes_below(names[one])}
     if named & classes_below(INSTRUMENT):
         # Whatever is played is music, and may be any instrument that is seen.
-        named |= {audioset().index(name) for name in (INSTRUMENT, "Music")}
+        narrow |= {audioset().index(name) for name in (INSTRUMENT, "Music")}
     for sound in sound_classes():
         k = place[sound.category]
         if named & set(sound.direct):
             out[k] = 1
-        elif named & {*sound.branch, *sound.root} and out[k] == 0:
+        elif narrow & {*sound.branch, *sound.root} and out[k] == 0:
             out[k] = -1
     return out
 

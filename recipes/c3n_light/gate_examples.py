@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -16,44 +15,26 @@ from avs_ros.inference import explaining
 from avs_ros.inference.explaining import Background, SoundEvidence, gate_inputs
 from avs_ros.inference.light_detecting import DetectingSegmenter
 from avs_ros.inference.recent_sound import repeated
-from avs_ros.models.labels import audioset
-from avs_ros.models.light.steps import TwoSpans
 from avs_ros.segmentation import Bytes, Float, Prediction
 from avs_ros.sound import SAMPLE_RATE
 from recipes.c3n_light.background import background_of, usual_logits
-from recipes.c3n_light.categories import categories, evidence_tables
+from recipes.c3n_light.categories import categories, evidence_tables, roots_of_categories
+from recipes.c3n_light.composite_sounds import noises, sounds_of
 from recipes.c3n_light.detector_scenes import photo_held_out, sample_held_out
-from recipes.c3n_light.distortion import noise
 from recipes.c3n_light.explaining import (
     CLIP_WEIGHT,
     Examples,
     composites,
     examples_of,
-    made_by,
     truth_of,
 )
-from recipes.c3n_light.listening import sound_file
 from recipes.c3n_light.masked_photos import folder_photos, sample_files
-from recipes.c3n_light.recordings import is_held_out
 
-SOUND_SETS = (
-    "esc10", "effects", "speech", "instruments", "urbansound8k", "animals", "baby",
-)  # fmt: skip
 CLIP_SETS = ("clips", "clips_dev")
 CLIP_FPS = 4.0
-# Of each kind of sound and of thing, and of scenes.
-SOUNDS_OF_A_KIND, PHOTOS_OF_A_KIND, ROWS_OF_A_KIND, SCENES = 16, 12, 2, 150
-# Sets of which no part is kept for the composites of `avs evaluate composite`.
-FREE_TO_TRAIN = ("effects", "instruments")
+# Of each kind of thing, and of scenes.
+PHOTOS_OF_A_KIND, ROWS_OF_A_KIND, SCENES = 12, 2, 150
 CLEARLY = 0.01
-# The last of a recording's seconds that a composite may have.
-HEARD_SECONDS = TwoSpans.seconds
-# Noises of no thing, and what they may be of where it is seen.
-NOISES = 60
-NOISY = (
-    "electric fan", "fire", "fountain", "frying pan", "hair dryer", "kettle", "tap", "television",
-    "toilet", "vacuum cleaner", "washing machine",
-)  # fmt: skip
 # Side by side: the second sound is up to so much louder or softer; height, px.
 EITHER_DB, MOST_PX = 6.0, 360
 # What the clips' tables call a category.
@@ -73,7 +54,7 @@ def gather_examples(
     model = DetectingSegmenter(draft)
     try:
         photos = list(_images(data, seed))
-        recordings = [*_sounds(data, seed), *noises(seed)]
+        recordings = [*sounds_of(data, seed), *noises(seed)]
         looked = [(*_best(model, image), shown) for image, shown in photos]
         # Each as it is heard when it has gone on for a while, and when it has just begun.
         heard = [
@@ -165,10 +146,15 @@ def _doubles(
     rng = np.random.default_rng(seed)
     shown = np.stack([one[1] for one in photos]) > 0
     makers = np.stack([one[1] for one in recordings]) > 0
-    # A category and then one of its photographs: the rare ones as often as the others.
+    # A category and then one of its photographs: the rare ones as often as the others.  Half of
+    # the pairs are of one root: what the same sounds may be of is harder to tell apart.
     usable = np.flatnonzero(shown.any(axis=0) & makers.any(axis=0))
-    for _ in range(-(-count // 3)):
+    roots = roots_of_categories()
+    for index in range(-(-count // 3)):
         left, right = (int(k) for k in rng.choice(usable, 2, replace=False))
+        kin = [k for k in usable if k != left and roots[k] & roots[left]]
+        if index % 2 and kin:
+            right = int(rng.choice(kin))
         first, second = (photos[_one(rng, shown[:, k])] for k in (left, right))
         here, beside = (recordings[_one(rng, makers[:, k])] for k in (left, right))
         gain = 10 ** (rng.uniform(-EITHER_DB, EITHER_DB) / 20)
@@ -215,54 +201,6 @@ def _either(one: Float, other: Float) -> Float:
 
 def _read(path: Path) -> Bytes:
     return np.asarray(cv2.cvtColor(np.asarray(cv2.imread(str(path))), cv2.COLOR_BGR2RGB))
-
-
-def _sounds(data: Path, seed: int) -> Iterator[tuple[Float, Float]]:
-    """The loudest second of recordings and what comes before it, at random levels with some noise,
-    and what makes it.
-    """
-    import soundfile
-    import soxr
-
-    rng = np.random.default_rng(seed)
-    place = {name: index for index, name in enumerate(audioset().names)}
-    for group in SOUND_SETS:
-        kinds: dict[str, list[dict[str, str]]] = {}
-        with (data / "audio" / f"{group}.csv").open(encoding="utf-8") as table:
-            for row in csv.DictReader(table):
-                if group in FREE_TO_TRAIN or not is_held_out(group, row):
-                    kinds.setdefault(row["class"], []).append(row)
-        for rows in kinds.values():
-            for i in rng.permutation(len(rows))[:SOUNDS_OF_A_KIND]:
-                path = sound_file(data, group, rows[int(i)]["file"])
-                samples, rate = soundfile.read(str(path), dtype="float32")
-                mono = samples.mean(axis=1) if samples.ndim > 1 else samples
-                labels = rows[int(i)]["audioset_labels"].split("|")
-                sound = np.asarray(soxr.resample(mono, rate, SAMPLE_RATE), np.float32)
-                makers = made_by([place[name] for name in labels if name in place])
-                yield loudest(sound, rng, HEARD_SECONDS), makers
-
-
-def noises(seed: int) -> Iterator[tuple[Float, Float]]:
-    """Seconds of hiss, rumble or hum each, and what makes it: nothing that can be marked."""
-    rng = np.random.default_rng(seed)
-    makers = np.array([-float(kind.name in NOISY) for kind in categories()], np.float32)
-    for _ in range(NOISES):
-        yield loudest(noise(rng, HEARD_SECONDS * SAMPLE_RATE), rng, HEARD_SECONDS), makers
-
-
-def loudest(sound: Float, rng: np.random.Generator, seconds: int = 1) -> Float:
-    """The loudest second at a random level with some noise, and of what comes before it so much
-    that all are at most ``seconds``: float32 ``[N]``, at least 16000.
-    """
-    sound = np.pad(sound, (max(SAMPLE_RATE - len(sound), 0), 0))
-    total = np.concatenate([[0.0], np.cumsum(np.square(sound, dtype=np.float64))])
-    first = int((total[SAMPLE_RATE:] - total[:-SAMPLE_RATE]).argmax())
-    part = sound[max(first - (seconds - 1) * SAMPLE_RATE, 0) : first + SAMPLE_RATE]
-    level = max(float(np.sqrt(np.mean(part[-SAMPLE_RATE:] ** 2))), 1e-6)
-    gain = 10 ** (rng.uniform(-28, -16) / 20) / level
-    hiss = rng.normal(0, 10 ** (rng.uniform(-70, -45) / 20), len(part))
-    return np.clip(part * gain + hiss, -1, 1).astype(np.float32)
 
 
 class _Recorder:

@@ -20,8 +20,8 @@ from avs_ros.inference.segmenter import Segmenter
 from avs_ros.segmentation import Bytes, Float
 from avs_ros.sound import SAMPLE_RATE
 from recipes.c3n_light.categories import categories
+from recipes.c3n_light.composite_sounds import loudest
 from recipes.c3n_light.detector_scenes import photo_held_out
-from recipes.c3n_light.gate_examples import loudest
 from recipes.c3n_light.listening import sound_file
 from recipes.c3n_light.masked_photos import MaskedPhoto, folder_photos
 from recipes.c3n_light.rendered import render
