@@ -73,6 +73,17 @@ def test_a_jump_in_time_forgets_the_past(jump: int) -> None:
     np.testing.assert_array_equal(recent(stamp + jump, whole[:RATE]), np.tile(whole[:RATE], 3))
 
 
+def test_the_newest_window_is_taken_whole() -> None:
+    """Also where it does not go on from the one before."""
+    whole, other, recent = sound(3), sound(1, seed=1), RecentSound(3)
+    for step in range(3):
+        recent((step + 1) * SECOND, window_at(whole, (step + 1) * SECOND))
+    found = recent(3 * SECOND + SECOND // 4, other)
+    np.testing.assert_array_equal(found[-RATE:], other)
+    np.testing.assert_array_equal(found[:-RATE], whole[RATE // 4 : RATE * 9 // 4])
+    np.testing.assert_array_equal(RecentSound(1)(SECOND, other), other)
+
+
 def test_a_frame_of_the_same_stamp_adds_nothing() -> None:
     whole, recent = sound(2), RecentSound(3)
     recent(SECOND, window_at(whole, SECOND))

@@ -41,7 +41,7 @@ class StreamForm:
         metadata = running.metadata
         pixels = metadata["image_mean"], metadata["image_std"]
         self._frames = frames(metadata["image_size"], *pixels)
-        self._sounds = seconds_of_sound()
+        self._sounds = seconds_of_sound(metadata.get("heard_seconds", 1))
         self._see, self._hear = running.visual, running.audio
         self.device = self._see.device
         # A detector sees frames of another size.

@@ -131,12 +131,15 @@ def frames(
     return np.asarray((pixels - centre) / spread, np.float32)
 
 
-def seconds_of_sound() -> NDArray[np.float32]:
-    """Windows ``[CYCLE, 16000]`` at 16 kHz: a tone that differs from second to second, noise."""
+def seconds_of_sound(heard: int = 1) -> NDArray[np.float32]:
+    """Windows ``[CYCLE, heard * 16000]`` at 16 kHz: a tone that differs from second to second, and
+    noise; each ends with a second of its own.
+    """
     random = np.random.RandomState(8)
     time = np.arange(SAMPLE_RATE) / SAMPLE_RATE
     tones = np.sin(2 * np.pi * (220.0 + 60.0 * np.arange(CYCLE))[:, None] * time)
-    return (0.2 * tones + 0.05 * random.standard_normal(tones.shape)).astype(np.float32)
+    sounds = (0.2 * tones + 0.05 * random.standard_normal(tones.shape)).astype(np.float32)
+    return np.concatenate([np.roll(sounds, ago, axis=0) for ago in reversed(range(heard))], axis=1)
 
 
 @dataclass(frozen=True)

@@ -36,8 +36,9 @@ class RecentSound:
         more = None if self._end is None else end - self._end
         if more is None or not 0 <= more <= len(window):
             self._known = window
-        elif more:
-            self._known = np.concatenate([self._known, window[-more:]])[-self._samples :]
+        else:
+            before = self._known[: len(self._known) - len(window) + more]
+            self._known = np.concatenate([before, window])[-self._samples :]
         self._end = end
         reach = max(round(self.reach_s * SAMPLE_RATE), len(window))
         return repeated(self._known[-reach:], self._samples)
