@@ -144,13 +144,15 @@ class Heard:
 
     ``feature`` ``[1, A]``; ``evidence`` ``[K]``, logits of each category; ``context_logits``
     ``[527]``, the AudioSet logits that the evidence rests on; ``logits`` ``[527]``: those of the
-    last second alone.
+    last second alone; ``name_logits`` ``[527]``: what the sound is called by, which is what all
+    audio networks say of it.
     """
 
     feature: Float
     evidence: Float
     context_logits: Float
     logits: Float
+    name_logits: Float
 
 
 class StreamHearing:
@@ -199,5 +201,6 @@ class StreamHearing:
             stamp_ns, (longer[0] if longer else logits)[0], level,
             lambda scores: self._evidence_of(scores, feature),
         )
-        self._heard = Heard(feature, evidence, context_logits, logits[0])
+        named = 0.5 * (logits[0] + context_logits) if longer else context_logits
+        self._heard = Heard(feature, evidence, context_logits, logits[0], np.asarray(named))
         return self._heard

@@ -172,7 +172,7 @@ class GatedSegmenter(BundleSegmenter):
         return heard, ms
 
     def _name(self, category: int, heard: Heard) -> str:
-        return self._sound_classes.name(category, self._names, heard.context_logits)
+        return self._sound_classes.name(category, self._names, heard.name_logits)
 
     def _answer(
         self,
@@ -187,14 +187,14 @@ class GatedSegmenter(BundleSegmenter):
         accepted; ``row``: of the first layer's label; ``ms``: stages that end later count, too.
         """
         shown = np.maximum.reduce([one.probability for one in layers]) if layers else faint()
-        audio = int(heard.context_logits.argmax())
+        audio = int(heard.name_logits.argmax())
         return Prediction(
             probability=np.asarray(shown, np.float32),
             score=score,
             label=layers[0].label if layers else "",
             label_index=row if layers else -1,
             audio_label=self._audioset[audio],
-            audio_score=float(sigmoid(heard.context_logits[audio])),
+            audio_score=float(sigmoid(heard.name_logits[audio])),
             layers=layers,
             gated=True,
             ms=ms.taken,
