@@ -191,10 +191,13 @@ def test_an_option_changes_the_answers_or_is_refused(name: str, option: str) -> 
 
 @pytest.mark.parametrize("name", [C3N, AVSC])
 def test_options_move_the_answers_the_way_they_say(name: str) -> None:
-    default = marks(answers(name, GateConfig()))
+    # avsc_light is not sure enough of the cat by itself.
+    base = {} if name == C3N else {"sounding_threshold": 0.4}
 
     def of(**options: Any) -> int:
-        return marks(answers(name, GateConfig(**options)))
+        return marks(answers(name, GateConfig(**{**base, **options})))
+
+    default = of()
 
     assert of(silence_dbfs=-20.0) < default < of(silence_dbfs=-80.0)
     assert of(sounding_threshold=0.9) <= default <= of(sounding_threshold=0.2)
