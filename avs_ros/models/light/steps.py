@@ -164,7 +164,6 @@ class TwoSpans(nn.Module):
     def __init__(self, network: AudioNetwork, short: Yamnet) -> None:
         super().__init__()
         self.network, self.short = network, short
-        self.feature_width = network.feature_width
 
     def forward(self, waveform: Tensor) -> tuple[Tensor, ...]:
         """``[B, 48000]`` -> ``network``'s feature ``[B, A]``, AudioSet logits ``[B, 527]`` of the
