@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import importlib
+import os
 import signal
-import sys
 from functools import partial
 from types import FrameType
+
+
+def _leave(number: int, frame: FrameType | None) -> None:
+    """End the process here and now, with nothing written yet that could be left half done.
+
+    An exception in its place gets lost: in a C extension that is being loaded, in a finaliser, in
+    whatever catches everything; and Python's own exit may wait for a half loaded library.
+    """
+    os._exit(0)
 
 
 def _run(name: str) -> int:
@@ -15,23 +24,9 @@ def _run(name: str) -> int:
     Its libraries take a second or more to load; SIGINT in that time would be a traceback of
     whatever import it struck.  :func:`~avs_ros.nodes.entry_point.run_node` takes signals over.
     """
-    asked: list[int] = []
-
-    def leave(number: int, frame: FrameType | None) -> None:
-        asked.append(number)
-        sys.exit(0)
-
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, leave)
-    try:
-        node = importlib.import_module(f"avs_ros.nodes.{name}")
-    except Exception:
-        # A C extension that is being loaded turns the exit into an ImportError.
-        if asked:
-            return 0
-        raise
-    # A library that catches everything, or a finaliser, may have swallowed the exit.
-    return 0 if asked else int(node.main())
+        signal.signal(number, _leave)
+    return int(importlib.import_module(f"avs_ros.nodes.{name}").main())
 
 
 segmentation_node = partial(_run, "segmentation_node")
