@@ -13,18 +13,21 @@ from avs_ros.segmentation import Float, Layer
 
 Bools = NDArray[np.bool_]
 MAX_INSTANCES = 254  # 0 means nothing and 255 "unknown" in a label mask
+# What a place that shows nothing of a label is worth beside the one that shows most of it.
+LEAST_EVIDENCE = 0.05
 
 
 @dataclass(frozen=True)
 class Region:
-    """A candidate instance: bool ``pixels`` ``[h, w]`` of a ``probability`` map ``[h, w]``.
+    """A candidate instance: bool ``pixels`` ``[h, w]``.
 
     ``score``: 0..1; ``strength``: sum of its pixels' probabilities, less for what moves less than
-    others of its name.  ``index``: see :class:`Layer`.
+    others of its name.  ``attraction``: how much each pixel draws the attention point,
+    ``[h, w]``.  ``index``: see :class:`Layer`.
     """
 
     pixels: Bools
-    probability: Float
+    attraction: Float
     label: str
     score: float
     strength: float
@@ -56,10 +59,11 @@ def regions_of_layers(layers: Sequence[Layer], marked: Bools, smallest: float) -
         if np.count_nonzero(pixels) >= smallest:
             # Squared: a small thing that moves outweighs a large one beside it that hardly does.
             strength = layer.moving**2 * float(layer.probability[pixels].sum())
+            draws = layer.probability
+            if layer.evidence is not None:
+                draws = draws * (layer.evidence + LEAST_EVIDENCE)
             regions.append(
-                Region(
-                    pixels, layer.probability, layer.label, layer.score, strength, layer.index
-                )
+                Region(pixels, draws, layer.label, layer.score, strength, layer.index)
             )
     return regions
 
@@ -78,16 +82,16 @@ def numbered(regions: Sequence[Region]) -> list[tuple[int, Region]]:
 
 
 def attention_point(
-    probability: Float, pixels: Bools, sx: float = 1.0, sy: float = 1.0
+    attraction: Float, pixels: Bools, sx: float = 1.0, sy: float = 1.0
 ) -> tuple[float, float]:
-    """Where to look: (x, y) of the probability-weighted centroid of ``pixels``, inside them.
+    """Where to look: (x, y) of the weighted centroid of ``pixels``, inside them.
 
-    ``probability`` and ``pixels``: ``[h, w]``, the latter not empty.  A centroid that misses the
+    ``attraction`` (the weights) and ``pixels``: ``[h, w]``, the latter not empty.  A centroid that misses the
     pixels (a ring, a crescent) moves to the centre of the nearest one.  The result is scaled by
     ``sx``, ``sy``.
     """
     rows, columns = np.nonzero(pixels)
-    weights = np.maximum(probability[rows, columns].astype(np.float64), 1e-12)
+    weights = np.maximum(attraction[rows, columns].astype(np.float64), 1e-12)
     x = float(np.average(columns + 0.5, weights=weights))
     y = float(np.average(rows + 0.5, weights=weights))
     if not pixels[int(y), int(x)]:

@@ -104,7 +104,8 @@ class Postprocessor:
         Instances are the prediction's layers if it has any, else the connected parts of the
         thresholded map; the strongest (largest sum of probability, of several of one name by how
         much they move) comes first.  The point is the
-        probability-weighted centroid of the strongest, moved to the nearest of its pixels.  Where
+        probability-weighted centroid of the strongest (weighted by what speaks for its label, too,
+        where the model tells), moved to the nearest of its pixels.  Where
         the gate (the model's own, else that of ``config``) lets nothing through, in silence, or
         with an ignored label everything is empty, the probability map too.
         """
@@ -221,7 +222,7 @@ class Postprocessor:
             sounding=True,
             label=instances[0].label if prediction.layers else prediction.label,
             instances=tuple(instances),
-            point=attention_point(regions[0].probability, regions[0].pixels, sx, sy),
+            point=attention_point(regions[0].attraction, regions[0].pixels, sx, sy),
             area=float(np.count_nonzero(label_map) / label_map.size),
             label_map=label_map,
         )

@@ -32,6 +32,8 @@ class Layer:
     ``probability``: float32 ``[h, w]``, 0..1, in the model frame; ``score``: 0..1.  ``index``:
     its number 1..254 where the model keeps one from frame to frame, else 0.  ``moving``: how much
     it moves beside what of its name moves most, 0..1 (1: that one, or nothing is known).
+    ``evidence``: how much each place speaks for the label, ``[h, w]``, 0..1, where the outline
+    takes in more than what sounds (None: alike everywhere); it draws the attention point.
     """
 
     probability: Float
@@ -39,6 +41,7 @@ class Layer:
     score: float
     index: int = 0
     moving: float = 1.0
+    evidence: Float | None = None
 
 
 @dataclass(frozen=True)

@@ -109,8 +109,13 @@ def test_the_object_that_holds_the_cells_lends_them_its_extent() -> None:
     cells = np.full((1, 3, 7, 7), 0.001, np.float32)
     cells[0, 2, 1:4, 2:5], cells[0, 2, 2, 3] = 0.45, 0.9
     whole, part, other = (0.2, 0.1, 0.8, 0.7), (0.42, 0.3, 0.52, 0.4), (0.82, 0.5, 0.99, 0.9)
-    mask = read([(3, 0.5, box) for box in (part, other, whole)], cells=cells).mask(2) > 0
-    assert box_iou(around(mask), np.array(whole)) > 0.8
+    found = read([(3, 0.5, box) for box in (part, other, whole)], cells=cells)
+    assert box_iou(around(found.mask(2) > 0), np.array(whole)) > 0.8
+    # The cells go on telling where in it the category is; an instance is all of it.
+    evidence = found.evidence(2)
+    assert evidence is not None and evidence.max() == 1.0
+    assert np.unravel_index(evidence.argmax(), evidence.shape)[0] // (SIDE // 7) == 2
+    assert read([(1, 0.9, whole)], cells=cells).evidence(1) is None
     # Of two that hold them alike, the one that is more of an object.
     wider = (0.1, 0.05, 0.9, 0.85)
     for box, things in ((whole, [3.0, -2.5]), (wider, [-2.5, 3.0])):

@@ -175,6 +175,21 @@ def test_the_point_is_weighted_by_probability():
     assert x == pytest.approx(np.average(np.arange(2.5, 8), weights=[0.6] * 5 + [1.0]))
 
 
+def test_the_point_goes_where_the_evidence_of_an_outline_is():
+    guitarist = np.zeros((60, 80), np.float32)
+    guitarist[5:55, 20:60] = 1.0
+    cells = np.zeros((60, 80), np.float32)
+    cells[30:50, 40:70] = 1.0
+    layer = Layer(guitarist, "guitar", 0.9)
+    x, y = Postprocessor().process(prediction(guitarist, layers=(layer,)), pair()).point
+    assert (x / 8, y / 8) == pytest.approx((40, 30))
+    told = prediction(guitarist, layers=(replace(layer, evidence=cells),))
+    result = Postprocessor().process(told, pair())
+    x, y = result.point
+    assert 45 < x / 8 < 50 and 35 < y / 8 < 40
+    assert result.area == pytest.approx(2000 / 4800)  # the outline stays
+
+
 def test_smoothing_follows_the_time_between_stamps():
     on, off = np.ones((4, 4)), np.zeros((4, 4))
     config = PostprocessConfig(smoothing=0.5, threshold=0.01)

@@ -84,6 +84,17 @@ class Candidates:
         """How likely each place shows the category, by the cells: ``[SIDE, SIDE]``, 0..1."""
         return enlarged(self.cells[category])
 
+    def evidence(self, category: int) -> Float | None:
+        """Where in its mask a category that only cells show is, ``[SIDE, SIDE]``, 0..1; None
+        where instances show it.
+
+        An object of any class that stands for the category may be larger than it: the guitarist.
+        """
+        if self.score[category] >= DETECTED:
+            return None
+        shown = self.shown(category)
+        return shown / np.float32(max(float(shown.max()), 1e-6))
+
     def likely_things(self) -> Any:
         """Anchors of the likeliest objects of any class, the likeliest first."""
         return np.argsort(-self.things)[:MOST_THINGS]

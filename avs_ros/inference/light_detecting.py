@@ -58,7 +58,10 @@ class DetectingSegmenter(ExplainingSegmenter):
         order = np.argsort(-score)
         chosen = [int(k) for k in order if sounds[k]]
         layers = self._sounding(
-            Layer(sigmoid(raised(mask)), self._name(k, heard), float(score[k]))
+            Layer(
+                sigmoid(raised(mask)), self._name(k, heard), float(score[k]),
+                evidence=candidates.evidence(k),
+            )
             for k in chosen
             for mask in candidates.masks(k)
         )
