@@ -86,9 +86,9 @@ def attention_point(
 ) -> tuple[float, float]:
     """Where to look: (x, y) of the weighted centroid of ``pixels``, inside them.
 
-    ``attraction`` (the weights) and ``pixels``: ``[h, w]``, the latter not empty.  A centroid that misses the
-    pixels (a ring, a crescent) moves to the centre of the nearest one.  The result is scaled by
-    ``sx``, ``sy``.
+    ``attraction`` (the weights) and ``pixels``: ``[h, w]``, the latter not empty.  A centroid
+    that misses the pixels (a ring, a crescent) moves to the centre of the nearest one.  The result
+    is scaled by ``sx``, ``sy``.
     """
     rows, columns = np.nonzero(pixels)
     weights = np.maximum(attraction[rows, columns].astype(np.float64), 1e-12)
